@@ -1,0 +1,1 @@
+"""Is a checkpoint right, and if not, what is mis-wired?"""

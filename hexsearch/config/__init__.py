@@ -1,0 +1,1 @@
+"""Configuration: parsed once, at the edge, then frozen."""

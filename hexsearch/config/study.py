@@ -1,0 +1,177 @@
+"""What one study is: data, the default trial, the dimensions searched, scheduler and resources."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from hexsearch.config.section import Section
+from hexsearch.config.trial import TrialConfig
+from hexsearch.game.board import MAX_SIZE, MIN_SIZE
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)\Z")
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: object) -> object:
+    """Seconds of `90`, `90s`, `10m`, `1.5h` or `2d`; anything but text is passed through.
+
+    Raises:
+        ValueError: text that is no duration.
+    """
+    if isinstance(text, str):
+        match = _DURATION.match(text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is no duration; write 90s, 10m, 1.5h or 2d")
+        return float(match[1]) * _SECONDS[match[2]]
+    return text
+
+
+STAGE_PRESETS: dict[str, dict[str, float]] = {
+    "default": {"early": 0.12, "middle": 0.24},
+    # The original project's 20 and 80 stones on 13x13. One position in a thousand of engine
+    # games lies beyond its second edge.
+    "original": {"early": 20 / 169, "middle": 80 / 169},
+}
+
+
+class StagesConfig(Section):
+    """Where early and middle end, as filled fractions of the board; late is the rest."""
+
+    early: float = Field(0.12, gt=0.0, lt=1.0)
+    middle: float = Field(0.24, gt=0.0, lt=1.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, raw: Any) -> Any:
+        if isinstance(raw, str):
+            if raw not in STAGE_PRESETS:
+                raise ValueError(f"unknown stages {raw!r}; known are {', '.join(STAGE_PRESETS)}")
+            return STAGE_PRESETS[raw]
+        return raw
+
+    @model_validator(mode="after")
+    def _rise(self) -> StagesConfig:
+        if self.early >= self.middle:
+            raise ValueError(
+                f"early ends at {self.early:g}, which must lie below middle's {self.middle:g}"
+            )
+        return self
+
+
+class SplitConfig(Section):
+    """Shares of the games, drawn by a hash of each game's symmetry-invariant form."""
+
+    validation: float = Field(0.1, gt=0.0, lt=1.0)
+    test: float = Field(0.1, ge=0.0, lt=1.0)
+    salt: str = "hexsearch"  # another salt is another split
+
+    @model_validator(mode="after")
+    def _leave_training_games(self) -> SplitConfig:
+        if self.validation + self.test >= 1.0:
+            raise ValueError(
+                f"validation {self.validation:g} and test {self.test:g} leave no training games"
+            )
+        return self
+
+
+class DataConfig(Section):
+    """Which games, how they are split, and how positions are grouped."""
+
+    board_size: int = Field(13, ge=MIN_SIZE, le=MAX_SIZE)
+    split: SplitConfig = Field(default_factory=SplitConfig)
+    stages: StagesConfig = Field(default_factory=StagesConfig)
+    # At most this many validation games are evaluated at each report; null takes them all.
+    validation_games: int | None = Field(None, ge=2)
+
+
+class DimensionConfig(Section):
+    """One searched setting: exactly one of `choice`, `float` and `int`, perhaps conditional."""
+
+    choice: list[Any] | None = None
+    float_: list[float] | None = Field(None, alias="float")
+    int_: list[int] | None = Field(None, alias="int")
+    log: bool = False
+    step: int | None = Field(None, ge=1)  # of an int
+    when: dict[str, Any] = Field(default_factory=dict)  # dimension -> value or list of values
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> DimensionConfig:
+        given = [name for name in ("choice", "float", "int") if self.bounds(name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of choice, float and int, got {given or 'none'}")
+        if self.choice is not None:
+            if not self.choice:
+                raise ValueError("choice is empty")
+            if self.log or self.step:
+                raise ValueError("log and step belong to float and int, not to choice")
+            return self
+        bounds = self.bounds(given[0])
+        assert bounds is not None
+        if len(bounds) != 2 or bounds[0] > bounds[1]:
+            raise ValueError(f"{given[0]} wants [lowest, highest], got {bounds}")
+        if self.log and bounds[0] <= 0:
+            raise ValueError(f"a log scale needs bounds above 0, got {bounds}")
+        if self.step and (given[0] == "float" or self.log):
+            raise ValueError("step belongs to an int without log")
+        return self
+
+    def bounds(self, kind: str) -> list[Any] | None:
+        """The list given under `choice`, `float` or `int`."""
+        return {"choice": self.choice, "float": self.float_, "int": self.int_}[kind]
+
+
+class SchedulerConfig(Section):
+    """When trials are compared and cut. One unit of resource is one position seen."""
+
+    name: Literal["asha", "none"] = "asha"
+    grace_period: int = Field(20_000, ge=1)  # positions every trial may see before its first rung
+    max_t: int = Field(180_000, ge=1)  # positions after which a trial is finished
+    reduction_factor: int = Field(3, ge=2)  # 1 trial in this many goes on past each rung
+    report_every: int | None = Field(None, ge=1)  # positions between reports besides the rungs
+
+    @model_validator(mode="after")
+    def _reach_a_rung(self) -> SchedulerConfig:
+        if self.grace_period > self.max_t:
+            raise ValueError(
+                f"grace_period is {self.grace_period:,} positions but max_t is {self.max_t:,}: "
+                "no trial would reach a rung. Lower it."
+            )
+        return self
+
+
+class SearcherConfig(Section):
+    """What proposes the next configuration."""
+
+    name: Literal["tpe", "random"] = "tpe"
+    startup_trials: int = Field(10, ge=1)  # drawn at random before TPE models anything
+
+
+class RunConfig(Section):
+    """How many trials, on what."""
+
+    trials: int = Field(50, ge=1)
+    seed: int = Field(0, ge=0)
+    cpus_per_trial: int = Field(1, ge=1)  # also the threads that a trial may use
+    gpus_per_trial: float = Field(0.0, ge=0.0)  # a fraction shares a GPU between trials
+    max_concurrent: int | None = Field(None, ge=1)  # trials at once; null fills the machine
+    time_budget: Annotated[float | None, BeforeValidator(parse_duration)] = Field(
+        None, gt=0.0
+    )  # seconds after which no trial is started and running ones are kept for resume
+    retries: int = Field(1, ge=0)  # how often a trial that raised is tried again
+    keep_checkpoints: int = Field(3, ge=0)  # the best k completed trials keep theirs
+
+
+class StudyConfig(Section):
+    """A whole search-space file."""
+
+    question: str
+    data: DataConfig = Field(default_factory=DataConfig)
+    trial: TrialConfig = Field(default_factory=TrialConfig)
+    search: dict[str, DimensionConfig] = Field(default_factory=dict)
+    enqueue: list[dict[str, Any]] = Field(default_factory=list)  # configurations tried first
+    scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
+    searcher: SearcherConfig = Field(default_factory=SearcherConfig)
+    run: RunConfig = Field(default_factory=RunConfig)

@@ -1,0 +1,1 @@
+"""Games to batches: archives, splits, curricula and planes built on the fly."""

@@ -1,0 +1,275 @@
+"""All games of a dataset in one memory-mapped file, the only thing on disk.
+
+Layout, little-endian: 8 bytes of magic with the format version, the length of a JSON header as
+uint64, the header, then the arrays that it lists, each aligned to 64 bytes. The header carries
+a content hash over moves, winners and sizes, so that equal games are equal archives wherever
+they came from, and a checksum over every array, so that damage is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.errors import ArchiveError
+from hexsearch.game.record import Game
+from hexsearch.game.symmetry import canonical_moves
+
+FORMAT_VERSION = 1
+_MAGIC = b"HEXGAMES"
+_ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class GameArchive:
+    """Games as flat arrays; game g's moves are `moves[offsets[g]:offsets[g + 1]]`.
+
+    Attributes:
+        moves: [M] uint8, or uint16 where a board has more than 256 cells.
+        offsets: [G + 1] uint64.
+        winners: [G] int8, RED or BLUE.
+        finished: [G] uint8, 1 where replay confirms the winner.
+        sizes: [G] uint8, board side.
+        hashes: [G] uint64, equal for mirrored and turned copies of a game.
+        files: [G] uint16, index into `sources`; lines: [G] uint32, line in that file.
+        sources: the files that the games came from.
+        content_hash: hexadecimal, over sizes, moves, winners and finished.
+    """
+
+    moves: NDArray[np.uint8] | NDArray[np.uint16]
+    offsets: NDArray[np.uint64]
+    winners: NDArray[np.int8]
+    finished: NDArray[np.uint8]
+    sizes: NDArray[np.uint8]
+    hashes: NDArray[np.uint64]
+    files: NDArray[np.uint16]
+    lines: NDArray[np.uint32]
+    sources: tuple[str, ...]
+    content_hash: str
+
+    def __len__(self) -> int:
+        return len(self.winners)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """[G] number of moves of each game."""
+        offsets = self.offsets.astype(np.int64)
+        return offsets[1:] - offsets[:-1]
+
+    def game(self, index: int) -> Game:
+        """One game as a record."""
+        start, end = int(self.offsets[index]), int(self.offsets[index + 1])
+        return Game(
+            size=int(self.sizes[index]),
+            moves=tuple(int(cell) for cell in self.moves[start:end]),
+            winner=int(self.winners[index]),
+            finished=bool(self.finished[index]),
+            source=self.sources[int(self.files[index])],
+            line=int(self.lines[index]),
+        )
+
+
+_ARRAYS: dict[str, str] = {
+    "moves": "",  # uint8 or uint16, as the header says
+    "offsets": "<u8",
+    "winners": "|i1",
+    "finished": "|u1",
+    "sizes": "|u1",
+    "hashes": "<u8",
+    "files": "<u2",
+    "lines": "<u4",
+}
+
+
+class ArchiveBuilder:
+    """Collects verified games, a few bytes each, and makes an archive of them."""
+
+    def __init__(self) -> None:
+        self._moves: list[NDArray[np.uint16]] = []
+        self._lengths: list[NDArray[np.uint16]] = []
+        self._rows: list[NDArray[Any]] = []
+        self._sources: dict[str, int] = {}
+
+    def add(self, games: Sequence[Game]) -> None:
+        """Append games; call it with thousands at a time."""
+        if not games:
+            return
+        self._lengths.append(np.array([len(game.moves) for game in games], dtype=np.uint16))
+        self._moves.append(
+            np.fromiter((cell for game in games for cell in game.moves), dtype=np.uint16)
+        )
+        rows = np.zeros(len(games), dtype=_ROW)
+        for row, game in zip(rows, games, strict=True):
+            file = self._sources.setdefault(game.source, len(self._sources))
+            row["winner"], row["finished"], row["size"] = game.winner, game.finished, game.size
+            row["hash"] = game_hash(game)
+            row["file"], row["line"] = file, game.line
+        self._rows.append(rows)
+
+    def build(self) -> GameArchive:
+        """The archive of all games added so far.
+
+        Raises:
+            ArchiveError: none were added.
+        """
+        if not self._rows:
+            raise ArchiveError("no games to store")
+        rows = np.concatenate(self._rows)
+        moves = np.concatenate(self._moves)
+        if int(rows["size"].max()) <= 16:
+            moves = moves.astype(np.uint8)
+        offsets = np.zeros(len(rows) + 1, dtype=np.uint64)
+        np.cumsum(np.concatenate(self._lengths), dtype=np.uint64, out=offsets[1:])
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (rows["size"], offsets, moves, rows["winner"], rows["finished"]):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return GameArchive(
+            moves=moves,
+            offsets=offsets,
+            winners=rows["winner"].copy(),
+            finished=rows["finished"].copy(),
+            sizes=rows["size"].copy(),
+            hashes=rows["hash"].copy(),
+            files=rows["file"].copy(),
+            lines=rows["line"].copy(),
+            sources=tuple(self._sources),
+            content_hash=digest.hexdigest(),
+        )
+
+
+_ROW = np.dtype(
+    [
+        ("winner", "i1"),
+        ("finished", "u1"),
+        ("size", "u1"),
+        ("hash", "<u8"),
+        ("file", "<u2"),
+        ("line", "<u4"),
+    ]
+)
+
+
+def game_hash(game: Game) -> int:
+    """64 bits, equal for the symmetric copies of a game and for nothing else in practice."""
+    form = canonical_moves(np.asarray(game.moves), game.size)
+    digest = hashlib.blake2b(form, digest_size=8, salt=game.size.to_bytes(16, "little")).digest()
+    return int.from_bytes(digest, "little")
+
+
+def build_archive(games: Iterable[Game]) -> GameArchive:
+    """An archive in memory."""
+    builder = ArchiveBuilder()
+    builder.add(list(games))
+    return builder.build()
+
+
+def write_archive(path: Path, archive: GameArchive) -> None:
+    """Store an archive atomically: written beside, synced, then renamed."""
+    arrays = {name: np.ascontiguousarray(getattr(archive, name)) for name in _ARRAYS}
+    layout: dict[str, dict[str, Any]] = {}
+    position = 0
+    checksum = hashlib.blake2b(digest_size=16)
+    for name, array in arrays.items():
+        position = _aligned(position)
+        layout[name] = {"start": position, "dtype": array.dtype.str, "count": len(array)}
+        position += array.nbytes
+        checksum.update(array.tobytes())
+    header = json.dumps(
+        {
+            "arrays": layout,
+            "sources": archive.sources,
+            "content_hash": archive.content_hash,
+            "checksum": checksum.hexdigest(),
+            "bytes": position,
+        }
+    ).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(_MAGIC + FORMAT_VERSION.to_bytes(8, "little"))
+            file.write(len(header).to_bytes(8, "little") + header)
+            start = _aligned(file.tell())
+            for name, array in arrays.items():
+                file.seek(start + layout[name]["start"])
+                file.write(array.tobytes())
+            file.truncate(start + position)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def open_archive(path: Path, check: bool = True) -> GameArchive:
+    """Map an archive; processes on one machine share its pages.
+
+    Args:
+        check: read everything once and compare checksums. A trial on a node where the driver
+            has checked the file already may leave it out.
+    Raises:
+        ArchiveError: missing, no archive, another version, truncated or corrupt.
+    """
+    try:
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise ArchiveError(f"{path}: no such archive") from error
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{path}: cannot be mapped: {error}") from error
+    header, start = _read_header(path, mapped)
+    if len(mapped) != start + header["bytes"]:
+        raise ArchiveError(
+            f"{path}: truncated: {len(mapped):,} bytes of {start + header['bytes']:,}; import again"
+        )
+    arrays = {
+        name: np.frombuffer(mapped, entry["dtype"], entry["count"], start + entry["start"])
+        for name, entry in header["arrays"].items()
+    }
+    if check:
+        checksum = hashlib.blake2b(digest_size=16)
+        for name in _ARRAYS:
+            checksum.update(arrays[name].data)
+        if checksum.hexdigest() != header["checksum"]:
+            raise ArchiveError(f"{path}: corrupt: its checksum does not match; import it again")
+    return GameArchive(
+        **arrays, sources=tuple(header["sources"]), content_hash=header["content_hash"]
+    )
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as an archive does."""
+    with open(path, "rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
+    if mapped[: len(_MAGIC)] != _MAGIC:
+        raise ArchiveError(f"{path}: is no game archive")
+    version = int.from_bytes(mapped[8:16], "little")
+    if version != FORMAT_VERSION:
+        raise ArchiveError(
+            f"{path}: archive version {version}, this is hexsearch for version {FORMAT_VERSION}; "
+            "import the games again"
+        )
+    length = int.from_bytes(mapped[16:24], "little")
+    try:
+        header: dict[str, Any] = json.loads(mapped[24 : 24 + length])
+        if set(header["arrays"]) != set(_ARRAYS):
+            raise ValueError("unexpected arrays")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(f"{path}: corrupt header; import the games again") from error
+    return header, _aligned(24 + length)
+
+
+def _aligned(position: int) -> int:
+    return -(-position // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,162 @@
+"""Positions to batches on a device, planes built from moves as they are needed.
+
+What a batch holds depends on (seed, cursor) alone, so any point of the stream can be resumed
+and no loader process is needed: one core builds planes hundreds of times faster than it trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hexsearch.config.study import StagesConfig
+from hexsearch.config.trial import CurriculumConfig
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.encoder import PositionEncoder
+from hexsearch.data.positions import (
+    Indices,
+    PositionSet,
+    draw_plies,
+    stage_of,
+    without_replacement,
+)
+from hexsearch.game.board import RED
+from hexsearch.game.symmetry import symmetry_cells
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Positions as a network sees them, with what it should answer.
+
+    Attributes:
+        planes: [B, C, N, N] float32.
+        policy_target: [B] int64, cell of the next move as shown; 0 where there is none.
+        has_move: [B] bool, whether there is a next move; the policy loss leaves the others out.
+        outcome: [B] float32, 1.0 or 0.0 in the network's own perspective.
+        complement: [B] bool, where win_prob_red is 1 minus the network's probability.
+        red_won: [B] float32, 1.0 where Red went on to win, whatever is shown.
+        stage: [B] int8, index into STAGE_NAMES.
+        to_end: [B] int64, plies to the end of the game.
+        final: [B] bool, nobody is to move any more.
+        game: [B] int64, index into the archive; ply: [B] int64.
+    """
+
+    planes: Tensor
+    policy_target: Tensor
+    has_move: Tensor
+    outcome: Tensor
+    complement: Tensor
+    red_won: Tensor
+    stage: Tensor
+    to_end: Tensor
+    final: Tensor
+    game: Tensor
+    ply: Tensor
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+
+@dataclass(frozen=True)
+class BatchBuilder:
+    """Builds batches of one archive for one encoder on one device."""
+
+    archive: GameArchive
+    encoder: PositionEncoder
+    stages: StagesConfig
+    device: torch.device
+
+    def build(
+        self, games: Indices, plies: Indices, turn: NDArray[np.bool_], swap: NDArray[np.bool_]
+    ) -> Batch:
+        """A batch of given positions.
+
+        Args:
+            turn: [B] show it after a half turn.
+            swap: [B] reflect and recolour it. The `mover` perspective asks for this itself where
+                somebody is to move, so there it only counts for finished positions.
+        """
+        archive, encoder = self.archive, self.encoder
+        lengths = (archive.offsets[games + 1] - archive.offsets[games]).astype(np.int64)
+        final = (plies == lengths) & archive.finished[games].astype(bool)
+        if encoder.perspective == "mover":
+            red_side = np.where(final, swap, plies % 2 == 1)
+            symmetries = encoder.choose_symmetries(turn, red_side)
+        else:
+            symmetries = turn + 2 * swap.astype(np.int64)
+        offsets = archive.offsets[games].astype(np.int64)
+        starts = np.cumsum(plies) - plies
+        total = int(plies.sum())
+        cells = archive.moves[np.repeat(offsets - starts, plies) + np.arange(total)].astype(
+            np.int64
+        )
+        has_move = plies < lengths
+        following = archive.moves[np.where(has_move, offsets + plies, offsets)].astype(np.int64)
+        shown_move = symmetry_cells(encoder.size)[symmetries, following]
+        red_won = archive.winners[games] == RED
+        arrays = {
+            "planes": encoder.encode(cells, plies, symmetries, final),
+            "policy_target": np.where(has_move, shown_move, 0),
+            "has_move": has_move,
+            "outcome": encoder.outcome(red_won, symmetries),
+            "complement": encoder.complement(symmetries),
+            "red_won": red_won.astype(np.float32),
+            "stage": stage_of(plies, encoder.size, self.stages),
+            "to_end": lengths - plies,
+            "final": final,
+            "game": games,
+            "ply": plies,
+        }
+        return Batch(**{name: self._to_device(array) for name, array in arrays.items()})
+
+    def _to_device(self, array: NDArray[np.generic]) -> Tensor:
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cpu":
+            return tensor
+        # Pinned memory lets the copy overlap with the previous step.
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class TrainingStream:
+    """An endless stream of training batches, a function of (seed, cursor)."""
+
+    builder: BatchBuilder
+    positions: PositionSet
+    curriculum: CurriculumConfig
+    augment: bool
+    seed: int
+
+    def batch(self, cursor: int, size: int) -> Batch:
+        """The `size` positions that follow the first `cursor` ones of the stream."""
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, cursor]))
+        index = without_replacement(len(self.positions), self.seed, cursor, size)
+        games, plies = self.positions.at(index)
+        plies = draw_plies(plies, self.curriculum, rng)
+        turn, swap = rng.integers(0, 2, size=(2, size)).astype(bool)
+        if not self.augment:
+            turn = np.zeros_like(turn)
+            if self.builder.encoder.perspective == "absolute":
+                swap = np.zeros_like(swap)
+        return self.builder.build(games, plies, turn, swap)
+
+
+def evaluation_batches(builder: BatchBuilder, positions: PositionSet, size: int) -> Iterator[Batch]:
+    """All positions once, in order, as they are; the last batch may be shorter.
+
+    In the `mover` perspective a finished position is shown from the side that its game's hash
+    picks, which has nothing to do with the winner.
+    """
+    for start in range(0, len(positions), size):
+        index = np.arange(start, min(start + size, len(positions)), dtype=np.int64)
+        games, plies = positions.at(index)
+        as_is = np.zeros(len(index), dtype=bool)
+        swap = as_is
+        if builder.encoder.perspective == "mover":
+            swap = (builder.archive.hashes[games] & np.uint64(1)).astype(bool)
+        yield builder.build(games, plies, as_is, swap)

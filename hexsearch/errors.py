@@ -1,0 +1,78 @@
+"""Everything hexsearch raises on purpose, and nothing else.
+
+HexsearchError            the work itself failed                     exit status 1
+|-- FaultyInput           several faults found at once               exit status 2
+|   |-- ConfigError       a search space or an option is wrong
+|   |-- GamesError        game files cannot be used as given
+|   |-- ArchiveError      an archive is truncated, corrupt or of another version
+|   |-- CheckpointError   a checkpoint cannot be used as given
+|   `-- LedgerError       a study folder cannot be read or is in use
+|-- ContractError         a plug-in or component breaks its contract
+`-- TrialError            one trial cannot go on (non-finite loss, unhealthy network)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HexsearchError(Exception):
+    """Base of every error that a user may see without a traceback."""
+
+    exit_status = 1
+
+
+class FaultyInput(HexsearchError):
+    """Faults in something that the user gave us, collected before raising.
+
+    Attributes:
+        problems: one line per fault, each saying what, where and what to do.
+    """
+
+    exit_status = 2
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ConfigError(FaultyInput):
+    """A search space, a configuration or a command-line option is wrong."""
+
+
+class GamesError(FaultyInput):
+    """Game files cannot be used as they were given."""
+
+
+class ArchiveError(FaultyInput):
+    """A game archive is truncated, corrupt or of another version."""
+
+
+class CheckpointError(FaultyInput):
+    """A checkpoint is missing, corrupt or does not fit what is asked of it."""
+
+
+class LedgerError(FaultyInput):
+    """A study folder cannot be read, or another driver holds it."""
+
+
+class ContractError(HexsearchError):
+    """A component (often a plug-in) does not do what its contract promises."""
+
+    exit_status = 2
+
+
+class TrialError(HexsearchError):
+    """One trial cannot go on; the study can.
+
+    Attributes:
+        verdict: the monitors' word for it, such as `nan` or `exploding`.
+    """
+
+    def __init__(self, message: str, verdict: str = "failed") -> None:
+        self.verdict = verdict
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[TrialError], tuple[str, str]]:
+        # Exceptions cross process borders on a cluster; the default would lose `verdict`.
+        return type(self), (str(self), self.verdict)

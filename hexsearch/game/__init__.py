@@ -1,0 +1,1 @@
+"""Rules of Hex, its symmetries, and game records. Knows no tensor and no cluster."""

@@ -1,0 +1,107 @@
+"""The Hex board: cells, their names, and who has connected.
+
+Blue moves first and connects top to bottom (row 1 to row N); Red connects left to
+right (column a to the last). A cell is `row * N + column` from 0, and is written
+column letter then row number: `a1` is top left, an acute corner.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLUE = -1
+RED = 1
+EMPTY = 0
+MIN_SIZE, MAX_SIZE = 3, 19
+
+COLOUR_NAMES = {BLUE: "blue", RED: "red"}
+_CELL = re.compile(r"([a-z])([1-9][0-9]?)\Z")
+
+Stones = NDArray[np.int8]
+
+
+def cell_name(cell: int, size: int) -> str:
+    """Column letter and row number of a cell.
+
+    >>> cell_name(0, 13), cell_name(168, 13)
+    ('a1', 'm13')
+    """
+    row, column = divmod(cell, size)
+    return f"{chr(ord('a') + column)}{row + 1}"
+
+
+def parse_cell(name: str, size: int) -> int:
+    """Cell of a name such as `k10`.
+
+    Raises:
+        ValueError: not a cell name, or off the board; says which.
+    """
+    match = _CELL.match(name)
+    if match is None:
+        raise ValueError(f"'{name}' is no cell name (a letter, then a number)")
+    column, row = ord(match[1]) - ord("a"), int(match[2]) - 1
+    if row >= size or column >= size:
+        last = chr(ord("a") + size - 1)
+        raise ValueError(f"move '{name}' is off a {size}x{size} board (a-{last}, 1-{size})")
+    return row * size + column
+
+
+def colour_to_move(ply: int) -> int:
+    """Who moves when `ply` stones lie on the board; Blue begins."""
+    return BLUE if ply % 2 == 0 else RED
+
+
+def stones_after(moves: NDArray[np.integer] | list[int] | tuple[int, ...], size: int) -> Stones:
+    """Board [N, N] after all of `moves`, played alternately from Blue."""
+    cells = np.asarray(moves, dtype=np.int64)
+    stones = np.zeros(size * size, dtype=np.int8)
+    stones[cells[0::2]] = BLUE
+    stones[cells[1::2]] = RED
+    return stones.reshape(size, size)
+
+
+def winners(stones: Stones) -> NDArray[np.int8]:
+    """Who has connected, for many boards at once.
+
+    Args:
+        stones: [G, N, N] int8 holding RED (+1), BLUE (-1) or 0.
+    Returns:
+        [G] int8: RED, BLUE, or 0 where nobody has connected (both never can).
+    """
+    blue = _connects_top_to_bottom(_row_bits(stones == BLUE))
+    red = _connects_top_to_bottom(_row_bits(stones.transpose(0, 2, 1) == RED))
+    return red.astype(np.int8) - blue.astype(np.int8)
+
+
+def winner(stones: Stones) -> int:
+    """Who has connected on one board [N, N]: RED, BLUE or 0."""
+    return int(winners(stones[None])[0])
+
+
+def _row_bits(occupied: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """[G, N, N] bool -> [G, N] with column c of a row in bit c."""
+    weights = np.uint32(1) << np.arange(occupied.shape[2], dtype=np.uint32)
+    bits: NDArray[np.uint32] = (occupied * weights).sum(axis=2, dtype=np.uint32)
+    return bits
+
+
+def _connects_top_to_bottom(rows: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Flood from the first row, all boards in step, one row of stones per word.
+
+    The neighbours of (r, c) are (r, c+-1), (r+-1, c), (r-1, c+1) and (r+1, c-1). The flood
+    ends when no board has grown, after at most the length of the longest winding chain.
+    """
+    reached = np.zeros_like(rows)
+    reached[:, 0] = rows[:, 0]
+    while True:
+        grown = reached | (reached << np.uint32(1)) | (reached >> np.uint32(1))
+        grown[:, 1:] |= reached[:, :-1] | (reached[:, :-1] >> np.uint32(1))
+        grown[:, :-1] |= reached[:, 1:] | (reached[:, 1:] << np.uint32(1))
+        grown &= rows
+        if np.array_equal(grown, reached):
+            connected: NDArray[np.bool_] = reached[:, -1] != 0
+            return connected
+        reached = grown

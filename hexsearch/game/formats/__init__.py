@@ -1,0 +1,1 @@
+"""Text to game records and back, one module per format."""

@@ -1,0 +1,1 @@
+"""Reads ledgers and prints; changes nothing."""

@@ -1,0 +1,1 @@
+"""One trial, stepped in a plain loop. Has never heard of Ray."""
