@@ -1,0 +1,69 @@
+"""One archive, split: what a trial trains on and what it is judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import CurriculumConfig
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.positions import Indices, PositionSet, all_positions, curriculum_positions
+from hexsearch.data.split import SplitName, split_games
+from hexsearch.errors import GamesError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Games of one board size and how they are split. Cheap: it holds indices, never planes."""
+
+    archive: GameArchive
+    config: DataConfig
+
+    def __post_init__(self) -> None:
+        sizes = sorted({int(size) for size in np.unique(self.archive.sizes)})
+        if sizes != [self.config.board_size]:
+            raise GamesError(
+                f"the archive holds boards of size {sizes}, data.board_size is "
+                f"{self.config.board_size}"
+            )
+        for name, games in (("training", self.train_games), ("validation", self.validation_games)):
+            if len(games) < 2:
+                raise GamesError(
+                    f"only {len(games)} {name} games of {len(self.archive)}; give more games or "
+                    "change data.split"
+                )
+
+    def games(self, split: SplitName) -> Indices:
+        """Indices of a split's games, ascending."""
+        shares = self.config.split
+        return split_games(self.archive, split, shares.validation, shares.test, shares.salt)
+
+    @cached_property
+    def train_games(self) -> Indices:
+        """Games that trials train on."""
+        return self.games("train")
+
+    @cached_property
+    def validation_games(self) -> Indices:
+        """Games that the search sees, at most `data.validation_games` of them.
+
+        A cap keeps those with the smallest hashes, so it is as stable as the split itself.
+        """
+        games = self.games("validation")
+        cap = self.config.validation_games
+        if cap is None or len(games) <= cap:
+            return games
+        by_hash = np.argsort(self.archive.hashes[games], kind="stable")
+        return np.sort(games[by_hash[:cap]])
+
+    @cached_property
+    def validation(self) -> PositionSet:
+        """Every position of the validation games."""
+        return all_positions(self.archive, self.validation_games)
+
+    def training(self, curriculum: CurriculumConfig) -> PositionSet:
+        """The training positions that a curriculum asks for."""
+        return curriculum_positions(self.archive, self.train_games, curriculum)

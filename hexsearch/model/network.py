@@ -1,0 +1,91 @@
+"""Trunk, policy head and value head in one module, and what it answers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.errors import ContractError
+from hexsearch.model.policy_head import PolicyHead
+from hexsearch.model.trunk import Trunk
+from hexsearch.model.value_heads import build_value_head, check_value_head
+
+_TRUNK, _VALUE, _POLICY = range(3)  # streams of initial weights
+
+
+class NetworkOutput(NamedTuple):
+    """Raw answers; only a read-out turns `value_raw` into a probability.
+
+    Attributes:
+        policy_logits: [B, N*N].
+        value_raw: [B].
+    """
+
+    policy_logits: Tensor
+    value_raw: Tensor
+
+
+class Network(nn.Module):
+    """Planes [B, C, N, N] to NetworkOutput."""
+
+    def __init__(self, trunk: nn.Module, value_head: nn.Module, policy_head: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.value_head = value_head
+        self.policy_head = policy_head
+
+    def forward(self, planes_BCNN: Tensor) -> NetworkOutput:
+        features = self.trunk(planes_BCNN)
+        return NetworkOutput(self.policy_head(features), self.value_head(features))
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Trunk and heads by name; together they own every parameter exactly once."""
+        return {
+            "trunk": self.trunk,
+            "policy_head": self.policy_head,
+            "value_head": self.value_head,
+        }
+
+
+def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Network:
+    """A freshly initialised network on the CPU.
+
+    Each part draws its weights from a stream of its own, so that variants that differ only in
+    the value head start with the same trunk and policy head. torch's global generator is left
+    as it was.
+
+    Raises:
+        ContractError: a plug-in breaks its contract.
+    """
+
+    def seeded(stream: int) -> None:
+        torch.manual_seed((seed * 3 + stream) % 2**63)
+
+    with torch.random.fork_rng(devices=[]):
+        seeded(_TRUNK)
+        trunk = Trunk(config.trunk, planes)
+        _initialise(trunk)
+        seeded(_VALUE)
+        value_head = build_value_head(config.value_head)
+        seeded(_POLICY)
+        policy_head = PolicyHead(config.trunk.features, size)
+    problems = check_value_head(value_head, config.trunk.features, config.value_head.name)
+    if problems:
+        raise ContractError("; ".join(problems))
+    return Network(trunk, value_head, policy_head)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Trainable numbers in a module."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def _initialise(trunk: nn.Module) -> None:
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,69 @@
+"""One file that holds all a trial needs to go on, written atomically, loaded without pickle."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hexsearch.errors import CheckpointError
+
+FORMAT = "hexsearch checkpoint"
+FORMAT_VERSION = 1
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors, numbers, text, lists and mappings beside `path`, sync, and rename.
+
+    Raises:
+        CheckpointError: the folder cannot be written; what was there before is still there.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **content}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file by new content, whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written; an older file is untouched.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Content of a checkpoint, tensors on the CPU; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: missing, damaged, not ours, or of another version.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such checkpoint") from error
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: damaged, or no checkpoint: {first}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: is no hexsearch checkpoint")
+    if content["format_version"] != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: checkpoint version {content['format_version']}, this is hexsearch for "
+            f"version {FORMAT_VERSION}"
+        )
+    return content

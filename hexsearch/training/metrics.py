@@ -1,0 +1,191 @@
+"""How good answers are, overall and per stage. Every number is about `win_prob_red`.
+
+No swept loss weight and no smoothed label enters, so trials may be ranked by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.data.positions import STAGE_NAMES, to_end_band, to_end_names
+
+Floats = NDArray[np.float64]
+_CLIP = 1e-6  # log loss of a confident error stays finite
+_BINS = 15  # equal-width bins of the calibration error
+
+
+@dataclass(frozen=True)
+class SliceMetrics:
+    """Answers on some of the positions.
+
+    Attributes:
+        positions, games: how many, and from how many games.
+        value_loss: Brier score, mean squared gap to the result (Brier, 1950); 0.25 is "50%".
+        value_loss_se: its standard error, clustered by game: positions of one game share a label.
+        log_loss: mean negative log likelihood, in nats.
+        accuracy: share called right at 0.5; an answer of exactly 0.5 counts half.
+        strict_accuracy: share with |p - result| < 0.3.
+        confident_share, confident_accuracy: answers beyond 0.3 and 0.7, and how many are right.
+        auc: chance that a Red win is rated above a Blue win; ties count half. nan if one-sided.
+        calibration_error: mean gap of confidence and frequency over 15 bins (Guo et al., 2017).
+        bias: mean answer minus share of Red wins.
+    """
+
+    positions: int
+    games: int
+    value_loss: float
+    value_loss_se: float
+    log_loss: float
+    accuracy: float
+    strict_accuracy: float
+    confident_share: float
+    confident_accuracy: float
+    auc: float
+    calibration_error: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class StageMetrics:
+    """The same figures overall, per stage of the game, and per plies to its end."""
+
+    overall: SliceMetrics
+    stages: dict[str, SliceMetrics]  # early, middle, late, penultimate, final
+    to_end: dict[str, SliceMetrics]  # 0-5, 6-15, 16-30, >30
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain mappings; a slice without positions is left out, nan becomes None."""
+        return {
+            "overall": _plain(self.overall),
+            "stages": {name: _plain(part) for name, part in self.stages.items()},
+            "to_end": {name: _plain(part) for name, part in self.to_end.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers on a validation set, position by position, as arrays of one length P."""
+
+    win_prob_red: Floats
+    red_won: Floats
+    stage: NDArray[np.int8]
+    to_end: NDArray[np.int64]
+    final: NDArray[np.bool_]
+    game: NDArray[np.int64]
+
+    def metrics(self) -> StageMetrics:
+        """StageMetrics of the whole set."""
+        stages = {
+            name: self._slice(self.stage == number) for number, name in enumerate(STAGE_NAMES)
+        }
+        stages["penultimate"] = self._slice(self.to_end == 1)
+        stages["final"] = self._slice(self.final)
+        bands = to_end_band(self.to_end)
+        to_end = {name: self._slice(bands == number) for number, name in enumerate(to_end_names())}
+        return StageMetrics(
+            overall=slice_metrics(self.win_prob_red, self.red_won, self.game),
+            stages={name: part for name, part in stages.items() if part.positions},
+            to_end={name: part for name, part in to_end.items() if part.positions},
+        )
+
+    def _slice(self, mask: NDArray[np.bool_]) -> SliceMetrics:
+        return slice_metrics(self.win_prob_red[mask], self.red_won[mask], self.game[mask])
+
+    def game_losses(self) -> GameLosses:
+        """Sums of squared errors by game, the unit of paired comparisons."""
+        games, index = np.unique(self.game, return_inverse=True)
+        errors = np.square(self.win_prob_red - self.red_won)
+        width = len(STAGE_NAMES)
+        cell = index * width + self.stage
+        total = len(games) * width
+        return GameLosses(
+            games=games,
+            sums=np.bincount(cell, errors, total).reshape(-1, width).astype(np.float32),
+            counts=np.bincount(cell, minlength=total).reshape(-1, width).astype(np.int32),
+        )
+
+
+@dataclass(frozen=True)
+class GameLosses:
+    """Squared errors of one evaluation, summed by game and stage.
+
+    Attributes:
+        games: [G] archive index of each game; sums, counts: [G, 3] for early, middle, late.
+    """
+
+    games: NDArray[np.int64]
+    sums: NDArray[np.float32]
+    counts: NDArray[np.int32]
+
+
+def slice_metrics(win_prob_red: Floats, red_won: Floats, game: NDArray[np.int64]) -> SliceMetrics:
+    """Figures of [P] answers against [P] results (1.0 Red won, 0.0 Blue) of [P] games.
+
+    Raises:
+        ValueError: shapes differ. [P, 1] against [P] would broadcast to [P, P].
+    """
+    if not win_prob_red.shape == red_won.shape == game.shape:
+        raise ValueError(f"shapes differ: {win_prob_red.shape}, {red_won.shape} and {game.shape}")
+    count = len(win_prob_red)
+    if not count:
+        return SliceMetrics(0, 0, *(float("nan"),) * 10)
+    p, won = win_prob_red.astype(np.float64), red_won.astype(np.float64)
+    gap = p - won
+    errors = gap * gap
+    clipped = np.clip(p, _CLIP, 1 - _CLIP)
+    called = (p > 0.5) == (won == 1)
+    confident = (p < 0.3) | (p > 0.7)
+    confident_count = int(confident.sum())
+    value_loss = float(errors.mean())
+    games, standard_error = _clustered(errors - value_loss, game)
+    return SliceMetrics(
+        positions=count,
+        games=games,
+        value_loss=value_loss,
+        value_loss_se=standard_error,
+        log_loss=float(-(won * np.log(clipped) + (1 - won) * np.log(1 - clipped)).mean()),
+        accuracy=float(np.where(p == 0.5, 0.5, called).mean()),
+        strict_accuracy=float((np.abs(gap) < 0.3).mean()),
+        confident_share=confident_count / count,
+        confident_accuracy=float(called[confident].mean()) if confident_count else float("nan"),
+        auc=_auc(p, won),
+        calibration_error=_calibration_error(p, won),
+        bias=float(gap.mean()),
+    )
+
+
+def _clustered(residuals: Floats, game: NDArray[np.int64]) -> tuple[int, float]:
+    """Games, and the standard error of a mean of residuals that are clustered by game."""
+    _, index = np.unique(game, return_inverse=True)
+    sums = np.bincount(index, residuals)
+    games = len(sums)
+    if games < 2:
+        return games, float("nan")
+    return games, float(np.sqrt(games / (games - 1) * np.square(sums).sum()) / len(residuals))
+
+
+def _auc(p: Floats, won: Floats) -> float:
+    """Mann-Whitney U over the pairs of a Red win and a Blue win."""
+    ones = int(won.sum())
+    zeros = len(won) - ones
+    if not ones or not zeros:
+        return float("nan")
+    _, index, counts = np.unique(p, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2  # mean rank of each distinct answer, from 1
+    return float((ranks[index][won == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+def _calibration_error(p: Floats, won: Floats) -> float:
+    bins = np.minimum((p * _BINS).astype(np.int64), _BINS - 1)
+    return float(np.abs(np.bincount(bins, p - won, _BINS)).sum() / len(p))
+
+
+def _plain(part: SliceMetrics) -> dict[str, float | int | None]:
+    return {
+        name: None if value != value else (round(value, 7) if isinstance(value, float) else value)
+        for name, value in asdict(part).items()
+    }

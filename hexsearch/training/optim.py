@@ -1,0 +1,103 @@
+"""Parameter groups and the learning-rate schedule, a pure function of positions seen."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from hexsearch.config.trial import OptimiserConfig
+from hexsearch.model.network import Network
+
+_ONE_CYCLE_START, _ONE_CYCLE_END = 1 / 25, 1e-4  # of the peak rate (Smith, arXiv:1708.07120)
+
+
+def parameter_groups(network: Network, config: OptimiserConfig) -> list[dict[str, Any]]:
+    """Groups by owner and by whether weight decay applies; together every parameter once.
+
+    Norms and biases (anything with fewer than two dimensions) are not decayed. Each group's
+    `factor` multiplies the scheduled learning rate.
+    """
+    groups: list[dict[str, Any]] = []
+    for owner, module in network.parts().items():
+        factor = config.value_lr_factor if owner == "value_head" else 1.0
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        for decayed in (True, False):
+            members = [p for p in parameters if (p.ndim >= 2) == decayed]
+            if members:
+                groups.append(
+                    {
+                        "params": members,
+                        "owner": owner,
+                        "factor": factor,
+                        "weight_decay": config.weight_decay if decayed else 0.0,
+                    }
+                )
+    owned = [id(parameter) for group in groups for parameter in group["params"]]
+    trainable = {id(p) for p in network.parameters() if p.requires_grad}
+    assert len(owned) == len(set(owned)) and set(owned) == trainable, "groups do not partition"
+    return groups
+
+
+def build_optimiser(
+    network: Network, config: OptimiserConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimiser of a configuration; its learning rate is set before each step."""
+    groups = parameter_groups(network, config)
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            groups,
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            fused=device.type in ("cpu", "cuda"),
+        )
+    return torch.optim.AdamW(
+        groups,
+        lr=config.learning_rate,
+        betas=(config.momentum, 0.999),
+        fused=device.type in ("cpu", "cuda"),
+    )
+
+
+def learning_rate(config: OptimiserConfig, progress: float) -> float:
+    """Rate at a share of the budget seen, in [0, 1].
+
+    Defined on the whole budget, never on what a scheduler may cut it to, so that trials are
+    compared at equal points of equal schedules.
+
+    >>> cycle = OptimiserConfig(learning_rate=1.0, schedule="one_cycle", warmup=0.5)
+    >>> [round(learning_rate(cycle, at), 4) for at in (0.0, 0.5, 1.0)]
+    [0.04, 1.0, 0.0]
+    """
+    peak = config.learning_rate
+    if progress < config.warmup:
+        rising = progress / config.warmup
+        if config.schedule == "one_cycle":
+            return _cosine(peak * _ONE_CYCLE_START, peak, rising)
+        return peak * rising
+    if config.schedule == "constant":
+        return peak
+    falling = (progress - config.warmup) / (1.0 - config.warmup)
+    end = peak * _ONE_CYCLE_START * _ONE_CYCLE_END if config.schedule == "one_cycle" else 0.0
+    return _cosine(peak, end, min(falling, 1.0))
+
+
+def set_learning_rate(
+    optimiser: torch.optim.Optimizer, config: OptimiserConfig, progress: float
+) -> None:
+    """Set every group's rate for the next step."""
+    rate = learning_rate(config, progress)
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
+
+
+def clip_gradients(network: nn.Module, limit: float) -> torch.Tensor:
+    """Scale all gradients so that their joint L2 norm is at most `limit`; the norm before."""
+    return torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))

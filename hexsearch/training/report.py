@@ -1,0 +1,51 @@
+"""What a trial says of itself at one point of its training."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hexsearch.training.metrics import GameLosses, StageMetrics
+from hexsearch.training.monitors import ActivationHealth, GradientHealth, Verdict
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """Validation metrics, training losses and health after `positions_seen` positions.
+
+    Attributes:
+        policy_loss: on the validation positions that have a next move, in nats.
+        train_value_loss, train_policy_loss: means since the last report, unweighted; the value
+            loss is the read-out's own, so it compares within one read-out only.
+        timings: seconds and rates; the only part that differs between equal runs.
+    """
+
+    positions_seen: int
+    metrics: StageMetrics
+    policy_loss: float
+    train_value_loss: float
+    train_policy_loss: float
+    gradients: GradientHealth
+    activations: dict[str, ActivationHealth]
+    verdict: Verdict
+    game_losses: GameLosses
+    timings: dict[str, float]
+
+    @property
+    def value_loss(self) -> float:
+        """Brier score over all validation positions: what trials are ranked by."""
+        return self.metrics.overall.value_loss
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the per-game losses, as plain values."""
+        return {
+            "positions_seen": self.positions_seen,
+            "metrics": self.metrics.to_json(),
+            "policy_loss": self.policy_loss,
+            "train_value_loss": self.train_value_loss,
+            "train_policy_loss": self.train_policy_loss,
+            "gradients": asdict(self.gradients),
+            "activations": {name: asdict(seen) for name, seen in self.activations.items()},
+            "verdict": asdict(self.verdict),
+            "timings": self.timings,
+        }
