@@ -1,0 +1,138 @@
+"""Ray: this machine or a running cluster, how many trials fit, and the run itself."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import ray
+from ray import tune
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+
+from hexsearch.config.study import RunConfig as Resources
+from hexsearch.errors import HexsearchError
+from hexsearch.search.engine import Engine
+from hexsearch.search.folder import StudyFolder
+from hexsearch.search.history import TrialHistory
+from hexsearch.search.ray_tune import EngineCallback, TuneScheduler, TuneSearcher
+from hexsearch.search.worker import Assignment, TrialWorker
+
+_ENVIRONMENT = {
+    # Its loggers flush every row and leak per trial; the ledger has it all.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Signals are ours: Tune's handler ends trials without telling the searcher.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune's own snapshots are never used.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "60",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+_SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
+_OBJECT_STORE_BYTES = 128 * 1024**2  # trials share a memory map, not Ray objects
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[None]:
+    """Connect to a cluster, or start Ray on this machine; disconnect or stop at the end.
+
+    Raises:
+        HexsearchError: there is no such cluster.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+        raise HexsearchError(f"cannot reach or start {where}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def trial_slots(resources: Resources) -> Callable[[], int]:
+    """How many trials the cluster has room for, asked anew every few seconds.
+
+    Raises:
+        HexsearchError: it has not room for one.
+    """
+    asked_at, slots = -math.inf, 0
+
+    def count() -> int:
+        nonlocal asked_at, slots
+        if time.monotonic() - asked_at >= _SLOTS_AGE_S:
+            asked_at, slots = time.monotonic(), _count_slots(resources)
+        return slots
+
+    if count() < 1:
+        have = ray.cluster_resources()
+        raise HexsearchError(
+            f"a trial wants {resources.cpus_per_trial} CPU(s) and {resources.gpus_per_trial:g} "
+            f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
+            "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
+        )
+    return count
+
+
+def _count_slots(resources: Resources) -> int:
+    """Room node by node: a trial does not spread over two."""
+    slots = 0
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        room = int(node["Resources"].get("CPU", 0) // resources.cpus_per_trial)
+        if resources.gpus_per_trial:
+            # 1e-9: ten trials at 0.1 GPU fit on one in spite of rounding.
+            gpus = node["Resources"].get("GPU", 0)
+            room = min(room, int(gpus / resources.gpus_per_trial + 1e-9))
+        slots += room
+    return min(slots, resources.max_concurrent or slots)
+
+
+def tune_trials(
+    engine: Engine,
+    assign: Callable[[TrialHistory], Assignment],
+    beat: Callable[[], None],
+    folder: StudyFolder,
+) -> None:
+    """Run trials through Ray Tune until the engine wants no more."""
+    run = engine.config.run
+    searcher = TuneSearcher(engine, assign)
+    tuner = tune.Tuner(
+        tune.with_resources(TrialWorker, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
+        tune_config=TuneConfig(
+            search_alg=searcher,
+            scheduler=TuneScheduler(engine, searcher),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.config["trial"]),
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str((folder.path / "ray").resolve()),
+            verbose=0,
+            callbacks=[EngineCallback(engine, beat)],
+            failure_config=FailureConfig(max_failures=run.retries),
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    tuner.fit()

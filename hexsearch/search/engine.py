@@ -1,0 +1,185 @@
+"""The search itself, without Ray: proposes trials, judges their reports, writes the ledger.
+
+Every decision is recorded before it is acted on, and everything the engine knows is a fold over
+the records, so an engine made from a ledger decides as the one that wrote it would have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.scheduler import AshaRungs, Ladder
+from hexsearch.search.searcher import OptunaProposer, derive_seed
+from hexsearch.search.space import SearchSpace, position_unit, variant_key
+
+Observer = Callable[[Record], None]
+Next = TrialHistory | Literal["wait", "finished"]
+
+
+class Engine:
+    """One study in progress.
+
+    Args:
+        slots: how many trials may run at once; asked again whenever one may start.
+        observe: called with each record once it is on disk.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        space: SearchSpace,
+        ledger: Ledger,
+        trials: int,
+        slots: Callable[[], int] = lambda: 1,
+        observe: Observer = lambda record: None,
+    ) -> None:
+        self.config, self.space, self.ledger, self.trials = config, space, ledger, trials
+        self.ladder = Ladder.of(config.scheduler, position_unit(space))
+        self.history = StudyHistory()
+        self.draining = False
+        self._rungs = AshaRungs(self.ladder, config.scheduler.reduction_factor)
+        self._proposer = OptunaProposer(space, config.searcher, config.run.seed)
+        self._slots, self._observe = slots, observe
+        for record in ledger.records:
+            self._fold(record)
+        self._live: set[str] = set()
+        self._repair()
+        self._queue = [trial.trial for trial in self.history.unfinished]
+
+    def next_trial(self) -> Next:
+        """The trial to start now: unfinished ones of an earlier session first.
+
+        Returns:
+            `wait` while every slot is taken, `finished` when no trial will be started any more.
+        """
+        if self.draining or (not self._queue and len(self.history.trials) >= self.trials):
+            return "finished"
+        if len(self._live) >= self._slots():
+            return "wait"
+        name = self._queue.pop(0) if self._queue else self._suggest()
+        self._live.add(name)
+        return self.history.trials[name]
+
+    def start(self, name: str) -> None:
+        """A worker has begun, or begun again, to run a trial."""
+        trial = self.history.trials[name]
+        if trial.status not in ENDED:
+            self.record("started", trial=name, attempt=trial.attempts + 1)
+
+    def report(self, name: str, report: dict[str, Any]) -> Literal["continue", "stop"]:
+        """Record a report and decide. A report that the ledger holds already changes nothing."""
+        trial = self.history.trials[name]
+        if trial.status in ENDED:
+            return "stop"
+        positions, value_loss = int(report["positions_seen"]), float(report["value_loss"])
+        if positions <= trial.positions_seen:
+            return self._unless_draining()
+        if not math.isfinite(value_loss):
+            self.fail(name, f"value_loss is {value_loss} at {positions:,} positions")
+            return "stop"
+        self.record("reported", trial=name, report=report)
+        return self._judge(name, positions, value_loss)
+
+    def fail(self, name: str, reason: str, log: str = "") -> None:
+        """A trial cannot go on; the study does."""
+        trial = self.history.trials[name]
+        if trial.status not in ENDED:
+            self.record("failed", trial=name, reason=reason, log=log)
+            self._end(name)
+
+    def release(self, name: str) -> None:
+        """A trial's worker is gone; if it has not ended it is left for a resume."""
+        self._live.discard(name)
+
+    def drain(self) -> None:
+        """Start nothing more and let each running trial go after its next report."""
+        self.draining = True
+
+    def record(self, event: str, **fields: Any) -> None:
+        """Append to the ledger and fold what was appended."""
+        record = self.ledger.append(event, **fields)
+        self._fold(record)
+        self._observe(record)
+
+    def _suggest(self) -> str:
+        number = len(self.history.trials)
+        values, origin = self._proposer.propose(number)
+        config = self.space.resolve(values)
+        variant = variant_key(config)
+        # A configuration that comes up again is a further seed of its variant. Replicate r has
+        # the same seed in every variant: equal data order and trunk make them comparable.
+        replicate = self.history.replicates(variant)
+        name = f"t{number:04d}"
+        self.record(
+            "suggested",
+            trial=name,
+            number=number,
+            variant=variant,
+            replicate=replicate,
+            seed=derive_seed(self.config.run.seed, "trial", replicate),
+            origin=origin,
+            values=values,
+            config=config.model_dump(mode="json"),
+        )
+        return name
+
+    def _judge(self, name: str, positions: int, value_loss: float) -> Literal["continue", "stop"]:
+        """Decide on a recorded report."""
+        decision = self._rungs.decide(positions, value_loss)
+        if decision.rung is not None or decision.action != "continue":
+            self.record(
+                "decided",
+                trial=name,
+                positions_seen=positions,
+                value_loss=value_loss,
+                decision=decision.action,
+                rung=decision.rung,
+                rank=decision.rank,
+                of=decision.of,
+                cutoff=decision.cutoff,
+            )
+        if decision.action == "continue":
+            return self._unless_draining()
+        self._end(name)
+        return "stop"
+
+    def _end(self, name: str) -> None:
+        """Tell the searcher what became of a trial that has just ended."""
+        trial = self.history.trials[name]
+        state = {"completed": "COMPLETE", "failed": "FAIL"}.get(trial.status, "PRUNED")
+        self.record("told", trial=name, state=state)
+        self._live.discard(name)
+
+    def _repair(self) -> None:
+        """Write what a crash left out between records that belong together."""
+        for trial in self.history.trials.values():
+            if trial.status in ENDED:
+                if not trial.told:
+                    self._end(trial.trial)
+            elif trial.reports and not self._was_judged(trial):
+                self._judge(trial.trial, trial.positions_seen, trial.reports[-1]["value_loss"])
+
+    def _was_judged(self, trial: TrialHistory) -> bool:
+        """Whether the decision on a trial's last report, if one is due, is in the ledger."""
+        last = trial.positions_seen
+        if last not in self.ladder.rungs and last < self.ladder.budget:
+            return True
+        return any(
+            record["event"] == "decided"
+            and record["trial"] == trial.trial
+            and record["positions_seen"] == last
+            for record in reversed(self.ledger.records)
+        )
+
+    def _unless_draining(self) -> Literal["continue", "stop"]:
+        return "stop" if self.draining else "continue"
+
+    def _fold(self, record: Record) -> None:
+        self.history.apply(record)
+        self._rungs.apply(record)
+        self._proposer.apply(record)

@@ -1,0 +1,122 @@
+"""A study's folder: what lies where, how it is made, and how it is read again."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hexsearch import __version__
+from hexsearch.config.load import dump_yaml, parse_yaml
+from hexsearch.config.section import build
+from hexsearch.config.study import StudyConfig
+from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.training.checkpoint import write_atomically
+
+_PACKAGES = ("torch", "ray", "optuna", "numpy")
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """`results/<name>/`: study.yaml, ledger.jsonl, games.archive, trials/<id>/."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.path.resolve().name
+
+    @property
+    def ledger(self) -> Path:
+        """The append-only record."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def description(self) -> Path:
+        """Everything resolved: configuration, versions, games."""
+        return self.path / "study.yaml"
+
+    @property
+    def archive(self) -> Path:
+        """The study's own copy of its games, so that it can be resumed without the originals."""
+        return self.path / "games.archive"
+
+    def trial(self, name: str) -> Path:
+        """Folder of one trial: checkpoint, per-game losses, curve."""
+        return self.path / "trials" / name
+
+    def require_new(self) -> None:
+        """Refuse to start over an existing study.
+
+        Raises:
+            ConfigError: says how to go on or start beside it.
+        """
+        if self.ledger.exists():
+            raise ConfigError(
+                f"{self.path}: a study of this name exists; go on with 'resume {self.path}', or "
+                "give another --name"
+            )
+
+    def write_description(
+        self, config: StudyConfig, games: Sequence[str], archive_hash: str
+    ) -> dict[str, Any]:
+        """Store study.yaml; what is returned also opens the ledger."""
+        description = {
+            "name": self.name,
+            "hexsearch": __version__,
+            "versions": versions(),
+            "git": git_commit(),
+            "games": {"paths": [str(path) for path in games], "content_hash": archive_hash},
+            "config": config.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+        write_atomically(self.description, dump_yaml(description).encode())
+        return description
+
+    def read_description(self) -> tuple[dict[str, Any], StudyConfig]:
+        """study.yaml as it was written, and its configuration.
+
+        Raises:
+            LedgerError: this is no study folder.
+            ConfigError: the file was edited into something that does not fit.
+        """
+        if not self.description.exists():
+            raise LedgerError(f"{self.path}: no study.yaml; is this a study folder?")
+        text = self.description.read_text(encoding="utf-8")
+        raw = parse_yaml(text, str(self.description))
+        if not isinstance(raw, dict) or "config" not in raw:
+            raise ConfigError(f"{self.description}: holds no 'config'")
+        return raw, build(StudyConfig, raw["config"], f"{self.description}: config.")
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that decide what a trial computes."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # vendored or run from a source tree
+            found[package] = "unknown"
+    return found
+
+
+def git_commit() -> str | None:
+    """Commit of the source tree that runs, with `+changes` if it is not clean; None outside git."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+changes" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=10
+    )
+    return done.stdout.strip()

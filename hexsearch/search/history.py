@@ -1,0 +1,133 @@
+"""What a ledger says: the state of every trial, folded from the records one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hexsearch.search.ledger import Record
+
+Status = Literal["waiting", "running", "completed", "pruned", "stopped", "failed"]
+StudyState = Literal["running", "interrupted", "finished"]
+ENDED: frozenset[Status] = frozenset({"completed", "pruned", "stopped", "failed"})
+
+
+@dataclass
+class TrialHistory:
+    """One trial so far.
+
+    Attributes:
+        values: dimension -> value. config: the whole resolved trial, as plain mappings.
+        variant: equal for trials that differ only in their seed; replicate: number of the seed.
+        reports: as written by the worker, in order. rung: at which it was pruned.
+    """
+
+    trial: str
+    number: int
+    variant: str
+    replicate: int
+    seed: int
+    values: dict[str, Any]
+    config: dict[str, Any]
+    status: Status = "waiting"
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    reason: str = ""
+    rung: int | None = None
+    attempts: int = 0
+    told: bool = False
+
+    @property
+    def positions_seen(self) -> int:
+        """At the last report that the ledger holds."""
+        return int(self.reports[-1]["positions_seen"]) if self.reports else 0
+
+    @property
+    def value_loss(self) -> float | None:
+        """Brier score at the last report."""
+        return float(self.reports[-1]["value_loss"]) if self.reports else None
+
+
+@dataclass
+class StudyHistory:
+    """All trials of a study, in the order in which they were suggested."""
+
+    trials: dict[str, TrialHistory] = field(default_factory=dict)
+    state: StudyState = "running"
+    target_trials: int = 0
+    study: dict[str, Any] = field(default_factory=dict)
+    floors: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0  # of all sessions, without the pauses between them
+    _last_at: float | None = None
+    _replicates: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> StudyHistory:
+        """Fold a whole ledger."""
+        history = cls()
+        for record in records:
+            history.apply(record)
+        return history
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account."""
+        event = record["event"]
+        self._count_time(event, record["at"])
+        if event == "study":
+            self.study = record
+            self.target_trials = record["trials"]
+            self.floors, self.warnings = record["floors"], record["warnings"]
+        elif event == "suggested":
+            names = ("trial", "number", "variant", "replicate", "seed", "values", "config")
+            entry = TrialHistory(**{name: record[name] for name in names})
+            self.trials[entry.trial] = entry
+            self._replicates[entry.variant] += 1
+            self.state = "running"
+        elif event in ("interrupted", "finished"):
+            self.state = event
+        elif event == "resumed":
+            self.state = "running"
+            self.target_trials = record["trials"]
+        elif event in _TRIAL_EVENTS:
+            self._apply_to_trial(self.trials[record["trial"]], record)
+
+    def _apply_to_trial(self, trial: TrialHistory, record: Record) -> None:
+        event = record["event"]
+        if event == "started":
+            trial.status = "running"
+            trial.attempts = record["attempt"]
+        elif event == "reported":
+            trial.reports.append(record["report"])
+        elif event == "decided":
+            if record["decision"] == "prune":
+                trial.status, trial.rung = "pruned", record["rung"]
+                trial.reason = (
+                    f"rank {record['rank']} of {record['of']} at {record['rung']:,} positions"
+                )
+            elif record["decision"] == "complete":
+                trial.status = "completed"
+            elif record["decision"] == "stop":
+                trial.status, trial.reason = "stopped", record["reason"]
+        elif event == "failed":
+            trial.status, trial.reason = "failed", record["reason"]
+        elif event == "told":
+            trial.told = True
+
+    def _count_time(self, event: str, at: float) -> None:
+        if self._last_at is not None and event != "resumed":
+            self.seconds += max(0.0, at - self._last_at)
+        self._last_at = at
+
+    @property
+    def unfinished(self) -> list[TrialHistory]:
+        """Trials that were suggested and have not ended."""
+        return [trial for trial in self.trials.values() if trial.status not in ENDED]
+
+    def replicates(self, variant: str) -> int:
+        """How many trials of a variant there are."""
+        return self._replicates[variant]
+
+
+_TRIAL_EVENTS = frozenset({"started", "reported", "decided", "told", "failed"})

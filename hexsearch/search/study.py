@@ -1,0 +1,222 @@
+"""Start, run, resume and finish a study on Ray Tune."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Literal
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.data.archive import open_archive, write_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.importing import import_games
+from hexsearch.errors import HexsearchError
+from hexsearch.search.engine import Engine
+from hexsearch.search.folder import StudyFolder, versions
+from hexsearch.search.history import StudyHistory, TrialHistory
+from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.preflight import check_components, floor_rows
+from hexsearch.search.space import build_space
+from hexsearch.search.worker import CHECKPOINT, Assignment
+from hexsearch.training.trial import report_points
+
+Ended = Literal["finished", "interrupted", "out_of_time"]
+
+
+@dataclass
+class Listener:
+    """What a study tells whoever watches it; the defaults listen to nothing.
+
+    Attributes:
+        say: one line for a person. record: each ledger record once it is on disk, with the
+            history that includes it. beat: called several times a second while trials run.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    record: Callable[[Record, StudyHistory], None] = lambda record, history: None
+    beat: Callable[[StudyHistory], None] = lambda history: None
+
+
+def launch(
+    config: StudyConfig,
+    games: Sequence[str],
+    folder: StudyFolder,
+    address: str | None,
+    listener: Listener,
+    where: str = "",
+) -> Ended:
+    """Start a new study and run it to its end.
+
+    Args:
+        games: files and folders, or `starter`.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        where: prefix of configuration faults, such as the file's name.
+    Raises:
+        FaultyInput: before anything is written, if configuration or games are at fault.
+    """
+    space = build_space(config, where)
+    folder.require_new()
+    check_components(space)
+    archive, imported = import_games(games, config.data.board_size)
+    listener.say(imported.summary())
+    dataset = Dataset(archive, config.data)
+    floors = floor_rows(dataset)
+    write_archive(folder.archive, archive)
+    description = folder.write_description(config, games, archive.content_hash)
+    ledger = Ledger(folder.ledger)
+    try:
+        ledger.append("study", **description, trials=config.run.trials, floors=floors, warnings=[])
+        return _run(
+            config, folder, ledger, archive.content_hash, config.run.trials, address, listener
+        )
+    finally:
+        ledger.close()
+
+
+def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
+    """Go on where a study stopped, unfinished trials first, perhaps with further trials.
+
+    Raises:
+        LedgerError: no study, or it is running.
+    """
+    description, config = folder.read_description()
+    ledger = Ledger(folder.ledger)
+    try:
+        history = StudyHistory.of(ledger.records)
+        content_hash = description["games"]["content_hash"]
+        if open_archive(folder.archive).content_hash != content_hash:
+            raise HexsearchError(
+                f"{folder.archive} holds other games than study.yaml says; restore it"
+            )
+        for line in _differences(description):
+            listener.say(line)
+        trials = history.target_trials + more_trials
+        left = trials - len(history.trials) + len(history.unfinished)
+        if not left:
+            listener.say(
+                f"{folder.name} is finished: {len(history.trials)} trials. "
+                "Extend it with --trials +N."
+            )
+            return "finished"
+        ledger.append("resumed", trials=trials)
+        return _run(config, folder, ledger, content_hash, trials, address, listener)
+    finally:
+        ledger.close()
+
+
+def _differences(description: dict[str, Any]) -> list[str]:
+    """What has changed since the study began, in words."""
+    now = versions()
+    return [
+        f"note: {package} was {old} when this study began and is {now[package]} now; "
+        "numbers may differ in the last bits"
+        for package, old in description["versions"].items()
+        if now.get(package) != old
+    ]
+
+
+def _run(
+    config: StudyConfig,
+    folder: StudyFolder,
+    ledger: Ledger,
+    archive_hash: str,
+    trials: int,
+    address: str | None,
+    listener: Listener,
+) -> Ended:
+    # Ray takes seconds to import; commands that only read or check do without it.
+    from hexsearch.search.cluster import ray_cluster, trial_slots, tune_trials
+
+    space = build_space(config)
+    with ray_cluster(address):
+        slots = trial_slots(config.run)
+        engine: Engine
+
+        def observe(record: Record) -> None:
+            if record["event"] == "told":
+                _retain_checkpoints(folder, engine.history, config.run.keep_checkpoints)
+            listener.record(record, engine.history)
+
+        engine = Engine(config, space, ledger, trials, slots, observe)
+        deadline = time.monotonic() + (config.run.time_budget or float("inf"))
+        out_of_time = False
+
+        def beat() -> None:
+            nonlocal out_of_time
+            if time.monotonic() > deadline and not engine.draining:
+                out_of_time = True
+                engine.drain()
+                listener.say("time budget reached: running trials stop at their next report")
+            listener.beat(engine.history)
+
+        with _draining_signals(engine, listener):
+            tune_trials(
+                engine, lambda trial: _assign(trial, engine, folder, archive_hash), beat, folder
+            )
+        history = engine.history
+        if history.unfinished or len(history.trials) < trials:
+            engine.record("interrupted", reason="time budget" if out_of_time else "signal")
+            return "out_of_time" if out_of_time else "interrupted"
+        engine.record("finished")
+    shutil.rmtree(folder.path / "ray", ignore_errors=True)
+    return "finished"
+
+
+def _assign(
+    trial: TrialHistory, engine: Engine, folder: StudyFolder, archive_hash: str
+) -> Assignment:
+    run, ladder = engine.config.run, engine.ladder
+    return Assignment(
+        trial=trial.trial,
+        folder=str(folder.trial(trial.trial).resolve()),
+        archive=str(folder.archive.resolve()),
+        archive_hash=archive_hash,
+        config=trial.config,
+        data=engine.config.data.model_dump(mode="json"),
+        seed=trial.seed,
+        report_points=list(report_points(ladder.budget, ladder.report_every, ladder.rungs)),
+        reported=trial.positions_seen,
+        threads=run.cpus_per_trial,
+        use_gpu=run.gpus_per_trial > 0,
+    )
+
+
+def _retain_checkpoints(folder: StudyFolder, history: StudyHistory, best: int) -> None:
+    """Keep the checkpoints of the best completed trials and of those that may go on."""
+    completed = sorted(
+        (trial for trial in history.trials.values() if trial.status == "completed"),
+        key=lambda trial: (trial.value_loss, trial.number),
+    )
+    kept = {trial.trial for trial in completed[:best]}
+    for trial in history.trials.values():
+        if trial.told and trial.trial not in kept:
+            (folder.trial(trial.trial) / CHECKPOINT).unlink(missing_ok=True)
+
+
+@contextmanager
+def _draining_signals(engine: Engine, listener: Listener) -> Iterator[None]:
+    """First SIGINT or SIGTERM: drain. A second one leaves at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if engine.draining:
+            raise KeyboardInterrupt
+        engine.drain()
+        listener.say(
+            "stopping: running trials are kept at their next report; once more leaves at once"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

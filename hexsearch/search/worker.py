@@ -1,0 +1,187 @@
+"""The Ray Trainable round a trial: one warm process for many trials.
+
+It writes into the trial's folder first (checkpoint, per-game losses, curve) and reports after,
+so that whatever the driver's ledger holds can be continued from. Where a crash fell between the
+two, the stored report is handed out again instead of training twice.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+
+from hexsearch.config.section import build
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.archive import open_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import TrialError
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from hexsearch.training.metrics import brief
+from hexsearch.training.report import TrialReport
+from hexsearch.training.trial import Trial
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker needs to run one trial; travels as plain values in a Ray configuration.
+
+    Attributes:
+        folder: the trial's own, on storage that every node sees.
+        archive, archive_hash: the games; the hash keeps a worker from training on others.
+        report_points: positions at which it reports, the last one being the budget.
+        reported: positions at the last report that the ledger holds.
+    """
+
+    trial: str
+    folder: str
+    archive: str
+    archive_hash: str
+    config: dict[str, Any]
+    data: dict[str, Any]
+    seed: int
+    report_points: list[int]
+    reported: int
+    threads: int
+    use_gpu: bool
+
+
+class TrialWorker(tune.Trainable):  # type: ignore[misc]
+    """Runs assignments one after the other; torch stays imported and the games stay mapped."""
+
+    _dataset: Dataset | None = None
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin an assignment, from its checkpoint where there is one."""
+        self._assignment = Assignment(**config)
+        self._trial: Trial | None = None
+        self._stored: dict[str, Any] | None = None
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next report point, or hand out a report that was stored but not heard.
+
+        Returns:
+            `{"message": text}`, JSON (Tune would flatten mappings) of `{"report": ...}`, or of
+            `{"failure": reason, "verdict": ...}` if the trial cannot go on.
+        """
+        message: dict[str, Any]
+        try:
+            if self._trial is None:
+                self._begin()
+            if self._stored is not None:
+                report, self._stored = self._stored, None
+            else:
+                report = self._advance()
+        except TrialError as error:
+            message = {"failure": str(error), "verdict": error.verdict}
+        else:
+            message = {"report": report}
+        return {"message": json.dumps(message)}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next assignment in the same process."""
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Free the network; the process may live on."""
+        self._trial = None
+
+    @property
+    def _points(self) -> list[int]:
+        return self._assignment.report_points
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self._assignment.folder)
+
+    def _begin(self) -> None:
+        task = self._assignment
+        torch.set_num_threads(task.threads)
+        dataset = self._games(task)
+        self._trial = Trial(
+            build(TrialConfig, task.config, "trial"),
+            dataset,
+            budget=task.report_points[-1],
+            seed=task.seed,
+            device=torch.device("cuda" if task.use_gpu else "cpu"),
+        )
+        path = self._folder / CHECKPOINT
+        if path.exists():
+            content = load_checkpoint(path)
+            self._trial.load_state(content["state"])
+            if self._trial.positions_seen > task.reported:
+                self._stored = json.loads(content["report"])
+
+    def _games(self, task: Assignment) -> Dataset:
+        """The mapped games, kept from trial to trial while they stay the same."""
+        data = build(DataConfig, task.data, "data")
+        kept = TrialWorker._dataset
+        if kept is None or kept.archive.content_hash != task.archive_hash or kept.config != data:
+            # The driver has compared the checksum; here the header's hash is enough.
+            archive = open_archive(Path(task.archive), check=False)
+            if archive.content_hash != task.archive_hash:
+                raise TrialError(
+                    f"{task.archive} on {socket.gethostname()} holds other games than the study's"
+                )
+            kept = TrialWorker._dataset = Dataset(archive, data)
+        return kept
+
+    def _advance(self) -> dict[str, Any]:
+        trial = self._trial
+        assert trial is not None
+        target = next(point for point in self._points if point > trial.positions_seen)
+        trial.train_to(target)
+        report = trial.report()
+        self._store_evidence(report)
+        summary = summarise(report, trial.parameters)
+        save_checkpoint(
+            self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
+        )
+        return summary
+
+    def _store_evidence(self, report: TrialReport) -> None:
+        """Per-game losses of this report, and its full text at the end of the curve."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        losses = report.game_losses
+        write_game_losses(game_losses_path(self._folder, report.positions_seen), asdict(losses))
+        with open(self._folder / "curve.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(report.to_json()) + "\n")
+
+
+def summarise(report: TrialReport, parameters: int) -> dict[str, Any]:
+    """What the ledger keeps of a report; the rest lies in the trial's folder."""
+    return {
+        "positions_seen": report.positions_seen,
+        "parameters": parameters,
+        **brief(report.metrics),
+        "policy_loss": round(report.policy_loss, 6),
+        "train_value_loss": round(report.train_value_loss, 6),
+        "train_policy_loss": round(report.train_policy_loss, 6),
+        "verdict": report.verdict.name,
+        "evidence": report.verdict.evidence,
+        "timings": {**report.timings, "host": socket.gethostname(), "pid": os.getpid()},
+    }
+
+
+def game_losses_path(folder: Path, positions_seen: int) -> Path:
+    """Where a trial keeps its per-game losses of one report."""
+    return folder / f"games-{positions_seen}.npz"
+
+
+def write_game_losses(path: Path, arrays: dict[str, Any]) -> None:
+    """Store per-game losses compactly and atomically."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
