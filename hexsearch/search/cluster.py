@@ -33,7 +33,8 @@ _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
+    # The new output engine prints its banner even at verbose=0.
+    "RAY_AIR_NEW_OUTPUT": "0",
 }
 _SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
 _OBJECT_STORE_BYTES = 128 * 1024**2  # trials share a memory map, not Ray objects
@@ -114,7 +115,11 @@ def tune_trials(
     beat: Callable[[], None],
     folder: StudyFolder,
 ) -> None:
-    """Run trials through Ray Tune until the engine wants no more."""
+    """Run trials through Ray Tune until the engine wants no more.
+
+    Raises:
+        LedgerError: the ledger cannot be written any more; what it holds is whole.
+    """
     run = engine.config.run
     searcher = TuneSearcher(engine, assign)
     tuner = tune.Tuner(
@@ -135,4 +140,10 @@ def tune_trials(
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except tune.TuneError as error:
+        # Tune wraps whatever is raised under its loop in a traceback of text.
+        if engine.broken is not None:
+            raise engine.broken from error
+        raise

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from hexsearch.config.study import StudyConfig
+from hexsearch.errors import LedgerError
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.scheduler import AshaRungs, Ladder
@@ -42,6 +43,7 @@ class Engine:
         self.ladder = Ladder.of(config.scheduler, position_unit(space))
         self.history = StudyHistory()
         self.draining = False
+        self.broken: LedgerError | None = None  # why the ledger could not be written
         self._rungs = AshaRungs(self.ladder, config.scheduler.reduction_factor)
         self._proposer = OptunaProposer(space, config.searcher, config.run.seed)
         self._slots, self._observe = slots, observe
@@ -102,7 +104,11 @@ class Engine:
 
     def record(self, event: str, **fields: Any) -> None:
         """Append to the ledger and fold what was appended."""
-        record = self.ledger.append(event, **fields)
+        try:
+            record = self.ledger.append(event, **fields)
+        except LedgerError as error:
+            self.broken = error
+            raise
         self._fold(record)
         self._observe(record)
 
@@ -123,6 +129,7 @@ class Engine:
             replicate=replicate,
             seed=derive_seed(self.config.run.seed, "trial", replicate),
             origin=origin,
+            head=config.value_head.name,
             values=values,
             config=config.model_dump(mode="json"),
         )

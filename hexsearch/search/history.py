@@ -19,7 +19,8 @@ class TrialHistory:
     """One trial so far.
 
     Attributes:
-        values: dimension -> value. config: the whole resolved trial, as plain mappings.
+        head: the value head's spelling. values: dimension -> value.
+        config: the whole resolved trial, as plain mappings.
         variant: equal for trials that differ only in their seed; replicate: number of the seed.
         reports: as written by the worker, in order. rung: at which it was pruned.
     """
@@ -29,6 +30,7 @@ class TrialHistory:
     variant: str
     replicate: int
     seed: int
+    head: str
     values: dict[str, Any]
     config: dict[str, Any]
     status: Status = "waiting"
@@ -59,6 +61,7 @@ class StudyHistory:
     study: dict[str, Any] = field(default_factory=dict)
     floors: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    rungs: dict[int, list[bool]] = field(default_factory=dict)  # level -> who went on, in order
     seconds: float = 0.0  # of all sessions, without the pauses between them
     _last_at: float | None = None
     _replicates: Counter[str] = field(default_factory=Counter)
@@ -80,8 +83,7 @@ class StudyHistory:
             self.target_trials = record["trials"]
             self.floors, self.warnings = record["floors"], record["warnings"]
         elif event == "suggested":
-            names = ("trial", "number", "variant", "replicate", "seed", "values", "config")
-            entry = TrialHistory(**{name: record[name] for name in names})
+            entry = TrialHistory(**{name: record[name] for name in _SUGGESTED})
             self.trials[entry.trial] = entry
             self._replicates[entry.variant] += 1
             self.state = "running"
@@ -101,6 +103,9 @@ class StudyHistory:
         elif event == "reported":
             trial.reports.append(record["report"])
         elif event == "decided":
+            if record["rung"] is not None:
+                going_on = record["decision"] == "continue"
+                self.rungs.setdefault(record["rung"], []).append(going_on)
             if record["decision"] == "prune":
                 trial.status, trial.rung = "pruned", record["rung"]
                 trial.reason = (
@@ -130,4 +135,5 @@ class StudyHistory:
         return self._replicates[variant]
 
 
+_SUGGESTED = ("trial", "number", "variant", "replicate", "seed", "head", "values", "config")
 _TRIAL_EVENTS = frozenset({"started", "reported", "decided", "told", "failed"})

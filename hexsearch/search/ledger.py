@@ -90,6 +90,18 @@ def read_ledger(path: Path) -> list[Record]:
     return _read(path)[1]
 
 
+def is_held(path: Path) -> bool:
+    """Whether a driver has the ledger open for appending."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or a file system without locks
+        return False
+    return False
+
+
 def without_times(record: Record) -> Record:
     """A record as it would be in an equal run."""
 

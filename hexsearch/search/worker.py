@@ -7,15 +7,13 @@ two, the stored report is handed out again instead of training twice.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ray import tune
 
@@ -25,7 +23,8 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from hexsearch.search.evidence import write_game_losses
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.metrics import brief
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
@@ -154,8 +153,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
     def _store_evidence(self, report: TrialReport) -> None:
         """Per-game losses of this report, and its full text at the end of the curve."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        losses = report.game_losses
-        write_game_losses(game_losses_path(self._folder, report.positions_seen), asdict(losses))
+        write_game_losses(self._folder, report.positions_seen, report.game_losses)
         with open(self._folder / "curve.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(report.to_json()) + "\n")
 
@@ -173,15 +171,3 @@ def summarise(report: TrialReport, parameters: int) -> dict[str, Any]:
         "evidence": report.verdict.evidence,
         "timings": {**report.timings, "host": socket.gethostname(), "pid": os.getpid()},
     }
-
-
-def game_losses_path(folder: Path, positions_seen: int) -> Path:
-    """Where a trial keeps its per-game losses of one report."""
-    return folder / f"games-{positions_seen}.npz"
-
-
-def write_game_losses(path: Path, arrays: dict[str, Any]) -> None:
-    """Store per-game losses compactly and atomically."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomically(path, buffer.getvalue())

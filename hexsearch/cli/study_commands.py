@@ -1,0 +1,167 @@
+"""`launch`, `resume` and `leaderboard`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from hexsearch.config.load import load_study
+from hexsearch.config.study import StudyConfig, parse_duration
+from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.errors import ConfigError
+from hexsearch.reporting.console import make_progress
+from hexsearch.reporting.leaderboard import read_leaderboard
+from hexsearch.reporting.table import comma_separated, markdown, render
+from hexsearch.search import study
+from hexsearch.search.folder import StudyFolder
+
+_FORMATS = ("table", "markdown", "csv", "json")
+
+
+def register(commands: Any) -> None:
+    """Add the sub-commands that are about studies."""
+    launch = commands.add_parser("launch", help="start a study")
+    launch.add_argument("space", type=Path, metavar="SPACE.yaml")
+    launch.add_argument(
+        "--games",
+        action="append",
+        metavar="PATH",
+        help="game files, archives or folders, repeatable (default: the games that come along)",
+    )
+    launch.add_argument("--name", help="of the study (default: the space's, with date and time)")
+    launch.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    launch.add_argument("--trials", type=_positive, metavar="N")
+    launch.add_argument("--time-budget", metavar="10m", help="stop, resumable, after this long")
+    launch.add_argument("--seed", type=int, metavar="N")
+    launch.add_argument("--address", metavar="A", help="of a running Ray cluster")
+    add_settings(launch)
+    launch.set_defaults(run=run_launch)
+
+    resume = commands.add_parser("resume", help="go on where a study stopped")
+    resume.add_argument("study", type=Path, metavar="STUDY_DIR")
+    resume.add_argument(
+        "--trials",
+        type=_positive,
+        default=0,
+        metavar="+N",
+        help="further trials beyond the study's",
+    )
+    resume.add_argument("--address", metavar="A", help="of a running Ray cluster")
+    resume.set_defaults(run=run_resume)
+
+    board = commands.add_parser("leaderboard", help="who leads, and how sure")
+    board.add_argument("study", type=Path, metavar="STUDY_DIR")
+    board.add_argument("--by", choices=("variant", "trial"), default="variant")
+    board.add_argument("--top", type=_positive, metavar="N")
+    board.add_argument("--format", choices=_FORMATS, default="table")
+    board.set_defaults(run=run_leaderboard)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The `--set` option, which several commands share."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="fix a setting, such as trunk.preset=tiny; a searched one is searched no more",
+    )
+
+
+def run_launch(arguments: argparse.Namespace) -> int:
+    """Start a study and print its leaderboard."""
+    settings = list(arguments.set)
+    for option in ("trials", "seed"):
+        value = getattr(arguments, option)
+        if value is not None:
+            settings.append(f"run.{option}={value}")
+    if arguments.time_budget is not None:
+        try:
+            parse_duration(arguments.time_budget)
+        except ValueError as error:
+            raise ConfigError(f"--time-budget: {error}") from error
+        settings.append(f"run.time_budget='{arguments.time_budget}'")
+    config = load_study(arguments.space, settings)
+    name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if Path(name).name != name:
+        raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
+    folder = StudyFolder(arguments.results / name)
+    console = _stderr()
+    console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
+    with make_progress(console, config.scheduler.max_t) as progress:
+        listener = study.Listener(progress.say, progress.record, progress.beat)
+        ended = study.launch(
+            config,
+            arguments.games or [STARTER_GAMES],
+            folder,
+            arguments.address,
+            listener,
+            where=f"{arguments.space}: ",
+        )
+    return _finish(folder, ended)
+
+
+def run_resume(arguments: argparse.Namespace) -> int:
+    """Go on with a study and print its leaderboard."""
+    folder = StudyFolder(arguments.study)
+    _, config = folder.read_description()
+    with make_progress(_stderr(), config.scheduler.max_t) as progress:
+        listener = study.Listener(progress.say, progress.record, progress.beat)
+        ended = study.resume(folder, arguments.trials, arguments.address, listener)
+    return _finish(folder, ended)
+
+
+def run_leaderboard(arguments: argparse.Namespace) -> int:
+    """Print a leaderboard in one of four formats."""
+    board = read_leaderboard(StudyFolder(arguments.study), arguments.by)
+    if arguments.format == "json":
+        json.dump(board.to_json(arguments.top), sys.stdout, indent=2, allow_nan=False)
+        print()
+    elif arguments.format == "markdown":
+        print(markdown(board, arguments.top), end="")
+    elif arguments.format == "csv":
+        print(comma_separated(board, arguments.top), end="")
+    else:
+        console = Console()
+        console.print(render(board, console.width, arguments.top))
+    return 0
+
+
+def _finish(folder: StudyFolder, ended: study.Ended) -> int:
+    console = Console()
+    console.print(render(read_leaderboard(folder), console.width))
+    message = _stderr()
+    if ended == "finished":
+        message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
+        return 0
+    why = "time budget reached" if ended == "out_of_time" else "interrupted"
+    message.print(
+        Text(f"{why}; go on with: python run_search.py resume {folder.path}"), soft_wrap=True
+    )
+    return 0 if ended == "out_of_time" else 130
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _where_to(config: StudyConfig, folder: StudyFolder) -> str:
+    trials, seen = config.run.trials, config.scheduler.max_t
+    return f"{trials} trials of at most {seen:,} positions each, into {folder.path}"
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return number

@@ -1,0 +1,105 @@
+"""`train`: one configuration, monitors on, no search."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from hexsearch.cli.study_commands import add_settings
+from hexsearch.config.load import load_study
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.importing import STARTER_GAMES, import_games
+from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.search.scheduler import Ladder
+from hexsearch.search.space import SearchSpace, build_space, position_unit
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.report import TrialReport
+from hexsearch.training.trial import Trial, report_points
+
+_REPORTS = 10  # evaluations over the whole budget, where the space does not say
+
+
+def register(commands: Any) -> None:
+    """Add the sub-commands that are about single networks."""
+    train = commands.add_parser("train", help="train one configuration, without a search")
+    train.add_argument("space", type=Path, metavar="SPACE.yaml")
+    train.add_argument("--games", action="append", metavar="PATH", help="as for launch")
+    train.add_argument("--output", type=Path, default=Path("results/train"), metavar="DIR")
+    train.add_argument("--seed", type=int, default=0, metavar="N")
+    add_settings(train)
+    train.set_defaults(run=run_train)
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Train the first enqueued configuration, or the default one; DIR/model.pt holds the result.
+
+    An unfinished model.pt of the same training is continued.
+    """
+    config = load_study(arguments.space, arguments.set)
+    space = build_space(config, f"{arguments.space}: ")
+    console = Console(stderr=True, highlight=False)
+    trial_config = _configuration(space)
+    archive, imported = import_games(arguments.games or [STARTER_GAMES], config.data.board_size)
+    console.print(Text(imported.summary()), soft_wrap=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        torch.set_num_threads(config.run.cpus_per_trial)
+    ladder = Ladder.of(config.scheduler, position_unit(space))
+    dataset = Dataset(archive, config.data)
+    trial = Trial(trial_config, dataset, ladder.budget, arguments.seed, device)
+    path = arguments.output / "model.pt"
+    if path.exists():
+        _continue(trial, path)
+        console.print(Text(f"going on from {trial.positions_seen:,} positions in {path}"))
+    console.print(
+        Text(
+            f"training {trial_config.value_head.name} on {trial_config.trunk.preset} "
+            f"({trial.parameters:,} parameters) for {ladder.budget:,} positions on {device.type}"
+        ),
+        soft_wrap=True,
+    )
+    every = ladder.report_every or max(1, ladder.budget // _REPORTS)
+    for point in report_points(ladder.budget, every, ()):
+        if point <= trial.positions_seen:
+            continue
+        trial.train_to(point)
+        report = trial.report()
+        save_checkpoint(path, {"state": trial.state()})
+        console.print(Text(_line(report)), soft_wrap=True)
+    console.print(Text(f"saved {path}"))
+    return 0
+
+
+def _configuration(space: SearchSpace) -> TrialConfig:
+    """The first enqueued configuration that is still searched, or the default."""
+    return space.resolve(space.enqueued[0]) if space.enqueued else space.default
+
+
+def _continue(trial: Trial, path: Path) -> None:
+    try:
+        trial.load_state(load_checkpoint(path)["state"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; name another --output") from error
+    if trial.positions_seen >= trial.budget:
+        raise ConfigError(f"{path}: this training is finished; name another --output")
+
+
+def _line(report: TrialReport) -> str:
+    overall = report.metrics.overall
+    stages = ", ".join(
+        f"{name} {part.value_loss:.3f}" for name, part in report.metrics.stages.items()
+    )
+    norms = ", ".join(f"{name} {norm:.2g}" for name, norm in report.gradients.norms.items())
+    verdict = report.verdict
+    return (
+        f"{report.positions_seen:>9,}  value loss {overall.value_loss:.4f} ({stages})  "
+        f"accuracy {overall.accuracy:.1%}  policy loss {report.policy_loss:.3f}  "
+        f"gradients {norms}  {verdict.name}{': ' + verdict.evidence if verdict.evidence else ''}  "
+        f"{report.timings['positions_per_s']:,.0f} positions/s"
+    )

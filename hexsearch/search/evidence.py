@@ -1,0 +1,33 @@
+"""Per-game validation losses of a report, kept beside the trial for paired comparisons."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from hexsearch.training.checkpoint import write_atomically
+from hexsearch.training.metrics import GameLosses
+
+
+def write_game_losses(folder: Path, positions_seen: int, losses: GameLosses) -> None:
+    """Store the losses of one report, compactly and atomically."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **asdict(losses))
+    write_atomically(_path(folder, positions_seen), buffer.getvalue())
+
+
+def read_game_losses(folder: Path, positions_seen: int) -> GameLosses | None:
+    """The losses of one report; None where they are missing or damaged."""
+    try:
+        with np.load(_path(folder, positions_seen), allow_pickle=False) as stored:
+            return GameLosses(**{name: stored[name] for name in ("games", "sums", "counts")})
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _path(folder: Path, positions_seen: int) -> Path:
+    return folder / f"games-{positions_seen}.npz"
