@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -17,11 +18,12 @@ from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.reporting.console import make_progress
-from hexsearch.reporting.leaderboard import read_leaderboard
+from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.reporting.table import comma_separated, markdown, render
 from hexsearch.search import study
 from hexsearch.search.folder import StudyFolder
 
+_PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
 _FORMATS = ("table", "markdown", "csv", "json")
 
 
@@ -129,14 +131,12 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
     elif arguments.format == "csv":
         print(comma_separated(board, arguments.top), end="")
     else:
-        console = Console()
-        console.print(render(board, console.width, arguments.top))
+        _print_table(board, arguments.top)
     return 0
 
 
 def _finish(folder: StudyFolder, ended: study.Ended) -> int:
-    console = Console()
-    console.print(render(read_leaderboard(folder), console.width))
+    _print_table(read_leaderboard(folder))
     message = _stderr()
     if ended == "finished":
         message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
@@ -146,6 +146,13 @@ def _finish(folder: StudyFolder, ended: study.Ended) -> int:
         Text(f"{why}; go on with: python run_search.py resume {folder.path}"), soft_wrap=True
     )
     return 0 if ended == "out_of_time" else 130
+
+
+def _print_table(board: Leaderboard, top: int | None = None) -> None:
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=_PIPE_WIDTH)
+    console.print(render(board, console.width, top))
 
 
 def _stderr() -> Console:

@@ -16,6 +16,7 @@ from hexsearch.training.metrics import GameLosses
 
 By = Literal["variant", "trial"]
 _STATUS_ORDER = ("completed", "running", "waiting", "stopped", "pruned", "failed")
+_SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
 _EVIDENCE_LIMIT = 200  # rows behind the leader whose per-game losses are read
 
 
@@ -154,11 +155,10 @@ def _mark_ties(
     ranked: list[Row], history: StudyHistory, folder: StudyFolder, spread: float
 ) -> None:
     leader = ranked[0]
+    leader.tied_with_leader = True
     leading = _evidence(leader, history, folder)
     for row in ranked[:_EVIDENCE_LIMIT]:
-        if row is leader:
-            row.tied_with_leader = True
-        elif row.positions_seen == leader.positions_seen and leading:
+        if row is not leader and row.positions_seen == leader.positions_seen and leading:
             row.tied_with_leader = _is_tied(_evidence(row, history, folder), leading, spread)
 
 
@@ -186,12 +186,16 @@ def _evidence(row: Row, history: StudyHistory, folder: StudyFolder) -> list[Game
 
 
 def variant_name(trial: TrialHistory) -> str:
-    """The head, then every searched value but the head's."""
+    """The head, then every other searched value: `512->64->1 bce lr=0.004`.
+
+    A value that is text, such as a read-out's or a curriculum's name, speaks for itself.
+    """
     parts = [trial.head]
     for name, value in trial.values.items():
         if name != "value_head":
-            short = name.rpartition(".")[2] if "." in name else name
-            parts.append(f"{short}={_show(value)}")
+            last = name.rpartition(".")[2]
+            shown = _show(value)
+            parts.append(shown if isinstance(value, str) else f"{_SHORT.get(last, last)}={shown}")
     return " ".join(parts)
 
 

@@ -23,7 +23,7 @@ _STATUS_STYLES = {
     "stopped": "red",
 }
 _STAGES = ("early", "middle", "late", "final")
-_NARROW = 110  # columns below which what explains a row moves into fewer columns
+_WIDE_FROM = 140  # columns of a terminal that has room for everything
 
 
 @dataclass(frozen=True)
@@ -32,38 +32,58 @@ class _Column:
     cell: Callable[[Row], str]
     floor: Callable[[dict[str, Any]], str] = lambda floor: ""
     right: bool = True
-    wide_only: bool = False
 
 
-def _stage(name: str) -> _Column:
+def _stage(name: str, title: str = "") -> _Column:
     def cell(row: Row) -> str:
         return _loss(row.stages.get(name, {}).get("value_loss"))
 
-    return _Column(name, cell, lambda floor: _loss(floor["stages"].get(name, {}).get("value_loss")))
+    def floor(row: dict[str, Any]) -> str:
+        return _loss(row["stages"].get(name, {}).get("value_loss"))
+
+    return _Column(title or name, cell, floor)
 
 
-_COLUMNS = (
-    _Column("#", lambda row: f"{row.rank or '-'}{'=' if _is_tie(row) else ''}"),
+_WIDE = (
+    _Column("#", lambda row: f"{row.rank or '-'}"),
     _Column("variant", lambda row: row.name, lambda floor: floor["name"], right=False),
+    _Column("head", lambda row: row.head, right=False),
     _Column(
-        "value loss",
-        lambda row: _loss(row.value_loss),
-        lambda floor: _loss(floor["value_loss"]),
+        "value loss", lambda row: _loss(row.value_loss), lambda floor: _loss(floor["value_loss"])
     ),
     _Column("±95%", lambda row: _half_width(row)),
     *(_stage(name) for name in _STAGES),
     _Column("acc", lambda row: _share(row.accuracy), lambda floor: _share(floor["accuracy"])),
-    _Column("seeds", lambda row: str(row.seeds), wide_only=True),
-    _Column("params", lambda row: _count(row.parameters), wide_only=True),
+    _Column("seeds", lambda row: str(row.seeds)),
+    _Column("params", lambda row: _count(row.parameters)),
     _Column("seen", lambda row: _count(row.positions_seen or None)),
-    _Column("verdict", lambda row: row.verdict, right=False, wide_only=True),
+    _Column("verdict", lambda row: row.verdict, right=False),
     _Column("status", lambda row: _status(row), right=False),
+)
+_NARROW = (
+    _WIDE[0],
+    _WIDE[1],
+    _Column(
+        "value loss",
+        lambda row: _loss(row.value_loss) + (f"±{_half_width(row)[:4]}" if row.value_loss else ""),
+        lambda floor: _loss(floor["value_loss"]),
+    ),
+    _stage("early"),
+    _stage("middle", "mid"),
+    _stage("late"),
+    _Column(
+        "acc",
+        lambda row: _share(row.accuracy)[:-1],
+        lambda floor: _share(floor["accuracy"])[:-1],
+    ),
+    _Column("par", lambda row: _count(row.parameters)),
+    _Column("status", lambda row: _short_status(row), right=False),
 )
 
 
 def render(board: Leaderboard, width: int, top: int | None = None) -> RenderableType:
     """The table and what has to be known to read it."""
-    columns = [column for column in _COLUMNS if width >= _NARROW or not column.wide_only]
+    columns = _WIDE if width >= _WIDE_FROM else _NARROW
     table = Table(
         title=f"{board.study}: {board.state}",
         title_justify="left",
@@ -75,17 +95,14 @@ def render(board: Leaderboard, width: int, top: int | None = None) -> Renderable
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
-            no_wrap=column.title != "variant" and column.title != "status",
-            overflow="fold",
+            no_wrap=column.title not in ("variant", "status"),
         )
+    tied = _tied(board)
     for row in board.rows[:top]:
         style = _STATUS_STYLES.get(row.status, "")
-        table.add_row(
-            *(
-                Text(column.cell(row), style=style if column.title == "status" else "")
-                for column in columns
-            )
-        )
+        cells = [column.cell(row) for column in columns]
+        cells[0] += "=" if row in tied else " "
+        table.add_row(*(Text(cell) for cell in cells[:-1]), Text(cells[-1], style=style))
     if board.floors:
         table.add_section()
     for floor in board.floors:
@@ -96,13 +113,16 @@ def render(board: Leaderboard, width: int, top: int | None = None) -> Renderable
 def markdown(board: Leaderboard, top: int | None = None) -> str:
     """A Markdown table of all columns."""
     lines = [
-        "| " + " | ".join(column.title for column in _COLUMNS) + " |",
-        "|" + "|".join("---:" if column.right else "---" for column in _COLUMNS) + "|",
+        "| " + " | ".join(column.title for column in _WIDE) + " |",
+        "|" + "|".join("---:" if column.right else "---" for column in _WIDE) + "|",
     ]
+    tied = _tied(board)
     for row in board.rows[:top]:
-        lines.append("| " + " | ".join(_escape(column.cell(row)) for column in _COLUMNS) + " |")
+        cells = [_escape(column.cell(row)) for column in _WIDE]
+        cells[0] += "=" if row in tied else ""
+        lines.append("| " + " | ".join(cells) + " |")
     for floor in board.floors:
-        lines.append("| " + " | ".join(column.floor(floor) for column in _COLUMNS) + " |")
+        lines.append("| " + " | ".join(column.floor(floor) for column in _WIDE) + " |")
     return "\n".join([*lines, "", *_notes(board, top), ""])
 
 
@@ -130,23 +150,38 @@ def comma_separated(board: Leaderboard, top: int | None = None) -> str:
 def _notes(board: Leaderboard, top: int | None) -> list[str]:
     hidden = len(board.rows) - len(board.rows[:top])
     notes = [f"{hidden} more row(s); see --top"] if hidden else []
-    ties = sum(_is_tie(row) for row in board.rows)
-    if ties > 1:
-        notes.append(f"= {ties} rows cannot be told apart at 95%, seeds and games considered")
+    tied = _tied(board)
+    if tied:
+        notes.append(f"= {len(tied)} rows cannot be told apart at 95%, seeds and games considered")
+    elif sum(row.rank is not None for row in board.rows) > 1 and not _compared(board):
+        notes.append("no other row came as far as the first, so its lead cannot be judged")
     notes.append(
         "value loss: Brier score of win_prob_red on validation games; compare rows of equal 'seen'"
     )
     return notes + [f"warning: {line}" for line in board.warnings]
 
 
-def _is_tie(row: Row) -> bool:
-    return row.tied_with_leader is True
-
-
 def _status(row: Row) -> str:
     if row.status == "pruned":
-        return f"pruned: {row.reason}"
+        return f"pruned: {row.reason.removesuffix(' positions')}"
     return f"{row.status}: {row.reason}" if row.reason else row.status
+
+
+def _tied(board: Leaderboard) -> list[Row]:
+    """The leader and those that cannot be told from it, if there are any."""
+    tied = [row for row in board.rows if row.tied_with_leader]
+    return tied if len(tied) > 1 else []
+
+
+def _compared(board: Leaderboard) -> bool:
+    return any(row.tied_with_leader is not None for row in board.rows[1:])
+
+
+def _short_status(row: Row) -> str:
+    text = row.status
+    if row.status == "pruned":
+        text += f" {_count(row.positions_seen)}"
+    return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
 
 
 def _half_width(row: Row) -> str:

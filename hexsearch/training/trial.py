@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from hexsearch.model.network import (
 )
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import build_readout, win_prob_red
+from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors import ActivationMonitor, GradientMonitor, judge
 from hexsearch.training.optim import build_optimiser, clip_gradients, set_learning_rate
@@ -34,6 +36,7 @@ from hexsearch.training.report import TrialReport
 
 LOOK_EVERY = 50  # steps between two looks of the monitors
 _EVALUATION_BATCH = 1024
+_CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
 
 
 class Trial:
@@ -139,7 +142,10 @@ class Trial:
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[Evaluation, float]:
-        """Answers on every validation position, and the mean policy loss."""
+        """Answers on every validation position, and the mean policy loss.
+
+        The network answers with the batch-norm statistics that it has; `report` renews them.
+        """
         self.network.eval()
         parts: dict[str, list[Tensor]] = {name: [] for name in _EVALUATED}
         policy_sum, moves = torch.zeros((), device=self.device), 0
@@ -160,13 +166,20 @@ class Trial:
         arrays["red_won"] = arrays["red_won"].astype(np.float64)
         return Evaluation(**arrays), float(policy_sum) / max(moves, 1)
 
+    def _calibrate(self) -> None:
+        stream = replace(self._stream, seed=_derive(self.seed, "calibration"))
+        size = _CALIBRATION_BATCH
+        batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
+        calibrate_norms(self.network, batches, self._forward)
+
     def report(self) -> TrialReport:
-        """Evaluate, and say where training stands.
+        """Renew batch-norm statistics, evaluate, and say where training stands.
 
         Raises:
             TrialError: an answer is not finite.
         """
         started = time.perf_counter()
+        self._calibrate()
         evaluation, validation_policy_loss = self.evaluate()
         if not np.isfinite(evaluation.win_prob_red).all():
             raise TrialError(
