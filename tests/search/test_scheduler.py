@@ -84,7 +84,8 @@ def test_a_loss_that_is_not_finite_is_never_compared(value: float) -> None:
 
 def test_rungs_rebuilt_from_records_decide_as_the_live_ones() -> None:
     rng = np.random.default_rng(0)
-    live, records = AshaRungs(LADDER, 3), []
+    live = AshaRungs(LADDER, 3)
+    records: list[dict[str, object]] = []
     for _ in range(200):
         rung, loss = int(rng.choice([10, 30])), float(rng.normal(0.2, 0.01))
         rebuilt = AshaRungs(LADDER, 3)

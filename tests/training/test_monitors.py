@@ -35,7 +35,7 @@ def give_gradients(network: Network) -> None:
         ("value_head", [0.0, 2.0]),
         ("policy_head", [0.0, 0.0]),
     ):
-        network.parts()[part].weight.grad = torch.tensor(gradient)  # type: ignore[assignment]
+        network.parts()[part].weight.grad = torch.tensor(gradient)
 
 
 def test_norms_are_true_l2_norms_of_each_part_before_clipping() -> None:
