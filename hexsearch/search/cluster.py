@@ -64,6 +64,9 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         raise HexsearchError(f"cannot reach or start {where}: {error}") from error
+    # Tune logs a traceback for every worker that dies; the ledger has the reason of those that
+    # no retry could save.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -51,7 +51,7 @@ def launch(
     listener: Listener,
     where: str = "",
 ) -> Ended:
-    """Start a new study and run it to its end.
+    """Start a new study and run it to its end; a fault found on the way leaves no folder.
 
     Args:
         games: files and folders, or `starter`.
@@ -62,6 +62,7 @@ def launch(
     """
     space = build_space(config, where)
     folder.require_new()
+    folder.require_writable()
     check_components(space)
     archive, imported = import_games(games, config.data.board_size)
     listener.say(imported.summary())

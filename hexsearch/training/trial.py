@@ -192,8 +192,9 @@ class Trial:
             gradients,
             activations,
             answer_spread=float(evaluation.win_prob_red.std()),
-            accuracy=metrics.overall.accuracy,
-            majority=max(red_share, 1 - red_share),
+            value_loss=metrics.overall.value_loss,
+            prior_loss=red_share * (1 - red_share),
+            progress=self.positions_seen / self.budget,
         )
         steps = max(self._summed_steps, 1)
         train_value, train_policy = (float(total) / steps for total in self._sums)

@@ -49,7 +49,7 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
     text = console.export_text()
     assert "2 of 12 trials; 1 pruned" in text
     assert "rungs  0k: 1 of 2 went on" in text
-    assert "1,000 positions/s" in text
+    assert "1,000 positions/s" in text  # one is running, at 1,000
     assert "1:05" in text and "left" in text
     assert f"best   {curve(first, 64)['value_loss']:.4f} at 64 positions: t0000" in text
     assert first.trial in text

@@ -106,24 +106,29 @@ ALIVE = ActivationHealth(0.5, 1.0, 0.0, 4.0, dead=0.1, spread=0.5)
 
 
 @pytest.mark.parametrize(
-    ("gradients", "features", "spread", "accuracy", "verdict"),
+    ("gradients", "features", "spread", "value_loss", "verdict"),
     [
-        (HEALTHY, ALIVE, 0.2, 0.7, "healthy"),
-        (GradientHealth({"trunk": 1.0, "value_head": 0.0}), ALIVE, 0.2, 0.7, "vanishing"),
-        (GradientHealth({"value_head": 1.0}, {"trunk": 0.0}), ALIVE, 0.2, 0.7, "vanishing"),
-        (GradientHealth({"value_head": 1.0}, {"trunk": 0.4}), ALIVE, 0.2, 0.7, "exploding"),
-        (HEALTHY, ActivationHealth(0, 0, 0, 0, dead=0.95, spread=0), 0.2, 0.7, "dead"),
-        (HEALTHY, ALIVE, 0.001, 0.55, "constant_output"),
-        (HEALTHY, ALIVE, 0.2, 0.4, "not_learning"),
+        (HEALTHY, ALIVE, 0.2, 0.20, "healthy"),
+        (GradientHealth({"trunk": 1.0, "value_head": 0.0}), ALIVE, 0.2, 0.20, "vanishing"),
+        (GradientHealth({"value_head": 1.0}, {"trunk": 0.0}), ALIVE, 0.2, 0.20, "vanishing"),
+        (GradientHealth({"value_head": 1.0}, {"trunk": 0.4}), ALIVE, 0.2, 0.20, "exploding"),
+        (HEALTHY, ActivationHealth(0, 0, 0, 0, dead=0.95, spread=0), 0.2, 0.20, "dead"),
+        (HEALTHY, ALIVE, 0.001, 0.24, "constant_output"),
+        (HEALTHY, ALIVE, 0.2, 0.26, "not_learning"),
     ],
 )
 def test_each_sickness_gets_its_verdict(
     gradients: GradientHealth,
     features: ActivationHealth,
     spread: float,
-    accuracy: float,
+    value_loss: float,
     verdict: str,
 ) -> None:
-    found = judge(gradients, {"trunk_features": features}, spread, accuracy, majority=0.55)
+    found = judge(gradients, {"trunk_features": features}, spread, value_loss, 0.247, progress=0.5)
     assert found.name == verdict
     assert bool(found.evidence) == (verdict != "healthy")
+
+
+def test_answers_are_not_judged_before_the_warm_up_is_over() -> None:
+    for progress, verdict in ((0.1, "healthy"), (0.5, "constant_output")):
+        assert judge(HEALTHY, {"trunk_features": ALIVE}, 0.0, 0.25, 0.247, progress).name == verdict
