@@ -108,7 +108,8 @@ def _convert(args: argparse.Namespace) -> int:
         messages.print(line, markup=False, soft_wrap=True)
     archive = builder.build()
     write_games(args.output, archive, kind)
-    messages.print(f"{report.summary()}; {len(archive):,} written to {args.output}", markup=False)
+    summary = f"{report.summary()}; {len(archive):,} written to {args.output}"
+    messages.print(summary, markup=False, soft_wrap=True)
     return 0
 
 
@@ -163,7 +164,8 @@ def _show(args: argparse.Namespace) -> int:
     console.print(draw_board(stones, shown[-1] if shown else None))
     state = f"{COLOUR_NAMES[won]} has won" if won else f"{COLOUR_NAMES[to_move]} to move"
     last = f", last move {names[-1]}" if names else ""
-    console.print(f"{label}: ply {ply} of {len(moves)}, {state}{last}", markup=False)
+    summary = f"{label}: ply {ply} of {len(moves)}, {state}{last}"
+    console.print(summary, markup=False, soft_wrap=True)
     return 0
 
 

@@ -133,7 +133,7 @@ def print_audit(audit: Audit, console: Console) -> None:
         f"from {len(report.files)} file(s)"
     )
     for line in [*report.decision_lines(), *report.skipped]:
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {line}", markup=False, soft_wrap=True)
     _print_refusals(audit, console)
     sizes = ", ".join(f"{count:,} on {side}x{side}" for side, count in audit.sizes.items())
     shares = ", ".join(f"{n} {count / games:.1%}" for n, count in audit.winners.items())
@@ -164,7 +164,7 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(draw_heat(audit.first_moves))
     console.print(_positions_table(audit))
     for leak in audit.leaks:
-        console.print(f"{'LEAK' if leak.flagged else 'fine'} {leak}", markup=False)
+        console.print(f"{'LEAK' if leak.flagged else 'fine'} {leak}", markup=False, soft_wrap=True)
     if not audit.leaks:
         console.print("too few games to fit floors or to look for leaks")
 
@@ -181,7 +181,7 @@ def _print_refusals(audit: Audit, console: Console) -> None:
         table.add_row(f"{count:,}", Text(reason))
     console.print(table)
     for refusal in refused[:_MOST_REFUSALS]:
-        console.print(f"  {refusal}", markup=False)
+        console.print(f"  {refusal}", markup=False, soft_wrap=True)
     if len(refused) > _MOST_REFUSALS:
         console.print(f"  ... and {len(refused) - _MOST_REFUSALS:,} more; --format json has all")
 

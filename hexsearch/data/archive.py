@@ -1,9 +1,10 @@
 """All games of a dataset in one memory-mapped file, the only thing on disk.
 
-Layout, little-endian: 8 bytes of magic with the format version, the length of a JSON header as
-uint64, the header, then the arrays that it lists, each aligned to 64 bytes. The header carries
-a content hash over moves, winners and sizes, so that equal games are equal archives wherever
-they came from, and a checksum over every array, so that damage is noticed.
+Layout, little-endian: 8 bytes of magic, the format version and the length of a JSON header as
+uint64 each, 16 bytes of checksum over the header, the header, then the arrays that it lists,
+each aligned to 64 bytes. The header carries a content hash over moves, winners and sizes, so
+that equal games are equal archives wherever they came from, and a checksum over every array,
+so that damage is noticed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from hexsearch.game.record import Game
 FORMAT_VERSION = 2
 _MAGIC = b"HEXGAMES"
 _ALIGNMENT = 64
+_PREFIX = 40  # bytes before the header
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def write_archive(path: Path, archive: GameArchive) -> None:
     try:
         with open(partial, "wb") as file:
             file.write(_MAGIC + FORMAT_VERSION.to_bytes(8, "little"))
-            file.write(len(header).to_bytes(8, "little") + header)
+            file.write(len(header).to_bytes(8, "little") + _checksum(header) + header)
             start = _aligned(file.tell())
             for name, array in arrays.items():
                 file.seek(start + layout[name]["start"])
@@ -257,6 +259,8 @@ def is_archive(path: Path) -> bool:
 def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
     if mapped[: len(_MAGIC)] != _MAGIC:
         raise ArchiveError(f"{path}: is no game archive")
+    if len(mapped) < 16:
+        raise ArchiveError(f"{path}: truncated to {len(mapped)} bytes; import the games again")
     version = int.from_bytes(mapped[8:16], "little")
     if version != FORMAT_VERSION:
         raise ArchiveError(
@@ -264,13 +268,17 @@ def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
             "import the games again"
         )
     length = int.from_bytes(mapped[16:24], "little")
-    try:
-        header: dict[str, Any] = json.loads(mapped[24 : 24 + length])
-        if set(header["arrays"]) != set(_ARRAYS):
-            raise ValueError("unexpected arrays")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArchiveError(f"{path}: corrupt header; import the games again") from error
-    return header, _aligned(24 + length)
+    text = mapped[_PREFIX : _PREFIX + length]
+    if len(mapped) < _PREFIX or len(text) < length:
+        raise ArchiveError(f"{path}: truncated within its header; import the games again")
+    if _checksum(text) != mapped[24:_PREFIX]:
+        raise ArchiveError(f"{path}: corrupt header; import the games again")
+    header: dict[str, Any] = json.loads(text)
+    return header, _aligned(_PREFIX + length)
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _aligned(position: int) -> int:
