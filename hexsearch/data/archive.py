@@ -70,6 +70,14 @@ class GameArchive:
         offsets = self.offsets.astype(np.int64)
         return offsets[1:] - offsets[:-1]
 
+    def lengths_of(self, games: NDArray[np.integer]) -> NDArray[np.int64]:
+        """[B] number of moves of some games, at a cost that depends on them alone."""
+        chosen = np.asarray(games, dtype=np.int64)
+        lengths: NDArray[np.int64] = (self.offsets[chosen + 1] - self.offsets[chosen]).astype(
+            np.int64
+        )
+        return lengths
+
     def game(self, index: int) -> Game:
         """One game as a record."""
         start, end = int(self.offsets[index]), int(self.offsets[index + 1])
