@@ -259,9 +259,16 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file begins as an archive does."""
-    with open(path, "rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+    """Whether a file begins as an archive does.
+
+    Raises:
+        ArchiveError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:

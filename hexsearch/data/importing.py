@@ -133,7 +133,8 @@ def read_games(
         GamesError: a path does not exist, cannot be read, or holds no known format.
     """
     for source in find_sources(paths):
-        if source.path is not None and is_archive(source.path):
+        # A pipe can be read only once, so it is never looked into beforehand.
+        if source.path is not None and source.path.is_file() and is_archive(source.path):
             report.files.append(source.name)
             archive = open_archive(source.path)
             for start in range(0, len(archive), _CHUNK):

@@ -55,16 +55,17 @@ class Decision:
     played_out: tuple[int, int, int] = (0, 0, 0)
 
     def __str__(self) -> str:
-        edges = "left to right" if self.reading.left_right else "top to bottom"
+        names = ("top to bottom", "left to right")
+        edges, others = names if not self.reading.left_right else names[::-1]
         text = (
             f"{self.format}: the first mover connects {edges} ({self.agree:,} finished games "
-            f"agree, {self.disagree:,} do not; with the other edges {self.otherwise_agree:,} would)"
+            f"agree, {self.disagree:,} do not; read {others}, {self.otherwise_agree:,} would)"
         )
         if self.played_out[0]:
             count, agree, otherwise = self.played_out
             text += (
-                f"; nobody resigned in {count:,} of them: {agree:,} agree, {otherwise:,} with the "
-                "other edges"
+                f"; nobody resigned in {count:,} games: {agree:,} of them agree, "
+                f"{otherwise:,} would read {others}"
             )
         meaning = {
             "sides": "the stone stays and the players exchange colours",

@@ -82,7 +82,7 @@ def test_the_table_says_the_decision_and_each_reason(
     assert run("audit", dirty) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "64 games read" in text and "2 refused" in text
-    assert "the first mover connects top to bottom" in text
+    assert "the first mover connects top to bottom" in text and "read left to right" in text
     assert "off a 7x7 board" in text
     assert "LEAK curriculum penultimate" in text
 
@@ -168,7 +168,7 @@ def test_generated_games_resume_and_do_not_depend_on_where_they_were_cut(tmp_pat
     options = ("--size", 4, "--playouts", 8, "--seed", 3)
     assert run("generate", tmp_path / "whole", "--games", 6, *options) == 0
     assert run("generate", tmp_path / "cut", "--games", 2, *options) == 0
-    assert run("generate", tmp_path / "cut", "--games", 6, *options) == 0
+    assert run("generate", tmp_path / "cut", "--games", 6, "--workers", 2, *options) == 0
     assert (tmp_path / "whole").read_text() == (tmp_path / "cut").read_text()
     archive, report = import_games([tmp_path / "whole"], 4)
     assert len(archive) == 6 and archive.finished.all() and not report.refused

@@ -244,3 +244,15 @@ def test_positions_before_a_set_up_are_never_shown() -> None:
 def test_faults_of_a_curriculum_are_named(raw: object, fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         curriculum(raw)
+
+
+def test_a_position_set_costs_a_few_bytes_a_game_however_long_the_games(
+    archive: GameArchive,
+) -> None:
+    for raw in ("all", {"name": "last_k"}, {"positions_per_game": 3}):
+        positions = curriculum_positions(archive, np.arange(60), curriculum(raw))
+        cost = positions.games.nbytes + positions.first.nbytes + positions.counts.nbytes
+        cost += positions.ends.nbytes
+        if positions.slots is not None:
+            cost += positions.slots.nbytes
+        assert cost <= 20 * 60
