@@ -1,6 +1,7 @@
 """How fast the data room feeds trials, and what it costs in memory.
 
-Run on an otherwise idle machine: `python benchmarks/data_throughput.py [--games PATH]`.
+`python benchmarks/data_throughput.py [--games PATH]`; everything runs in one thread, and its
+rates are for seconds of one core, which other processes slow down least (a GPU's are wall clock).
 Each figure stands beside the obvious alternative: all positions as dense planes in a
 TensorDataset behind a DataLoader, with the same random symmetries.
 """
@@ -63,13 +64,13 @@ def main() -> int:
     return 0
 
 
-def median_rate(work: Callable[[int], int], repeats: int) -> float:
+def median_rate(work: Callable[[int], int], repeats: int, clock: Callable[[], float]) -> float:
     """Items per second, the median of repeats; the first one only warms up."""
     rates = []
     for number in range(repeats + 1):
-        start = time.perf_counter()
+        start = clock()
         items = work(number)
-        rates.append(items / (time.perf_counter() - start))
+        rates.append(items / (clock() - start))
     return statistics.median(rates[1:])
 
 
@@ -102,15 +103,17 @@ def batch_rows(archive: GameArchive, repeats: int) -> Iterator[tuple[str, str, s
                     torch.cuda.synchronize()
                 return batches * BATCH
 
-            rate = median_rate(build, repeats)
-            yield f"batches, {backend}, {perspective}", f"{rate:,.0f} /s", "positions, one core"
+            on_gpu = backend == "cuda"
+            rate = median_rate(build, repeats, time.perf_counter if on_gpu else time.process_time)
+            note = "positions, wall clock" if on_gpu else "positions, seconds of one core"
+            yield f"batches, {backend}, {perspective}", f"{rate:,.0f} /s", note
     dense = DensePlanes(archive, 60_000)
     loader = DataLoader(dense, BATCH, shuffle=True)
 
     def load(number: int) -> int:
         return sum(len(planes) for planes, _, _ in loader)
 
-    rate = median_rate(load, min(3, repeats))
+    rate = median_rate(load, min(3, repeats), time.process_time)
     positions = len(all_positions(archive, np.arange(len(archive))))
     whole = positions * 3 * SIZE * SIZE * 4 / MIB
     yield "batches, dense planes in a DataLoader", f"{rate:,.0f} /s", f"{whole:,.0f} MiB of planes"
@@ -147,8 +150,11 @@ class DensePlanes(Dataset[tuple[Tensor, int, float]]):
 
 
 def import_row(games: str, repeats: int) -> tuple[str, str, str]:
-    rate = median_rate(lambda number: len(import_games([games], SIZE)[0]), max(3, repeats // 3))
-    return "import with replay of winners", f"{rate:,.0f} /s", "games, one core"
+    def load(number: int) -> int:
+        return len(import_games([games], SIZE)[0])
+
+    rate = median_rate(load, max(3, repeats // 3), time.process_time)
+    return "import with replay of winners", f"{rate:,.0f} /s", "games, seconds of one core"
 
 
 def memory_rows(folder: Path, games: int) -> Iterator[tuple[str, str, str]]:
