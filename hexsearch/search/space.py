@@ -182,10 +182,12 @@ def canonical_form(trial: TrialConfig) -> dict[str, Any]:
     """A trial without what makes no difference: names of presets, settings without effect."""
     form = trial.model_dump(mode="json")
     del form["trunk"]["preset"]
-    if form["curriculum"]["name"] != "last_k":
-        del form["curriculum"]["k"]
-    else:
-        form["curriculum"]["k"] += form["curriculum"]["k"] % 2  # odd k counts as k + 1
+    curriculum = form["curriculum"]
+    for rule in (curriculum, *curriculum["parts"], *curriculum["phases"]):
+        if rule["name"] != "last_k":
+            del rule["k"]
+        else:
+            rule["k"] += rule["k"] % 2  # odd k counts as k + 1
     return form
 
 

@@ -21,7 +21,7 @@ from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder, versions
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
-from hexsearch.search.preflight import check_components, floor_rows
+from hexsearch.search.preflight import check_components, floor_rows, leak_warnings
 from hexsearch.search.space import build_space
 from hexsearch.search.worker import CHECKPOINT, Assignment
 from hexsearch.training.trial import report_points
@@ -68,11 +68,16 @@ def launch(
     listener.say(imported.summary())
     dataset = Dataset(archive, config.data)
     floors = floor_rows(dataset)
+    warnings = leak_warnings(space, dataset)
+    for line in warnings:
+        listener.say(f"warning: {line}")
     write_archive(folder.archive, archive)
     description = folder.write_description(config, games, archive.content_hash)
     ledger = Ledger(folder.ledger)
     try:
-        ledger.append("study", **description, trials=config.run.trials, floors=floors, warnings=[])
+        ledger.append(
+            "study", **description, trials=config.run.trials, floors=floors, warnings=warnings
+        )
         return _run(
             config, folder, ledger, archive.content_hash, config.run.trials, address, listener
         )

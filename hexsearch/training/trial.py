@@ -61,7 +61,9 @@ class Trial:
     ) -> None:
         self.config, self.dataset, self.budget, self.seed = config, dataset, budget, seed
         self.device = device or torch.device("cpu")
-        self.encoder = PositionEncoder(dataset.config.board_size, config.encoder.perspective)
+        self.encoder = PositionEncoder(
+            dataset.config.board_size, config.encoder.perspective, config.encoder.edge_ring
+        )
         self.readout = build_readout(config.readout)
         network = build_network(
             config, self.encoder.planes, self.encoder.size, _derive(seed, "weights")
@@ -120,7 +122,8 @@ class Trial:
         disarm = self.activation_monitor.watch() if look else None
         set_learning_rate(self.optimiser, self.config.optimiser, self.positions_seen / self.budget)
         output = self._forward(batch)
-        value = self.readout.loss(output.value_raw.float(), batch.outcome).mean()
+        losses = self.readout.loss(output.value_raw.float(), batch.outcome)
+        value = (losses * batch.weight).mean()
         policy = policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
         loss = self.config.value_weight * value
         if self.config.policy_head.weight:
@@ -136,7 +139,7 @@ class Trial:
         if look:
             self.gradient_monitor.after_step()
         # Kept on the device: reading it here would wait for the step to end.
-        self._sums += torch.stack([value.detach(), policy.detach()])
+        self._sums += torch.stack([losses.detach().mean(), policy.detach()])
         self._summed_steps += 1
         self._steps += 1
 
