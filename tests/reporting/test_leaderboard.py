@@ -151,6 +151,12 @@ def test_an_empty_study_has_floors_and_no_rows(study: Study) -> None:
     assert board["state"] == "interrupted"  # nobody holds its ledger
 
 
+def test_a_trial_that_nobody_runs_any_more_is_not_called_running(study: Study) -> None:
+    study.trial({10: 0.2})
+    assert read_leaderboard(study.folder).rows[0].status == "running"
+    assert study.board().rows[0].status == "interrupted"
+
+
 def test_the_state_is_running_while_a_driver_holds_the_ledger(study: Study) -> None:
     assert read_leaderboard(study.folder).state == "running"
 
