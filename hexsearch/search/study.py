@@ -25,9 +25,9 @@ from hexsearch.search.folder import StudyFolder, versions
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.preflight import check_components, floor_rows, leak_warnings
-from hexsearch.search.space import build_space
+from hexsearch.search.space_parsing import build_space
 from hexsearch.search.worker import CHECKPOINT, Assignment
-from hexsearch.training.trial import report_points
+from hexsearch.training.milestones import report_points
 
 Ended = Literal["finished", "interrupted", "out_of_time"]
 

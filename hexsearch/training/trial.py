@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -301,18 +300,3 @@ def _derive(seed: int, purpose: str) -> int:
     """A seed of its own for each purpose, below 2**62."""
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2
-
-
-def report_points(budget: int, every: int | None, rungs: tuple[int, ...]) -> tuple[int, ...]:
-    """Positions at which a trial reports: its rungs, each multiple of `every`, and the budget.
-
-    >>> report_points(budget=100, every=40, rungs=(10, 30))
-    (10, 30, 40, 80, 100)
-    """
-    regular = range(every, budget, every) if every else ()
-    return tuple(sorted({*rungs, *regular, budget} - {0}))
-
-
-def round_up(positions: int, unit: int) -> int:
-    """The next multiple of a batch size, so that every trial stops exactly at a rung."""
-    return math.ceil(positions / unit) * unit

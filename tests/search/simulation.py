@@ -11,8 +11,8 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.search.engine import Engine
 from hexsearch.search.history import TrialHistory
 from hexsearch.search.ledger import Ledger
-from hexsearch.search.space import build_space
-from hexsearch.training.trial import report_points
+from hexsearch.search.space_parsing import build_space
+from hexsearch.training.milestones import report_points
 
 OPENED: list[Ledger] = []  # closed after each test by conftest.py
 

@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from hexsearch.search.ledger import read_ledger
 from hexsearch.search.searcher import OptunaProposer, derive_seed
-from hexsearch.search.space import build_space
+from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import make_engine, run_serially, study_config
 
 

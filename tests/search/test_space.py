@@ -11,11 +11,11 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ConfigError
 from hexsearch.search.space import (
     SearchSpace,
-    build_space,
     position_unit,
     variant_key,
     with_values,
 )
+from hexsearch.search.space_parsing import build_space
 
 
 def study(search: dict[str, Any], **sections: Any) -> StudyConfig:

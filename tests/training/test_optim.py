@@ -7,7 +7,7 @@ import torch
 
 from hexsearch.config.trial import OptimiserConfig, TrialConfig
 from hexsearch.model.network import build_network
-from hexsearch.training import optim, trial
+from hexsearch.training import milestones, optim
 from hexsearch.training.optim import (
     build_optimiser,
     clip_gradients,
@@ -17,7 +17,7 @@ from hexsearch.training.optim import (
 )
 
 
-@pytest.mark.parametrize("module", [optim, trial], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [optim, milestones], ids=lambda module: module.__name__)
 def test_examples_in_docstrings_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted and not result.failed
