@@ -19,9 +19,12 @@ from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.reporting.console import make_progress
 from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.reporting.plan import render_plan
 from hexsearch.reporting.table import comma_separated, markdown, render
 from hexsearch.search import study
 from hexsearch.search.folder import StudyFolder
+from hexsearch.search.plan import plan_study
+from hexsearch.search.space_parsing import build_space
 
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
 _FORMATS = ("table", "markdown", "csv", "json")
@@ -44,6 +47,10 @@ def register(commands: Any) -> None:
     launch.add_argument("--seed", type=int, metavar="N")
     launch.add_argument("--address", metavar="A", help="of a running Ray cluster")
     add_settings(launch)
+    launch.add_argument("--dry-run", action="store_true", help="say what it would do, in seconds")
+    launch.add_argument(
+        "--format", choices=("table", "json"), default="table", help="of what --dry-run says"
+    )
     launch.set_defaults(run=run_launch)
 
     resume = commands.add_parser("resume", help="go on where a study stopped")
@@ -91,6 +98,8 @@ def run_launch(arguments: argparse.Namespace) -> int:
             raise ConfigError(f"--time-budget: {error}") from error
         settings.append(f"run.time_budget='{arguments.time_budget}'")
     config = load_study(arguments.space, settings)
+    if arguments.dry_run:
+        return _dry_run(config, arguments)
     name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     if Path(name).name != name:
         raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
@@ -108,6 +117,16 @@ def run_launch(arguments: argparse.Namespace) -> int:
             where=f"{arguments.space}: ",
         )
     return _finish(folder, ended)
+
+
+def _dry_run(config: StudyConfig, arguments: argparse.Namespace) -> int:
+    plan = plan_study(config, build_space(config, f"{arguments.space}: "))
+    if arguments.format == "json":
+        json.dump(plan, sys.stdout, indent=2, allow_nan=False)
+        print()
+    else:
+        Console(highlight=False).print(render_plan(plan))
+    return 0
 
 
 def run_resume(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,133 @@
+"""What a study would do, before it does it: `launch --dry-run`."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.encoder import PositionEncoder
+from hexsearch.model.network import build_network, count_parameters
+from hexsearch.search.scheduler import Ladder
+from hexsearch.search.searcher import OptunaProposer
+from hexsearch.search.space import Dimension, SearchSpace, position_unit
+
+_SAMPLES = 5
+_TIMED_BATCH = 32  # small, so that a large trunk is timed in a moment on a CPU too
+_BYTES_PER_PARAMETER = 12  # a weight and AdamW's two averages
+
+
+def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
+    """The contract of `launch --dry-run --format json`.
+
+    `estimated_seconds` is from one training step timed here, on as many trials at once as this
+    machine has CPUs for; `None` where trials want a GPU and there is none. `disk_bytes` is what
+    the checkpoints of the best and of the running trials take.
+    """
+    ladder = Ladder.of(config.scheduler, position_unit(space))
+    arrivals = expected_arrivals(config.run.trials, len(ladder.rungs), config)
+    proposer = OptunaProposer(space, config.searcher, config.run.seed)
+    samples = [proposer.propose(number)[0] for number in range(_SAMPLES)]
+    largest = max(
+        (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
+    )
+    slots = max(1, (os.cpu_count() or 1) // config.run.cpus_per_trial)
+    slots = min(slots, config.run.max_concurrent or slots)
+    levels = [0, *ladder.rungs, ladder.budget]
+    positions = sum(
+        count * (high - low) for count, low, high in zip(arrivals, levels, levels[1:], strict=False)
+    )
+    wants_gpu = config.run.gpus_per_trial > 0
+    seconds = None
+    if not wants_gpu or torch.cuda.is_available():
+        rate = _positions_per_second(largest, config, wants_gpu)
+        seconds = round(positions / (rate * slots), 1)
+    count = space.count
+    kept = config.run.keep_checkpoints + slots
+    return {
+        "question": config.question,
+        "dimensions": [_describe(dimension) for dimension in space.dimensions],
+        "configurations": None if count == math.inf else int(count),
+        "trials": config.run.trials,
+        "rungs": list(ladder.rungs),
+        "budget": ladder.budget,
+        "trials_per_rung": [round(count, 1) for count in arrivals],
+        "positions": round(positions),
+        "slots": slots,
+        "estimated_seconds": seconds,
+        "gpu_hours": round(seconds * slots * config.run.gpus_per_trial / 3600, 2)
+        if wants_gpu and seconds is not None
+        else None,
+        "disk_bytes": kept * _parameters(largest, config) * _BYTES_PER_PARAMETER,
+        "samples": samples,
+    }
+
+
+def expected_arrivals(trials: int, rungs: int, config: StudyConfig) -> list[float]:
+    """Trials expected at each rung and at the budget, if they arrive in random order.
+
+    The n-th arrival goes on if it is among the best max(1, n // k), so early arrivals go on more
+    often than one in k.
+    """
+    factor = config.scheduler.reduction_factor
+    arrivals = [float(trials)]
+    for _ in range(rungs):
+        count = max(1, round(arrivals[-1]))
+        arrivals.append(sum(max(1, n // factor) / n for n in range(1, count + 1)))
+    return arrivals
+
+
+def _describe(dimension: Dimension) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": dimension.name, "kind": dimension.kind}
+    if dimension.kind == "choice":
+        described["choices"] = list(dimension.choices)
+    else:
+        described |= {"low": dimension.low, "high": dimension.high, "log": dimension.log}
+    if dimension.when:
+        described["when"] = {parent: list(allowed) for parent, allowed in dimension.when}
+    return described
+
+
+def _encoder(trial: TrialConfig, config: StudyConfig) -> PositionEncoder:
+    return PositionEncoder(
+        config.data.board_size, trial.encoder.perspective, trial.encoder.edge_ring
+    )
+
+
+def _parameters(trial: TrialConfig, config: StudyConfig) -> int:
+    encoder = _encoder(trial, config)
+    return count_parameters(build_network(trial, encoder.planes, encoder.size, seed=0))
+
+
+def _positions_per_second(trial: TrialConfig, config: StudyConfig, on_gpu: bool) -> float:
+    """Of one training step of the network on random planes, after one to warm up."""
+    encoder = _encoder(trial, config)
+    device = torch.device("cuda" if on_gpu else "cpu")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.run.cpus_per_trial)
+    try:
+        network = build_network(trial, encoder.planes, encoder.size, seed=0)
+        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        planes = torch.rand(_TIMED_BATCH, encoder.planes, encoder.side, encoder.side, device=device)
+        planes = planes.contiguous(memory_format=torch.channels_last)
+        outcome = torch.zeros(_TIMED_BATCH, device=device)
+
+        def step() -> float:
+            started = time.perf_counter()
+            output = network(planes)
+            loss = functional.binary_cross_entropy_with_logits(output.value_raw, outcome)
+            torch.autograd.backward(loss + output.policy_logits.square().mean())
+            if on_gpu:
+                torch.cuda.synchronize()
+            return time.perf_counter() - started
+
+        step()
+        return _TIMED_BATCH / step()
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hexsearch.search.plan import expected_arrivals, plan_study
+from hexsearch.search.space_parsing import build_space
+from tests.search.simulation import study_config
+
+
+def test_a_plan_has_the_names_that_others_build_on_and_is_json() -> None:
+    config = study_config()
+    plan = json.loads(json.dumps(plan_study(config, build_space(config)), allow_nan=False))
+    assert set(plan) >= set(
+        "dimensions configurations rungs trials_per_rung estimated_seconds samples".split()
+    )
+    assert plan["rungs"] == [64, 192, 576]
+    assert plan["configurations"] is None
+    assert len(plan["samples"]) == 5
+    assert plan["estimated_seconds"] > 0
+
+
+def test_a_finite_space_is_counted() -> None:
+    config = study_config(search={"value_head": {"choice": ["512->1", "512->8->1"]}})
+    assert plan_study(config, build_space(config))["configurations"] == 2
+
+
+def test_arrivals_are_those_of_random_orders() -> None:
+    # Of 4 in random order: the first goes on, then the best of 2, 3 and 4 so far.
+    second = 1 + 1 / 2 + 1 / 3 + 1 / 4
+    assert expected_arrivals(4, 1, study_config()) == [4.0, pytest.approx(second)]
+
+
+def test_trials_that_want_a_gpu_have_no_estimate_where_there_is_none() -> None:
+    config = study_config(run={"trials": 3, "gpus_per_trial": 0.5})
+    plan = plan_study(config, build_space(config))
+    import torch
+
+    if not torch.cuda.is_available():
+        assert plan["estimated_seconds"] is None and plan["gpu_hours"] is None
