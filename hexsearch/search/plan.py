@@ -48,6 +48,9 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     if not wants_gpu or torch.cuda.is_available():
         rate = _positions_per_second(largest, config, wants_gpu)
         seconds = round(positions / (rate * slots), 1)
+    gpu_hours = None
+    if wants_gpu and seconds is not None:
+        gpu_hours = round(seconds * slots * config.run.gpus_per_trial / 3600, 2)
     count = space.count
     kept = config.run.keep_checkpoints + slots
     return {
@@ -61,9 +64,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "positions": round(positions),
         "slots": slots,
         "estimated_seconds": seconds,
-        "gpu_hours": round(seconds * slots * config.run.gpus_per_trial / 3600, 2)
-        if wants_gpu and seconds is not None
-        else None,
+        "gpu_hours": gpu_hours,
         "disk_bytes": kept * _parameters(largest, config) * _BYTES_PER_PARAMETER,
         "samples": samples,
     }
