@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from hexsearch import __version__
-from hexsearch.cli import study_commands, trial_commands
+from hexsearch.cli import analysis_commands, study_commands, trial_commands
 from hexsearch.errors import FaultyInput, HexsearchError
 
 MAIN_JOB = ["launch", "search_spaces/quick.yaml"]
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     study_commands.register(commands)
     trial_commands.register(commands)
+    analysis_commands.register(commands)
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def run_train(arguments: argparse.Namespace) -> int:
             continue
         trial.train_to(point)
         report = trial.report()
-        save_checkpoint(path, {"state": trial.state()})
+        recorded = {"positions_seen": report.positions_seen, "value_loss": report.value_loss}
+        save_checkpoint(path, {"state": trial.state(), "report": json.dumps(recorded)})
         console.print(Text(_line(report)), soft_wrap=True)
     console.print(Text(f"saved {path}"))
     return 0
