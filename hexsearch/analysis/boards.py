@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.errors import GamesError
-from hexsearch.game.board import BLUE, RED, Stones, cell_name, colour_to_move, stones_after, winner
+from hexsearch.game.board import BLUE, RED, Stones, cell_name, colour_to_move, stones_after, winners
 from hexsearch.game.formats.trmph import parse_trmph
 from hexsearch.game.record import decided_at
 
@@ -56,8 +56,8 @@ def positions_of_moves(moves: Sequence[Sequence[int]], size: int) -> Positions:
     """Positions after whole move sequences; whether one is finished is found by replay."""
     plies = np.array([len(sequence) for sequence in moves], dtype=np.int64)
     cells = np.array([cell for sequence in moves for cell in sequence], dtype=np.int64)
-    finished = np.array([winner(stones_after(list(s), size)) != 0 for s in moves], dtype=bool)
-    return Positions(size, cells, plies, finished)
+    boards = Positions(size, cells, plies, np.zeros(len(plies), dtype=bool)).stones
+    return Positions(size, cells, plies, winners(boards) != 0)
 
 
 def moves_of_board(stones: Stones, to_move: int) -> tuple[int, ...]:

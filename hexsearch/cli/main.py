@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from hexsearch import __version__
-from hexsearch.cli import analysis_commands, study_commands, trial_commands
+from hexsearch.cli import analysis_commands, doctor_command, study_commands, trial_commands
 from hexsearch.errors import FaultyInput, HexsearchError
 
 MAIN_JOB = ["launch", "search_spaces/quick.yaml"]
@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     study_commands.register(commands)
     trial_commands.register(commands)
     analysis_commands.register(commands)
+    doctor_command.register(commands)
     return parser
 
 

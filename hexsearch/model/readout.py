@@ -81,16 +81,16 @@ class SmoothedReadout(Readout):
     """Another read-out, trained against targets moved towards 0.5. Metrics keep hard labels."""
 
     def __init__(self, inner: Readout, smoothing: float) -> None:
-        self._inner = inner
-        self._smoothing = smoothing
+        self.inner = inner
+        self.smoothing = smoothing
         self.proper = False
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        smoothed = target * (1.0 - self._smoothing) + 0.5 * self._smoothing
-        return self._inner.loss(raw, smoothed)
+        smoothed = target * (1.0 - self.smoothing) + 0.5 * self.smoothing
+        return self.inner.loss(raw, smoothed)
 
     def win_prob(self, raw: Tensor) -> Tensor:
-        return self._inner.win_prob(raw)
+        return self.inner.win_prob(raw)
 
 
 _BUILT_IN: dict[str, type[Readout]] = {

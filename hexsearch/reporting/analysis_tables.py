@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hexsearch.analysis.doctor.findings import Diagnosis
 from hexsearch.analysis.value_analyzer import Analysis
 from hexsearch.game.board import BLUE, RED, Stones
 from hexsearch.training.metrics import SliceMetrics
@@ -17,6 +19,11 @@ from hexsearch.training.metrics import SliceMetrics
 _WIDE_FROM = 120  # columns of a terminal that has room for every figure
 _Z_95 = 1.959964
 _BLOCKS = " ▁▂▃▄▅▆▇█"
+_SEVERITIES: dict[str, tuple[str, str]] = {
+    "error": ("bold red", "x"),
+    "warning": ("yellow", "!"),
+    "info": ("cyan", "i"),
+}
 _SHADES = {BLUE: "bold blue", RED: "bold red"}
 
 
@@ -131,6 +138,37 @@ def render_predictions(predictions: Sequence[Prediction], width: int) -> Rendera
         beside = Table.grid(padding=(0, 3, 0, 0))
         beside.add_row(draw_board(prediction.stones, prediction.best_moves), _words(prediction))
         blocks += [Text(prediction.position, style="dim", overflow="fold"), beside, Text("")]
+    return Group(*blocks)
+
+
+def render_diagnosis(diagnosis: Diagnosis, width: int) -> RenderableType:
+    """Findings, worst first, each with evidence, cause and remedy; then what was checked."""
+    blocks: list[RenderableType] = [Text(diagnosis.label, style="bold")]
+    for finding in diagnosis.findings:
+        block = Table.grid(padding=(0, 2, 0, 0))
+        block.add_column(no_wrap=True, style="dim", min_width=8)
+        block.add_column(overflow="fold", max_width=min(width - 12, 110))
+        style, mark = _SEVERITIES[finding.severity]
+        title = Text(f"{mark} {finding.severity}: {finding.check}", style=style)
+        block.add_row("seen", Text(finding.evidence))
+        block.add_row("cause", Text(finding.cause, style="bold"))
+        block.add_row("remedy", Text(finding.remedy))
+        blocks += [Text(""), title, block]
+    counts = Counter[str](finding.severity for finding in diagnosis.findings)
+    said = ", ".join(f"{counts[name]} {name}(s)" for name in _SEVERITIES if counts[name])
+    seconds = sum(diagnosis.seconds.values())
+    blocks += [
+        Text(""),
+        Text(f"{len(diagnosis.checks)} checks in {seconds:.0f} s: {said or 'nothing found'}"),
+        Text("done: " + ", ".join(diagnosis.checks), style="dim"),
+    ]
+    reasons: dict[str, list[str]] = {}
+    for check, reason in diagnosis.left_out.items():
+        reasons.setdefault(reason, []).append(check)
+    blocks += [
+        Text(f"left out ({reason}): {', '.join(checks)}", style="dim")
+        for reason, checks in reasons.items()
+    ]
     return Group(*blocks)
 
 
