@@ -267,13 +267,13 @@ def _reliability(evaluation: Evaluation) -> tuple[ReliabilityBin, ...]:
                 positions=count,
                 answer=float(answers[inside].mean()) if count else math.nan,
                 red_won=share,
-                standard_error=_clustered_error(won[inside] - share, evaluation.game[inside]),
+                standard_error=clustered_error(won[inside] - share, evaluation.game[inside]),
             )
         )
     return tuple(bins)
 
 
-def _clustered_error(residuals: NDArray[np.float64], game: NDArray[np.int64]) -> float:
+def clustered_error(residuals: NDArray[np.float64], game: NDArray[np.int64]) -> float:
     """Standard error of a mean whose residuals share a label within each game."""
     games, index = np.unique(game, return_inverse=True)
     if len(games) < 2:

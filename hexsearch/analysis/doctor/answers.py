@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hexsearch.analysis.doctor.decode import decode_findings
 from hexsearch.analysis.doctor.findings import Finding
 from hexsearch.analysis.doctor.patient import SEED, Patient
-from hexsearch.analysis.doctor.subject import Observed, answer, observe, take
+from hexsearch.analysis.doctor.subject import answer, observe, take
 from hexsearch.analysis.known_positions import as_positions, known_positions, outcomes
 from hexsearch.data.floors import floor_predictions
 from hexsearch.data.positions import all_positions
@@ -19,60 +20,6 @@ from hexsearch.training.metrics import Evaluation, SliceMetrics, slice_metrics
 
 _ENOUGH = 20_000  # positions seen, below which a network is still a beginner
 _KNOWN = ("straight_chain", "winding_chain", "win_in_one")
-
-
-def decode_findings(check: str, observed: Observed) -> Iterator[Finding]:
-    """AUC is blind to the decode, accuracy is not: where they disagree, the decode is wrong."""
-    evaluation = observed.evaluation
-    overall = evaluation.metrics().overall
-    reported, won = evaluation.win_prob_red, evaluation.red_won
-    if math.isnan(overall.auc):
-        return
-    error = 1.0 / math.sqrt(max(overall.games, 1))
-    if overall.auc < 0.5 - max(0.1, 2 * error):
-        yield Finding(
-            check,
-            "error",
-            f"positions that Red wins are rated below those that Blue wins: AUC {overall.auc:.3f}, "
-            f"accuracy {overall.accuracy:.1%}, and {1 - overall.accuracy:.1%} if read as Blue's",
-            "the chance of one colour is reported as the other's, or winners are the wrong way "
-            "round in the training games",
-            "find out which colour label 1 stands for, and report 1 - p for the other",
-        )
-        return
-    threshold, best = _best_threshold(reported, won)
-    majority = max(won.mean(), 1 - won.mean())
-    lost = best - overall.accuracy
-    if overall.auc > 0.6 and lost > max(0.04, error) and best > majority + 0.04:
-        raw = observed.raw
-        label_mean = float(won.mean())
-        on_label_scale = abs(raw.mean() - 0.5) < 0.2 and np.quantile(np.abs(raw - 0.5), 0.9) < 0.9
-        squashed = np.abs(_sigmoid(raw) - np.where(_follows(reported, raw), reported, 1 - reported))
-        evidence = (
-            f"AUC is {overall.auc:.3f} but accuracy only {overall.accuracy:.1%}; cut at "
-            f"{threshold:.3f} instead of 0.5 it is {best:.1%}. Answers run from "
-            f"{np.quantile(reported, 0.02):.2f} to {np.quantile(reported, 0.98):.2f}; the raw "
-            f"outputs' mean is {raw.mean():.2f} where labels have {label_mean:.2f}"
-        )
-        if on_label_scale and squashed.max() < 1e-3:
-            yield Finding(
-                check,
-                "error",
-                evidence,
-                "the network was trained to put out 0 and 1 itself, and a sigmoid is applied "
-                "afterwards, which makes 0.50 and 0.73 of them",
-                f"report the raw output, or apply the sigmoid in the loss too; under the right "
-                f"decode accuracy is {best:.1%} without another step of training",
-            )
-        else:
-            yield Finding(
-                check,
-                "error",
-                evidence,
-                "the reported probability is not the decode that the loss was trained with",
-                "let loss and probability be one formula; under the right decode accuracy is "
-                f"{best:.1%}",
-            )
 
 
 def check_decode(patient: Patient) -> Iterator[Finding]:
@@ -302,31 +249,8 @@ def _whole(evaluation: Evaluation) -> SliceMetrics:
     return evaluation.metrics().overall
 
 
-def _best_threshold(reported: NDArray[np.float64], won: NDArray[np.float64]) -> tuple[float, float]:
-    """The cut that calls most positions right, and the share that it calls right."""
-    order = np.argsort(reported, kind="stable")
-    sorted_won = won[order]
-    below = np.concatenate([[0.0], np.cumsum(1 - sorted_won)])
-    above = np.concatenate([np.cumsum(sorted_won[::-1])[::-1], [0.0]])
-    right = (below + above) / len(won)
-    best = int(right.argmax())
-    edges = np.concatenate([[0.0], reported[order], [1.0]])
-    return float((edges[best] + edges[best + 1]) / 2), float(right[best])
-
-
 def _accuracy(reported: torch.Tensor, won: NDArray[np.bool_]) -> float:
     return float(((reported > 0.5).cpu().numpy() == won).mean())
-
-
-def _sigmoid(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    squashed: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(raw, -60, 60)))
-    return squashed
-
-
-def _follows(reported: NDArray[np.float64], raw: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where the answer is the raw output's own side, and not the other's."""
-    own: NDArray[np.bool_] = np.abs(_sigmoid(raw) - reported) < np.abs(1 - _sigmoid(raw) - reported)
-    return own
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from hexsearch.analysis.doctor import answers, games, lessons, readouts, records, shown, steps
+import torch
+
+from hexsearch.analysis.doctor import (
+    answers,
+    flow,
+    games,
+    lessons,
+    mixture,
+    readouts,
+    records,
+    shown,
+    steps,
+)
 from hexsearch.analysis.doctor.findings import Check, Diagnosis, Finding
-from hexsearch.analysis.doctor.patient import Patient
+from hexsearch.analysis.doctor.patient import SEED, Patient
 
 # Seconds each: those that need no training come first.
 QUICK = (
@@ -21,12 +33,12 @@ QUICK = (
     Check("split", ("dataset",), games.check_split),
     Check("boards", ("batches",), shown.check_boards),
     Check("finished boards", ("batches",), shown.check_finished),
-    Check("label leaks", ("batches",), shown.check_leaks),
-    Check("batches", ("batches",), shown.check_density),
+    Check("label leaks", ("batches",), mixture.check_leaks),
+    Check("batches", ("batches",), mixture.check_density),
     Check("perspective", ("batches", "network"), readouts.check_reported),
     Check("parameter groups", ("network",), steps.check_groups),
-    Check("gradient flow", ("network",), steps.check_flow),
-    Check("policy mask", ("network",), steps.check_policy_mask),
+    Check("gradient flow", ("network",), flow.check_flow),
+    Check("policy mask", ("network",), flow.check_policy_mask),
     Check("steps", ("network",), steps.check_steps),
 )
 ANSWERS = (
@@ -39,7 +51,7 @@ ANSWERS = (
     Check("calibration", ("subject", "observed"), answers.check_calibration),
     Check("memory", ("loaded", "observed"), answers.check_memory),
     Check("early stage", ("loaded", "observed"), answers.check_early),
-    Check("record", ("loaded", "dataset"), records.check_record),
+    Check("record", ("loaded", "subject", "dataset"), records.check_record),
     Check("parity", ("loaded", "restored"), records.check_parity),
     Check("batch norm", ("loaded", "restored"), records.check_norms),
 )
@@ -59,7 +71,7 @@ _MISSING = {
     "configs": "no configuration given",
     "loaded": "no checkpoint given",
     "restored": "not the games that it was trained on",
-    "subject": "no trained network given",
+    "subject": "no trained network that can answer",
     "observed": "no games that can be read",
     "foreign": "no model of your own given",
 }
@@ -81,7 +93,8 @@ def examine(
         checks = (*QUICK, *ANSWERS, *(() if patient.subject else LESSONS))
     done: list[str] = []
     left_out: dict[str, str] = {}
-    findings: list[Finding] = list(_unreadable(patient))
+    with torch.random.fork_rng(devices=[]):
+        findings = _unreadable(patient)
     seconds: dict[str, float] = {}
     for check in checks:
         absent = [need for need in check.needs if not _has(patient, need)]
@@ -90,7 +103,10 @@ def examine(
             continue
         say(check.name)
         started = time.perf_counter()
-        findings += check.look(patient)
+        # Checks draw from torch's generator; the caller's own stays where it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            findings += check.look(patient)
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
     kept = {(f.check, f.cause): f for f in reversed(findings)}

@@ -88,6 +88,12 @@ class ForeignNetwork:
                 f"--model returned policy {list(policy.shape)} and value {list(value.shape)} for "
                 f"{count} positions, expected [{count}, {self.size**2}] and [{count}]"
             )
+        broken = int((~torch.isfinite(value)).sum())
+        if broken:
+            raise ContractError(
+                f"--model returned {broken} non-finite values for {count} positions; its training "
+                "has diverged, or its planes are not those it was trained on"
+            )
         return policy.reshape(count, -1), value.reshape(count)
 
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:

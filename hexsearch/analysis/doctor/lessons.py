@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hexsearch.analysis.doctor.answers import decode_findings
+from hexsearch.analysis.doctor.decode import decode_findings
 from hexsearch.analysis.doctor.findings import Finding
 from hexsearch.analysis.doctor.patient import SEED, Patient
 from hexsearch.analysis.doctor.readouts import optimum

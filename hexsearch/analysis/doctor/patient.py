@@ -122,7 +122,7 @@ class Patient:
     @cached_property
     def restored(self) -> Trial | None:
         """The checkpoint's trial, ready to go on; None if these are not its games."""
-        if self.loaded is None or self.dataset is None:
+        if self.loaded is None or self.dataset is None or not self.has_finite_weights:
             return None
         state = self.loaded.state
         config = self.loaded.config
@@ -142,11 +142,19 @@ class Patient:
         return trial
 
     @cached_property
+    def has_finite_weights(self) -> bool:
+        """Whether there is a checkpoint that can be asked anything."""
+        return self.loaded is not None and all(
+            bool(torch.isfinite(tensor.float()).all())
+            for tensor in self.loaded.state["network"].values()
+        )
+
+    @cached_property
     def subject(self) -> Subject | None:
         """The trained network, whosever it is."""
         if self.foreign is not None:
             return self.foreign
-        if self.loaded is not None:
+        if self.loaded is not None and self.has_finite_weights:
             return TrainedNetwork(self.loaded.predictor, self.loaded.positions_seen)
         return None
 

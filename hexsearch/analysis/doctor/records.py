@@ -118,10 +118,10 @@ def check_parity(patient: Patient) -> Iterator[Finding]:
         parity = compare(capture_next_batch(trial), loaded.predictor)
     except TrialError:
         return
-    if not parity.holds:
+    if parity.explanation:
         yield Finding(
             "parity",
-            "error",
+            "info" if parity.holds else "error",
             f"one training batch replayed: inputs differ in {parity.inputs:.0%}, raw outputs by "
             f"{parity.raw_train:.2g} (train mode) and {parity.raw_eval:.2g} (eval mode) standard "
             f"deviations, probabilities by {parity.probability:.2g}, losses by {parity.loss:.2g}",

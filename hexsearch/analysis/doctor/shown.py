@@ -19,8 +19,6 @@ from hexsearch.data.floors import stones_at
 from hexsearch.game.board import BLUE, RED, Stones
 
 Flags = NDArray[np.bool_]
-_PURE = 0.98  # of a group's outcomes: what the planes beside the stones give away
-_GROUP = 0.2  # of the positions, at least, that such a group must hold
 
 
 @dataclass(frozen=True)
@@ -117,21 +115,8 @@ def check_boards(patient: Patient) -> Iterator[Finding]:
     """Stones, outcome, mover, next move and perspective must go through one symmetry."""
     shown = look_at(patient)
     batch, mover_view = shown.batch, shown.batch.planes.shape[1] == 2
-    lost: Flags = ~np.any(shown.images, axis=1)
-    if lost.any():
-        cause, share = max(shown.twisted.items(), key=lambda item: item[1])
-        if share < 0.5:
-            cause = "the planes are built from other moves, or in another order (row and column)"
-        yield Finding(
-            "boards",
-            "error",
-            f"{lost.sum():,} of {len(lost):,} training samples show a board that is no symmetric "
-            "image of the game's",
-            cause if share < 0.5 else f"{cause} ({share:.0%} of them)",
-            "move stones and colours together: the half turn keeps colours, both reflections "
-            "exchange them",
-        )
-    kept = shown.images & ~lost[:, None]
+    yield from _lost_boards(shown)
+    kept = shown.images
     if mover_view:
         # Whoever is to move must be shown connecting top to bottom.
         right_side = shown.finished[:, None] | (_SWAPS[None] == shown.red_to_move[:, None])
@@ -177,6 +162,24 @@ def check_boards(patient: Patient) -> Iterator[Finding]:
         "the answer would be carried back for the wrong colour: Red's chance is shown as Blue's",
         "take 1 - p exactly where the network answers for Blue",
     )
+
+
+def _lost_boards(shown: Shown) -> Iterator[Finding]:
+    """Boards that are no image of the game's, and what they are instead."""
+    lost: Flags = ~np.any(shown.images, axis=1)
+    if lost.any():
+        cause, share = max(shown.twisted.items(), key=lambda item: item[1])
+        if share < 0.5:
+            cause = "the planes are built from other moves, or in another order (row and column)"
+        yield Finding(
+            "boards",
+            "error",
+            f"{lost.sum():,} of {len(lost):,} training samples show a board that is no symmetric "
+            "image of the game's",
+            cause if share < 0.5 else f"{cause} ({share:.0%} of them)",
+            "move stones and colours together: the half turn keeps colours, both reflections "
+            "exchange them",
+        )
 
 
 def _mismatch(what: str, images: Flags, fits: Flags, cause: str, remedy: str) -> Iterator[Finding]:
@@ -241,60 +244,6 @@ def check_finished(patient: Patient) -> Iterator[Finding]:
             "on a finished board the side to move is always the loser: the network can read the "
             "winner off that plane without looking at the stones",
             "show finished positions with the side-to-move plane at 0.5",
-        )
-
-
-def check_leaks(patient: Patient) -> Iterator[Finding]:
-    """What can be said of the winner without looking at a single stone."""
-    assert patient.config is not None
-    shown = look_at(patient)
-    batch = shown.batch
-    outcome = batch.outcome.numpy() > 0.5
-    flat = batch.planes.flatten(2)
-    constant = (flat.std(dim=2) < 1e-6).all(dim=0).numpy()
-    told = flat.mean(dim=2).numpy()[:, constant].round(2)
-    # Without such a plane the mover's perspective itself may tell: everybody to move wins.
-    told = np.column_stack([told, shown.finished])
-    _, group = np.unique(told, axis=0, return_inverse=True)
-    sizes = np.bincount(group)
-    ones = np.bincount(group, outcome)
-    purity = np.maximum(ones, sizes - ones) / sizes
-    pure = (purity > _PURE) & (sizes >= max(30, _GROUP * len(outcome)))
-    if not pure.any():
-        return
-    inside = pure[group]
-    finished = shown.finished[inside].mean()
-    yield Finding(
-        "label leaks",
-        "error" if finished > 0.5 else "warning",
-        f"in {inside.mean():.0%} of the training positions of curriculum "
-        f"'{patient.config.curriculum.name}' the side to move alone names the winner "
-        f"({purity[pure].max():.1%} right without a stone)",
-        "on a finished board the mover is the loser"
-        if finished > 0.5
-        else "one ply before the end the mover is always the winner",
-        "do not take success here for understanding; train on last_k with an even k, or on all",
-    )
-
-
-def check_density(patient: Patient) -> Iterator[Finding]:
-    """Whether a batch holds as many games as chance would give it."""
-    assert patient.batches is not None and patient.stream is not None
-    positions = patient.stream.positions
-    share = positions.counts / len(positions)
-    batch = patient.batches[0]
-    size = min(len(batch), len(positions))
-    expected = float((1 - (1 - share) ** size).sum())
-    found = np.mean([len(np.unique(batch.game.numpy())) for batch in patient.batches])
-    if found < 0.7 * expected:
-        yield Finding(
-            "batches",
-            "error",
-            f"a batch of {len(batch)} positions comes from {found:.0f} games; drawn at random it "
-            f"would come from {expected:.0f}",
-            "positions are not shuffled across games: neighbours of one game share their label, "
-            "so a network fingerprints games instead of judging positions",
-            "shuffle positions, not games, before batches are cut",
         )
 
 

@@ -20,7 +20,7 @@ from hexsearch.model.readout import win_prob_red
 from hexsearch.training.metrics import Evaluation
 
 Floats = NDArray[np.float64]
-GAMES_OBSERVED = 120
+GAMES_OBSERVED = 250
 _BATCH = 256
 
 
