@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hexsearch.analysis.doctor.findings import Diagnosis
+from hexsearch.analysis.ladder import LadderStep
 from hexsearch.analysis.value_analyzer import Analysis
 from hexsearch.game.board import BLUE, RED, Stones
 from hexsearch.training.metrics import SliceMetrics
@@ -139,6 +140,29 @@ def render_predictions(predictions: Sequence[Prediction], width: int) -> Rendera
         beside.add_row(draw_board(prediction.stones, prediction.best_moves), _words(prediction))
         blocks += [Text(prediction.position, style="dim", overflow="fold"), beside, Text("")]
     return Group(*blocks)
+
+
+def render_ladder(steps: Sequence[LadderStep], verdict: str) -> RenderableType:
+    """Every step with its pass mark, and where learning breaks."""
+    table = _table("from the easiest positions to all of them")
+    table.add_column("step", no_wrap=True)
+    for title in ("judged on", "right", "mark", "majority", "table", "value loss"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("")
+    for step in steps:
+        cells = [
+            f"{step.judged_on:,}",
+            _share(step.accuracy),
+            _share(step.mark),
+            _share(step.majority),
+            _share(step.table),
+            _loss(step.value_loss),
+        ]
+        word = Text("passed", style="green") if step.passed else Text("failed", style="bold red")
+        table.add_row(step.name, *cells, word)
+    problems = [Text(f"{step.name}: {step.problem}") for step in steps if step.problem]
+    note = "mark: halfway from the majority to the shortest-path table, on the same positions"
+    return Group(table, *problems, Text(verdict, style="bold"), Text(note, style="dim"))
 
 
 def render_diagnosis(diagnosis: Diagnosis, width: int) -> RenderableType:

@@ -75,6 +75,8 @@ _MISSING = {
     "observed": "no games that can be read",
     "foreign": "no model of your own given",
 }
+# Findings that say nothing new once another check has found the root of it.
+_FOLLOWS_FROM = {"known positions": {"decode"}, "calibration": {"decode"}}
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -109,7 +111,12 @@ def examine(
             findings += check.look(patient)
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
-    kept = {(f.check, f.cause): f for f in reversed(findings)}
+    roots = {finding.check for finding in findings if finding.severity == "error"}
+    kept = {
+        (f.check, f.cause): f
+        for f in reversed(findings)
+        if not roots & _FOLLOWS_FROM.get(f.check, set())
+    }
     ordered = sorted(reversed(kept.values()), key=lambda finding: _ORDER[finding.severity])
     return Diagnosis(patient.label, tuple(done), left_out, tuple(ordered), seconds)
 
