@@ -20,7 +20,7 @@ from hexsearch.training.trial import Trial
 from tests.analysis.games import lopsided_games
 
 SIZE = 5
-BUDGET = 64 * 400
+BUDGET = 64 * 320
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -76,7 +76,11 @@ _MISSING = {
     "foreign": "no model of your own given",
 }
 # Findings that say nothing new once another check has found the root of it.
-_FOLLOWS_FROM = {"known positions": {"decode"}, "calibration": {"decode"}}
+_FOLLOWS_FROM = {
+    "known positions": {"decode", "reads the mover"},
+    "calibration": {"decode"},
+    "parity": {"boards", "finished boards"},
+}
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 

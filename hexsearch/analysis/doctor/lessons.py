@@ -80,7 +80,7 @@ def _distinct(trial: Trial) -> Batch:
 
 def check_lesson(patient: Patient) -> Iterator[Finding]:
     """A short training: health of the network, and whether its answers are decoded rightly."""
-    config, dataset = patient.trial_config, patient.dataset
+    config, dataset = patient.trial_config, patient.brief_dataset
     assert config is not None and dataset is not None and patient.archive is not None
     budget = config.batch_size * _LESSON_STEPS
     trial = patient.new_trial(budget)
@@ -139,7 +139,7 @@ def check_lesson(patient: Patient) -> Iterator[Finding]:
 
 def check_permutation(patient: Patient) -> Iterator[Finding]:
     """With winners dealt out to the training games at random, nothing may be learnt."""
-    config, dataset = patient.trial_config, patient.dataset
+    config, dataset = patient.trial_config, patient.brief_dataset
     assert config is not None and dataset is not None
     rng = np.random.default_rng(SEED)
     winners = dataset.archive.winners.copy()

@@ -24,6 +24,7 @@ from hexsearch.model.readout import Readout, build_readout
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
+_JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for
 _LARGEST_TRUNK = 400_000  # trunk weights that a few hundred steps can be afforded with
 
 
@@ -65,6 +66,15 @@ class Patient:
         except HexsearchError as error:
             self.games_problem = str(error)
             return None
+
+    @cached_property
+    def brief_dataset(self) -> Dataset | None:
+        """The same games and training split with few validation games, for quick reports."""
+        if self.dataset is None:
+            return None
+        wanted = self.dataset.config.validation_games or _JUDGED_GAMES
+        few = {"validation_games": min(wanted, _JUDGED_GAMES)}
+        return Dataset(self.dataset.archive, self.dataset.config.model_copy(update=few))
 
     @cached_property
     def readouts(self) -> dict[str, Readout]:
@@ -109,7 +119,7 @@ class Patient:
         Raises:
             ContractError: a component cannot be built at all.
         """
-        config, dataset = self.trial_config, self.dataset
+        config, dataset = self.trial_config, self.brief_dataset
         if config is None or dataset is None:
             return None
         readout = build_readout(config.readout, checked=False)
@@ -122,7 +132,8 @@ class Patient:
     @cached_property
     def restored(self) -> Trial | None:
         """The checkpoint's trial, ready to go on; None if these are not its games."""
-        if self.loaded is None or self.dataset is None or not self.has_finite_weights:
+        dataset = self.brief_dataset
+        if self.loaded is None or dataset is None or not self.has_finite_weights:
             return None
         state = self.loaded.state
         config = self.loaded.config
@@ -130,7 +141,7 @@ class Patient:
         sound = config.readout.model_copy(update={"name": "bce", "options": {}})
         trial = Trial(
             config.model_copy(update={"readout": sound}),
-            self.dataset,
+            dataset,
             state["budget"],
             state["seed"],
         )
