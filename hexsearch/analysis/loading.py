@@ -19,6 +19,8 @@ from hexsearch.model.network import build_network
 from hexsearch.model.readout import build_readout
 from hexsearch.training.checkpoint import load_checkpoint
 
+_NEEDED = ("config", "data", "archive", "encoder_version", "network", "positions_seen", "seed")
+
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
@@ -57,6 +59,9 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
         raise CheckpointError(
             f"{path}: holds no trial; name the model.pt that `train` writes, or a checkpoint.pt"
         )
+    missing = [name for name in _NEEDED if name not in state]
+    if missing:
+        raise CheckpointError(f"{path}: its trial lacks {', '.join(missing)}; it is damaged")
     version = state["encoder_version"]
     if version != ENCODER_VERSION:
         raise CheckpointError(

@@ -206,8 +206,9 @@ def _different_inputs(capture: Capture, predictor: Predictor) -> float:
 def _raw(network: nn.Module, planes: Tensor, train: bool) -> Tensor:
     """Raw values of a copy of the network, so that no statistics move."""
     copied = deepcopy(network).train(train)
+    device = next(copied.parameters()).device
     with torch.no_grad():
-        output: NetworkOutput = copied(planes)
+        output: NetworkOutput = copied(planes.to(device))
     return output.value_raw.float()
 
 

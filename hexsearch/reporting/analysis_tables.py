@@ -230,7 +230,7 @@ def _words(prediction: Prediction) -> Table:
     length = 24
     red = round(length * prediction.win_prob_red)
     bar = Text("█" * (length - red), style="blue")
-    table.add_row("", bar.append("█" * red, style="red"))
+    table.add_row("", bar.append("▒" * red, style="red"))
     for rank, (name, chance) in enumerate(prediction.best_moves, start=1):
         table.add_row(f"{rank}. {name}", Text(_share(chance), style="green"))
     return table

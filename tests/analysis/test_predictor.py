@@ -132,6 +132,10 @@ def test_a_checkpoint_of_another_kind_is_refused_with_a_reason(
     save_checkpoint(tmp_path / "old.pt", {"state": state})
     with pytest.raises(CheckpointError, match="encoder version 0"):
         load_network(tmp_path / "old.pt")
+    bare = {key: value for key, value in trained.state().items() if key != "data"}
+    save_checkpoint(tmp_path / "bare.pt", {"state": bare})
+    with pytest.raises(CheckpointError, match="lacks data"):
+        load_network(tmp_path / "bare.pt")
     wrong = {**trained.state(), "network": {}}
     save_checkpoint(tmp_path / "wrong.pt", {"state": wrong})
     with pytest.raises(CheckpointError, match="do not fit"):
