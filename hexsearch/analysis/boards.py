@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hexsearch.errors import GamesError
 from hexsearch.game.board import BLUE, RED, Stones, cell_name, colour_to_move, stones_after, winners
 from hexsearch.game.formats.trmph import parse_trmph
+from hexsearch.game.reading import Reading, settle
 from hexsearch.game.record import decided_at
 
 Indices = NDArray[np.int64]
@@ -112,7 +113,8 @@ def read_positions(texts: Sequence[str], size: int) -> Positions:
     problems, sequences = [], []
     for number, text in enumerate(texts, start=1):
         try:
-            written = parse_trmph(text)
+            # A swap, where there is one, is carried out as an import would.
+            written = settle(parse_trmph(text), Reading())
             fault = _fault(written.moves, written.size, size)
         except ValueError as error:
             fault = str(error)

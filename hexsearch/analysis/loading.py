@@ -73,7 +73,8 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
         data = build(DataConfig, state["data"], f"{path}: data")
     except ConfigError as error:
         raise CheckpointError(error.problems) from error
-    encoder = PositionEncoder(data.board_size, config.encoder.perspective)
+    shown = config.encoder
+    encoder = PositionEncoder(data.board_size, shown.perspective, shown.edge_ring)
     readout = build_readout(config.readout, checked)
     network = build_network(config, encoder.planes, encoder.size, seed=0)
     try:

@@ -182,7 +182,9 @@ def _explain(
 def _different_inputs(capture: Capture, predictor: Predictor) -> float:
     """Encode the boards that the planes show once more, by the inference encoder."""
     planes = capture.planes.cpu().numpy()
-    boards = (RED * planes[:, 1] + BLUE * planes[:, 0]).astype(np.int8)
+    margin = (planes.shape[-1] - predictor.encoder.size) // 2  # of an edge ring
+    inner = slice(margin, planes.shape[-1] - margin)
+    boards = (RED * planes[:, 1] + BLUE * planes[:, 0])[:, inner, inner].astype(np.int8)
     finished = capture.batch.final.cpu().numpy()
     complement = capture.batch.complement.cpu().numpy()
     red_to_move = (capture.batch.ply.cpu().numpy() % 2 == 1) ^ complement

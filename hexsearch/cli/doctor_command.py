@@ -23,7 +23,8 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.reporting.analysis_tables import render_diagnosis
-from hexsearch.search.space import build_space, with_values
+from hexsearch.search.space import with_values
+from hexsearch.search.space_parsing import build_space
 
 _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
 _COMPONENTS = ("readout", "value_head")  # whose every choice is held to its contract

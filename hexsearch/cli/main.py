@@ -8,12 +8,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from hexsearch import __version__
-from hexsearch.cli import analysis_commands, doctor_command, study_commands, trial_commands
+from hexsearch.cli import (
+    analysis_commands,
+    doctor_command,
+    games_commands,
+    study_commands,
+    trial_commands,
+)
 from hexsearch.errors import FaultyInput, HexsearchError
 
-MAIN_JOB = ["launch", "search_spaces/quick.yaml"]
+# From a clone the main job is found wherever the command is given.
+MAIN_JOB = ["launch", str(Path(__file__).parents[2] / "search_spaces" / "quick.yaml")]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     trial_commands.register(commands)
     analysis_commands.register(commands)
     doctor_command.register(commands)
+    games_commands.register(commands)
     return parser
 
 

@@ -21,10 +21,12 @@ from hexsearch.data.importing import STARTER_GAMES, import_games
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.reporting.analysis_tables import render_ladder
 from hexsearch.search.scheduler import Ladder
-from hexsearch.search.space import SearchSpace, build_space, position_unit
+from hexsearch.search.space import SearchSpace, position_unit
+from hexsearch.search.space_parsing import build_space
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.milestones import report_points
 from hexsearch.training.report import TrialReport
-from hexsearch.training.trial import Trial, report_points
+from hexsearch.training.trial import Trial
 
 _REPORTS = 10  # evaluations over the whole budget, where the space does not say
 

@@ -17,12 +17,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
 
-def _tuple_from_list(value: object) -> object:
+def tuple_from_list(value: object) -> object:
+    """A YAML list as a tuple, anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
-IntTuple = Annotated[tuple[int, ...], BeforeValidator(_tuple_from_list)]
-StrTuple = Annotated[tuple[str, ...], BeforeValidator(_tuple_from_list)]
+IntTuple = Annotated[tuple[int, ...], BeforeValidator(tuple_from_list)]
+StrTuple = Annotated[tuple[str, ...], BeforeValidator(tuple_from_list)]
 
 S = TypeVar("S", bound=Section)
 

@@ -7,10 +7,25 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.section import IntTuple, Section
 
 _SPELLING = re.compile(r"(?P<reduced>reduced )?(?P<widths>\d+(?:->\d+)*)->1\Z")
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+
+__all__ = [
+    "TRUNK_PRESETS",
+    "CurriculumConfig",
+    "EncoderConfig",
+    "OptimiserConfig",
+    "PolicyHeadConfig",
+    "ReadoutConfig",
+    "TrialConfig",
+    "TrunkConfig",
+    "ValueHeadConfig",
+    "is_import_path",
+    "parse_value_head",
+]
 
 TRUNK_PRESETS: dict[str, dict[str, Any]] = {
     # The network of the project whose value head would not learn; features are its last stage.
@@ -215,22 +230,7 @@ class EncoderConfig(Section):
     # absolute: planes blue, red, side to move. mover: reflected and recoloured so that whoever is
     # to move connects top to bottom; two planes.
     perspective: Literal["absolute", "mover"] = "mover"
-
-
-class CurriculumConfig(Section):
-    """Which positions of the training games are shown.
-
-    Finished positions never show a side to move. In `penultimate_and_final` the mover of every
-    penultimate position is the winner: a network can score there without looking at the board.
-    """
-
-    name: Literal["all", "last_k", "penultimate_and_final", "final"] = "all"
-    k: int = Field(20, ge=1)  # last_k: each sample lies 0..k plies before the end
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, raw: Any) -> Any:
-        return {"name": raw} if isinstance(raw, str) else raw
+    edge_ring: bool = False  # paint each colour's edges as a ring of stones: boards of N + 2
 
 
 class OptimiserConfig(Section):

@@ -1,9 +1,10 @@
 """All games of a dataset in one memory-mapped file, the only thing on disk.
 
-Layout, little-endian: 8 bytes of magic with the format version, the length of a JSON header as
-uint64, the header, then the arrays that it lists, each aligned to 64 bytes. The header carries
-a content hash over moves, winners and sizes, so that equal games are equal archives wherever
-they came from, and a checksum over every array, so that damage is noticed.
+Layout, little-endian: 8 bytes of magic, the format version and the length of a JSON header as
+uint64 each, 16 bytes of checksum over the header, the header, then the arrays that it lists,
+each aligned to 64 bytes. The header carries a content hash over moves, winners and sizes, so
+that equal games are equal archives wherever they came from, and a checksum over every array,
+so that damage is noticed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import mmap
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.errors import ArchiveError
+from hexsearch.game.hashing import game_hashes
 from hexsearch.game.record import Game
-from hexsearch.game.symmetry import canonical_moves
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MAGIC = b"HEXGAMES"
 _ALIGNMENT = 64
+_PREFIX = 40  # bytes before the header
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class GameArchive:
         finished: [G] uint8, 1 where replay confirms the winner.
         sizes: [G] uint8, board side.
         hashes: [G] uint64, equal for mirrored and turned copies of a game.
-        files: [G] uint16, index into `sources`; lines: [G] uint32, line in that file.
+        setups: [G] uint16, leading moves that were set up; positions begin after them.
+        files: [G] uint32, index into `sources`; lines: [G] uint32, line in that file.
         sources: the files that the games came from.
         content_hash: hexadecimal, over sizes, moves, winners and finished.
     """
@@ -51,7 +55,8 @@ class GameArchive:
     finished: NDArray[np.uint8]
     sizes: NDArray[np.uint8]
     hashes: NDArray[np.uint64]
-    files: NDArray[np.uint16]
+    setups: NDArray[np.uint16]
+    files: NDArray[np.uint32]
     lines: NDArray[np.uint32]
     sources: tuple[str, ...]
     content_hash: str
@@ -65,6 +70,14 @@ class GameArchive:
         offsets = self.offsets.astype(np.int64)
         return offsets[1:] - offsets[:-1]
 
+    def lengths_of(self, games: NDArray[np.integer]) -> NDArray[np.int64]:
+        """[B] number of moves of some games, at a cost that depends on them alone."""
+        chosen = np.asarray(games, dtype=np.int64)
+        lengths: NDArray[np.int64] = (self.offsets[chosen + 1] - self.offsets[chosen]).astype(
+            np.int64
+        )
+        return lengths
+
     def game(self, index: int) -> Game:
         """One game as a record."""
         start, end = int(self.offsets[index]), int(self.offsets[index + 1])
@@ -75,6 +88,7 @@ class GameArchive:
             finished=bool(self.finished[index]),
             source=self.sources[int(self.files[index])],
             line=int(self.lines[index]),
+            setup=int(self.setups[index]),
         )
 
 
@@ -85,7 +99,8 @@ _ARRAYS: dict[str, str] = {
     "finished": "|u1",
     "sizes": "|u1",
     "hashes": "<u8",
-    "files": "<u2",
+    "setups": "<u2",
+    "files": "<u4",
     "lines": "<u4",
 }
 
@@ -94,75 +109,72 @@ class ArchiveBuilder:
     """Collects verified games, a few bytes each, and makes an archive of them."""
 
     def __init__(self) -> None:
-        self._moves: list[NDArray[np.uint16]] = []
-        self._lengths: list[NDArray[np.uint16]] = []
-        self._rows: list[NDArray[Any]] = []
+        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
         self._sources: dict[str, int] = {}
 
     def add(self, games: Sequence[Game]) -> None:
         """Append games; call it with thousands at a time."""
         if not games:
             return
-        self._lengths.append(np.array([len(game.moves) for game in games], dtype=np.uint16))
-        self._moves.append(
-            np.fromiter((cell for game in games for cell in game.moves), dtype=np.uint16)
+        lengths = np.array([len(game.moves) for game in games], dtype=np.int64)
+        moves = np.fromiter(
+            chain.from_iterable(game.moves for game in games), np.uint16, int(lengths.sum())
         )
-        rows = np.zeros(len(games), dtype=_ROW)
-        for row, game in zip(rows, games, strict=True):
-            file = self._sources.setdefault(game.source, len(self._sources))
-            row["winner"], row["finished"], row["size"] = game.winner, game.finished, game.size
-            row["hash"] = game_hash(game)
-            row["file"], row["line"] = file, game.line
-        self._rows.append(rows)
+        sizes = np.array([game.size for game in games], dtype=np.uint8)
+        self._columns["moves"].append(moves.astype(np.uint8) if sizes.max() <= 16 else moves)
+        files = self._sources
+        rows: dict[str, Any] = {
+            "lengths": lengths,
+            "winners": [game.winner for game in games],
+            "finished": [game.finished for game in games],
+            "sizes": sizes,
+            "hashes": game_hashes(moves, lengths, sizes),
+            "setups": [game.setup for game in games],
+            "files": [files.setdefault(game.source, len(files)) for game in games],
+            "lines": [game.line for game in games],
+        }
+        for name, values in rows.items():
+            self._columns[name].append(np.array(values, dtype=_COLUMNS[name]))
 
     def build(self) -> GameArchive:
-        """The archive of all games added so far.
+        """The archive of all games added so far; the builder is empty afterwards.
 
         Raises:
             ArchiveError: none were added.
         """
-        if not self._rows:
+        if not self._columns["sizes"]:
             raise ArchiveError("no games to store")
-        rows = np.concatenate(self._rows)
-        moves = np.concatenate(self._moves)
-        if int(rows["size"].max()) <= 16:
-            moves = moves.astype(np.uint8)
-        offsets = np.zeros(len(rows) + 1, dtype=np.uint64)
-        np.cumsum(np.concatenate(self._lengths), dtype=np.uint64, out=offsets[1:])
+        # Column by column, each part let go as it is joined: the peak is little above the result.
+        columns = {}
+        for name, parts in self._columns.items():
+            columns[name] = np.concatenate(parts)
+            parts.clear()
+        lengths = columns.pop("lengths")
+        offsets = np.zeros(len(lengths) + 1, dtype=np.uint64)
+        np.cumsum(lengths, dtype=np.uint64, out=offsets[1:])
         digest = hashlib.blake2b(digest_size=16)
-        for array in (rows["size"], offsets, moves, rows["winner"], rows["finished"]):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        for name in ("sizes", "setups", "winners", "finished", "moves"):
+            digest.update(np.ascontiguousarray(columns[name]).data)
+        digest.update(offsets.data)
         return GameArchive(
-            moves=moves,
+            **columns,
             offsets=offsets,
-            winners=rows["winner"].copy(),
-            finished=rows["finished"].copy(),
-            sizes=rows["size"].copy(),
-            hashes=rows["hash"].copy(),
-            files=rows["file"].copy(),
-            lines=rows["line"].copy(),
             sources=tuple(self._sources),
             content_hash=digest.hexdigest(),
         )
 
 
-_ROW = np.dtype(
-    [
-        ("winner", "i1"),
-        ("finished", "u1"),
-        ("size", "u1"),
-        ("hash", "<u8"),
-        ("file", "<u2"),
-        ("line", "<u4"),
-    ]
-)
-
-
-def game_hash(game: Game) -> int:
-    """64 bits, equal for the symmetric copies of a game and for nothing else in practice."""
-    form = canonical_moves(np.asarray(game.moves), game.size)
-    digest = hashlib.blake2b(form, digest_size=8, salt=game.size.to_bytes(16, "little")).digest()
-    return int.from_bytes(digest, "little")
+_COLUMNS = {
+    "moves": "<u2",
+    "lengths": "<u2",
+    "winners": "|i1",
+    "finished": "|u1",
+    "sizes": "|u1",
+    "hashes": "<u8",
+    "setups": "<u2",
+    "files": "<u4",
+    "lines": "<u4",
+}
 
 
 def build_archive(games: Iterable[Game]) -> GameArchive:
@@ -182,7 +194,7 @@ def write_archive(path: Path, archive: GameArchive) -> None:
         position = _aligned(position)
         layout[name] = {"start": position, "dtype": array.dtype.str, "count": len(array)}
         position += array.nbytes
-        checksum.update(array.tobytes())
+        checksum.update(array.data)
     header = json.dumps(
         {
             "arrays": layout,
@@ -197,11 +209,11 @@ def write_archive(path: Path, archive: GameArchive) -> None:
     try:
         with open(partial, "wb") as file:
             file.write(_MAGIC + FORMAT_VERSION.to_bytes(8, "little"))
-            file.write(len(header).to_bytes(8, "little") + header)
+            file.write(len(header).to_bytes(8, "little") + _checksum(header) + header)
             start = _aligned(file.tell())
             for name, array in arrays.items():
                 file.seek(start + layout[name]["start"])
-                file.write(array.tobytes())
+                file.write(array.data)
             file.truncate(start + position)
             file.flush()
             os.fsync(file.fileno())
@@ -247,14 +259,23 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file begins as an archive does."""
-    with open(path, "rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+    """Whether a file begins as an archive does.
+
+    Raises:
+        ArchiveError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
     if mapped[: len(_MAGIC)] != _MAGIC:
         raise ArchiveError(f"{path}: is no game archive")
+    if len(mapped) < 16:
+        raise ArchiveError(f"{path}: truncated to {len(mapped)} bytes; import the games again")
     version = int.from_bytes(mapped[8:16], "little")
     if version != FORMAT_VERSION:
         raise ArchiveError(
@@ -262,13 +283,17 @@ def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
             "import the games again"
         )
     length = int.from_bytes(mapped[16:24], "little")
-    try:
-        header: dict[str, Any] = json.loads(mapped[24 : 24 + length])
-        if set(header["arrays"]) != set(_ARRAYS):
-            raise ValueError("unexpected arrays")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArchiveError(f"{path}: corrupt header; import the games again") from error
-    return header, _aligned(24 + length)
+    text = mapped[_PREFIX : _PREFIX + length]
+    if len(mapped) < _PREFIX or len(text) < length:
+        raise ArchiveError(f"{path}: truncated within its header; import the games again")
+    if _checksum(text) != mapped[24:_PREFIX]:
+        raise ArchiveError(f"{path}: corrupt header; import the games again")
+    header: dict[str, Any] = json.loads(text)
+    return header, _aligned(_PREFIX + length)
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _aligned(position: int) -> int:

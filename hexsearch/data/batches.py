@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,16 +19,16 @@ from torch import Tensor
 from hexsearch.config.study import StagesConfig
 from hexsearch.config.trial import CurriculumConfig
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.device import DeviceGames
 from hexsearch.data.encoder import PositionEncoder
-from hexsearch.data.positions import (
-    Indices,
-    PositionSet,
-    draw_plies,
-    stage_of,
-    without_replacement,
-)
+from hexsearch.data.order import keyed_bits
+from hexsearch.data.positions import Indices, PositionSet, stage_of
+from hexsearch.data.weights import stage_weights
+from hexsearch.errors import GamesError
 from hexsearch.game.board import RED
 from hexsearch.game.symmetry import symmetry_cells
+
+_TURN_AND_SWAP = 7  # keeps the bits for symmetries apart from those that draw plies
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Batch:
     """Positions as a network sees them, with what it should answer.
 
     Attributes:
-        planes: [B, C, N, N] float32.
+        planes: [B, C, N, N] float32; N + 2 with the encoder's edge ring.
         policy_target: [B] int64, cell of the next move as shown; 0 where there is none.
         has_move: [B] bool, whether there is a next move; the policy loss leaves the others out.
         outcome: [B] float32, 1.0 or 0.0 in the network's own perspective.
@@ -44,6 +46,7 @@ class Batch:
         to_end: [B] int64, plies to the end of the game.
         final: [B] bool, nobody is to move any more.
         game: [B] int64, index into the archive; ply: [B] int64.
+        weight: [B] float32, of the position in the value loss; its mean over the stream is 1.
     """
 
     planes: Tensor
@@ -57,6 +60,7 @@ class Batch:
     final: Tensor
     game: Tensor
     ply: Tensor
+    weight: Tensor
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -70,9 +74,22 @@ class BatchBuilder:
     encoder: PositionEncoder
     stages: StagesConfig
     device: torch.device
+    backend: Literal["auto", "numpy", "torch"] = "auto"  # auto: numpy on a CPU, torch on a GPU
+
+    def __post_init__(self) -> None:
+        wrong = np.unique(self.archive.sizes[self.archive.sizes != self.encoder.size])
+        if len(wrong):
+            found = ", ".join(f"{size}x{size}" for size in wrong)
+            size = self.encoder.size
+            raise GamesError(f"the archive holds {found} games, the encoder is for {size}x{size}")
 
     def build(
-        self, games: Indices, plies: Indices, turn: NDArray[np.bool_], swap: NDArray[np.bool_]
+        self,
+        games: Indices,
+        plies: Indices,
+        turn: NDArray[np.bool_],
+        swap: NDArray[np.bool_],
+        weights: NDArray[np.float32] | None = None,
     ) -> Batch:
         """A batch of given positions.
 
@@ -80,39 +97,46 @@ class BatchBuilder:
             turn: [B] show it after a half turn.
             swap: [B] reflect and recolour it. The `mover` perspective asks for this itself where
                 somebody is to move, so there it only counts for finished positions.
+            weights: [B] by stage, in the order of STAGE_NAMES; all 1 if left out.
         """
+        if self.backend == "torch" or (self.backend == "auto" and self.device.type != "cpu"):
+            tensors = self._on_device.build(games, plies, turn, swap, weights)
+            return Batch(**tensors)
         archive, encoder = self.archive, self.encoder
-        lengths = (archive.offsets[games + 1] - archive.offsets[games]).astype(np.int64)
+        offsets = archive.offsets[games].astype(np.int64)
+        lengths = archive.offsets[games + 1].astype(np.int64) - offsets
         final = (plies == lengths) & archive.finished[games].astype(bool)
         if encoder.perspective == "mover":
-            red_side = np.where(final, swap, plies % 2 == 1)
-            symmetries = encoder.choose_symmetries(turn, red_side)
+            symmetries = encoder.choose_symmetries(turn, np.where(final, swap, plies % 2 == 1))
         else:
             symmetries = turn + 2 * swap.astype(np.int64)
-        offsets = archive.offsets[games].astype(np.int64)
         starts = np.cumsum(plies) - plies
-        total = int(plies.sum())
-        cells = archive.moves[np.repeat(offsets - starts, plies) + np.arange(total)].astype(
-            np.int64
-        )
+        index = np.repeat(offsets - starts, plies)
+        index += np.arange(len(index))
         has_move = plies < lengths
-        following = archive.moves[np.where(has_move, offsets + plies, offsets)].astype(np.int64)
+        following = archive.moves.take(np.where(has_move, offsets + plies, offsets))
         shown_move = symmetry_cells(encoder.size)[symmetries, following]
         red_won = archive.winners[games] == RED
+        stage = stage_of(plies, encoder.size, self.stages)
         arrays = {
-            "planes": encoder.encode(cells, plies, symmetries, final),
+            "planes": encoder.encode(archive.moves.take(index), plies, symmetries, final),
             "policy_target": np.where(has_move, shown_move, 0),
             "has_move": has_move,
             "outcome": encoder.outcome(red_won, symmetries),
             "complement": encoder.complement(symmetries),
             "red_won": red_won.astype(np.float32),
-            "stage": stage_of(plies, encoder.size, self.stages),
+            "stage": stage,
             "to_end": lengths - plies,
             "final": final,
             "game": games,
             "ply": plies,
+            "weight": np.ones(len(games), np.float32) if weights is None else weights.take(stage),
         }
         return Batch(**{name: self._to_device(array) for name, array in arrays.items()})
+
+    @cached_property
+    def _on_device(self) -> DeviceGames:
+        return DeviceGames(self.archive, self.encoder, self.stages, self.device)
 
     def _to_device(self, array: NDArray[np.generic]) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -134,16 +158,31 @@ class TrainingStream:
 
     def batch(self, cursor: int, size: int) -> Batch:
         """The `size` positions that follow the first `cursor` ones of the stream."""
-        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, cursor]))
-        index = without_replacement(len(self.positions), self.seed, cursor, size)
-        games, plies = self.positions.at(index)
-        plies = draw_plies(plies, self.curriculum, rng)
-        turn, swap = rng.integers(0, 2, size=(2, size)).astype(bool)
+        games, plies = self.positions.draw(self.seed, cursor, size)
+        samples = np.arange(cursor, cursor + size, dtype=np.int64)
+        bits = keyed_bits(self.seed, _TURN_AND_SWAP, samples)
+        turn, swap = (bits & np.uint64(1)).astype(bool), (bits & np.uint64(2)).astype(bool)
         if not self.augment:
             turn = np.zeros_like(turn)
             if self.builder.encoder.perspective == "absolute":
                 swap = np.zeros_like(swap)
-        return self.builder.build(games, plies, turn, swap)
+        return self.builder.build(games, plies, turn, swap, self._weights(cursor))
+
+    def _weights(self, cursor: int) -> NDArray[np.float32] | None:
+        if not self.curriculum.stage_weights:
+            return None
+        return self._weights_by_phase[self.positions.phase_at(cursor).start]
+
+    @cached_property
+    def _weights_by_phase(self) -> dict[int, NDArray[np.float32]]:
+        builder = self.builder
+        phases = self.positions.phases or (self.positions.phase_at(0),)
+        return {
+            phase.start: stage_weights(
+                phase, self.curriculum.stage_weights, builder.encoder.size, builder.stages
+            )
+            for phase in phases
+        }
 
 
 def evaluation_batches(builder: BatchBuilder, positions: PositionSet, size: int) -> Iterator[Batch]:

@@ -66,4 +66,4 @@ class Dataset:
 
     def training(self, curriculum: CurriculumConfig) -> PositionSet:
         """The training positions that a curriculum asks for."""
-        return curriculum_positions(self.archive, self.train_games, curriculum)
+        return curriculum_positions(self.archive, self.train_games, curriculum, self.config.stages)

@@ -3,11 +3,15 @@
 `absolute`: planes blue, red, side to move (0.0 Blue, 1.0 Red, 0.5 once the game is over).
 `mover`: planes own and other, reflected and recoloured where Red is to move, so that whoever is
 to move connects top to bottom. A finished position has no mover; it is shown from either side.
+
+With `edge_ring` the board is shown inside a ring of cells that carries the edges as stones: the
+rows beyond top and bottom in the first plane, the columns beyond left and right in the second.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -23,10 +27,16 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class PositionEncoder:
-    """Positions of one board size to planes [B, planes, N, N]."""
+    """Positions of one board size to planes [B, planes, side, side]."""
 
     size: int
     perspective: Literal["absolute", "mover"]
+    edge_ring: bool = False
+
+    @property
+    def side(self) -> int:
+        """Rows and columns of the planes: N, or N + 2 with the ring."""
+        return self.size + 2 * self.edge_ring
 
     @property
     def planes(self) -> int:
@@ -47,7 +57,7 @@ class PositionEncoder:
 
     def encode(
         self,
-        cells: Indices,
+        cells: NDArray[np.integer],
         plies: Indices,
         symmetries: NDArray[np.int64],
         finished: Flags,
@@ -60,22 +70,55 @@ class PositionEncoder:
             symmetries: [B] under which each is shown; see hexsearch.game.symmetry.
             finished: [B] whether the game is over, so that nobody is to move.
         """
-        batch, area = len(plies), self.size * self.size
-        planes = np.zeros((batch, self.planes, self.size, self.size), dtype=np.float32)
-        # Work is per stone, so everything that is constant for a position is folded into one
-        # number first and repeated once.
-        swaps = symmetries >= 2
-        base = np.arange(batch, dtype=np.int64) * (self.planes * area)
-        starts = np.cumsum(plies) - plies
-        red = (np.arange(len(cells)) - np.repeat(starts, plies)) & 1
-        shown_red = red ^ np.repeat(swaps, plies)
-        table = symmetry_cells(self.size).reshape(-1)
-        shown = table[np.repeat(symmetries * area, plies) + cells]
-        planes.reshape(-1)[np.repeat(base, plies) + shown_red * area + shown] = 1.0
+        batch, plane = len(plies), self.side * self.side
+        planes = self.empty_boards(batch)
+        # Work is per stone, so what is constant for a position is folded into one number and
+        # repeated once, and narrow integers keep it in cache.
+        starts = (np.cumsum(plies) - plies).astype(np.int32)
+        position = np.repeat(np.arange(batch, dtype=np.int32), plies)
+        colour = np.arange(len(cells), dtype=np.int32)
+        colour -= starts.take(position)
+        colour &= 1
+        entry = (symmetries * (2 * self.size**2)).astype(np.int32).take(position)
+        colour *= self.size**2
+        entry += colour
+        entry += cells.astype(np.int32, copy=False)
+        entry = self.targets().take(entry)
+        position *= self.planes * plane
+        entry += position
+        planes.reshape(-1)[entry] = 1.0
         if self.perspective == "absolute":
-            mover = ((plies & 1) ^ swaps).astype(np.float32)
+            mover = ((plies & 1) ^ (symmetries >= 2)).astype(np.float32)
             planes[:, 2] = np.where(finished, np.float32(0.5), mover)[:, None, None]
         return planes
+
+    def targets(self) -> NDArray[np.int32]:
+        """Where a stone goes: [4 * 2 * N*N], by symmetry, colour (0 Blue, 1 Red) and cell.
+
+        The place within the position's planes, flattened. Read-only.
+        """
+        return _targets(self.size, self.side)
+
+    def empty_boards(self, batch: int) -> NDArray[np.float32]:
+        """Planes [batch, planes, side, side] without stones, with the ring if there is one."""
+        shape = (batch, self.planes, self.side, self.side)
+        if not self.edge_ring:
+            return np.zeros(shape, dtype=np.float32)
+        planes = np.empty(shape, dtype=np.float32)
+        planes[:] = self.ring()
+        return planes
+
+    def ring(self) -> NDArray[np.float32]:
+        """[planes, side, side] the painted edges alone.
+
+        Each edge cell of the board touches two ring cells of its edge, so a ring row is one cell
+        longer than the board, towards its obtuse corner; the acute corners stay empty.
+        """
+        ring = np.zeros((self.planes, self.side, self.side), dtype=np.float32)
+        if self.edge_ring:
+            ring[0, 0, 1:] = ring[0, -1, :-1] = 1.0
+            ring[1, 1:, 0] = ring[1, :-1, -1] = 1.0
+        return ring
 
     def outcome(self, red_won: Flags, symmetries: NDArray[np.int64]) -> NDArray[np.float32]:
         """[B] 1.0 or 0.0; `absolute`: the side shown as Red wins, `mover`: the mover wins."""
@@ -88,3 +131,14 @@ class PositionEncoder:
         """[B] where `win_prob_red` is 1 minus the probability in the network's perspective."""
         swaps = symmetries >= 2
         return ~swaps if self.perspective == "mover" else swaps
+
+
+@cache
+def _targets(size: int, side: int) -> NDArray[np.int32]:
+    margin = (side - size) // 2
+    row, column = np.divmod(symmetry_cells(size), size)
+    shown = (row + margin) * side + column + margin  # [4, N*N]
+    plane = np.array([[0, 1], [0, 1], [1, 0], [1, 0]]) * (side * side)  # [4, 2]
+    table: NDArray[np.int32] = (plane[:, :, None] + shown[:, None, :]).astype(np.int32).reshape(-1)
+    table.setflags(write=False)
+    return table

@@ -19,7 +19,8 @@ FLOOR_NAMES = ("prior", "shortest-path table")
 FIT_POSITIONS = 20_000  # three times as many gain 0.001 of Brier score
 _LARGEST_DELTA = 6  # beyond it the outcome is no clearer, and the cells grow thin
 _PLIES_PER_BUCKET = 10
-_PSEUDO_POSITIONS = 1.0  # weight of the prior in each cell of the table
+_PSEUDO_POSITIONS = 2.0  # weight in each cell of what is expected before looking
+_BOARDS = 3 * (2 * _LARGEST_DELTA + 1)  # cells of one ply bucket: sides to move by differences
 _CHUNK = 16_384  # boards in memory at once
 
 
@@ -49,17 +50,35 @@ def floor_predictions(
     prior = float(np.average(red_won, weights=archive.lengths[train_games] + 1))
     sample = without_replacement(len(training), seed, 0, min(FIT_POSITIONS, len(training)))
     games, plies = training.at(np.sort(sample))
-    fitted = _features(archive, games, plies)
-    cells = int(fitted.max(initial=0)) + 1
-    count = np.bincount(fitted, minlength=cells)
-    wins = np.bincount(fitted, weights=archive.winners[games] == RED, minlength=cells)
-    table = (wins + _PSEUDO_POSITIONS * prior) / (count + _PSEUDO_POSITIONS)
-
+    table = _fitted_table(_features(archive, games, plies), archive.winners[games] == RED, prior)
     index = np.arange(len(validation_positions), dtype=np.int64)
     asked = _features(archive, *validation_positions.at(index))
-    known = asked < cells  # a game longer than any that trained falls outside the table
-    looked_up = np.where(known, table[np.minimum(asked, cells - 1)], prior)
+    # A game longer than any that trained falls outside the table: its last row will do.
+    beyond = asked >= len(table)
+    asked[beyond] = len(table) - _BOARDS + asked[beyond] % _BOARDS
+    looked_up = table[asked]
     return {"prior": np.full(len(index), prior), "shortest-path table": looked_up}
+
+
+def _fitted_table(
+    cells: NDArray[np.int64], red_won: NDArray[np.bool_], prior: float
+) -> NDArray[np.float64]:
+    """Red's share by cell, drawn towards the share at any ply, and that towards the prior."""
+    coarse = _shares(cells % _BOARDS, red_won, _BOARDS, np.full(_BOARDS, prior))
+    buckets = int(cells.max(initial=0)) // _BOARDS + 1
+    return _shares(cells, red_won, buckets * _BOARDS, np.tile(coarse, buckets))
+
+
+def _shares(
+    cells: NDArray[np.int64],
+    red_won: NDArray[np.bool_],
+    size: int,
+    before: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    count = np.bincount(cells, minlength=size)
+    wins = np.bincount(cells, weights=red_won, minlength=size)
+    shares: NDArray[np.float64] = (wins + _PSEUDO_POSITIONS * before) / (count + _PSEUDO_POSITIONS)
+    return shares
 
 
 def stones_at(archive: GameArchive, games: Indices, plies: Indices) -> Stones:
@@ -92,5 +111,5 @@ def _features(archive: GameArchive, games: Indices, plies: Indices) -> NDArray[n
         chunk = slice(start, start + _CHUNK)
         blue, red = connection_distances(stones_at(archive, games[chunk], plies[chunk]))
         delta[chunk] = np.clip(blue - red, -_LARGEST_DELTA, _LARGEST_DELTA)
-    deltas = 2 * _LARGEST_DELTA + 1
-    return ((plies // _PLIES_PER_BUCKET) * 3 + mover) * deltas + delta + _LARGEST_DELTA
+    place = mover * (2 * _LARGEST_DELTA + 1) + delta + _LARGEST_DELTA
+    return plies // _PLIES_PER_BUCKET * _BOARDS + place

@@ -8,6 +8,7 @@ column letter then row number: `a1` is top left, an acute corner.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,16 @@ def parse_cell(name: str, size: int) -> int:
         last = chr(ord("a") + size - 1)
         raise ValueError(f"move '{name}' is off a {size}x{size} board (a-{last}, 1-{size})")
     return row * size + column
+
+
+@cache
+def cells_by_name(size: int) -> dict[str, int]:
+    """Every cell name of a board and its cell; one lookup where `parse_cell` checks and explains.
+
+    >>> cells_by_name(3)["c2"]
+    5
+    """
+    return {cell_name(cell, size): cell for cell in range(size * size)}
 
 
 def colour_to_move(ply: int) -> int:

@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hexsearch.game.board import COLOUR_NAMES, cell_name, stones_after, winner, winners
+from hexsearch.game.board import (
+    BLUE,
+    COLOUR_NAMES,
+    RED,
+    Stones,
+    cell_name,
+    stones_after,
+    winner,
+    winners,
+)
+
+
+class Swap(Enum):
+    """What became of the first stone when the second player took it over."""
+
+    SIDES = "sides"  # it stays: the players exchange colours
+    PIECES = "pieces"  # it is mirrored and recoloured: the first player moves again
+    UNCLEAR = "unclear"  # the text allows both
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenGame:
-    """A game as a file states it, in our orientation, not yet replayed."""
+    """A game as a file states it, not yet replayed.
+
+    Whoever moves first is taken as Blue. `moves` leaves a swap token out, and holds the cells
+    as written; hexsearch.game.reading brings them into our orientation.
+    """
 
     size: int
-    moves: tuple[int, ...]  # cells, played alternately from Blue, who connects top to bottom
+    moves: tuple[int, ...]  # cells, played alternately from Blue
     stated_winner: int | None  # RED, BLUE, or None where the file does not say
     source: str
     line: int
+    setup: int = 0  # leading moves that were set up, so that their order means nothing
+    swap: Swap | None = None
+    given_up: bool = False  # the record says that somebody resigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +58,7 @@ class Game:
     finished: bool  # False: it stops before anyone connected, so the winner is only stated
     source: str
     line: int
+    setup: int = 0  # leading moves that were set up: no position before them was ever played
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +91,55 @@ def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refus
     # Boards are replayed together, size by size: one flood for thousands of games.
     for size in sorted({record.size for record in playable}):
         group = [record for record in playable if record.size == size]
-        ends = np.stack([stones_after(record.moves, size) for record in group])
-        before_ends = np.stack([stones_after(record.moves[:-1], size) for record in group])
-        for record, won, won_before in zip(group, winners(ends), winners(before_ends), strict=True):
-            fault = _contradiction(record, int(won), int(won_before))
+        ends, before_ends = replay([record.moves for record in group], size)
+        for record, won, won_before in zip(group, ends.tolist(), before_ends.tolist(), strict=True):
+            fault = _contradiction(record, won, won_before)
             if fault:
                 refusals.append(Refusal(record.source, record.line, fault))
                 continue
-            final = int(won) or record.stated_winner
+            final = won or record.stated_winner
             assert final is not None
-            games.append(Game(size, record.moves, final, bool(won), record.source, record.line))
+            games.append(
+                Game(
+                    size,
+                    record.moves,
+                    final,
+                    won != 0,
+                    record.source,
+                    record.line,
+                    record.setup,
+                )
+            )
     return games, refusals
+
+
+def replay(
+    games: Sequence[tuple[int, ...]], size: int
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Who has connected after all moves of each game, and who had before the last one.
+
+    Args:
+        games: legal moves, at least one a game, all on boards of one size.
+    Returns:
+        [G] int8 each: RED, BLUE, or 0 where nobody has.
+    """
+    stones = _final_boards(games, size)
+    ends = winners(stones)
+    boards = np.arange(len(games))
+    stones.reshape(len(games), -1)[boards, [moves[-1] for moves in games]] = 0
+    return ends, winners(stones)
+
+
+def _final_boards(games: Sequence[tuple[int, ...]], size: int) -> Stones:
+    lengths = np.fromiter(map(len, games), dtype=np.int64, count=len(games))
+    total = int(lengths.sum())
+    cells = np.fromiter(chain.from_iterable(games), dtype=np.int64, count=total)
+    starts = np.cumsum(lengths) - lengths
+    plies = np.arange(total) - np.repeat(starts, lengths)
+    stones = np.zeros((len(games), size * size), dtype=np.int8)
+    boards = np.repeat(np.arange(len(games)), lengths)
+    stones[boards, cells] = np.where(plies % 2 == 0, BLUE, RED)
+    return stones.reshape(-1, size, size)
 
 
 def _illegal_move(record: WrittenGame) -> str | None:

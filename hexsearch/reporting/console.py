@@ -18,6 +18,7 @@ from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Record
 
 _REFRESH_S = 0.25
+_SPEED_TRIALS = 8
 _STAGES = ("early", "middle", "late", "final")
 
 
@@ -144,12 +145,14 @@ def live_view(history: StudyHistory, budget: int, elapsed: float) -> RenderableT
     """The whole view after `elapsed` seconds of this session."""
     ended = [trial for trial in history.trials.values() if trial.status in ENDED]
     running = [trial for trial in history.trials.values() if trial.status == "running"]
-    speed = sum(_speed(trial) for trial in running)
+    speed = len(running) * _mean_speed(history)
     left = seconds_left(history, ended, running, speed)
     head = Text(f"{progress_line(history)}  {speed:,.0f} positions/s  {_clock_time(elapsed)}")
     head.append(f"  about {_clock_time(left)} left" if left is not None else "  ")
+    bar = Table.grid()  # a bar of its own ends in no line break
+    bar.add_row(ProgressBar(total=max(history.target_trials, 1), completed=len(ended), width=60))
     return Group(
-        ProgressBar(total=max(history.target_trials, 1), completed=len(ended), width=60),
+        bar,
         head,
         _running_table(running, budget),
         _rung_line(history),
@@ -218,8 +221,11 @@ def _best_line(history: StudyHistory) -> Text:
     )
 
 
-def _speed(trial: TrialHistory) -> float:
-    return float(trial.reports[-1]["timings"]["positions_per_s"]) if trial.reports else 0.0
+def _mean_speed(history: StudyHistory) -> float:
+    """Positions a second of one trial, over the latest reports."""
+    reported = [trial for trial in history.trials.values() if trial.reports][-_SPEED_TRIALS:]
+    speeds = [float(trial.reports[-1]["timings"]["positions_per_s"]) for trial in reported]
+    return sum(speeds) / len(speeds) if speeds else 0.0
 
 
 def _stage_losses(report: dict[str, object]) -> str:

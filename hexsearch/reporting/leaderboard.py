@@ -89,6 +89,10 @@ def build_leaderboard(
         groups.setdefault(trial.variant if by == "variant" else trial.trial, []).append(trial)
     spread = seed_deviation(_completed_losses(groups.values()))
     rows = [_row(trials, spread) for trials in groups.values()]
+    if (state or history.state) != "running":
+        for row in rows:
+            if row.status in ("running", "waiting"):
+                row.status = "interrupted"
     rows.sort(key=_order)
     ranked = [row for row in rows if row.value_loss is not None]
     for rank, row in enumerate(ranked, start=1):

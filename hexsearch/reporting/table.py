@@ -19,6 +19,7 @@ _STATUS_STYLES = {
     "completed": "green",
     "running": "cyan",
     "pruned": "yellow",
+    "interrupted": "cyan",
     "failed": "red",
     "stopped": "red",
 }

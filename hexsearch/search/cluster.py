@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 _SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
+_CONNECT_S = 10.0
 _OBJECT_STORE_BYTES = 128 * 1024**2  # trials share a memory map, not Ray objects
 
 
@@ -50,6 +52,8 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
+    if address:
+        _require_listener(address)
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -64,10 +68,28 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         raise HexsearchError(f"cannot reach or start {where}: {error}") from error
+    # Tune logs a traceback for every worker that dies; the ledger has the reason of those that
+    # no retry could save.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Fail in seconds where nothing listens; Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return  # `auto`, or a form that Ray resolves by itself
+    try:
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_S):
+            return
+    except OSError as error:
+        raise HexsearchError(
+            f"no Ray cluster answers at {address}: {error}. Start one with 'ray start --head', or "
+            "leave --address out to run on this machine"
+        ) from error
 
 
 def trial_slots(resources: Resources) -> Callable[[], int]:

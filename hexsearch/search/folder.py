@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -61,6 +62,20 @@ class StudyFolder:
                 f"{self.path}: a study of this name exists; go on with 'resume {self.path}', or "
                 "give another --name"
             )
+
+    def require_writable(self) -> None:
+        """Make sure that the folder can be made, and leave nothing behind.
+
+        Raises:
+            ConfigError: it cannot; says why.
+        """
+        existing = self.path
+        while not existing.exists():
+            existing = existing.parent
+        if not existing.is_dir():
+            raise ConfigError(f"{self.path}: {existing} is no folder; choose another --results")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise ConfigError(f"{self.path}: {existing} is read-only; choose another --results")
 
     def write_description(
         self, config: StudyConfig, games: Sequence[str], archive_hash: str

@@ -14,6 +14,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Ledger:
         self._clock = clock
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "a+b")
+            self._file = open(path, "a+b", buffering=0)  # a buffer would keep what failed
         except OSError as error:
             raise LedgerError(f"{path}: cannot be written: {error.strerror}") from error
         try:
@@ -62,11 +63,13 @@ class Ledger:
         line = _frame(len(self.records), text)
         end = self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write(line)
-            self._file.flush()
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
             os.fsync(self._file.fileno())
         except OSError as error:
-            os.ftruncate(self._file.fileno(), end)
+            with suppress(OSError):
+                self._file.truncate(end)
             raise LedgerError(
                 f"{self.path}: cannot be written: {error.strerror}. What it holds is whole; make "
                 "room and resume."

@@ -13,7 +13,7 @@ from typing import Literal
 
 from hexsearch.config.study import SchedulerConfig
 from hexsearch.search.ledger import Record
-from hexsearch.training.trial import round_up
+from hexsearch.training.milestones import round_up
 
 
 def rung_levels(grace_period: int, max_t: int, reduction_factor: int) -> tuple[int, ...]:

@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from hexsearch.config.section import build, suggest
-from hexsearch.config.study import DimensionConfig, StudyConfig
+from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
-from hexsearch.errors import ConfigError
 
 Values = dict[str, Any]
-_MAX_CHECKED = 5_000  # configurations tried out when a study is loaded
 
 
 @dataclass(frozen=True)
@@ -115,37 +112,6 @@ class SearchSpace:
         return extend({}, self.dimensions)
 
 
-def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
-    """The typed space of a study.
-
-    Raises:
-        ConfigError: every fault: unknown settings, values that a setting does not take, parents
-            that do not exist, combinations of choices that make no network.
-    """
-    problems: list[str] = []
-    dimensions: dict[str, Dimension] = {}
-    for name, raw in config.search.items():
-        fault = _unknown_setting(name)
-        if fault:
-            problems.append(f"{where}search.{name}: {fault}")
-        else:
-            dimensions[name] = _dimension(name, raw)
-    for name, dimension in dimensions.items():
-        problems += [f"{where}search.{name}.when.{fault}" for fault in _when(dimension, dimensions)]
-    if problems:
-        raise ConfigError(problems)
-    ordered = _parents_first(dimensions, where)
-    space = SearchSpace(config.trial, ordered, tuple(config.enqueue))
-    problems = _value_faults(space, where)
-    problems += _batch_size_faults(space, config, where)
-    problems += _enqueue_faults(space, where)
-    if not problems:
-        problems = _combination_faults(space, where)
-    if problems:
-        raise ConfigError(problems)
-    return space
-
-
 def with_values(trial: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
     """A trial with settings replaced by dotted path, whole sections before their parts.
 
@@ -182,116 +148,13 @@ def canonical_form(trial: TrialConfig) -> dict[str, Any]:
     """A trial without what makes no difference: names of presets, settings without effect."""
     form = trial.model_dump(mode="json")
     del form["trunk"]["preset"]
-    if form["curriculum"]["name"] != "last_k":
-        del form["curriculum"]["k"]
-    else:
-        form["curriculum"]["k"] += form["curriculum"]["k"] % 2  # odd k counts as k + 1
+    curriculum = form["curriculum"]
+    for rule in (curriculum, *curriculum["parts"], *curriculum["phases"]):
+        if rule["name"] != "last_k":
+            del rule["k"]
+        else:
+            rule["k"] += rule["k"] % 2  # odd k counts as k + 1
     return form
-
-
-def _dimension(name: str, raw: DimensionConfig) -> Dimension:
-    when = tuple(
-        (parent, tuple(allowed) if isinstance(allowed, list) else (allowed,))
-        for parent, allowed in raw.when.items()
-    )
-    if raw.choice is not None:
-        return Dimension(name, "choice", choices=tuple(raw.choice), when=when)
-    kind: Literal["float", "int"] = "float" if raw.float_ is not None else "int"
-    bounds = raw.bounds(kind)
-    assert bounds is not None
-    low, high = bounds
-    return Dimension(name, kind, low=low, high=high, log=raw.log, step=raw.step or 1, when=when)
-
-
-def _unknown_setting(name: str) -> str | None:
-    here: Any = TrialConfig().model_dump()
-    walked: list[str] = []
-    for part in name.split("."):
-        if walked and walked[-1] == "options":
-            return None  # a plug-in's own keyword
-        if not isinstance(here, dict) or part not in here:
-            known = list(here) if isinstance(here, dict) else []
-            place = "trial" + "".join(f".{part}" for part in walked)
-            return f"'{part}' is no setting of {place}; " + (
-                suggest(part, known) if known else f"{place} is a single value"
-            )
-        here = here[part]
-        walked.append(part)
-    return None
-
-
-def _when(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> list[str]:
-    faults = []
-    for parent, allowed in dimension.when:
-        if parent not in dimensions:
-            faults.append(f"{parent}: no such dimension; {suggest(parent, list(dimensions))}")
-            continue
-        if dimensions[parent].kind == "float":
-            faults.append(f"{parent}: a condition needs a choice or an int, this is a float")
-            continue
-        known = dimensions[parent].values()
-        faults += [
-            f"{parent}: {value!r} is none of its values {known}"
-            for value in allowed
-            if value not in known
-        ]
-    return faults
-
-
-def _parents_first(dimensions: Mapping[str, Dimension], where: str) -> tuple[Dimension, ...]:
-    ordered: dict[str, Dimension] = {}
-    while len(ordered) < len(dimensions):
-        ready = [
-            dimension
-            for name, dimension in dimensions.items()
-            if name not in ordered and all(parent in ordered for parent, _ in dimension.when)
-        ]
-        if not ready:
-            circle = [name for name in dimensions if name not in ordered]
-            raise ConfigError(
-                f"{where}search: conditions go round in a circle: {', '.join(circle)}"
-            )
-        ordered |= {dimension.name: dimension for dimension in ready}
-    return tuple(ordered.values())
-
-
-def _value_faults(space: SearchSpace, where: str) -> list[str]:
-    """Each value of each dimension, with its parents where they must be."""
-    by_name = {dimension.name: dimension for dimension in space.dimensions}
-
-    def parents(dimension: Dimension) -> Values:
-        values: Values = {}
-        for parent, allowed in dimension.when:
-            values |= {**parents(by_name[parent]), parent: allowed[0]}
-        return values
-
-    problems = []
-    for dimension in space.dimensions:
-        ends = dimension.values()
-        tried = ends if dimension.kind == "choice" else [ends[0], ends[-1]]
-        for value in tried:
-            try:
-                space.resolve({**parents(dimension), dimension.name: value})
-            except ConfigError as error:
-                # Two parts that must agree may both be searched; the combinations are tried next.
-                problems += [
-                    f"{where}search.{dimension.name}: {value!r}: {problem}"
-                    for problem in error.problems
-                    if not problem.startswith("trial: ")
-                ]
-    return list(dict.fromkeys(problems))
-
-
-def _batch_size_faults(space: SearchSpace, config: StudyConfig, where: str) -> list[str]:
-    """Rungs are reached in whole batches, so every batch size must divide a common unit."""
-    unit = position_unit(space)
-    if unit > config.scheduler.grace_period:
-        return [
-            f"{where}search.batch_size: the batch sizes have {unit:,} positions as their least "
-            f"common multiple, scheduler.grace_period is {config.scheduler.grace_period:,}; "
-            "search powers of 2 by choice, or raise grace_period"
-        ]
-    return []
 
 
 def position_unit(space: SearchSpace) -> int:
@@ -300,59 +163,3 @@ def position_unit(space: SearchSpace) -> int:
         if dimension.name == "batch_size":
             return math.lcm(*(int(value) for value in islice(dimension.values(), 64)))
     return space.default.batch_size
-
-
-def _enqueue_faults(space: SearchSpace, where: str) -> list[str]:
-    by_name = {dimension.name: dimension for dimension in space.dimensions}
-    problems = []
-    for number, values in enumerate(space.enqueued):
-        place = f"{where}enqueue.{number}"
-        for name, value in values.items():
-            dimension = by_name.get(name)
-            if dimension is None:
-                problems.append(f"{place}.{name}: is not searched; {suggest(name, list(by_name))}")
-            elif dimension.kind == "choice" and value not in dimension.choices:
-                problems.append(f"{place}.{name}: {value!r} is none of {list(dimension.choices)}")
-            elif dimension.kind != "choice" and not (
-                isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
-            ):
-                problems.append(
-                    f"{place}.{name}: {value!r} lies outside [{dimension.low}, {dimension.high}]"
-                )
-            elif not dimension.is_active(values):
-                problems.append(
-                    f"{place}.{name}: its condition does not hold in this configuration"
-                )
-    return problems
-
-
-def _combination_faults(space: SearchSpace, where: str) -> list[str]:
-    """Combinations of choices that make no network; ranges stand at their lower end."""
-    coarse = SearchSpace(
-        space.default,
-        tuple(
-            dimension
-            if dimension.kind == "choice"
-            else Dimension(
-                dimension.name,
-                "choice",
-                choices=(dimension.values()[0],),
-                when=dimension.when if _choices_only(dimension, space) else (),
-            )
-            for dimension in space.dimensions
-        ),
-    )
-    problems: dict[str, str] = {}
-    for values in islice(coarse.configurations(), _MAX_CHECKED):
-        try:
-            space.resolve(values)
-        except ConfigError as error:
-            chosen = ", ".join(f"{name}={label_of(value)}" for name, value in values.items())
-            for problem in error.problems:
-                problems.setdefault(problem, f"{where}search: with {chosen}: {problem}")
-    return list(problems.values())
-
-
-def _choices_only(dimension: Dimension, space: SearchSpace) -> bool:
-    kinds = {other.name: other.kind for other in space.dimensions}
-    return all(kinds[parent] == "choice" for parent, _ in dimension.when)

@@ -1,4 +1,7 @@
-"""Start, run, resume and finish a study on Ray Tune."""
+"""Start, run, resume and finish a study on Ray Tune.
+
+Ray takes seconds to import, so it is imported where a study runs and not by commands that read.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder, versions
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
-from hexsearch.search.preflight import check_components, floor_rows
-from hexsearch.search.space import build_space
+from hexsearch.search.preflight import check_components, floor_rows, leak_warnings
+from hexsearch.search.space_parsing import build_space
 from hexsearch.search.worker import CHECKPOINT, Assignment
-from hexsearch.training.trial import report_points
+from hexsearch.training.milestones import report_points
 
 Ended = Literal["finished", "interrupted", "out_of_time"]
 
@@ -51,7 +54,7 @@ def launch(
     listener: Listener,
     where: str = "",
 ) -> Ended:
-    """Start a new study and run it to its end.
+    """Start a new study and run it to its end; a fault found on the way leaves no folder.
 
     Args:
         games: files and folders, or `starter`.
@@ -60,23 +63,29 @@ def launch(
     Raises:
         FaultyInput: before anything is written, if configuration or games are at fault.
     """
+    from hexsearch.search.cluster import ray_cluster
+
     space = build_space(config, where)
     folder.require_new()
+    folder.require_writable()
     check_components(space)
     archive, imported = import_games(games, config.data.board_size)
     listener.say(imported.summary())
     dataset = Dataset(archive, config.data)
     floors = floor_rows(dataset)
-    write_archive(folder.archive, archive)
-    description = folder.write_description(config, games, archive.content_hash)
-    ledger = Ledger(folder.ledger)
-    try:
-        ledger.append("study", **description, trials=config.run.trials, floors=floors, warnings=[])
-        return _run(
-            config, folder, ledger, archive.content_hash, config.run.trials, address, listener
-        )
-    finally:
-        ledger.close()
+    warnings = leak_warnings(space, dataset)
+    for line in warnings:
+        listener.say(f"warning: {line}")
+    with ray_cluster(address):  # before anything is written: it may not be there
+        write_archive(folder.archive, archive)
+        description = folder.write_description(config, games, archive.content_hash)
+        ledger = Ledger(folder.ledger)
+        try:
+            trials = config.run.trials
+            ledger.append("study", **description, trials=trials, floors=floors, warnings=warnings)
+            return _run(config, folder, ledger, archive.content_hash, trials, listener)
+        finally:
+            ledger.close()
 
 
 def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
@@ -85,6 +94,8 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
     Raises:
         LedgerError: no study, or it is running.
     """
+    from hexsearch.search.cluster import ray_cluster
+
     description, config = folder.read_description()
     ledger = Ledger(folder.ledger)
     try:
@@ -104,8 +115,9 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
                 "Extend it with --trials +N."
             )
             return "finished"
-        ledger.append("resumed", trials=trials)
-        return _run(config, folder, ledger, content_hash, trials, address, listener)
+        with ray_cluster(address):
+            ledger.append("resumed", trials=trials)
+            return _run(config, folder, ledger, content_hash, trials, listener)
     finally:
         ledger.close()
 
@@ -127,43 +139,41 @@ def _run(
     ledger: Ledger,
     archive_hash: str,
     trials: int,
-    address: str | None,
     listener: Listener,
 ) -> Ended:
-    # Ray takes seconds to import; commands that only read or check do without it.
-    from hexsearch.search.cluster import ray_cluster, trial_slots, tune_trials
+    """Run on the Ray that is connected."""
+    from hexsearch.search.cluster import trial_slots, tune_trials
 
     space = build_space(config)
-    with ray_cluster(address):
-        slots = trial_slots(config.run)
-        engine: Engine
+    engine: Engine
 
-        def observe(record: Record) -> None:
-            if record["event"] == "told":
-                _retain_checkpoints(folder, engine.history, config.run.keep_checkpoints)
-            listener.record(record, engine.history)
+    def observe(record: Record) -> None:
+        if record["event"] == "told":
+            _retain_checkpoints(folder, engine.history, config.run.keep_checkpoints)
+        listener.record(record, engine.history)
 
-        engine = Engine(config, space, ledger, trials, slots, observe)
-        deadline = time.monotonic() + (config.run.time_budget or float("inf"))
-        out_of_time = False
+    engine = Engine(config, space, ledger, trials, trial_slots(config.run), observe)
+    deadline = time.monotonic() + (config.run.time_budget or float("inf"))
+    out_of_time = False
 
-        def beat() -> None:
-            nonlocal out_of_time
-            if time.monotonic() > deadline and not engine.draining:
-                out_of_time = True
-                engine.drain()
-                listener.say("time budget reached: running trials stop at their next report")
-            listener.beat(engine.history)
+    def beat() -> None:
+        nonlocal out_of_time
+        if time.monotonic() > deadline and not engine.draining:
+            out_of_time = True
+            engine.drain()
+            listener.say("time budget reached: running trials stop at their next report")
+        listener.beat(engine.history)
 
-        with _draining_signals(engine, listener):
-            tune_trials(
-                engine, lambda trial: _assign(trial, engine, folder, archive_hash), beat, folder
-            )
-        history = engine.history
-        if history.unfinished or len(history.trials) < trials:
-            engine.record("interrupted", reason="time budget" if out_of_time else "signal")
-            return "out_of_time" if out_of_time else "interrupted"
-        engine.record("finished")
+    def assign(trial: TrialHistory) -> Assignment:
+        return _assign(trial, engine, folder, archive_hash)
+
+    with _draining_signals(engine, listener):
+        tune_trials(engine, assign, beat, folder)
+    history = engine.history
+    if history.unfinished or len(history.trials) < trials:
+        engine.record("interrupted", reason="time budget" if out_of_time else "signal")
+        return "out_of_time" if out_of_time else "interrupted"
+    engine.record("finished")
     shutil.rmtree(folder.path / "ray", ignore_errors=True)
     return "finished"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
 
@@ -53,7 +56,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: missing, damaged, not ours, or of another version.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of foreign pickle protocols before it refuses them.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hexsearch.model.network import Network
 
+_JUDGED_FROM = 0.2  # of the budget: the schedule's warm-up is over, and then some
 _SMOOTHING = 0.7  # weight of the past in the running means
 
 
@@ -187,14 +188,17 @@ def judge(
     gradients: GradientHealth,
     activations: dict[str, ActivationHealth],
     answer_spread: float,
-    accuracy: float,
-    majority: float,
+    value_loss: float,
+    prior_loss: float,
+    progress: float,
 ) -> Verdict:
     """The first verdict that applies.
 
     Args:
         answer_spread: standard deviation of win_prob_red over the validation set.
-        accuracy: on the validation set; majority: of always naming the likelier winner.
+        value_loss: on the validation set; prior_loss: of always answering Red's share of it.
+        progress: share of the budget seen. A network that has hardly begun is not judged by its
+            answers yet.
     """
     value_norm = gradients.norms.get("value_head", 0.0)
     trunk_ratio = gradients.update_ratio.get("trunk", 0.0)
@@ -207,11 +211,13 @@ def judge(
         return Verdict("exploding", f"a step changes the trunk's weights by {trunk_ratio:.0%}")
     if gradients.update_ratio and trunk_ratio < 1e-7:
         return Verdict("vanishing", f"a step changes the trunk's weights by {trunk_ratio:.1e}")
+    if progress < _JUDGED_FROM:
+        return Verdict("healthy")
     if answer_spread < 0.005:
         return Verdict("constant_output", f"answers spread by only {answer_spread:.4f}")
-    if accuracy < majority - 0.05:
+    if value_loss >= prior_loss:
         return Verdict(
-            "not_learning", f"accuracy {accuracy:.1%} is below the majority's {majority:.1%}"
+            "not_learning", f"value loss {value_loss:.4f}, the prior alone scores {prior_loss:.4f}"
         )
     return Verdict("healthy")
 

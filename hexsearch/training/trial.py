@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +60,9 @@ class Trial:
     ) -> None:
         self.config, self.dataset, self.budget, self.seed = config, dataset, budget, seed
         self.device = device or torch.device("cpu")
-        self.encoder = PositionEncoder(dataset.config.board_size, config.encoder.perspective)
+        self.encoder = PositionEncoder(
+            dataset.config.board_size, config.encoder.perspective, config.encoder.edge_ring
+        )
         self.readout = build_readout(config.readout)
         network = build_network(
             config, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
@@ -124,9 +125,9 @@ class Trial:
         self._train_seconds += time.perf_counter() - started
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean value loss and policy loss of a batch, unweighted, with their graph."""
+        """Value loss of each position [B] and mean policy loss, unweighted, with their graph."""
         output = self._forward(batch)
-        value = self.readout.loss(output.value_raw.float(), batch.outcome).mean()
+        value = self.readout.loss(output.value_raw.float(), batch.outcome)
         return value, policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
 
     def reported(self, raw: Tensor, batch: Batch) -> Tensor:
@@ -137,7 +138,8 @@ class Trial:
         look = self._steps % LOOK_EVERY == 0
         disarm = self.activation_monitor.watch() if look else None
         set_learning_rate(self.optimiser, self.config.optimiser, self.positions_seen / self.budget)
-        value, policy = self.losses(batch)
+        losses, policy = self.losses(batch)
+        value = (losses * batch.weight).mean()
         loss = self.config.value_weight * value
         if self.config.policy_head.weight:
             loss = loss + self.config.policy_head.weight * policy
@@ -152,7 +154,7 @@ class Trial:
         if look:
             self.gradient_monitor.after_step()
         # Kept on the device: reading it here would wait for the step to end.
-        self._sums += torch.stack([value.detach(), policy.detach()])
+        self._sums += torch.stack([losses.detach().mean(), policy.detach()])
         self._summed_steps += 1
         self._steps += 1
 
@@ -206,8 +208,9 @@ class Trial:
             gradients,
             activations,
             answer_spread=float(evaluation.win_prob_red.std()),
-            accuracy=metrics.overall.accuracy,
-            majority=max(red_share, 1 - red_share),
+            value_loss=metrics.overall.value_loss,
+            prior_loss=red_share * (1 - red_share),
+            progress=self.positions_seen / self.budget,
         )
         steps = max(self._summed_steps, 1)
         train_value, train_policy = (float(total) / steps for total in self._sums)
@@ -316,18 +319,3 @@ def _derive(seed: int, purpose: str) -> int:
     """A seed of its own for each purpose, below 2**62."""
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2
-
-
-def report_points(budget: int, every: int | None, rungs: tuple[int, ...]) -> tuple[int, ...]:
-    """Positions at which a trial reports: its rungs, each multiple of `every`, and the budget.
-
-    >>> report_points(budget=100, every=40, rungs=(10, 30))
-    (10, 30, 40, 80, 100)
-    """
-    regular = range(every, budget, every) if every else ()
-    return tuple(sorted({*rungs, *regular, budget} - {0}))
-
-
-def round_up(positions: int, unit: int) -> int:
-    """The next multiple of a batch size, so that every trial stops exactly at a rung."""
-    return math.ceil(positions / unit) * unit

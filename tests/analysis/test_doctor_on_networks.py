@@ -254,8 +254,10 @@ def test_files_written_for_other_edges_are_named(
         lines.append(f"#{SIZE},{''.join(moves)} {'r' if game.winner == 1 else 'b'}")
     path.write_text("\n".join(lines) + "\n")
     status, out = doctor(capsys, "--games", path, "--size", SIZE, "--quick")
-    assert status == 1
-    assert "first mover connects left to right" in causes(out)["edges"]
+    assert status == 0  # the import has seen it and put it right
+    assert "first mover connects left to right" in causes(out, "warning")["edges"]
+    (finding,) = [f for f in out["findings"] if f["check"] == "edges"]
+    assert "50 of 50 finished games" in finding["evidence"]
 
 
 def test_winners_written_the_other_way_round_are_named(

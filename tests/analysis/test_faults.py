@@ -15,8 +15,8 @@ from hexsearch.analysis.doctor.findings import Diagnosis
 from hexsearch.analysis.doctor.patient import Patient
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data import batches
 from hexsearch.data import dataset as datasets
+from hexsearch.data import position_set
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
 from hexsearch.data.dataset import Dataset
@@ -122,16 +122,16 @@ def move_column_major(patch: Patch) -> None:
 
 def unshuffled(patch: Patch) -> None:
     patch.setattr(
-        batches,
+        position_set,
         "without_replacement",
         lambda n, seed, cursor, count: (cursor + np.arange(count)) % n,
     )
 
 
 def four_siblings(patch: Patch) -> None:
-    sound = batches.without_replacement  # type: ignore[attr-defined]
+    sound = position_set.without_replacement  # type: ignore[attr-defined]
     patch.setattr(
-        batches,
+        position_set,
         "without_replacement",
         lambda n, seed, cursor, count: np.repeat(sound(n, seed, cursor // 4, -(-count // 4)), 4)[
             :count
@@ -349,6 +349,9 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "finals": {"curriculum": "final", "encoder": {"perspective": "absolute"}},
     "easy": {"curriculum": "penultimate_and_final", "policy_head": {"weight": 0.0}},
     "plugins": {"value_head": f"{PLUGINS}:MaxHead", "readout": f"{PLUGINS}:SoundReadout"},
+    "edge_ring": {"encoder": {"perspective": "absolute", "edge_ring": True}},
+    "edge_ring_mover": {"encoder": {"perspective": "mover", "edge_ring": True}},
+    "weighted": {"curriculum": {"name": "all", "stage_weights": {"early": 0.5}}},
     "unaugmented": {"augment": False, "trunk": {"preset": "tiny", "norm": "group"}},
 }
 

@@ -108,12 +108,17 @@ def test_a_board_with_any_counts_reaches_the_encoder_unchanged() -> None:
 
 def test_every_illegal_position_is_named_with_its_reason() -> None:
     with pytest.raises(GamesError) as caught:
-        read_positions(["#5,a1a1", "#7,a1", "#5,z9", "#5,a1b1a2b2a3b3a4b4a5b5"], 5)
+        read_positions(["#5,a1b1a1", "#7,a1", "#5,z9", "#5,a1b1a2b2a3b3a4b4a5b5"], 5)
     assert len(caught.value.problems) == 4
     assert "taken" in caught.value.problems[0]
     assert "7x7 board" in caught.value.problems[1]
     assert "off a 5x5" in caught.value.problems[2]
     assert "blue had connected at move 9" in caught.value.problems[3]
+
+
+def test_a_swap_is_carried_out_before_the_network_is_asked() -> None:
+    swapped, plain = read_positions(["#5,b1b1c3", "#5,b1c3"], 5).stones
+    assert (swapped != 0).sum() == (plain != 0).sum() == 2
 
 
 def test_a_short_training_teaches_finished_boards(predictor: Predictor) -> None:

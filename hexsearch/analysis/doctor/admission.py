@@ -11,7 +11,8 @@ from hexsearch.analysis.loading import load_network
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.importing import ImportReport, game_files, import_games, read_games
+from hexsearch.data.importing import ImportReport, import_games, read_games
+from hexsearch.data.sources import find_sources
 from hexsearch.errors import GamesError
 
 
@@ -62,12 +63,12 @@ def _read(paths: Sequence[str], size: int) -> tuple[GameArchive | None, ImportRe
     """The games, or why there are none; then what was refused is still there to be judged."""
     if not paths:
         return None, None, ""
-    game_files(paths)
+    find_sources(paths)  # a path that leads nowhere is wrong usage, not a finding
     try:
         archive, report = import_games(paths, size)
     except GamesError as error:
         report = ImportReport()
-        for _, refused in read_games(paths, report):
+        for _, refused in read_games(paths, report, size):
             report.refused += refused
         return None, report, str(error)
     return archive, report, ""

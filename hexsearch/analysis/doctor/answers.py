@@ -124,7 +124,8 @@ def check_mover_reading(patient: Patient) -> Iterator[Finding]:
         return
     as_is = _accuracy(subject.reported(subject.respond(planes)[1], positions), won)
     bare = planes.clone()
-    bare[:, ~constant] = 0.0
+    # What every position shows, a painted ring say, is no stone.
+    bare[:, ~constant] = everywhere.amin(dim=0)[~constant]
     without = _accuracy(subject.reported(subject.respond(bare)[1], positions), won)
     flipped = planes.clone()
     flipped[:, constant] = 1.0 - flipped[:, constant]

@@ -27,7 +27,7 @@ QUICK = (
     Check("label smoothing", ("readouts",), readouts.check_smoothing),
     Check("value heads", ("configs",), readouts.check_heads),
     Check("weights", ("loaded",), records.check_weights),
-    Check("edges", ("paths",), games.check_edges),
+    Check("edges", ("imported",), games.check_edges),
     Check("labels", ("imported",), games.check_labels),
     Check("duplicates", ("archive",), games.check_duplicates),
     Check("split", ("dataset",), games.check_split),
@@ -63,7 +63,6 @@ LESSONS = (
 _MISSING = {
     "archive": "no games that can be read",
     "imported": "no games given",
-    "paths": "no game files given",
     "dataset": "no games that can be split",
     "batches": "no games to train on",
     "network": "no games, or a network that cannot be built",

@@ -20,8 +20,9 @@ def head_losses(trial: Trial) -> dict[str, Tensor]:
     """Value and policy loss of the batch that comes next, with their graph."""
     trial.network.train()
     with torch.random.fork_rng(devices=[]):  # dropout draws from the caller's generator
-        value, policy = trial.losses(trial.next_batch())
-    return {"value": value, "policy": policy}
+        batch = trial.next_batch()
+        value, policy = trial.losses(batch)
+    return {"value": (value * batch.weight).mean(), "policy": policy}
 
 
 def check_flow(patient: Patient) -> Iterator[Finding]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +11,10 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.doctor.findings import Finding
 from hexsearch.analysis.doctor.patient import Patient
-from hexsearch.data.archive import GameArchive, is_archive
+from hexsearch.data.archive import GameArchive
 from hexsearch.data.floors import stones_at
-from hexsearch.data.importing import game_files
-from hexsearch.game.board import stones_after, winner, winners
-from hexsearch.game.formats.trmph import read_trmph
-from hexsearch.game.record import WrittenGame
+from hexsearch.game.board import winners
 
-_RECORDS = 400  # games of each file that are replayed under every reading
 _HASHED = 50_000  # games whose symmetric forms are compared
 _CHUNK = 8192
 
@@ -83,43 +77,33 @@ def _by_file(archive: GameArchive, games: NDArray[np.int64]) -> str:
 
 def check_edges(patient: Patient) -> Iterator[Finding]:
     """Whether the games make more sense with rows and columns exchanged."""
-    for path in game_files(patient.paths):
-        if is_archive(path):
-            continue
-        records = list(islice(_records(path), _RECORDS))
-        if len(records) < 10:
-            continue
-        as_read = sum(_makes_sense(record, transposed=False) for record in records)
-        exchanged = sum(_makes_sense(record, transposed=True) for record in records)
-        if exchanged > 2 * as_read and exchanged > 0.5 * len(records):
+    assert patient.imported is not None
+    for decision in patient.imported.decisions:
+        name, finished = Path(decision.source).name, decision.agree + decision.disagree
+        exchanged = (
+            "the file's first mover connects left to right, or its moves are written row first "
+            "(column-major cells): on the board the two are the same"
+        )
+        if decision.reading.left_right:
+            yield Finding(
+                "edges",
+                "warning",
+                f"{name}: with rows and columns exchanged {decision.agree:,} of {finished:,} "
+                f"finished games end with the winner's connection, as written "
+                f"{decision.otherwise_agree:,} do",
+                exchanged,
+                "the import has exchanged them; whatever else reads this file must do so as well",
+            )
+        elif decision.otherwise_agree > max(2 * decision.agree, 10):
             yield Finding(
                 "edges",
                 "error",
-                f"{path.name}: as read, {as_read} of {len(records)} games end with the winner's "
-                f"connection; with rows and columns exchanged, {exchanged} do",
-                "the file's first mover connects left to right, or its moves are written row "
-                "first (column-major cells): on the board the two are the same mistake",
+                f"{name}: as read, {decision.agree:,} of {finished:,} finished games end with the "
+                f"winner's connection; with rows and columns exchanged "
+                f"{decision.otherwise_agree:,} would",
+                exchanged,
                 "exchange row and column of every move of this file before importing it",
             )
-
-
-def _records(path: Path) -> Iterator[WrittenGame]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
-        for entry in read_trmph(file, str(path)):
-            if isinstance(entry, WrittenGame) and entry.moves:
-                yield entry
-
-
-def _makes_sense(record: WrittenGame, transposed: bool) -> bool:
-    """The last move connects, and for whom the record says; row and column perhaps exchanged."""
-    moves = np.array(record.moves)
-    if transposed:
-        moves = (moves % record.size) * record.size + moves // record.size
-    won = winner(stones_after(moves, record.size))
-    if not won or (record.stated_winner is not None and won != record.stated_winner):
-        return False
-    return winner(stones_after(moves[:-1], record.size)) == 0
 
 
 def check_duplicates(patient: Patient) -> Iterator[Finding]:
@@ -184,8 +168,8 @@ def check_split(patient: Patient) -> Iterator[Finding]:
     assert dataset is not None
     train = dataset.train_games
     if patient.config is not None:
-        train = np.unique(dataset.training(patient.config.curriculum).games)
-    judged = np.unique(dataset.validation.games)
+        train = np.unique(dataset.training(patient.config.curriculum).games).astype(np.int64)
+    judged = np.unique(dataset.validation.games).astype(np.int64)
     shared = np.intersect1d(train, judged)
     if len(shared):
         yield Finding(
@@ -197,7 +181,11 @@ def check_split(patient: Patient) -> Iterator[Finding]:
             "split by game; validation figures of this split measure memory",
         )
         return
-    sides = {"training": train, "validation": judged, "test": dataset.games("test")}
+    sides: dict[str, NDArray[np.int64]] = {
+        "training": train,
+        "validation": judged,
+        "test": dataset.games("test"),
+    }
     known = {
         name: {form for form, _ in _forms(dataset.archive, games[:_HASHED]).values()}
         for name, games in sides.items()

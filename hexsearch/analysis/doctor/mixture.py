@@ -50,11 +50,14 @@ def check_leaks(patient: Patient) -> Iterator[Finding]:
 def check_density(patient: Patient) -> Iterator[Finding]:
     """Whether a batch holds as many games as chance would give it."""
     assert patient.batches is not None and patient.stream is not None
-    positions = patient.stream.positions
-    share = positions.counts / len(positions)
     batch = patient.batches[0]
-    size = min(len(batch), len(positions))
-    expected = float((1 - (1 - share) ** size).sum())
+    phase = patient.stream.positions.phase_at(0)
+    missed = np.ones(len(patient.stream.builder.archive))  # chance that a game is not drawn
+    for positions, part in zip(phase.sets, phase.shares, strict=True):
+        shown = positions.counts if positions.slots is None else positions.slots
+        size = min(part * len(batch), len(positions))
+        missed[positions.games] *= (1 - shown / len(positions)) ** size
+    expected = float((1 - missed).sum())
     found = np.mean([len(np.unique(batch.game.numpy())) for batch in patient.batches])
     if found < 0.7 * expected:
         yield Finding(

@@ -190,7 +190,8 @@ class Patient:
         config, dataset = self.config, self.dataset
         if config is None or dataset is None:
             return None
-        encoder = PositionEncoder(dataset.config.board_size, config.encoder.perspective)
+        shown = config.encoder
+        encoder = PositionEncoder(dataset.config.board_size, shown.perspective, shown.edge_ring)
         return TrainingStream(
             BatchBuilder(dataset.archive, encoder, dataset.config.stages, torch.device("cpu")),
             dataset.training(config.curriculum),

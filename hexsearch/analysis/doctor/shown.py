@@ -32,6 +32,7 @@ class Shown:
     """
 
     batch: Batch
+    size: int
     images: Flags
     twisted: dict[str, float]
     cells: NDArray[np.int64]  # [B, 4] where the next move lies under each symmetry
@@ -51,7 +52,8 @@ def look_at(patient: Patient) -> Shown:
     archive = patient.archive
     games, plies = batch.game.numpy(), batch.ply.numpy()
     boards = stones_at(archive, games, plies)
-    planes = batch.planes.numpy()
+    size = boards.shape[1]
+    planes = inside_ring(batch.planes.numpy(), size)
     seen = (RED * planes[:, 1] + BLUE * planes[:, 0]).astype(np.int8)
     images = np.stack([_same(seen, image(boards, s)) for s in range(4)], axis=1)
     lost: Flags = ~np.any(images, axis=1)
@@ -78,11 +80,11 @@ def look_at(patient: Patient) -> Shown:
     starts = archive.offsets[games].astype(np.int64)
     has_move = plies < lengths
     following = archive.moves[np.where(has_move, starts + plies, starts)].astype(np.int64)
-    size = boards.shape[1]
     row, column = np.divmod(following, size)
     last = size - 1
     return Shown(
         batch=batch,
+        size=size,
         images=images,
         twisted=twisted,
         cells=np.stack(
@@ -99,6 +101,12 @@ def look_at(patient: Patient) -> Shown:
         red_won=archive.winners[games] == RED,
         red_to_move=plies % 2 == 1,
     )
+
+
+def inside_ring(planes: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Planes [B, C, N, N] without the ring that an encoder may paint round the board."""
+    margin = (planes.shape[-1] - size) // 2
+    return planes[:, :, margin : margin + size, margin : margin + size]
 
 
 def image(boards: Stones, symmetry: int) -> Stones:
@@ -204,7 +212,7 @@ def _policy_cause(shown: Shown, images: Flags) -> str:
     """Which cell the target is, if not the right one."""
     target = shown.batch.policy_target.numpy()
     unmoved = target == shown.cells[:, 0]
-    size = shown.batch.planes.shape[-1]
+    size = shown.size
     exchanged = (target % size) * size + target // size
     wrong: Flags = shown.has_move & ~np.any(images & (shown.cells == target[:, None]), axis=1)
     if wrong.any() and unmoved[wrong].mean() > 0.9:

@@ -1,8 +1,9 @@
 """TRMPH: `#13,a1b2c3 b`, one game a line, as trmph.com writes positions.
 
-The size and the moves may follow a URL (`https://trmph.com/hex/board#13,a1b2`). The winner
-is `b` or `1` for Blue, the first mover, and `r` or `2` for Red; it may be absent.
-Lines beginning `# ` (or a bare `#`) are headers, and ` # ` begins a comment.
+The size and the moves may follow a URL (`https://trmph.com/hex/board#13,a1b2`), or the moves
+may stand alone, the size being known from elsewhere. The winner is `b` or `1` for Blue, the
+first mover, and `r` or `2` for Red; it may be absent. Lines beginning `# ` (or a bare `#`) are
+headers, and ` # ` begins a comment. A second move on the first stone is a swap.
 """
 
 from __future__ import annotations
@@ -10,47 +11,77 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from hexsearch.game.board import BLUE, MAX_SIZE, MIN_SIZE, RED, cell_name, parse_cell
-from hexsearch.game.record import Game, Refusal, WrittenGame
+from hexsearch.game.board import (
+    BLUE,
+    MAX_SIZE,
+    MIN_SIZE,
+    RED,
+    cell_name,
+    cells_by_name,
+    parse_cell,
+)
+from hexsearch.game.record import Game, Refusal, Swap, WrittenGame
 
 _LINE = re.compile(
-    r"(?:(?:https?://)?\S*?)#(?P<size>\d+),(?P<moves>\S*)(?:\s+(?P<winner>\S+))?\s*\Z"
+    r"(?:(?:https?://)?[^\s#]*#(?P<size>[0-9]{1,3}),)?(?P<moves>(?:[A-Za-z][^\s#]*)?)"
+    r"(?:\s+(?P<winner>\S+))?\s*\Z"
 )
 _MOVE = re.compile(r"[a-z][0-9]+")
 _WINNERS = {"b": BLUE, "1": BLUE, "r": RED, "2": RED}
 _LETTERS = {BLUE: "b", RED: "r"}
 
 
-def read_trmph(lines: Iterable[str], source: str) -> Iterator[WrittenGame | Refusal]:
-    """One record or refusal for each line that is neither blank nor a header."""
+def read_trmph(
+    lines: Iterable[str], source: str, size: int | None = None
+) -> Iterator[WrittenGame | Refusal]:
+    """One record or refusal for each line that is neither blank nor a header.
+
+    Args:
+        size: the board of lines that state none.
+    """
     for number, line in enumerate(lines, start=1):
         text = line.strip()
-        if not text or text == "#" or text.startswith("# "):
+        if is_header(text):
             continue
         try:
-            yield parse_trmph(text, source, number)
+            yield parse_trmph(text, source, number, size)
         except ValueError as error:
             yield Refusal(source, number, str(error))
 
 
-def parse_trmph(text: str, source: str = "<text>", line: int = 0) -> WrittenGame:
+def is_header(text: str) -> bool:
+    """Whether a stripped line is blank or a comment."""
+    return not text or text == "#" or text.startswith("# ")
+
+
+def parse_trmph(
+    text: str, source: str = "<text>", line: int = 0, size: int | None = None
+) -> WrittenGame:
     """A record from one line.
 
+    Args:
+        size: the board, where the line itself does not say.
     Raises:
         ValueError: what is wrong with the line.
     """
-    body = text.split(" # ", 1)[0].strip()
-    match = _LINE.match(body)
-    if match is None:
+    match = _LINE.match(text.split(" # ", 1)[0])
+    if match is None or (match["size"] is None and not match["moves"]):
         raise ValueError("no TRMPH game: expected '#SIZE,MOVES WINNER', such as '#13,g7a1 b'")
-    size = int(match["size"])
+    stated, moves, winner = match.groups()
+    if stated is not None:
+        size = int(stated)
+    elif size is None:
+        raise ValueError("no board size; write '#13,' before the moves, or give --size")
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} are read")
-    winner = match["winner"]
     if winner is not None and winner.lower() not in _WINNERS:
         raise ValueError(f"winner '{winner}'; expected b or 1 (blue), r or 2 (red)")
-    stated = None if winner is None else _WINNERS[winner.lower()]
-    return WrittenGame(size, parse_moves(match["moves"], size), stated, source, line)
+    cells = parse_moves(moves, size)
+    swap = None
+    if len(cells) > 1 and cells[0] == cells[1]:
+        cells, swap = cells[:1] + cells[2:], Swap.UNCLEAR
+    outcome = None if winner is None else _WINNERS[winner.lower()]
+    return WrittenGame(size, cells, outcome, source, line, 0, swap)
 
 
 def parse_moves(text: str, size: int) -> tuple[int, ...]:
@@ -59,16 +90,20 @@ def parse_moves(text: str, size: int) -> tuple[int, ...]:
     Raises:
         ValueError: names the first piece that is no move, or off the board.
     """
-    cells = []
+    names = _MOVE.findall(text.lower())
+    if sum(map(len, names)) == len(text):
+        known = cells_by_name(size)
+        try:
+            return tuple([known[name] for name in names])
+        except KeyError:
+            return tuple(parse_cell(name, size) for name in names)
     end = 0
     for match in _MOVE.finditer(text.lower()):
         if match.start() != end:
             break
-        cells.append(parse_cell(match[0], size))
+        parse_cell(match[0], size)
         end = match.end()
-    if end != len(text):
-        raise ValueError(f"'{text[end : end + 8]}' is no move (a letter, then a number)")
-    return tuple(cells)
+    raise ValueError(f"'{text[end : end + 8]}' is no move (a letter, then a number)")
 
 
 def format_trmph(game: Game | WrittenGame) -> str:

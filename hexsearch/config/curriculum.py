@@ -1,0 +1,105 @@
+"""Which positions of the training games are shown, how often, and with which weight."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from hexsearch.config.section import Section, StrTuple, suggest, tuple_from_list
+
+STAGES = ("early", "middle", "late")
+
+
+class RuleConfig(Section):
+    """Bounds on the positions of each game. All of them hold at once."""
+
+    k: int = Field(20, ge=1)  # last_k: each sample lies 0..k plies before the end
+    stages: StrTuple = ()  # early, middle, late: only these, which must adjoin; empty: all
+    first_ply: int = Field(0, ge=0)  # only positions with at least this many stones
+    last_ply: int | None = Field(None, ge=0)  # and at most this many; null: no bound
+    # At most so many positions of a game in one pass, drawn anew for each pass and spread over
+    # the game; null: every one.
+    positions_per_game: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _bounds_leave_something(self) -> RuleConfig:
+        for stage in self.stages:
+            if stage not in STAGES:
+                raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")
+        if "early" in self.stages and "late" in self.stages and "middle" not in self.stages:
+            raise ValueError(
+                "stages early and late do not adjoin; give both to parts of a mixture instead"
+            )
+        if self.last_ply is not None and self.last_ply < self.first_ply:
+            raise ValueError(f"last_ply {self.last_ply} lies before first_ply {self.first_ply}")
+        return self
+
+
+RuleName = Literal["all", "last_k", "penultimate", "penultimate_and_final", "final"]
+
+
+class PartConfig(RuleConfig):
+    """One part of a mixture."""
+
+    name: RuleName = "all"
+    share: float = Field(1.0, gt=0.0)  # of the samples, relative to the other parts
+
+
+class PhaseConfig(RuleConfig):
+    """One phase of a progressive curriculum."""
+
+    name: RuleName = "all"
+    until: int | None = Field(None, ge=1)  # positions seen when it ends; null in the last phase
+
+
+Parts = Annotated[tuple[PartConfig, ...], BeforeValidator(tuple_from_list)]
+Phases = Annotated[tuple[PhaseConfig, ...], BeforeValidator(tuple_from_list)]
+
+
+class CurriculumConfig(RuleConfig):
+    """Which positions of the training games are shown.
+
+    Finished positions never show a side to move. In `penultimate_and_final` the mover of every
+    penultimate position is the winner: a network can score there without looking at the board.
+    """
+
+    name: Literal[RuleName, "mixture", "progressive"] = "all"
+    parts: Parts = ()  # mixture: what is mixed
+    phases: Phases = ()  # progressive: what is shown when
+    mix_all: float = Field(0.2, ge=0.0, le=1.0)  # progressive: share of `all` in every phase
+    # Weight of a position in the value loss, by stage (1 where left out), scaled so that the mean
+    # over what is shown is 1: the learning rate then means the same in every trial.
+    stage_weights: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, raw: Any) -> Any:
+        return {"name": raw} if isinstance(raw, str) else raw
+
+    @model_validator(mode="after")
+    def _kind_fits(self) -> CurriculumConfig:
+        for name, kind in (("parts", "mixture"), ("phases", "progressive")):
+            if bool(getattr(self, name)) != (self.name == kind):
+                raise ValueError(f"{name} belongs to curriculum {kind}, which needs it")
+        ends = [phase.until for phase in self.phases]
+        if ends and (ends[-1] is not None or None in ends[:-1]):
+            raise ValueError("every phase but the last needs 'until', and the last has none")
+        bounds = [0, *[end for end in ends if end is not None]]
+        if any(end <= start for start, end in pairwise(bounds)):
+            raise ValueError(f"'until' must rise from phase to phase, got {bounds[1:]}")
+        bounded = self.stages or self.first_ply or self.last_ply or self.positions_per_game
+        if (self.parts or self.phases) and bounded:
+            raise ValueError(f"in a {self.name} the bounds belong to its {self._kind_key()}")
+        for stage, weight in self.stage_weights.items():
+            if stage not in STAGES:
+                raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")
+            if weight < 0.0:
+                raise ValueError(f"stage_weights.{stage} is {weight:g}; it must not be negative")
+        if len(self.stage_weights) == len(STAGES) and not any(self.stage_weights.values()):
+            raise ValueError("stage_weights are all 0: nothing would be learned")
+        return self
+
+    def _kind_key(self) -> str:
+        return "parts" if self.parts else "phases"

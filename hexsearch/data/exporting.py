@@ -1,0 +1,93 @@
+"""Games to text files, written whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hexsearch.data.archive import GameArchive, write_archive
+from hexsearch.errors import GamesError
+from hexsearch.game.formats.hexworld import format_hexworld
+from hexsearch.game.formats.plain import format_coloured, format_dat
+from hexsearch.game.formats.sgf import format_katahex, format_littlegolem, format_sgf
+from hexsearch.game.formats.trmph import format_trmph
+from hexsearch.game.record import Game
+
+TEXT_FORMATS: dict[str, Callable[[Game], str]] = {
+    "trmph": format_trmph,
+    "hexworld": format_hexworld,
+    "sgf": format_sgf,
+    "littlegolem": format_littlegolem,
+    "katahex": format_katahex,
+    "dat": format_dat,
+    "coloured": format_coloured,
+}
+ARCHIVE = "archive"
+_SUFFIXES = {".trmph": "trmph", ".sgf": "sgf", ".dat": "dat", ".games": ARCHIVE}
+
+
+def format_for(path: Path) -> str:
+    """What a file of this name holds, `.gz` aside.
+
+    Raises:
+        GamesError: the name does not tell.
+    """
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if suffix not in _SUFFIXES:
+        known = ", ".join(f"{end} ({kind})" for end, kind in _SUFFIXES.items())
+        raise GamesError(f"{path}: the name does not tell the format; end it in {known}, or --to")
+    return _SUFFIXES[suffix]
+
+
+def write_games(path: Path, archive: GameArchive, kind: str) -> None:
+    """Write all games as an archive or as text, compressed if the name ends in `.gz`.
+
+    Raises:
+        GamesError: the format cannot hold these games, or the file cannot be written.
+    """
+    try:
+        if kind == ARCHIVE:
+            if path.suffix == ".gz":
+                raise GamesError(f"{path}: an archive is mapped, not unpacked; leave out .gz")
+            write_archive(path, archive)
+        else:
+            _write_text(path, _lines(archive, kind))
+    except OSError as error:
+        raise GamesError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _lines(archive: GameArchive, kind: str) -> Iterator[str]:
+    line_of = TEXT_FORMATS[kind]
+    for index in range(len(archive)):
+        game = archive.game(index)
+        if kind == "dat" and not game.finished:
+            raise GamesError(
+                f"{game.source} line {game.line}: a .dat line has no place for the winner of "
+                "a game that stops early; write trmph instead"
+            )
+        if game.setup and kind not in ("sgf", "katahex"):
+            raise GamesError(
+                f"{game.source} line {game.line}: {kind} has no place for set-up stones; "
+                "write sgf or an archive instead"
+            )
+        yield line_of(game) + "\n"
+
+
+def _write_text(path: Path, lines: Iterator[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            if path.suffix == ".gz":
+                # Without name and time equal games make equal files.
+                with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+                    packed.writelines(line.encode() for line in lines)
+            else:
+                file.writelines(line.encode() for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""HexWorld: `15r9c1,e6:sf7i8:rw`, the part after `#` of hexworld.org's board links.
+
+The size, options of the display, then the moves; a further comma marks where the viewer stood.
+`:s` swaps pieces, `:p` passes, `:rb` and `:fw` say which side resigned or forfeited, `b` being
+the first player. A first player connects top to bottom.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from hexsearch.game.board import (
+    BLUE,
+    MAX_SIZE,
+    MIN_SIZE,
+    RED,
+    cell_name,
+    cells_by_name,
+    parse_cell,
+)
+from hexsearch.game.formats.trmph import is_header
+from hexsearch.game.record import Game, Refusal, Swap, WrittenGame
+
+LINE = re.compile(
+    r"(?:(?:https?://)?[^\s#]*#)?(?P<size>[0-9]{1,3})(?:x(?P<rows>[0-9]{1,3}))?"
+    r"(?P<options>(?:r[0-9]+|n|c[0-9]+)+),(?P<moves>\S*)\Z"
+)
+# ':s' and ':p' run into the move that follows, as in 'e6:sf7', so they are cut off by name.
+_TOKEN = re.compile(r":[rf][bw]|:[a-z]|[a-z]+[0-9]+")
+_LOSERS = {":rb": BLUE, ":fb": BLUE, ":rw": RED, ":fw": RED}
+
+
+def read_hexworld(
+    lines: Iterable[str], source: str, size: int | None = None
+) -> Iterator[WrittenGame | Refusal]:
+    """One record or refusal for each line that is neither blank nor a comment."""
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if is_header(text):
+            continue
+        try:
+            yield parse_hexworld(text, source, number)
+        except ValueError as error:
+            yield Refusal(source, number, str(error))
+
+
+def parse_hexworld(text: str, source: str = "<text>", line: int = 0) -> WrittenGame:
+    """A record from one link or its part after `#`.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    match = LINE.match(text.split(" # ", 1)[0].strip())
+    if match is None:
+        raise ValueError("no HexWorld game: expected SIZE, options and moves, as in '11c1,a10b4'")
+    size = int(match["size"])
+    if match["rows"] and int(match["rows"]) != size:
+        raise ValueError(f"a {size}x{match['rows']} board; only square boards are read")
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} are read")
+    tokens = _split(match["moves"].replace(",", "", 1))
+    known = cells_by_name(size)
+    cells: list[int] = []
+    winner, swap = None, None
+    for token in tokens:
+        if winner is not None:
+            raise ValueError(f"'{token}' comes after the game was given up")
+        if token in _LOSERS:
+            winner = -_LOSERS[token]
+        elif token == ":s":
+            if len(cells) != 1 or swap:
+                raise ValueError(f"a swap after {len(cells)} moves; only the first can be swapped")
+            swap = Swap.PIECES
+        elif token == ":p":
+            raise ValueError(f"move {len(cells) + 1} is a pass, which value training cannot use")
+        elif token.startswith(":"):
+            raise ValueError(f"'{token}' is no move (known are :s, :rb, :rw, :fb and :fw)")
+        else:
+            cells.append(known[token] if token in known else parse_cell(token, size))
+    return WrittenGame(size, tuple(cells), winner, source, line, 0, swap, winner is not None)
+
+
+def _split(text: str) -> list[str]:
+    tokens, end = [], 0
+    while end < len(text):
+        match = _TOKEN.match(text, end)
+        if match is None:
+            raise ValueError(f"'{text[end : end + 8]}' is no move (a letter, then a number)")
+        tokens.append(match[0])
+        end = match.end()
+    return tokens
+
+
+def format_hexworld(game: Game | WrittenGame) -> str:
+    """The link's part after `#`; a winner that the moves do not show becomes a resignation."""
+    moves = "".join(cell_name(cell, game.size) for cell in game.moves)
+    if isinstance(game, Game):
+        loser = None if game.finished else -game.winner
+    else:
+        loser = None if game.stated_winner is None else -game.stated_winner
+    ending = "" if loser is None else (":rb" if loser == BLUE else ":rw")
+    return f"{game.size}c1,{moves}{ending}"

@@ -1,0 +1,171 @@
+"""How a source is to be read: which edges the first mover connects, and what a swap does.
+
+Sources disagree and seldom say, so neither is trusted: games that were played to the end are
+replayed under every reading, and the one that explains most of them is taken. The format's
+own convention stands unless several games contradict it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hexsearch.game.record import Refusal, Swap, WrittenGame, replay
+from hexsearch.game.symmetry import LONG_DIAGONAL, symmetry_cells
+
+# Fewer games than this never overrule a convention: one wrong winner must stay an error.
+_ENOUGH = 3
+_MOSTLY = 0.8  # share of the finished games that a reading against the convention must explain
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to understand the games of a source.
+
+    Attributes:
+        left_right: the first mover connects left to right, so the board is reflected.
+        swap: what every swap token does; None leaves it to each game's own text.
+    """
+
+    left_right: bool = False
+    swap: Swap | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The reading chosen for one source, and what speaks for it.
+
+    Attributes:
+        agree, disagree: finished games that replay confirms or contradicts under it.
+        otherwise_agree: finished games that the first mover's other edges would explain.
+        played_out: games in which nobody resigned, where others did: how many there are, how
+            many agree, and how many the other edges would explain. Too few to outvote the rest,
+            but worth a look where they differ from it.
+        swaps: games with a swap token, by what it does.
+    """
+
+    source: str
+    format: str
+    reading: Reading
+    agree: int
+    disagree: int
+    otherwise_agree: int
+    swaps: dict[str, int]
+    played_out: tuple[int, int, int] = (0, 0, 0)
+
+    def __str__(self) -> str:
+        names = ("top to bottom", "left to right")
+        edges, others = names if not self.reading.left_right else names[::-1]
+        text = (
+            f"{self.format}: the first mover connects {edges} ({self.agree:,} finished games "
+            f"agree, {self.disagree:,} do not; read {others}, {self.otherwise_agree:,} would)"
+        )
+        if self.played_out[0]:
+            count, agree, otherwise = self.played_out
+            text += (
+                f"; nobody resigned in {count:,} games: {agree:,} of them agree, "
+                f"{otherwise:,} would read {others}"
+            )
+        meaning = {
+            "sides": "the stone stays and the players exchange colours",
+            "pieces": "the stone is mirrored and changes colour",
+        }
+        for kind, count in sorted(self.swaps.items()):
+            text += f"; swap in {count:,} games: {meaning[kind]}"
+        return text
+
+
+def settle(record: WrittenGame, reading: Reading) -> WrittenGame:
+    """A game in our orientation: Blue first and top to bottom, no swap left.
+
+    After a swap of sides the stones alternate as if nothing had happened. After a swap of pieces
+    the second player owns a stone at the mirrored cell and the first moves again; reflecting
+    everything else instead gives the same game with Blue in the second player's seat.
+    """
+    swap = (reading.swap or record.swap) if record.swap else None
+    if swap is None and not reading.left_right:
+        return record
+    mirror = symmetry_cells(record.size)[LONG_DIAGONAL].tolist()
+    moves, winner = record.moves, record.stated_winner
+    if swap is Swap.PIECES:
+        moves = moves[:1] + tuple(mirror[cell] for cell in moves[1:])
+        winner = None if winner is None else -winner
+    if reading.left_right:
+        moves = tuple(mirror[cell] for cell in moves)
+    return replace(record, moves=moves, stated_winner=winner, swap=None)
+
+
+def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str) -> Decision:
+    """The reading that the finished games of a source support.
+
+    Args:
+        records: enough games of the source to judge by; the first few thousand will do.
+    """
+    distinct = [record for record in records if len(set(record.moves)) == len(record.moves) > 0]
+    swapped = [record for record in distinct if record.swap]
+    plain = [record for record in distinct if not record.swap]
+    unclear = any(record.swap is Swap.UNCLEAR for record in swapped)
+    usual_swap = Swap.SIDES if unclear else None
+    usual = Reading(False, usual_swap)
+    candidates = [Reading(edges, swap) for edges in (False, True) for swap in _swaps(swapped)]
+    # Games without a swap weigh the edges once for all candidates with the same edges.
+    by_edges = {edges: _evidence(plain, Reading(edges)) for edges in (False, True)}
+    evidence = {}
+    for reading in {usual, *candidates}:
+        agree, disagree = _evidence(swapped, reading)
+        base = by_edges[reading.left_right]
+        evidence[reading] = (agree + base[0], disagree + base[1])
+
+    def weight(reading: Reading) -> tuple[int, bool]:
+        agree, disagree = evidence[reading]
+        return agree - disagree, reading == usual
+
+    best = max(sorted(evidence, key=repr), key=weight)
+    agree, disagree = evidence[best]
+    if best != usual:
+        gained = weight(best)[0] - weight(usual)[0]
+        if gained < _ENOUGH or agree < _MOSTLY * (agree + disagree):
+            best = usual
+            agree, disagree = evidence[best]
+    other = Reading(not best.left_right, best.swap)
+    otherwise = evidence.get(other, by_edges[not best.left_right])[0]
+    played_out = [record for record in distinct if not record.given_up]
+    counts = (0, 0, 0)
+    if 0 < len(played_out) < len(distinct):
+        edges = Reading(not best.left_right, best.swap)
+        counts = (len(played_out), _evidence(played_out, best)[0], _evidence(played_out, edges)[0])
+    kinds = Counter((best.swap or record.swap or Swap.SIDES).value for record in swapped)
+    return Decision(source, format_name, best, agree, disagree, otherwise, dict(kinds), counts)
+
+
+def _swaps(swapped: Sequence[WrittenGame]) -> list[Swap | None]:
+    if not swapped:
+        return [None]
+    if any(record.swap is Swap.UNCLEAR for record in swapped):
+        return [Swap.SIDES, Swap.PIECES]
+    return [None, Swap.SIDES, Swap.PIECES]
+
+
+def _evidence(records: Sequence[WrittenGame], reading: Reading) -> tuple[int, int]:
+    """Games that end with a connection as stated, and games that the reading contradicts."""
+    agree = disagree = 0
+    for size in sorted({record.size for record in records}):
+        settled = [settle(record, reading) for record in records if record.size == size]
+        # A swap of pieces may mirror a stone onto another.
+        legal = [record for record in settled if len(set(record.moves)) == len(record.moves)]
+        disagree += len(settled) - len(legal)
+        if not legal:
+            continue
+        ends, before = replay([record.moves for record in legal], size)
+        for record, won, won_before in zip(legal, ends.tolist(), before.tolist(), strict=True):
+            if won_before or (won and record.stated_winner not in (None, won)):
+                disagree += 1
+            elif won:
+                agree += 1
+    return agree, disagree
+
+
+def written_only(entries: Sequence[WrittenGame | Refusal]) -> list[WrittenGame]:
+    """The entries that were read."""
+    return [entry for entry in entries if isinstance(entry, WrittenGame)]

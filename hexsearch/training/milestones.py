@@ -1,0 +1,20 @@
+"""Where a trial reports: arithmetic on positions seen."""
+
+from __future__ import annotations
+
+import math
+
+
+def report_points(budget: int, every: int | None, rungs: tuple[int, ...]) -> tuple[int, ...]:
+    """Positions at which a trial reports: its rungs, each multiple of `every`, and the budget.
+
+    >>> report_points(budget=100, every=40, rungs=(10, 30))
+    (10, 30, 40, 80, 100)
+    """
+    regular = range(every, budget, every) if every else ()
+    return tuple(sorted({*rungs, *regular, budget} - {0}))
+
+
+def round_up(positions: int, unit: int) -> int:
+    """The next multiple of a batch size, so that every trial stops exactly at a rung."""
+    return math.ceil(positions / unit) * unit

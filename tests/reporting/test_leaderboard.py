@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hexsearch.errors import LedgerError
+from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.reporting.table import comma_separated, markdown, render
+from hexsearch.search.evidence import write_game_losses
+from hexsearch.search.folder import StudyFolder
+from hexsearch.search.ledger import Ledger
+from hexsearch.training.metrics import GameLosses
+from tests.search.simulation import report
+
+FLOOR = {
+    "name": "prior",
+    "value_loss": 0.247,
+    "accuracy": 0.55,
+    "positions": 10,
+    "stages": {"late": {"value_loss": 0.24, "accuracy": 0.5, "positions": 5}},
+    "to_end": {},
+}
+
+
+class Study:
+    """Writes a ledger by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = StudyFolder(path / "study")
+        self.ledger = Ledger(self.folder.ledger, clock=lambda: 0.0)
+        self.ledger.append("study", trials=9, floors=[FLOOR], warnings=["a leak"])
+        self.number = 0
+
+    def trial(
+        self, losses: dict[int, float], end: str = "", *, variant: str = "", **values: Any
+    ) -> str:
+        name = f"t{self.number:04d}"
+        self.ledger.append(
+            "suggested",
+            trial=name,
+            number=self.number,
+            variant=variant or name,
+            replicate=0,
+            seed=self.number,
+            head="512->1",
+            values={"value_head": "512->1", **values},
+            config={},
+        )
+        self.ledger.append("started", trial=name, attempt=1)
+        for positions, loss in losses.items():
+            self.ledger.append("reported", trial=name, report=report(positions, loss))
+        last = max(losses, default=0)
+        if end == "prune":
+            self.ledger.append(
+                "decided",
+                trial=name,
+                decision="prune",
+                rung=last,
+                rank=3,
+                of=7,
+                value_loss=losses[last],
+            )
+        elif end == "complete":
+            self.ledger.append("decided", trial=name, decision="complete", rung=None)
+        elif end == "fail":
+            self.ledger.append("failed", trial=name, reason="nan: loss is not finite", log="")
+        self.number += 1
+        return name
+
+    def evidence(self, trial: str, positions: int, per_game: np.ndarray) -> None:
+        count = len(per_game)
+        sums = np.repeat(per_game[:, None] / 3, 3, axis=1).astype(np.float32)
+        counts = np.ones((count, 3), dtype=np.int32)
+        losses = GameLosses(np.arange(count), sums, counts)
+        write_game_losses(self.folder.trial(trial), positions, losses)
+
+    def board(self, **options: Any) -> Leaderboard:
+        self.ledger.close()
+        return read_leaderboard(self.folder, **options)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Any:
+    made = Study(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def test_whoever_came_further_leads_whatever_the_loss_at_a_lower_rung(study: Study) -> None:
+    study.trial({10: 0.10}, "prune", lr=1.0)
+    study.trial({10: 0.30, 90: 0.20}, "complete", lr=2.0)
+    study.trial({10: 0.25, 90: 0.18}, "complete", lr=3.0)
+    board = study.board()
+    assert [(row.rank, row.value_loss) for row in board.rows] == [(1, 0.18), (2, 0.20), (3, 0.10)]
+    assert board.rows[2].status == "pruned"
+    assert board.rows[2].reason == "rank 3 of 7 at 10 positions"
+
+
+def test_seeds_of_a_variant_share_a_row_with_their_mean(study: Study) -> None:
+    study.trial({90: 0.20}, "complete", variant="a")
+    study.trial({90: 0.22}, "complete", variant="a")
+    (row,) = study.board().rows
+    assert row.value_loss == pytest.approx(0.21)
+    assert (row.seeds, row.trial_ids) == (2, ["t0000", "t0001"])
+    low, high = row.value_loss_low, row.value_loss_high
+    assert low is not None and high is not None
+    # 0.004 over games; 0.0141 between two seeds, over the root of two.
+    assert (high - low) / 2 == pytest.approx(1.96 * np.hypot(0.004, 0.01), rel=1e-3)
+
+
+def test_by_trial_every_seed_has_a_row(study: Study) -> None:
+    study.trial({90: 0.20}, "complete", variant="a")
+    study.trial({90: 0.22}, "complete", variant="a")
+    assert [row.trial_ids for row in study.board(by="trial").rows] == [["t0000"], ["t0001"]]
+
+
+def test_a_seed_that_was_pruned_is_not_averaged_into_what_went_further(study: Study) -> None:
+    study.trial({10: 0.40}, "prune", variant="a")
+    study.trial({10: 0.30, 90: 0.20}, "complete", variant="a")
+    (row,) = study.board().rows
+    assert (row.value_loss, row.status, row.seeds) == (0.20, "completed", 2)
+
+
+def test_a_failure_stands_at_the_end_with_its_reason(study: Study) -> None:
+    study.trial({}, "fail", lr=1.0)
+    study.trial({90: 0.2}, "complete", lr=2.0)
+    last = study.board().rows[-1]
+    assert (last.rank, last.status, last.reason) == (None, "failed", "nan: loss is not finite")
+
+
+def test_rows_are_tied_by_paired_losses_and_not_by_their_wide_intervals(study: Study) -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.random(200)
+    for number, gap in enumerate((0.0, 0.0005, 0.02)):
+        name = study.trial({90: 0.2 + gap}, "complete", lr=float(number))
+        study.evidence(name, 90, shared + gap + rng.normal(0, 0.001, 200))
+    pruned = study.trial({10: 0.2}, "prune", lr=9.0)
+    study.evidence(pruned, 10, shared)
+    assert [row.tied_with_leader for row in study.board().rows] == [True, True, False, None]
+
+
+def test_an_empty_study_has_floors_and_no_rows(study: Study) -> None:
+    board = study.board().to_json()
+    assert board["rows"] == []
+    assert [floor["name"] for floor in board["floors"]] == ["prior"]
+    assert board["state"] == "interrupted"  # nobody holds its ledger
+
+
+def test_a_trial_that_nobody_runs_any_more_is_not_called_running(study: Study) -> None:
+    study.trial({10: 0.2})
+    assert read_leaderboard(study.folder).rows[0].status == "running"
+    assert study.board().rows[0].status == "interrupted"
+
+
+def test_the_state_is_running_while_a_driver_holds_the_ledger(study: Study) -> None:
+    assert read_leaderboard(study.folder).state == "running"
+
+
+def test_a_folder_that_is_no_study_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="is this a study folder"):
+        read_leaderboard(StudyFolder(tmp_path))
+
+
+def test_json_has_the_names_that_others_build_on(study: Study) -> None:
+    study.trial({90: 0.2}, "complete")
+    board = json.loads(json.dumps(study.board().to_json(), allow_nan=False))
+    assert {"study", "state", "by", "rows", "floors"} <= set(board)
+    assert set(board["rows"][0]) >= set(
+        "rank name status reason trial_ids seeds positions_seen value_loss value_loss_low "
+        "value_loss_high accuracy stages to_end parameters verdict tied_with_leader".split()
+    )
+    assert set(board["rows"][0]["stages"]["late"]) == {"value_loss", "accuracy", "positions"}
+    assert set(board["floors"][0]) >= {"name", "value_loss", "accuracy", "stages"}
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_table_fits_its_terminal_and_shows_every_row(study: Study, width: int) -> None:
+    study.trial({90: 0.2}, "complete", readout="bce", learning_rate=0.00123456)
+    study.trial({10: 0.3}, "prune", readout="tanh_mse", learning_rate=0.1)
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))
+    console.print(render(study.board(), width))
+    console.file.close()
+    text = console.export_text()
+    lines = text.splitlines()
+    assert max(len(line) for line in lines) <= width
+    for expected in ("512->1 bce", "lr=0.00123", "tanh_mse", ".2000", "prior", ".2470", "a leak"):
+        assert expected in text
+
+
+def test_markdown_and_csv_hold_a_line_for_each_row_and_floor(study: Study) -> None:
+    study.trial({90: 0.2}, "complete")
+    board = study.board()
+    assert sum(line.startswith("|") for line in markdown(board).splitlines()) == 4
+    lines = comma_separated(board).splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("1,512->1,512->1,completed,")
+    assert lines[2].startswith(",prior,,floor,")
+    assert len({line.count(",") for line in lines}) == 1
+
+
+def test_top_hides_rows_and_says_so(study: Study) -> None:
+    for number in range(3):
+        study.trial({90: 0.2 + number / 100}, "complete", lr=float(number))
+    text = markdown(study.board(), top=1)
+    assert "2 more row(s)" in text
+    assert "lr=2" not in text

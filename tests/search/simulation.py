@@ -1,0 +1,81 @@
+"""The engine with trials that are formulas instead of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hexsearch.config.section import build
+from hexsearch.config.study import StudyConfig
+from hexsearch.search.engine import Engine
+from hexsearch.search.history import TrialHistory
+from hexsearch.search.ledger import Ledger
+from hexsearch.search.space_parsing import build_space
+from hexsearch.training.milestones import report_points
+
+OPENED: list[Ledger] = []  # closed after each test by conftest.py
+
+
+def study_config(**sections: Any) -> StudyConfig:
+    """A small space with a choice and a float, three rungs, batches of 64."""
+    raw: dict[str, Any] = {
+        "question": "?",
+        "trial": {"trunk": "tiny", "batch_size": 64},
+        "search": {
+            "value_head": {"choice": ["512->1", "512->32->1"]},
+            "optimiser.learning_rate": {"float": [1e-3, 1e-1], "log": True},
+        },
+        "scheduler": {"grace_period": 64, "max_t": 1728, "reduction_factor": 3},
+        "searcher": {"startup_trials": 4},
+        "run": {"trials": 12},
+        **sections,
+    }
+    return build(StudyConfig, raw, "")
+
+
+def curve(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    """A learning curve whose end depends on the learning rate."""
+    rate = trial.values.get("optimiser.learning_rate", 0.01)
+    loss = 0.15 + abs(rate - 0.01) + 10.0 / positions
+    return report(positions, loss)
+
+
+def report(positions: int, value_loss: float) -> dict[str, Any]:
+    """What a worker would send."""
+    part = {"value_loss": value_loss, "accuracy": 0.7, "positions": 10}
+    return {
+        "positions_seen": positions,
+        "parameters": 1000,
+        **part,
+        "value_loss_se": 0.004,
+        "stages": {name: dict(part) for name in ("early", "middle", "late", "final")},
+        "to_end": {"0-5": dict(part)},
+        "verdict": "healthy",
+        "evidence": "",
+        "timings": {"positions_per_s": 1000.0},
+    }
+
+
+def make_engine(path: Path, config: StudyConfig, **options: Any) -> Engine:
+    """An engine over a ledger, new or old, that is opened by a study record."""
+    ledger = Ledger(path, clock=lambda: 0.0)
+    OPENED.append(ledger)
+    if not ledger.records:
+        ledger.append("study", trials=config.run.trials, floors=[], warnings=[])
+    return Engine(config, build_space(config), ledger, config.run.trials, **options)
+
+
+def run_serially(
+    engine: Engine, reports: Callable[[TrialHistory, int], dict[str, Any]] = curve
+) -> None:
+    """One worker: each trial from what the ledger holds to its end."""
+    while isinstance(trial := engine.next_trial(), TrialHistory):
+        engine.start(trial.trial)
+        points = report_points(engine.ladder.budget, None, engine.ladder.rungs)
+        for point in points:
+            if point <= trial.positions_seen:
+                continue
+            if engine.report(trial.trial, reports(trial, point)) == "stop":
+                break
+        engine.release(trial.trial)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hexsearch.search.engine import Engine
+from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.search.ledger import Record, read_ledger, without_times
+from tests.search.simulation import curve, make_engine, report, run_serially, study_config
+
+
+def finished_ledger(path: Path, **sections: Any) -> list[Record]:
+    engine = make_engine(path, study_config(**sections))
+    run_serially(engine)
+    engine.ledger.close()
+    return read_ledger(path)
+
+
+def test_every_trial_ends_and_is_told_once(tmp_path: Path) -> None:
+    records = finished_ledger(tmp_path / "ledger.jsonl")
+    history = StudyHistory.of(records)
+    assert len(history.trials) == 12
+    assert {trial.status for trial in history.trials.values()} == {"completed", "pruned"}
+    told = [record["trial"] for record in records if record["event"] == "told"]
+    assert sorted(told) == sorted(history.trials)
+
+
+def test_the_same_seed_writes_the_same_ledger(tmp_path: Path) -> None:
+    one = finished_ledger(tmp_path / "one" / "ledger.jsonl")
+    other = finished_ledger(tmp_path / "other" / "ledger.jsonl")
+    assert [without_times(record) for record in one] == [without_times(r) for r in other]
+
+
+def test_another_seed_tries_other_values(tmp_path: Path) -> None:
+    one = finished_ledger(tmp_path / "one" / "ledger.jsonl")
+    other = finished_ledger(tmp_path / "other" / "ledger.jsonl", run={"trials": 12, "seed": 1})
+    assert [r.get("values") for r in one] != [r.get("values") for r in other]
+
+
+def essential(records: list[Record]) -> list[Record]:
+    kept = ("suggested", "reported", "decided", "told", "failed")
+    return [without_times(record) for record in records if record["event"] in kept]
+
+
+def test_cut_after_any_record_and_resumed_equals_never_stopped(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jsonl"
+    expected = essential(finished_ledger(whole))
+    lines = whole.read_bytes().splitlines(keepends=True)
+    for cut in range(1, len(lines)):
+        path = tmp_path / f"cut{cut}.jsonl"
+        torn = lines[cut][: len(lines[cut]) // 2]
+        path.write_bytes(b"".join(lines[:cut]) + torn)
+        engine = make_engine(path, study_config())
+        run_serially(engine)
+        engine.ledger.close()
+        assert essential(read_ledger(path)) == expected, f"cut after record {cut}"
+
+
+def test_unfinished_trials_come_first_on_resume(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config(), slots=lambda: 3)
+    started = [engine.next_trial() for _ in range(3)]
+    assert engine.next_trial() == "wait"
+    for trial in started[1:]:
+        assert isinstance(trial, TrialHistory)
+        engine.start(trial.trial)
+        engine.report(trial.trial, curve(trial, 64))
+    engine.ledger.close()
+    again = make_engine(tmp_path / "ledger.jsonl", study_config())
+    first = again.next_trial()
+    assert isinstance(first, TrialHistory)
+    unfinished = [t.trial for t in again.history.trials.values() if t.status not in ENDED]
+    assert first.trial == unfinished[0]
+    assert first.positions_seen in (0, 64)
+
+
+def test_a_report_that_is_held_already_changes_nothing(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config())
+    trial = engine.next_trial()
+    assert isinstance(trial, TrialHistory)
+    engine.start(trial.trial)
+    engine.report(trial.trial, report(64, 0.2))
+    count = len(engine.ledger.records)
+    assert engine.report(trial.trial, report(64, 0.9)) == "continue"
+    assert len(engine.ledger.records) == count
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_fails_its_trial_and_not_the_study(
+    tmp_path: Path, value: float
+) -> None:
+    def reports(trial: TrialHistory, positions: int) -> dict[str, Any]:
+        return report(positions, value) if trial.number == 2 else curve(trial, positions)
+
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config())
+    run_serially(engine, reports)
+    third = engine.history.trials["t0002"]
+    assert third.status == "failed"
+    assert "value_loss is" in third.reason and "at 64 positions" in third.reason
+    assert len(engine.history.trials) == 12
+    states = {r["trial"]: r["state"] for r in engine.ledger.records if r["event"] == "told"}
+    assert states["t0002"] == "FAIL"
+
+
+def test_draining_starts_nothing_and_lets_trials_go_at_their_next_report(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config())
+    trial = engine.next_trial()
+    assert isinstance(trial, TrialHistory)
+    engine.start(trial.trial)
+    engine.drain()
+    assert engine.report(trial.trial, report(64, 0.2)) == "stop"
+    engine.release(trial.trial)
+    assert engine.next_trial() == "finished"
+    assert engine.history.trials[trial.trial].status == "running"
+
+
+def test_a_configuration_that_comes_up_again_is_a_further_seed(tmp_path: Path) -> None:
+    config = study_config(search={"value_head": {"choice": ["512->1", "512->32->1"]}})
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine)
+    groups: dict[str, list[TrialHistory]] = {}
+    for trial in engine.history.trials.values():
+        groups.setdefault(trial.variant, []).append(trial)
+    assert len(groups) == 2
+    for trials in groups.values():
+        assert [trial.replicate for trial in trials] == list(range(len(trials)))
+        assert len({trial.seed for trial in trials}) == len(trials)
+    first_seeds = {trials[0].seed for trials in groups.values()}
+    assert len(first_seeds) == 1  # equal replicates share their seed across variants
+
+
+def test_enqueued_configurations_come_first(tmp_path: Path) -> None:
+    config = study_config(enqueue=[{"value_head": "512->32->1", "optimiser.learning_rate": 0.05}])
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    trial = engine.next_trial()
+    assert isinstance(trial, TrialHistory)
+    assert trial.values == {"value_head": "512->32->1", "optimiser.learning_rate": 0.05}
+    assert engine.ledger.records[-1]["origin"] == "enqueued"
+
+
+def test_a_pruned_trial_records_rung_rank_and_cut_off(tmp_path: Path) -> None:
+    records = finished_ledger(tmp_path / "ledger.jsonl")
+    pruned = [record for record in records if record.get("decision") == "prune"]
+    assert pruned
+    for record in pruned:
+        assert record["rung"] in (64, 192, 576)
+        assert record["rank"] > max(1, record["of"] // 3)
+        assert record["cutoff"] <= record["value_loss"]
+
+
+def test_the_searcher_moves_towards_better_values(tmp_path: Path) -> None:
+    engine: Engine = make_engine(tmp_path / "ledger.jsonl", study_config(run={"trials": 40}))
+    run_serially(engine)
+    gaps = [
+        abs(trial.values["optimiser.learning_rate"] - 0.01)
+        for trial in engine.history.trials.values()
+    ]
+    assert sum(gaps[-15:]) / 15 < sum(gaps[:10]) / 10
+
+
+def test_the_target_can_be_raised_on_resume(tmp_path: Path) -> None:
+    finished_ledger(tmp_path / "ledger.jsonl")
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config(run={"trials": 15}))
+    run_serially(engine)
+    assert len(engine.history.trials) == 15

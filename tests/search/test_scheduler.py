@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+
+from hexsearch.config.study import SchedulerConfig
+from hexsearch.search import scheduler
+from hexsearch.search.scheduler import AshaRungs, Ladder, rung_levels
+
+LADDER = Ladder(rungs=(10, 30), budget=90, report_every=None)
+
+
+def decided(rung: int, value_loss: float) -> dict[str, object]:
+    return {"event": "decided", "rung": rung, "value_loss": value_loss}
+
+
+def test_examples_in_docstrings_hold() -> None:
+    result = doctest.testmod(scheduler)
+    assert result.attempted and not result.failed
+
+
+def test_rungs_of_powers_of_three_are_not_lost_to_rounding() -> None:
+    assert rung_levels(1, 244, 3) == (1, 3, 9, 27, 81, 243)
+
+
+def test_rungs_and_budget_are_whole_batches() -> None:
+    config = SchedulerConfig(grace_period=1000, max_t=9000, reduction_factor=3, report_every=2000)
+    ladder = Ladder.of(config, unit=256)
+    assert ladder == Ladder(rungs=(1024, 3072), budget=9216, report_every=2048)
+
+
+def test_without_a_scheduler_there_is_no_rung() -> None:
+    assert Ladder.of(SchedulerConfig(name="none"), 1).rungs == ()
+
+
+def test_decisions_follow_the_ranks_written_out_by_hand() -> None:
+    rungs = AshaRungs(LADDER, reduction_factor=3)
+    expected = [
+        (0.25, "continue", 1, 1),  # the first to arrive always goes on
+        (0.26, "prune", 2, 2),
+        (0.24, "continue", 1, 3),
+        (0.23, "continue", 1, 4),
+        (0.235, "prune", 2, 5),
+        (0.232, "continue", 2, 6),  # of six, two go on
+    ]
+    for value_loss, action, rank, of in expected:
+        decision = rungs.decide(10, value_loss)
+        assert (decision.action, decision.rank, decision.of) == (action, rank, of)
+        rungs.apply(decided(10, value_loss))
+
+
+def test_the_cut_off_is_the_loss_that_would_have_gone_on() -> None:
+    rungs = AshaRungs(LADDER, 3)
+    for value_loss in (0.20, 0.21, 0.22, 0.23, 0.24):
+        rungs.apply(decided(10, value_loss))
+    pruned = rungs.decide(10, 0.215)
+    assert pruned.action == "prune"
+    assert pruned.cutoff == 0.21
+    assert rungs.decide(10, 0.2099).action == "continue"
+
+
+def test_a_report_between_rungs_goes_on_and_one_at_the_budget_completes() -> None:
+    rungs = AshaRungs(LADDER, 3)
+    assert rungs.decide(20, 9.9).action == "continue"
+    assert rungs.decide(20, 9.9).rung is None
+    assert rungs.decide(90, 0.2).action == "complete"
+
+
+def test_rungs_do_not_mix() -> None:
+    rungs = AshaRungs(LADDER, 3)
+    for value_loss in (0.1, 0.11, 0.12):
+        rungs.apply(decided(30, value_loss))
+    assert rungs.decide(10, 0.2).action == "continue"
+    assert rungs.decide(30, 0.2).action == "prune"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_never_compared(value: float) -> None:
+    with pytest.raises(ValueError, match="value_loss is"):
+        AshaRungs(LADDER, 3).decide(10, value)
+
+
+def test_rungs_rebuilt_from_records_decide_as_the_live_ones() -> None:
+    rng = np.random.default_rng(0)
+    live = AshaRungs(LADDER, 3)
+    records: list[dict[str, object]] = []
+    for _ in range(200):
+        rung, loss = int(rng.choice([10, 30])), float(rng.normal(0.2, 0.01))
+        rebuilt = AshaRungs(LADDER, 3)
+        for record in records:
+            rebuilt.apply(record)
+        assert rebuilt.decide(rung, loss) == live.decide(rung, loss)
+        records.append(decided(rung, loss))
+        live.apply(records[-1])
+
+
+def test_about_one_in_three_goes_on_past_a_rung() -> None:
+    rng = np.random.default_rng(1)
+    rungs, went_on = AshaRungs(LADDER, 3), 0
+    for loss in rng.normal(0.2, 0.01, 600):
+        went_on += rungs.decide(10, float(loss)).action == "continue"
+        rungs.apply(decided(10, float(loss)))
+    assert 180 <= went_on <= 240

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from hexsearch.config.section import build
+from hexsearch.config.study import StudyConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.errors import ConfigError
+from hexsearch.search.space import (
+    SearchSpace,
+    position_unit,
+    variant_key,
+    with_values,
+)
+from hexsearch.search.space_parsing import build_space
+
+
+def study(search: dict[str, Any], **sections: Any) -> StudyConfig:
+    return build(StudyConfig, {"question": "?", "search": search, **sections}, "")
+
+
+def space(search: dict[str, Any], **sections: Any) -> SearchSpace:
+    return build_space(study(search, **sections))
+
+
+def problems(search: dict[str, Any], **sections: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        space(search, **sections)
+    return caught.value.problems
+
+
+CONDITIONAL = {
+    "curriculum": {"choice": ["all", "last_k"]},
+    "curriculum.k": {"int": [4, 8], "step": 2, "when": {"curriculum": "last_k"}},
+    "value_head": {"choice": ["512->1", "512->64->1"]},
+    "batch_size": {"choice": [64, 128], "when": {"curriculum.k": [4, 6]}},
+}
+
+
+def test_conditional_configurations_are_counted_as_by_hand() -> None:
+    # all: 2 heads. last_k: k=4 and k=6 with 2 batch sizes, k=8 with none, each with 2 heads.
+    assert space(CONDITIONAL).count == 2 + 2 * (2 + 2 + 1)
+
+
+def test_a_float_makes_the_space_infinite() -> None:
+    assert space({"value_weight": {"float": [0.5, 2.0]}}).count == math.inf
+
+
+def test_dimensions_stand_after_what_they_depend_on() -> None:
+    names = [dimension.name for dimension in space(dict(reversed(CONDITIONAL.items()))).dimensions]
+    assert names.index("curriculum") < names.index("curriculum.k") < names.index("batch_size")
+
+
+def test_values_make_a_trial_whole_sections_before_their_parts() -> None:
+    trial = with_values(TrialConfig(), {"curriculum.k": 6, "curriculum": "last_k"})
+    assert (trial.curriculum.name, trial.curriculum.k) == ("last_k", 6)
+    trial = with_values(TrialConfig(), {"trunk.norm": "group", "trunk": "tiny"})
+    assert (trial.trunk.channels, trial.trunk.norm) == ((8, 16), "group")
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"optimiser.lr": {"float": [0.1, 1.0]}}, "'lr' is no setting of trial.optimiser"),
+        ({"optimizer.momentum": {"choice": [0.9]}}, "did you mean 'optimiser'?"),
+        ({"batch_size.x": {"choice": [1]}}, "trial.batch_size is a single value"),
+        ({"readout": {"choice": ["bce", "bec"]}}, "unknown read-out 'bec'"),
+        ({"value_weight": {"float": [-1.0, 1.0]}}, "greater than 0"),
+        ({"batch_size": {"choice": [64], "when": {"trunc": "tiny"}}}, "trunc: no such dimension"),
+    ],
+)
+def test_a_dimension_that_fits_no_setting_is_a_fault(search: dict[str, Any], message: str) -> None:
+    assert any(message in problem for problem in problems(search))
+
+
+def test_a_condition_on_a_value_that_does_not_exist_is_a_fault() -> None:
+    search = {**CONDITIONAL, "curriculum.k": {"int": [4, 8], "when": {"curriculum": "last_n"}}}
+    assert any("'last_n' is none of its values" in problem for problem in problems(search))
+
+
+def test_conditions_in_a_circle_are_a_fault() -> None:
+    search = {
+        "augment": {"choice": [True, False], "when": {"batch_size": 64}},
+        "batch_size": {"choice": [64], "when": {"augment": True}},
+    }
+    assert "go round in a circle: augment, batch_size" in problems(search)[0]
+
+
+def test_heads_and_trunks_that_do_not_fit_are_named_in_their_combination() -> None:
+    search = {
+        "trunk": {"choice": ["tiny", {"preset": "tiny", "features": 256}]},
+        "value_head": {"choice": ["512->1", "256->1"]},
+    }
+    found = problems(search)
+    assert any("trunk=tiny, value_head=256->1" in problem for problem in found)
+    assert all("make the two agree" in problem for problem in found)
+
+
+def test_heads_and_trunks_that_fit_in_pairs_by_condition_are_accepted() -> None:
+    search = {
+        "trunk": {"choice": ["tiny", "small"]},
+        "value_head": {"choice": ["512->1", "512->8->1"], "when": {"trunk": "small"}},
+    }
+    assert space(search).count == 3
+
+
+def test_batch_sizes_without_a_common_rung_are_a_fault() -> None:
+    found = problems({"batch_size": {"choice": [255, 256]}}, scheduler={"grace_period": 20_000})
+    assert "least common multiple" in found[0]
+    assert position_unit(space({"batch_size": {"choice": [64, 256]}})) == 256
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"readout": "bce"}, "enqueue.0.readout: is not searched"),
+        ({"value_head": "512->2->1"}, "is none of"),
+        ({"value_weight": 9.0}, "lies outside [0.5, 2.0]"),
+        ({"batch_size": 64}, "its condition does not hold"),
+    ],
+)
+def test_an_enqueued_configuration_outside_the_space_is_a_fault(
+    entry: dict[str, Any], message: str
+) -> None:
+    search = {
+        "value_head": {"choice": ["512->1", "512->4->1"]},
+        "value_weight": {"float": [0.5, 2.0]},
+        "batch_size": {"choice": [64], "when": {"value_head": "512->4->1"}},
+    }
+    assert any(message in problem for problem in problems(search, enqueue=[entry]))
+
+
+def test_configurations_that_train_alike_are_one_variant() -> None:
+    def key(**values: Any) -> str:
+        return variant_key(build(TrialConfig, values, ""))
+
+    assert key(value_head="512->64->1") == key(value_head={"family": "mlp", "widths": [64]})
+    assert key(trunk="tiny") == key(
+        trunk={"channels": [8, 16], "blocks": [1, 1], "strides": [1, 2], "stem_kernel": 3}
+    )
+    assert key(curriculum={"name": "all", "k": 4}) == key(curriculum={"name": "all", "k": 9})
+    assert key(curriculum={"name": "last_k", "k": 5}) == key(curriculum={"name": "last_k", "k": 6})
+    assert key(curriculum={"name": "last_k", "k": 4}) != key(curriculum={"name": "last_k", "k": 6})
+    assert key(readout="bce") != key(readout="sigmoid_mse")

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from hexsearch.errors import CheckpointError
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "deep" / "c.pt", {"weights": torch.arange(3), "name": "x"})
+    content = load_checkpoint(tmp_path / "deep" / "c.pt")
+    assert content["weights"].tolist() == [0, 1, 2]
+    assert content["name"] == "x"
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, {"weights": torch.zeros(1000)})
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(CheckpointError, match="damaged, or no checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.mkdir, (str(tmp_path / "owned"),))
+
+    path = tmp_path / "evil.pt"
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(CheckpointError):
+        load_checkpoint(path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_somebody_elses_checkpoint_is_told_apart(tmp_path: Path) -> None:
+    torch.save({"model": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="is no hexsearch checkpoint"):
+        load_checkpoint(tmp_path / "other.pt")
+
+
+def test_a_missing_checkpoint_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "none.pt")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    write_atomically(path, b"old")
+    (tmp_path / "blocked").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        write_atomically(tmp_path / "blocked" / "c.pt", b"new")
+    assert path.read_bytes() == b"old"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["blocked", "c.pt"]
