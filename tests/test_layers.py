@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "training": ERRORS | {"game", "config", "data", "model"},
     "analysis": ERRORS | {"game", "config", "data", "model", "training"},
     "search": ERRORS | {"game", "config", "data", "model", "training"},
-    "reporting": ERRORS | {"search", "training", "analysis"},
+    "reporting": ERRORS | {"game", "search", "training", "analysis"},
     "cli": ERRORS
     | {"config", "game", "data", "model", "training", "analysis", "search", "reporting"},
 }

@@ -1,1 +1,1 @@
-"""Is a checkpoint right, and if not, what is mis-wired?"""
+"""Judging a trained network, and finding out what is mis-wired. Needs no search."""

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hexsearch import __version__
-from hexsearch.cli import games_commands, study_commands, trial_commands
+from hexsearch.cli import (
+    analysis_commands,
+    doctor_command,
+    games_commands,
+    study_commands,
+    trial_commands,
+)
 from hexsearch.errors import FaultyInput, HexsearchError
 
 # From a clone the main job is found wherever the command is given.
@@ -29,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     study_commands.register(commands)
     trial_commands.register(commands)
+    analysis_commands.register(commands)
+    doctor_command.register(commands)
     games_commands.register(commands)
     return parser
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
+from hexsearch.analysis.ladder import climb, verdict
 from hexsearch.cli.study_commands import add_settings
 from hexsearch.config.load import load_study
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import STARTER_GAMES, import_games
 from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.reporting.analysis_tables import render_ladder
 from hexsearch.search.scheduler import Ladder
 from hexsearch.search.space import SearchSpace, position_unit
 from hexsearch.search.space_parsing import build_space
@@ -34,6 +38,16 @@ def register(commands: Any) -> None:
     train.add_argument("--games", action="append", metavar="PATH", help="as for launch")
     train.add_argument("--output", type=Path, default=Path("results/train"), metavar="DIR")
     train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument(
+        "--ladder",
+        action="store_true",
+        help="instead, train briefly on final, last 2, last 20 and all positions, and say at "
+        "which step learning breaks",
+    )
+    train.add_argument(
+        "--ladder-positions", type=int, default=40_000, metavar="N", help="for each step"
+    )
+    train.add_argument("--format", choices=("table", "json"), default="table", help="of the ladder")
     add_settings(train)
     train.set_defaults(run=run_train)
 
@@ -52,6 +66,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(config.run.cpus_per_trial)
+    if arguments.ladder:
+        return _climb(arguments, trial_config, Dataset(archive, config.data))
     ladder = Ladder.of(config.scheduler, position_unit(space))
     dataset = Dataset(archive, config.data)
     trial = Trial(trial_config, dataset, ladder.budget, arguments.seed, device)
@@ -72,10 +88,32 @@ def run_train(arguments: argparse.Namespace) -> int:
             continue
         trial.train_to(point)
         report = trial.report()
-        save_checkpoint(path, {"state": trial.state()})
+        recorded = {"positions_seen": report.positions_seen, "value_loss": report.value_loss}
+        save_checkpoint(path, {"state": trial.state(), "report": json.dumps(recorded)})
         console.print(Text(_line(report)), soft_wrap=True)
     console.print(Text(f"saved {path}"))
     return 0
+
+
+def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset) -> int:
+    """The ladder of easy positions; 1 if a step is not learnt."""
+    if arguments.ladder_positions < 1:
+        raise ConfigError(f"--ladder-positions {arguments.ladder_positions}: must be 1 or more")
+    console = Console(stderr=True, highlight=False)
+    steps = climb(
+        config,
+        dataset,
+        arguments.ladder_positions,
+        arguments.seed,
+        lambda step: console.print(Text(f"{step.name}: {step.accuracy:.1%} right")),
+    )
+    if arguments.format == "json":
+        said = {"steps": [step.to_json() for step in steps], "verdict": verdict(steps)}
+        json.dump(said, sys.stdout, indent=2, allow_nan=False)
+        print()
+    else:
+        Console(highlight=False).print(render_ladder(steps, verdict(steps)))
+    return 0 if all(step.passed for step in steps) else 1
 
 
 def _configuration(space: SearchSpace) -> TrialConfig:

@@ -65,7 +65,7 @@ class Trial:
         )
         self.readout = build_readout(config.readout)
         network = build_network(
-            config, self.encoder.planes, self.encoder.size, _derive(seed, "weights")
+            config, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
         )
         # Channels last: 1.4 times as fast as the default on a CPU, and what tensor cores want.
         self.network: Network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -94,6 +94,14 @@ class Trial:
         """Trainable numbers of the network."""
         return count_parameters(self.network)
 
+    def next_batch(self, size: int | None = None) -> Batch:
+        """The positions that training shows next; asking does not move on.
+
+        Args:
+            size: how many, the configured batch size by default.
+        """
+        return self._stream.batch(self.positions_seen, size or self.config.batch_size)
+
     def train_to(self, positions: int) -> None:
         """Train until `positions` have been seen; the last batch may be smaller.
 
@@ -105,7 +113,7 @@ class Trial:
         with self._own_randomness():
             while self.positions_seen < positions:
                 size = min(self.config.batch_size, positions - self.positions_seen)
-                batch = self._stream.batch(self.positions_seen, size)
+                batch = self.next_batch(size)
                 self._step(batch)
                 self.positions_seen += size
         if not bool(torch.isfinite(self._sums).all()):
@@ -116,14 +124,22 @@ class Trial:
             )
         self._train_seconds += time.perf_counter() - started
 
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Value loss of each position [B] and mean policy loss, unweighted, with their graph."""
+        output = self._forward(batch)
+        value = self.readout.loss(output.value_raw.float(), batch.outcome)
+        return value, policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
+
+    def reported(self, raw: Tensor, batch: Batch) -> Tensor:
+        """[B] win_prob_red as evaluation reports it, of raw values [B] for a batch."""
+        return win_prob_red(self.readout, raw, batch.complement)
+
     def _step(self, batch: Batch) -> None:
         look = self._steps % LOOK_EVERY == 0
         disarm = self.activation_monitor.watch() if look else None
         set_learning_rate(self.optimiser, self.config.optimiser, self.positions_seen / self.budget)
-        output = self._forward(batch)
-        losses = self.readout.loss(output.value_raw.float(), batch.outcome)
+        losses, policy = self.losses(batch)
         value = (losses * batch.weight).mean()
-        policy = policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
         loss = self.config.value_weight * value
         if self.config.policy_head.weight:
             loss = loss + self.config.policy_head.weight * policy
@@ -158,9 +174,7 @@ class Trial:
                 output.policy_logits, batch.policy_target, batch.has_move
             )
             moves += count
-            parts["win_prob_red"].append(
-                win_prob_red(self.readout, output.value_raw, batch.complement)
-            )
+            parts["win_prob_red"].append(self.reported(output.value_raw, batch))
             for name in _EVALUATED[1:]:
                 parts[name].append(getattr(batch, name))
         arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in parts.items()}
@@ -294,6 +308,11 @@ class Trial:
 
 
 _EVALUATED = ("win_prob_red", "red_won", "stage", "to_end", "final", "game")
+
+
+def initial_weights_seed(seed: int) -> int:
+    """What `build_network` is seeded with in a trial of this seed."""
+    return _derive(seed, "weights")
 
 
 def _derive(seed: int, purpose: str) -> int:

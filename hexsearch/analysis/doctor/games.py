@@ -1,0 +1,204 @@
+"""Checks of the games themselves: labels, edges, duplicates, splits."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.analysis.doctor.findings import Finding
+from hexsearch.analysis.doctor.patient import Patient
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.floors import stones_at
+from hexsearch.game.board import winners
+
+_HASHED = 50_000  # games whose symmetric forms are compared
+_CHUNK = 8192
+
+
+def check_labels(patient: Patient) -> Iterator[Finding]:
+    """Winners against replay: of the archive, and of what the import refused."""
+    archive = patient.archive
+    if archive is not None:
+        wrong = _misjudged(archive)
+        if len(wrong):
+            yield Finding(
+                "labels",
+                "error",
+                f"{len(wrong):,} of {len(archive):,} games name a winner who has not connected "
+                f"({_by_file(archive, wrong)})",
+                "the winner's letter or digit is read the other way round for these games",
+                "swap the winners of the files named and import them again",
+            )
+    if patient.imported is None:
+        return
+    refused = Counter(
+        refusal.file for refusal in patient.imported.refused if "by replay" in refusal.reason
+    )
+    total = sum(refused.values())
+    seen = patient.imported.read + len(patient.imported.refused)
+    if total > 0.02 * seen:
+        where = ", ".join(f"{Path(file).name}: {count:,}" for file, count in refused.most_common(3))
+        yield Finding(
+            "labels",
+            "error",
+            f"{total:,} of {seen:,} games say that one colour won while the other connects "
+            f"({where}); the import refused them",
+            "the winner is written the other way round in these files, or in part of them",
+            "swap their winner letters; what is refused is missing from the training games",
+        )
+
+
+def _misjudged(archive: GameArchive) -> NDArray[np.int64]:
+    wrong = []
+    for start in range(0, len(archive), _CHUNK):
+        games = np.arange(start, min(start + _CHUNK, len(archive)), dtype=np.int64)
+        connected = winners(stones_at(archive, games, archive.lengths[games]))
+        claimed = archive.winners[games]
+        bad = np.where(archive.finished[games] == 1, connected != claimed, connected == -claimed)
+        wrong.append(games[bad])
+    return np.concatenate(wrong)
+
+
+def _by_file(archive: GameArchive, games: NDArray[np.int64]) -> str:
+    """Where they come from: a whole file that is wrong is another matter than a line."""
+    counts = np.bincount(archive.files[games], minlength=len(archive.sources))
+    totals = np.bincount(archive.files, minlength=len(archive.sources))
+    worst = np.argsort(-counts)[:3]
+    return ", ".join(
+        f"{Path(archive.sources[file]).name}: {counts[file]:,} of {totals[file]:,}"
+        for file in worst
+        if counts[file]
+    )
+
+
+def check_edges(patient: Patient) -> Iterator[Finding]:
+    """Whether the games make more sense with rows and columns exchanged."""
+    assert patient.imported is not None
+    for decision in patient.imported.decisions:
+        name, finished = Path(decision.source).name, decision.agree + decision.disagree
+        exchanged = (
+            "the file's first mover connects left to right, or its moves are written row first "
+            "(column-major cells): on the board the two are the same"
+        )
+        if decision.reading.left_right:
+            yield Finding(
+                "edges",
+                "warning",
+                f"{name}: with rows and columns exchanged {decision.agree:,} of {finished:,} "
+                f"finished games end with the winner's connection, as written "
+                f"{decision.otherwise_agree:,} do",
+                exchanged,
+                "the import has exchanged them; whatever else reads this file must do so as well",
+            )
+        elif decision.otherwise_agree > max(2 * decision.agree, 10):
+            yield Finding(
+                "edges",
+                "error",
+                f"{name}: as read, {decision.agree:,} of {finished:,} finished games end with the "
+                f"winner's connection; with rows and columns exchanged "
+                f"{decision.otherwise_agree:,} would",
+                exchanged,
+                "exchange row and column of every move of this file before importing it",
+            )
+
+
+def check_duplicates(patient: Patient) -> Iterator[Finding]:
+    """Games that are copies of each other, mirrored and turned ones included."""
+    archive = patient.archive
+    assert archive is not None
+    forms = _forms(archive, np.arange(min(len(archive), _HASHED), dtype=np.int64))
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for game, (form, _) in forms.items():
+        groups[form].append(game)
+    copies = sum(len(group) - 1 for group in groups.values())
+    contradictions = [
+        group
+        for group in groups.values()
+        if len({int(archive.winners[game]) * forms[game][1] for game in group}) > 1
+    ]
+    if contradictions:
+        first = contradictions[0]
+        lines = ", ".join(str(archive.lines[game]) for game in first[:2])
+        yield Finding(
+            "duplicates",
+            "error",
+            f"{len(contradictions):,} games occur twice with different winners, the first one on "
+            f"lines {lines}",
+            "two sources disagree on who won, or on which edges are whose",
+            "find out by replay which source is right and leave the other out",
+        )
+    if copies > 0.01 * len(forms):
+        yield Finding(
+            "duplicates",
+            "warning",
+            f"{copies:,} of {len(forms):,} games are copies of others, mirrored or turned "
+            "ones included",
+            "files that overlap, or games that were stored in all four symmetries",
+            "leave copies out: augmentation makes them anyway, and they weigh double",
+        )
+
+
+def _forms(archive: GameArchive, games: NDArray[np.int64]) -> dict[int, tuple[bytes, int]]:
+    """Symmetry-invariant form of each game, and whether its colours are as played (1) or not (-1).
+
+    Written without the symmetry tables of `game`, which this checks as well.
+    """
+    forms = {}
+    for game in games.tolist():
+        record = archive.game(game)
+        row, column = np.divmod(np.array(record.moves, dtype=">u2"), record.size)
+        last = record.size - 1
+        images = [
+            (np.stack([row, column]).astype(">u2").tobytes(), 1),
+            (np.stack([last - row, last - column]).astype(">u2").tobytes(), 1),
+            (np.stack([column, row]).astype(">u2").tobytes(), -1),
+            (np.stack([last - column, last - row]).astype(">u2").tobytes(), -1),
+        ]
+        forms[game] = min(images)
+    return forms
+
+
+def check_split(patient: Patient) -> Iterator[Finding]:
+    """Whether any game, or a symmetric copy of one, lies on two sides of the split."""
+    dataset = patient.dataset
+    assert dataset is not None
+    train = dataset.train_games
+    if patient.config is not None:
+        train = np.unique(dataset.training(patient.config.curriculum).games).astype(np.int64)
+    judged = np.unique(dataset.validation.games).astype(np.int64)
+    shared = np.intersect1d(train, judged)
+    if len(shared):
+        yield Finding(
+            "split",
+            "error",
+            f"{len(shared):,} of {len(judged):,} validation games have positions that are "
+            "trained on",
+            "the split is by position, not by game: positions of one game share their label",
+            "split by game; validation figures of this split measure memory",
+        )
+        return
+    sides: dict[str, NDArray[np.int64]] = {
+        "training": train,
+        "validation": judged,
+        "test": dataset.games("test"),
+    }
+    known = {
+        name: {form for form, _ in _forms(dataset.archive, games[:_HASHED]).values()}
+        for name, games in sides.items()
+    }
+    for name in ("validation", "test"):
+        copies = len(known["training"] & known[name])
+        if copies:
+            yield Finding(
+                "split",
+                "error",
+                f"{copies:,} of {len(known[name]):,} {name} games are also trained on, as they "
+                "are, mirrored or turned",
+                "copies of one game fall on both sides: the split does not go by the game's "
+                "symmetry-invariant form",
+                "split by a hash of the symmetry-invariant form, or remove the copies first",
+            )

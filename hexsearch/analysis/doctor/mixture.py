@@ -1,0 +1,71 @@
+"""Checks of how training positions are mixed: label leaks, and games too dense in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hexsearch.analysis.doctor.findings import Finding
+from hexsearch.analysis.doctor.patient import Patient
+from hexsearch.analysis.doctor.shown import look_at
+
+_PURE = 0.98  # of a group's outcomes: what the planes beside the stones give away
+_GROUP = 0.2  # of the positions, at least, that such a group must hold
+
+
+def check_leaks(patient: Patient) -> Iterator[Finding]:
+    """What can be said of the winner without looking at a single stone."""
+    assert patient.config is not None
+    shown = look_at(patient)
+    batch = shown.batch
+    outcome = batch.outcome.numpy() > 0.5
+    flat = batch.planes.flatten(2)
+    constant = (flat.std(dim=2) < 1e-6).all(dim=0).numpy()
+    told = flat.mean(dim=2).numpy()[:, constant].round(2)
+    # Without such a plane the mover's perspective itself may tell: everybody to move wins.
+    told = np.column_stack([told, shown.finished])
+    _, group = np.unique(told, axis=0, return_inverse=True)
+    sizes = np.bincount(group)
+    ones = np.bincount(group, outcome)
+    purity = np.maximum(ones, sizes - ones) / sizes
+    pure = (purity > _PURE) & (sizes >= max(30, _GROUP * len(outcome)))
+    if not pure.any():
+        return
+    inside = pure[group]
+    finished = shown.finished[inside].mean()
+    yield Finding(
+        "label leaks",
+        "error" if finished > 0.5 else "warning",
+        f"in {inside.mean():.0%} of the training positions of curriculum "
+        f"'{patient.config.curriculum.name}' the side to move alone names the winner "
+        f"({purity[pure].max():.1%} right without a stone)",
+        "on a finished board the mover is the loser"
+        if finished > 0.5
+        else "one ply before the end the mover is always the winner",
+        "do not take success here for understanding; train on last_k with an even k, or on all",
+    )
+
+
+def check_density(patient: Patient) -> Iterator[Finding]:
+    """Whether a batch holds as many games as chance would give it."""
+    assert patient.batches is not None and patient.stream is not None
+    batch = patient.batches[0]
+    phase = patient.stream.positions.phase_at(0)
+    missed = np.ones(len(patient.stream.builder.archive))  # chance that a game is not drawn
+    for positions, part in zip(phase.sets, phase.shares, strict=True):
+        shown = positions.counts if positions.slots is None else positions.slots
+        size = min(part * len(batch), len(positions))
+        missed[positions.games] *= (1 - shown / len(positions)) ** size
+    expected = float((1 - missed).sum())
+    found = np.mean([len(np.unique(batch.game.numpy())) for batch in patient.batches])
+    if found < 0.7 * expected:
+        yield Finding(
+            "batches",
+            "error",
+            f"a batch of {len(batch)} positions comes from {found:.0f} games; drawn at random it "
+            f"would come from {expected:.0f}",
+            "positions are not shuffled across games: neighbours of one game share their label, "
+            "so a network fingerprints games instead of judging positions",
+            "shuffle positions, not games, before batches are cut",
+        )

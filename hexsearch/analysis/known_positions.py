@@ -1,0 +1,307 @@
+"""Legal positions whose winner is known for certain, made for any board size.
+
+Each family is a shape: cells that its owner holds and cells that must stay empty, written for
+Blue, who connects top to bottom. All four symmetries show it, so it is owned by either colour in
+equal numbers; other stones are then strewn in until the counts are those of alternating play.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.analysis.boards import Positions, moves_of_board
+from hexsearch.game.board import BLUE, RED, Stones, winner
+from hexsearch.game.distance import connection_distances
+from hexsearch.game.symmetry import SWAPS_COLOURS, SYMMETRIES, symmetry_cells
+
+FAMILIES = (
+    "empty_board",
+    "straight_chain",
+    "winding_chain",
+    "crossing_lines",
+    "win_in_one",
+    "double_threat",
+    "bridges",
+    "edge_template",
+)
+_TRIES = 40  # fillings of one shape before it is given up, on boards too small for it
+_NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1))
+
+# Template II and the ziggurat (template III-a), as (rows below the stone, columns to its right).
+# Their owner connects the stone to the edge even if the other colour moves first.
+TEMPLATE_II = ((0, 0), (1, -1), (1, 0))
+ZIGGURAT = (
+    *((0, column) for column in (0, 1)),
+    *((1, column) for column in (-1, 0, 1)),
+    *((2, column) for column in (-2, -1, 0, 1)),
+)
+
+
+@dataclass(frozen=True)
+class KnownPosition:
+    """A legal position and who wins it.
+
+    Attributes:
+        stones: [N, N]. to_move: BLUE, RED, or 0 on a finished board. winner: BLUE or RED.
+    """
+
+    family: str
+    stones: Stones
+    to_move: int
+    winner: int
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Cells of a family's member, written for Blue as its owner, who wins."""
+
+    own: frozenset[int]
+    empty: frozenset[int]
+    finished: bool
+    owner_moves: bool = False
+    others: frozenset[int] = frozenset()  # stones of the other colour that belong to it
+
+
+def known_positions(size: int, shapes: int = 8, seed: int = 0) -> list[KnownPosition]:
+    """Positions of every family, `4 * shapes` of each where the board is large enough.
+
+    The same arguments give the same positions.
+
+    Args:
+        size: board side N. shapes: random members of each family.
+    """
+    makers: dict[str, Callable[[int, np.random.Generator], _Shape | None]] = {
+        "straight_chain": _straight_chain,
+        "winding_chain": _winding_chain,
+        "win_in_one": _win_in_one,
+        "double_threat": _double_threat,
+        "bridges": _bridges,
+        "edge_template": _edge_template,
+    }
+    rng = np.random.default_rng([seed, size])
+    found = [KnownPosition("empty_board", np.zeros((size, size), dtype=np.int8), BLUE, BLUE)]
+    for shape in _crossing_lines(size):
+        found += _images("crossing_lines", shape, size, rng)
+    for family, make in makers.items():
+        for _ in range(shapes):
+            drawn = make(size, rng)
+            if drawn is not None:
+                found += _images(family, drawn, size, rng)
+    return sorted(found, key=lambda position: FAMILIES.index(position.family))
+
+
+def as_positions(known: Sequence[KnownPosition], size: int) -> Positions:
+    """The known positions as the predictor takes them, in their order."""
+    moves = [moves_of_board(position.stones, position.to_move) for position in known]
+    return Positions(
+        size=size,
+        cells=np.array([cell for sequence in moves for cell in sequence], dtype=np.int64),
+        plies=np.array([len(sequence) for sequence in moves], dtype=np.int64),
+        finished=np.array([position.to_move == 0 for position in known]),
+    )
+
+
+def _images(
+    family: str, shape: _Shape, size: int, rng: np.random.Generator
+) -> Iterator[KnownPosition]:
+    """The shape under all four symmetries, each with a filling of its own."""
+    for symmetry in SYMMETRIES:
+        owner = RED if SWAPS_COLOURS[symmetry] else BLUE
+        goes = symmetry_cells(size)[symmetry]
+        for _ in range(_TRIES):
+            stones = _filled(shape, goes, owner, size, rng)
+            if stones is None:
+                break
+            to_move = 0 if shape.finished else (owner if shape.owner_moves else -owner)
+            if _is_as_claimed(stones, to_move, owner):
+                yield KnownPosition(family, stones, to_move, owner)
+                break
+
+
+def _filled(
+    shape: _Shape, goes: NDArray[np.int64], owner: int, size: int, rng: np.random.Generator
+) -> Stones | None:
+    """Stones of a shape, and random ones until the counts are legal; None if there is no room."""
+    stones = np.zeros(size * size, dtype=np.int8)
+    own = goes[sorted(shape.own)]
+    stones[own] = owner
+    stones[goes[sorted(shape.others)]] = -owner
+    if shape.finished:
+        blue_leads = owner == BLUE  # the winner has just moved
+    else:
+        to_move = owner if shape.owner_moves else -owner
+        blue_leads = to_move == RED
+    lead = int(blue_leads) if owner == BLUE else -int(blue_leads)  # of the owner over the other
+    missing = len(shape.own) - lead - len(shape.others)
+    extra_own, extra_other = max(0, -missing), max(0, missing)
+    blocked = set(own.tolist()) | set(goes[sorted(shape.empty)].tolist())
+    blocked |= set(goes[sorted(shape.others)].tolist())
+    free = np.array([cell for cell in range(size * size) if cell not in blocked], dtype=np.int64)
+    if extra_own + extra_other > len(free):
+        return None
+    drawn = rng.permutation(free)
+    stones[drawn[:extra_other]] = -owner
+    stones[drawn[extra_other : extra_other + extra_own]] = owner
+    return stones.reshape(size, size)
+
+
+def _is_as_claimed(stones: Stones, to_move: int, owner: int) -> bool:
+    """Whether the strewn stones have left the claim alone."""
+    if to_move == 0:
+        return winner(stones) == owner
+    if winner(stones) != 0:
+        return False
+    if to_move == owner:
+        return True
+    # The other colour must not be one move from connecting itself.
+    blue, red = connection_distances(stones[None])
+    return int(blue[0] if to_move == BLUE else red[0]) > 1
+
+
+def _crossing_lines(size: int) -> list[_Shape]:
+    """A full column against a full row, as in the sample positions that go with TRMPH readers.
+
+    The colours meet in the middle; whoever holds it has won, and before it is taken whoever is
+    to move wins. For 13x13 these are `#13,g1a7g2b7...g13m7g7` and its siblings.
+    """
+    middle = size // 2
+    column = {row * size + middle for row in range(size)}
+    row = {middle * size + column_ for column_ in range(size)}
+    centre = middle * size + middle
+    others = frozenset(row - {centre})
+    before = frozenset(column - {centre})
+    return [
+        _Shape(frozenset(column), frozenset(), finished=True, others=others),
+        _Shape(before, frozenset({centre}), finished=False, owner_moves=True, others=others),
+    ]
+
+
+def _straight_chain(size: int, rng: np.random.Generator) -> _Shape:
+    column = int(rng.integers(size))
+    return _Shape(frozenset(row * size + column for row in range(size)), frozenset(), finished=True)
+
+
+def _winding_chain(size: int, rng: np.random.Generator) -> _Shape:
+    return _Shape(frozenset(_winding_path(size, rng)), frozenset(), finished=True)
+
+
+def _win_in_one(size: int, rng: np.random.Generator) -> _Shape:
+    path = _winding_path(size, rng)
+    gap = path[int(rng.integers(len(path)))]
+    return _Shape(frozenset(path) - {gap}, frozenset({gap}), finished=False, owner_moves=True)
+
+
+def _double_threat(size: int, rng: np.random.Generator) -> _Shape:
+    """A chain with one bridge in it: two cells that each complete it, the other to move."""
+    column = int(rng.integers(1, size))
+    gap = int(rng.integers(1, size - 1))
+    above = [row * size + column for row in range(gap)]
+    # From (gap - 1, column) the bridge leads to (gap + 1, column - 1).
+    below = [row * size + column - 1 for row in range(gap + 1, size)]
+    return _Shape(
+        frozenset(above + below),
+        frozenset({gap * size + column, gap * size + column - 1}),
+        finished=False,
+    )
+
+
+def _bridges(size: int, rng: np.random.Generator) -> _Shape | None:
+    """Stones linked by bridges only, from edge to edge, the other colour to move."""
+    # A stone on the second row is linked to its edge by template II, and the last row is
+    # reached by it, so the first stone lies on the second row where the size is odd.
+    start = size % 2
+    rows = list(range(start, size, 2))
+    spare = size - 1 - len(rows) - start
+    if size < 4 or spare < 0:
+        return None
+    column = len(rows) + int(rng.integers(spare + 1))
+    own: set[int] = set()
+    empty: set[int] = set()
+    for row in rows:
+        own.add(row * size + column)
+        empty |= {(row + 1) * size + column, (row + 1) * size + column - 1}
+        column -= 1
+    if start == 1:
+        top = min(own)
+        empty |= {top - size, top - size + 1}
+    return _Shape(frozenset(own), frozenset(empty), finished=False)
+
+
+def _edge_template(size: int, rng: np.random.Generator) -> _Shape | None:
+    """A solid chain from the top, linked to the bottom by a template, the other to move."""
+    template = ZIGGURAT if rng.integers(2) else TEMPLATE_II
+    depth = max(row for row, _ in template)
+    left, right = min(c for _, c in template), max(c for _, c in template)
+    if size < max(depth + 2, right - left + 1):
+        return None
+    column = int(rng.integers(-left, size - right))
+    last = size - 1 - depth
+    own = frozenset(row * size + column for row in range(last + 1))
+    carrier = {(last + row) * size + column + shift for row, shift in template}
+    return _Shape(own, frozenset(carrier) - own, finished=False)
+
+
+def _winding_path(size: int, rng: np.random.Generator) -> list[int]:
+    """A chain from the first row to the last without a superfluous stone.
+
+    The cheapest path over random weights: the heavier the weights, the more it winds.
+    """
+    weights = rng.exponential(size=size * size) ** float(rng.uniform(0.5, 2.0)) + 0.05
+    costs = np.full(size * size, np.inf)
+    came: dict[int, int] = {}
+    queue: list[tuple[float, int]] = []
+    for column in range(size):
+        costs[column] = weights[column]
+        heappush(queue, (float(costs[column]), column))
+    while queue:
+        cost, cell = heappop(queue)
+        row, column = divmod(cell, size)
+        if row == size - 1:
+            break
+        if cost > costs[cell]:
+            continue
+        for down, across in _NEIGHBOURS:
+            r, c = row + down, column + across
+            # The first row belongs to the start alone, so that no chain runs along the edge.
+            if not (1 <= r < size and 0 <= c < size):
+                continue
+            beside = r * size + c
+            if cost + weights[beside] < costs[beside]:
+                costs[beside] = cost + weights[beside]
+                came[beside] = cell
+                heappush(queue, (float(costs[beside]), beside))
+    path = [cell]
+    while cell in came:
+        cell = came[cell]
+        path.append(cell)
+    return _without_detours(path, size)
+
+
+def _without_detours(path: list[int], size: int) -> list[int]:
+    """Drop stones between two that touch anyway, so that the chain needs each of its stones."""
+    kept = [path[0]]
+    position = 0
+    while position < len(path) - 1:
+        neighbours = _cells_around(path[position], size)
+        position = max(i for i in range(position + 1, len(path)) if path[i] in neighbours)
+        kept.append(path[position])
+    return kept
+
+
+def _cells_around(cell: int, size: int) -> set[int]:
+    row, column = divmod(cell, size)
+    return {
+        (row + down) * size + column + across
+        for down, across in _NEIGHBOURS
+        if 0 <= row + down < size and 0 <= column + across < size
+    }
+
+
+def outcomes(known: Sequence[KnownPosition]) -> NDArray[np.float64]:
+    """[P] 1.0 where Red wins, 0.0 where Blue does."""
+    return np.array([float(position.winner == RED) for position in known])

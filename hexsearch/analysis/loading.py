@@ -1,0 +1,110 @@
+"""A checkpoint to a network that answers, without training and without its games."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hexsearch.analysis.predictor import Predictor
+from hexsearch.config.section import build
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
+from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.model.network import build_network
+from hexsearch.model.readout import build_readout
+from hexsearch.training.checkpoint import load_checkpoint
+
+_NEEDED = ("config", "data", "archive", "encoder_version", "network", "positions_seen", "seed")
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """A checkpoint of `train` (model.pt) or of a study's trial (checkpoint.pt).
+
+    Attributes:
+        data: board size, split and stages that it was trained and judged with.
+        archive_hash: content hash of the games that it was trained on.
+        state: everything that `Trial.state()` wrote.
+        recorded_value_loss: validation Brier score that training reported last, if it is there.
+    """
+
+    path: Path
+    predictor: Predictor
+    config: TrialConfig
+    data: DataConfig
+    archive_hash: str
+    positions_seen: int
+    state: dict[str, Any]
+    recorded_value_loss: float | None
+
+
+def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
+    """Rebuild network, read-out and encoder of a checkpoint.
+
+    Args:
+        checked: hold a plug-in read-out to its contract. `doctor` leaves it out, to say more
+            about a broken one than that it is broken.
+    Raises:
+        CheckpointError: no checkpoint, damaged, or from another encoder or architecture.
+        ContractError: a plug-in that it names cannot be imported, or breaks its contract.
+    """
+    content = load_checkpoint(path)
+    state = content.get("state")
+    if not isinstance(state, dict):
+        raise CheckpointError(
+            f"{path}: holds no trial; name the model.pt that `train` writes, or a checkpoint.pt"
+        )
+    missing = [name for name in _NEEDED if name not in state]
+    if missing:
+        raise CheckpointError(f"{path}: its trial lacks {', '.join(missing)}; it is damaged")
+    version = state["encoder_version"]
+    if version != ENCODER_VERSION:
+        raise CheckpointError(
+            f"{path}: was trained with encoder version {version}, this is hexsearch with version "
+            f"{ENCODER_VERSION}: the same position would be shown as other planes"
+        )
+    try:
+        config = build(TrialConfig, state["config"], f"{path}: config")
+        data = build(DataConfig, state["data"], f"{path}: data")
+    except ConfigError as error:
+        raise CheckpointError(error.problems) from error
+    shown = config.encoder
+    encoder = PositionEncoder(data.board_size, shown.perspective, shown.edge_ring)
+    readout = build_readout(config.readout, checked)
+    network = build_network(config, encoder.planes, encoder.size, seed=0)
+    try:
+        network.load_state_dict(state["network"])
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{path}: its weights do not fit its configuration: {first}"
+        ) from error
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.eval()
+    return LoadedCheckpoint(
+        path=path,
+        predictor=Predictor(network, readout, encoder, device),
+        config=config,
+        data=data,
+        archive_hash=state["archive"],
+        positions_seen=state["positions_seen"],
+        state=state,
+        recorded_value_loss=_recorded_value_loss(content),
+    )
+
+
+def _recorded_value_loss(content: dict[str, Any]) -> float | None:
+    """What the report beside the weights says; checkpoints of old versions have none."""
+    report = content.get("report")
+    if not isinstance(report, str):
+        return None
+    try:
+        return float(json.loads(report)["value_loss"])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,308 @@
+"""How good a network's win probabilities are, where, and whether they are consistent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.analysis.boards import Positions, positions_of_boards
+from hexsearch.analysis.known_positions import FAMILIES, as_positions, known_positions, outcomes
+from hexsearch.analysis.predictor import Predictor
+from hexsearch.config.study import StagesConfig
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.batches import BatchBuilder, evaluation_batches
+from hexsearch.data.floors import floor_predictions, stones_at
+from hexsearch.data.positions import PositionSet, all_positions
+from hexsearch.game.board import BLUE, EMPTY, RED
+from hexsearch.model.readout import win_prob_red
+from hexsearch.training.metrics import Evaluation, SliceMetrics, StageMetrics, slice_metrics
+
+_BATCH = 1024
+_PROBED = 512  # positions for the invariances and for monotonicity
+_RELIABILITY_BINS = 10
+_HISTOGRAM_BINS = 20
+_Z_95 = 1.959964
+# A stone far from the fight moves an answer by noise; only a fall beyond this is held against it.
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Answers that fall into one tenth of the scale.
+
+    Attributes:
+        low, high: its edges. answer: mean win_prob_red in it. red_won: how often Red won.
+        standard_error: of red_won, clustered by game.
+    """
+
+    low: float
+    high: float
+    positions: int
+    answer: float
+    red_won: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """What must hold whatever the games are, measured on [P] held-out positions.
+
+    Attributes:
+        half_turn: mean |difference| of win_prob_red after a half turn; 0 is perfect.
+        reflection: the same after reflecting and recolouring, answers carried back. A `mover`
+            encoder makes it 0 where somebody is to move.
+        monotone: share of stones, added at random, that did not lower their own colour's chance
+            by more than 0.01. stone_gain: by how much such a stone raises it on average.
+    """
+
+    positions: int
+    half_turn: float
+    reflection: float
+    monotone: float
+    stone_gain: float
+
+
+@dataclass(frozen=True)
+class FamilyScore:
+    """Known positions of one family: share called right, and the mean chance of the winner."""
+
+    accuracy: float
+    count: int
+    winner_prob: float
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that `analyze` shows. `evaluation` and `positions` are of one length."""
+
+    metrics: StageMetrics
+    by_mover: dict[str, SliceMetrics]
+    floors: dict[str, StageMetrics]
+    reliability: tuple[ReliabilityBin, ...]
+    histogram: tuple[int, ...]  # answers per twentieth of the scale
+    consistency: Consistency
+    known: dict[str, FamilyScore]
+    evaluation: Evaluation
+    ply: NDArray[np.int64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain mappings; nan becomes None."""
+        metrics = self.metrics.to_json()
+        for part in (metrics["overall"], *metrics["stages"].values(), *metrics["to_end"].values()):
+            _add_interval(part)
+        by_mover = StageMetrics(self.metrics.overall, self.by_mover, {}).to_json()["stages"]
+        return {
+            "positions": self.metrics.overall.positions,
+            "games": self.metrics.overall.games,
+            **metrics,
+            "to_move": by_mover,
+            "floors": [
+                {"name": name, **_short(floor.to_json())} for name, floor in self.floors.items()
+            ],
+            "reliability": [_plain(bin_.__dict__) for bin_ in self.reliability],
+            "histogram": list(self.histogram),
+            "consistency": _plain(self.consistency.__dict__),
+            "known_positions": {name: _plain(score.__dict__) for name, score in self.known.items()},
+        }
+
+
+class ValueHeadAnalyzer:
+    """Judges one predictor on held-out games.
+
+    Args:
+        archive: games; held_out: which of them to judge on; train: which ones the floors may be
+            fitted on (none leaves the floors out).
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        archive: GameArchive,
+        held_out: NDArray[np.int64],
+        train: NDArray[np.int64],
+        stages: StagesConfig,
+        seed: int = 0,
+    ) -> None:
+        self._predictor, self._archive, self._stages = predictor, archive, stages
+        self._train = train
+        self._positions: PositionSet = all_positions(archive, held_out)
+        self._rng = np.random.default_rng(seed)
+
+    def analyse(self) -> Analysis:
+        """All of it; a few thousand positions a second on one core of a CPU."""
+        evaluation, ply = self.evaluate()
+        to_move = np.where(evaluation.final, EMPTY, np.where(ply % 2 == 0, BLUE, RED))
+        return Analysis(
+            metrics=evaluation.metrics(),
+            by_mover={
+                name: _masked(evaluation, to_move == mover)
+                for name, mover in (("blue", BLUE), ("red", RED), ("nobody", EMPTY))
+            },
+            floors=self._floors(evaluation),
+            reliability=_reliability(evaluation),
+            histogram=tuple(
+                np.histogram(evaluation.win_prob_red, _HISTOGRAM_BINS, (0.0, 1.0))[0].tolist()
+            ),
+            consistency=self.consistency(),
+            known=score_known_positions(self._predictor),
+            evaluation=evaluation,
+            ply=ply,
+        )
+
+    def evaluate(self) -> tuple[Evaluation, NDArray[np.int64]]:
+        """Answers on every position of the held-out games, shown as training's reports do."""
+        builder = BatchBuilder(
+            self._archive, self._predictor.encoder, self._stages, self._predictor.device
+        )
+        answers: list[NDArray[np.float64]] = []
+        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
+        for batch in evaluation_batches(builder, self._positions, _BATCH):
+            output = self._predictor.forward(batch.planes)
+            probability = win_prob_red(self._predictor.readout, output.value_raw, batch.complement)
+            answers.append(probability.cpu().numpy().astype(np.float64))
+            for name in _COLUMNS:
+                columns[name].append(getattr(batch, name).cpu().numpy())
+        found = {name: np.concatenate(parts) for name, parts in columns.items()}
+        ply = found.pop("ply")
+        found["red_won"] = found["red_won"].astype(np.float64)
+        return Evaluation(win_prob_red=np.concatenate(answers), **found), ply
+
+    def consistency(self) -> Consistency:
+        """Half turn, reflection, and what an added stone does, on a sample of the positions."""
+        count = min(_PROBED, len(self._positions))
+        index = np.sort(self._rng.choice(len(self._positions), count, replace=False))
+        games, plies = self._positions.at(index)
+        boards = stones_at(self._archive, games, plies)
+        finished = (plies == self._archive.lengths[games]) & (
+            self._archive.finished[games].astype(bool)
+        )
+        to_move = np.where(finished, 0, np.where(plies % 2 == 0, BLUE, RED)).astype(np.int8)
+        positions = positions_of_boards(boards, to_move)
+        as_is = self._predictor.answer(positions).win_prob_red
+        turned = self._predictor.answer(positions, turn=True).win_prob_red
+        reflected = self._predictor.answer(positions, reflect=True).win_prob_red
+        gains = self._gains(positions, as_is)
+        return Consistency(
+            positions=count,
+            half_turn=float(np.abs(as_is - turned).mean()),
+            reflection=float(np.abs(as_is - reflected).mean()),
+            monotone=float((gains >= -_TOLERANCE).mean()) if len(gains) else math.nan,
+            stone_gain=float(gains.mean()) if len(gains) else math.nan,
+        )
+
+    def _gains(self, positions: Positions, before: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What a stone of either colour, added at random, the mover kept, gains for its colour."""
+        boards, to_move = positions.stones, positions.to_move
+        # With a stone of each colour on the board, every mover can be shown; see moves_of_board.
+        usable = np.flatnonzero((positions.plies >= 2) & ~positions.finished)
+        if not len(usable):
+            return np.zeros(0)
+        gains = []
+        for colour in (BLUE, RED):
+            added = boards[usable].copy()
+            for board in added:
+                free = np.flatnonzero(board.reshape(-1) == EMPTY)
+                board.reshape(-1)[self._rng.choice(free)] = colour
+            after = self._predictor.answer(positions_of_boards(added, to_move[usable]))
+            gains.append((after.win_prob_red - before[usable]) * (1 if colour == RED else -1))
+        return np.concatenate(gains)
+
+    def _floors(self, evaluation: Evaluation) -> dict[str, StageMetrics]:
+        if not len(self._train):
+            return {}
+        predictions = floor_predictions(self._archive, self._train, self._positions)
+        return {
+            name: replace(evaluation, win_prob_red=answers).metrics()
+            for name, answers in predictions.items()
+        }
+
+
+def score_known_positions(
+    predictor: Predictor, shapes: int = 8, seed: int = 0
+) -> dict[str, FamilyScore]:
+    """How a network does on positions whose winner is certain, by family."""
+    size = predictor.encoder.size
+    known = known_positions(size, shapes, seed)
+    answers = predictor.answer(as_positions(known, size)).win_prob_red
+    red_wins = outcomes(known)
+    winner_prob = np.where(red_wins == 1.0, answers, 1.0 - answers)
+    families = np.array([FAMILIES.index(position.family) for position in known])
+    scores = {}
+    for number, family in enumerate(FAMILIES):
+        chances = winner_prob[families == number]
+        if len(chances):
+            scores[family] = FamilyScore(
+                accuracy=float(np.where(chances == 0.5, 0.5, chances > 0.5).mean()),
+                count=len(chances),
+                winner_prob=float(chances.mean()),
+            )
+    return scores
+
+
+_COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
+
+
+def _masked(evaluation: Evaluation, mask: NDArray[np.bool_]) -> SliceMetrics:
+    return slice_metrics(
+        evaluation.win_prob_red[mask], evaluation.red_won[mask], evaluation.game[mask]
+    )
+
+
+def _reliability(evaluation: Evaluation) -> tuple[ReliabilityBin, ...]:
+    answers, won = evaluation.win_prob_red, evaluation.red_won
+    number = np.minimum((answers * _RELIABILITY_BINS).astype(int), _RELIABILITY_BINS - 1)
+    bins = []
+    for which in range(_RELIABILITY_BINS):
+        inside = number == which
+        count = int(inside.sum())
+        share = float(won[inside].mean()) if count else math.nan
+        bins.append(
+            ReliabilityBin(
+                low=which / _RELIABILITY_BINS,
+                high=(which + 1) / _RELIABILITY_BINS,
+                positions=count,
+                answer=float(answers[inside].mean()) if count else math.nan,
+                red_won=share,
+                standard_error=clustered_error(won[inside] - share, evaluation.game[inside]),
+            )
+        )
+    return tuple(bins)
+
+
+def clustered_error(residuals: NDArray[np.float64], game: NDArray[np.int64]) -> float:
+    """Standard error of a mean whose residuals share a label within each game."""
+    games, index = np.unique(game, return_inverse=True)
+    if len(games) < 2:
+        return math.nan
+    sums = np.bincount(index, residuals)
+    scale = len(games) / (len(games) - 1)
+    return float(np.sqrt(scale * np.square(sums).sum()) / len(residuals))
+
+
+def _add_interval(part: dict[str, Any]) -> None:
+    error = part["value_loss_se"]
+    half = None if error is None else _Z_95 * error
+    part["value_loss_low"] = None if half is None else round(part["value_loss"] - half, 7)
+    part["value_loss_high"] = None if half is None else round(part["value_loss"] + half, 7)
+
+
+def _short(metrics: dict[str, Any]) -> dict[str, Any]:
+    keys = ("value_loss", "accuracy", "positions")
+    return {
+        **{key: metrics["overall"][key] for key in keys},
+        **{
+            cut: {name: {key: part[key] for key in keys} for name, part in metrics[cut].items()}
+            for cut in ("stages", "to_end")
+        },
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if value != value else (round(value, 7) if isinstance(value, float) else value)
+        for name, value in values.items()
+    }

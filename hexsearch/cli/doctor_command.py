@@ -1,0 +1,101 @@
+"""`doctor`: name what is mis-wired."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from hexsearch.analysis.doctor.admission import admit_checkpoint, admit_configs, admit_foreign
+from hexsearch.analysis.doctor.examine import ANSWERS, QUICK, examine
+from hexsearch.analysis.doctor.patient import Patient
+from hexsearch.cli.study_commands import add_settings
+from hexsearch.config.load import load_study
+from hexsearch.config.study import DataConfig, StudyConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.errors import ConfigError
+from hexsearch.reporting.analysis_tables import render_diagnosis
+from hexsearch.search.space import with_values
+from hexsearch.search.space_parsing import build_space
+
+_PIPE_WIDTH = 120  # of findings that go into a file or a pipe
+_COMPONENTS = ("readout", "value_head")  # whose every choice is held to its contract
+
+
+def register(commands: Any) -> None:
+    """Add `doctor`."""
+    doctor = commands.add_parser("doctor", help="name what is mis-wired, with evidence")
+    doctor.add_argument("subject", nargs="?", type=Path, metavar="SPACE.yaml|CHECKPOINT")
+    doctor.add_argument(
+        "--games",
+        action="append",
+        metavar="PATH",
+        help="game files, archives or folders, repeatable (default: the games that come along)",
+    )
+    doctor.add_argument("--model", metavar="PACKAGE.MODULE:LOAD", help="a network of your own")
+    doctor.add_argument("--encoder", metavar="PACKAGE.MODULE:ENCODE", help="its encoder")
+    doctor.add_argument("--size", type=int, default=13, help="board side, with --model")
+    doctor.add_argument("--quick", action="store_true", help="leave out what has to train")
+    doctor.add_argument("--format", choices=("table", "json"), default="table")
+    add_settings(doctor)
+    doctor.set_defaults(run=run_doctor)
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """Examine a search space, a checkpoint or a foreign model; 1 if there are errors."""
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    patient = _admit(arguments)
+    messages = Console(stderr=True, highlight=False)
+    if patient.imported is not None:
+        messages.print(Text(patient.imported.summary()), soft_wrap=True)
+    diagnosis = examine(
+        patient,
+        (*QUICK, *ANSWERS) if arguments.quick else None,
+        lambda name: messages.print(Text(f"checking {name}", style="dim")),
+    )
+    if arguments.format == "json":
+        json.dump(diagnosis.to_json(), sys.stdout, indent=2, allow_nan=False)
+        print()
+    else:
+        console = Console(highlight=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console = Console(width=_PIPE_WIDTH, highlight=False)
+        console.print(render_diagnosis(diagnosis, console.width))
+    return 1 if diagnosis.errors else 0
+
+
+def _admit(arguments: argparse.Namespace) -> Patient:
+    games = arguments.games or [STARTER_GAMES]
+    if (arguments.model is None) != (arguments.encoder is None):
+        raise ConfigError("--model and --encoder belong together; give both")
+    if arguments.model is not None:
+        if arguments.subject is not None:
+            raise ConfigError(f"{arguments.subject}: give either this or --model, not both")
+        return admit_foreign(arguments.model, arguments.encoder, arguments.size, games)
+    subject = arguments.subject
+    if subject is None:
+        data = DataConfig(board_size=arguments.size)
+        return admit_configs("the default configuration", [TrialConfig()], data, games)
+    if subject.suffix in (".yaml", ".yml"):
+        config = load_study(subject, arguments.set)
+        return admit_configs(str(subject), _configurations(config, subject), config.data, games)
+    return admit_checkpoint(subject, games)
+
+
+def _configurations(config: StudyConfig, path: Path) -> list[TrialConfig]:
+    """The first configuration that would be trained, and one with each component searched."""
+    space = build_space(config, f"{path}: ")
+    found = [space.resolve(values) for values in space.enqueued] or [space.default]
+    for dimension in space.dimensions:
+        if dimension.name in _COMPONENTS:
+            found += [with_values(found[0], {dimension.name: c}) for c in dimension.choices]
+    return found

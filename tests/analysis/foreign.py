@@ -1,0 +1,52 @@
+"""A foreign two-headed network as a user would wrap it, with one thing wrong on request."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class Wrapped(nn.Module):
+    """The answers of a trained network, in the user's own way of reporting them."""
+
+    def __init__(self, network: nn.Module, fault: str = "") -> None:
+        super().__init__()
+        self.network, self.fault = network, fault
+        self.train(fault == "train mode")
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.network(planes)
+        policy, raw = output.policy_logits, output.value_raw
+        if self.fault == "column-major":
+            size = planes.shape[-1]
+            policy = policy.reshape(-1, size, size).transpose(1, 2).flatten(1)
+        if self.fault == "trained raw":  # what MSE against 0 and 1 would have taught it
+            raw = raw.sigmoid()
+        return policy, raw[:, None]
+
+    def win_prob_red(self, raw: Tensor) -> Tensor:
+        return 1.0 - raw.sigmoid() if self.fault == "blue for red" else raw.sigmoid()
+
+
+MODEL: nn.Module | None = None  # set by the tests
+
+
+def load() -> nn.Module:
+    assert MODEL is not None
+    return MODEL
+
+
+def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    """Planes blue, red, side to move; 0.5 on a finished board."""
+    mover = np.full(stones.shape, 0.5 if to_move == 0 else float(to_move == 1))
+    return np.stack([stones == -1, stones == 1, mover]).astype(np.float32)
+
+
+def encode_flat(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    """Not planes at all."""
+    return stones.reshape(-1).astype(np.float32)
+
+
+def load_text() -> str:
+    return "no model"
