@@ -444,3 +444,18 @@ def _change_target(patch: Patch, change: Callable[[Any, Any, int], Any]) -> None
         return replace(made, policy_target=torch.from_numpy(np.asarray(target)))
 
     patch.setattr(TrainingStream, "batch", batch)
+
+
+def test_a_head_that_cannot_learn_32_positions_is_named(
+    archive: GameArchive, monkeypatch: Patch
+) -> None:
+    forward = Network.forward
+
+    def constant(self: Network, planes: torch.Tensor) -> Any:
+        output = forward(self, planes)
+        return output._replace(value_raw=output.value_raw * 0.0 - 30.0)
+
+    monkeypatch.setattr(Network, "forward", constant)
+    diagnosis = rounds.examine(patient(archive, tiny()), rounds.LESSONS[:1])
+    (finding,) = diagnosis.errors
+    assert finding.check == "overfit" and "cannot learn" in finding.cause
