@@ -62,7 +62,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True, highlight=False)
     trial_config = _configuration(space)
     archive, imported = import_games(arguments.games or [STARTER_GAMES], config.data.board_size)
-    console.print(Text(imported.summary()), soft_wrap=True)
+    for line in (imported.summary(), *imported.decision_lines()):
+        console.print(Text(line), soft_wrap=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(config.run.cpus_per_trial)

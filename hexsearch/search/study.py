@@ -70,7 +70,8 @@ def launch(
     folder.require_writable()
     check_components(space)
     archive, imported = import_games(games, config.data.board_size)
-    listener.say(imported.summary())
+    for line in (imported.summary(), *imported.decision_lines()):
+        listener.say(line)
     dataset = Dataset(archive, config.data)
     floors = floor_rows(dataset)
     warnings = leak_warnings(space, dataset)
