@@ -96,15 +96,6 @@ def _small_network(planes: int) -> nn.Module:
 
 
 def test_a_network_trained_on_final_is_right_only_when_the_stones_are_there() -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        _train_on_final()
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _train_on_final() -> None:
     archive = build_archive(random_games(3000, 5, seed=8))
     builder = BatchBuilder(
         archive, PositionEncoder(5, "absolute"), StagesConfig(), torch.device("cpu")
