@@ -13,7 +13,6 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.config.load import load_study
 from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
@@ -24,7 +23,8 @@ from hexsearch.reporting.table import comma_separated, markdown, render
 from hexsearch.search import study
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.plan import plan_study
-from hexsearch.search.space_parsing import build_space
+from hexsearch.search.space import SearchSpace
+from hexsearch.search.space_parsing import load_space
 
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
 _FORMATS = ("table", "markdown", "csv", "json")
@@ -97,9 +97,9 @@ def run_launch(arguments: argparse.Namespace) -> int:
         except ValueError as error:
             raise ConfigError(f"--time-budget: {error}") from error
         settings.append(f"run.time_budget='{arguments.time_budget}'")
-    config = load_study(arguments.space, settings)
+    config, space = load_space(arguments.space, settings)
     if arguments.dry_run:
-        return _dry_run(config, arguments)
+        return _dry_run(config, space, arguments.format)
     name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     if Path(name).name != name:
         raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
@@ -119,9 +119,9 @@ def run_launch(arguments: argparse.Namespace) -> int:
     return _finish(folder, ended)
 
 
-def _dry_run(config: StudyConfig, arguments: argparse.Namespace) -> int:
-    plan = plan_study(config, build_space(config, f"{arguments.space}: "))
-    if arguments.format == "json":
+def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
+    plan = plan_study(config, space)
+    if output == "json":
         json.dump(plan, sys.stdout, indent=2, allow_nan=False)
         print()
     else:

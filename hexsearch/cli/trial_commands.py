@@ -14,7 +14,6 @@ from rich.text import Text
 
 from hexsearch.analysis.ladder import climb, verdict
 from hexsearch.cli.study_commands import add_settings
-from hexsearch.config.load import load_study
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import STARTER_GAMES, import_games
@@ -22,7 +21,7 @@ from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.reporting.analysis_tables import render_ladder
 from hexsearch.search.scheduler import Ladder
 from hexsearch.search.space import SearchSpace, position_unit
-from hexsearch.search.space_parsing import build_space
+from hexsearch.search.space_parsing import load_space
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.milestones import report_points
 from hexsearch.training.report import TrialReport
@@ -57,8 +56,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 
     An unfinished model.pt of the same training is continued.
     """
-    config = load_study(arguments.space, arguments.set)
-    space = build_space(config, f"{arguments.space}: ")
+    config, space = load_space(arguments.space, arguments.set)
     console = Console(stderr=True, highlight=False)
     trial_config = _configuration(space)
     archive, imported = import_games(arguments.games or [STARTER_GAMES], config.data.board_size)

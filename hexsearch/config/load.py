@@ -96,18 +96,45 @@ def load_study(path: Path, settings: Sequence[str] = ()) -> StudyConfig:
     Raises:
         ConfigError: every fault found, each with file and dotted path.
     """
+    return build(StudyConfig, read_study(path, settings), f"{path}: ")
+
+
+def sound_parts(raw: Mapping[str, Any]) -> StudyConfig:
+    """What of a faulty raw study can be built, so that the rest of it can be checked as well.
+
+    Sections and dimensions with a fault are left out, which makes them their defaults.
+    """
+    sound: dict[str, Any] = {"question": "?"}
+    for section, value in raw.items():
+        parts = value if section == "search" and isinstance(value, dict) else {section: value}
+        for name, part in parts.items():
+            tried = {**sound.get("search", {}), name: part} if section == "search" else part
+            try:
+                StudyConfig.model_validate({**sound, section: tried})
+            except ValueError:
+                continue
+            sound[section] = tried
+    return StudyConfig.model_validate(sound)
+
+
+def read_study(path: Path, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """The sections of a search-space file as they are written, settings laid over them.
+
+    Raises:
+        ConfigError: no such file, no YAML, no mapping, or a setting that leads nowhere.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
-    raw = parse_yaml(text, str(path))
+    raw: Any = parse_yaml(text, str(path))
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
     for setting in settings:
         raw = apply_setting(raw, setting)
-    return build(StudyConfig, raw, f"{path}: ")
+    return dict(raw)
 
 
 def apply_setting(raw: Mapping[str, Any], setting: str) -> dict[str, Any]:

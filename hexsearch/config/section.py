@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -96,7 +96,9 @@ def _field_at(section: type[Section], location: tuple[object, ...]) -> Any:
     """The annotation that a fault's location leads to, as far as sections go."""
     found: Any = section
     for part in location:
-        if isinstance(found, type) and issubclass(found, Section) and part in found.model_fields:
+        if get_origin(found) is dict:
+            found = get_args(found)[1]
+        elif isinstance(found, type) and issubclass(found, Section) and part in found.model_fields:
             found = found.model_fields[str(part)].annotation
     return found
 

@@ -14,6 +14,7 @@ import json
 import mmap
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -185,7 +186,11 @@ def build_archive(games: Iterable[Game]) -> GameArchive:
 
 
 def write_archive(path: Path, archive: GameArchive) -> None:
-    """Store an archive atomically: written beside, synced, then renamed."""
+    """Store an archive atomically: written beside, synced, then renamed.
+
+    Raises:
+        ArchiveError: it cannot be written; what was there before is still there.
+    """
     arrays = {name: np.ascontiguousarray(getattr(archive, name)) for name in _ARRAYS}
     layout: dict[str, dict[str, Any]] = {}
     position = 0
@@ -204,9 +209,9 @@ def write_archive(path: Path, archive: GameArchive) -> None:
             "bytes": position,
         }
     ).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
             file.write(_MAGIC + FORMAT_VERSION.to_bytes(8, "little"))
             file.write(len(header).to_bytes(8, "little") + _checksum(header) + header)
@@ -218,8 +223,10 @@ def write_archive(path: Path, archive: GameArchive) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise ArchiveError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def open_archive(path: Path, check: bool = True) -> GameArchive:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
-from hexsearch.config.section import suggest
+from hexsearch.config.load import read_study, sound_parts
+from hexsearch.config.section import build, suggest
 from hexsearch.config.study import DimensionConfig, StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ConfigError
@@ -22,7 +24,7 @@ def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
         ConfigError: every fault: unknown settings, values that a setting does not take, parents
             that do not exist, combinations of choices that make no network.
     """
-    problems: list[str] = []
+    problems: list[str] = []  # found so far; what has none is looked at further
     dimensions: dict[str, Dimension] = {}
     for name, raw in config.search.items():
         fault = _unknown_setting(name)
@@ -30,20 +32,54 @@ def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
             problems.append(f"{where}search.{name}: {fault}")
         else:
             dimensions[name] = _dimension(name, raw)
-    for name, dimension in dimensions.items():
-        problems += [f"{where}search.{name}.when.{fault}" for fault in _when(dimension, dimensions)]
-    if problems:
-        raise ConfigError(problems)
-    ordered = _parents_first(dimensions, where)
+    for name in list(dimensions):
+        faults = _when(dimensions[name], dimensions)
+        problems += [f"{where}search.{name}.when.{fault}" for fault in faults]
+        if faults:
+            del dimensions[name]
+    while orphans := [d.name for d in dimensions.values() if not _has_parents(d, dimensions)]:
+        for name in orphans:  # what they depend on is at fault, and said to be
+            del dimensions[name]
+    try:
+        ordered = _parents_first(dimensions, where)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from error
     space = SearchSpace(config.trial, ordered, tuple(config.enqueue))
-    problems = _value_faults(space, where)
+    problems += _value_faults(space, where)
     problems += _batch_size_faults(space, config, where)
-    problems += _enqueue_faults(space, where)
     if not problems:
-        problems = _combination_faults(space, where)
+        # Of a dimension that is at fault, an enqueued value or a combination tells nothing new.
+        problems = _enqueue_faults(space, where) or _combination_faults(space, where)
     if problems:
         raise ConfigError(problems)
     return space
+
+
+def _has_parents(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> bool:
+    return all(parent in dimensions for parent, _ in dimension.when)
+
+
+def load_space(path: Path, settings: Sequence[str] = ()) -> tuple[StudyConfig, SearchSpace]:
+    """A search-space file as configuration and typed space.
+
+    Raises:
+        ConfigError: every fault of the file, of its sections and of its dimensions together.
+    """
+    raw = read_study(path, settings)
+    where = f"{path}: "
+    problems: list[str] = []
+    try:
+        config = build(StudyConfig, raw, where)
+    except ConfigError as error:
+        problems += error.problems
+        config = sound_parts(raw)
+    try:
+        space = build_space(config, where)
+    except ConfigError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise ConfigError(problems)
+    return config, space
 
 
 def _dimension(name: str, raw: DimensionConfig) -> Dimension:

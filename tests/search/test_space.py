@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hexsearch.search.space import (
     variant_key,
     with_values,
 )
-from hexsearch.search.space_parsing import build_space
+from hexsearch.search.space_parsing import build_space, load_space
 
 
 def study(search: dict[str, Any], **sections: Any) -> StudyConfig:
@@ -145,3 +146,29 @@ def test_configurations_that_train_alike_are_one_variant() -> None:
     assert key(curriculum={"name": "last_k", "k": 5}) == key(curriculum={"name": "last_k", "k": 6})
     assert key(curriculum={"name": "last_k", "k": 4}) != key(curriculum={"name": "last_k", "k": 6})
     assert key(readout="bce") != key(readout="sigmoid_mse")
+
+
+def test_faults_of_sections_and_dimensions_are_listed_together(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "question: x\n"
+        "scheduler: {redution_factor: 3}\n"
+        "search:\n"
+        "  optimiser.lr: {float: [1e-3, 1e-2]}\n"
+        "  readout: {choice: [bce, bec]}\n"
+        "  batch_size: {choice: [64], when: {optimiser.lr: 1}}\n"
+        "  augment: {chioce: [true]}\n"
+        "  value_head: {choice: ['512->1', 256->1]}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_space(path)
+    text = str(caught.value)
+    for fault in (
+        "scheduler.redution_factor: unknown key; did you mean 'reduction_factor'?",
+        "search.augment.chioce: unknown key; did you mean 'choice'?",
+        "search.optimiser.lr: 'lr' is no setting of trial.optimiser",
+        "search.batch_size.when.optimiser.lr: no such dimension",
+        "search.readout: 'bec': readout.name: unknown read-out 'bec'",
+    ):
+        assert fault in text
+    assert all(problem.startswith(f"{path}: ") for problem in caught.value.problems)
