@@ -7,7 +7,7 @@ Coloured moves: `b a1,w f6,b resign,W`, who played what, and at the end who won.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from hexsearch.game.board import BLUE, RED, cell_name, cells_by_name, parse_cell
 from hexsearch.game.formats.trmph import is_header
@@ -33,16 +33,11 @@ def read_dat(
     Args:
         size: the board; without it every line is refused.
     """
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if is_header(text):
-            continue
-        try:
-            _check_line(text, size)
-            assert size is not None
-            yield WrittenGame(size, _cells(text.split(), size), None, source, number)
-        except ValueError as error:
-            yield Refusal(source, number, str(error))
+
+    def parse(text: str, size: int, number: int) -> WrittenGame:
+        return WrittenGame(size, _cells(text.split(), size), None, source, number)
+
+    return _read_lines(lines, source, size, parse)
 
 
 def read_coloured(
@@ -53,6 +48,20 @@ def read_coloured(
     Args:
         size: the board; without it every line is refused.
     """
+
+    def parse(text: str, size: int, number: int) -> WrittenGame:
+        return parse_coloured(text, size, source, number)
+
+    return _read_lines(lines, source, size, parse)
+
+
+def _read_lines(
+    lines: Iterable[str],
+    source: str,
+    size: int | None,
+    parse: Callable[[str, int, int], WrittenGame],
+) -> Iterator[WrittenGame | Refusal]:
+    """What `parse` makes of each line's text, board size and number, or why it cannot."""
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if is_header(text):
@@ -60,7 +69,7 @@ def read_coloured(
         try:
             _check_line(text, size)
             assert size is not None
-            yield parse_coloured(text, size, source, number)
+            yield parse(text, size, number)
         except ValueError as error:
             yield Refusal(source, number, str(error))
 
