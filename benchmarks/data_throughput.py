@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.study import StagesConfig
-from hexsearch.config.trial import CurriculumConfig
 from hexsearch.data.archive import GameArchive, open_archive, write_archive
 from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.encoder import PositionEncoder

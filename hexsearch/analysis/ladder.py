@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.config.trial import CurriculumConfig, TrialConfig
+from hexsearch.config.curriculum import CurriculumConfig
+from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.floors import floor_predictions
 from hexsearch.errors import TrialError

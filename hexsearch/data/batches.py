@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.study import StagesConfig
-from hexsearch.config.trial import CurriculumConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.device import DeviceGames
 from hexsearch.data.encoder import PositionEncoder

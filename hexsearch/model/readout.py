@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hexsearch.config.trial import ReadoutConfig, is_import_path
+from hexsearch.config.import_path import is_import_path
+from hexsearch.config.readout import ReadoutConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.plugins import import_factory
 

@@ -11,7 +11,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from hexsearch.config.trial import ValueHeadConfig, is_import_path
+from hexsearch.config.import_path import is_import_path
+from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.plugins import import_factory
 

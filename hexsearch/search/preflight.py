@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.curriculum import CurriculumConfig
+from hexsearch.config.readout import ReadoutConfig
 from hexsearch.config.section import build
-from hexsearch.config.trial import ReadoutConfig, ValueHeadConfig
+from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.floors import floor_predictions
 from hexsearch.data.leaks import check_curriculum

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hexsearch.config.trial import OptimiserConfig
+from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.model.network import Network
 
 _ONE_CYCLE_START, _ONE_CYCLE_END = 1 / 25, 1e-4  # of the peak rate (Smith, arXiv:1708.07120)

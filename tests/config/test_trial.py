@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from hexsearch.config.section import build
-from hexsearch.config.trial import TrialConfig, TrunkConfig, ValueHeadConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import TrunkConfig
+from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.errors import ConfigError
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.config.section import build
-from hexsearch.config.trial import TRUNK_PRESETS, TrialConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import TRUNK_PRESETS
 from hexsearch.errors import ContractError
 from hexsearch.model.network import build_network, count_parameters
 from hexsearch.model.policy_head import policy_loss

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hexsearch.config.trial import ReadoutConfig
+from hexsearch.config.readout import ReadoutConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.readout import (
     Bce,

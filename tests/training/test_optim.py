@@ -5,7 +5,8 @@ import doctest
 import pytest
 import torch
 
-from hexsearch.config.trial import OptimiserConfig, TrialConfig
+from hexsearch.config.optimiser import OptimiserConfig
+from hexsearch.config.trial import TrialConfig
 from hexsearch.model.network import build_network
 from hexsearch.training import milestones, optim
 from hexsearch.training.optim import (

@@ -13,7 +13,8 @@ from hexsearch.analysis.doctor.foreign import ForeignNetwork
 from hexsearch.analysis.doctor.subject import Observed, Subject, TrainedNetwork, observe
 from hexsearch.analysis.loading import LoadedCheckpoint
 from hexsearch.config.study import DataConfig
-from hexsearch.config.trial import TRUNK_PRESETS, TrialConfig, TrunkConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
 from hexsearch.data.dataset import Dataset

@@ -1,0 +1,22 @@
+"""Optimiser and learning-rate schedule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hexsearch.config.section import Section
+
+
+class OptimiserConfig(Section):
+    """Optimiser and learning-rate schedule, laid over the trial's whole budget."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(3e-3, gt=0.0)
+    weight_decay: float = Field(1e-2, ge=0.0)  # decoupled; never on norms and biases
+    momentum: float = Field(0.9, ge=0.0, lt=1.0)  # sgd (Nesterov); adamw's beta1
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    warmup: float = Field(0.1, ge=0.0, lt=1.0)  # share of the budget with a rising rate
+    clip: float = Field(4.0, gt=0.0)  # largest global gradient norm
+    value_lr_factor: float = Field(1.0, ge=0.0)  # on the value head's learning rate
