@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from hexsearch.reporting.statistics import interval, paired_difference, seed_deviation
+import numpy as np
+
+from hexsearch.reporting.statistics import game_table, game_variance
+from hexsearch.reporting.variance import DEFAULT_SEED_SD
 from hexsearch.search.evidence import read_game_losses
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory, TrialHistory
@@ -87,7 +90,7 @@ def build_leaderboard(
     groups: dict[str, list[TrialHistory]] = {}
     for trial in history.trials.values():
         groups.setdefault(trial.variant if by == "variant" else trial.trial, []).append(trial)
-    spread = seed_deviation(_completed_losses(groups.values()))
+    spread = _seed_deviation(_completed_losses(groups.values()))
     rows = [_row(trials, spread) for trials in groups.values()]
     if (state or history.state) != "running":
         for row in rows:
@@ -137,7 +140,7 @@ def _row(trials: list[TrialHistory], spread: float) -> Row:
         row.value_loss = _mean([report["value_loss"] for report in reports])
         # Seeds are judged on the same games, so more seeds shrink their own spread only.
         errors = [report["value_loss_se"] or 0.0 for report in reports]
-        low, high = interval(row.value_loss, _mean(errors), spread / math.sqrt(len(reports)))
+        low, high = _interval(row.value_loss, _mean(errors), spread / math.sqrt(len(reports)))
         row.value_loss_low, row.value_loss_high = max(0.0, low), high
         row.accuracy = _mean([report["accuracy"] for report in reports])
         row.stages = _mean_slices(reports, "stages")
@@ -169,14 +172,14 @@ def _mark_ties(
 def _is_tied(
     ours: Sequence[GameLosses], theirs: Sequence[GameLosses], spread: float
 ) -> bool | None:
-    pairs = [paired_difference(mine, other) for mine in ours for other in theirs]
+    pairs = [_paired_difference(mine, other) for mine in ours for other in theirs]
     pairs = [pair for pair in pairs if not math.isnan(pair[0])]
     if not pairs:
         return None
     difference = _mean([gap for gap, _ in pairs])
     of_games = _mean([error for _, error in pairs])
     of_seeds = spread * math.sqrt(1 / len(ours) + 1 / len(theirs))
-    low, high = interval(difference, of_games, of_seeds)
+    low, high = _interval(difference, of_games, of_seeds)
     return low <= 0.0 <= high
 
 
@@ -223,6 +226,27 @@ def _mean_slices(reports: list[dict[str, Any]], cut: str) -> dict[str, dict[str,
         name: {key: _mean([report[cut][name][key] for report in reports]) for key in part}
         for name, part in reports[0][cut].items()
     }
+
+
+def _paired_difference(ours: GameLosses, theirs: GameLosses) -> tuple[float, float]:
+    table = game_table([ours, theirs])
+    if table is None:
+        return math.nan, math.nan
+    variance = game_variance(table.influence[0] - table.influence[1])
+    return float(table.means[0] - table.means[1]), math.sqrt(float(variance))
+
+
+def _seed_deviation(losses_by_variant: Sequence[Sequence[float]]) -> float:
+    squares, freedom = 0.0, 0
+    for losses in losses_by_variant:
+        squares += float(len(losses) * np.var(losses)) if losses else 0.0
+        freedom += max(0, len(losses) - 1)
+    return math.sqrt(squares / freedom) if freedom else DEFAULT_SEED_SD
+
+
+def _interval(mean: float, *standard_errors: float) -> tuple[float, float]:
+    half = 1.959964 * math.hypot(*standard_errors)
+    return mean - half, mean + half
 
 
 def _mean(numbers: Sequence[float]) -> float:

@@ -1,55 +1,158 @@
-"""How sure a comparison is. Positions of one game share a label, so games are what is counted."""
+"""How sure a mean or a difference is. Positions of one game share a label, so games are counted."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
 from hexsearch.training.metrics import GameLosses
 
-# Standard deviation of the value loss between seeds of one variant, used until a study has
-# replicates of its own. Measured: two seeds of one head differed by 0.001 to 0.002 on 13x13.
-DEFAULT_SEED_SD = 0.0011
-Z_95 = 1.959964
+Floats = NDArray[np.float64]
+LEVEL = 0.95  # of every interval that is printed
+STAGES = ("early", "middle", "late")  # columns of GameLosses
+_BOOTSTRAP_BLOCK = 1 << 22  # cells of resampling weights held at once: 32 MB
 
 
-def paired_difference(ours: GameLosses, theirs: GameLosses) -> tuple[float, float]:
-    """Mean difference of value loss (ours - theirs) and its standard error, clustered by game.
+@dataclass(frozen=True)
+class GameTable:
+    """Squared errors of T runs on the G games that all of them were judged on.
 
-    Only games that both have are compared. The difference of two runs that were judged on the
-    same games is far better known than either of them (Miller, arXiv:2411.00640, section 4).
+    Attributes:
+        sums: [T, G] squared errors summed over the positions of a game.
+        counts: [G] positions of each game, above 0.
+    """
 
+    sums: Floats
+    counts: Floats
+
+    @cached_property
+    def means(self) -> Floats:
+        """[T] mean squared error over all positions: the value loss."""
+        total: Floats = self.sums.sum(axis=1) / self.counts.sum()
+        return total
+
+    @cached_property
+    def influence(self) -> Floats:
+        """[T, G] how far each game moves each mean; rows add up to 0.
+
+        A mean over positions is a ratio of two sums over games. Linearised, its sampling
+        variance over games is that of a sum of these (Taylor linearisation, Cochran, Sampling
+        Techniques, 1977, section 6.5; for evaluations: Miller, arXiv:2411.00640, section 2.2).
+        """
+        moved: Floats = (self.sums - np.outer(self.means, self.counts)) / self.counts.sum()
+        return moved
+
+
+def game_table(losses: Sequence[GameLosses], stage: str | None = None) -> GameTable | None:
+    """Runs side by side on the games that all of them have, in the order given.
+
+    Args:
+        stage: early, middle or late; None takes all positions.
     Returns:
-        (difference, standard error); (nan, nan) with fewer than two games in common.
+        None for fewer than two games in common, which say nothing about a spread.
+    Raises:
+        ValueError: two runs were judged on different positions of one game.
     """
-    games, i, j = np.intersect1d(ours.games, theirs.games, return_indices=True)
-    if len(games) < 2:
-        return math.nan, math.nan
-    counts = ours.counts[i].sum(axis=1)
-    gaps = (ours.sums[i] - theirs.sums[j]).sum(axis=1, dtype=np.float64)
-    difference = float(gaps.sum() / counts.sum())
-    residuals = gaps - difference * counts
-    scale = math.sqrt(len(games) / (len(games) - 1)) / float(counts.sum())
-    return difference, scale * float(np.sqrt(np.square(residuals).sum()))
+    if not losses:
+        return None
+    games = losses[0].games
+    for other in losses[1:]:
+        if not np.array_equal(games, other.games):
+            games = np.intersect1d(games, other.games)
+    columns = slice(None) if stage is None else [STAGES.index(stage)]
+    sums, counts = [], None
+    for run in losses:
+        at = np.searchsorted(run.games, games)
+        sums.append(run.sums[at][:, columns].sum(axis=1, dtype=np.float64))
+        here = run.counts[at][:, columns].sum(axis=1)
+        if counts is not None and not np.array_equal(here, counts):
+            raise ValueError("runs were judged on different positions of the same games")
+        counts = here
+    assert counts is not None
+    present = counts > 0
+    if present.sum() < 2:
+        return None
+    return GameTable(np.stack(sums)[:, present], counts[present].astype(np.float64))
 
 
-def seed_deviation(losses_by_variant: Sequence[Sequence[float]]) -> float:
-    """Standard deviation between seeds, pooled over the variants that have several.
+def game_variance(influence: Floats) -> Floats:
+    """Sampling variance over games of means, or of differences of means, from their influence.
 
-    Falls back on DEFAULT_SEED_SD while no variant has two seeds.
+    Args:
+        influence: [..., G]; that of a difference is the difference of the influences, which is
+            what pairing is: hard games are hard for both and cancel.
     """
-    squares, freedom = 0.0, 0
-    for losses in losses_by_variant:
-        if len(losses) > 1:
-            mean = sum(losses) / len(losses)
-            squares += sum((loss - mean) ** 2 for loss in losses)
-            freedom += len(losses) - 1
-    return math.sqrt(squares / freedom) if freedom else DEFAULT_SEED_SD
+    games = influence.shape[-1]
+    variance: Floats = games / (games - 1) * np.square(influence).sum(axis=-1)
+    return variance
 
 
-def interval(mean: float, *standard_errors: float) -> tuple[float, float]:
-    """95% interval of a mean with independent sources of error."""
-    half = Z_95 * math.sqrt(sum(error * error for error in standard_errors))
-    return mean - half, mean + half
+def interval(
+    mean: Floats | float, variance: Floats | float, freedom: Floats | float
+) -> tuple[Floats, Floats]:
+    """Bounds of the 95% interval of an estimate whose variance is itself estimated.
+
+    Args:
+        freedom: degrees of freedom of the variance, of Student's t; `inf` where it is known.
+    """
+    half = student_quantile(freedom) * np.sqrt(variance)
+    return np.asarray(mean - half), np.asarray(mean + half)
+
+
+def student_quantile(freedom: Floats | float) -> Floats:
+    """Half-width of a 95% interval in standard errors."""
+    # stdtrit is undefined at infinity; at a billion the normal quantile is met to 9 digits.
+    finite = np.minimum(np.asarray(freedom, dtype=np.float64), 1e9)
+    quantile: Floats = stdtrit(finite, 0.5 + LEVEL / 2)
+    return quantile
+
+
+def p_values(difference: Floats, variance: Floats, freedom: Floats) -> Floats:
+    """Two-sided p of differences under 'there is none'; 1 where neither differs nor varies."""
+    error = np.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(difference == 0.0, 0.0, np.abs(difference) / error)
+    two_sided: Floats = 2.0 * stdtr(np.minimum(freedom, 1e9), -ratio)
+    return two_sided
+
+
+def holm(p: Floats) -> Floats:
+    """p-values adjusted so that the chance of any false finding among them stays below 5%.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p, kind="stable")
+    stepped = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(stepped))
+    return adjusted
+
+
+def bootstrap_means(table: GameTable, rng: np.random.Generator, draws: int = 2000) -> Floats:
+    """[draws, T] means of the runs over games drawn with replacement, whole games at a time.
+
+    The same games are drawn for every run, so a difference of two columns is a paired one.
+    Source: the cluster bootstrap of Davison & Hinkley, Bootstrap Methods, 1997, section 3.8.
+    """
+    games = len(table.counts)
+    block = max(1, _BOOTSTRAP_BLOCK // games)
+    parts = []
+    for start in range(0, draws, block):
+        shares = np.full(games, 1.0 / games)
+        weights = rng.multinomial(games, shares, size=min(block, draws - start)).astype(np.float64)
+        parts.append(weights @ table.sums.T / (weights @ table.counts)[:, None])
+    return np.concatenate(parts)
+
+
+def bootstrap_interval(draws: Floats) -> tuple[Floats, Floats]:
+    """95% percentile interval of each column of [draws, ...] bootstrapped values."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return low, high
