@@ -6,7 +6,8 @@ HexsearchError            the work itself failed                     exit status
 |   |-- GamesError        game files cannot be used as given
 |   |-- ArchiveError      an archive is truncated, corrupt or of another version
 |   |-- CheckpointError   a checkpoint cannot be used as given
-|   `-- LedgerError       a study folder cannot be read or is in use
+|   |-- LedgerError       a study folder cannot be read or is in use
+|   `-- DiagnosisError    the doctor names errors before a study       exit status 1
 |-- ContractError         a plug-in or component breaks its contract
 `-- TrialError            one trial cannot go on (non-finite loss, unhealthy network)
 """
@@ -60,6 +61,12 @@ class ContractError(HexsearchError):
     """A component (often a plug-in) does not do what its contract promises."""
 
     exit_status = 2
+
+
+class DiagnosisError(FaultyInput):
+    """The doctor names errors in what a study would start with."""
+
+    exit_status = 1
 
 
 class TrialError(HexsearchError):

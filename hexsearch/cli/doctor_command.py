@@ -16,18 +16,17 @@ from rich.text import Text
 from hexsearch.analysis.doctor.admission import admit_checkpoint, admit_configs, admit_foreign
 from hexsearch.analysis.doctor.examine import ANSWERS, QUICK, examine
 from hexsearch.analysis.doctor.patient import Patient
+from hexsearch.cli.preflight import configurations
 from hexsearch.cli.study_commands import add_settings
 from hexsearch.config.load import load_study
-from hexsearch.config.study import DataConfig, StudyConfig
+from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.reporting.analysis_tables import render_diagnosis
-from hexsearch.search.space import with_values
 from hexsearch.search.space_parsing import build_space
 
 _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
-_COMPONENTS = ("readout", "value_head")  # whose every choice is held to its contract
 
 
 def register(commands: Any) -> None:
@@ -87,15 +86,6 @@ def _admit(arguments: argparse.Namespace) -> Patient:
         return admit_configs("the default configuration", [TrialConfig()], data, games)
     if subject.suffix in (".yaml", ".yml"):
         config = load_study(subject, arguments.set)
-        return admit_configs(str(subject), _configurations(config, subject), config.data, games)
+        space = build_space(config, f"{subject}: ")
+        return admit_configs(str(subject), configurations(space), config.data, games)
     return admit_checkpoint(subject, games)
-
-
-def _configurations(config: StudyConfig, path: Path) -> list[TrialConfig]:
-    """The first configuration that would be trained, and one with each component searched."""
-    space = build_space(config, f"{path}: ")
-    found = [space.resolve(values) for values in space.enqueued] or [space.default]
-    for dimension in space.dimensions:
-        if dimension.name in _COMPONENTS:
-            found += [with_values(found[0], {dimension.name: c}) for c in dimension.choices]
-    return found

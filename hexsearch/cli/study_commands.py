@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from hexsearch.cli.preflight import check_components, games_examiner
 from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
@@ -47,6 +48,9 @@ def register(commands: Any) -> None:
     launch.add_argument("--seed", type=int, metavar="N")
     launch.add_argument("--address", metavar="A", help="of a running Ray cluster")
     add_settings(launch)
+    launch.add_argument(
+        "--no-doctor", action="store_true", help="start without the doctor's quick checks"
+    )
     launch.add_argument("--dry-run", action="store_true", help="say what it would do, in seconds")
     launch.add_argument(
         "--format", choices=("table", "json"), default="table", help="of what --dry-run says"
@@ -104,6 +108,10 @@ def run_launch(arguments: argparse.Namespace) -> int:
     if Path(name).name != name:
         raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
     folder = StudyFolder(arguments.results / name)
+    folder.require_new()
+    label = str(arguments.space)
+    if not arguments.no_doctor:
+        check_components(label, space)
     console = _stderr()
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
     with make_progress(console, config.scheduler.max_t) as progress:
@@ -115,6 +123,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
             arguments.address,
             listener,
             where=f"{arguments.space}: ",
+            examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
         )
     return _finish(folder, ended)
 

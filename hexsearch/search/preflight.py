@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.readout import ReadoutConfig
 from hexsearch.config.section import build
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.floors import floor_predictions
-from hexsearch.data.leaks import check_curriculum
 from hexsearch.data.positions import stage_of
 from hexsearch.errors import ContractError
 from hexsearch.game.board import RED
@@ -45,16 +43,6 @@ def check_components(space: SearchSpace) -> None:
             problems.append(str(error))
     if problems:
         raise ContractError("\n".join(problems))
-
-
-def leak_warnings(space: SearchSpace, dataset: Dataset) -> list[str]:
-    """One line for each curriculum of the space in which the winner shows without the board."""
-    curricula = [build(CurriculumConfig, raw, "curriculum") for raw in _named(space, "curriculum")]
-    leaks = [
-        check_curriculum(dataset.archive, dataset.train_games, curriculum, dataset.config.stages)
-        for curriculum in curricula
-    ]
-    return [str(leak) for leak in leaks if leak.flagged]
 
 
 def _named(space: SearchSpace, section: str) -> list[Any]:

@@ -18,18 +18,19 @@ from typing import Any, Literal
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive, write_archive
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import import_games
+from hexsearch.data.importing import ImportReport, import_games
 from hexsearch.errors import HexsearchError
 from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder, versions
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
-from hexsearch.search.preflight import check_components, floor_rows, leak_warnings
+from hexsearch.search.preflight import check_components, floor_rows
 from hexsearch.search.space_parsing import build_space
 from hexsearch.search.worker import CHECKPOINT, Assignment
 from hexsearch.training.milestones import report_points
 
 Ended = Literal["finished", "interrupted", "out_of_time"]
+Examiner = Callable[[Dataset, ImportReport], list[str]]
 
 
 @dataclass
@@ -53,6 +54,7 @@ def launch(
     address: str | None,
     listener: Listener,
     where: str = "",
+    examine: Examiner | None = None,
 ) -> Ended:
     """Start a new study and run it to its end; a fault found on the way leaves no folder.
 
@@ -60,6 +62,8 @@ def launch(
         games: files and folders, or `starter`.
         address: of a running Ray cluster; None starts Ray on this machine.
         where: prefix of configuration faults, such as the file's name.
+        examine: looks at the games before anything is written, returns warnings, and raises what
+            the study must not start with.
     Raises:
         FaultyInput: before anything is written, if configuration or games are at fault.
     """
@@ -73,10 +77,10 @@ def launch(
     for line in (imported.summary(), *imported.decision_lines()):
         listener.say(line)
     dataset = Dataset(archive, config.data)
-    floors = floor_rows(dataset)
-    warnings = leak_warnings(space, dataset)
+    warnings = examine(dataset, imported) if examine is not None else []
     for line in warnings:
         listener.say(f"warning: {line}")
+    floors = floor_rows(dataset)
     with ray_cluster(address):  # before anything is written: it may not be there
         write_archive(folder.archive, archive)
         description = folder.write_description(config, games, archive.content_hash)

@@ -177,7 +177,11 @@ def test_a_trial_that_fails_stands_on_the_leaderboard_and_ends_nothing(
 ) -> None:
     wild = ["--set", "optimiser.name=sgd", "--set", "optimiser.clip=1e30"]
     wild += ["--set", "trunk.norm=none", "--set", "optimiser.learning_rate=1e30"]
-    done = run(*launch(games, tmp_path, "wild", *wild, "--trials", 2))
+    refused = run(*launch(games, tmp_path, "wild", *wild, "--trials", 2))
+    assert refused.returncode == 1
+    assert "error: steps: training loss is not finite" in refused.stderr
+    assert not (tmp_path / "wild").exists()
+    done = run(*launch(games, tmp_path, "wild", *wild, "--trials", 2, "--no-doctor"))
     assert done.returncode == 0, done.stderr
     board = json.loads(run("leaderboard", tmp_path / "wild", "--format", "json").stdout)
     assert {row["status"] for row in board["rows"]} == {"failed"}

@@ -6,7 +6,7 @@ import pytest
 
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ContractError
-from hexsearch.search.preflight import check_components, floor_rows, leak_warnings
+from hexsearch.search.preflight import check_components, floor_rows
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import study_config
@@ -14,13 +14,6 @@ from tests.search.simulation import study_config
 
 def space(search: dict[str, Any]) -> SearchSpace:
     return build_space(study_config(search=search))
-
-
-def test_a_curriculum_that_tells_the_winner_is_a_warning(dataset: Dataset) -> None:
-    leaky = space({"curriculum": {"choice": ["all", "penultimate_and_final"]}})
-    (warning,) = leak_warnings(leaky, dataset)
-    assert "penultimate_and_final" in warning and "without looking at the board" in warning
-    assert leak_warnings(space({"curriculum": {"choice": ["all"]}}), dataset) == []
 
 
 def test_floors_are_judged_as_trials_are(dataset: Dataset) -> None:

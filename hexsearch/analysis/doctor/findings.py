@@ -61,4 +61,5 @@ class Diagnosis:
             "checks": list(self.checks),
             "left_out": dict(self.left_out),
             "findings": [asdict(finding) for finding in self.findings],
+            "seconds": dict(self.seconds),
         }

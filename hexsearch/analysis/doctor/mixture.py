@@ -9,13 +9,43 @@ import numpy as np
 from hexsearch.analysis.doctor.findings import Finding
 from hexsearch.analysis.doctor.patient import Patient
 from hexsearch.analysis.doctor.shown import look_at
+from hexsearch.data.leaks import check_curriculum
 
 _PURE = 0.98  # of a group's outcomes: what the planes beside the stones give away
 _GROUP = 0.2  # of the positions, at least, that such a group must hold
 
 
 def check_leaks(patient: Patient) -> Iterator[Finding]:
-    """What can be said of the winner without looking at a single stone."""
+    """What can be said of the winner without looking at where a single stone lies.
+
+    First of what the planes of the first configuration show, then of every curriculum's
+    positions: side to move and number of stones (see `data.leaks`).
+    """
+    shown = list(_shown_leaks(patient))
+    yield from shown
+    dataset = patient.dataset
+    assert dataset is not None and patient.config is not None
+    done = [patient.config.curriculum] if shown else []
+    for curriculum in (config.curriculum for config in patient.configs):
+        if curriculum in done:
+            continue
+        done.append(curriculum)
+        leak = check_curriculum(
+            dataset.archive, dataset.train_games, curriculum, dataset.config.stages
+        )
+        if leak.flagged:
+            yield Finding(
+                "label leaks",
+                "warning",
+                str(leak),
+                "one ply before the end the mover wins, and a finished board tells by its number "
+                "of stones who moved last",
+                "do not take success here for understanding; train on last_k with an even k, or "
+                "on all",
+            )
+
+
+def _shown_leaks(patient: Patient) -> Iterator[Finding]:
     assert patient.config is not None
     shown = look_at(patient)
     batch = shown.batch

@@ -1,0 +1,78 @@
+"""The doctor's quick checks before a study: it does not start on errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from hexsearch.analysis.doctor.examine import QUICK, examine
+from hexsearch.analysis.doctor.findings import Diagnosis, Finding
+from hexsearch.analysis.doctor.patient import Patient
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.importing import ImportReport
+from hexsearch.errors import DiagnosisError
+from hexsearch.search.space import SearchSpace, with_values
+
+_COMPONENTS = ("readout", "value_head", "curriculum")  # every choice of these is looked at
+
+
+def configurations(space: SearchSpace) -> list[TrialConfig]:
+    """The first configuration that would be trained, and one with each component searched."""
+    found = [space.resolve(values) for values in space.enqueued] or [space.default]
+    for dimension in space.dimensions:
+        if dimension.name in _COMPONENTS:
+            found += [with_values(found[0], {dimension.name: c}) for c in dimension.choices]
+    return found
+
+
+def check_components(label: str, space: SearchSpace) -> None:
+    """What can be said in milliseconds and without games: read-outs and heads.
+
+    Raises:
+        DiagnosisError: one line for each error.
+    """
+    patient = Patient(label, configs=configurations(space))
+    _refuse(examine(patient, [c for c in QUICK if set(c.needs) <= {"readouts", "configs"}]))
+
+
+def games_examiner(
+    label: str, space: SearchSpace, say: Callable[[str], None]
+) -> Callable[[Dataset, ImportReport], list[str]]:
+    """A function that examines the games of a study, and its training on them for a moment.
+
+    It returns the warnings, one line each, and raises a DiagnosisError on errors.
+    """
+
+    def look(dataset: Dataset, imported: ImportReport) -> list[str]:
+        if not torch.cuda.is_available():
+            torch.set_num_threads(1)
+        patient = Patient(
+            label,
+            archive=dataset.archive,
+            imported=imported,
+            data=dataset.config,
+            configs=configurations(space),
+        )
+        diagnosis = examine(patient, QUICK)
+        _refuse(diagnosis)
+        seconds = sum(diagnosis.seconds.values())
+        say(f"doctor: {len(diagnosis.checks)} quick checks in {seconds:.0f} s, no error")
+        return [_line(finding) for finding in diagnosis.findings if finding.severity == "warning"]
+
+    return look
+
+
+def _refuse(diagnosis: Diagnosis) -> None:
+    if diagnosis.errors:
+        raise DiagnosisError(
+            [
+                *(_line(finding) for finding in diagnosis.errors),
+                f"{diagnosis.label}: not started; mend this first, or launch with --no-doctor",
+            ]
+        )
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.check}: {finding.evidence}. {finding.cause}; {finding.remedy}"
