@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.section import build
@@ -27,6 +28,8 @@ class LoadedCheckpoint:
     """A checkpoint of `train` (model.pt) or of a study's trial (checkpoint.pt).
 
     Attributes:
+        predictor: answers with the weights that were evaluated. trained: with those that
+            training goes on from; the same unless weights are averaged.
         data: board size, split and stages that it was trained and judged with.
         archive_hash: content hash of the games that it was trained on.
         state: everything that `Trial.state()` wrote.
@@ -35,6 +38,7 @@ class LoadedCheckpoint:
 
     path: Path
     predictor: Predictor
+    trained: Predictor
     config: TrialConfig
     data: DataConfig
     archive_hash: str
@@ -76,20 +80,25 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
     shown = config.encoder
     encoder = PositionEncoder(data.board_size, shown.perspective, shown.edge_ring)
     readout = build_readout(config.readout, checked)
-    network = build_network(config, encoder.planes, encoder.size, seed=0)
-    try:
-        network.load_state_dict(state["network"])
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise CheckpointError(
-            f"{path}: its weights do not fit its configuration: {first}"
-        ) from error
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.eval()
+
+    def with_weights(weights: dict[str, Tensor]) -> Predictor:
+        network = build_network(config, encoder.planes, encoder.size, seed=0)
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            first = str(error).splitlines()[-1].strip()
+            raise CheckpointError(
+                f"{path}: its weights do not fit its configuration: {first}"
+            ) from error
+        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Predictor(network.eval(), readout, encoder, device)
+
+    trained = with_weights(state["network"])
     return LoadedCheckpoint(
         path=path,
-        predictor=Predictor(network, readout, encoder, device),
+        predictor=with_weights(state["average"]) if "average" in state else trained,
+        trained=trained,
         config=config,
         data=data,
         archive_hash=state["archive"],

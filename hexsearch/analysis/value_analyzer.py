@@ -19,7 +19,7 @@ from hexsearch.data.floors import floor_predictions, stones_at
 from hexsearch.data.positions import PositionSet, all_positions
 from hexsearch.game.board import BLUE, EMPTY, RED
 from hexsearch.model.readout import win_prob_red
-from hexsearch.training.metrics import Evaluation, SliceMetrics, StageMetrics, slice_metrics
+from hexsearch.training.metrics import Evaluation, StageMetrics
 
 _BATCH = 1024
 _PROBED = 512  # positions for the invariances and for monotonicity
@@ -80,26 +80,22 @@ class Analysis:
     """Everything that `analyze` shows. `evaluation` and `positions` are of one length."""
 
     metrics: StageMetrics
-    by_mover: dict[str, SliceMetrics]
     floors: dict[str, StageMetrics]
     reliability: tuple[ReliabilityBin, ...]
     histogram: tuple[int, ...]  # answers per twentieth of the scale
     consistency: Consistency
     known: dict[str, FamilyScore]
     evaluation: Evaluation
-    ply: NDArray[np.int64]
 
     def to_json(self) -> dict[str, Any]:
         """Plain mappings; nan becomes None."""
         metrics = self.metrics.to_json()
         for part in (metrics["overall"], *metrics["stages"].values(), *metrics["to_end"].values()):
             _add_interval(part)
-        by_mover = StageMetrics(self.metrics.overall, self.by_mover, {}).to_json()["stages"]
         return {
             "positions": self.metrics.overall.positions,
             "games": self.metrics.overall.games,
             **metrics,
-            "to_move": by_mover,
             "floors": [
                 {"name": name, **_short(floor.to_json())} for name, floor in self.floors.items()
             ],
@@ -134,14 +130,9 @@ class ValueHeadAnalyzer:
 
     def analyse(self) -> Analysis:
         """All of it; a few thousand positions a second on one core of a CPU."""
-        evaluation, ply = self.evaluate()
-        to_move = np.where(evaluation.final, EMPTY, np.where(ply % 2 == 0, BLUE, RED))
+        evaluation = self.evaluate()
         return Analysis(
             metrics=evaluation.metrics(),
-            by_mover={
-                name: _masked(evaluation, to_move == mover)
-                for name, mover in (("blue", BLUE), ("red", RED), ("nobody", EMPTY))
-            },
             floors=self._floors(evaluation),
             reliability=_reliability(evaluation),
             histogram=tuple(
@@ -150,10 +141,9 @@ class ValueHeadAnalyzer:
             consistency=self.consistency(),
             known=score_known_positions(self._predictor),
             evaluation=evaluation,
-            ply=ply,
         )
 
-    def evaluate(self) -> tuple[Evaluation, NDArray[np.int64]]:
+    def evaluate(self) -> Evaluation:
         """Answers on every position of the held-out games, shown as training's reports do."""
         builder = BatchBuilder(
             self._archive, self._predictor.encoder, self._stages, self._predictor.device
@@ -167,9 +157,8 @@ class ValueHeadAnalyzer:
             for name in _COLUMNS:
                 columns[name].append(getattr(batch, name).cpu().numpy())
         found = {name: np.concatenate(parts) for name, parts in columns.items()}
-        ply = found.pop("ply")
         found["red_won"] = found["red_won"].astype(np.float64)
-        return Evaluation(win_prob_red=np.concatenate(answers), **found), ply
+        return Evaluation(win_prob_red=np.concatenate(answers), **found)
 
     def consistency(self) -> Consistency:
         """Half turn, reflection, and what an added stone does, on a sample of the positions."""
@@ -244,12 +233,6 @@ def score_known_positions(
 
 
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
-
-
-def _masked(evaluation: Evaluation, mask: NDArray[np.bool_]) -> SliceMetrics:
-    return slice_metrics(
-        evaluation.win_prob_red[mask], evaluation.red_won[mask], evaluation.game[mask]
-    )
 
 
 def _reliability(evaluation: Evaluation) -> tuple[ReliabilityBin, ...]:

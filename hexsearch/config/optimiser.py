@@ -19,4 +19,6 @@ class OptimiserConfig(Section):
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     warmup: float = Field(0.1, ge=0.0, lt=1.0)  # share of the budget with a rising rate
     clip: float = Field(4.0, gt=0.0)  # largest global gradient norm
+    # Half-life, in positions, of the averaged weights that are evaluated; 0: the last weights are.
+    ema_half_life: int = Field(0, ge=0)
     value_lr_factor: float = Field(1.0, ge=0.0)  # on the value head's learning rate

@@ -69,7 +69,7 @@ def _slices(analysis: Analysis, wide: bool) -> Table:
         ({"all": metrics.overall}, {"all": floor.overall} if floor else None, "{}"),
         (metrics.stages, floor.stages if floor else None, "{}"),
         (metrics.to_end, floor.to_end if floor else None, "{} plies to go"),
-        (analysis.by_mover, None, "{} to move"),
+        (metrics.to_move, None, "{} to move"),
     ]
     for parts, floors, title in groups:
         table.add_section()

@@ -66,6 +66,6 @@ def floor_rows(dataset: Dataset) -> list[dict[str, Any]]:
         archive, dataset.train_games, validation
     )
     for name, win_prob_red in predictions.items():
-        evaluation = Evaluation(win_prob_red, red_won, stage, lengths - plies, final, games)
+        evaluation = Evaluation(win_prob_red, red_won, stage, lengths - plies, final, games, plies)
         rows.append({"name": name, **brief(evaluation.metrics())})
     return rows

@@ -16,6 +16,7 @@ from hexsearch.data.positions import STAGE_NAMES, to_end_band, to_end_names
 Floats = NDArray[np.float64]
 _CLIP = 1e-6  # log loss of a confident error stays finite
 _BINS = 15  # equal-width bins of the calibration error
+_NEWTON_STEPS = 30  # of the calibration slope; six are the usual number
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class SliceMetrics:
         confident_share, confident_accuracy: answers beyond 0.3 and 0.7, and how many are right.
         auc: chance that a Red win is rated above a Blue win; ties count half. nan if one-sided.
         calibration_error: mean gap of confidence and frequency over 15 bins (Guo et al., 2017).
+        calibration_slope: factor on the answers' log odds that fits the results best (Cox, 1958);
+            1 is right, below 1 over-confident. nan where answers or results do not vary.
+        correlation: Pearson's, of answers and results; nan as above.
         bias: mean answer minus share of Red wins.
     """
 
@@ -46,16 +50,19 @@ class SliceMetrics:
     confident_accuracy: float
     auc: float
     calibration_error: float
+    calibration_slope: float
+    correlation: float
     bias: float
 
 
 @dataclass(frozen=True)
 class StageMetrics:
-    """The same figures overall, per stage of the game, and per plies to its end."""
+    """The same figures overall, per stage, per plies to the end, and per side to move."""
 
     overall: SliceMetrics
     stages: dict[str, SliceMetrics]  # early, middle, late, penultimate, final
     to_end: dict[str, SliceMetrics]  # 0-5, 6-15, 16-30, >30
+    to_move: dict[str, SliceMetrics]  # blue, red, nobody (finished games)
 
     def to_json(self) -> dict[str, Any]:
         """Plain mappings; a slice without positions is left out, nan becomes None."""
@@ -63,6 +70,7 @@ class StageMetrics:
             "overall": _plain(self.overall),
             "stages": {name: _plain(part) for name, part in self.stages.items()},
             "to_end": {name: _plain(part) for name, part in self.to_end.items()},
+            "to_move": {name: _plain(part) for name, part in self.to_move.items()},
         }
 
 
@@ -89,6 +97,7 @@ class Evaluation:
     to_end: NDArray[np.int64]
     final: NDArray[np.bool_]
     game: NDArray[np.int64]
+    ply: NDArray[np.int64]
 
     def metrics(self) -> StageMetrics:
         """StageMetrics of the whole set."""
@@ -99,10 +108,17 @@ class Evaluation:
         stages["final"] = self._slice(self.final)
         bands = to_end_band(self.to_end)
         to_end = {name: self._slice(bands == number) for number, name in enumerate(to_end_names())}
+        blue_moves = self.ply % 2 == 0
+        to_move = {
+            "blue": self._slice(blue_moves & ~self.final),
+            "red": self._slice(~blue_moves & ~self.final),
+            "nobody": self._slice(self.final),
+        }
         return StageMetrics(
             overall=slice_metrics(self.win_prob_red, self.red_won, self.game),
             stages={name: part for name, part in stages.items() if part.positions},
             to_end={name: part for name, part in to_end.items() if part.positions},
+            to_move={name: part for name, part in to_move.items() if part.positions},
         )
 
     def _slice(self, mask: NDArray[np.bool_]) -> SliceMetrics:
@@ -145,7 +161,7 @@ def slice_metrics(win_prob_red: Floats, red_won: Floats, game: NDArray[np.int64]
         raise ValueError(f"shapes differ: {win_prob_red.shape}, {red_won.shape} and {game.shape}")
     count = len(win_prob_red)
     if not count:
-        return SliceMetrics(0, 0, *(float("nan"),) * 10)
+        return SliceMetrics(0, 0, *(float("nan"),) * 12)
     p, won = win_prob_red.astype(np.float64), red_won.astype(np.float64)
     gap = p - won
     errors = gap * gap
@@ -167,6 +183,8 @@ def slice_metrics(win_prob_red: Floats, red_won: Floats, game: NDArray[np.int64]
         confident_accuracy=float(called[confident].mean()) if confident_count else float("nan"),
         auc=_auc(p, won),
         calibration_error=_calibration_error(p, won),
+        calibration_slope=_calibration_slope(clipped, won),
+        correlation=_correlation(p, won),
         bias=float(gap.mean()),
     )
 
@@ -195,6 +213,34 @@ def _auc(p: Floats, won: Floats) -> float:
 def _calibration_error(p: Floats, won: Floats) -> float:
     bins = np.minimum((p * _BINS).astype(np.int64), _BINS - 1)
     return float(np.abs(np.bincount(bins, p - won, _BINS)).sum() / len(p))
+
+
+def _calibration_slope(clipped: Floats, won: Floats) -> float:
+    """Slope of a logistic regression of results on log odds, by Newton's method.
+
+    Where the answers separate the results, the likelihood has no maximum and the slope is nan.
+    """
+    log_odds = np.log(clipped) - np.log1p(-clipped)
+    if np.ptp(log_odds) == 0.0 or np.ptp(won) == 0.0:
+        return float("nan")
+    columns = np.stack([np.ones_like(log_odds), log_odds])
+    weights = np.zeros(2)
+    for _ in range(_NEWTON_STEPS):
+        fitted = 0.5 * (1.0 + np.tanh(0.5 * (weights @ columns)))
+        curvature = (columns * (fitted * (1.0 - fitted))) @ columns.T
+        if np.linalg.det(curvature) <= 1e-12 * len(won) ** 2:
+            return float("nan")
+        step = np.linalg.solve(curvature, columns @ (won - fitted))
+        weights = weights + step
+        if np.abs(step).max() < 1e-8:
+            return float(weights[1])
+    return float("nan")
+
+
+def _correlation(p: Floats, won: Floats) -> float:
+    if np.ptp(p) == 0.0 or np.ptp(won) == 0.0:
+        return float("nan")
+    return float(np.corrcoef(p, won)[0, 1])
 
 
 def _plain(part: SliceMetrics) -> dict[str, float | int | None]:

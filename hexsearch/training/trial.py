@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +25,13 @@ from hexsearch.model.network import (
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import build_readout, win_prob_red
 from hexsearch.training.calibration import calibrate_norms
+from hexsearch.training.evaluation import evaluate_batches
 from hexsearch.training.metrics import Evaluation
-from hexsearch.training.monitors import ActivationMonitor, GradientMonitor, judge
-from hexsearch.training.optim import build_optimiser, clip_gradients, set_learning_rate
+from hexsearch.training.monitors import judge
 from hexsearch.training.report import TrialReport
+from hexsearch.training.seeds import OwnGenerator, derive_seed, initial_weights_seed
+from hexsearch.training.step import Stepper
 
-LOOK_EVERY = 50  # steps between two looks of the monitors
 _EVALUATION_BATCH = 1024
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
 
@@ -69,11 +67,8 @@ class Trial:
         )
         # Channels last: 1.4 times as fast as the default on a CPU, and what tensor cores want.
         self.network: Network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = build_optimiser(self.network, config.optimiser, self.device)
-        self.gradient_monitor = GradientMonitor(self.network, config.optimiser.clip)
-        self.activation_monitor = ActivationMonitor(self.network)
+        self._stepper = Stepper(self.network, config, self.device)
         self.positions_seen = 0
-        self._steps = 0
         builder = BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device)
         self._builder = builder
         self._stream = TrainingStream(
@@ -81,13 +76,21 @@ class Trial:
             dataset.training(config.curriculum),
             config.curriculum,
             config.augment,
-            _derive(seed, "order"),
+            derive_seed(seed, "order"),
         )
-        generator = torch.Generator(self.device).manual_seed(_derive(seed, "dropout"))
-        self._rng_state = generator.get_state()
-        self._sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        self._summed_steps = 0
+        self._generator = OwnGenerator(derive_seed(seed, "dropout"), self.device)
         self._train_seconds = 0.0
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """What moves the weights."""
+        return self._stepper.optimiser
+
+    @property
+    def answering(self) -> Network:
+        """The network that is evaluated: the averaged weights where there are some."""
+        average = self._stepper.average
+        return self.network if average is None else average.network
 
     @property
     def parameters(self) -> int:
@@ -110,13 +113,11 @@ class Trial:
         """
         started = time.perf_counter()
         self.network.train()
-        with self._own_randomness():
+        with self._generator.borrowed():
             while self.positions_seen < positions:
                 size = min(self.config.batch_size, positions - self.positions_seen)
-                batch = self.next_batch(size)
-                self._step(batch)
-                self.positions_seen += size
-        if not bool(torch.isfinite(self._sums).all()):
+                self.train_on(self.next_batch(size))
+        if not self._stepper.is_finite:
             raise TrialError(
                 f"training loss is not finite at {self.positions_seen:,} positions "
                 f"(learning rate {self.config.optimiser.learning_rate:g})",
@@ -124,9 +125,14 @@ class Trial:
             )
         self._train_seconds += time.perf_counter() - started
 
+    def train_on(self, batch: Batch) -> None:
+        """One step on a batch of the caller's choice, in the mode that the network is in."""
+        self._stepper.step(batch, self.losses, self.positions_seen, self.budget)
+        self.positions_seen += len(batch)
+
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Value loss of each position [B] and mean policy loss, unweighted, with their graph."""
-        output = self._forward(batch)
+        output = self._forward(self.network, batch)
         value = self.readout.loss(output.value_raw.float(), batch.outcome)
         return value, policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
 
@@ -134,59 +140,21 @@ class Trial:
         """[B] win_prob_red as evaluation reports it, of raw values [B] for a batch."""
         return win_prob_red(self.readout, raw, batch.complement)
 
-    def _step(self, batch: Batch) -> None:
-        look = self._steps % LOOK_EVERY == 0
-        disarm = self.activation_monitor.watch() if look else None
-        set_learning_rate(self.optimiser, self.config.optimiser, self.positions_seen / self.budget)
-        losses, policy = self.losses(batch)
-        value = (losses * batch.weight).mean()
-        loss = self.config.value_weight * value
-        if self.config.policy_head.weight:
-            loss = loss + self.config.policy_head.weight * policy
-        if disarm is not None:
-            disarm()
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = clip_gradients(self.network, self.config.optimiser.clip)
-        if look:
-            self.gradient_monitor.before_step(norm)
-        self.optimiser.step()
-        if look:
-            self.gradient_monitor.after_step()
-        # Kept on the device: reading it here would wait for the step to end.
-        self._sums += torch.stack([losses.detach().mean(), policy.detach()])
-        self._summed_steps += 1
-        self._steps += 1
-
-    @torch.inference_mode()
     def evaluate(self) -> tuple[Evaluation, float]:
         """Answers on every validation position, and the mean policy loss.
 
         The network answers with the batch-norm statistics that it has; `report` renews them.
         """
-        self.network.eval()
-        parts: dict[str, list[Tensor]] = {name: [] for name in _EVALUATED}
-        policy_sum, moves = torch.zeros((), device=self.device), 0
-        for batch in evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH):
-            output = self._forward(batch)
-            count = int(batch.has_move.sum())
-            policy_sum += count * policy_loss(
-                output.policy_logits, batch.policy_target, batch.has_move
-            )
-            moves += count
-            parts["win_prob_red"].append(self.reported(output.value_raw, batch))
-            for name in _EVALUATED[1:]:
-                parts[name].append(getattr(batch, name))
-        arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in parts.items()}
-        arrays["win_prob_red"] = arrays["win_prob_red"].astype(np.float64)
-        arrays["red_won"] = arrays["red_won"].astype(np.float64)
-        return Evaluation(**arrays), float(policy_sum) / max(moves, 1)
+        network = self.answering.eval()
+        batches = evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH)
+        return evaluate_batches(batches, lambda batch: self._forward(network, batch), self.reported)
 
     def _calibrate(self) -> None:
-        stream = replace(self._stream, seed=_derive(self.seed, "calibration"))
+        stream = replace(self._stream, seed=derive_seed(self.seed, "calibration"))
         size = _CALIBRATION_BATCH
         batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
-        calibrate_norms(self.network, batches, self._forward)
+        network = self.answering
+        calibrate_norms(network, batches, lambda batch: self._forward(network, batch))
 
     def report(self) -> TrialReport:
         """Renew batch-norm statistics, evaluate, and say where training stands.
@@ -203,7 +171,8 @@ class Trial:
             )
         metrics = evaluation.metrics()
         red_share = float(evaluation.red_won.mean())
-        gradients, activations = self.gradient_monitor.health(), self.activation_monitor.health()
+        gradients = self._stepper.gradient_monitor.health()
+        activations = self._stepper.activation_monitor.health()
         verdict = judge(
             gradients,
             activations,
@@ -212,10 +181,7 @@ class Trial:
             prior_loss=red_share * (1 - red_share),
             progress=self.positions_seen / self.budget,
         )
-        steps = max(self._summed_steps, 1)
-        train_value, train_policy = (float(total) / steps for total in self._sums)
-        self._sums.zero_()
-        self._summed_steps = 0
+        train_value, train_policy = self._stepper.take_losses()
         return TrialReport(
             positions_seen=self.positions_seen,
             metrics=metrics,
@@ -244,14 +210,9 @@ class Trial:
             "budget": self.budget,
             "seed": self.seed,
             "positions_seen": self.positions_seen,
-            "steps": self._steps,
             "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "rng": self._rng_state,
-            "gradient_monitor": self.gradient_monitor.state(),
-            "activation_monitor": self.activation_monitor.state(),
-            "sums": self._sums,
-            "summed_steps": self._summed_steps,
+            **self._stepper.state(),
+            "rng": self._generator.state,
             "train_seconds": self._train_seconds,
         }
 
@@ -274,48 +235,15 @@ class Trial:
                 f"checkpoint differs from this trial in {', '.join(different)}; it cannot go on"
             )
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self._rng_state = state["rng"]
-        self.gradient_monitor.load_state(state["gradient_monitor"])
-        self.activation_monitor.load_state(state["activation_monitor"])
+        self._stepper.load_state(state)
+        self._generator.state = state["rng"]
         self.positions_seen = state["positions_seen"]
-        self._steps = state["steps"]
-        self._sums = state["sums"].to(self.device)
-        self._summed_steps = state["summed_steps"]
         self._train_seconds = state["train_seconds"]
 
-    @contextmanager
-    def _own_randomness(self) -> Iterator[None]:
-        """torch's generator in this trial's state; the caller's is put back afterwards."""
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
-            if on_gpu:
-                torch.cuda.set_rng_state(self._rng_state, self.device)
-            else:
-                torch.set_rng_state(self._rng_state)
-            yield
-            self._rng_state = (
-                torch.cuda.get_rng_state(self.device) if on_gpu else torch.get_rng_state()
-            )
-
-    def _forward(self, batch: Batch) -> NetworkOutput:
+    def _forward(self, network: Network, batch: Batch) -> NetworkOutput:
         wanted = self.config.precision
         halved = wanted == "bfloat16" or (wanted == "auto" and self.device.type == "cuda")
         planes = batch.planes.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=halved):
-            output: NetworkOutput = self.network(planes)
+            output: NetworkOutput = network(planes)
         return output
-
-
-_EVALUATED = ("win_prob_red", "red_won", "stage", "to_end", "final", "game")
-
-
-def initial_weights_seed(seed: int) -> int:
-    """What `build_network` is seeded with in a trial of this seed."""
-    return _derive(seed, "weights")
-
-
-def _derive(seed: int, purpose: str) -> int:
-    """A seed of its own for each purpose, below 2**62."""
-    digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 2

@@ -19,7 +19,8 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from hexsearch.training.trial import Trial, initial_weights_seed
+from hexsearch.training.seeds import initial_weights_seed
+from hexsearch.training.trial import Trial
 from tests.analysis import foreign
 from tests.analysis.conftest import BUDGET, SIZE, save, tiny
 from tests.analysis.games import lopsided_games

@@ -26,6 +26,7 @@ from hexsearch.data.positions import all_positions
 from hexsearch.game.board import RED
 from hexsearch.game.symmetry import SWAPS_COLOURS, symmetry_cells
 from hexsearch.model.network import Network
+from hexsearch.training import step as steps
 from hexsearch.training import trial as trials
 from tests.analysis.conftest import SIZE, tiny
 
@@ -184,7 +185,7 @@ def copies_across_split(patch: Patch) -> None:
 
 
 def never_stepped(patch: Patch) -> None:
-    patch.setattr(trials, "set_learning_rate", lambda *arguments: None)
+    patch.setattr(steps, "set_learning_rate", lambda *arguments: None)
 
 
 def clipped_in_scaled_units(patch: Patch) -> None:
@@ -192,12 +193,12 @@ def clipped_in_scaled_units(patch: Patch) -> None:
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), limit / 65536)
         return norm
 
-    patch.setattr(trials, "clip_gradients", clip)
+    patch.setattr(steps, "clip_gradients", clip)
 
 
 def clipping_without_effect(patch: Patch) -> None:
     patch.setattr(
-        trials,
+        steps,
         "clip_gradients",
         lambda network, limit: torch.nn.utils.get_total_norm(
             [p.grad for p in network.parameters()]
@@ -206,7 +207,7 @@ def clipping_without_effect(patch: Patch) -> None:
 
 
 def head_not_optimised(patch: Patch) -> None:
-    sound = trials.build_optimiser  # type: ignore[attr-defined]
+    sound = steps.build_optimiser  # type: ignore[attr-defined]
 
     def build(network: Any, *rest: Any) -> Any:
         optimiser = sound(network, *rest)
@@ -215,7 +216,7 @@ def head_not_optimised(patch: Patch) -> None:
         ]
         return optimiser
 
-    patch.setattr(trials, "build_optimiser", build)
+    patch.setattr(steps, "build_optimiser", build)
 
 
 def trunk_frozen(patch: Patch) -> None:

@@ -36,7 +36,7 @@ def test_a_loaded_checkpoint_answers_exactly_as_training_was_judged(
 ) -> None:
     loaded = load_network(checkpoint)
     evaluation, _ = trained.evaluate()
-    again, ply = ValueHeadAnalyzer(
+    again = ValueHeadAnalyzer(
         loaded.predictor,
         dataset.archive,
         dataset.validation_games,
@@ -44,7 +44,7 @@ def test_a_loaded_checkpoint_answers_exactly_as_training_was_judged(
         loaded.data.stages,
     ).evaluate()
     np.testing.assert_array_equal(again.win_prob_red, evaluation.win_prob_red)
-    np.testing.assert_array_equal(ply, dataset.validation.at(np.arange(len(ply)))[1])
+    np.testing.assert_array_equal(again.ply, dataset.validation.at(np.arange(len(again.ply)))[1])
     assert loaded.recorded_value_loss == pytest.approx(evaluation.metrics().overall.value_loss)
 
 

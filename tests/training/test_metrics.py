@@ -47,6 +47,27 @@ def test_auc_counts_pairs_as_a_double_loop_does() -> None:
     assert slice_metrics(p, won, games_of(60)).auc == pytest.approx(np.mean(pairs))
 
 
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_the_slope_is_the_factor_that_mends_the_log_odds(factor: float) -> None:
+    rng = np.random.default_rng(4)
+    log_odds = rng.normal(size=40_000)
+    won = (rng.random(40_000) < 1 / (1 + np.exp(-log_odds))).astype(float)
+    stated = 1 / (1 + np.exp(-log_odds / factor))
+    figures = slice_metrics(stated, won, games_of(40_000))
+    assert figures.calibration_slope == pytest.approx(factor, rel=0.05)
+    assert figures.correlation == pytest.approx(np.corrcoef(stated, won)[0, 1])
+
+
+def test_a_slope_that_does_not_exist_is_nan() -> None:
+    won = np.array([0.0, 1.0, 1.0, 0.0])
+    separated = slice_metrics(np.array([0.1, 0.8, 0.9, 0.2]), won, games_of(4))
+    constant = slice_metrics(np.full(4, 0.3), won, games_of(4))
+    one_sided = slice_metrics(np.array([0.1, 0.9]), np.ones(2), games_of(2))
+    for figures in (separated, constant, one_sided):
+        assert math.isnan(figures.calibration_slope)
+    assert math.isnan(constant.correlation) and math.isnan(one_sided.correlation)
+
+
 def test_the_standard_error_counts_games_and_not_positions() -> None:
     rng = np.random.default_rng(1)
     p, won = rng.random(50), rng.integers(0, 2, 50).astype(float)
@@ -81,6 +102,7 @@ def evaluation() -> Evaluation:
         to_end=np.array([2, 1, 0, 40, 0]),
         final=np.array([False, False, True, False, True]),
         game=np.array([7, 7, 7, 9, 9]),
+        ply=np.array([4, 5, 6, 1, 41]),
     )
 
 
@@ -89,6 +111,8 @@ def test_positions_fall_into_their_stages_and_bands() -> None:
     counts = {name: part.positions for name, part in metrics.stages.items()}
     assert counts == {"early": 2, "middle": 1, "late": 2, "penultimate": 1, "final": 2}
     assert {name: part.positions for name, part in metrics.to_end.items()} == {"0-5": 4, ">30": 1}
+    by_mover = {name: part.positions for name, part in metrics.to_move.items()}
+    assert by_mover == {"blue": 1, "red": 2, "nobody": 2}
 
 
 def test_losses_by_game_add_up_to_the_overall_loss() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,47 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
-from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, TrialError
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from hexsearch.training.trial import Trial
 from tests.data.games import random_games
+from tests.training.trials import assert_same_state, make, without_times
 
 HEADS = ["512->1", "512->32->1", "512->64->1", "512->128->64->1", "reduced 512->64->1"]
 READOUTS = ["bce", "sigmoid_mse", "tanh_mse", "tanh_logcosh"]
-
-
-def make(dataset: Dataset, seed: int = 0, budget: int = 512, **settings: Any) -> Trial:
-    raw = {"trunk": "tiny", "batch_size": 64, **settings}
-    return Trial(build(TrialConfig, raw, "trial"), dataset, budget, seed)
-
-
-def tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from tensors(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from tensors(inner)
-
-
-def assert_same_state(one: Trial, other: Trial) -> None:
-    pairs = list(zip(tensors(one.state()), tensors(other.state()), strict=True))
-    assert pairs
-    for a, b in pairs:
-        assert torch.equal(a, b)
-
-
-def without_times(trial: Trial) -> dict[str, Any]:
-    report = trial.report().to_json()
-    del report["timings"]
-    return report
 
 
 def test_the_same_seed_gives_the_same_bits(dataset: Dataset) -> None:
@@ -72,6 +40,7 @@ def test_another_seed_gives_another_network(dataset: Dataset) -> None:
         {},
         {"optimiser": {"name": "sgd", "learning_rate": 0.05, "schedule": "cosine"}},
         {"curriculum": {"name": "last_k", "k": 6}, "encoder": {"perspective": "absolute"}},
+        {"optimiser": {"ema_half_life": 150}},
         {"value_head": {"family": "mlp", "widths": [32], "dropout": 0.3}},
         {"curriculum": "penultimate_and_final", "trunk": {"preset": "tiny", "norm": "group"}},
     ],
@@ -127,8 +96,7 @@ def test_every_combination_learns_32_positions(head: str, readout: str, perspect
     batch = trial._builder.build(games, plies, nothing, nothing)
     trial.network.train()
     for _ in range(200):
-        trial._step(batch)
-        trial.positions_seen += 32
+        trial.train_on(batch)
     raw = trial.network(batch.planes).value_raw
     p = trial.readout.win_prob(raw).detach().clamp(1e-6, 1 - 1e-6)
     log_loss = torch.nn.functional.binary_cross_entropy(p, batch.outcome)
@@ -156,6 +124,7 @@ def test_every_combination_learns_32_positions(head: str, readout: str, perspect
         {"optimiser": {"clip": 0.01}},
         {"optimiser": {"value_lr_factor": 0.1}},
         {"optimiser": {"name": "sgd"}},
+        {"optimiser": {"ema_half_life": 100}},
     ],
     ids=str,
 )

@@ -126,7 +126,7 @@ def check_lesson(patient: Patient) -> Iterator[Finding]:
             "units that never fire again, mostly from too high a learning rate",
             "lower the learning rate, or use another trunk.activation",
         )
-    predictor = Predictor(trial.network, trial.readout, trial.encoder, trial.device)
+    predictor = Predictor(trial.answering, trial.readout, trial.encoder, trial.device)
     subject = TrainedNetwork(predictor, budget)
     stages = dataset.config.stages
     observed = observe(subject, dataset.archive, dataset.validation_games, stages, SEED)

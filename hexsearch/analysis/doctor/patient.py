@@ -22,6 +22,7 @@ from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.importing import ImportReport
 from hexsearch.errors import CheckpointError, ContractError, HexsearchError
 from hexsearch.model.readout import Readout, build_readout
+from hexsearch.training.ema import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
@@ -158,7 +159,7 @@ class Patient:
         """Whether there is a checkpoint that can be asked anything."""
         return self.loaded is not None and all(
             bool(torch.isfinite(tensor.float()).all())
-            for tensor in self.loaded.state["network"].values()
+            for tensor in answering_weights(self.loaded.state).values()
         )
 
     @cached_property

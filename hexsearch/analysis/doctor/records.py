@@ -13,7 +13,8 @@ from hexsearch.analysis.parity import capture_next_batch, compare
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
 from hexsearch.errors import TrialError
 from hexsearch.model.network import build_network
-from hexsearch.training.trial import initial_weights_seed
+from hexsearch.training.ema import answering_weights
+from hexsearch.training.seeds import initial_weights_seed
 
 _LOSS_GAP = 2e-3  # between machines, and between the devices of one
 _ALL_POSITIONS = 40_000  # more are sampled: minutes on a CPU
@@ -24,7 +25,7 @@ def check_weights(patient: Patient) -> Iterator[Finding]:
     """Finite weights, and others than those that training began with."""
     loaded = patient.loaded
     assert loaded is not None
-    state = loaded.state["network"]
+    state = answering_weights(loaded.state)
     broken = [
         name for name, tensor in state.items() if not bool(torch.isfinite(tensor.float()).all())
     ]
@@ -77,7 +78,7 @@ def check_record(patient: Patient) -> Iterator[Finding]:
     analyzer = ValueHeadAnalyzer(
         loaded.predictor, dataset.archive, games, nothing, loaded.data.stages
     )
-    overall = analyzer.evaluate()[0].metrics().overall
+    overall = analyzer.evaluate().metrics().overall
     found, noise = overall.value_loss, 0.0 if few else 4 * overall.value_loss_se
     if abs(found - loaded.recorded_value_loss) > max(_LOSS_GAP, noise):
         yield Finding(
@@ -119,7 +120,7 @@ def check_parity(patient: Patient) -> Iterator[Finding]:
         return
     trial.load_state({**loaded.state, "config": trial.config.model_dump(mode="json")})
     try:
-        parity = compare(capture_next_batch(trial), loaded.predictor)
+        parity = compare(capture_next_batch(trial), loaded.trained)
     except TrialError:
         return
     if parity.explanation:

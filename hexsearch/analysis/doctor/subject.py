@@ -124,6 +124,7 @@ def observe(
         to_end=lengths[repeat] - positions.plies,
         final=positions.finished,
         game=games[repeat],
+        ply=positions.plies,
     )
     return Observed(positions, evaluation, raw, policy, np.array(played, dtype=np.int64))
 
