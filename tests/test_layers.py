@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "yaml": {"config/load.py"},
-    "optuna": {"search/searcher.py"},
+    "optuna": {"search/optuna_model.py"},
     "ray": {"search/ray_tune.py", "search/cluster.py", "search/worker.py"},
     "pyspiel": {"data/selfplay.py"},
 }

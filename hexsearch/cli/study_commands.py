@@ -1,4 +1,4 @@
-"""`launch`, `resume` and `leaderboard`."""
+"""`launch`, `resume`, `leaderboard` and `schema`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.preflight import check_components, games_examiner
+from hexsearch.config.json_schema import study_schema
 from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
@@ -68,6 +69,11 @@ def register(commands: Any) -> None:
     )
     resume.add_argument("--address", metavar="A", help="of a running Ray cluster")
     resume.set_defaults(run=run_resume)
+
+    schema = commands.add_parser(
+        "schema", help="JSON Schema of search-space files, for editors that check while one types"
+    )
+    schema.set_defaults(run=run_schema)
 
     board = commands.add_parser("leaderboard", help="who leads, and how sure")
     board.add_argument("study", type=Path, metavar="STUDY_DIR")
@@ -146,6 +152,13 @@ def run_resume(arguments: argparse.Namespace) -> int:
         listener = study.Listener(progress.say, progress.record, progress.beat)
         ended = study.resume(folder, arguments.trials, arguments.address, listener)
     return _finish(folder, ended)
+
+
+def run_schema(arguments: argparse.Namespace) -> int:
+    """Print the format of search-space files."""
+    json.dump(study_schema(), sys.stdout, indent=2, allow_nan=False)
+    print()
+    return 0
 
 
 def run_leaderboard(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hexsearch.config.section import Section
+from hexsearch.config.dimension import DimensionConfig
+from hexsearch.config.section import Section, tuple_from_list
 from hexsearch.config.trial import TrialConfig
 from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 
@@ -87,42 +88,6 @@ class DataConfig(Section):
     validation_games: int | None = Field(None, ge=2)
 
 
-class DimensionConfig(Section):
-    """One searched setting: exactly one of `choice`, `float` and `int`, perhaps conditional."""
-
-    choice: list[Any] | None = None
-    float_: list[float] | None = Field(None, alias="float")
-    int_: list[int] | None = Field(None, alias="int")
-    log: bool = False
-    step: int | None = Field(None, ge=1)  # of an int
-    when: dict[str, Any] = Field(default_factory=dict)  # dimension -> value or list of values
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> DimensionConfig:
-        given = [name for name in ("choice", "float", "int") if self.bounds(name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of choice, float and int, got {given or 'none'}")
-        if self.choice is not None:
-            if not self.choice:
-                raise ValueError("choice is empty")
-            if self.log or self.step:
-                raise ValueError("log and step belong to float and int, not to choice")
-            return self
-        bounds = self.bounds(given[0])
-        assert bounds is not None
-        if len(bounds) != 2 or bounds[0] > bounds[1]:
-            raise ValueError(f"{given[0]} wants [lowest, highest], got {bounds}")
-        if self.log and bounds[0] <= 0:
-            raise ValueError(f"a log scale needs bounds above 0, got {bounds}")
-        if self.step and (given[0] == "float" or self.log):
-            raise ValueError("step belongs to an int without log")
-        return self
-
-    def bounds(self, kind: str) -> list[Any] | None:
-        """The list given under `choice`, `float` or `int`."""
-        return {"choice": self.choice, "float": self.float_, "int": self.int_}[kind]
-
-
 class SchedulerConfig(Section):
     """When trials are compared and cut. One unit of resource is one position seen."""
 
@@ -142,11 +107,29 @@ class SchedulerConfig(Section):
         return self
 
 
+Objectives = Annotated[
+    tuple[Literal["value_loss", "microseconds", "parameters"], ...],
+    BeforeValidator(tuple_from_list),
+]
+
+
 class SearcherConfig(Section):
     """What proposes the next configuration."""
 
-    name: Literal["tpe", "random"] = "tpe"
-    startup_trials: int = Field(10, ge=1)  # drawn at random before TPE models anything
+    name: Literal["tpe", "random", "grid", "cmaes", "gp", "nsga2"] = "tpe"
+    startup_trials: int = Field(10, ge=1)  # drawn at random before anything is modelled
+    grid_points: int = Field(5, ge=2)  # grid: values of each float, its ends included
+    # What is minimised, each a figure of the last report. Several make a Pareto front, which
+    # tpe and nsga2 can search.
+    objectives: Objectives = ("value_loss",)
+
+    @model_validator(mode="after")
+    def _objectives_fit(self) -> SearcherConfig:
+        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"objectives {list(self.objectives)}: name each of one or more once")
+        if len(self.objectives) > 1 and self.name in ("cmaes", "gp"):
+            raise ValueError(f"{self.name} takes one objective; tpe and nsga2 take several")
+        return self
 
 
 class RunConfig(Section):

@@ -20,7 +20,6 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
             f"{name} in {values}" for name, values in dimension.get("when", {}).items()
         )
         dimensions.add_row(dimension["name"], Text(_values(dimension)), Text(when))
-    count = plan["configurations"]
     ladder = zip([*plan["rungs"], plan["budget"]], plan["trials_per_rung"], strict=True)
     steps = ", ".join(f"{trials:g} reach {level:,}" for level, trials in ladder)
     samples = [
@@ -30,9 +29,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
     return Group(
         Text(plan["question"], style="bold"),
         dimensions,
-        Text(
-            f"configurations: {'endless, a float is searched' if count is None else f'{count:,}'}"
-        ),
+        Text(_count(plan)),
         Text(
             f"trials: {plan['trials']}, {plan['slots']} at a time; expected by positions: {steps}"
         ),
@@ -41,6 +38,18 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         Text("for example:"),
         *samples,
     )
+
+
+def _count(plan: dict[str, Any]) -> str:
+    count, combinations = plan["configurations"], plan["combinations"]
+    if count is None:
+        return "configurations: endless, a float is searched"
+    text = f"configurations: {count:,}"
+    if count < combinations:
+        text += f" that differ, of {combinations:,} combinations"
+    if count <= plan["trials"]:
+        text += "; each is tried, and further trials are further seeds"
+    return text
 
 
 def _values(dimension: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from hexsearch.errors import LedgerError
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.scheduler import AshaRungs, Ladder
-from hexsearch.search.searcher import OptunaProposer, derive_seed
+from hexsearch.search.searcher import Proposer, derive_seed
 from hexsearch.search.space import SearchSpace, position_unit, variant_key
 
 Observer = Callable[[Record], None]
@@ -45,7 +45,7 @@ class Engine:
         self.draining = False
         self.broken: LedgerError | None = None  # why the ledger could not be written
         self._rungs = AshaRungs(self.ladder, config.scheduler.reduction_factor)
-        self._proposer = OptunaProposer(space, config.searcher, config.run.seed)
+        self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         self._slots, self._observe = slots, observe
         for record in ledger.records:
             self._fold(record)

@@ -15,8 +15,8 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
 from hexsearch.search.scheduler import Ladder
-from hexsearch.search.searcher import OptunaProposer
-from hexsearch.search.space import Dimension, SearchSpace, position_unit
+from hexsearch.search.searcher import MAX_LISTED, Proposer
+from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit, variant_key
 
 _SAMPLES = 5
 _TIMED_BATCH = 32  # small, so that a large trunk is timed in a moment on a CPU too
@@ -32,8 +32,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     """
     ladder = Ladder.of(config.scheduler, position_unit(space))
     arrivals = expected_arrivals(config.run.trials, len(ladder.rungs), config)
-    proposer = OptunaProposer(space, config.searcher, config.run.seed)
-    samples = [proposer.propose(number)[0] for number in range(_SAMPLES)]
+    samples = _samples(config, space)
     largest = max(
         (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
     )
@@ -56,7 +55,8 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     return {
         "question": config.question,
         "dimensions": [_describe(dimension) for dimension in space.dimensions],
-        "configurations": None if count == math.inf else int(count),
+        "combinations": None if count == math.inf else int(count),
+        "configurations": _distinct(space, count),
         "trials": config.run.trials,
         "rungs": list(ladder.rungs),
         "budget": ladder.budget,
@@ -68,6 +68,26 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "disk_bytes": kept * _parameters(largest, config) * _BYTES_PER_PARAMETER,
         "samples": samples,
     }
+
+
+def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
+    """The first configurations, as the study would propose them before any has reported."""
+    proposer = Proposer(space, config.searcher, config.run.seed, config.run.trials)
+    samples = []
+    for number in range(min(_SAMPLES, config.run.trials)):
+        values, origin = proposer.propose(number)
+        samples.append(values)
+        key = variant_key(space.resolve(values))
+        suggested = {"trial": str(number), "number": number, "values": values}
+        proposer.apply({"event": "suggested", **suggested, "origin": origin, "variant": key})
+    return samples
+
+
+def _distinct(space: SearchSpace, combinations: float) -> int | None:
+    """Configurations that differ in training; of many, all combinations of values."""
+    if combinations == math.inf:
+        return None
+    return int(combinations) if combinations > MAX_LISTED else len(space.variants())
 
 
 def expected_arrivals(trials: int, rungs: int, config: StudyConfig) -> list[float]:

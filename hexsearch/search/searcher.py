@@ -1,110 +1,81 @@
-"""What to try next: Optuna, as a fold over the ledger. The only module that imports optuna.
-
-The study in memory holds exactly what the ledger says, so a proposal is a function of the
-records and the seed, before and after a resume.
-"""
+"""What to try next, as a fold over the ledger: enqueued, then enumerated or modelled."""
 
 from __future__ import annotations
 
-import hashlib
-import warnings
-from collections.abc import Mapping
 from typing import Any
 
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
-
 from hexsearch.config.study import SearcherConfig
+from hexsearch.search.enumeration import Enumeration
 from hexsearch.search.ledger import Record
-from hexsearch.search.space import Dimension, SearchSpace, Values, label_of
+from hexsearch.search.optuna_model import OptunaModel, Outcome, derive_seed
+from hexsearch.search.space import SearchSpace, Values
 
-_STATES = {
-    "COMPLETE": TrialState.COMPLETE,
-    "PRUNED": TrialState.PRUNED,
-    "FAIL": TrialState.FAIL,
-}
+__all__ = ["Proposer", "derive_seed"]
 
 
-class OptunaProposer:
+class Proposer:
     """Proposes dimension values and is told what became of them.
 
+    A finite space whose distinct configurations are no more than the trials of the study is
+    enumerated, in an order drawn from the seed; what trials are left are modelled, and become
+    further seeds. A grid goes round its points for ever.
+
     Args:
-        seed: proposal number n draws from a generator seeded by (seed, n): a sampler made anew
-            after a resume would otherwise repeat its first draws.
+        trials: how many the study is to have; an extended study has more.
     """
 
-    def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._space, self._config, self._seed = space, config, seed
-        self._distributions = {d.name: _distribution(d) for d in space.dimensions}
-        self._study = optuna.create_study(direction="minimize")
-        self._storage_ids: dict[str, int] = {}  # our trial -> Optuna's
-        self._numbers: dict[str, int] = {}
-        self._steps: dict[str, list[tuple[int, float]]] = {}
+    def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int, trials: int) -> None:
+        self._space, self._config = space, config
+        self._model = OptunaModel(space, config, seed)
+        self._last_report: dict[str, dict[str, Any]] = {}
+        order = derive_seed(seed, "enumerate", 0)
+        self._enumeration: Enumeration | None = None
+        if config.name == "grid":
+            self._enumeration = Enumeration.of(space.grid(config.grid_points), order, endless=True)
+        elif space.count <= max(trials, MAX_LISTED):
+            variants = space.variants()
+            if len(variants) <= trials:
+                self._enumeration = Enumeration(variants, order)
 
     def propose(self, number: int) -> tuple[Values, str]:
         """Values of the active dimensions for trial `number`, and where they come from."""
         if number < len(self._space.enqueued):
             return self._complete(self._space.enqueued[number]), "enqueued"
-        with warnings.catch_warnings():
-            # multivariate, group and constant_liar are still marked experimental (optuna 5.0).
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study.sampler = self._sampler(number)
-            trial = self._study.ask()
-            values: Values = {}
-            for dimension in self._space.dimensions:
-                if dimension.is_active(values):
-                    values[dimension.name] = _suggest(trial, dimension)
-        # The trial asked for is what `apply` would add for the record; it stands in its place.
-        return values, self._config.name
+        if self._enumeration is not None:
+            values = self._enumeration.next()
+            if values is not None:
+                return values, "grid" if self._config.name == "grid" else "enumerated"
+        return self._model.ask(number), self._config.name
 
     def apply(self, record: Record) -> None:
         """Take one record into account."""
         event = record["event"]
         if event == "suggested":
-            self._add(record["trial"], record["number"], record["values"])
+            proposed = record["origin"] == self._config.name
+            self._model.add(record["trial"], record["number"], record["values"], proposed)
+            if self._enumeration is not None:
+                self._enumeration.count(record["variant"])
         elif event == "reported":
-            report = record["report"]
-            self._steps[record["trial"]].append((report["positions_seen"], report["value_loss"]))
+            self._last_report[record["trial"]] = record["report"]
         elif event == "told":
-            self._tell(record["trial"], record["state"])
+            report = self._last_report.pop(record["trial"], None)
+            self._model.tell(record["trial"], self._outcome(record["state"], report))
+        elif event == "warm_started":
+            outcome = self._outcome(record["state"], record["report"])
+            self._model.learn(record["values"], outcome)
 
-    def _add(self, name: str, number: int, values: Mapping[str, Any]) -> None:
-        trials = self._study.get_trials(deepcopy=False)
-        if number == len(trials):
-            params = {
-                dimension.name: _to_optuna(dimension, values[dimension.name])
-                for dimension in self._space.dimensions
-                if dimension.name in values
-            }
-            self._study.add_trial(
-                optuna.trial.create_trial(
-                    state=TrialState.RUNNING,
-                    params=params,
-                    distributions={key: self._distributions[key] for key in params},
-                )
-            )
-            trials = self._study.get_trials(deepcopy=False)
-        self._storage_ids[name] = trials[number]._trial_id
-        self._numbers[name] = number
-        self._steps[name] = []
-
-    def _tell(self, name: str, state: str) -> None:
-        steps = self._steps.pop(name)
-        if state == "PRUNED":
-            # TPE ranks pruned trials by how far they came, then by their value there.
-            trial = optuna.trial.Trial(self._study, self._storage_ids[name])
-            for step, value in steps:
-                trial.report(value, step)
-        final = steps[-1][1] if state == "COMPLETE" else None
-        self._study.tell(self._numbers[name], final, state=_STATES[state])
+    def _outcome(self, state: str, report: dict[str, Any] | None) -> Outcome:
+        if report is None:
+            return Outcome(state if state == "FAIL" else "PRUNED")
+        objectives = tuple(report.get(name) for name in self._config.objectives)
+        if state == "COMPLETE" and None in objectives:
+            state = "PRUNED"  # an objective that this trial did not measure
+        return Outcome(
+            state,
+            objectives=tuple(float(value) for value in objectives if value is not None),
+            step=report["positions_seen"],
+            value=report["value_loss"],
+        )
 
     def _complete(self, values: Values) -> Values:
         """An enqueued configuration with its missing dimensions at the first or lowest value."""
@@ -116,49 +87,5 @@ class OptunaProposer:
                 complete[dimension.name] = dimension.values()[0]
         return complete
 
-    def _sampler(self, number: int) -> BaseSampler:
-        seed = derive_seed(self._seed, "propose", number)
-        if self._config.name == "random":
-            return RandomSampler(seed=seed)
-        return TPESampler(
-            n_startup_trials=self._config.startup_trials,
-            multivariate=True,
-            group=True,  # models each branch of a conditional space jointly
-            constant_liar=True,
-            seed=seed,
-        )
 
-
-def derive_seed(seed: int, purpose: str, number: int) -> int:
-    """32 bits that depend on all three."""
-    digest = hashlib.blake2b(f"{seed}/{purpose}/{number}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little")
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    if dimension.kind == "choice":
-        return CategoricalDistribution(dimension.labels)
-    if dimension.kind == "int":
-        return IntDistribution(
-            int(dimension.low), int(dimension.high), log=dimension.log, step=dimension.step
-        )
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
-def _suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
-    if dimension.kind == "choice":
-        label = trial.suggest_categorical(dimension.name, dimension.labels)
-        return dimension.choices[dimension.labels.index(label)]
-    if dimension.kind == "int":
-        return trial.suggest_int(
-            dimension.name,
-            int(dimension.low),
-            int(dimension.high),
-            log=dimension.log,
-            step=dimension.step,
-        )
-    return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=dimension.log)
-
-
-def _to_optuna(dimension: Dimension, value: Any) -> Any:
-    return label_of(value) if dimension.kind == "choice" else value
+MAX_LISTED = 2_000  # combinations that are resolved one by one, to find equal ones

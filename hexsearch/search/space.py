@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -62,6 +62,18 @@ class Dimension:
             return list(range(int(self.low), int(self.high) + 1, self.step))
         return [self.low, self.high]
 
+    def points(self, count: int) -> tuple[float, ...]:
+        """So many values of a float at equal distances, on its own scale."""
+        if self.low == self.high:
+            return (self.low,)
+        shares = [place / (count - 1) for place in range(count)]
+        if self.log:
+            ratio = self.high / self.low
+            between = [self.low * ratio**share for share in shares]
+        else:
+            between = [self.low + (self.high - self.low) * share for share in shares]
+        return (self.low, *between[1:-1], self.high)
+
     def is_active(self, values: Mapping[str, Any]) -> bool:
         """Whether the dimension exists beside these values of its parents."""
         return all(parent in values and values[parent] in allowed for parent, allowed in self.when)
@@ -90,10 +102,45 @@ class SearchSpace:
 
     @property
     def count(self) -> float:
-        """Number of configurations, conditions respected; infinite if a float is searched."""
-        if any(dimension.count == math.inf for dimension in self.dimensions):
-            return math.inf
-        return sum(1 for _ in self.configurations())
+        """Combinations of values, conditions respected; infinite if a float is searched.
+
+        Only dimensions that others depend on are walked through; the rest multiply.
+        """
+        parents = {parent for dimension in self.dimensions for parent, _ in dimension.when}
+
+        def count(values: Values, rest: tuple[Dimension, ...]) -> float:
+            if not rest:
+                return 1
+            first, *others = rest
+            below = tuple(others)
+            if not first.is_active(values):
+                return count(values, below)
+            if first.name in parents:
+                return sum(count({**values, first.name: value}, below) for value in first.values())
+            return first.count * count(values, below)
+
+        independent = [d for d in self.dimensions if not d.when and d.name not in parents]
+        bound = tuple(d for d in self.dimensions if d.when or d.name in parents)
+        return math.prod(dimension.count for dimension in independent) * count({}, bound)
+
+    def variants(self) -> dict[str, Values]:
+        """Distinct configurations of a finite space by their `variant_key`, first spelling kept."""
+        distinct: dict[str, Values] = {}
+        for values in self.configurations():
+            distinct.setdefault(variant_key(self.resolve(values)), values)
+        return distinct
+
+    def grid(self, points: int) -> SearchSpace:
+        """This space with each float as a choice of so many values, its ends included."""
+        return replace(
+            self,
+            dimensions=tuple(
+                replace(dimension, kind="choice", choices=dimension.points(points))
+                if dimension.kind == "float"
+                else dimension
+                for dimension in self.dimensions
+            ),
+        )
 
     def configurations(self) -> Iterator[Values]:
         """Every combination of values; of a float only its ends."""

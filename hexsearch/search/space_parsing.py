@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from hexsearch.config.dimension import DimensionConfig
 from hexsearch.config.load import read_study, sound_parts
 from hexsearch.config.section import build, suggest
-from hexsearch.config.study import DimensionConfig, StudyConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ConfigError
 from hexsearch.search.space import Dimension, SearchSpace, Values, label_of, position_unit
 
+_MAX_GRID = 20_000
 _MAX_CHECKED = 5_000  # configurations tried out when a study is loaded
 
 
@@ -47,6 +50,7 @@ def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
     space = SearchSpace(config.trial, ordered, tuple(config.enqueue))
     problems += _value_faults(space, where)
     problems += _batch_size_faults(space, config, where)
+    problems += _searcher_faults(space, config, where)
     if not problems:
         # Of a dimension that is at fault, an enqueued value or a combination tells nothing new.
         problems = _enqueue_faults(space, where) or _combination_faults(space, where)
@@ -183,6 +187,22 @@ def _batch_size_faults(space: SearchSpace, config: StudyConfig, where: str) -> l
             f"{where}search.batch_size: the batch sizes have {unit:,} positions as their least "
             f"common multiple, scheduler.grace_period is {config.scheduler.grace_period:,}; "
             "search powers of 2 by choice, or raise grace_period"
+        ]
+    return []
+
+
+def _searcher_faults(space: SearchSpace, config: StudyConfig, where: str) -> list[str]:
+    name = config.searcher.name
+    if name == "cmaes" and find_spec("cmaes") is None:
+        return [
+            f"{where}searcher.name: cmaes needs the package of that name; install it with "
+            "pip install 'hexsearch[cmaes]', or search with tpe"
+        ]
+    if name == "grid" and space.grid(config.searcher.grid_points).count > _MAX_GRID:
+        return [
+            f"{where}searcher.name: a grid of {space.grid(config.searcher.grid_points).count:,} "
+            f"configurations is more than {_MAX_GRID:,}; lower searcher.grid_points, or search "
+            "with tpe"
         ]
     return []
 

@@ -26,6 +26,14 @@ def test_a_finite_space_is_counted() -> None:
     assert plan_study(config, build_space(config))["configurations"] == 2
 
 
+def test_configurations_that_train_alike_are_counted_once_and_sampled_once() -> None:
+    heads = ["512->1", "512->8->1", {"family": "mlp", "widths": [8]}, "512->9->1"]
+    config = study_config(search={"value_head": {"choice": heads}}, run={"trials": 3})
+    plan = plan_study(config, build_space(config))
+    assert (plan["combinations"], plan["configurations"]) == (4, 3)
+    assert len({str(sample) for sample in plan["samples"]}) == 3
+
+
 def test_arrivals_are_those_of_random_orders() -> None:
     # Of 4 in random order: the first goes on, then the best of 2, 3 and 4 so far.
     second = 1 + 1 / 2 + 1 / 3 + 1 / 4

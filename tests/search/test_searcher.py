@@ -2,18 +2,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from optuna.trial import TrialState
 
 from hexsearch.search.ledger import read_ledger
-from hexsearch.search.searcher import OptunaProposer, derive_seed
+from hexsearch.search.optuna_model import OptunaModel, Outcome
+from hexsearch.search.searcher import Proposer, derive_seed
+from hexsearch.search.space import Values
 from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import make_engine, run_serially, study_config
 
 
-def test_optuna_is_told_pruned_trials_as_pruned_with_their_steps(tmp_path: Path) -> None:
+def test_optuna_is_told_pruned_trials_as_pruned_with_their_last_step(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config())
     run_serially(engine)
-    told = engine._proposer._study.trials
+    told = engine._proposer._model.trials
     assert len(told) == 12
     for trial, ours in zip(told, engine.history.trials.values(), strict=True):
         if ours.status == "completed":
@@ -21,9 +24,7 @@ def test_optuna_is_told_pruned_trials_as_pruned_with_their_steps(tmp_path: Path)
             assert trial.value == ours.value_loss
         else:
             assert trial.state == TrialState.PRUNED
-            assert trial.intermediate_values == {
-                report["positions_seen"]: report["value_loss"] for report in ours.reports
-            }
+            assert trial.intermediate_values == {ours.positions_seen: ours.value_loss}
 
 
 def test_a_proposer_rebuilt_from_records_proposes_what_the_live_one_would(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_a_proposer_rebuilt_from_records_proposes_what_the_live_one_would(tmp_pa
     run_serially(engine)
     engine.ledger.close()
     config = study_config()
-    rebuilt = OptunaProposer(build_space(config), config.searcher, config.run.seed)
+    rebuilt = Proposer(build_space(config), config.searcher, config.run.seed, 12)
     for record in read_ledger(tmp_path / "ledger.jsonl"):
         rebuilt.apply(record)
     assert rebuilt.propose(12) == engine._proposer.propose(12)
@@ -40,7 +41,7 @@ def test_a_proposer_rebuilt_from_records_proposes_what_the_live_one_would(tmp_pa
 def test_no_optuna_trial_is_left_running(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config())
     run_serially(engine)
-    states = {trial.state for trial in engine._proposer._study.trials}
+    states = {trial.state for trial in engine._proposer._model.trials}
     assert TrialState.RUNNING not in states
 
 
@@ -62,6 +63,94 @@ def test_only_dimensions_whose_condition_holds_are_proposed(tmp_path: Path) -> N
 def test_derived_seeds_differ_in_everything_they_depend_on() -> None:
     seeds = {derive_seed(s, p, n) for s in range(3) for p in ("a", "b") for n in range(5)}
     assert len(seeds) == 30
+
+
+FINITE = {
+    "value_head": {"choice": ["512->1", "512->8->1"]},
+    "curriculum": {"choice": ["all", "last_k"]},
+    "curriculum.k": {"int": [4, 8], "step": 2, "when": {"curriculum": "last_k"}},
+}
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "grid"])
+def test_a_space_within_the_budget_is_tried_whole_before_anything_comes_again(
+    tmp_path: Path, name: str
+) -> None:
+    config = study_config(search=FINITE, searcher={"name": name}, run={"trials": 11})
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine)
+    trials = list(engine.history.trials.values())
+    assert len({trial.variant for trial in trials[:8]}) == 8
+    assert [trial.replicate for trial in trials[:8]] == [0] * 8
+    assert [trial.replicate for trial in trials[8:]] != [0] * 3
+
+
+def test_a_space_beyond_the_budget_is_sampled(tmp_path: Path) -> None:
+    config = study_config(search=FINITE, run={"trials": 7})
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine)
+    assert {r["origin"] for r in engine.ledger.records if r["event"] == "suggested"} == {"tpe"}
+
+
+def test_a_grid_goes_round_again_with_further_seeds(tmp_path: Path) -> None:
+    config = study_config(searcher={"name": "grid", "grid_points": 2}, run={"trials": 9})
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine)
+    replicates = [trial.replicate for trial in engine.history.trials.values()]
+    assert replicates == [0] * 4 + [1] * 4 + [2]
+
+
+@pytest.mark.parametrize("name", ["tpe", "cmaes", "gp", "nsga2"])
+def test_every_searcher_goes_on_after_a_resume_as_if_never_stopped(
+    tmp_path: Path, name: str
+) -> None:
+    if name == "cmaes":
+        pytest.importorskip("cmaes")
+    config = study_config(searcher={"name": name, "startup_trials": 3}, run={"trials": 10})
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine)
+    engine.ledger.close()
+    whole = (tmp_path / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    expected = [trial.values for trial in engine.history.trials.values()]
+    path = tmp_path / "cut.jsonl"
+    path.write_bytes(b"".join(whole[: len(whole) * 2 // 3]))
+    again = make_engine(path, config)
+    assert len(again.history.trials) < 10
+    run_serially(again)
+    assert [trial.values for trial in again.history.trials.values()] == expected
+
+
+def test_several_objectives_are_told_together(tmp_path: Path) -> None:
+    objectives = ["value_loss", "parameters"]
+    config = study_config(searcher={"name": "nsga2", "objectives": objectives})
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine)
+    completed = [t for t in engine._proposer._model.trials if t.state == TrialState.COMPLETE]
+    assert completed
+    assert all(trial.values[1] == 1000.0 for trial in completed)
+
+
+def test_a_model_of_many_trials_is_thinned_to_the_best_and_the_newest() -> None:
+    config = study_config(searcher={"name": "random"})
+
+    def model() -> OptunaModel:
+        made = OptunaModel(build_space(config), config.searcher, seed=0)
+        for number in range(1600):
+            values = proposed[number] if number in proposed else made.ask(number)
+            proposed[number] = values
+            made.add(f"t{number}", number, values, proposed=True)
+            if number != 7:  # which runs on and on
+                loss = 0.1 + (number * 7919 % 1600) / 1e4
+                made.tell(f"t{number}", Outcome("COMPLETE", (loss,), 64, loss))
+        return made
+
+    proposed: dict[int, Values] = {}
+    kept = [trial.values for trial in model().trials]
+    assert len(kept) < 1500
+    losses = [values[0] for values in kept if values]
+    assert len(losses) == len(kept) - 1
+    assert max(sorted(losses)[:40]) < 0.1 + 50 / 1e4
+    assert [trial.values for trial in model().trials] == kept
 
 
 def test_random_search_is_a_choice(tmp_path: Path) -> None:
