@@ -76,7 +76,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         console.print(Text(f"going on from {trial.positions_seen:,} positions in {path}"))
     console.print(
         Text(
-            f"training {trial_config.value_head.name} on {trial_config.trunk.preset} "
+            f"training {trial_config.value_head.name} on {trial_config.trunk.name} "
             f"({trial.parameters:,} parameters) for {ladder.budget:,} positions on {device.type}"
         ),
         soft_wrap=True,

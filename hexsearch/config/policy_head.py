@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from hexsearch.config.import_path import is_import_path
 from hexsearch.config.section import Section
 
 
 class PolicyHeadConfig(Section):
     """Trunk features to one logit for each cell."""
 
-    family: Literal["linear"] = "linear"  # mean pooling, then one linear layer
+    family: str = "linear"  # mean pooling, then one linear layer; or package.module:factory
     weight: float = Field(1.0, ge=0.0)  # of the policy loss in the training loss; 0 leaves it out
+    options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_family(cls, raw: Any) -> Any:
+        return {"family": raw} if isinstance(raw, str) else raw
+
+    @model_validator(mode="after")
+    def _family_fits(self) -> PolicyHeadConfig:
+        if not is_import_path(self.family):
+            if self.family != "linear":
+                raise ValueError(
+                    f"unknown family {self.family!r}; known are linear, or an import path "
+                    "'package.module:factory'"
+                )
+            if self.options:
+                raise ValueError("options are for plug-ins; a built-in family takes none")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The family, with a plug-in's options."""
+        options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+        return f"{self.family}({options})" if options else self.family

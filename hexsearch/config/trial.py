@@ -45,6 +45,6 @@ class TrialConfig(Section):
         if head.inputs != trunk.features:
             raise ValueError(
                 f"value_head {head.name} takes {head.inputs} features, but trunk "
-                f"{trunk.preset} gives {trunk.features}; make the two agree"
+                f"{trunk.name} gives {trunk.features}; make the two agree"
             )
         return self

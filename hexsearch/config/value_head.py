@@ -1,16 +1,27 @@
-"""The value head: its families, and the spellings that stand for them."""
+"""The value head: its families, and the spellings that stand for them.
+
+A spelling is the family, the widths from trunk features to the one value, and what departs from
+the default: `512->64->1`, `reduced 512->64->1`, `flatten 512->4->128->1`,
+`mean_max 512->64->1 dropout 0.1`, `attention reduced 512->32->64->1 heads 8 norm layer`.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from hexsearch.config.import_path import is_import_path
 from hexsearch.config.section import IntTuple, Section
 
-_SPELLING = re.compile(r"(?P<reduced>reduced )?(?P<widths>\d+(?:->\d+)*)->1\Z")
+FAMILIES = ("linear", "mlp", "bottleneck", "flatten", "mean_max", "gpool", "attention")
+_POOLED = ("mean_max", "gpool", "attention")  # with or without a 1x1 convolution before
+_SPELLING = re.compile(
+    r"(?:(?P<family>flatten|mean_max|gpool|attention) )?(?P<reduced>reduced )?"
+    r"(?P<widths>\d+(?:->\d+)*)->1(?P<rest>(?: (?:dropout|norm|activation|heads) \S+)*)\Z"
+)
+_ATTENTION_HEADS = 4
 
 
 def parse_value_head(spelling: str) -> dict[str, Any]:
@@ -25,21 +36,42 @@ def parse_value_head(spelling: str) -> dict[str, Any]:
     if match is None:
         raise ValueError(
             f"{spelling!r} is no value head; write '512->1', '512->64->1', 'reduced 512->64->1', "
-            "or an import path 'package.module:factory'"
+            "'flatten 512->4->128->1', 'mean_max 512->64->1', 'gpool reduced 512->32->64->1', "
+            "'attention 512->64->1', or an import path 'package.module:factory'"
         )
     inputs, *widths = (int(width) for width in match["widths"].split("->"))
-    if match["reduced"]:
+    family, channels = match["family"], 0
+    if match["reduced"] or family == "flatten":
+        if match["reduced"] and family == "flatten":
+            raise ValueError(f"{spelling!r}: flatten always reduces; leave 'reduced' out")
         if not widths:
-            raise ValueError(
-                f"{spelling!r}: 'reduced' needs the channels, as in 'reduced 512->64->1'"
-            )
-        return {
-            "family": "bottleneck",
-            "inputs": inputs,
-            "channels": widths[0],
-            "widths": tuple(widths[1:]),
-        }
-    return {"family": "mlp" if widths else "linear", "inputs": inputs, "widths": tuple(widths)}
+            example = "flatten 512->4->128->1" if family else "reduced 512->64->1"
+            raise ValueError(f"{spelling!r}: needs the channels, as in '{example}'")
+        channels, *widths = widths
+    if family is None:
+        family = "bottleneck" if channels else "mlp" if widths else "linear"
+    return {
+        "family": family,
+        "inputs": inputs,
+        "channels": channels,
+        "widths": tuple(widths),
+        **_parse_settings(spelling, match["rest"]),
+    }
+
+
+def _parse_settings(spelling: str, rest: str) -> dict[str, Any]:
+    """`dropout 0.1 norm layer` as a mapping."""
+    words = rest.split()
+    settings: dict[str, Any] = dict(zip(words[::2], words[1::2], strict=True))
+    if 2 * len(settings) < len(words):
+        raise ValueError(f"{spelling!r}: gives a setting twice")
+    for name, convert in (("dropout", float), ("heads", int)):
+        if name in settings:
+            try:
+                settings[name] = convert(settings[name])
+            except ValueError:
+                raise ValueError(f"{spelling!r}: {name} {settings[name]!r} is no number") from None
+    return settings
 
 
 class ValueHeadConfig(Section):
@@ -48,49 +80,98 @@ class ValueHeadConfig(Section):
     `reduced 512->64->1` spells a 1x1 convolution to 64 channels before the pooling.
     """
 
-    family: str = "linear"  # linear, mlp, bottleneck, or package.module:factory
+    family: str = "linear"  # one of FAMILIES, or package.module:factory
     inputs: int = Field(512, ge=1)  # trunk features; must equal trunk.features
-    widths: IntTuple = ()  # hidden layers of the MLP
-    channels: int = Field(0, ge=0)  # bottleneck: channels left by the 1x1 convolution
+    channels: int = Field(0, ge=0)  # left by a 1x1 convolution before the pooling; 0: none
+    widths: IntTuple = ()  # hidden layers after the pooling
     dropout: float = Field(0.0, ge=0.0, lt=1.0)  # before the last layer
+    norm: Literal["none", "batch", "layer"] = "none"  # of the hidden layers
+    activation: Literal["relu", "silu", "mish", "gelu"] = "relu"  # of hidden layers and convolution
+    heads: int = Field(0, ge=0)  # attention: groups of channels with a weighting each
     options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
 
     @model_validator(mode="before")
     @classmethod
     def _parse_spelling(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "spelling" in raw:
+        if isinstance(raw, str):
+            raw = parse_value_head(raw)
+        elif isinstance(raw, dict) and "spelling" in raw:
             raw = dict(raw)
-            return {**parse_value_head(raw.pop("spelling")), **raw}
-        return parse_value_head(raw) if isinstance(raw, str) else raw
+            raw = {**parse_value_head(raw.pop("spelling")), **raw}
+        if isinstance(raw, dict) and raw.get("family") == "attention":
+            return {"heads": _ATTENTION_HEADS, **raw}
+        return raw
 
     @model_validator(mode="after")
     def _family_fits(self) -> ValueHeadConfig:
-        if not is_import_path(self.family):
-            if self.family not in ("linear", "mlp", "bottleneck"):
-                raise ValueError(
-                    f"unknown family {self.family!r}; known are linear, mlp, bottleneck, or an "
-                    "import path 'package.module:factory'"
-                )
-            if self.options:
-                raise ValueError("options are for plug-ins; a built-in family takes none")
-        if self.family == "linear" and self.widths:
-            raise ValueError(
-                f"family linear has no hidden widths, got {list(self.widths)}; use mlp"
-            )
-        if self.family == "mlp" and not self.widths:
-            raise ValueError("family mlp needs widths, such as [64]; without any it is 'linear'")
-        if (self.family == "bottleneck") != (self.channels > 0):
-            raise ValueError("channels belongs to family bottleneck, which needs it above 0")
-        if any(width < 1 for width in self.widths):
-            raise ValueError(f"widths {list(self.widths)}: every width must be 1 or more")
+        problem = self._unknown() or self._misfit()
+        if problem:
+            raise ValueError(problem)
         return self
+
+    def _unknown(self) -> str | None:
+        if self.family in FAMILIES:
+            return (
+                "options are for plug-ins; a built-in family takes none" if self.options else None
+            )
+        if not is_import_path(self.family):
+            return (
+                f"unknown family {self.family!r}; known are {', '.join(FAMILIES)}, or an import "
+                "path 'package.module:factory'"
+            )
+        given = [name for name in _BUILT_IN_ONLY if getattr(self, name) != _default(name)]
+        if given:
+            return (
+                f"{', '.join(given)}: settings of built-in families; a plug-in gets what it needs "
+                "through options"
+            )
+        return None
+
+    def _misfit(self) -> str | None:
+        family, seen = self.family, self.channels or self.inputs
+        if any(width < 1 for width in self.widths):
+            return f"widths {list(self.widths)}: every width must be 1 or more"
+        if family == "linear" and self.widths:
+            return f"family linear has no hidden widths, got {list(self.widths)}; use mlp"
+        if family == "mlp" and not self.widths:
+            return "family mlp needs widths, such as [64]; without any it is 'linear'"
+        if family in ("bottleneck", "flatten") and not self.channels:
+            return f"family {family} reduces by a 1x1 convolution; channels needs to be above 0"
+        if self.channels and family in ("linear", "mlp"):
+            return f"channels: family {family} has no 1x1 convolution; use bottleneck"
+        if family == "attention" and (not self.heads or seen % self.heads):
+            return f"heads is {self.heads}; it must be a divisor of the {seen} channels, above 0"
+        if self.heads and family != "attention":
+            return "heads belongs to family attention"
+        if self.norm != "none" and not self.widths:
+            return "norm is of the hidden layers, and widths is empty: it would do nothing"
+        if self.activation != "relu" and not (self.widths or self.channels):
+            return "activation: there is neither a hidden layer nor a convolution for it to act on"
+        return None
 
     @property
     def name(self) -> str:
-        """Its spelling, with what departs from the default."""
+        """Its spelling, with what departs from the default; `parse_value_head` reads it."""
         if is_import_path(self.family):
             options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
             return f"{self.family}({options})" if options else self.family
+        reduced = self.channels and self.family != "flatten"
         layers = [self.inputs, *([self.channels] if self.channels else []), *self.widths, 1]
-        spelled = ("reduced " if self.channels else "") + "->".join(map(str, layers))
-        return spelled + (f" dropout {self.dropout:g}" if self.dropout else "")
+        parts = [
+            *([self.family] if self.family in (*_POOLED, "flatten") else []),
+            *(["reduced"] if reduced else []),
+            "->".join(map(str, layers)),
+        ]
+        usual = {"dropout": 0.0, "norm": "none", "activation": "relu"}
+        usual["heads"] = _ATTENTION_HEADS if self.family == "attention" else 0
+        for setting, value in usual.items():
+            if getattr(self, setting) != value:
+                parts += [setting, str(getattr(self, setting))]
+        return " ".join(parts)
+
+
+_BUILT_IN_ONLY = ("channels", "widths", "dropout", "norm", "activation", "heads")
+
+
+def _default(name: str) -> Any:
+    return ValueHeadConfig.model_fields[name].default

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hexsearch.config.import_path import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ContractError
-from hexsearch.model.policy_head import PolicyHead
-from hexsearch.model.trunk import Trunk
+from hexsearch.model.policy_head import build_policy_head, check_policy_head
+from hexsearch.model.trunk import build_trunk, check_trunk, map_side
 from hexsearch.model.value_heads import build_value_head, check_value_head
 
 _TRUNK, _VALUE, _POLICY = range(3)  # streams of initial weights
@@ -57,6 +58,8 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
     the value head start with the same trunk and policy head. torch's global generator is left
     as it was.
 
+    Args:
+        planes: channels of the input. size: side of the board.
     Raises:
         ContractError: a plug-in breaks its contract.
     """
@@ -64,28 +67,32 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
     def seeded(stream: int) -> None:
         torch.manual_seed((seed * 3 + stream) % 2**63)
 
+    features = config.trunk.features
+    side = size + 2 * config.encoder.edge_ring
     with torch.random.fork_rng(devices=[]):
         seeded(_TRUNK)
-        trunk = Trunk(config.trunk, planes)
-        _initialise(trunk)
+        trunk = build_trunk(config.trunk, planes, side)
+        if is_import_path(config.trunk.family):
+            _raise_any(check_trunk(trunk, config.trunk, planes, side))
+        rows = map_side(trunk, planes, side)
         seeded(_VALUE)
-        value_head = build_value_head(config.value_head)
+        value_head = build_value_head(config.value_head, rows)
         seeded(_POLICY)
-        policy_head = PolicyHead(config.trunk.features, size)
-    problems = check_value_head(value_head, config.trunk.features, config.value_head.name)
-    if problems:
-        raise ContractError("; ".join(problems))
+        policy_head = build_policy_head(config.policy_head, features, size)
+        _raise_any(
+            [
+                *check_value_head(value_head, features, rows, config.value_head.name),
+                *check_policy_head(policy_head, features, size, rows, config.policy_head.name),
+            ]
+        )
     return Network(trunk, value_head, policy_head)
+
+
+def _raise_any(problems: list[str]) -> None:
+    if problems:
+        raise ContractError("\n".join(problems))
 
 
 def count_parameters(module: nn.Module) -> int:
     """Trainable numbers in a module."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def _initialise(trunk: nn.Module) -> None:
-    for module in trunk.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hexsearch.config.import_path import is_import_path
+from hexsearch.config.policy_head import PolicyHeadConfig
+from hexsearch.model.plugins import build_plugin
 
-class PolicyHead(nn.Module):
+
+class LinearPolicyHead(nn.Module):
     """Mean pooling, then one linear layer, as in the network this project set out to mend."""
 
     def __init__(self, inputs: int, size: int) -> None:
@@ -17,6 +24,47 @@ class PolicyHead(nn.Module):
         """[B, C, H, W] to policy logits [B, N*N], before masking and softmax."""
         out: Tensor = self.output(features_BCHW.mean(dim=(2, 3)))
         return out
+
+
+def build_policy_head(config: PolicyHeadConfig, inputs: int, size: int) -> nn.Module:
+    """The policy head of a configuration.
+
+    A plug-in is called as `factory(inputs=C, size=N, **options)`, N being the board's side, and
+    must give an `nn.Module` from [B, C, H, W] to logits [B, N*N].
+
+    Raises:
+        ContractError: a plug-in cannot be imported or built.
+    """
+    if is_import_path(config.family):
+        given = {"inputs": inputs, "size": size}
+        return build_plugin("policy_head", config.family, given, config.options)
+    return LinearPolicyHead(inputs, size)
+
+
+def check_policy_head(head: nn.Module, inputs: int, size: int, side: int, name: str) -> list[str]:
+    """What is wrong with a policy head, in words: shape, finiteness, gradient to the trunk.
+
+    Args:
+        size: side of the board; side: rows of the feature map.
+    """
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(3, inputs, side, side, generator=generator, requires_grad=True)
+    # On a copy: a forward pass moves batch-norm statistics.
+    logits = deepcopy(head)(features)
+    who, wanted = f"policy head '{name}'", (3, size * size)
+    if not isinstance(logits, Tensor) or logits.shape != wanted:
+        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        return [f"{who} returned {got}, expected {list(wanted)}: one logit for each cell"]
+    if not bool(torch.isfinite(logits).all()):
+        return [f"{who} returned non-finite logits for standard normal features"]
+    if not logits.requires_grad:
+        return [f"{who} passes no gradient to the trunk: its result is detached"]
+    # Weighed unequally: a softmax would make the plain sum constant.
+    weighed = (logits * torch.arange(size * size)).sum()
+    (gradient,) = torch.autograd.grad(weighed, features, allow_unused=True)
+    if gradient is None or not bool(gradient.any()):
+        return [f"{who} passes no gradient to the trunk"]
+    return []
 
 
 def policy_loss(logits: Tensor, target: Tensor, has_move: Tensor) -> Tensor:

@@ -1,63 +1,21 @@
-"""Planes to trunk features: a residual network.
+"""Planes to trunk features: a family of residual networks.
 
 Legend: B batch, C channels, N side of the board, H and W side of the feature map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from copy import deepcopy
 
+import torch
 from torch import Tensor, nn
 
+from hexsearch.config.import_path import is_import_path
 from hexsearch.config.trunk import TrunkConfig
-
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "silu": nn.SiLU,
-    "mish": nn.Mish,
-    "gelu": nn.GELU,
-}
-
-
-def make_activation(name: str) -> nn.Module:
-    """A fresh activation module, one for each place so that monitors can tell them apart."""
-    return _ACTIVATIONS[name]()
-
-
-def make_norm(name: str, channels: int) -> nn.Module:
-    """Normalisation over a feature map [B, C, H, W]."""
-    if name == "batch":
-        return nn.BatchNorm2d(channels)
-    if name == "group":
-        groups = next(count for count in (8, 4, 2, 1) if channels % count == 0)
-        return nn.GroupNorm(groups, channels)
-    return nn.Identity()
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions round a shortcut (He et al., arXiv:1512.03385)."""
-
-    def __init__(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
-        super().__init__()
-        bias = config.norm == "none"
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=bias)
-        self.norm1 = make_norm(config.norm, channels)
-        self.act1 = make_activation(config.activation)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
-        self.norm2 = make_norm(config.norm, channels)
-        self.act2 = make_activation(config.activation)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels_in != channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride, bias=bias),
-                make_norm(config.norm, channels),
-            )
-
-    def forward(self, features_BCHW: Tensor) -> Tensor:
-        inner = self.act1(self.norm1(self.conv1(features_BCHW)))
-        inner = self.norm2(self.conv2(inner))
-        out: Tensor = self.act2(inner + self.shortcut(features_BCHW))
-        return out
+from hexsearch.errors import ContractError
+from hexsearch.model.blocks import BLOCKS
+from hexsearch.model.layers import make_activation, make_norm
+from hexsearch.model.plugins import build_plugin
 
 
 class Trunk(nn.Module):
@@ -74,15 +32,27 @@ class Trunk(nn.Module):
             make_norm(config.norm, width),
             make_activation(config.activation),
         )
-        stages = []
+        block_class = BLOCKS[config.block]
+        stages, number, every = [], 0, config.global_pooling_every
         for channels, blocks, stride in zip(
             config.channels, config.blocks, config.strides, strict=True
         ):
-            stage = [ResidualBlock(width, channels, stride, config)]
-            stage += [ResidualBlock(channels, channels, 1, config) for _ in range(blocks - 1)]
+            stage: list[nn.Module] = []
+            for place in range(blocks):
+                number += 1
+                pooled = every > 0 and number % every == 0
+                stage.append(
+                    block_class(width, channels, stride if place == 0 else 1, config, pooled)
+                )
+                width = channels
             stages.append(nn.Sequential(*stage))
-            width = channels
         self.stages = nn.ModuleList(stages)
+        # The stream of pre-activation blocks is never normalised before this point.
+        self.finish: nn.Module = nn.Identity()
+        if config.block == "preact":
+            self.finish = nn.Sequential(
+                make_norm(config.norm, width), make_activation(config.activation)
+            )
         self.widen: nn.Module = nn.Identity()
         if width != config.features:
             self.widen = nn.Sequential(
@@ -90,11 +60,80 @@ class Trunk(nn.Module):
                 make_norm(config.norm, config.features),
                 make_activation(config.activation),
             )
+        _initialise(self)
 
     def forward(self, planes_BCNN: Tensor) -> Tensor:
         """[B, C, N, N] planes to [B, features, H, W]."""
         features: Tensor = self.stem(planes_BCNN)
         for stage in self.stages:
             features = stage(features)
-        out: Tensor = self.widen(features)
+        out: Tensor = self.widen(self.finish(features))
         return out
+
+
+def build_trunk(config: TrunkConfig, planes: int, side: int) -> nn.Module:
+    """The trunk of a configuration.
+
+    A plug-in is called as `factory(planes=C, side=N, features=F, **options)` and must give an
+    `nn.Module` from [B, C, N, N] to [B, F, H, W]; H and W are its own choice.
+
+    Args:
+        side: rows and columns of the planes, the edge ring included.
+    Raises:
+        ContractError: a plug-in cannot be imported or built.
+    """
+    if is_import_path(config.family):
+        given = {"planes": planes, "side": side, "features": config.features}
+        return build_plugin("trunk", config.family, given, config.options)
+    return Trunk(config, planes)
+
+
+def check_trunk(trunk: nn.Module, config: TrunkConfig, planes: int, side: int) -> list[str]:
+    """What is wrong with a trunk, in words: shape, finiteness, gradient to its weights."""
+    generator = torch.Generator().manual_seed(0)
+    shown = (torch.rand(3, planes, side, side, generator=generator) < 0.3).float()
+    # On a copy: a forward pass moves batch-norm statistics.
+    trial = deepcopy(trunk)
+    features = trial(shown)
+    who = f"trunk '{config.name}'"
+    got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+    if not isinstance(features, Tensor) or features.ndim != 4 or len(features) != 3:
+        return [f"{who} returned {got}, expected [3, {config.features}, H, W]"]
+    if features.shape[1] != config.features:
+        return [
+            f"{who} returned {features.shape[1]} channels, expected {config.features}: "
+            "set trunk.features, which the factory is called with"
+        ]
+    if not bool(torch.isfinite(features).all()):
+        return [f"{who} returned non-finite features for random stones"]
+    if not features.requires_grad:
+        return [f"{who} has no weight that its features depend on: nothing of it can be trained"]
+    weights = [weight for weight in trial.parameters() if weight.requires_grad]
+    gradients = torch.autograd.grad(features.square().sum(), weights, allow_unused=True)
+    if all(gradient is None or not bool(gradient.any()) for gradient in gradients):
+        return [f"{who} passes no gradient to its weights"]
+    return []
+
+
+def map_side(trunk: nn.Module, planes: int, side: int) -> int:
+    """Rows of the feature map that a trunk makes of boards of `side` rows.
+
+    Raises:
+        ContractError: the map is not square.
+    """
+    was_training = trunk.training
+    with torch.no_grad():
+        features = trunk.eval()(torch.zeros(1, planes, side, side))
+    trunk.train(was_training)
+    height, width = features.shape[2:]
+    if height != width:
+        raise ContractError(f"the trunk makes a {height}x{width} map of a square board")
+    return int(height)
+
+
+def _initialise(trunk: nn.Module) -> None:
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,4 +1,4 @@
-"""Trunk features to one raw value for each position: the head families and their names.
+"""Trunk features to one raw value for each position: the head families and their contract.
 
 A head is an `nn.Module` from [B, C, H, W] to [B]. It ends in a plain linear output; what that
 number means is the read-out's business.
@@ -13,46 +13,66 @@ from torch import Tensor, nn
 
 from hexsearch.config.import_path import is_import_path
 from hexsearch.config.value_head import ValueHeadConfig
-from hexsearch.errors import ContractError
-from hexsearch.model.plugins import import_factory
+from hexsearch.model.layers import make_activation, make_vector_norm
+from hexsearch.model.plugins import build_plugin
+from hexsearch.model.pooling import (
+    AttentionPooling,
+    Flatten,
+    GlobalPooling,
+    MeanMaxPooling,
+    MeanPooling,
+    Pooling,
+)
 
 
-class MlpHead(nn.Module):
-    """Mean pooling, then linear layers with ReLU between: `512->1`, `512->64->1`, ..."""
+class ValueHead(nn.Module):
+    """Perhaps a 1x1 convolution to few channels, a pooling, perhaps hidden layers, one output.
 
-    def __init__(self, inputs: int, widths: tuple[int, ...], dropout: float) -> None:
+    Args:
+        side: rows of the feature map; only `flatten` depends on it.
+    """
+
+    def __init__(self, config: ValueHeadConfig, side: int) -> None:
         super().__init__()
-        self.layers = _mlp(inputs, widths, dropout)
+        self.reduce: nn.Module = nn.Identity()
+        channels = config.channels or config.inputs
+        if config.channels:
+            self.reduce = nn.Sequential(
+                nn.Conv2d(config.inputs, channels, 1, bias=False),
+                nn.BatchNorm2d(channels),
+                make_activation(config.activation),
+            )
+        self.pooling = _make_pooling(config, channels, side)
+        self.layers = _make_layers(config, self.pooling.outputs)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
-        pooled = features_BCHW.mean(dim=(2, 3))
-        out: Tensor = self.layers(pooled)
+        """[B, C, H, W] to raw values [B]."""
+        out: Tensor = self.layers(self.pooling(self.reduce(features_BCHW)))
         return out.squeeze(1)
 
 
-class BottleneckHead(nn.Module):
-    """A 1x1 convolution to few channels before the pooling: `reduced 512->64->1`."""
-
-    def __init__(self, inputs: int, channels: int, widths: tuple[int, ...], dropout: float) -> None:
-        super().__init__()
-        self.reduce = nn.Sequential(
-            nn.Conv2d(inputs, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
-        )
-        self.layers = _mlp(channels, widths, dropout)
-
-    def forward(self, features_BCHW: Tensor) -> Tensor:
-        pooled = self.reduce(features_BCHW).mean(dim=(2, 3))
-        out: Tensor = self.layers(pooled)
-        return out.squeeze(1)
+def _make_pooling(config: ValueHeadConfig, channels: int, side: int) -> Pooling:
+    if config.family == "flatten":
+        return Flatten(channels, side)
+    if config.family == "mean_max":
+        return MeanMaxPooling(channels)
+    if config.family == "gpool":
+        return GlobalPooling(channels)
+    if config.family == "attention":
+        return AttentionPooling(channels, config.heads)
+    return MeanPooling(channels)
 
 
-def _mlp(inputs: int, widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+def _make_layers(config: ValueHeadConfig, inputs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for width in widths:
-        layers += [nn.Linear(inputs, width), nn.ReLU()]
+    for width in config.widths:
+        layers.append(nn.Linear(inputs, width))
+        if config.norm != "none":
+            layers.append(make_vector_norm(config.norm, width))
+        layers.append(make_activation(config.activation))
         inputs = width
-    if dropout:
-        layers.append(nn.Dropout(dropout))
+    if config.dropout:
+        layers.append(nn.Dropout(config.dropout))
     output = nn.Linear(inputs, 1)
     # A small start keeps the first answers near 0.5 for every read-out.
     with torch.no_grad():
@@ -61,37 +81,25 @@ def _mlp(inputs: int, widths: tuple[int, ...], dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers, output)
 
 
-def build_value_head(config: ValueHeadConfig) -> nn.Module:
+def build_value_head(config: ValueHeadConfig, side: int) -> nn.Module:
     """The head of a configuration.
 
     A plug-in is called as `factory(inputs=C, **options)` and must give an `nn.Module`.
 
+    Args:
+        side: rows of the feature map.
     Raises:
         ContractError: a plug-in cannot be imported or built.
     """
     if is_import_path(config.family):
-        factory = import_factory(config.family, "value_head.family")
-        try:
-            head = factory(inputs=config.inputs, **config.options)
-        except TypeError as error:
-            raise ContractError(
-                f"value_head {config.family}: {error}; it is called with inputs={config.inputs} "
-                "and value_head.options"
-            ) from error
-        if not isinstance(head, nn.Module):
-            raise ContractError(
-                f"value_head {config.family}: made a {type(head).__name__}, expected an nn.Module"
-            )
-        return head
-    if config.family == "bottleneck":
-        return BottleneckHead(config.inputs, config.channels, config.widths, config.dropout)
-    return MlpHead(config.inputs, config.widths, config.dropout)
+        return build_plugin("value_head", config.family, {"inputs": config.inputs}, config.options)
+    return ValueHead(config, side)
 
 
-def check_value_head(head: nn.Module, inputs: int, name: str) -> list[str]:
+def check_value_head(head: nn.Module, inputs: int, side: int, name: str) -> list[str]:
     """What is wrong with a head, in words: shape, finiteness, gradient to the trunk."""
     features = torch.randn(
-        4, inputs, 2, 2, generator=torch.Generator().manual_seed(0), requires_grad=True
+        4, inputs, side, side, generator=torch.Generator().manual_seed(0), requires_grad=True
     )
     # On a copy: a forward pass moves batch-norm statistics.
     raw = deepcopy(head)(features)

@@ -2,47 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.config.import_path import is_import_path
+from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
 from hexsearch.config.section import build
+from hexsearch.config.trunk import TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.floors import floor_predictions
 from hexsearch.data.positions import stage_of
 from hexsearch.errors import ContractError
 from hexsearch.game.board import RED
+from hexsearch.model.policy_head import build_policy_head, check_policy_head
 from hexsearch.model.readout import build_readout
+from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.search.space import SearchSpace
 from hexsearch.training.metrics import Evaluation, brief
 
+_SIZE = 13  # side of the board that components are tried on
+_MAP_SIDE = 2  # rows of the feature map that heads are tried on
+
 
 def check_components(space: SearchSpace) -> None:
-    """Build every value head and read-out that the space names, and hold it to its contract.
+    """Build each trunk, head and read-out that the space names, and hold it to its contract.
 
     Raises:
         ContractError: lists what is wrong with each.
     """
+    encoder = space.default.encoder
+    planes, side = 3 if encoder.perspective == "absolute" else 2, _SIZE + 2 * encoder.edge_ring
+    checks: dict[str, Callable[[Any], list[str]]] = {
+        "trunk": lambda raw: _trunk_problems(build(TrunkConfig, raw, "trunk"), planes, side),
+        "value_head": lambda raw: _value_head_problems(build(ValueHeadConfig, raw, "value_head")),
+        "policy_head": lambda raw: _policy_head_problems(
+            build(PolicyHeadConfig, raw, "policy_head"), space.default.trunk.features
+        ),
+        "readout": lambda raw: _readout_problems(build(ReadoutConfig, raw, "readout")),
+    }
     problems: list[str] = []
-    for config in _named(space, "value_head"):
-        head_config = build(ValueHeadConfig, config, "value_head")
-        try:
-            head = build_value_head(head_config)
-        except ContractError as error:
-            problems.append(str(error))
-            continue
-        problems += check_value_head(head, head_config.inputs, head_config.name)
-    for config in _named(space, "readout"):
-        try:
-            build_readout(build(ReadoutConfig, config, "readout"))
-        except ContractError as error:
-            problems.append(str(error))
+    for section, check in checks.items():
+        for raw in _named(space, section):
+            try:
+                problems += check(raw)
+            except ContractError as error:
+                problems.append(str(error))
     if problems:
         raise ContractError("\n".join(problems))
+
+
+def _trunk_problems(config: TrunkConfig, planes: int, side: int) -> list[str]:
+    if not is_import_path(config.family):
+        return []  # built-in trunks are tested, and large ones take seconds to build
+    return check_trunk(build_trunk(config, planes, side), config, planes, side)
+
+
+def _value_head_problems(config: ValueHeadConfig) -> list[str]:
+    head = build_value_head(config, _MAP_SIDE)
+    return check_value_head(head, config.inputs, _MAP_SIDE, config.name)
+
+
+def _policy_head_problems(config: PolicyHeadConfig, features: int) -> list[str]:
+    head = build_policy_head(config, features, _SIZE)
+    return check_policy_head(head, features, _SIZE, _MAP_SIDE, config.name)
+
+
+def _readout_problems(config: ReadoutConfig) -> list[str]:
+    build_readout(config)  # raises where the contract is broken
+    return []
 
 
 def _named(space: SearchSpace, section: str) -> list[Any]:

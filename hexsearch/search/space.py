@@ -21,6 +21,10 @@ from hexsearch.config.trial import TrialConfig
 Values = dict[str, Any]
 
 
+# Sections that may be given as one word, which stands for all of their settings.
+_SPELT = ("trunk", "value_head", "policy_head", "readout", "curriculum")
+
+
 @dataclass(frozen=True)
 class Dimension:
     """One searched setting.
@@ -172,7 +176,7 @@ def with_values(trial: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
         for part in parents:
             here = here[part]
         here[last] = values[path]
-        if last in ("trunk", "value_head", "readout", "curriculum") and not parents:
+        if last in _SPELT and not parents:
             # Spellings and presets become whole sections, so that deeper paths find their place.
             here[last] = build(
                 TrialConfig.model_fields[last].annotation,  # type: ignore[arg-type]

@@ -57,7 +57,9 @@ def test_all_faults_are_listed_at_once_with_path_and_suggestion(tmp_path: Path) 
     )
     assert problems_of(path) == [
         "space.yaml: trial.value_head: '512-64-1' is no value head; write '512->1', '512->64->1', "
-        "'reduced 512->64->1', or an import path 'package.module:factory'",
+        "'reduced 512->64->1', 'flatten 512->4->128->1', 'mean_max 512->64->1', "
+        "'gpool reduced 512->32->64->1', 'attention 512->64->1', or an import path "
+        "'package.module:factory'",
         "space.yaml: trial.optimiser.schedule: unknown value 'onecycle'; did you mean 'one_cycle'?",
         "space.yaml: trial.augment: expected true or false, got int 1",
         "space.yaml: scheduler.max_t: expected a whole number, got str 'many'",

@@ -14,7 +14,23 @@ from hexsearch.model.network import build_network, count_parameters
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.value_heads import build_value_head, check_value_head
 
-HEADS = ["512->1", "512->32->1", "512->64->1", "512->128->64->1", "reduced 512->64->1"]
+HEADS = [
+    "512->1",
+    "512->32->1",
+    "512->64->1",
+    "512->128->64->1",
+    "reduced 512->64->1",
+    "512->64->1 norm batch activation silu",
+    "512->64->1 norm layer dropout 0.1",
+    "flatten 512->4->128->1",
+    "flatten 512->1->1",
+    "mean_max 512->64->1",
+    "mean_max reduced 512->32->64->1",
+    "gpool 512->1",
+    "gpool reduced 512->32->64->1",
+    "attention 512->64->1",
+    "attention reduced 512->32->1 heads 2",
+]
 
 
 def trial(**settings: Any) -> TrialConfig:
@@ -50,31 +66,6 @@ def test_resnet18_leaves_a_two_by_two_map_of_13x13() -> None:
     config = build(TrialConfig, {"trunk": "resnet18"}, "trial")
     features = build_network(config, 3, 13, 0).trunk(torch.zeros(1, 3, 13, 13))
     assert features.shape == (1, 512, 2, 2)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"trunk": {"preset": "tiny", "norm": "group"}},
-        {"trunk": {"preset": "tiny", "norm": "none"}},
-        {"trunk": {"preset": "tiny", "activation": "gelu"}},
-        {"trunk": {"preset": "tiny", "stem_kernel": 5}},
-        {"trunk": {"preset": "tiny", "blocks": [1, 2]}},
-        {"trunk": {"preset": "tiny", "strides": [1, 1]}},
-        {"value_head": {"family": "mlp", "widths": [32], "dropout": 0.5}},
-    ],
-    ids=str,
-)
-def test_each_knob_of_the_network_changes_its_answers(change: dict[str, Any]) -> None:
-    planes = torch.rand(4, 2, 7, 7, generator=torch.Generator().manual_seed(0))
-    base = trial(value_head="512->32->1")
-    changed = build(TrialConfig, {"trunk": "tiny", "value_head": "512->32->1", **change}, "trial")
-    answers = []
-    for config in (base, changed):
-        network = build_network(config, 2, 7, seed=0).train()
-        torch.manual_seed(0)
-        answers.append(network(planes).value_raw)
-    assert not torch.equal(*answers)
 
 
 def test_variants_share_trunk_and_policy_head_and_differ_in_the_value_head_only() -> None:
@@ -138,8 +129,8 @@ class DetachedHead(ColumnHead):
 
 
 def test_a_plug_in_head_with_a_column_too_many_is_told_what_to_drop() -> None:
-    head = build_value_head(trial(value_head=f"{__name__}:ColumnHead").value_head)
-    assert check_value_head(head, 512, "mine") == [
+    head = build_value_head(trial(value_head=f"{__name__}:ColumnHead").value_head, 2)
+    assert check_value_head(head, 512, 2, "mine") == [
         "value head 'mine' returned [4, 1], expected [4]: drop the last axis in its forward()"
     ]
 
@@ -151,4 +142,4 @@ def test_a_detached_head_is_found_before_training() -> None:
 
 def test_a_plug_in_that_makes_no_module_is_refused() -> None:
     with pytest.raises(ContractError, match=r"expected an nn\.Module"):
-        build_value_head(trial(value_head="builtins:dict").value_head)
+        build_value_head(trial(value_head="builtins:dict").value_head, 2)

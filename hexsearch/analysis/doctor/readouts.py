@@ -16,6 +16,7 @@ from hexsearch.model.readout import Readout, SmoothedReadout, check_readout
 from hexsearch.model.value_heads import build_value_head, check_value_head
 
 _NEAR = 0.03
+_MAP_SIDE = 2  # rows of the feature map that heads are tried on
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ def check_heads(patient: Patient) -> Iterator[Finding]:
     """Shape, finiteness and gradient of every value head that the configurations name."""
     for config in {config.value_head.name: config for config in patient.configs}.values():
         try:
-            head = build_value_head(config.value_head)
+            head = build_value_head(config.value_head, _MAP_SIDE)
         except ContractError as error:
             problems = [str(error)]
         else:
-            problems = check_value_head(head, config.value_head.inputs, config.value_head.name)
+            problems = check_value_head(
+                head, config.value_head.inputs, _MAP_SIDE, config.value_head.name
+            )
         for problem in problems:
             detached = "gradient" in problem
             yield Finding(

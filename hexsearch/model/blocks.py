@@ -1,0 +1,174 @@
+"""Residual blocks: plain, pre-activation, bottleneck, and what may be added to each.
+
+Legend: B batch, C channels, H and W side of the feature map.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from hexsearch.config.trunk import TrunkConfig
+from hexsearch.model.layers import make_activation, make_norm
+from hexsearch.model.pooling import GlobalPooling
+
+_SE_RATIO = 4  # channels of a map to hidden units of its squeeze-and-excitation
+_POOLED_SHARE = 4  # channels of a map to channels that are pooled over the whole board
+_BOTTLENECK = 2  # channels of a map to channels inside a bottleneck
+
+
+class SqueezeExcitation(nn.Module):
+    """Each channel times a number in (0, 1) that the whole map decides (arXiv:1709.01507)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(8, channels // _SE_RATIO)
+        inner = nn.Linear(channels, hidden)
+        # Means of normalised maps are near 0: a unit with a bias below 0 would be born dead.
+        nn.init.zeros_(inner.bias)
+        self.gate = nn.Sequential(inner, nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        out: Tensor = features_BCHW * self.gate(features_BCHW.mean(dim=(2, 3)))[:, :, None, None]
+        return out
+
+
+class GlobalPoolingBias(nn.Module):
+    """What the whole map says, as a bias [B, C, 1, 1] on each channel of a block (KataGo).
+
+    The last layer begins at 0, so that the block starts as one without it.
+    """
+
+    def __init__(self, channels_in: int, channels: int, config: TrunkConfig) -> None:
+        super().__init__()
+        pooled = max(4, channels_in // _POOLED_SHARE)
+        self.look = nn.Sequential(
+            nn.Conv2d(channels_in, pooled, 3, padding=1, bias=config.norm == "none"),
+            make_norm(config.norm, pooled),
+            make_activation(config.activation),
+        )
+        self.pooling = GlobalPooling(pooled)
+        self.scale = nn.Linear(self.pooling.outputs, channels)
+        nn.init.zeros_(self.scale.weight)
+        nn.init.zeros_(self.scale.bias)
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        out: Tensor = self.scale(self.pooling(self.look(features_BCHW)))
+        return out[:, :, None, None]
+
+
+class Block(nn.Module):
+    """What every block has: its additions, and a shortcut where the shape changes.
+
+    Args:
+        pooled: the first convolution's result gets a bias from the whole map.
+    """
+
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, config: TrunkConfig, pooled: bool
+    ) -> None:
+        super().__init__()
+        self._build(channels_in, channels, stride, config)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels:
+            self.shortcut = self._make_shortcut(channels_in, channels, stride, config)
+        self.excitation = SqueezeExcitation(channels) if config.squeeze_excitation else None
+        self.whole_map = (
+            GlobalPoolingBias(channels_in, self.conv1.out_channels, config) if pooled else None
+        )
+
+    conv1: nn.Conv2d
+
+    def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
+        raise NotImplementedError
+
+    def _make_shortcut(
+        self, channels_in: int, channels: int, stride: int, config: TrunkConfig
+    ) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(channels_in, channels, 1, stride, bias=config.norm == "none"),
+            make_norm(config.norm, channels),
+        )
+
+    def _first(self, features_BCHW: Tensor) -> Tensor:
+        """The first convolution, with the bias from the whole map if there is one."""
+        out: Tensor = self.conv1(features_BCHW)
+        return out if self.whole_map is None else out + self.whole_map(features_BCHW)
+
+    def _excited(self, features_BCHW: Tensor) -> Tensor:
+        out: Tensor = features_BCHW if self.excitation is None else self.excitation(features_BCHW)
+        return out
+
+
+class PlainBlock(Block):
+    """Two 3x3 convolutions round a shortcut (He et al., arXiv:1512.03385)."""
+
+    def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
+        bias = config.norm == "none"
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=bias)
+        self.norm1 = make_norm(config.norm, channels)
+        self.act1 = make_activation(config.activation)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.norm2 = make_norm(config.norm, channels)
+        self.act2 = make_activation(config.activation)
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        inner = self.act1(self.norm1(self._first(features_BCHW)))
+        inner = self._excited(self.norm2(self.conv2(inner)))
+        out: Tensor = self.act2(inner + self.shortcut(features_BCHW))
+        return out
+
+
+class PreactivationBlock(Block):
+    """Norm and activation before each convolution; the shortcut stays clean (arXiv:1603.05027)."""
+
+    def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
+        bias = config.norm == "none"
+        self.norm1 = make_norm(config.norm, channels_in)
+        self.act1 = make_activation(config.activation)
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=bias)
+        self.norm2 = make_norm(config.norm, channels)
+        self.act2 = make_activation(config.activation)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+
+    def _make_shortcut(
+        self, channels_in: int, channels: int, stride: int, config: TrunkConfig
+    ) -> nn.Module:
+        return nn.Conv2d(channels_in, channels, 1, stride, bias=config.norm == "none")
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        ready = self.act1(self.norm1(features_BCHW))
+        inner = self.conv2(self.act2(self.norm2(self._first(ready))))
+        # Where the shape changes the shortcut is a convolution, and takes what is normalised.
+        kept = features_BCHW if isinstance(self.shortcut, nn.Identity) else self.shortcut(ready)
+        out: Tensor = self._excited(inner) + kept
+        return out
+
+
+class BottleneckBlock(Block):
+    """1x1 to half the channels, 3x3, 1x1 back (arXiv:1512.03385; a quarter there, of far more)."""
+
+    def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
+        bias, inside = config.norm == "none", max(1, channels // _BOTTLENECK)
+        self.conv1 = nn.Conv2d(channels_in, inside, 1, bias=bias)
+        self.norm1 = make_norm(config.norm, inside)
+        self.act1 = make_activation(config.activation)
+        self.conv2 = nn.Conv2d(inside, inside, 3, stride, padding=1, bias=bias)
+        self.norm2 = make_norm(config.norm, inside)
+        self.act2 = make_activation(config.activation)
+        self.conv3 = nn.Conv2d(inside, channels, 1, bias=bias)
+        self.norm3 = make_norm(config.norm, channels)
+        self.act3 = make_activation(config.activation)
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        inner = self.act1(self.norm1(self._first(features_BCHW)))
+        inner = self.act2(self.norm2(self.conv2(inner)))
+        inner = self._excited(self.norm3(self.conv3(inner)))
+        out: Tensor = self.act3(inner + self.shortcut(features_BCHW))
+        return out
+
+
+BLOCKS: dict[str, type[Block]] = {
+    "plain": PlainBlock,
+    "preact": PreactivationBlock,
+    "bottleneck": BottleneckBlock,
+}

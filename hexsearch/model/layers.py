@@ -1,0 +1,57 @@
+"""Layers that trunk and heads are made of, by their names in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+    "gelu": nn.GELU,
+}
+
+
+def make_activation(name: str) -> nn.Module:
+    """A fresh activation module, one for each place so that monitors can tell them apart."""
+    return _ACTIVATIONS[name]()
+
+
+def make_norm(name: str, channels: int) -> nn.Module:
+    """Normalisation over a feature map [B, C, H, W].
+
+    `layer` takes mean and variance over all of a position's map, which is a group norm of one
+    group (Ba et al., arXiv:1607.06450, as applied to convolutions).
+    """
+    if name == "batch":
+        return nn.BatchNorm2d(channels)
+    if name == "layer":
+        return nn.GroupNorm(1, channels)
+    if name == "group":
+        groups = next(count for count in (8, 4, 2, 1) if channels % count == 0)
+        return nn.GroupNorm(groups, channels)
+    return nn.Identity()
+
+
+class BatchNormVector(nn.BatchNorm1d):
+    """Batch norm over vectors [B, C] that takes a batch of one, by its running statistics.
+
+    The last batch before a report may hold a single position, whose variance is unknown.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and len(input) == 1:
+            return functional.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(input)
+
+
+def make_vector_norm(name: str, channels: int) -> nn.Module:
+    """Normalisation over vectors [B, C]: `batch`, `layer` or `none`."""
+    if name == "batch":
+        return BatchNormVector(channels)
+    return nn.LayerNorm(channels) if name == "layer" else nn.Identity()
