@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,16 @@ class NetworkOutput(NamedTuple):
 
     policy_logits: Tensor
     value_raw: Tensor
+
+
+class Parted(Protocol):
+    """Modules whose parameters have owners with names."""
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The owners by name; together they own every parameter exactly once."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All of them."""
 
 
 class Network(nn.Module):

@@ -8,19 +8,20 @@ never reads the average.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
-
-from hexsearch.model.network import Network
+from torch import Tensor, nn
 
 # Of the positions seen: the longest half-life that the average has so early. Without it the first
 # evaluations would be of the initial weights.
 _LARGEST_SHARE = 0.1
 
 
-class AveragedNetwork:
+M = TypeVar("M", bound=nn.Module)
+
+
+class AveragedNetwork(Generic[M]):
     """An exponential moving average of a network's parameters.
 
     Args:
@@ -31,8 +32,8 @@ class AveragedNetwork:
         network: the average, with batch-norm statistics of its own that have to be calibrated.
     """
 
-    def __init__(self, network: Network, half_life: int) -> None:
-        self.network = deepcopy(network).requires_grad_(False)
+    def __init__(self, network: M, half_life: int) -> None:
+        self.network: M = deepcopy(network).requires_grad_(False)
         self._half_life = half_life
         self._averages: list[Tensor] = list(self.network.parameters())
         self._weights: list[Tensor] = list(network.parameters())

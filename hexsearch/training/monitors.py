@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hexsearch.model.network import Network
+from hexsearch.model.network import Network, Parted
 
 _JUDGED_FROM = 0.2  # of the budget: the schedule's warm-up is over, and then some
 _SMOOTHING = 0.7  # weight of the past in the running means
@@ -36,7 +36,7 @@ class GradientHealth:
 class GradientMonitor:
     """Gradient norms, update-to-weight ratios and clip rate of each part of a network."""
 
-    def __init__(self, network: Network, clip: float) -> None:
+    def __init__(self, network: Parted, clip: float) -> None:
         self._parts = {
             name: [p for p in module.parameters() if p.requires_grad]
             for name, module in network.parts().items()

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from hexsearch.config.optimiser import OptimiserConfig
-from hexsearch.model.network import Network
+from hexsearch.model.network import Parted
 
 _ONE_CYCLE_START, _ONE_CYCLE_END = 1 / 25, 1e-4  # of the peak rate (Smith, arXiv:1708.07120)
 
 
-def parameter_groups(network: Network, config: OptimiserConfig) -> list[dict[str, Any]]:
+def parameter_groups(network: Parted, config: OptimiserConfig) -> list[dict[str, Any]]:
     """Groups by owner and by whether weight decay applies; together every parameter once.
 
     Norms and biases (anything with fewer than two dimensions) are not decayed. Each group's
@@ -42,7 +42,7 @@ def parameter_groups(network: Network, config: OptimiserConfig) -> list[dict[str
 
 
 def build_optimiser(
-    network: Network, config: OptimiserConfig, device: torch.device
+    network: Parted, config: OptimiserConfig, device: torch.device
 ) -> torch.optim.Optimizer:
     """The optimiser of a configuration; its learning rate is set before each step."""
     groups = parameter_groups(network, config)

@@ -1,0 +1,69 @@
+"""Several value heads over one trunk and one policy head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.model.network import Network, build_network
+
+
+class Parts(nn.ModuleDict):
+    """Some parts of a network, by the name of their owner, for an optimiser of their own."""
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules by name."""
+        return dict(self.items())
+
+
+class ManyHeads(nn.Module):
+    """One trunk and policy head, K value heads; every parameter once."""
+
+    def __init__(self, trunk: nn.Module, policy_head: nn.Module, heads: Sequence[nn.Module]):
+        super().__init__()
+        self.trunk = trunk
+        self.policy_head = policy_head
+        self.heads = nn.ModuleList(heads)
+
+    def shared(self, planes_BCNN: Tensor, precision: str) -> tuple[Tensor, Tensor]:
+        """Trunk features [B, C, H, W] and policy logits [B, N*N]."""
+        with _autocast(planes_BCNN.device, precision):
+            features: Tensor = self.trunk(planes_BCNN.contiguous(memory_format=torch.channels_last))
+            return features, self.policy_head(features)
+
+    def value_raw(self, number: int, features: Tensor, precision: str) -> Tensor:
+        """[B] raw value of one head."""
+        with _autocast(features.device, precision):
+            raw: Tensor = self.heads[number](features)
+        return raw
+
+    def with_head(self, number: int) -> Network:
+        """The network of one head: its modules are those of this one, not copies."""
+        return Network(self.trunk, self.heads[number], self.policy_head)
+
+
+def build_many_heads(
+    configs: Sequence[TrialConfig], planes: int, size: int, seed: int
+) -> ManyHeads:
+    """Freshly initialised on the CPU; each head starts as in a network of its own configuration.
+
+    Args:
+        configs: equal but for their value heads and read-outs.
+        seed: as for `build_network`.
+    Raises:
+        ContractError: a plug-in breaks its contract.
+    """
+    networks = [build_network(config, planes, size, seed) for config in configs]
+    first = networks[0]
+    heads = [network.value_head for network in networks]
+    return ManyHeads(first.trunk, first.policy_head, heads)
+
+
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    halved = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=halved)

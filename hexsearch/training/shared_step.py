@@ -1,0 +1,212 @@
+"""One step of K value heads on one trunk: a forward pass of the trunk, K of the heads.
+
+Each head has its own weights, optimiser, clipping, read-out, dropout stream and monitors. What
+reaches the trunk depends on the mode:
+
+* `joint`: the policy's gradient and the mean of the heads' gradients;
+* `probe`: the policy's alone. A head's course then does not depend on which others are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.batches import Batch
+from hexsearch.model.many_heads import ManyHeads, Parts
+from hexsearch.model.policy_head import policy_loss
+from hexsearch.model.readout import build_readout
+from hexsearch.training.ema import AveragedNetwork
+from hexsearch.training.monitors import (
+    ActivationHealth,
+    ActivationMonitor,
+    GradientHealth,
+    GradientMonitor,
+)
+from hexsearch.training.optim import build_optimiser, clip_gradients, set_learning_rate
+from hexsearch.training.seeds import OwnGenerator, derive_seed
+from hexsearch.training.step import LOOK_EVERY
+
+Mode = Literal["joint", "probe"]
+
+
+class _Owner:
+    """Some parts of the network with the optimiser, clipping, monitor and dropout of their own."""
+
+    def __init__(
+        self, modules: dict[str, nn.Module], config: TrialConfig, seed: int, device: torch.device
+    ) -> None:
+        self.config = config
+        self.parts = Parts(modules)
+        self.optimiser = build_optimiser(self.parts, config.optimiser, device)
+        self.gradients = GradientMonitor(self.parts, config.optimiser.clip)
+        self.randomness = OwnGenerator(derive_seed(seed, "dropout"), device)
+
+    def prepare(self, progress: float) -> None:
+        set_learning_rate(self.optimiser, self.config.optimiser, progress)
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def step(self, look: bool) -> None:
+        norm = clip_gradients(self.parts, self.config.optimiser.clip)
+        if look:
+            self.gradients.before_step(norm)
+        self.optimiser.step()
+        if look:
+            self.gradients.after_step()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "optimiser": self.optimiser.state_dict(),
+            "gradients": self.gradients.state(),
+            "rng": self.randomness.state,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.gradients.load_state(state["gradients"])
+        self.randomness.state = state["rng"]
+
+
+class SharedStepper:
+    """Moves the weights of a trunk and its heads a batch at a time.
+
+    Args:
+        configs: one for each head, equal but for value head and read-out.
+
+    Attributes:
+        readouts: of the heads, in their order.
+        average: the averaged weights, where the configuration asks for them.
+    """
+
+    def __init__(
+        self,
+        network: ManyHeads,
+        configs: Sequence[TrialConfig],
+        seed: int,
+        mode: Mode,
+        device: torch.device,
+    ) -> None:
+        self._network, self._mode, self._device = network, mode, device
+        self._config = configs[0]
+        self.readouts = [build_readout(config.readout) for config in configs]
+        trunk_and_policy = {"trunk": network.trunk, "policy_head": network.policy_head}
+        self._shared = _Owner(trunk_and_policy, configs[0], seed, device)
+        self._heads = [
+            _Owner({"value_head": head}, config, seed, device)
+            for head, config in zip(network.heads, configs, strict=True)
+        ]
+        self._activations = [
+            ActivationMonitor(network.with_head(number)) for number in range(len(configs))
+        ]
+        half_life = configs[0].optimiser.ema_half_life
+        self.average = AveragedNetwork(network, half_life) if half_life else None
+        self._steps = 0
+        self._sums = torch.zeros(len(configs) + 1, dtype=torch.float64, device=device)
+        self._summed_steps = 0
+
+    def step(self, batch: Batch, positions_seen: int, budget: int) -> None:
+        """Train on one batch; nothing here waits for the device but the monitors' looks.
+
+        Args:
+            positions_seen: before this batch; with `budget` it sets the learning rate.
+        """
+        config, network = self._config, self._network
+        look = self._steps % LOOK_EVERY == 0
+        disarm = [monitor.watch() for monitor in self._activations] if look else []
+        owners = [self._shared, *self._heads]
+        for owner in owners:
+            owner.prepare(positions_seen / budget)
+        with self._shared.randomness.borrowed():
+            features, policy_logits = network.shared(batch.planes, config.precision)
+        policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
+        # Heads hang on a copy, so that their gradients can be averaged before the trunk sees them.
+        shown = features.detach().requires_grad_(self._mode == "joint")
+        losses = []
+        for number, (head, readout) in enumerate(zip(self._heads, self.readouts, strict=True)):
+            with head.randomness.borrowed():
+                raw = network.value_raw(number, shown, config.precision)
+            losses.append(readout.loss(raw.float(), batch.outcome))
+        for done in disarm:
+            done()
+        weighted = [config.value_weight * (loss * batch.weight).mean() for loss in losses]
+        torch.autograd.backward(weighted)
+        self._backward_shared(features, shown, policy)
+        for owner in owners:
+            owner.step(look)
+        if self.average is not None:
+            self.average.update(len(batch), positions_seen + len(batch))
+        # Kept on the device: reading it here would wait for the step to end.
+        self._sums += torch.stack([*(loss.detach().mean() for loss in losses), policy.detach()])
+        self._summed_steps += 1
+        self._steps += 1
+
+    def _backward_shared(self, features: Tensor, shown: Tensor, policy: Tensor) -> None:
+        """Gradients of trunk and policy head, from the policy and the mean of the heads."""
+        roots: list[Tensor] = []
+        gradients: list[Tensor | None] = []
+        if self._config.policy_head.weight:
+            roots.append(self._config.policy_head.weight * policy)
+            gradients.append(None)
+        if self._mode == "joint":
+            assert shown.grad is not None
+            roots.append(features)
+            gradients.append(shown.grad / len(self._heads))
+        torch.autograd.backward(roots, gradients)
+
+    @property
+    def diverged(self) -> list[int]:
+        """Numbers of the heads, K for the policy, with a loss that was not finite."""
+        finite = torch.isfinite(self._sums).tolist()
+        return [number for number, fine in enumerate(finite) if not fine]
+
+    def take_losses(self) -> tuple[list[float], float]:
+        """Mean value losses of the heads and policy loss since this was last asked."""
+        *values, policy = (self._sums / max(self._summed_steps, 1)).tolist()
+        self._sums.zero_()
+        self._summed_steps = 0
+        return values, policy
+
+    def health(self) -> list[tuple[GradientHealth, dict[str, ActivationHealth]]]:
+        """What the monitors saw, for each head with its trunk and policy."""
+        shared = self._shared.gradients.health()
+        found = []
+        for head, monitor in zip(self._heads, self._activations, strict=True):
+            own = head.gradients.health()
+            gradients = GradientHealth(
+                norms={**shared.norms, **own.norms},
+                update_ratio={**shared.update_ratio, **own.update_ratio},
+                clip_rate=own.clip_rate,
+            )
+            found.append((gradients, monitor.health()))
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on bit-exactly, the network's own weights apart."""
+        content: dict[str, Any] = {
+            "steps": self._steps,
+            "shared": self._shared.state(),
+            "heads": [head.state() for head in self._heads],
+            "activations": [monitor.state() for monitor in self._activations],
+            "sums": self._sums,
+            "summed_steps": self._summed_steps,
+        }
+        if self.average is not None:
+            content["average"] = self.average.network.state_dict()
+        return content
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Undo of `state`, into a stepper of the same configuration."""
+        self._shared.load_state(state["shared"])
+        for head, stored in zip(self._heads, state["heads"], strict=True):
+            head.load_state(stored)
+        for monitor, stored in zip(self._activations, state["activations"], strict=True):
+            monitor.load_state(stored)
+        if self.average is not None:
+            self.average.network.load_state_dict(state["average"])
+        self._steps = state["steps"]
+        self._sums = state["sums"].to(self._device)
+        self._summed_steps = state["summed_steps"]

@@ -1,0 +1,295 @@
+"""K value heads in training on one trunk: what costs K trials apart costs little more than one.
+
+Heads on one trunk see the same features of the same positions at the same step, so what is left
+between them is the head. Trained apart, two seeds of one head differ as much as two heads do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hexsearch import __version__
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
+from hexsearch.errors import CheckpointError, ConfigError, TrialError
+from hexsearch.model.many_heads import ManyHeads, build_many_heads
+from hexsearch.model.network import count_parameters
+from hexsearch.model.policy_head import policy_loss
+from hexsearch.model.readout import win_prob_red
+from hexsearch.training.calibration import calibrate_norms
+from hexsearch.training.metrics import Evaluation
+from hexsearch.training.monitors import judge
+from hexsearch.training.report import TrialReport
+from hexsearch.training.seeds import derive_seed, initial_weights_seed
+from hexsearch.training.shared_step import Mode, SharedStepper
+
+_EVALUATION_BATCH = 1024
+_CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
+_COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
+_MAY_DIFFER = {"value_head", "readout"}
+
+
+def check_contenders(configs: Sequence[TrialConfig], mode: Mode) -> None:
+    """Whether heads can share a trunk.
+
+    Raises:
+        ConfigError: one line for each reason why they cannot.
+    """
+    first = configs[0]
+    problems = [
+        f"value_head {config.value_head.name}: its trial differs from that of "
+        f"{first.value_head.name} in {name}; heads on one trunk share everything but value_head "
+        "and readout"
+        for config in configs[1:]
+        for name in TrialConfig.model_fields
+        if name not in _MAY_DIFFER and getattr(config, name) != getattr(first, name)
+    ]
+    if mode == "probe" and not first.policy_head.weight:
+        problems.append(
+            "policy_head.weight is 0: in mode probe nothing would train the trunk; raise it, or "
+            "use mode joint"
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+class SharedTrial:
+    """Value heads in training on one trunk on one dataset, counted in positions seen.
+
+    Same configuration, budget, seed and machine: same bits, also when stopped after any
+    `train_to` and continued from `state()`. A head starts with the weights that it would have
+    in a `Trial` of the same seed, and sees the same positions in the same order.
+
+    Args:
+        configs: one for each head, equal but for `value_head` and `readout`.
+        budget: positions that the learning-rate schedule is laid over.
+    Raises:
+        ConfigError: the heads cannot share a trunk.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[TrialConfig],
+        dataset: Dataset,
+        budget: int,
+        seed: int,
+        mode: Mode = "joint",
+        device: torch.device | None = None,
+    ) -> None:
+        check_contenders(configs, mode)
+        self.configs, self.dataset = list(configs), dataset
+        self.budget, self.seed, self.mode = budget, seed, mode
+        self.device = device or torch.device("cpu")
+        base = configs[0]
+        encoder = PositionEncoder(
+            dataset.config.board_size, base.encoder.perspective, base.encoder.edge_ring
+        )
+        network = build_many_heads(
+            configs, encoder.planes, encoder.size, initial_weights_seed(seed)
+        )
+        self.network: ManyHeads = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._stepper = SharedStepper(self.network, configs, seed, mode, self.device)
+        self.positions_seen = 0
+        self._builder = BatchBuilder(dataset.archive, encoder, dataset.config.stages, self.device)
+        self._stream = TrainingStream(
+            self._builder,
+            dataset.training(base.curriculum),
+            base.curriculum,
+            base.augment,
+            derive_seed(seed, "order"),
+        )
+        self._train_seconds = 0.0
+
+    @property
+    def answering(self) -> ManyHeads:
+        """The network that is evaluated: the averaged weights where there are some."""
+        average = self._stepper.average
+        return self.network if average is None else average.network
+
+    @property
+    def parameters(self) -> list[int]:
+        """Trainable numbers of the network that each head is part of."""
+        return [
+            count_parameters(self.network.with_head(number)) for number in range(len(self.configs))
+        ]
+
+    def train_to(self, positions: int) -> None:
+        """Train until `positions` have been seen; the last batch may be smaller.
+
+        Raises:
+            TrialError: a loss is no longer finite; names the heads.
+        """
+        started = time.perf_counter()
+        self.network.train()
+        while self.positions_seen < positions:
+            size = min(self.configs[0].batch_size, positions - self.positions_seen)
+            batch = self._stream.batch(self.positions_seen, size)
+            self._stepper.step(batch, self.positions_seen, self.budget)
+            self.positions_seen += size
+        diverged = self._stepper.diverged
+        if diverged:
+            names = [*(config.value_head.name for config in self.configs), "the policy"]
+            raise TrialError(
+                f"training loss of {', '.join(names[number] for number in diverged)} is not "
+                f"finite at {self.positions_seen:,} positions (learning rate "
+                f"{self.configs[0].optimiser.learning_rate:g})",
+                verdict="nan",
+            )
+        self._train_seconds += time.perf_counter() - started
+
+    @torch.inference_mode()
+    def evaluate(self) -> tuple[list[Evaluation], float]:
+        """Each head's answers on every validation position, and the mean policy loss in nats."""
+        network, precision = self.answering.eval(), self.configs[0].precision
+        columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
+        answers: list[list[Tensor]] = [[] for _ in self.configs]
+        policy_sums, moves = [], []
+        batches = evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH)
+        for batch in batches:
+            features, policy_logits = network.shared(batch.planes, precision)
+            count = batch.has_move.sum()
+            policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
+            policy_sums.append(count * policy)
+            moves.append(count)
+            for number, readout in enumerate(self._stepper.readouts):
+                raw = network.value_raw(number, features, precision)
+                answers[number].append(win_prob_red(readout, raw, batch.complement))
+            for name in _COLUMNS:
+                columns[name].append(getattr(batch, name))
+        arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in columns.items()}
+        arrays["red_won"] = arrays["red_won"].astype(np.float64)
+        evaluations = [
+            Evaluation(win_prob_red=torch.cat(seen).cpu().numpy().astype(np.float64), **arrays)
+            for seen in answers
+        ]
+        mean = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
+        return evaluations, float(mean)
+
+    def report(self) -> list[TrialReport]:
+        """Renew batch-norm statistics, evaluate, and say where each head stands.
+
+        Raises:
+            TrialError: an answer is not finite.
+        """
+        started = time.perf_counter()
+        self._calibrate()
+        evaluations, validation_policy_loss = self.evaluate()
+        train_values, train_policy = self._stepper.take_losses()
+        reports = []
+        for number, (gradients, activations) in enumerate(self._stepper.health()):
+            evaluation = evaluations[number]
+            if not np.isfinite(evaluation.win_prob_red).all():
+                raise TrialError(
+                    f"win_prob_red of {self.configs[number].value_head.name} is not finite at "
+                    f"{self.positions_seen:,} positions",
+                    verdict="nan",
+                )
+            metrics = evaluation.metrics()
+            red_share = float(evaluation.red_won.mean())
+            verdict = judge(
+                gradients,
+                activations,
+                answer_spread=float(evaluation.win_prob_red.std()),
+                value_loss=metrics.overall.value_loss,
+                prior_loss=red_share * (1 - red_share),
+                progress=self.positions_seen / self.budget,
+            )
+            report = TrialReport(
+                positions_seen=self.positions_seen,
+                metrics=metrics,
+                policy_loss=validation_policy_loss,
+                train_value_loss=train_values[number],
+                train_policy_loss=train_policy,
+                gradients=gradients,
+                activations=activations,
+                verdict=verdict,
+                game_losses=evaluation.game_losses(),
+                timings={
+                    "train_s": round(self._train_seconds, 3),
+                    "evaluate_s": round(time.perf_counter() - started, 3),
+                    "positions_per_s": round(
+                        self.positions_seen / max(self._train_seconds, 1e-9), 1
+                    ),
+                },
+            )
+            reports.append(report)
+        return reports
+
+    def _calibrate(self) -> None:
+        stream = replace(self._stream, seed=derive_seed(self.seed, "calibration"))
+        size, network, precision = _CALIBRATION_BATCH, self.answering, self.configs[0].precision
+
+        def forward(batch: Batch) -> None:
+            features, _ = network.shared(batch.planes, precision)
+            for number in range(len(self.configs)):
+                network.value_raw(number, features, precision)
+
+        batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
+        calibrate_norms(network, batches, forward)
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on bit-exactly, as tensors and plain values."""
+        return {
+            **self._identity(),
+            "code_version": __version__,
+            "positions_seen": self.positions_seen,
+            "network": self.network.state_dict(),
+            **self._stepper.state(),
+            "train_seconds": self._train_seconds,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of an equal training.
+
+        Raises:
+            CheckpointError: it belongs to other heads, or another dataset, seed or encoder.
+        """
+        different = [name for name, mine in self._identity().items() if state.get(name) != mine]
+        if different:
+            raise CheckpointError(
+                f"checkpoint differs from this tournament in {', '.join(different)}; it cannot "
+                "go on"
+            )
+        self.network.load_state_dict(state["network"])
+        self._stepper.load_state(state)
+        self.positions_seen = state["positions_seen"]
+        self._train_seconds = state["train_seconds"]
+
+    def head_states(self) -> list[dict[str, Any]]:
+        """For each head what `analyze` and `predict` need of a trial: the network that answers."""
+        common = {
+            "data": self.dataset.config.model_dump(mode="json"),
+            "archive": self.dataset.archive.content_hash,
+            "encoder_version": ENCODER_VERSION,
+            "code_version": __version__,
+            "budget": self.budget,
+            "seed": self.seed,
+            "positions_seen": self.positions_seen,
+        }
+        return [
+            {
+                **common,
+                "config": config.model_dump(mode="json"),
+                "network": self.answering.with_head(number).state_dict(),
+            }
+            for number, config in enumerate(self.configs)
+        ]
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "configs": [config.model_dump(mode="json") for config in self.configs],
+            "mode": self.mode,
+            "archive": self.dataset.archive.content_hash,
+            "encoder_version": ENCODER_VERSION,
+            "budget": self.budget,
+            "seed": self.seed,
+        }

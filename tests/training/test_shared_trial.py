@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hexsearch.config.section import build
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import CheckpointError, ConfigError, TrialError
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.shared_step import Mode
+from hexsearch.training.shared_trial import SharedTrial
+from hexsearch.training.trial import Trial
+
+NO_CLIP: dict[str, Any] = {"optimiser": {"clip": 1e9}}
+HEADS: list[dict[str, Any]] = [
+    {"value_head": "512->1"},
+    {"value_head": {"family": "mlp", "widths": [32], "dropout": 0.3}, "readout": "tanh_mse"},
+    {"value_head": "reduced 512->16->1", "readout": "sigmoid_mse"},
+]
+
+
+def trial_config(**settings: Any) -> TrialConfig:
+    return build(TrialConfig, {"trunk": "tiny", "batch_size": 64, **settings}, "trial")
+
+
+def shared(
+    dataset: Dataset,
+    heads: Sequence[dict[str, Any]] = HEADS,
+    mode: Mode = "joint",
+    seed: int = 0,
+    **settings: Any,
+) -> SharedTrial:
+    configs = [trial_config(**settings, **head) for head in heads]
+    return SharedTrial(configs, dataset, budget=512, seed=seed, mode=mode)
+
+
+def head_weights(trial: SharedTrial, number: int) -> dict[str, torch.Tensor]:
+    return trial.network.heads[number].state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def essence(trial: SharedTrial) -> list[dict[str, Any]]:
+    reports = [report.to_json() for report in trial.report()]
+    for report in reports:
+        del report["timings"]
+    return reports
+
+
+def test_every_head_starts_as_in_a_trial_of_its_own(dataset: Dataset) -> None:
+    together = shared(dataset, seed=3)
+    for number, head in enumerate(HEADS):
+        apart = Trial(trial_config(**head), dataset, budget=512, seed=3)
+        assert same(head_weights(together, number), apart.network.value_head.state_dict())
+        assert same(together.network.trunk.state_dict(), apart.network.trunk.state_dict())
+
+
+@pytest.mark.parametrize("head", [HEADS[0], HEADS[2]], ids=str)
+def test_one_head_alone_learns_what_a_trial_learns_to_the_last_bit(
+    dataset: Dataset, head: dict[str, Any]
+) -> None:
+    together = shared(dataset, [head], **NO_CLIP)
+    apart = Trial(trial_config(**head, **NO_CLIP), dataset, budget=512, seed=0)
+    together.train_to(512)
+    apart.train_to(512)
+    assert same(together.network.trunk.state_dict(), apart.network.trunk.state_dict())
+    assert same(head_weights(together, 0), apart.network.value_head.state_dict())
+    assert together.report()[0].value_loss == apart.report().value_loss
+
+
+def test_in_probe_mode_a_head_learns_the_same_whatever_others_are_there(dataset: Dataset) -> None:
+    crowd = shared(dataset, mode="probe")
+    crowd.train_to(512)
+    crowd_reports = essence(crowd)
+    for number, head in enumerate(HEADS):
+        alone = shared(dataset, [head], mode="probe")
+        alone.train_to(512)
+        assert essence(alone)[0] == crowd_reports[number]
+        assert same(head_weights(alone, 0), head_weights(crowd, number))
+
+
+def test_in_joint_mode_every_head_moves_the_trunk_and_in_probe_mode_none(
+    dataset: Dataset,
+) -> None:
+    trunks = {}
+    modes: tuple[Mode, ...] = ("joint", "probe")
+    for mode in modes:
+        for number in (1, 2):
+            trial = shared(dataset, HEADS[:number], mode=mode)
+            trial.train_to(128)
+            trunks[mode, number] = trial.network.trunk.state_dict()
+    assert not same(trunks["joint", 1], trunks["joint", 2])
+    assert same(trunks["probe", 1], trunks["probe", 2])
+
+
+def test_the_trunk_takes_the_mean_of_the_heads_gradients(dataset: Dataset) -> None:
+    """Two equal heads on one trunk push it exactly as one of them does."""
+    head = HEADS[0]
+    once, twice = (shared(dataset, [head] * k, **NO_CLIP) for k in (1, 2))
+    once.train_to(128)
+    twice.train_to(128)
+    assert same(once.network.trunk.state_dict(), twice.network.trunk.state_dict())
+    assert same(head_weights(twice, 0), head_weights(twice, 1))
+
+
+@pytest.mark.parametrize("mode", ["joint", "probe"])
+@pytest.mark.parametrize("stop", [64, 320])
+def test_interrupted_and_resumed_equals_never_stopped(
+    dataset: Dataset, tmp_path: Path, mode: Mode, stop: int
+) -> None:
+    straight, first, second = (shared(dataset, mode=mode) for _ in range(3))
+    straight.train_to(stop)
+    straight.report()
+    straight.train_to(512)
+    first.train_to(stop)
+    first.report()
+    save_checkpoint(tmp_path / "c.pt", {"state": first.state()})
+    torch.rand(3)  # the caller's own randomness must not matter
+    second.load_state(load_checkpoint(tmp_path / "c.pt")["state"])
+    second.train_to(512)
+    assert same(second.network.state_dict(), straight.network.state_dict())
+    assert essence(second) == essence(straight)
+
+
+def test_a_checkpoint_of_other_heads_is_refused(dataset: Dataset) -> None:
+    state = shared(dataset, HEADS[:2]).state()
+    with pytest.raises(CheckpointError, match="differs from this tournament in configs"):
+        shared(dataset, HEADS[1:]).load_state(state)
+    with pytest.raises(CheckpointError, match="mode"):
+        shared(dataset, HEADS[:2], mode="probe").load_state(state)
+
+
+def test_heads_that_cannot_share_a_trunk_are_refused_with_a_line_each(dataset: Dataset) -> None:
+    configs = [
+        trial_config(value_head="512->1"),
+        trial_config(value_head="512->32->1", batch_size=32),
+        trial_config(
+            value_head={"family": "linear", "inputs": 64}, trunk={"preset": "tiny", "features": 64}
+        ),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        SharedTrial(configs, dataset, budget=512, seed=0)
+    assert len(caught.value.problems) == 2
+    assert "512->32->1: its trial differs from that of 512->1 in batch_size" in str(caught.value)
+    assert "in trunk" in str(caught.value)
+
+
+def test_a_probe_without_a_policy_loss_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match="nothing would train the trunk"):
+        shared(dataset, mode="probe", policy_head={"weight": 0.0})
+
+
+def test_a_head_that_diverges_is_named(dataset: Dataset) -> None:
+    wild: dict[str, Any] = {"optimiser": {"learning_rate": 1e30, "name": "sgd", "clip": 1e30}}
+    trial = shared(dataset, trunk={"preset": "tiny", "norm": "none"}, **wild)
+    with pytest.raises(TrialError, match=r"training loss of 512->1.* is not finite"):
+        trial.train_to(512)
