@@ -47,9 +47,15 @@ class ImportReport:
 
     def decision_lines(self) -> list[str]:
         """What was decided on edges and swaps, one line for each way of reading."""
-        groups: dict[tuple[str, bool, frozenset[str]], list[Decision]] = {}
+        groups: dict[tuple[str, bool, bool, frozenset[str]], list[Decision]] = {}
         for decision in self.decisions:
-            key = (decision.format, decision.reading.left_right, frozenset(decision.swaps))
+            reading = decision.reading
+            key = (
+                decision.format,
+                reading.left_right,
+                reading.red_first,
+                frozenset(decision.swaps),
+            )
             groups.setdefault(key, []).append(decision)
         lines = []
         for group in groups.values():

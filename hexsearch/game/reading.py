@@ -25,11 +25,14 @@ class Reading:
 
     Attributes:
         left_right: the first mover connects left to right, so the board is reflected.
+        red_first: and is Red by name, so the winner's name is exchanged as well. Only a format
+            that names winners by colour, whoever moves first, can tell.
         swap: what every swap token does; None leaves it to each game's own text.
     """
 
     left_right: bool = False
     swap: Swap | None = None
+    red_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Decision:
     def __str__(self) -> str:
         names = ("top to bottom", "left to right")
         edges, others = names if not self.reading.left_right else names[::-1]
+        if self.reading.red_first:
+            edges += " and is Red"
         text = (
             f"{self.format}: the first mover connects {edges} ({self.agree:,} finished games "
             f"agree, {self.disagree:,} do not; read {others}, {self.otherwise_agree:,} would)"
@@ -93,6 +98,8 @@ def settle(record: WrittenGame, reading: Reading) -> WrittenGame:
         winner = None if winner is None else -winner
     if reading.left_right:
         moves = tuple(mirror[cell] for cell in moves)
+    if reading.red_first:
+        winner = None if winner is None else -winner
     return replace(record, moves=moves, stated_winner=winner, swap=None)
 
 
@@ -108,13 +115,14 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     unclear = any(record.swap is Swap.UNCLEAR for record in swapped)
     usual_swap = Swap.SIDES if unclear else None
     usual = Reading(False, usual_swap)
-    candidates = [Reading(edges, swap) for edges in (False, True) for swap in _swaps(swapped)]
+    seats = ((False, False), (True, False), (True, True))
+    candidates = [Reading(edges, swap, red) for edges, red in seats for swap in _swaps(swapped)]
     # Games without a swap weigh the edges once for all candidates with the same edges.
-    by_edges = {edges: _evidence(plain, Reading(edges)) for edges in (False, True)}
+    by_seat = {(edges, red): _evidence(plain, Reading(edges, None, red)) for edges, red in seats}
     evidence = {}
     for reading in {usual, *candidates}:
         agree, disagree = _evidence(swapped, reading)
-        base = by_edges[reading.left_right]
+        base = by_seat[reading.left_right, reading.red_first]
         evidence[reading] = (agree + base[0], disagree + base[1])
 
     def weight(reading: Reading) -> tuple[int, bool]:
@@ -125,11 +133,14 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     agree, disagree = evidence[best]
     if best != usual:
         gained = weight(best)[0] - weight(usual)[0]
-        if gained < _ENOUGH or agree < _MOSTLY * (agree + disagree):
+        # Where winners are written the wrong way round, hardly any game ends under the other
+        # edges, and those few may agree: it must explain what ends under any reading.
+        ended = max(sum(counts) for counts in evidence.values())
+        if gained < _ENOUGH or agree < _MOSTLY * ended:
             best = usual
             agree, disagree = evidence[best]
     other = Reading(not best.left_right, best.swap)
-    otherwise = evidence.get(other, by_edges[not best.left_right])[0]
+    otherwise = evidence.get(other, by_seat[not best.left_right, False])[0]
     played_out = [record for record in distinct if not record.given_up]
     counts = (0, 0, 0)
     if 0 < len(played_out) < len(distinct):

@@ -14,7 +14,9 @@ from hexsearch.analysis.doctor.patient import Patient
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.floors import stones_at
 from hexsearch.game.board import winners
+from hexsearch.game.reading import Decision
 
+_LAID = 5_000  # games of a file that are tried the other way round
 _HASHED = 50_000  # games whose symmetric forms are compared
 _REPLAYED = 200_000  # games whose winner is replayed, spread over the archive
 _CHUNK = 8192
@@ -80,35 +82,79 @@ def _by_file(archive: GameArchive, games: NDArray[np.int64]) -> str:
     )
 
 
+_COLUMN_MAJOR = (
+    "moves are read column-major (row and column exchanged): the winners' names fit the first "
+    "mover, only the board lies on its side"
+)
+_WRONG_EDGES = (
+    "the first mover is on the wrong edges: it is Red, who connects left to right, and is taken "
+    "for Blue; rows and columns alone do not explain it, the winners' names are exchanged too"
+)
+
+
 def check_edges(patient: Patient) -> Iterator[Finding]:
-    """Whether the games make more sense with rows and columns exchanged."""
+    """Whether the games make more sense lying on their side, and whether names turn with them.
+
+    Exchanging rows and columns, and giving the first mover the other edges, are one reflection
+    of the board: stones cannot tell them apart, the names of the winners can.
+    """
     assert patient.imported is not None
     for decision in patient.imported.decisions:
         name, finished = Path(decision.source).name, decision.agree + decision.disagree
-        exchanged = (
-            "the file's first mover connects left to right, or its moves are written row first "
-            "(column-major cells): on the board the two are the same"
-        )
-        if decision.reading.left_right:
+        reading = decision.reading
+        if reading.left_right:
+            named = "" if reading.red_first else _seats(decision)
             yield Finding(
                 "edges",
                 "warning",
-                f"{name}: with rows and columns exchanged {decision.agree:,} of {finished:,} "
-                f"finished games end with the winner's connection, as written "
-                f"{decision.otherwise_agree:,} do",
-                exchanged,
-                "the import has exchanged them; whatever else reads this file must do so as well",
+                f"{name}: with rows and columns exchanged"
+                f"{' and the winners named the other way round' if reading.red_first else ''} "
+                f"{decision.agree:,} of {finished:,} finished games end with the winner's "
+                f"connection, as written {decision.otherwise_agree:,} do",
+                (_WRONG_EDGES if reading.red_first else _COLUMN_MAJOR) + named,
+                "the import has put it right; whatever else reads this file must do the same",
             )
-        elif decision.otherwise_agree > max(2 * decision.agree, 10):
-            yield Finding(
-                "edges",
-                "error",
-                f"{name}: as read, {decision.agree:,} of {finished:,} finished games end with the "
-                f"winner's connection; with rows and columns exchanged "
-                f"{decision.otherwise_agree:,} would",
+    if patient.archive is not None:
+        yield from _lying_games(patient.archive)
+
+
+def _seats(decision: Decision) -> str:
+    """What is left open where a format names winners by seat, not by colour."""
+    if decision.format == "TRMPH":
+        return ""
+    return (
+        ". Or the first mover connects left to right: this format names winners by who moved "
+        "first, so its games cannot tell; a diagram of one game, or its author, can"
+    )
+
+
+def _lying_games(archive: GameArchive) -> Iterator[Finding]:
+    """Files whose games end with a connection only once the board is laid on its side."""
+    for file, source in enumerate(archive.sources):
+        games = np.flatnonzero(archive.files == file)[:_LAID].astype(np.int64)
+        boards = stones_at(archive, games, archive.lengths[games])
+        won = archive.winners[games]
+        upright = int((winners(boards) == won).sum())
+        laid = winners(boards.transpose(0, 2, 1).copy())
+        same, exchanged = int((laid == won).sum()), int((laid == -won).sum())
+        for found, cause, remedy in (
+            (same, _COLUMN_MAJOR, "exchange row and column of every move of this file"),
+            (
                 exchanged,
-                "exchange row and column of every move of this file before importing it",
-            )
+                _WRONG_EDGES,
+                "reflect every move of this file in the long diagonal and exchange the colours",
+            ),
+        ):
+            if found > max(2 * upright, 10, 0.8 * (same + exchanged)):
+                yield Finding(
+                    "edges",
+                    "error",
+                    f"{Path(source).name}: as stored, {upright:,} of {len(games):,} games end with "
+                    f"the winner's connection; with rows and columns exchanged {same:,} do, and "
+                    f"{exchanged:,} with the winners exchanged as well",
+                    cause,
+                    f"{remedy} before importing it",
+                )
 
 
 def check_duplicates(patient: Patient) -> Iterator[Finding]:

@@ -28,6 +28,8 @@ class Shown:
     Attributes:
         images: [B, 4] whether the planes show the game's board under each symmetry.
         twisted: share of the other boards that fit a known mistake, by its name.
+        always: share of all boards with stones that are no such image. A mistake of augmentation
+            spares the boards that it leaves alone; one of reading spares none.
         swapped: [B, 4] symmetry exchanges the colours: False, False, True, True.
     """
 
@@ -35,6 +37,7 @@ class Shown:
     size: int
     images: Flags
     twisted: dict[str, float]
+    always: float
     cells: NDArray[np.int64]  # [B, 4] where the next move lies under each symmetry
     has_move: Flags
     finished: Flags
@@ -43,6 +46,14 @@ class Shown:
 
 
 _SWAPS = np.array([False, False, True, True])
+_COLOURS_ONLY = "colours exchanged without reflecting the board"
+_BOARD_ONLY = "the board reflected without exchanging the colours"
+# What the same two mean where not even the samples that stay unreflected are spared.
+_READ = {
+    _COLOURS_ONLY: "the first mover is on the wrong edges: Blue's stones stand on Red's plane and "
+    "Red's on Blue's, in every sample",
+    _BOARD_ONLY: "moves are read column-major: every board is transposed, its colours are not",
+}
 
 
 def look_at(patient: Patient) -> Shown:
@@ -61,10 +72,8 @@ def look_at(patient: Patient) -> Shown:
     if lost.any():
         some, there = seen[lost], boards[lost]
         mistakes = {
-            "colours exchanged without reflecting the board": [-image(there, s) for s in (0, 1)],
-            "the board reflected without exchanging the colours": [
-                -image(there, s) for s in (2, 3)
-            ],
+            _COLOURS_ONLY: [-image(there, s) for s in (0, 1)],
+            _BOARD_ONLY: [-image(there, s) for s in (2, 3)],
             "the board turned by a quarter or flipped, which is no symmetry of Hex": [
                 there[:, ::-1],
                 there[:, :, ::-1],
@@ -87,6 +96,7 @@ def look_at(patient: Patient) -> Shown:
         size=size,
         images=images,
         twisted=twisted,
+        always=float(lost[boards.any(axis=(1, 2))].mean()),
         cells=np.stack(
             [
                 following,
@@ -177,6 +187,7 @@ def _lost_boards(shown: Shown) -> Iterator[Finding]:
     lost: Flags = ~np.any(shown.images, axis=1)
     if lost.any():
         cause, share = max(shown.twisted.items(), key=lambda item: item[1])
+        cause = _READ.get(cause, cause) if shown.always > 0.9 else cause
         if share < 0.5:
             cause = "the planes are built from other moves, or in another order (row and column)"
         yield Finding(
