@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from hexsearch.analysis.doctor import examine as rounds
+from hexsearch.analysis.doctor.findings import Diagnosis, Finding
+from hexsearch.analysis.doctor.patient import Patient
 from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.dataset import Dataset
+from hexsearch.data.importing import ImportReport
 from hexsearch.game.formats.trmph import format_trmph
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.trial import Trial
@@ -21,6 +27,70 @@ from tests.analysis.games import lopsided_games
 
 SIZE = 5
 BUDGET = 64 * 320
+
+
+@dataclass
+class Detected:
+    """What the fault suite has found, for `--fault-table PATH`.
+
+    Calling it notes a fault with the finding that named it, or a healthy configuration.
+    """
+
+    faults: list[tuple[str, str, str, str, float]] = field(default_factory=list)
+    healthy: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, label: str, diagnosis: Diagnosis | dict[str, Any], finding: Finding | None
+    ) -> None:
+        if isinstance(diagnosis, Diagnosis):
+            diagnosis = diagnosis.to_json()
+        if finding is None:
+            self.healthy.append(label)
+            return
+        seconds = sum(diagnosis["seconds"].values())
+        row = (label.replace("_", " "), finding.check, finding.cause, finding.severity, seconds)
+        self.faults.append(row)
+
+    def markdown(self) -> str:
+        """The detection table of the README."""
+        lines = ["| fault | check | named as | | s |", "|---|---|---|---|---:|"]
+        for label, check, cause, severity, seconds in sorted(self.faults, key=lambda row: row[1]):
+            lines.append(f"| {label} | {check} | {cause} | {severity} | {seconds:.1f} |")
+        lines += ["", f"{len(self.faults)} faults, all named; {len(self.healthy)} healthy "]
+        lines[-1] += "configurations, no error."
+        return "\n".join(lines) + "\n"
+
+
+_DETECTED = Detected()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-table", metavar="PATH", help="write what doctor found as Markdown")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--fault-table", default=None)
+    if path:
+        Path(path).write_text(_DETECTED.markdown(), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def detected() -> Detected:
+    return _DETECTED
+
+
+def patient(archive: GameArchive, config: TrialConfig, **parts: Any) -> Patient:
+    """A pipeline that is ready to train."""
+    data = DataConfig(board_size=SIZE)
+    imported = ImportReport(files=["lopsided"], read=len(archive))
+    return Patient(
+        "suite", archive=archive, imported=imported, data=data, configs=[config], **parts
+    )
+
+
+def quick(archive: GameArchive, config: TrialConfig) -> Diagnosis:
+    """What the checks that do not train say of it."""
+    return rounds.examine(patient(archive, config), rounds.QUICK)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -175,7 +175,8 @@ def check_permutation(patient: Patient) -> Iterator[Finding]:
             "error",
             f"trained on winners dealt out at random, it still ranks validation positions with "
             f"AUC {overall.auc:.3f} ({games} games)",
-            "something besides the training labels tells the outcome of validation games: "
-            "a leak, or shared games",
-            "see split and label leaks; look at what the planes hold besides stones",
+            "the outcome reaches the answers by another way than the training labels: evaluation "
+            "sees the label that it judges by, or the labels that are trained on do not come from "
+            "the games given (a stale cache)",
+            "look at what else carries the outcome between the games and the reported probability",
         )

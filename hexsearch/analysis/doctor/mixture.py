@@ -64,6 +64,17 @@ def _shown_leaks(patient: Patient) -> Iterator[Finding]:
         return
     inside = pure[group]
     finished = shown.finished[inside].mean()
+    if (batch.to_end.numpy()[inside] > 1).mean() > 0.2:
+        yield Finding(
+            "label leaks",
+            "error",
+            f"in {inside.mean():.0%} of the training positions of curriculum "
+            f"'{patient.config.curriculum.name}' what is shown beside the stones names the winner "
+            f"({purity[pure].max():.1%} right without a stone)",
+            "a plane beside the stones holds the winner",
+            "show stones and the side to move, and nothing that is made from the result",
+        )
+        return
     yield Finding(
         "label leaks",
         "error" if finished > 0.5 else "warning",

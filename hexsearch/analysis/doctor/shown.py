@@ -28,8 +28,9 @@ class Shown:
     Attributes:
         images: [B, 4] whether the planes show the game's board under each symmetry.
         twisted: share of the other boards that fit a known mistake, by its name.
-        always: share of all boards with stones that are no such image. A mistake of augmentation
-            spares the boards that it leaves alone; one of reading spares none.
+        always: whether even the boards that are meant to be shown unreflected are no such image. A
+            mistake of augmentation spares those; one of reading spares none, and `twisted` is then
+            about them alone, as a reflection on top of it would hide which mistake it is.
         swapped: [B, 4] symmetry exchanges the colours: False, False, True, True.
     """
 
@@ -37,7 +38,7 @@ class Shown:
     size: int
     images: Flags
     twisted: dict[str, float]
-    always: float
+    always: bool
     cells: NDArray[np.int64]  # [B, 4] where the next move lies under each symmetry
     has_move: Flags
     finished: Flags
@@ -69,6 +70,12 @@ def look_at(patient: Patient) -> Shown:
     images = np.stack([_same(seen, image(boards, s)) for s in range(4)], axis=1)
     lost: Flags = ~np.any(images, axis=1)
     twisted = {}
+    complement = batch.complement.numpy()
+    upright = complement if planes.shape[1] == 2 else ~complement
+    upright = upright & boards.any(axis=(1, 2))  # not in place: the batch owns this memory
+    always = bool(upright.any() and lost[upright].mean() > 0.9)
+    if always:
+        lost = lost & upright
     if lost.any():
         some, there = seen[lost], boards[lost]
         mistakes = {
@@ -96,7 +103,7 @@ def look_at(patient: Patient) -> Shown:
         size=size,
         images=images,
         twisted=twisted,
-        always=float(lost[boards.any(axis=(1, 2))].mean()),
+        always=always,
         cells=np.stack(
             [
                 following,
@@ -187,7 +194,7 @@ def _lost_boards(shown: Shown) -> Iterator[Finding]:
     lost: Flags = ~np.any(shown.images, axis=1)
     if lost.any():
         cause, share = max(shown.twisted.items(), key=lambda item: item[1])
-        cause = _READ.get(cause, cause) if shown.always > 0.9 else cause
+        cause = _READ.get(cause, cause) if shown.always else cause
         if share < 0.5:
             cause = "the planes are built from other moves, or in another order (row and column)"
         yield Finding(

@@ -25,7 +25,8 @@ class Watched:
     Attributes:
         before: joint gradient norm of the loss, worked out on its own. after: the norm that the
             optimiser was given. rates: learning rate of each group at each step. moved: L2 change
-            of each part over all steps, relative to its weights.
+            of each part over all steps, relative to its weights. average_moved: whether the weights
+            that are evaluated are others than before.
     """
 
     before: list[float] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Watched:
     rates: list[list[float]] = field(default_factory=list)
     progress: list[float] = field(default_factory=list)
     moved: dict[str, float] = field(default_factory=dict)
+    average_moved: bool = True
     problem: str = ""
 
 
@@ -44,6 +46,7 @@ def watch_steps(trial: Trial, steps: int = _STEPS) -> Watched:
         name: [p.detach().clone() for p in part.parameters()]
         for name, part in trial.network.parts().items()
     }
+    answering = [p.detach().clone() for p in trial.answering.parameters()]
 
     def look(optimiser: torch.optim.Optimizer, *_: object) -> None:
         gradients = [
@@ -69,6 +72,7 @@ def watch_steps(trial: Trial, steps: int = _STEPS) -> Watched:
         old = weights[name]
         change = _norm([p.detach() - o for p, o in zip(part.parameters(), old, strict=True)])
         watched.moved[name] = change / max(_norm(old), 1e-12)
+    watched.average_moved = not all(map(torch.equal, trial.answering.parameters(), answering))
     return watched
 
 
@@ -137,6 +141,15 @@ def check_steps(patient: Patient) -> Iterator[Finding]:
         return
     yield from _schedule(trial, watched)
     yield from _clipping(trial, watched)
+    if not watched.average_moved and any(watched.moved.values()):
+        yield Finding(
+            "averaged weights",
+            "error",
+            f"{_STEPS} steps move the weights that are trained by up to "
+            f"{max(watched.moved.values()):.1%}, and those that are evaluated by nothing",
+            "the average of weights (EMA) that evaluation uses is never updated",
+            "update the average after each step",
+        )
     for part, moved in watched.moved.items():
         unused = part == "policy_head" and config.policy_head.weight == 0
         if moved == 0.0 and not unused and any(p.requires_grad for p in _part(trial, part)):
