@@ -14,6 +14,7 @@ import torch
 from hexsearch.analysis.doctor import examine as rounds
 from hexsearch.analysis.doctor.findings import Diagnosis, Finding
 from hexsearch.analysis.doctor.patient import Patient
+from hexsearch.cli.main import main
 from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
@@ -144,3 +145,15 @@ def save(trial: Trial, path: Path) -> Path:
     recorded = {"positions_seen": report.positions_seen, "value_loss": report.value_loss}
     save_checkpoint(path, {"state": trial.state(), "report": json.dumps(recorded)})
     return path
+
+
+def doctor(printed: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
+    """Exit status and JSON of the command."""
+    status = main(["doctor", *map(str, arguments), "--format", "json"])
+    out: dict[str, Any] = json.loads(printed.readouterr().out)
+    return status, out
+
+
+def findings(out: dict[str, Any], severity: str = "error") -> dict[str, Finding]:
+    """Findings of one severity by the name of their check."""
+    return {f["check"]: Finding(**f) for f in out["findings"] if f["severity"] == severity}

@@ -23,6 +23,10 @@ class Wrapped(nn.Module):
             policy = policy.reshape(-1, size, size).transpose(1, 2).flatten(1)
         if self.fault == "trained raw":  # what MSE against 0 and 1 would have taught it
             raw = raw.sigmoid()
+        if self.fault == "dead value head":
+            raw = 0.0 * raw + 0.2
+        if self.fault == "overconfident":
+            raw = 12.0 * raw
         return policy, raw[:, None]
 
     def win_prob_red(self, raw: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,10 @@ from hexsearch.game.board import RED
 from hexsearch.game.record import Game
 from hexsearch.game.symmetry import symmetry_cells
 from tests.analysis import injections
-from tests.analysis.conftest import SIZE, Detected, quick, tiny
+from tests.analysis.conftest import SIZE, Detected, doctor, findings, quick, tiny
 
 Patch = pytest.MonkeyPatch
+Printed = pytest.CaptureFixture[str]
 
 
 def test_winners_inverted_in_half_of_the_files_are_named_by_file(
@@ -83,3 +85,52 @@ def test_boards_that_lie_on_their_side_are_told_apart_by_the_winners_names(
     assert cause in finding.cause
     assert "600" in finding.evidence
     detected(label, diagnosis, finding)
+
+
+@pytest.mark.parametrize(
+    ("label", "names", "cause"),
+    [
+        ("column_major_file", {1: "r", -1: "b"}, "moves are read column-major"),
+        ("file_in_which_red_moves_first", {1: "b", -1: "r"}, "first mover is on the wrong edges"),
+    ],
+)
+def test_files_that_lie_on_their_side_are_put_right_and_named(
+    label: str,
+    names: dict[int, str],
+    cause: str,
+    archive: GameArchive,
+    tmp_path: Path,
+    capsys: Printed,
+    detected: Detected,
+) -> None:
+    path = tmp_path / "transposed.trmph"
+    lines = []
+    for index in range(50):
+        game = archive.game(index)
+        moves = [f"{chr(97 + cell // SIZE)}{cell % SIZE + 1}" for cell in game.moves]
+        lines.append(f"#{SIZE},{''.join(moves)} {names[game.winner]}")
+    path.write_text("\n".join(lines) + "\n")
+    status, out = doctor(capsys, "--games", path, "--size", SIZE, "--quick")
+    assert status == 0  # the import has seen it and put it right
+    finding = findings(out, "warning")["edges"]
+    assert cause in finding.cause
+    assert "50 of 50 finished games" in finding.evidence
+    detected(label, out, finding)
+
+
+def test_winners_written_the_other_way_round_are_named(
+    archive: GameArchive, tmp_path: Path, capsys: Printed, detected: Detected
+) -> None:
+    path = tmp_path / "inverted.trmph"
+    names = {1: "b", -1: "r"}  # which is wrong
+    lines = []
+    for index in range(60):
+        game = archive.game(index)
+        moves = "".join(f"{chr(97 + cell % SIZE)}{cell // SIZE + 1}" for cell in game.moves)
+        right = {1: "r", -1: "b"}[game.winner]
+        lines.append(f"#{SIZE},{moves} {names[game.winner] if index % 2 else right}")
+    path.write_text("\n".join(lines) + "\n")
+    status, out = doctor(capsys, "--games", path, "--size", SIZE, "--quick")
+    assert status == 1
+    assert "other way round" in findings(out)["labels"].cause
+    detected("winners_written_the_other_way_round", out, findings(out)["labels"])
