@@ -7,7 +7,8 @@ HexsearchError            the work itself failed                     exit status
 |   |-- ArchiveError      an archive is truncated, corrupt or of another version
 |   |-- CheckpointError   a checkpoint cannot be used as given
 |   |-- LedgerError       a study folder cannot be read or is in use
-|   `-- DiagnosisError    the doctor names errors before a study       exit status 1
+|   |-- DiagnosisError    the doctor names errors before a study       exit status 1
+|   `-- StorageError      storage that nodes share cannot be used from here
 |-- ContractError         a plug-in or component breaks its contract
 `-- TrialError            one trial cannot go on (non-finite loss, unhealthy network)
 """
@@ -55,6 +56,10 @@ class CheckpointError(FaultyInput):
 
 class LedgerError(FaultyInput):
     """A study folder cannot be read, or another driver holds it."""
+
+
+class StorageError(FaultyInput):
+    """Storage that the nodes of a cluster share cannot be used from where it is needed."""
 
 
 class ContractError(HexsearchError):

@@ -43,7 +43,7 @@ def register(commands: Any) -> None:
         help="game files, archives or folders, repeatable (default: the games that come along)",
     )
     launch.add_argument("--name", help="of the study (default: the space's, with date and time)")
-    launch.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    launch.add_argument("--results", default="results", metavar="DIR")
     launch.add_argument("--trials", type=_positive, metavar="N")
     launch.add_argument("--time-budget", metavar="10m", help="stop, resumable, after this long")
     launch.add_argument("--seed", type=int, metavar="N")
@@ -110,10 +110,15 @@ def run_launch(arguments: argparse.Namespace) -> int:
     config, space = load_space(arguments.space, settings)
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
+    if "://" in arguments.results:
+        raise ConfigError(
+            f"--results {arguments.results}: the ledger needs a folder on a disk; keep the trials' "
+            f"files elsewhere with --set run.storage={arguments.results}"
+        )
     name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     if Path(name).name != name:
         raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
-    folder = StudyFolder(arguments.results / name)
+    folder = StudyFolder(Path(arguments.results) / name)
     folder.require_new()
     label = str(arguments.space)
     if not arguments.no_doctor:

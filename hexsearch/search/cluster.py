@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -34,6 +36,8 @@ _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Nodes come and go; what Ray calls a preempted node is not the trial's failure.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "0",
     # The new output engine prints its banner even at verbose=0.
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -58,6 +62,10 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
+            # Ray asks for a token by default. One of our own needs no file in the home folder, and
+            # dies with this process.
+            if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -67,7 +75,11 @@ def ray_cluster(address: str | None) -> Iterator[None]:
             )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise HexsearchError(f"cannot reach or start {where}: {error}") from error
+        why = str(error).strip().partition("\n")[0]
+        if address and "RAY_AUTH_MODE" not in os.environ:
+            why += "; if the cluster asks for a token, set RAY_AUTH_MODE=token and "
+            why += "RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) here as on its nodes"
+        raise HexsearchError(f"cannot reach or start {where}: {why}") from error
     # Tune logs a traceback for every worker that dies; the ledger has the reason of those that
     # no retry could save.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -136,16 +148,21 @@ def tune_trials(
     assign: Callable[[TrialHistory], Assignment],
     beat: Callable[[], None],
     folder: StudyFolder,
+    ship_games: bool,
 ) -> None:
     """Run trials through Ray Tune until the engine wants no more.
 
+    Args:
+        ship_games: put the archive into Ray's object store, for nodes that do not see the folder.
     Raises:
         LedgerError: the ledger cannot be written any more; what it holds is whole.
     """
     run = engine.config.run
+    games = [ray.put(np.fromfile(folder.archive, np.uint8))] if ship_games else []
+    trainable = tune.with_parameters(TrialWorker, games=games)
     searcher = TuneSearcher(engine, assign)
     tuner = tune.Tuner(
-        tune.with_resources(TrialWorker, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
+        tune.with_resources(trainable, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
         tune_config=TuneConfig(
             search_alg=searcher,
             scheduler=TuneScheduler(engine, searcher),

@@ -24,9 +24,11 @@ from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder, versions
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.mirror import TrialFiles, copies_in_storage, require_unused, trial_name
 from hexsearch.search.preflight import check_components, floor_rows
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.worker import CHECKPOINT, Assignment
+from hexsearch.search.storage import Storage
+from hexsearch.search.worker import Assignment
 from hexsearch.training.milestones import report_points
 
 Ended = Literal["finished", "interrupted", "out_of_time"]
@@ -68,6 +70,7 @@ def launch(
         FaultyInput: before anything is written, if configuration or games are at fault.
     """
     from hexsearch.search.cluster import ray_cluster
+    from hexsearch.search.nodes import require_shared_storage
 
     space = build_space(config, where)
     folder.require_new()
@@ -82,13 +85,15 @@ def launch(
         listener.say(f"warning: {line}")
     floors = floor_rows(dataset)
     with ray_cluster(address):  # before anything is written: it may not be there
+        require_shared_storage(folder.path, config.run.storage)
+        require_unused(folder, config.run.storage)
         write_archive(folder.archive, archive)
         description = folder.write_description(config, games, archive.content_hash)
         ledger = Ledger(folder.ledger)
         try:
             trials = config.run.trials
             ledger.append("study", **description, trials=trials, floors=floors, warnings=warnings)
-            return _run(config, folder, ledger, archive.content_hash, trials, listener)
+            return _run(config, folder, ledger, archive.content_hash, trials, address, listener)
         finally:
             ledger.close()
 
@@ -100,6 +105,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
         LedgerError: no study, or it is running.
     """
     from hexsearch.search.cluster import ray_cluster
+    from hexsearch.search.nodes import require_shared_storage
 
     description, config = folder.read_description()
     ledger = Ledger(folder.ledger)
@@ -121,8 +127,9 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             )
             return "finished"
         with ray_cluster(address):
+            require_shared_storage(folder.path, config.run.storage)
             ledger.append("resumed", trials=trials)
-            return _run(config, folder, ledger, content_hash, trials, listener)
+            return _run(config, folder, ledger, content_hash, trials, address, listener)
     finally:
         ledger.close()
 
@@ -144,6 +151,7 @@ def _run(
     ledger: Ledger,
     archive_hash: str,
     trials: int,
+    address: str | None,
     listener: Listener,
 ) -> Ended:
     """Run on the Ray that is connected."""
@@ -151,10 +159,14 @@ def _run(
 
     space = build_space(config)
     engine: Engine
+    storage = Storage(config.run.storage) if config.run.storage else None
+    files = TrialFiles(folder, storage, listener.say)
 
     def observe(record: Record) -> None:
         if record["event"] == "told":
-            _retain_checkpoints(folder, engine.history, config.run.keep_checkpoints)
+            ended = engine.history.trials[record["trial"]]
+            files.fetch(ended.trial, checkpoint=ended.status == "completed")
+            _retain_checkpoints(files, engine.history, config.run.keep_checkpoints)
         listener.record(record, engine.history)
 
     engine = Engine(config, space, ledger, trials, trial_slots(config.run), observe)
@@ -172,8 +184,8 @@ def _run(
     def assign(trial: TrialHistory) -> Assignment:
         return _assign(trial, engine, folder, archive_hash)
 
-    with _draining_signals(engine, listener):
-        tune_trials(engine, assign, beat, folder)
+    with _draining_signals(engine, listener), copies_in_storage(folder, storage, listener.say):
+        tune_trials(engine, assign, beat, folder, ship_games=address is not None)
     history = engine.history
     if history.unfinished or len(history.trials) < trials:
         engine.record("interrupted", reason="time budget" if out_of_time else "signal")
@@ -189,7 +201,11 @@ def _assign(
     run, ladder = engine.config.run, engine.ladder
     return Assignment(
         trial=trial.trial,
-        folder=str(folder.trial(trial.trial).resolve()),
+        folder=(
+            trial_name(folder, trial.trial)
+            if run.storage
+            else str(folder.trial(trial.trial).resolve())
+        ),
         archive=str(folder.archive.resolve()),
         archive_hash=archive_hash,
         config=trial.config,
@@ -198,11 +214,12 @@ def _assign(
         report_points=list(report_points(ladder.budget, ladder.report_every, ladder.rungs)),
         reported=trial.positions_seen,
         threads=run.cpus_per_trial,
-        use_gpu=run.gpus_per_trial > 0,
+        gpus=run.gpus_per_trial,
+        storage=run.storage,
     )
 
 
-def _retain_checkpoints(folder: StudyFolder, history: StudyHistory, best: int) -> None:
+def _retain_checkpoints(files: TrialFiles, history: StudyHistory, best: int) -> None:
     """Keep the checkpoints of the best completed trials and of those that may go on."""
     completed = sorted(
         (trial for trial in history.trials.values() if trial.status == "completed"),
@@ -211,7 +228,7 @@ def _retain_checkpoints(folder: StudyFolder, history: StudyHistory, best: int) -
     kept = {trial.trial for trial in completed[:best]}
     for trial in history.trials.values():
         if trial.told and trial.trial not in kept:
-            (folder.trial(trial.trial) / CHECKPOINT).unlink(missing_ok=True)
+            files.drop_checkpoint(trial.trial)
 
 
 @contextmanager

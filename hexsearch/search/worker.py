@@ -7,29 +7,36 @@ two, the stored report is handed out again instead of training twice.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.search.evidence import write_game_losses
+from hexsearch.search.mirror import CHECKPOINT, Mirror
+from hexsearch.search.shipping import find_games
+from hexsearch.search.storage import Storage, scratch_folder
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.metrics import brief
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
-CHECKPOINT = "checkpoint.pt"
+_CURVE = "curve.jsonl"
+_RESUMED_FROM = frozenset({CHECKPOINT, _CURVE})
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,10 @@ class Assignment:
     """What a worker needs to run one trial; travels as plain values in a Ray configuration.
 
     Attributes:
-        folder: the trial's own, on storage that every node sees.
+        folder: the trial's own, on a disk that every node sees; with `storage` its name there.
         archive, archive_hash: the games; the hash keeps a worker from training on others.
+        storage: URL under which trials keep their files; None if `folder` is a path.
+        gpus: how much of a GPU; 0 trains on the CPU.
         report_points: positions at which it reports, the last one being the budget.
         reported: positions at the last report that the ledger holds.
     """
@@ -53,7 +62,8 @@ class Assignment:
     report_points: list[int]
     reported: int
     threads: int
-    use_gpu: bool
+    gpus: float
+    storage: str | None
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
@@ -61,11 +71,17 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     _dataset: Dataset | None = None
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Begin an assignment, from its checkpoint where there is one."""
+    def setup(self, config: dict[str, Any], games: Sequence[ray.ObjectRef] = ()) -> None:
+        """Begin an assignment, from its checkpoint where there is one.
+
+        Args:
+            games: the archive's bytes in Ray's object store, if the driver ships them.
+        """
         self._assignment = Assignment(**config)
+        self._shipped = games
         self._trial: Trial | None = None
         self._stored: dict[str, Any] | None = None
+        self._mirror: Mirror | None = None
 
     def step(self) -> dict[str, Any]:
         """Train to the next report point, or hand out a report that was stored but not heard.
@@ -90,12 +106,19 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment in the same process."""
+        self.cleanup()
         self.setup(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Free the network; the process may live on."""
+        """Give back memory and scratch space; the process may live on."""
         self._trial = None
+        if self._assignment.gpus:
+            # The caching allocator would keep the memory from the trials that share the GPU.
+            gc.collect()
+            torch.cuda.empty_cache()
+        if self._mirror is not None:
+            shutil.rmtree(self._mirror.local, ignore_errors=True)
 
     @property
     def _points(self) -> list[int]:
@@ -103,18 +126,23 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     @property
     def _folder(self) -> Path:
-        return Path(self._assignment.folder)
+        return Path(self._assignment.folder) if self._mirror is None else self._mirror.local
 
     def _begin(self) -> None:
         task = self._assignment
         torch.set_num_threads(task.threads)
+        if task.storage is not None:
+            local = scratch_folder() / "trials" / str(os.getpid()) / task.trial
+            shutil.rmtree(local, ignore_errors=True)
+            self._mirror = Mirror(Storage(task.storage), task.folder, local)
+            self._mirror.pull(lambda name: name in _RESUMED_FROM)
         dataset = self._games(task)
         self._trial = Trial(
             build(TrialConfig, task.config, "trial"),
             dataset,
             budget=task.report_points[-1],
             seed=task.seed,
-            device=torch.device("cuda" if task.use_gpu else "cpu"),
+            device=_device(task.gpus),
         )
         path = self._folder / CHECKPOINT
         if path.exists():
@@ -128,14 +156,15 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         data = build(DataConfig, task.data, "data")
         kept = TrialWorker._dataset
         if kept is None or kept.archive.content_hash != task.archive_hash or kept.config != data:
-            # The driver has compared the checksum; here the header's hash is enough.
-            archive = open_archive(Path(task.archive), check=False)
-            if archive.content_hash != task.archive_hash:
-                raise TrialError(
-                    f"{task.archive} on {socket.gethostname()} holds other games than the study's"
-                )
+            archive = find_games(Path(task.archive), task.archive_hash, self._fetch_games)
             kept = TrialWorker._dataset = Dataset(archive, data)
         return kept
+
+    def _fetch_games(self) -> bytes | None:
+        if not self._shipped:
+            return None
+        content: bytes = ray.get(self._shipped[0]).tobytes()
+        return content
 
     def _advance(self) -> dict[str, Any]:
         trial = self._trial
@@ -148,14 +177,35 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         save_checkpoint(
             self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
         )
+        if self._mirror is not None:
+            self._mirror.push()
         return summary
 
     def _store_evidence(self, report: TrialReport) -> None:
         """Per-game losses of this report, and its full text at the end of the curve."""
         self._folder.mkdir(parents=True, exist_ok=True)
         write_game_losses(self._folder, report.positions_seen, report.game_losses)
-        with open(self._folder / "curve.jsonl", "a", encoding="utf-8") as file:
+        with open(self._folder / _CURVE, "a", encoding="utf-8") as file:
             file.write(json.dumps(report.to_json()) + "\n")
+
+
+def _device(gpus: float) -> torch.device:
+    """The GPU that Ray gave this worker, limited to its share; the CPU where none was asked for.
+
+    Raises:
+        TrialError: Ray counts a GPU here that torch cannot use.
+    """
+    if not gpus:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise TrialError(
+            f"torch finds no GPU on {socket.gethostname()}; install a CUDA build of torch there, "
+            "or set run.gpus_per_trial to 0"
+        )
+    if gpus < 1.0:
+        # Ray's fractions are bookkeeping; this keeps one trial from taking its neighbours' memory.
+        torch.cuda.set_per_process_memory_fraction(gpus)
+    return torch.device("cuda")
 
 
 def summarise(report: TrialReport, parameters: int) -> dict[str, Any]:
