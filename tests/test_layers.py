@@ -23,8 +23,6 @@ MAY_IMPORT = {
 ONLY_IN = {
     "yaml": {"config/load.py"},
     "optuna": {"search/optuna_model.py"},
-    "ray": {"search/ray_tune.py", "search/cluster.py", "search/worker.py"},
-    "optuna": {"search/searcher.py"},
     "ray": {"search/ray_tune.py", "search/cluster.py", "search/nodes.py", "search/worker.py"},
     "pyspiel": {"data/selfplay.py"},
     "pyarrow": {"search/storage.py"},
