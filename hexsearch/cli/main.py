@@ -15,6 +15,7 @@ from hexsearch.cli import (
     analysis_commands,
     doctor_command,
     games_commands,
+    leaderboard_command,
     study_commands,
     trial_commands,
 )
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hexsearch {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     study_commands.register(commands)
+    leaderboard_command.register(commands)
     trial_commands.register(commands)
     analysis_commands.register(commands)
     doctor_command.register(commands)

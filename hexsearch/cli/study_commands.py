@@ -1,10 +1,9 @@
-"""`launch`, `resume`, `leaderboard` and `schema`."""
+"""`launch`, `resume` and `schema`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,23 +12,21 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from hexsearch.cli.arguments import positive
+from hexsearch.cli.leaderboard_command import print_table
 from hexsearch.cli.preflight import check_components, games_examiner
 from hexsearch.config.json_schema import study_schema
 from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.reporting.console import make_progress
-from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.reporting.leaderboard import read_leaderboard
 from hexsearch.reporting.plan import render_plan
-from hexsearch.reporting.table import comma_separated, markdown, render
 from hexsearch.search import study
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.plan import plan_study
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-
-_PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
-_FORMATS = ("table", "markdown", "csv", "json")
 
 
 def register(commands: Any) -> None:
@@ -44,7 +41,7 @@ def register(commands: Any) -> None:
     )
     launch.add_argument("--name", help="of the study (default: the space's, with date and time)")
     launch.add_argument("--results", default="results", metavar="DIR")
-    launch.add_argument("--trials", type=_positive, metavar="N")
+    launch.add_argument("--trials", type=positive, metavar="N")
     launch.add_argument("--time-budget", metavar="10m", help="stop, resumable, after this long")
     launch.add_argument("--seed", type=int, metavar="N")
     launch.add_argument("--address", metavar="A", help="of a running Ray cluster")
@@ -62,7 +59,7 @@ def register(commands: Any) -> None:
     resume.add_argument("study", type=Path, metavar="STUDY_DIR")
     resume.add_argument(
         "--trials",
-        type=_positive,
+        type=positive,
         default=0,
         metavar="+N",
         help="further trials beyond the study's",
@@ -74,13 +71,6 @@ def register(commands: Any) -> None:
         "schema", help="JSON Schema of search-space files, for editors that check while one types"
     )
     schema.set_defaults(run=run_schema)
-
-    board = commands.add_parser("leaderboard", help="who leads, and how sure")
-    board.add_argument("study", type=Path, metavar="STUDY_DIR")
-    board.add_argument("--by", choices=("variant", "trial"), default="variant")
-    board.add_argument("--top", type=_positive, metavar="N")
-    board.add_argument("--format", choices=_FORMATS, default="table")
-    board.set_defaults(run=run_leaderboard)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -166,23 +156,8 @@ def run_schema(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run_leaderboard(arguments: argparse.Namespace) -> int:
-    """Print a leaderboard in one of four formats."""
-    board = read_leaderboard(StudyFolder(arguments.study), arguments.by)
-    if arguments.format == "json":
-        json.dump(board.to_json(arguments.top), sys.stdout, indent=2, allow_nan=False)
-        print()
-    elif arguments.format == "markdown":
-        print(markdown(board, arguments.top), end="")
-    elif arguments.format == "csv":
-        print(comma_separated(board, arguments.top), end="")
-    else:
-        _print_table(board, arguments.top)
-    return 0
-
-
 def _finish(folder: StudyFolder, ended: study.Ended) -> int:
-    _print_table(read_leaderboard(folder))
+    print_table(read_leaderboard(folder))
     message = _stderr()
     if ended == "finished":
         message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
@@ -194,13 +169,6 @@ def _finish(folder: StudyFolder, ended: study.Ended) -> int:
     return 0 if ended == "out_of_time" else 130
 
 
-def _print_table(board: Leaderboard, top: int | None = None) -> None:
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(width=_PIPE_WIDTH)
-    console.print(render(board, console.width, top))
-
-
 def _stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
@@ -208,13 +176,3 @@ def _stderr() -> Console:
 def _where_to(config: StudyConfig, folder: StudyFolder) -> str:
     trials, seen = config.run.trials, config.scheduler.max_t
     return f"{trials} trials of at most {seen:,} positions each, into {folder.path}"
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return number

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hexsearch.reporting.leaderboard import variant_name
+from hexsearch.reporting.rows import variant_name
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Record
 

@@ -1,16 +1,25 @@
-"""Who leads, and how sure: rows of a leaderboard from a study's ledger."""
+"""Who leads, and how sure: a leaderboard from a study's ledger and its per-game losses."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
 
-from hexsearch.reporting.statistics import game_table, game_variance
-from hexsearch.reporting.variance import DEFAULT_SEED_SD
+from hexsearch.reporting.ranking import Ranking, Versus, rank, seeds_to_separate, versus
+from hexsearch.reporting.rows import CONTROL, Entry, Row, make_entry
+from hexsearch.reporting.statistics import STAGES, game_table, interval
+from hexsearch.reporting.variance import (
+    Panel,
+    SeedVariance,
+    combine,
+    seed_variance,
+    seed_variance_of_means,
+)
 from hexsearch.search.evidence import read_game_losses
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory, TrialHistory
@@ -18,59 +27,76 @@ from hexsearch.search.ledger import is_held, read_ledger
 from hexsearch.training.metrics import GameLosses
 
 By = Literal["variant", "trial"]
-_STATUS_ORDER = ("completed", "running", "waiting", "stopped", "pruned", "failed")
-_SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
-_EVIDENCE_LIMIT = 200  # rows behind the leader whose per-game losses are read
+# Runs, best first, whose per-game losses are read and compared.
+_EVIDENCE_LIMIT = 300
+_DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02)  # of value loss, that seeds might separate
+_MOST_SEEDS = 10  # more that are still advised
 
 
-@dataclass
-class Row:
-    """One variant, or one trial.
+# What rows may be put in order by, and whether the highest comes first.
+SORTABLE = {
+    "rank": False,
+    "value_loss": False,
+    "accuracy": True,
+    "log_loss": False,
+    "calibration_error": False,
+    "probability_best": True,
+    "parameters": False,
+    "microseconds": False,
+    "positions_seen": True,
+    "seeds": True,
+    "name": False,
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much seeds matter, and what more of them would show.
 
     Attributes:
-        value_loss: mean over seeds at `positions_seen`, which is as far as any of them came;
-            low and high: its 95% interval over games and seeds.
-        tied_with_leader: the paired difference to the leader's 95% interval, seeds included,
-            holds 0; None where they were not compared at equal positions.
+        seed_deviation: of the value loss between seeds of one variant.
+        measured: in this study; otherwise taken from elsewhere.
+        separable: smallest difference that more seeds can separate on these games, and how many
+            for each variant; None if there is none.
     """
 
-    rank: int | None
-    name: str
-    head: str
-    status: str
-    reason: str
-    trial_ids: list[str]
-    seeds: int
-    positions_seen: int
-    value_loss: float | None
-    value_loss_low: float | None
-    value_loss_high: float | None
-    accuracy: float | None
-    stages: dict[str, dict[str, float]]
-    to_end: dict[str, dict[str, float]]
-    parameters: int | None
-    verdict: str
-    tied_with_leader: bool | None = None
-    values: dict[str, Any] = field(default_factory=dict)
+    seed_deviation: float
+    measured: bool
+    separable: float | None = None
+    more_seeds: int | None = None
 
 
 @dataclass
 class Leaderboard:
-    """A whole table: rows best first, then what is reached without a network."""
+    """A whole table: rows best first, then what is reached without a network.
+
+    Attributes:
+        stage: early, middle, late, penultimate or final if rows are ranked by it alone.
+    """
 
     study: str
     state: str
     by: By
+    stage: str | None
     rows: list[Row]
     floors: list[dict[str, Any]]
+    spread: Spread
     warnings: list[str] = field(default_factory=list)
+
+    def sort(self, name: str) -> None:
+        """Put the rows in another order, those without a value last; ranks stay."""
+        known = [row for row in self.rows if getattr(row, name) is not None]
+        known.sort(key=lambda row: getattr(row, name), reverse=SORTABLE[name])
+        self.rows = known + [row for row in self.rows if getattr(row, name) is None]
 
     def to_json(self, top: int | None = None) -> dict[str, Any]:
         """The contract of `leaderboard --format json`."""
         return {**asdict(self), "rows": [asdict(row) for row in self.rows[:top]]}
 
 
-def read_leaderboard(folder: StudyFolder, by: By = "variant") -> Leaderboard:
+def read_leaderboard(
+    folder: StudyFolder, by: By = "variant", stage: str | None = None
+) -> Leaderboard:
     """The leaderboard of a study folder, running, interrupted or finished.
 
     Raises:
@@ -80,174 +106,185 @@ def read_leaderboard(folder: StudyFolder, by: By = "variant") -> Leaderboard:
     state = history.state
     if state == "running" and not is_held(folder.ledger):
         state = "interrupted"  # its driver is gone without a word
-    return build_leaderboard(history, folder, by, state)
+    return build_leaderboard(history, folder, by, state, stage)
 
 
 def build_leaderboard(
-    history: StudyHistory, folder: StudyFolder, by: By = "variant", state: str | None = None
+    history: StudyHistory,
+    folder: StudyFolder,
+    by: By = "variant",
+    state: str | None = None,
+    stage: str | None = None,
 ) -> Leaderboard:
     """Rows of a history, best first. Trials are only compared at equal positions seen."""
     groups: dict[str, list[TrialHistory]] = {}
     for trial in history.trials.values():
         groups.setdefault(trial.variant if by == "variant" else trial.trial, []).append(trial)
-    spread = _seed_deviation(_completed_losses(groups.values()))
-    rows = [_row(trials, spread) for trials in groups.values()]
+    entries = sorted((make_entry(trials, stage) for trials in groups.values()), key=_order)
+    rows = [entry.row for entry in entries]
     if (state or history.state) != "running":
         for row in rows:
             if row.status in ("running", "waiting"):
                 row.status = "interrupted"
-    rows.sort(key=_order)
-    ranked = [row for row in rows if row.value_loss is not None]
-    for rank, row in enumerate(ranked, start=1):
-        row.rank = rank
-    if ranked:
-        _mark_ties(ranked, history, folder, spread)
+    ranked = [entry for entry in entries if _is_ranked(entry.row)]
+    spread = _compare(ranked, folder, stage)
+    rows.sort(key=lambda row: (not _is_ranked(row), -row.positions_seen, _group(row)))
+    _number(rows[: len(ranked)])
     return Leaderboard(
         study=folder.name,
         state=state or history.state,
         by=by,
+        stage=stage,
         rows=rows,
         floors=history.floors,
+        spread=spread,
         warnings=history.warnings,
     )
 
 
-def _row(trials: list[TrialHistory], spread: float) -> Row:
-    furthest = max(trials, key=lambda trial: (trial.positions_seen, -trial.number))
-    seen = furthest.positions_seen
-    reports = [trial.reports[-1] for trial in trials if seen and trial.positions_seen == seen]
-    status = min((trial.status for trial in trials), key=_STATUS_ORDER.index)
-    row = Row(
-        rank=None,
-        name=variant_name(furthest),
-        head=furthest.head,
-        status=status,
-        reason=next((trial.reason for trial in trials if trial.status == status), ""),
-        trial_ids=[trial.trial for trial in trials],
-        seeds=len(trials),
-        positions_seen=seen,
-        value_loss=None,
-        value_loss_low=None,
-        value_loss_high=None,
-        accuracy=None,
-        stages={},
-        to_end={},
-        parameters=None,
-        verdict="",
-        values=furthest.values,
-    )
-    if reports:
-        row.value_loss = _mean([report["value_loss"] for report in reports])
-        # Seeds are judged on the same games, so more seeds shrink their own spread only.
-        errors = [report["value_loss_se"] or 0.0 for report in reports]
-        low, high = _interval(row.value_loss, _mean(errors), spread / math.sqrt(len(reports)))
-        row.value_loss_low, row.value_loss_high = max(0.0, low), high
-        row.accuracy = _mean([report["accuracy"] for report in reports])
-        row.stages = _mean_slices(reports, "stages")
-        row.to_end = _mean_slices(reports, "to_end")
-        row.parameters = reports[0]["parameters"]
-        row.verdict = next(
-            (report["verdict"] for report in reports if report["verdict"] != "healthy"), "healthy"
-        )
-    return row
+def _is_ranked(row: Row) -> bool:
+    return row.value_loss is not None and row.status not in ("failed", CONTROL)
 
 
-def _order(row: Row) -> tuple[float, float, int]:
+def _order(entry: Entry) -> tuple[bool, float, float, int]:
     """Further is better evidence; at equal positions the smaller loss leads."""
+    row = entry.row
     loss = math.inf if row.value_loss is None else row.value_loss
-    return (-row.positions_seen, loss, int(row.trial_ids[0][1:]))
+    return (not _is_ranked(row), -row.positions_seen, loss, int(row.trial_ids[0][1:]))
 
 
-def _mark_ties(
-    ranked: list[Row], history: StudyHistory, folder: StudyFolder, spread: float
-) -> None:
-    leader = ranked[0]
-    leader.tied_with_leader = True
-    leading = _evidence(leader, history, folder)
-    for row in ranked[:_EVIDENCE_LIMIT]:
-        if row is not leader and row.positions_seen == leader.positions_seen and leading:
-            row.tied_with_leader = _is_tied(_evidence(row, history, folder), leading, spread)
+def _group(row: Row) -> float:
+    return math.inf if row.group is None else row.group
 
 
-def _is_tied(
-    ours: Sequence[GameLosses], theirs: Sequence[GameLosses], spread: float
-) -> bool | None:
-    pairs = [_paired_difference(mine, other) for mine in ours for other in theirs]
-    pairs = [pair for pair in pairs if not math.isnan(pair[0])]
-    if not pairs:
-        return None
-    difference = _mean([gap for gap, _ in pairs])
-    of_games = _mean([error for _, error in pairs])
-    of_seeds = spread * math.sqrt(1 / len(ours) + 1 / len(theirs))
-    low, high = _interval(difference, of_games, of_seeds)
-    return low <= 0.0 <= high
+def _number(ranked: Sequence[Row]) -> None:
+    """Ranks from 1; rows of one group share that of its first."""
+    first_of_group: dict[int, int] = {}
+    for number, row in enumerate(ranked, start=1):
+        row.rank = number if row.group is None else first_of_group.setdefault(row.group, number)
 
 
-def _evidence(row: Row, history: StudyHistory, folder: StudyFolder) -> list[GameLosses]:
-    found = [
-        read_game_losses(folder.trial(name), row.positions_seen)
-        for name in row.trial_ids
-        if history.trials[name].positions_seen == row.positions_seen
+def _compare(ranked: list[Entry], folder: StudyFolder, stage: str | None) -> Spread:
+    """Fill in intervals, differences and ties of the rows; what was learnt about seeds."""
+    levels = [
+        list(entries) for _, entries in groupby(ranked, key=lambda entry: entry.row.positions_seen)
     ]
-    return [losses for losses in found if losses is not None]
+    seed = _seed_variance([entry.runs for entry in levels[0]] if levels else [])
+    spread = Spread(seed.deviation, seed.measured)
+    room = _EVIDENCE_LIMIT
+    leader: Entry | None = None
+    for level in levels if stage is None or stage in STAGES else []:
+        compared, panel = _panel(level, leader, folder, stage, room)
+        if panel is None:
+            continue
+        room -= len(panel.variant)
+        here = seed_variance(_by_variant(panel, compared))
+        if leader is None:
+            ranking = rank(panel, np.random.default_rng(0), here)
+            _fill_ranking(compared, ranking)
+            seed, spread = here, _spread(panel, ranking)
+            leader = compared[ranking.leader]
+        else:
+            _fill_differences(compared, versus(panel, here if here.measured else seed, 0))
+    if stage is None:
+        for entry in ranked:
+            if entry.row.value_loss_low is None:
+                _fill_interval(entry, seed)
+    return spread
 
 
-def variant_name(trial: TrialHistory) -> str:
-    """The head, then every other searched value: `512->64->1 bce lr=0.004`.
+def _panel(
+    level: Sequence[Entry],
+    leader: Entry | None,
+    folder: StudyFolder,
+    stage: str | None,
+    room: int,
+) -> tuple[list[Entry], Panel | None]:
+    """The first rows of a level as runs side by side, in their order.
 
-    A value that is text, such as a read-out's or a curriculum's name, speaks for itself.
+    Args:
+        leader: of a higher level, to come first with what it was at this one.
+        room: how many runs to take, more or less.
+    Returns:
+        Also the rows that are compared; rows of which evidence is missing are not.
     """
-    parts = [trial.head]
-    for name, value in trial.values.items():
-        if name != "value_head":
-            last = name.rpartition(".")[2]
-            shown = _show(value)
-            parts.append(shown if isinstance(value, str) else f"{_SHORT.get(last, last)}={shown}")
-    return " ".join(parts)
+    positions = level[0].row.positions_seen
+    losses: list[GameLosses] = []
+    names: list[str] = []
+    replicates: list[int] = []
+    compared: list[Entry] = []
+    for entry in [leader, *level] if leader else level:
+        if len(losses) >= room:
+            break
+        found = [
+            evidence
+            for trial in entry.runs
+            if (evidence := read_game_losses(folder.trial(trial.trial), positions))
+        ]
+        if len(found) < len(entry.runs):  # a mean over fewer seeds would be another figure
+            if entry is leader:
+                return [], None
+            continue
+        compared.append(entry)
+        losses += found
+        names += [entry.row.trial_ids[0]] * len(found)
+        replicates += [trial.replicate for trial in entry.runs]
+    table = game_table(losses, stage)
+    return compared, None if table is None else Panel.of(table, names, replicates)
 
 
-def _show(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return "(" + ",".join(f"{key}:{_show(inner)}" for key, inner in value.items()) + ")"
-    return str(value)
+def _by_variant(panel: Panel, compared: Sequence[Entry]) -> Panel:
+    """The same runs grouped by variant, where the rows are trials."""
+    variants = [trial.variant for entry in compared for trial in entry.runs]
+    return Panel.of(panel.table, variants, panel.replicate.tolist())
 
 
-def _completed_losses(groups: Any) -> list[list[float]]:
-    return [
-        [trial.value_loss for trial in trials if trial.status == "completed" and trial.reports]
-        for trials in groups
-    ]
+def _seed_variance(groups: Sequence[Sequence[TrialHistory]]) -> SeedVariance:
+    runs = [trial for trials in groups for trial in trials]
+    return seed_variance_of_means(
+        [trial.reports[-1]["value_loss"] for trial in runs],
+        [trial.variant for trial in runs],
+        [trial.replicate for trial in runs],
+    )
 
 
-def _mean_slices(reports: list[dict[str, Any]], cut: str) -> dict[str, dict[str, float]]:
-    return {
-        name: {key: _mean([report[cut][name][key] for report in reports]) for key in part}
-        for name, part in reports[0][cut].items()
-    }
+def _fill_ranking(compared: Sequence[Entry], ranking: Ranking) -> None:
+    """Write what holds where the leader stands into its rows."""
+    _fill_differences(compared, ranking.to_leader)
+    for index, entry in enumerate(compared):
+        row, row.group = entry.row, int(ranking.group[index])
+        row.tied_with_leader = row.group == 0
+        row.value_loss_low = float(ranking.low[index])
+        row.value_loss_high = float(ranking.high[index])
+        row.value_loss_shrunk = float(ranking.shrunk[index])
+        row.probability_best = float(ranking.probability_best[index])
 
 
-def _paired_difference(ours: GameLosses, theirs: GameLosses) -> tuple[float, float]:
-    table = game_table([ours, theirs])
-    if table is None:
-        return math.nan, math.nan
-    variance = game_variance(table.influence[0] - table.influence[1])
-    return float(table.means[0] - table.means[1]), math.sqrt(float(variance))
+def _fill_differences(compared: Sequence[Entry], versus_leader: Versus) -> None:
+    for index, entry in enumerate(compared):
+        row = entry.row
+        if row.difference is None:
+            row.difference = float(versus_leader.difference[index])
+            row.difference_low = float(versus_leader.low[index])
+            row.difference_high = float(versus_leader.high[index])
+            row.p_adjusted = float(versus_leader.p_adjusted[index])
 
 
-def _seed_deviation(losses_by_variant: Sequence[Sequence[float]]) -> float:
-    squares, freedom = 0.0, 0
-    for losses in losses_by_variant:
-        squares += float(len(losses) * np.var(losses)) if losses else 0.0
-        freedom += max(0, len(losses) - 1)
-    return math.sqrt(squares / freedom) if freedom else DEFAULT_SEED_SD
+def _fill_interval(entry: Entry, seed: SeedVariance) -> None:
+    """The interval of a row whose per-game losses were not read."""
+    row, error = entry.row, entry.value_loss_se
+    if error is None or row.value_loss is None:
+        return
+    games = np.asarray([error * error])
+    share = np.asarray([1.0 / len(entry.runs)])
+    low, high = interval(row.value_loss, *combine(games, math.inf, share, seed, seed.shared))
+    row.value_loss_low, row.value_loss_high = max(0.0, float(low[0])), float(high[0])
 
 
-def _interval(mean: float, *standard_errors: float) -> tuple[float, float]:
-    half = 1.959964 * math.hypot(*standard_errors)
-    return mean - half, mean + half
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / len(numbers)
+def _spread(panel: Panel, ranking: Ranking) -> Spread:
+    seed = ranking.seed
+    for delta in _DIFFERENCES:
+        more = seeds_to_separate(panel, seed, delta)
+        if more is not None and more <= _MOST_SEEDS:
+            return Spread(seed.deviation, seed.measured, delta, more)
+    return Spread(seed.deviation, seed.measured)

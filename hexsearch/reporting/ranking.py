@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, cholesky
 from scipy.special import ndtri
 
-from hexsearch.reporting.statistics import LEVEL, Floats, game_variance, holm, interval, p_values
+from hexsearch.reporting.statistics import LEVEL, Floats, holm, interval, p_values
 from hexsearch.reporting.variance import (
     Panel,
     SeedVariance,
@@ -26,8 +26,24 @@ from hexsearch.reporting.variance import (
 POWER = 0.8  # chance of seeing a difference that a number of seeds is meant to show
 MOST_SEEDS = 1000  # beyond which more seeds are no advice
 _OUTLIER = 3.0  # deviations beyond which a poor variant says nothing about the good ones
-_GRID = 41  # spreads between variants that are averaged over
+_GRID = 21  # spreads between variants that are averaged over
 _DRAWS = 4000  # of true scores, for the probability of being best
+
+
+@dataclass(frozen=True)
+class Versus:
+    """V variants against one of them, each figure [V].
+
+    Attributes:
+        difference: of value loss to that one; low, high: its 95% interval, one by one.
+        p_adjusted: chance of such a difference where there is none, by Holm over all of them;
+            1 for that one itself.
+    """
+
+    difference: Floats
+    low: Floats
+    high: Floats
+    p_adjusted: Floats
 
 
 @dataclass(frozen=True)
@@ -36,10 +52,7 @@ class Ranking:
 
     Attributes:
         means: value loss over seeds; low, high: its 95% interval over games and future seeds.
-        leader: index of the lowest mean.
-        difference: to the leader; difference_low, difference_high: its 95% interval, one by one.
-        p_adjusted: chance of such a difference where there is none, by Holm over all variants;
-            1 for the leader.
+        leader: index of the lowest mean. to_leader: everyone's difference to it.
         group: 0 for the leader and those that cannot be told from it, 1 for the next best and
             those that cannot be told from that one, and so on.
         shrunk: expected value loss on these games and fresh seeds, selection allowed for.
@@ -51,10 +64,7 @@ class Ranking:
     low: Floats
     high: Floats
     leader: int
-    difference: Floats
-    difference_low: Floats
-    difference_high: Floats
-    p_adjusted: Floats
+    to_leader: Versus
     group: NDArray[np.int64]
     shrunk: Floats
     probability_best: Floats
@@ -77,23 +87,26 @@ def rank(panel: Panel, rng: np.random.Generator, seed: SeedVariance | None = Non
     seed = seed_variance(panel) if seed is None else seed
     low, high = interval(panel.means, *mean_variance(panel, seed))
     leader = int(np.argmin(panel.means))
-    difference, variance, freedom = _differences(panel, seed, leader)
-    difference_low, difference_high = interval(difference, variance, freedom)
     shrunk, probability_best = posterior(panel.means, differing_noise(panel, seed), rng)
     return Ranking(
         means=panel.means,
         low=np.maximum(low, 0.0),
         high=high,
         leader=leader,
-        difference=difference,
-        difference_low=difference_low,
-        difference_high=difference_high,
-        p_adjusted=_against(panel, seed, leader, np.arange(len(panel.means))),
+        to_leader=versus(panel, seed, leader),
         group=tie_groups(panel, seed),
         shrunk=shrunk,
         probability_best=probability_best,
         seed=seed,
     )
+
+
+def versus(panel: Panel, seed: SeedVariance, leader: int) -> Versus:
+    """Every variant's difference to one of them, paired by game and replicate."""
+    difference, variance, freedom = _differences(panel, seed, leader)
+    low, high = interval(difference, variance, freedom)
+    everyone = np.arange(len(panel.means))
+    return Versus(difference, low, high, _against(panel, seed, leader, everyone))
 
 
 def tie_groups(panel: Panel, seed: SeedVariance) -> NDArray[np.int64]:
@@ -116,12 +129,9 @@ def tie_groups(panel: Panel, seed: SeedVariance) -> NDArray[np.int64]:
 
 def differing_noise(panel: Panel, seed: SeedVariance) -> Floats:
     """[V, V] sampling covariance of the variants' means, over games and seeds."""
-    games = panel.influence.shape[1]
-    over_games = games / (games - 1) * panel.influence @ panel.influence.T
     over_seeds = seed.own * np.diag(1.0 / panel.seeds)
-    noise: Floats = (
-        over_games + over_seeds + seed.shared * panel.seed_weights @ panel.seed_weights.T
-    )
+    shared = seed.shared * panel.seed_weights @ panel.seed_weights.T
+    noise: Floats = panel.game_covariance + over_seeds + shared
     return noise
 
 
@@ -145,33 +155,57 @@ def posterior(scores: Floats, noise: Floats, rng: np.random.Generator) -> tuple[
     if len(y) == 1:
         best[kept] = 1.0
         return expected, best
-    one = np.ones(len(y))
-    log_weights, centres, covariances = [], [], []
-    for spread in _spreads(y, covariance):
-        marginal = cho_factor(covariance + (spread**2 + _jitter(covariance)) * np.eye(len(y)))
-        inverse_one = cho_solve(marginal, one)
-        precision = float(inverse_one.sum())
-        centre = float(inverse_one @ y) / precision
-        weighed = cho_solve(marginal, y - centre)
-        determinant = 2.0 * float(np.log(np.diag(marginal[0])).sum())
-        log_weights.append(
-            -0.5 * (determinant + math.log(precision) + float((y - centre) @ weighed))
-        )
-        centres.append(centre + spread**2 * weighed)
-        pull = one - spread**2 * inverse_one  # how far the unknown mean moves each score
-        within = np.eye(len(y)) - spread**2 * cho_solve(marginal, np.eye(len(y)))
-        covariances.append(spread**2 * within + np.outer(pull, pull) / precision)
-    weights = np.exp(np.asarray(log_weights) - max(log_weights))
+    spreads = _spreads(y, covariance)
+    fits = [_fit(y, covariance, spread) for spread in spreads]
+    weights = np.exp([fit.log_likelihood - max(fit.log_likelihood for fit in fits) for fit in fits])
     weights /= weights.sum()
-    expected[kept] = weights @ np.stack(centres)
-    counts = rng.multinomial(_DRAWS, weights)
+    expected[kept] = weights @ np.stack([fit.expected for fit in fits])
     wins = np.zeros(len(y))
-    for count, mean, spread_of in zip(counts, centres, covariances, strict=True):
+    for fit, count in zip(fits, rng.multinomial(_DRAWS, weights), strict=True):
         if count:
-            draws = rng.multivariate_normal(mean, spread_of, size=count, method="eigh")
+            draws = fit.expected + rng.standard_normal((count, len(y))) @ fit.root().T
             wins += np.bincount(draws.argmin(axis=1), minlength=len(y))
     best[kept] = wins / _DRAWS
     return expected, best
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """True scores given one spread between them, their mean unknown."""
+
+    spread: float
+    expected: Floats
+    log_likelihood: float
+    marginal: tuple[Floats, bool]  # Cholesky factor of the scores' covariance
+    inverse_one: Floats
+
+    def root(self) -> Floats:
+        """Cholesky factor of the true scores' covariance."""
+        one = np.ones(len(self.expected))
+        pull = one - self.spread**2 * self.inverse_one  # the unknown mean's, on each score
+        shrinking = cho_solve(self.marginal, np.eye(len(one)))
+        covariance = self.spread**2 * (np.eye(len(one)) - self.spread**2 * shrinking)
+        covariance += np.outer(pull, pull) / self.inverse_one.sum()
+        factor: Floats = cholesky(covariance + _jitter(covariance) * np.eye(len(one)), lower=True)
+        return factor
+
+
+def _fit(scores: Floats, noise: Floats, spread: float) -> _Fit:
+    ridge = spread**2 + _jitter(noise)
+    marginal = cho_factor(noise + ridge * np.eye(len(scores)))
+    inverse_one = cho_solve(marginal, np.ones(len(scores)))
+    precision = float(inverse_one.sum())
+    centre = float(inverse_one @ scores) / precision
+    weighed = cho_solve(marginal, scores - centre)
+    determinant = 2.0 * float(np.log(np.diag(marginal[0])).sum())
+    misfit = float((scores - centre) @ weighed)
+    return _Fit(
+        spread=spread,
+        expected=centre + spread**2 * weighed,
+        log_likelihood=-0.5 * (determinant + math.log(precision) + misfit),
+        marginal=marginal,
+        inverse_one=inverse_one,
+    )
 
 
 def seeds_to_separate(panel: Panel, seed: SeedVariance, delta: float) -> int | None:
@@ -190,7 +224,7 @@ def seeds_to_separate(panel: Panel, seed: SeedVariance, delta: float) -> int | N
         return None
     first = int(np.argmin(panel.means))
     others = np.arange(variants) != first
-    over_games = game_variance(panel.influence - panel.influence[first])[others]
+    over_games = panel.paired_game_variance(first)[others]
     share = (1.0 / panel.seeds + 1.0 / panel.seeds[first])[others]
     if math.isnan(seed.per_game):
         per_seed = float(np.median(over_games / share))

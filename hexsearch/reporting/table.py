@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hexsearch.reporting.leaderboard import Leaderboard, Row
+from hexsearch.reporting.leaderboard import Leaderboard
+from hexsearch.reporting.rows import Row
+from hexsearch.reporting.words import sentences
 
 _STATUS_STYLES = {
     "completed": "green",
@@ -23,8 +26,9 @@ _STATUS_STYLES = {
     "failed": "red",
     "stopped": "red",
 }
-_STAGES = ("early", "middle", "late", "final")
+_STAGES = ("early", "middle", "late", "penultimate", "final")
 _WIDE_FROM = 140  # columns of a terminal that has room for everything
+_NONE = "-"
 
 
 @dataclass(frozen=True)
@@ -45,86 +49,112 @@ def _stage(name: str, title: str = "") -> _Column:
     return _Column(title or name, cell, floor)
 
 
-_WIDE = (
-    _Column("#", lambda row: f"{row.rank or '-'}"),
-    _Column("variant", lambda row: row.name, lambda floor: floor["name"], right=False),
-    _Column("head", lambda row: row.head, right=False),
-    _Column(
-        "value loss", lambda row: _loss(row.value_loss), lambda floor: _loss(floor["value_loss"])
-    ),
-    _Column("±95%", lambda row: _half_width(row)),
-    *(_stage(name) for name in _STAGES),
-    _Column("acc", lambda row: _share(row.accuracy), lambda floor: _share(floor["accuracy"])),
-    _Column("seeds", lambda row: str(row.seeds)),
-    _Column("params", lambda row: _count(row.parameters)),
-    _Column("seen", lambda row: _count(row.positions_seen or None)),
-    _Column("verdict", lambda row: row.verdict, right=False),
-    _Column("status", lambda row: _status(row), right=False),
-)
-_NARROW = (
-    _WIDE[0],
-    _WIDE[1],
-    _Column(
-        "value loss",
-        lambda row: _loss(row.value_loss) + (f"±{_half_width(row)[:4]}" if row.value_loss else ""),
-        lambda floor: _loss(floor["value_loss"]),
-    ),
-    _stage("early"),
-    _stage("middle", "mid"),
-    _stage("late"),
-    _Column(
-        "acc",
-        lambda row: _share(row.accuracy)[:-1],
-        lambda floor: _share(floor["accuracy"])[:-1],
-    ),
-    _Column("par", lambda row: _count(row.parameters)),
-    _Column("status", lambda row: _short_status(row), right=False),
-)
+def _value_loss(board: Leaderboard, wide: bool) -> _Column:
+    def floor(row: dict[str, Any]) -> str:
+        found = row if board.stage is None else row["stages"].get(board.stage, {})
+        return _loss(found.get("value_loss"))
+
+    title = "value loss" if board.stage is None else f"{board.stage} loss"
+    return _Column(
+        title,
+        lambda row: (
+            _loss(row.value_loss)
+            + _plus_minus(row.value_loss_low, row.value_loss_high)[: None if wide else 5]
+        ),
+        floor,
+    )
+
+
+def _columns(board: Leaderboard, wide: bool, penultimate: bool = False) -> list[_Column]:
+    """Those of a wide or a narrow table; the widest has room for the penultimate stage too."""
+    tied = _tied_ranks(board)
+    place = _Column("#", lambda row: _place(row, tied), right=False)
+    name = _Column("variant", lambda row: row.name, lambda floor: floor["name"], right=False)
+    behind = _Column("behind", lambda row: _behind(row))
+    if not wide:
+        return [
+            place,
+            name,
+            _value_loss(board, wide),
+            behind,
+            _stage("early"),
+            _stage("middle", "mid"),
+            _stage("late"),
+            _Column(
+                "acc",
+                lambda row: _share(row.accuracy).removesuffix("%"),
+                lambda floor: _share(_of_stage(floor, board)).removesuffix("%"),
+            ),
+            _Column("status", lambda row: _short_status(row), right=False),
+        ]
+    stages = [_stage("early"), _stage("middle", "mid"), _stage("late"), _stage("final")]
+    if penultimate:
+        stages.insert(3, _stage("penultimate"))
+    return [
+        place,
+        name,
+        _value_loss(board, wide),
+        behind,
+        _Column("best", lambda row: _chance(row.probability_best)),
+        *stages,
+        _Column(
+            "acc",
+            lambda row: _share(row.accuracy),
+            lambda floor: _share(_of_stage(floor, board)),
+        ),
+        _Column("log loss", lambda row: _loss(row.log_loss)),
+        _Column("calib", lambda row: _loss(row.calibration_error)),
+        _Column("params", lambda row: _count(row.parameters)),
+        _Column("µs", lambda row: _NONE if row.microseconds is None else f"{row.microseconds:.1f}"),
+        _Column("seen", lambda row: _count(row.positions_seen or None)),
+        _Column("c/p/f", lambda row: f"{row.completed}/{row.pruned}/{row.failed}"),
+        _Column("status", lambda row: _status(row), right=False),
+    ]
 
 
 def render(board: Leaderboard, width: int, top: int | None = None) -> RenderableType:
     """The table and what has to be known to read it."""
-    columns = _WIDE if width >= _WIDE_FROM else _NARROW
+    wide = width >= _WIDE_FROM
+    columns = _columns(board, wide)
     table = Table(
         title=f"{board.study}: {board.state}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, 1 if wide else 0, 0, 0),  # the box itself puts a space between columns
     )
     for column in columns:
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             no_wrap=column.title not in ("variant", "status"),
+            min_width=15 if column.title == "variant" else None,
         )
-    tied = _tied(board)
     for row in board.rows[:top]:
         style = _STATUS_STYLES.get(row.status, "")
         cells = [column.cell(row) for column in columns]
-        cells[0] += "=" if row in tied else " "
         table.add_row(*(Text(cell) for cell in cells[:-1]), Text(cells[-1], style=style))
     if board.floors:
         table.add_section()
     for floor in board.floors:
         table.add_row(*(Text(column.floor(floor), style="dim") for column in columns))
-    return Group(table, *(Text(line, style="dim") for line in _notes(board, top)))
+    said = [Text(line) for line in sentences(board)]
+    return Group(table, *said, *(Text(line, style="dim") for line in _notes(board, top, wide)))
 
 
 def markdown(board: Leaderboard, top: int | None = None) -> str:
     """A Markdown table of all columns."""
+    columns = _columns(board, wide=True, penultimate=True)
     lines = [
-        "| " + " | ".join(column.title for column in _WIDE) + " |",
-        "|" + "|".join("---:" if column.right else "---" for column in _WIDE) + "|",
+        "| " + " | ".join(column.title for column in columns) + " |",
+        "|" + "|".join("---:" if column.right else "---" for column in columns) + "|",
     ]
-    tied = _tied(board)
     for row in board.rows[:top]:
-        cells = [_escape(column.cell(row)) for column in _WIDE]
-        cells[0] += "=" if row in tied else ""
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(_escape(column.cell(row)) for column in columns) + " |")
     for floor in board.floors:
-        lines.append("| " + " | ".join(column.floor(floor) for column in _WIDE) + " |")
-    return "\n".join([*lines, "", *_notes(board, top), ""])
+        lines.append("| " + " | ".join(column.floor(floor) for column in columns) + " |")
+    said = [f"* {line}" for line in [*sentences(board), *_notes(board, top, wide=True)]]
+    return "\n".join([*lines, "", *said, ""])
 
 
 def comma_separated(board: Leaderboard, top: int | None = None) -> str:
@@ -132,8 +162,10 @@ def comma_separated(board: Leaderboard, top: int | None = None) -> str:
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     plain = (
-        "rank name head status reason seeds positions_seen value_loss value_loss_low "
-        "value_loss_high accuracy parameters verdict tied_with_leader"
+        "rank name head status reason seeds completed pruned failed positions_seen value_loss "
+        "value_loss_low value_loss_high difference difference_low difference_high p_adjusted "
+        "tied_with_leader value_loss_shrunk probability_best accuracy log_loss "
+        "calibration_error parameters mflops microseconds verdict"
     ).split()
     writer.writerow([*plain, *(f"value_loss_{stage}" for stage in _STAGES), "trial_ids"])
     for row in board.rows[:top]:
@@ -148,34 +180,60 @@ def comma_separated(board: Leaderboard, top: int | None = None) -> str:
     return output.getvalue()
 
 
-def _notes(board: Leaderboard, top: int | None) -> list[str]:
+def _notes(board: Leaderboard, top: int | None, wide: bool) -> list[str]:
     hidden = len(board.rows) - len(board.rows[:top])
-    notes = [f"{hidden} more row(s); see --top"] if hidden else []
-    tied = _tied(board)
-    if tied:
-        notes.append(f"= {len(tied)} rows cannot be told apart at 95%, seeds and games considered")
-    elif sum(row.rank is not None for row in board.rows) > 1 and not _compared(board):
-        notes.append("no other row came as far as the first, so its lead cannot be judged")
+    notes = [f"{hidden} more {'row' if hidden == 1 else 'rows'}; see --top"] if hidden else []
     notes.append(
-        "value loss: Brier score of win_prob_red on validation games; compare rows of equal 'seen'"
+        "value loss: Brier score of win_prob_red on validation games, ± its 95% interval over "
+        "games and seeds; behind: difference to the first at as many positions, paired by game; "
+        "=: not told apart"
     )
+    if wide:
+        notes.append(
+            "best: probability of being truly the best; calib: calibration error; µs: per "
+            "position; c/p/f: trials completed, pruned, failed"
+        )
     return notes + [f"warning: {line}" for line in board.warnings]
 
 
+def _tied_ranks(board: Leaderboard) -> set[int]:
+    """Ranks that several rows share."""
+    ranks = [row.rank for row in board.rows if row.rank is not None]
+    return {rank for rank, count in Counter(ranks).items() if count > 1}
+
+
+def _place(row: Row, tied: set[int]) -> str:
+    if row.rank is None:
+        return _NONE
+    return f"{row.rank}=" if row.rank in tied else str(row.rank)
+
+
+def _behind(row: Row) -> str:
+    if row.difference is None:
+        return _NONE
+    if row.difference == 0.0 and row.difference_low == 0.0:
+        return ""
+    shown = _loss(row.difference) if row.difference < 0 else f"+{_loss(row.difference)}"
+    return shown + _plus_minus(row.difference_low, row.difference_high)
+
+
+def _plus_minus(low: float | None, high: float | None) -> str:
+    """Half the width of an interval."""
+    return "" if low is None or high is None else f"±{_loss((high - low) / 2)}"
+
+
+def _of_stage(floor: dict[str, Any], board: Leaderboard) -> float | None:
+    """Accuracy of a floor on the positions that the board is about."""
+    found = floor if board.stage is None else floor["stages"].get(board.stage, {})
+    accuracy: float | None = found.get("accuracy")
+    return accuracy
+
+
 def _status(row: Row) -> str:
-    if row.status == "pruned":
-        return f"pruned: {row.reason.removesuffix(' positions')}"
-    return f"{row.status}: {row.reason}" if row.reason else row.status
-
-
-def _tied(board: Leaderboard) -> list[Row]:
-    """The leader and those that cannot be told from it, if there are any."""
-    tied = [row for row in board.rows if row.tied_with_leader]
-    return tied if len(tied) > 1 else []
-
-
-def _compared(board: Leaderboard) -> bool:
-    return any(row.tied_with_leader is not None for row in board.rows[1:])
+    # Where it was pruned stands in a column of its own.
+    reason = row.reason.partition(" at ")[0] if row.status == "pruned" else row.reason
+    text = f"{row.status}: {reason}" if reason else row.status
+    return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
 
 
 def _short_status(row: Row) -> str:
@@ -185,24 +243,25 @@ def _short_status(row: Row) -> str:
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
 
 
-def _half_width(row: Row) -> str:
-    if row.value_loss is None or row.value_loss_high is None:
-        return ""
-    return _loss(row.value_loss_high - row.value_loss)
-
-
 def _loss(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}".removeprefix("0")
+    if value is None:
+        return _NONE
+    text = f"{value:.4f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+    return _NONE if value is None else f"{value:.1%}"
+
+
+def _chance(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.0%}"
 
 
 def _count(value: int | None) -> str:
     """1234567 as 1.2M, 461674 as 462k."""
     if value is None:
-        return ""
+        return _NONE
     if value >= 999_500:
         return f"{value / 1e6:.1f}M"
     return f"{value / 1e3:.0f}k" if value >= 10_000 else str(value)

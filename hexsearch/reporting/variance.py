@@ -72,6 +72,20 @@ class Panel:
         return self.weights @ self.table.influence
 
     @cached_property
+    def game_covariance(self) -> Floats:
+        """[V, V] of the variants' means, over the games that they were judged on."""
+        games = len(self.table.counts)
+        covariance: Floats = games / (games - 1) * self.influence @ self.influence.T
+        return covariance
+
+    def paired_game_variance(self, leader: int) -> Floats:
+        """[V] variance over games of the difference of each variant's mean to the leader's."""
+        own = np.diag(self.game_covariance)
+        covariance = self.game_covariance[leader]
+        variance: Floats = np.maximum(0.0, own + own[leader] - 2.0 * covariance)
+        return variance
+
+    @cached_property
     def seed_weights(self) -> Floats:
         """[V, S] share that each of the S replicates has in each variant's mean."""
         used = np.eye(int(self.replicate.max()) + 1)[self.replicate]
@@ -89,6 +103,7 @@ class SeedVariance:
         per_game: variance that a run's mean has because a seed falls differently on different
             games; any variance over games contains it already. nan without replicates.
         observed: `own` before that was taken out, whose chi-squared error `freedom` describes.
+        measured: on these runs; otherwise a figure from elsewhere stands in.
     """
 
     shared: float
@@ -96,6 +111,7 @@ class SeedVariance:
     per_game: float
     observed: float
     freedom: float
+    measured: bool = True
 
     @property
     def total(self) -> float:
@@ -116,15 +132,32 @@ def seed_variance(panel: Panel) -> SeedVariance:
     either is noise of these games. Below three degrees of freedom DEFAULT_SEED_SD fills up; where
     own and shared cannot be told apart all counts as own, which errs on the careful side.
     """
-    several = panel.seeds[panel.variant] > 1
-    values = np.column_stack([panel.table.means, panel.table.influence])[several]
-    variants = np.eye(len(panel.seeds))[panel.variant[several]]
-    replicates = np.eye(int(panel.replicate.max()) + 1)[panel.replicate[several]]
-    total = _left_over(values, variants)
-    own = _left_over(values, np.column_stack([variants, replicates]))
+    values = np.column_stack([panel.table.means, panel.table.influence])
+    return _estimate(values, panel.variant, panel.replicate)
+
+
+def seed_variance_of_means(
+    means: Sequence[float], variants: Sequence[object], replicates: Sequence[int]
+) -> SeedVariance:
+    """The same without per-game losses: noise of these games stays in it and is counted twice."""
+    numbers: dict[object, int] = {}
+    variant = np.array([numbers.setdefault(name, len(numbers)) for name in variants], dtype=int)
+    _, replicate = np.unique(np.asarray(replicates, dtype=np.int64), return_inverse=True)
+    return _estimate(np.asarray(means, dtype=np.float64)[:, None], variant, replicate)
+
+
+def _estimate(
+    values: Floats, variant: NDArray[np.int64], replicate: NDArray[np.int64]
+) -> SeedVariance:
+    """Of [T, 1 + G] means and influences."""
+    several = np.bincount(variant)[variant] > 1 if len(variant) else np.zeros(0, dtype=bool)
+    values = values[several]
+    by_variant = np.unique(variant[several])[:, None] == variant[several]
+    by_replicate = np.unique(replicate[several])[:, None] == replicate[several]
+    total = _left_over(values, by_variant.T.astype(float))
+    own = _left_over(values, np.concatenate([by_variant, by_replicate]).T.astype(float))
     if not own.freedom:
         own = total
-    shared = max(0.0, total.pure - own.pure)
     missing = max(0.0, _LEAST_FREEDOM - own.freedom)
     freedom = own.freedom + missing
 
@@ -132,11 +165,12 @@ def seed_variance(panel: Panel) -> SeedVariance:
         return (own.freedom * variance + missing * DEFAULT_SEED_SD**2) / freedom
 
     return SeedVariance(
-        shared=shared,
+        shared=max(0.0, total.pure - own.pure),
         own=filled(own.pure),
         per_game=own.noise,
         observed=filled(own.observed),
         freedom=freedom,
+        measured=own.freedom > 0,
     )
 
 
@@ -166,7 +200,7 @@ def _left_over(values: Floats, design: Floats) -> _LeftOver:
 
 def mean_variance(panel: Panel, seed: SeedVariance) -> tuple[Floats, Floats]:
     """Variance [V] of variants' means over other games and future seeds, and its freedom [V]."""
-    over_games = game_variance(panel.influence)
+    over_games = np.diag(panel.game_covariance)
     return combine(over_games, len(panel.table.counts) - 1, 1.0 / panel.seeds, seed, seed.shared)
 
 
@@ -176,7 +210,7 @@ def difference_variance(panel: Panel, seed: SeedVariance, leader: int) -> tuple[
     Returns:
         Also its degrees of freedom [V].
     """
-    over_games = game_variance(panel.influence - panel.influence[leader])
+    over_games = panel.paired_game_variance(leader)
     share = 1.0 / panel.seeds + 1.0 / panel.seeds[leader]
     share[leader] = 0.0
     unshared = np.square(panel.seed_weights - panel.seed_weights[leader]).sum(axis=1)

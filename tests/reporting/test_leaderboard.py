@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from rich.console import Console
 from hexsearch.errors import LedgerError
 from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.reporting.table import comma_separated, markdown, render
+from hexsearch.reporting.variance import DEFAULT_SEED_SD
+from hexsearch.reporting.words import sentences
 from hexsearch.search.evidence import write_game_losses
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.ledger import Ledger
@@ -35,9 +38,17 @@ class Study:
         self.ledger = Ledger(self.folder.ledger, clock=lambda: 0.0)
         self.ledger.append("study", trials=9, floors=[FLOOR], warnings=["a leak"])
         self.number = 0
+        self.replicates: Counter[str] = Counter()
 
     def trial(
-        self, losses: dict[int, float], end: str = "", *, variant: str = "", **values: Any
+        self,
+        losses: dict[int, float],
+        end: str = "",
+        *,
+        variant: str = "",
+        config: dict[str, Any] | None = None,
+        late: float | None = None,
+        **values: Any,
     ) -> str:
         name = f"t{self.number:04d}"
         self.ledger.append(
@@ -45,15 +56,19 @@ class Study:
             trial=name,
             number=self.number,
             variant=variant or name,
-            replicate=0,
+            replicate=self.replicates[variant or name],
             seed=self.number,
             head="512->1",
             values={"value_head": "512->1", **values},
-            config={},
+            config=config or {},
         )
+        self.replicates[variant or name] += 1
         self.ledger.append("started", trial=name, attempt=1)
         for positions, loss in losses.items():
-            self.ledger.append("reported", trial=name, report=report(positions, loss))
+            said = report(positions, loss)
+            if late is not None:
+                said["stages"]["late"]["value_loss"] = late
+            self.ledger.append("reported", trial=name, report=said)
         last = max(losses, default=0)
         if end == "prune":
             self.ledger.append(
@@ -74,7 +89,7 @@ class Study:
 
     def evidence(self, trial: str, positions: int, per_game: np.ndarray) -> None:
         count = len(per_game)
-        sums = np.repeat(per_game[:, None] / 3, 3, axis=1).astype(np.float32)
+        sums = np.repeat(per_game[:, None], 3, axis=1).astype(np.float32)
         counts = np.ones((count, 3), dtype=np.int32)
         losses = GameLosses(np.arange(count), sums, counts)
         write_game_losses(self.folder.trial(trial), positions, losses)
@@ -104,13 +119,22 @@ def test_whoever_came_further_leads_whatever_the_loss_at_a_lower_rung(study: Stu
 def test_seeds_of_a_variant_share_a_row_with_their_mean(study: Study) -> None:
     study.trial({90: 0.20}, "complete", variant="a")
     study.trial({90: 0.22}, "complete", variant="a")
+    study.trial({10: 0.30}, "prune", variant="a")
     (row,) = study.board().rows
     assert row.value_loss == pytest.approx(0.21)
-    assert (row.seeds, row.trial_ids) == (2, ["t0000", "t0001"])
+    assert (row.seeds, row.completed, row.pruned, row.failed) == (3, 2, 1, 0)
+    assert row.trial_ids == ["t0000", "t0001", "t0002"]
+
+
+def test_without_evidence_the_interval_still_counts_games_and_seeds(study: Study) -> None:
+    study.trial({90: 0.20}, "complete", variant="a")
+    study.trial({90: 0.22}, "complete", variant="a")
+    (row,) = study.board().rows
     low, high = row.value_loss_low, row.value_loss_high
     assert low is not None and high is not None
-    # 0.004 over games; 0.0141 between two seeds, over the root of two.
-    assert (high - low) / 2 == pytest.approx(1.96 * np.hypot(0.004, 0.01), rel=1e-3)
+    # 0.004 over games, and a spread between seeds of which there is one degree of freedom.
+    seeds = (0.0002 + 2 * DEFAULT_SEED_SD**2) / 3 / 2
+    assert 1.96 < (high - low) / 2 / np.sqrt(0.004**2 + seeds) < 3.2
 
 
 def test_by_trial_every_seed_has_a_row(study: Study) -> None:
@@ -140,8 +164,87 @@ def test_rows_are_tied_by_paired_losses_and_not_by_their_wide_intervals(study: S
         name = study.trial({90: 0.2 + gap}, "complete", lr=float(number))
         study.evidence(name, 90, shared + gap + rng.normal(0, 0.001, 200))
     pruned = study.trial({10: 0.2}, "prune", lr=9.0)
-    study.evidence(pruned, 10, shared)
-    assert [row.tied_with_leader for row in study.board().rows] == [True, True, False, None]
+    study.evidence(pruned, 10, shared + 0.3)
+    study.evidence("t0000", 10, shared + 0.25)  # the leader on its way
+    board = study.board()
+    assert [row.tied_with_leader for row in board.rows] == [True, True, False, None]
+    assert [row.rank for row in board.rows] == [1, 1, 3, 4]
+    assert board.rows[2].difference == pytest.approx(0.02, abs=0.001)
+    assert board.rows[0].difference == 0.0
+    assert board.rows[3].difference == pytest.approx(0.05, abs=1e-6)
+    low, high = board.rows[2].difference_low, board.rows[2].difference_high
+    assert low is not None and high is not None and low < 0.02 < high
+    assert "2 variants cannot be told apart" in sentences(board)[0]
+    assert "at least 4 more seeds of each would separate 0.002" in sentences(board)[0]
+    text = markdown(board)
+    assert "| 1= |" in text and "| 3 |" in text
+
+
+def test_replicates_on_equal_seeds_are_paired_and_their_spread_is_measured(study: Study) -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.random(400)
+    for variant, gap in (("a", 0.0), ("b", 0.004)):
+        for luck in (-0.001, 0.001, 0.0):
+            name = study.trial({90: 0.2 + gap + luck}, "complete", variant=variant)
+            study.evidence(name, 90, shared + gap + luck + rng.normal(0, 0.002, 400))
+    board = study.board()
+    assert [row.tied_with_leader for row in board.rows] == [True, False]
+    assert board.spread.measured
+    assert "better than the other variant" in sentences(board)[0]
+    assert (board.rows[0].probability_best or 0.0) > 0.95
+    by_trial = read_leaderboard(study.folder, by="trial")
+    assert len(by_trial.rows) == 6
+    assert by_trial.spread.seed_deviation == board.spread.seed_deviation
+
+
+def test_a_row_with_missing_evidence_is_shown_and_not_compared(study: Study) -> None:
+    shared = np.random.default_rng(0).random(100)
+    for number in range(3):
+        name = study.trial({90: 0.2 + number / 1000}, "complete", lr=float(number))
+        if number != 1:
+            study.evidence(name, 90, shared + number / 1000)
+    damaged = study.folder.trial("t0001") / "games-90.npz"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no archive")
+    board = study.board()
+    assert [row.tied_with_leader for row in board.rows] == [True, True, None]
+    assert any("1 variant further back" in line for line in sentences(board)[1:])
+
+
+def test_a_negative_control_is_listed_and_never_ranked(study: Study) -> None:
+    study.trial({90: 0.10}, "complete", lr=1.0, config={"readout": {"name": "raw_mse"}})
+    study.trial({90: 0.20}, "complete", lr=2.0)
+    board = study.board()
+    assert [(row.rank, row.status) for row in board.rows] == [
+        (1, "completed"),
+        (None, "negative control"),
+    ]
+    assert any("1 negative control listed" in line for line in sentences(board))
+
+
+def test_ranked_by_a_stage_its_own_losses_count(study: Study) -> None:
+    for number, late in enumerate((0.05, 0.01)):
+        name = study.trial({90: 0.2 + number}, "complete", lr=float(number), late=late)
+        study.evidence(name, 90, np.random.default_rng(0).random(50) + late)
+    board = study.board(stage="late")
+    assert [row.values["lr"] for row in board.rows] == [1.0, 0.0]
+    assert board.rows[0].value_loss == 0.01
+    assert board.rows[1].difference == pytest.approx(0.04, abs=1e-6)
+    assert "late loss" in markdown(board)
+    final = read_leaderboard(study.folder, stage="final")
+    assert "no per-game losses" in sentences(final)[0]
+    assert final.rows[0].difference is None
+
+
+def test_rows_can_be_put_in_another_order_and_keep_their_ranks(study: Study) -> None:
+    study.trial({90: 0.20}, "complete", lr=1.0)
+    study.trial({90: 0.18}, "complete", lr=2.0)
+    study.trial({}, "fail", lr=3.0)
+    board = study.board()
+    board.sort("name")
+    assert [row.rank for row in board.rows] == [2, 1, None]
+    board.sort("value_loss")
+    assert [row.rank for row in board.rows] == [1, 2, None]
 
 
 def test_an_empty_study_has_floors_and_no_rows(study: Study) -> None:
@@ -172,7 +275,8 @@ def test_json_has_the_names_that_others_build_on(study: Study) -> None:
     assert {"study", "state", "by", "rows", "floors"} <= set(board)
     assert set(board["rows"][0]) >= set(
         "rank name status reason trial_ids seeds positions_seen value_loss value_loss_low "
-        "value_loss_high accuracy stages to_end parameters verdict tied_with_leader".split()
+        "value_loss_high accuracy stages to_end parameters verdict tied_with_leader difference "
+        "difference_low difference_high probability_best log_loss calibration_error".split()
     )
     assert set(board["rows"][0]["stages"]["late"]) == {"value_loss", "accuracy", "positions"}
     assert set(board["floors"][0]) >= {"name", "value_loss", "accuracy", "stages"}
@@ -207,5 +311,5 @@ def test_top_hides_rows_and_says_so(study: Study) -> None:
     for number in range(3):
         study.trial({90: 0.2 + number / 100}, "complete", lr=float(number))
     text = markdown(study.board(), top=1)
-    assert "2 more row(s)" in text
+    assert "2 more rows" in text
     assert "lr=2" not in text
