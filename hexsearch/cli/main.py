@@ -14,6 +14,7 @@ from hexsearch import __version__
 from hexsearch.cli import (
     analysis_commands,
     doctor_command,
+    export_command,
     games_commands,
     leaderboard_command,
     study_commands,
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     study_commands.register(commands)
     leaderboard_command.register(commands)
+    export_command.register(commands)
     trial_commands.register(commands)
     analysis_commands.register(commands)
     doctor_command.register(commands)

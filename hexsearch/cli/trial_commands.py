@@ -36,7 +36,7 @@ def register(commands: Any) -> None:
     train.add_argument("space", type=Path, metavar="SPACE.yaml")
     train.add_argument("--games", action="append", metavar="PATH", help="as for launch")
     train.add_argument("--output", type=Path, default=Path("results/train"), metavar="DIR")
-    train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument("--seed", type=int, metavar="N", help="default: the file's run.seed")
     train.add_argument(
         "--ladder",
         action="store_true",
@@ -57,6 +57,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     An unfinished model.pt of the same training is continued.
     """
     config, space = load_space(arguments.space, arguments.set)
+    seed = config.run.seed if arguments.seed is None else arguments.seed
     console = Console(stderr=True, highlight=False)
     trial_config = _configuration(space)
     archive, imported = import_games(arguments.games or [STARTER_GAMES], config.data.board_size)
@@ -66,10 +67,10 @@ def run_train(arguments: argparse.Namespace) -> int:
     if device.type == "cpu":
         torch.set_num_threads(config.run.cpus_per_trial)
     if arguments.ladder:
-        return _climb(arguments, trial_config, Dataset(archive, config.data))
+        return _climb(arguments, trial_config, Dataset(archive, config.data), seed)
     ladder = Ladder.of(config.scheduler, position_unit(space))
     dataset = Dataset(archive, config.data)
-    trial = Trial(trial_config, dataset, ladder.budget, arguments.seed, device)
+    trial = Trial(trial_config, dataset, ladder.budget, seed, device)
     path = arguments.output / "model.pt"
     if path.exists():
         _continue(trial, path)
@@ -94,7 +95,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset) -> int:
+def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset, seed: int) -> int:
     """The ladder of easy positions; 1 if a step is not learnt."""
     if arguments.ladder_positions < 1:
         raise ConfigError(f"--ladder-positions {arguments.ladder_positions}: must be 1 or more")
@@ -103,7 +104,7 @@ def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset)
         config,
         dataset,
         arguments.ladder_positions,
-        arguments.seed,
+        seed,
         lambda step: console.print(Text(f"{step.name}: {step.accuracy:.1%} right")),
     )
     if arguments.format == "json":
