@@ -103,7 +103,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
     if "://" in arguments.results:
         raise ConfigError(
             f"--results {arguments.results}: the ledger needs a folder on a disk; keep the trials' "
-            f"files elsewhere with --set run.storage={arguments.results}"
+            f"files elsewhere with --set run.trial_files={arguments.results}"
         )
     name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     if Path(name).name != name:

@@ -146,7 +146,7 @@ class RunConfig(Section):
     retries: int = Field(1, ge=0)  # how often a trial that raised is tried again
     keep_checkpoints: int = Field(3, ge=0)  # the best k completed trials keep theirs
     # Where trials of a cluster without a shared folder keep their files: s3://bucket/studies.
-    storage: str | None = Field(None, pattern=r"^\w[\w+.-]*://.")
+    trial_files: str | None = Field(None, pattern=r"^\w[\w+.-]*://.")
 
 
 class StudyConfig(Section):

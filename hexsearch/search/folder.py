@@ -16,6 +16,7 @@ from hexsearch.config.load import dump_yaml, parse_yaml
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.search.ledger import read_ledger
 from hexsearch.training.checkpoint import write_atomically
 
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
@@ -57,7 +58,8 @@ class StudyFolder:
         Raises:
             ConfigError: says how to go on or start beside it.
         """
-        if self.ledger.exists():
+        # A driver killed before its first record leaves an empty ledger, which is no study.
+        if self.ledger.exists() and read_ledger(self.ledger):
             raise ConfigError(
                 f"{self.path}: a study of this name exists; go on with 'resume {self.path}', or "
                 "give another --name"

@@ -16,7 +16,9 @@ from hexsearch.errors import StorageError
 from hexsearch.search.storage import Storage
 
 _ANSWER_S = 90.0  # a node's first task starts a process and imports
-_REMEDY = "put --results on a folder that all nodes share, or set run.storage to a URL (s3://...)"
+_REMEDY = (
+    "put --results on a folder that all nodes share, or set run.trial_files to a URL (s3://...)"
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def require_shared_storage(folder: Path, url: str | None) -> None:
 
     Args:
         folder: of the study; what is made for the check is removed again.
-        url: `run.storage`, if trials keep their files there.
+        url: `run.trial_files`, if trials keep their files there.
     Raises:
         StorageError: one line for each node that cannot.
     """

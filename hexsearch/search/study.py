@@ -19,7 +19,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import ImportReport, import_games
-from hexsearch.errors import HexsearchError
+from hexsearch.errors import HexsearchError, LedgerError
 from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder, versions
 from hexsearch.search.history import StudyHistory, TrialHistory
@@ -85,8 +85,8 @@ def launch(
         listener.say(f"warning: {line}")
     floors = floor_rows(dataset)
     with ray_cluster(address):  # before anything is written: it may not be there
-        require_shared_storage(folder.path, config.run.storage)
-        require_unused(folder, config.run.storage)
+        require_shared_storage(folder.path, config.run.trial_files)
+        require_unused(folder, config.run.trial_files)
         write_archive(folder.archive, archive)
         description = folder.write_description(config, games, archive.content_hash)
         ledger = Ledger(folder.ledger)
@@ -110,6 +110,8 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
     description, config = folder.read_description()
     ledger = Ledger(folder.ledger)
     try:
+        if not ledger.records:
+            raise LedgerError(f"{folder.path}: ended before its first record; launch it again")
         history = StudyHistory.of(ledger.records)
         content_hash = description["games"]["content_hash"]
         if open_archive(folder.archive).content_hash != content_hash:
@@ -127,7 +129,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             )
             return "finished"
         with ray_cluster(address):
-            require_shared_storage(folder.path, config.run.storage)
+            require_shared_storage(folder.path, config.run.trial_files)
             ledger.append("resumed", trials=trials)
             return _run(config, folder, ledger, content_hash, trials, address, listener)
     finally:
@@ -159,7 +161,7 @@ def _run(
 
     space = build_space(config)
     engine: Engine
-    storage = Storage(config.run.storage) if config.run.storage else None
+    storage = Storage(config.run.trial_files) if config.run.trial_files else None
     files = TrialFiles(folder, storage, listener.say)
 
     def observe(record: Record) -> None:
@@ -203,7 +205,7 @@ def _assign(
         trial=trial.trial,
         folder=(
             trial_name(folder, trial.trial)
-            if run.storage
+            if run.trial_files
             else str(folder.trial(trial.trial).resolve())
         ),
         archive=str(folder.archive.resolve()),
@@ -215,7 +217,7 @@ def _assign(
         reported=trial.positions_seen,
         threads=run.cpus_per_trial,
         gpus=run.gpus_per_trial,
-        storage=run.storage,
+        storage=run.trial_files,
     )
 
 
