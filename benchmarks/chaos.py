@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def _kill_drivers(
         held = len(study.story("chaos"))
         process = study.go_on()
         if number % 2:
-            _wait_for(lambda held=held: len(study.story("chaos")) > held or None, process)
+            _wait_for(partial(_has_grown, study, held), process)
         try:
             process.wait(instants.uniform(0.0, _WORK_S if number % 2 else min(calm_s, _START_S)))
         except subprocess.TimeoutExpired:
@@ -259,6 +260,10 @@ def _raylet(node: Any) -> int:
     """Process id of a node's raylet."""
     (info,) = node.all_processes["raylet"]
     return int(info.process.pid)
+
+
+def _has_grown(study: Study, held: int) -> bool | None:
+    return len(study.story("chaos")) > held or None
 
 
 def _finish(process: subprocess.Popen[bytes]) -> None:
