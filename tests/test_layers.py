@@ -23,7 +23,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "yaml": {"config/load.py"},
     "optuna": {"search/optuna_model.py"},
-    "ray": {"search/ray_tune.py", "search/cluster.py", "search/nodes.py", "search/worker.py"},
+    "ray": {f"search/{name}.py" for name in ("ray_tune", "cluster", "nodes", "pool", "worker")},
     "pyspiel": {"data/selfplay.py"},
     "pyarrow": {"search/storage.py"},
     "fsspec": {"search/storage.py"},

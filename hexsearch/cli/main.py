@@ -18,6 +18,7 @@ from hexsearch.cli import (
     games_commands,
     leaderboard_command,
     study_commands,
+    tournament_command,
     trial_commands,
 )
 from hexsearch.errors import FaultyInput, HexsearchError
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hexsearch {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     study_commands.register(commands)
+    tournament_command.register(commands)
     leaderboard_command.register(commands)
     export_command.register(commands)
     trial_commands.register(commands)

@@ -24,9 +24,11 @@ from hexsearch.reporting.leaderboard import read_leaderboard
 from hexsearch.reporting.plan import render_plan
 from hexsearch.search import study
 from hexsearch.search.folder import StudyFolder
+from hexsearch.search.listener import Ended, Listener
 from hexsearch.search.plan import plan_study
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
+from hexsearch.search.tournament import KIND, resume_tournament
 
 
 def register(commands: Any) -> None:
@@ -100,6 +102,33 @@ def run_launch(arguments: argparse.Namespace) -> int:
     config, space = load_space(arguments.space, settings)
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
+    folder = new_folder(arguments)
+    label = str(arguments.space)
+    if not arguments.no_doctor:
+        check_components(label, space)
+    console = stderr()
+    console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
+    with make_progress(console, config.scheduler.max_t) as progress:
+        listener = Listener(progress.say, progress.record, progress.beat)
+        ended = study.launch(
+            config,
+            arguments.games or [STARTER_GAMES],
+            folder,
+            arguments.address,
+            listener,
+            where=f"{arguments.space}: ",
+            examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
+        )
+    print_table(read_leaderboard(folder))
+    return finish(folder, ended)
+
+
+def new_folder(arguments: argparse.Namespace) -> StudyFolder:
+    """Where `--results` and `--name` lead.
+
+    Raises:
+        ConfigError: a study is there already, or the name is a path.
+    """
     if "://" in arguments.results:
         raise ConfigError(
             f"--results {arguments.results}: the ledger needs a folder on a disk; keep the trials' "
@@ -110,23 +139,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
     folder = StudyFolder(Path(arguments.results) / name)
     folder.require_new()
-    label = str(arguments.space)
-    if not arguments.no_doctor:
-        check_components(label, space)
-    console = _stderr()
-    console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
-    with make_progress(console, config.scheduler.max_t) as progress:
-        listener = study.Listener(progress.say, progress.record, progress.beat)
-        ended = study.launch(
-            config,
-            arguments.games or [STARTER_GAMES],
-            folder,
-            arguments.address,
-            listener,
-            where=f"{arguments.space}: ",
-            examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
-        )
-    return _finish(folder, ended)
+    return folder
 
 
 def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
@@ -142,11 +155,20 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
     folder = StudyFolder(arguments.study)
-    _, config = folder.read_description()
-    with make_progress(_stderr(), config.scheduler.max_t) as progress:
-        listener = study.Listener(progress.say, progress.record, progress.beat)
-        ended = study.resume(folder, arguments.trials, arguments.address, listener)
-    return _finish(folder, ended)
+    description, config = folder.read_description()
+    is_tournament = description.get("kind") == KIND
+    if is_tournament and arguments.trials:
+        raise ConfigError(
+            "--trials: a tournament has as many runs as heads and seeds; leave it out"
+        )
+    with make_progress(stderr(), config.scheduler.max_t) as progress:
+        listener = Listener(progress.say, progress.record, progress.beat)
+        if is_tournament:
+            ended = resume_tournament(folder, arguments.address, listener)
+        else:
+            ended = study.resume(folder, arguments.trials, arguments.address, listener)
+    print_table(read_leaderboard(folder))
+    return finish(folder, ended)
 
 
 def run_schema(arguments: argparse.Namespace) -> int:
@@ -156,9 +178,9 @@ def run_schema(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _finish(folder: StudyFolder, ended: study.Ended) -> int:
-    print_table(read_leaderboard(folder))
-    message = _stderr()
+def finish(folder: StudyFolder, ended: Ended) -> int:
+    """Say how a study ended and, if it can, how to go on; the exit status."""
+    message = stderr()
     if ended == "finished":
         message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
         return 0
@@ -169,7 +191,8 @@ def _finish(folder: StudyFolder, ended: study.Ended) -> int:
     return 0 if ended == "out_of_time" else 130
 
 
-def _stderr() -> Console:
+def stderr() -> Console:
+    """Where messages go, so that stdout holds only what was asked for."""
     return Console(stderr=True, highlight=False)
 
 

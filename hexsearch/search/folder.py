@@ -15,7 +15,8 @@ from hexsearch import __version__
 from hexsearch.config.load import dump_yaml, parse_yaml
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
-from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.data.archive import open_archive
+from hexsearch.errors import ArchiveError, ConfigError, LedgerError
 from hexsearch.search.ledger import read_ledger
 from hexsearch.training.checkpoint import write_atomically
 
@@ -79,12 +80,26 @@ class StudyFolder:
         if not os.access(existing, os.W_OK | os.X_OK):
             raise ConfigError(f"{self.path}: {existing} is read-only; choose another --results")
 
+    def require_games(self, content_hash: str) -> None:
+        """Refuse to go on with other games.
+
+        Raises:
+            ArchiveError: the archive is not the one that the study began with.
+        """
+        if open_archive(self.archive).content_hash != content_hash:
+            raise ArchiveError(f"{self.archive} holds other games than study.yaml says; restore it")
+
     def write_description(
-        self, config: StudyConfig, games: Sequence[str], archive_hash: str
+        self, config: StudyConfig, games: Sequence[str], archive_hash: str, kind: str = "search"
     ) -> dict[str, Any]:
-        """Store study.yaml; what is returned also opens the ledger."""
+        """Store study.yaml; what is returned also opens the ledger.
+
+        Args:
+            kind: what `resume` goes on with, such as `search`.
+        """
         description = {
             "name": self.name,
+            "kind": kind,
             "hexsearch": __version__,
             "versions": versions(),
             "git": git_commit(),

@@ -6,47 +6,27 @@ Ray takes seconds to import, so it is imported where a study runs and not by com
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import FrameType
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.archive import open_archive, write_archive
+from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import ImportReport, import_games
-from hexsearch.errors import HexsearchError, LedgerError
+from hexsearch.data.importing import import_games
+from hexsearch.errors import LedgerError
 from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder, versions
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.listener import Ended, Examiner, Listener
 from hexsearch.search.mirror import TrialFiles, copies_in_storage, require_unused, trial_name
 from hexsearch.search.preflight import check_components, floor_rows
+from hexsearch.search.signals import draining_signals
 from hexsearch.search.space_parsing import build_space
 from hexsearch.search.storage import Storage
 from hexsearch.search.worker import Assignment
 from hexsearch.training.milestones import report_points
-
-Ended = Literal["finished", "interrupted", "out_of_time"]
-Examiner = Callable[[Dataset, ImportReport], list[str]]
-
-
-@dataclass
-class Listener:
-    """What a study tells whoever watches it; the defaults listen to nothing.
-
-    Attributes:
-        say: one line for a person. record: each ledger record once it is on disk, with the
-            history that includes it. beat: called several times a second while trials run.
-    """
-
-    say: Callable[[str], None] = lambda line: None
-    record: Callable[[Record, StudyHistory], None] = lambda record, history: None
-    beat: Callable[[StudyHistory], None] = lambda history: None
 
 
 def launch(
@@ -114,10 +94,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             raise LedgerError(f"{folder.path}: ended before its first record; launch it again")
         history = StudyHistory.of(ledger.records)
         content_hash = description["games"]["content_hash"]
-        if open_archive(folder.archive).content_hash != content_hash:
-            raise HexsearchError(
-                f"{folder.archive} holds other games than study.yaml says; restore it"
-            )
+        folder.require_games(content_hash)
         for line in _differences(description):
             listener.say(line)
         trials = history.target_trials + more_trials
@@ -186,7 +163,10 @@ def _run(
     def assign(trial: TrialHistory) -> Assignment:
         return _assign(trial, engine, folder, archive_hash)
 
-    with _draining_signals(engine, listener), copies_in_storage(folder, storage, listener.say):
+    with (
+        draining_signals(engine, listener.say),
+        copies_in_storage(folder, storage, listener.say),
+    ):
         tune_trials(engine, assign, beat, folder, ship_games=address is not None)
     history = engine.history
     if history.unfinished or len(history.trials) < trials:
@@ -231,26 +211,3 @@ def _retain_checkpoints(files: TrialFiles, history: StudyHistory, best: int) -> 
     for trial in history.trials.values():
         if trial.told and trial.trial not in kept:
             files.drop_checkpoint(trial.trial)
-
-
-@contextmanager
-def _draining_signals(engine: Engine, listener: Listener) -> Iterator[None]:
-    """First SIGINT or SIGTERM: drain. A second one leaves at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if engine.draining:
-            raise KeyboardInterrupt
-        engine.drain()
-        listener.say(
-            "stopping: running trials are kept at their next report; once more leaves at once"
-        )
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

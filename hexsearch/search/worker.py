@@ -142,7 +142,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             dataset,
             budget=task.report_points[-1],
             seed=task.seed,
-            device=_device(task.gpus),
+            device=device_of(task.gpus),
         )
         path = self._folder / CHECKPOINT
         if path.exists():
@@ -172,7 +172,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         target = next(point for point in self._points if point > trial.positions_seen)
         trial.train_to(target)
         report = trial.report()
-        self._store_evidence(report)
+        store_evidence(self._folder, report)
         summary = summarise(report, trial.parameters)
         save_checkpoint(
             self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
@@ -181,15 +181,16 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             self._mirror.push()
         return summary
 
-    def _store_evidence(self, report: TrialReport) -> None:
-        """Per-game losses of this report, and its full text at the end of the curve."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_game_losses(self._folder, report.positions_seen, report.game_losses)
-        with open(self._folder / _CURVE, "a", encoding="utf-8") as file:
-            file.write(json.dumps(report.to_json()) + "\n")
+
+def store_evidence(folder: Path, report: TrialReport) -> None:
+    """Per-game losses of a report, and its full text at the end of the run's curve."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_game_losses(folder, report.positions_seen, report.game_losses)
+    with open(folder / _CURVE, "a", encoding="utf-8") as file:
+        file.write(json.dumps(report.to_json()) + "\n")
 
 
-def _device(gpus: float) -> torch.device:
+def device_of(gpus: float) -> torch.device:
     """The GPU that Ray gave this worker, limited to its share; the CPU where none was asked for.
 
     Raises:

@@ -1,0 +1,109 @@
+"""`tournament`: all value heads of a space, paired, on shared trunks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from hexsearch.cli.arguments import positive
+from hexsearch.cli.leaderboard_command import print_table
+from hexsearch.cli.preflight import check_components, games_examiner
+from hexsearch.cli.study_commands import add_settings, finish, new_folder, stderr
+from hexsearch.config.study import StudyConfig
+from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.reporting.console import make_progress
+from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.reporting.table import comma_separated, markdown
+from hexsearch.reporting.tournament import tournament_json, verdicts
+from hexsearch.search.folder import StudyFolder
+from hexsearch.search.listener import Listener
+from hexsearch.search.space_parsing import load_space
+from hexsearch.search.tournament import contenders, heads_of, launch_tournament
+
+_FORMATS = ("table", "markdown", "csv", "json")
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command."""
+    parser = commands.add_parser(
+        "tournament",
+        help="all value heads of a finite space on shared trunks, compared in pairs",
+        description="Train every value head (and read-out) of a space on one trunk at once, with "
+        "several seeds, and say which differences are real. All else is as in the space's trial.",
+    )
+    parser.add_argument("space", type=Path, metavar="SPACE.yaml")
+    parser.add_argument("--games", action="append", metavar="PATH", help="as for launch")
+    parser.add_argument("--seeds", type=positive, metavar="N", help="trunks (default: the space's)")
+    parser.add_argument(
+        "--mode",
+        choices=("joint", "probe"),
+        help="joint: the trunk learns from the policy and the mean of the heads; probe: from the "
+        "policy alone",
+    )
+    parser.add_argument("--name", help="of the folder (default: the space's, with date and time)")
+    parser.add_argument("--results", default="results", metavar="DIR")
+    parser.add_argument("--address", metavar="A", help="of a running Ray cluster")
+    parser.add_argument("--no-doctor", action="store_true", help="leave out the quick checks")
+    parser.add_argument("--format", choices=_FORMATS, default="table")
+    add_settings(parser)
+    parser.set_defaults(run=run_tournament_command)
+
+
+def run_tournament_command(arguments: argparse.Namespace) -> int:
+    """Run a tournament and print who leads; the folder can be read by `leaderboard` later."""
+    settings = list(arguments.set)
+    for option in ("seeds", "mode"):
+        value = getattr(arguments, option)
+        if value is not None:
+            settings.append(f"tournament.{option}={value}")
+    config, space = load_space(arguments.space, settings)
+    heads = heads_of(space)
+    folder = new_folder(arguments)
+    label = str(arguments.space)
+    if not arguments.no_doctor:
+        check_components(label, heads)
+    console = stderr()
+    count = len(contenders(heads))
+    console.print(Text(_announcement(config, count, folder)), soft_wrap=True)
+    with make_progress(console, config.scheduler.max_t) as progress:
+        ended = launch_tournament(
+            config,
+            space,
+            arguments.games or [STARTER_GAMES],
+            folder,
+            arguments.address,
+            Listener(progress.say, progress.record, progress.beat),
+            examine=None if arguments.no_doctor else games_examiner(label, heads, progress.say),
+        )
+    print_board(read_leaderboard(folder), arguments.format)
+    return finish(folder, ended)
+
+
+def print_board(board: Leaderboard, output: str) -> None:
+    """A tournament in one of four formats."""
+    if output == "json":
+        json.dump(tournament_json(board), sys.stdout, indent=2, allow_nan=False)
+        print()
+    elif output == "csv":
+        print(comma_separated(board), end="")
+    elif output == "markdown":
+        print(markdown(board), *(f"* {line}" for line in verdicts(board)), sep="\n")
+    else:
+        print_table(board)
+        for line in verdicts(board):
+            Console(highlight=False).print(Text(line), soft_wrap=True)
+
+
+def _announcement(config: StudyConfig, heads: int, folder: StudyFolder) -> str:
+    seeds = config.tournament.seeds
+    trunks = "1 trunk" if seeds == 1 else f"{seeds} trunks"
+    return (
+        f"{config.question}\n{heads} heads on {trunks} ({config.tournament.mode}), "
+        f"{config.scheduler.max_t:,} positions each, into {folder.path}"
+    )

@@ -1,0 +1,104 @@
+"""The ledger of runs that are planned beforehand and that nobody prunes.
+
+Tournaments and confirmations keep the same records as a search, so that the same leaderboard
+reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.search.history import ENDED, StudyHistory
+from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.space import variant_key
+
+
+class Book:
+    """Records of planned runs, and what they add up to.
+
+    Args:
+        budget: positions after which a run is complete.
+        observe: called with each record once it is on disk, and the history that includes it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        budget: int,
+        observe: Callable[[Record, StudyHistory], None] = lambda record, history: None,
+    ) -> None:
+        self.history = StudyHistory.of(ledger.records)
+        self.draining = False
+        self._ledger, self._budget, self._observe = ledger, budget, observe
+        for trial in self.history.unfinished:  # a crash may have come before the last word
+            self._end_if_complete(trial.trial)
+
+    def drain(self) -> None:
+        """Let each run go after its next report."""
+        self.draining = True
+
+    def record(self, event: str, **fields: Any) -> None:
+        """Append to the ledger and fold what was appended."""
+        record = self._ledger.append(event, **fields)
+        self.history.apply(record)
+        self._observe(record, self.history)
+
+    def plan(
+        self, config: TrialConfig, replicate: int, seed: int, origin: str, values: dict[str, Any]
+    ) -> str:
+        """Add a run; its name."""
+        number = len(self.history.trials)
+        name = f"t{number:04d}"
+        self.record(
+            "suggested",
+            trial=name,
+            number=number,
+            variant=variant_key(config),
+            replicate=replicate,
+            seed=seed,
+            origin=origin,
+            head=config.value_head.name,
+            values=values,
+            config=config.model_dump(mode="json"),
+        )
+        return name
+
+    def start(self, name: str) -> None:
+        """A worker has begun, or begun again."""
+        self.record("started", trial=name, attempt=self.history.trials[name].attempts + 1)
+
+    def report(self, name: str, report: dict[str, Any]) -> None:
+        """A report; one that the ledger holds already changes nothing."""
+        trial = self.history.trials[name]
+        if trial.status in ENDED or report["positions_seen"] <= trial.positions_seen:
+            return
+        if not math.isfinite(report["value_loss"]):
+            self.fail(name, f"value_loss is {report['value_loss']}")
+            return
+        self.record("reported", trial=name, report=report)
+        self._end_if_complete(name)
+
+    def fail(self, name: str, reason: str, log: str = "") -> None:
+        """A run cannot go on; the others can."""
+        if self.history.trials[name].status not in ENDED:
+            self.record("failed", trial=name, reason=reason, log=log)
+            self.record("told", trial=name, state="FAIL")
+
+    def _end_if_complete(self, name: str) -> None:
+        trial = self.history.trials[name]
+        if trial.positions_seen >= self._budget:
+            self.record(
+                "decided",
+                trial=name,
+                positions_seen=trial.positions_seen,
+                value_loss=trial.value_loss,
+                decision="complete",
+                rung=None,
+                rank=None,
+                of=None,
+                cutoff=None,
+            )
+            self.record("told", trial=name, state="COMPLETE")

@@ -1,0 +1,61 @@
+"""Tournaments in processes of their own, with real Ray."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_command_line import SMALL, SMOKE, command, essential, run, wait_for
+from tests.integration.test_command_line import games as games
+
+HEADS = ["--set", "optimiser.learning_rate=4e-3", "--seeds", 2, "--no-doctor", *SMALL]
+
+
+def tournament(games: Path, results: Path, name: str, *more: object) -> list[object]:
+    there = ["--games", games, "--results", results, "--name", name]
+    return ["tournament", SMOKE, *there, *HEADS, *more]
+
+
+def test_a_tournament_ends_in_a_paired_leaderboard(games: Path, tmp_path: Path) -> None:
+    done = run(*tournament(games, tmp_path, "cup", "--format", "json"))
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    board = json.loads(done.stdout)
+    assert board["state"] == "finished"
+    assert {row["head"] for row in board["rows"]} == {"512->1", "512->32->1"}
+    assert [row["is_leader"] for row in board["rows"]].count(True) == 1
+    for row in board["rows"]:
+        assert row["seeds"] == row["completed"] == 2
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+    again = run("resume", tmp_path / "cup")
+    assert again.returncode == 0 and "cup is finished: 4 runs" in again.stderr
+    extended = run("resume", tmp_path / "cup", "--trials", 2)
+    assert extended.returncode == 2 and "leave it out" in extended.stderr
+
+
+@pytest.mark.slow
+def test_a_tournament_stopped_by_ctrl_c_and_resumed_equals_one_never_stopped(
+    games: Path, tmp_path: Path
+) -> None:
+    options = ["--set", "scheduler.max_t=23040", "--set", "scheduler.report_every=1280"]
+    options += ["--set", "run.max_concurrent=1"]
+    straight = run(*tournament(games, tmp_path, "straight", *options))
+    assert straight.returncode == 0, straight.stderr
+    stopped = subprocess.Popen(
+        command(*tournament(games, tmp_path, "stopped", *options)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(tmp_path / "stopped" / "ledger.jsonl", "reported", stopped, times=3)
+    stopped.send_signal(signal.SIGINT)
+    _, messages = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130, messages
+    assert f"resume {tmp_path / 'stopped'}" in messages
+    resumed = run("resume", tmp_path / "stopped")
+    assert resumed.returncode == 0, resumed.stderr
+    assert essential(tmp_path / "stopped") == essential(tmp_path / "straight")
