@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions, positions_of_boards
+from hexsearch.analysis.bootstrap import Interval, metric_intervals
 from hexsearch.analysis.known_positions import FAMILIES, as_positions, known_positions, outcomes
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.study import StagesConfig
@@ -25,7 +26,6 @@ _BATCH = 1024
 _PROBED = 512  # positions for the invariances and for monotonicity
 _RELIABILITY_BINS = 10
 _HISTOGRAM_BINS = 20
-_Z_95 = 1.959964
 # A stone far from the fight moves an answer by noise; only a fall beyond this is held against it.
 _TOLERANCE = 0.01
 
@@ -85,13 +85,16 @@ class Analysis:
     histogram: tuple[int, ...]  # answers per twentieth of the scale
     consistency: Consistency
     known: dict[str, FamilyScore]
+    intervals: dict[str, dict[str, dict[str, Interval]]]  # 95%: cut, slice, metric
     evaluation: Evaluation
 
     def to_json(self) -> dict[str, Any]:
         """Plain mappings; nan becomes None."""
         metrics = self.metrics.to_json()
-        for part in (metrics["overall"], *metrics["stages"].values(), *metrics["to_end"].values()):
-            _add_interval(part)
+        for cut, parts in self.intervals.items():
+            for name, intervals in parts.items():
+                part = metrics["overall"] if cut == "overall" else metrics[cut][name]
+                _add_intervals(part, intervals)
         return {
             "positions": self.metrics.overall.positions,
             "games": self.metrics.overall.games,
@@ -140,6 +143,7 @@ class ValueHeadAnalyzer:
             ),
             consistency=self.consistency(),
             known=score_known_positions(self._predictor),
+            intervals=metric_intervals(evaluation, self._rng),
             evaluation=evaluation,
         )
 
@@ -266,11 +270,10 @@ def clustered_error(residuals: NDArray[np.float64], game: NDArray[np.int64]) -> 
     return float(np.sqrt(scale * np.square(sums).sum()) / len(residuals))
 
 
-def _add_interval(part: dict[str, Any]) -> None:
-    error = part["value_loss_se"]
-    half = None if error is None else _Z_95 * error
-    part["value_loss_low"] = None if half is None else round(part["value_loss"] - half, 7)
-    part["value_loss_high"] = None if half is None else round(part["value_loss"] + half, 7)
+def _add_intervals(part: dict[str, Any], intervals: dict[str, Interval]) -> None:
+    """`accuracy_low` and `accuracy_high` beside `accuracy`, and so on."""
+    for name, (low, high) in intervals.items():
+        part |= _plain({f"{name}_low": low, f"{name}_high": high})
 
 
 def _short(metrics: dict[str, Any]) -> dict[str, Any]:

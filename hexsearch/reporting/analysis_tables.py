@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hexsearch.analysis.bootstrap import Interval
 from hexsearch.analysis.doctor.findings import Diagnosis
 from hexsearch.analysis.ladder import LadderStep
 from hexsearch.analysis.value_analyzer import Analysis
@@ -18,7 +20,6 @@ from hexsearch.game.board import BLUE, RED, Stones
 from hexsearch.training.metrics import SliceMetrics
 
 _WIDE_FROM = 120  # columns of a terminal that has room for every figure
-_Z_95 = 1.959964
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _SEVERITIES: dict[str, tuple[str, str]] = {
     "error": ("bold red", "x"),
@@ -58,47 +59,54 @@ def render_analysis(analysis: Analysis, checkpoint: str, width: int) -> Renderab
 def _slices(analysis: Analysis, wide: bool) -> Table:
     table = _table("win probability, by part of the game")
     table.add_column("positions")
-    titles = ["n", "loss", "±95%", "table", "acc", "auc"]
+    titles = ["n", "loss", "±", "table", "acc", "±", "auc"]
     if wide:
-        titles += ["strict", "confident", "right then", "log loss", "calib.", "bias"]
+        titles += ["±", "strict", "sure", "right then", "log loss", "calib.", "±", "bias"]
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     floor = analysis.floors.get("shortest-path table")
     metrics = analysis.metrics
-    groups: list[tuple[dict[str, SliceMetrics], dict[str, SliceMetrics] | None, str]] = [
-        ({"all": metrics.overall}, {"all": floor.overall} if floor else None, "{}"),
-        (metrics.stages, floor.stages if floor else None, "{}"),
-        (metrics.to_end, floor.to_end if floor else None, "{} plies to go"),
-        (metrics.to_move, None, "{} to move"),
+    groups: list[tuple[str, dict[str, SliceMetrics], dict[str, SliceMetrics] | None, str]] = [
+        ("overall", {"all": metrics.overall}, {"all": floor.overall} if floor else None, "{}"),
+        ("stages", metrics.stages, floor.stages if floor else None, "{}"),
+        ("to_end", metrics.to_end, floor.to_end if floor else None, "{} plies to go"),
+        ("to_move", metrics.to_move, floor.to_move if floor else None, "{} to move"),
     ]
-    for parts, floors, title in groups:
+    for cut, parts, floors, title in groups:
         table.add_section()
         for name, part in parts.items():
-            if not part.positions:
-                continue
             level = floors[name].value_loss if floors else None
-            cells = _slice_cells(part, level, wide)
+            cells = _slice_cells(part, analysis.intervals[cut][name], level, wide)
             style = "" if level is None or part.value_loss <= level else "yellow"
             table.add_row(Text(title.format(name)), *(Text(cell, style=style) for cell in cells))
     return table
 
 
-def _slice_cells(part: SliceMetrics, floor: float | None, wide: bool) -> list[str]:
+def _slice_cells(
+    part: SliceMetrics, intervals: dict[str, Interval], floor: float | None, wide: bool
+) -> list[str]:
+    def half(name: str) -> float:
+        low, high = intervals.get(name, (math.nan, math.nan))
+        return (high - low) / 2
+
     cells = [
         f"{part.positions:,}",
         _loss(part.value_loss),
-        _loss(_Z_95 * part.value_loss_se),
+        _loss(half("value_loss")),
         "" if floor is None else _loss(floor),
         _share(part.accuracy),
+        "" if math.isnan(half("accuracy")) else f"{100 * half('accuracy'):.1f}",
         _loss(part.auc, 3),
     ]
     if wide:
         cells += [
+            _loss(half("auc"), 3),
             _share(part.strict_accuracy),
             _share(part.confident_share),
             _share(part.confident_accuracy),
             f"{part.log_loss:.3f}",
             _loss(part.calibration_error, 3),
+            _loss(half("calibration_error"), 3),
             f"{part.bias:+.3f}",
         ]
     return cells
@@ -127,8 +135,8 @@ def _notes(analysis: Analysis) -> list[str]:
         f"half turn moves an answer by {seen.half_turn:.3f}, reflection by {seen.reflection:.3f}; "
         f"an added stone raises its colour's chance by {seen.stone_gain:+.3f}, and lowers it by "
         f"more than 0.01 in {1 - seen.monotone:.1%} of the cases",
-        "loss: Brier score of win_prob_red; ±95% by game; table: the floor, a shortest-path table; "
-        "yellow: the floor is better",
+        "loss: Brier score of win_prob_red; ±: half a 95% interval, games resampled; table: the "
+        "floor, a shortest-path table; yellow: the floor is better",
     ]
 
 

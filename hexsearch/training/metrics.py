@@ -99,26 +99,29 @@ class Evaluation:
     game: NDArray[np.int64]
     ply: NDArray[np.int64]
 
+    def masks(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
+        """Which positions belong to each slice, by cut: `stages`, `to_end` and `to_move`."""
+        stages = {name: self.stage == number for number, name in enumerate(STAGE_NAMES)}
+        bands = to_end_band(self.to_end)
+        blue_moves = self.ply % 2 == 0
+        return {
+            "stages": {**stages, "penultimate": self.to_end == 1, "final": self.final},
+            "to_end": {name: bands == number for number, name in enumerate(to_end_names())},
+            "to_move": {
+                "blue": blue_moves & ~self.final,
+                "red": ~blue_moves & ~self.final,
+                "nobody": self.final,
+            },
+        }
+
     def metrics(self) -> StageMetrics:
         """StageMetrics of the whole set."""
-        stages = {
-            name: self._slice(self.stage == number) for number, name in enumerate(STAGE_NAMES)
-        }
-        stages["penultimate"] = self._slice(self.to_end == 1)
-        stages["final"] = self._slice(self.final)
-        bands = to_end_band(self.to_end)
-        to_end = {name: self._slice(bands == number) for number, name in enumerate(to_end_names())}
-        blue_moves = self.ply % 2 == 0
-        to_move = {
-            "blue": self._slice(blue_moves & ~self.final),
-            "red": self._slice(~blue_moves & ~self.final),
-            "nobody": self._slice(self.final),
+        cuts = {
+            cut: {name: self._slice(mask) for name, mask in parts.items() if mask.any()}
+            for cut, parts in self.masks().items()
         }
         return StageMetrics(
-            overall=slice_metrics(self.win_prob_red, self.red_won, self.game),
-            stages={name: part for name, part in stages.items() if part.positions},
-            to_end={name: part for name, part in to_end.items() if part.positions},
-            to_move={name: part for name, part in to_move.items() if part.positions},
+            overall=slice_metrics(self.win_prob_red, self.red_won, self.game), **cuts
         )
 
     def _slice(self, mask: NDArray[np.bool_]) -> SliceMetrics:
