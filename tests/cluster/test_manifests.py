@@ -1,0 +1,102 @@
+"""The files under cluster/: valid for their own tools, every node with a token."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hexsearch.game.formats.trmph import format_trmph
+from hexsearch.search.ledger import read_ledger
+from tests.data.games import random_games
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = ROOT / "cluster"
+
+
+def load(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((CLUSTER / name).read_text())
+    return content
+
+
+def test_ray_up_accepts_its_file_and_gives_every_node_the_token() -> None:
+    from ray.autoscaler._private.util import validate_config
+
+    config = load("ray-up.yaml")
+    validate_config(config)
+    for role in ("head", "worker"):
+        (start,) = [line for line in config[f"{role}_start_ray_commands"] if "ray start" in line]
+        assert "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=~/hexsearch-token" in start
+    assert config["file_mounts"]["~/hexsearch-token"]
+    head = config["available_node_types"][config["head_node_type"]]
+    assert "InstanceMarketOptions" not in head["node_config"]
+    assert head["resources"]["CPU"] == 0
+
+
+def test_every_container_of_the_rayjob_has_token_storage_and_image() -> None:
+    job = load("rayjob.yaml")
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    spec = job["spec"]["rayClusterSpec"]
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    assert len(groups) == 2
+    for group in groups:
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        environment = {entry["name"]: entry for entry in container["env"]}
+        assert environment["RAY_AUTH_MODE"]["value"] == "token"
+        assert environment["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]["key"] == "token"
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+        assert container["image"]
+    assert "--address auto" in job["spec"]["entrypoint"]
+
+
+def test_the_slurm_script_is_bash() -> None:
+    subprocess.run(["bash", "-n", str(CLUSTER / "slurm.sh")], check=True)
+
+
+@pytest.mark.slow
+def test_the_slurm_script_forms_a_cluster_and_runs_a_study(tmp_path: Path) -> None:
+    """With fakes of Slurm's commands that run here; both nodes are real Ray nodes."""
+    games = tmp_path / "random.trmph"
+    games.write_text("\n".join(format_trmph(game) for game in random_games(300, size=5)) + "\n")
+    fakes = tmp_path / "bin"
+    fakes.mkdir()
+    (fakes / "scontrol").write_text("#!/bin/sh\necho node1\necho node2\n")
+    # Options up to the first word of the command are Slurm's; the step is the process itself.
+    (fakes / "srun").write_text(
+        "#!/bin/bash\n"
+        'while [[ $1 == -* ]]; do if [[ $1 == -w ]]; then shift; fi; shift; done\nexec "$@"\n'
+    )
+    for fake in fakes.iterdir():
+        fake.chmod(0o755)
+    done = subprocess.run(
+        [
+            *(CLUSTER / "slurm.sh", "launch", ROOT / "search_spaces" / "smoke.yaml"),
+            *("--no-doctor", "--games", games, "--results", tmp_path, "--name", "slurm"),
+            *("--set", "data.board_size=5"),
+        ],
+        env={
+            **os.environ,
+            "PATH": f"{fakes}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "SLURM_JOB_NODELIST": "node[1-2]",
+            "SLURM_SUBMIT_DIR": str(ROOT),
+            "SLURM_CPUS_ON_NODE": "1",
+            "HEXSEARCH_PYTHON": sys.executable,
+            "HEXSEARCH_RAY_PORT": "6391",
+        },
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    records = read_ledger(tmp_path / "slurm" / "ledger.jsonl")
+    assert records[-1]["event"] == "finished"
+    assert sum(record["event"] == "told" for record in records) == 5
