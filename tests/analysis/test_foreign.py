@@ -6,12 +6,17 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import torch
 
+from hexsearch.analysis.doctor import examine as rounds
+from hexsearch.analysis.doctor.foreign import ForeignNetwork
 from hexsearch.cli.main import main
+from hexsearch.data.archive import build_archive
 from hexsearch.model.network import build_network
 from hexsearch.training.trial import Trial
 from tests.analysis import foreign
-from tests.analysis.conftest import SIZE, Detected, doctor, findings
+from tests.analysis.conftest import SIZE, Detected, doctor, findings, patient, tiny
+from tests.data.games import random_games
 
 Printed = pytest.CaptureFixture[str]
 
@@ -77,3 +82,17 @@ def test_a_foreign_network_of_the_wrong_shape_is_refused(
     command = ["doctor", "--model", f"{module}:{model}", "--encoder", f"{module}:{encoder}"]
     assert main([*command, "--size", str(SIZE), "--games", str(games_file)]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_openings_that_no_network_can_judge_are_explained_as_label_noise() -> None:
+    archive = build_archive(random_games(300, size=SIZE))
+    says_half = ForeignNetwork(
+        lambda planes: (torch.zeros(len(planes), SIZE**2), torch.full((len(planes),), 0.5)),
+        foreign.encode,
+        SIZE,
+    )
+    examined = patient(archive, tiny(), foreign=says_half)
+    early = [check for check in rounds.ANSWERS if check.name == "early stage"]
+    (finding,) = early[0].look(examined)
+    assert finding.severity == "info"
+    assert "label noise, not a fault" in finding.cause
