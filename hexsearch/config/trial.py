@@ -37,7 +37,12 @@ class TrialConfig(Section):
     batch_size: int = Field(256, ge=2)  # positions a step
     value_weight: float = Field(1.0, gt=0.0)  # of the value loss in the training loss
     augment: bool = True  # show each sample under a symmetry drawn at random
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on a GPU
+    # Positions of one forward and backward pass, several of which make a step; 0: all of it.
+    micro_batch: int = Field(0, ge=0)
+    # auto in these three: what was measured fastest on this kind of device.
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    compile: Literal["auto", "always", "never"] = "auto"
 
     @model_validator(mode="after")
     def _head_fits_trunk(self) -> TrialConfig:

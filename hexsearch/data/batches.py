@@ -7,7 +7,7 @@ and no loader process is needed: one core builds planes hundreds of times faster
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal
 
@@ -64,6 +64,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """The batch in pieces of `size` positions; the last one may be shorter."""
+        for start in range(0, len(self), size):
+            piece = slice(start, start + size)
+            yield Batch(**{field.name: getattr(self, field.name)[piece] for field in fields(self)})
 
 
 @dataclass(frozen=True)

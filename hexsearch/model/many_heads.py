@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from hexsearch.config.trial import TrialConfig
@@ -30,16 +27,14 @@ class ManyHeads(nn.Module):
         self.policy_head = policy_head
         self.heads = nn.ModuleList(heads)
 
-    def shared(self, planes_BCNN: Tensor, precision: str) -> tuple[Tensor, Tensor]:
+    def shared(self, planes_BCNN: Tensor) -> tuple[Tensor, Tensor]:
         """Trunk features [B, C, H, W] and policy logits [B, N*N]."""
-        with _autocast(planes_BCNN.device, precision):
-            features: Tensor = self.trunk(planes_BCNN.contiguous(memory_format=torch.channels_last))
-            return features, self.policy_head(features)
+        features: Tensor = self.trunk(planes_BCNN)
+        return features, self.policy_head(features)
 
-    def value_raw(self, number: int, features: Tensor, precision: str) -> Tensor:
+    def value_raw(self, number: int, features: Tensor) -> Tensor:
         """[B] raw value of one head."""
-        with _autocast(features.device, precision):
-            raw: Tensor = self.heads[number](features)
+        raw: Tensor = self.heads[number](features)
         return raw
 
     def with_head(self, number: int) -> Network:
@@ -62,8 +57,3 @@ def build_many_heads(
     first = networks[0]
     heads = [network.value_head for network in networks]
     return ManyHeads(first.trunk, first.policy_head, heads)
-
-
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    halved = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=halved)

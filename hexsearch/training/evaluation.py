@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from hexsearch.data.batches import Batch
-from hexsearch.model.network import NetworkOutput
+from hexsearch.model.network import Network, NetworkOutput
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.training.metrics import Evaluation
+from hexsearch.training.monitors.activations import ActivationHealth, ActivationMonitor
 
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
 
@@ -44,3 +45,19 @@ def evaluate_batches(
         arrays[name] = arrays[name].astype(np.float64)
     mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
     return Evaluation(**arrays), float(mean_policy_loss)
+
+
+@torch.inference_mode()
+def watch_answers(
+    network: Network, planes: Tensor, outcome: Tensor, win_prob: Callable[[Tensor], Tensor]
+) -> dict[str, ActivationHealth]:
+    """Activations in eval mode on one batch, by place.
+
+    Args:
+        planes: [B, C, N, N]; outcome: [B], in the network's own perspective.
+        win_prob: the read-out's.
+    """
+    monitor = ActivationMonitor(network.eval(), win_prob)
+    with monitor.watching(outcome):
+        network(planes)
+    return monitor.health()

@@ -7,32 +7,45 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.model.network import Parted
+from hexsearch.training.muon import MuonWithAdamW
 
 _ONE_CYCLE_START, _ONE_CYCLE_END = 1 / 25, 1e-4  # of the peak rate (Smith, arXiv:1708.07120)
+_NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 def parameter_groups(network: Parted, config: OptimiserConfig) -> list[dict[str, Any]]:
     """Groups by owner and by whether weight decay applies; together every parameter once.
 
     Norms and biases (anything with fewer than two dimensions) are not decayed. Each group's
-    `factor` multiplies the scheduled learning rate.
+    `factor` multiplies the scheduled learning rate; `is_matrix` says that it holds the hidden
+    matrices that Muon is for: the trunk's, convolution kernels included, never a head's.
     """
+    norms = {
+        id(parameter)
+        for part in network.parts().values()
+        for module in part.modules()
+        if isinstance(module, _NORMS)
+        for parameter in module.parameters(recurse=False)
+    }
     groups: list[dict[str, Any]] = []
     for owner, module in network.parts().items():
-        factor = config.value_lr_factor if owner == "value_head" else 1.0
+        is_value = owner == "value_head"
         parameters = [p for p in module.parameters() if p.requires_grad]
+        decay = config.weight_decay * (config.value_decay_factor if is_value else 1.0)
         for decayed in (True, False):
-            members = [p for p in parameters if (p.ndim >= 2) == decayed]
+            members = [p for p in parameters if (p.ndim >= 2 and id(p) not in norms) == decayed]
             if members:
                 groups.append(
                     {
                         "params": members,
                         "owner": owner,
-                        "factor": factor,
-                        "weight_decay": config.weight_decay if decayed else 0.0,
+                        "factor": config.value_lr_factor if is_value else 1.0,
+                        "weight_decay": decay if decayed else 0.0,
+                        "is_matrix": owner == "trunk" and decayed,
                     }
                 )
     owned = [id(parameter) for group in groups for parameter in group["params"]]
@@ -46,19 +59,19 @@ def build_optimiser(
 ) -> torch.optim.Optimizer:
     """The optimiser of a configuration; its learning rate is set before each step."""
     groups = parameter_groups(network, config)
+    fused = device.type in ("cpu", "cuda")
     if config.name == "sgd":
         return torch.optim.SGD(
             groups,
             lr=config.learning_rate,
             momentum=config.momentum,
             nesterov=config.momentum > 0,
-            fused=device.type in ("cpu", "cuda"),
+            fused=fused,
         )
+    if config.name == "muon":
+        return MuonWithAdamW(groups, config.learning_rate, config.momentum, fused)
     return torch.optim.AdamW(
-        groups,
-        lr=config.learning_rate,
-        betas=(config.momentum, 0.999),
-        fused=device.type in ("cpu", "cuda"),
+        groups, lr=config.learning_rate, betas=(config.momentum, 0.999), fused=fused
     )
 
 

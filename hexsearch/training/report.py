@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hexsearch.training.metrics import GameLosses, StageMetrics
-from hexsearch.training.monitors import ActivationHealth, GradientHealth, Verdict
+from hexsearch.training.monitors.activations import ActivationHealth
+from hexsearch.training.monitors.gradients import GradientHealth
+from hexsearch.training.monitors.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class TrialReport:
         policy_loss: on the validation positions that have a next move, in nats.
         train_value_loss, train_policy_loss: means since the last report, unweighted; the value
             loss is the read-out's own, so it compares within one read-out only.
+        activations: of the last training batch that was looked at; evaluation_activations: of the
+            first validation batch.
         timings: seconds and rates; the only part that differs between equal runs.
     """
 
@@ -27,6 +31,7 @@ class TrialReport:
     train_policy_loss: float
     gradients: GradientHealth
     activations: dict[str, ActivationHealth]
+    evaluation_activations: dict[str, ActivationHealth]
     verdict: Verdict
     game_losses: GameLosses
     timings: dict[str, float]
@@ -46,6 +51,9 @@ class TrialReport:
             "train_policy_loss": self.train_policy_loss,
             "gradients": asdict(self.gradients),
             "activations": {name: asdict(seen) for name, seen in self.activations.items()},
+            "evaluation_activations": {
+                name: asdict(seen) for name, seen in self.evaluation_activations.items()
+            },
             "verdict": asdict(self.verdict),
             "timings": self.timings,
         }

@@ -10,6 +10,7 @@ reaches the trunk depends on the mode:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
@@ -21,12 +22,9 @@ from hexsearch.model.many_heads import ManyHeads, Parts
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import build_readout
 from hexsearch.training.ema import AveragedNetwork
-from hexsearch.training.monitors import (
-    ActivationHealth,
-    ActivationMonitor,
-    GradientHealth,
-    GradientMonitor,
-)
+from hexsearch.training.execution import Execution
+from hexsearch.training.monitors.activations import ActivationHealth, ActivationMonitor
+from hexsearch.training.monitors.gradients import GradientHealth, GradientMonitor
 from hexsearch.training.optim import build_optimiser, clip_gradients, set_learning_rate
 from hexsearch.training.seeds import OwnGenerator, derive_seed
 from hexsearch.training.step import LOOK_EVERY
@@ -40,7 +38,7 @@ class _Owner:
     def __init__(
         self, modules: dict[str, nn.Module], config: TrialConfig, seed: int, device: torch.device
     ) -> None:
-        self.config = config
+        self.config, self._device = config, device
         self.parts = Parts(modules)
         self.optimiser = build_optimiser(self.parts, config.optimiser, device)
         self.gradients = GradientMonitor(self.parts, config.optimiser.clip)
@@ -51,6 +49,8 @@ class _Owner:
         self.optimiser.zero_grad(set_to_none=True)
 
     def step(self, look: bool) -> None:
+        if look:
+            self.gradients.before_clipping()
         norm = clip_gradients(self.parts, self.config.optimiser.clip)
         if look:
             self.gradients.before_step(norm)
@@ -67,7 +67,7 @@ class _Owner:
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.optimiser.load_state_dict(state["optimiser"])
-        self.gradients.load_state(state["gradients"])
+        self.gradients.load_state(state["gradients"], self._device)
         self.randomness.state = state["rng"]
 
 
@@ -89,8 +89,10 @@ class SharedStepper:
         seed: int,
         mode: Mode,
         device: torch.device,
+        execution: Execution,
     ) -> None:
         self._network, self._mode, self._device = network, mode, device
+        self._execution = execution
         self._config = configs[0]
         self.readouts = [build_readout(config.readout) for config in configs]
         trunk_and_policy = {"trunk": network.trunk, "policy_head": network.policy_head}
@@ -100,7 +102,8 @@ class SharedStepper:
             for head, config in zip(network.heads, configs, strict=True)
         ]
         self._activations = [
-            ActivationMonitor(network.with_head(number)) for number in range(len(configs))
+            ActivationMonitor(network.with_head(number), readout.win_prob)
+            for number, readout in enumerate(self.readouts)
         ]
         half_life = configs[0].optimiser.ema_half_life
         self.average = AveragedNetwork(network, half_life) if half_life else None
@@ -109,29 +112,29 @@ class SharedStepper:
         self._summed_steps = 0
 
     def step(self, batch: Batch, positions_seen: int, budget: int) -> None:
-        """Train on one batch; nothing here waits for the device but the monitors' looks.
+        """Train on one batch; nothing here waits for the device.
 
         Args:
             positions_seen: before this batch; with `budget` it sets the learning rate.
         """
         config, network = self._config, self._network
         look = self._steps % LOOK_EVERY == 0
-        disarm = [monitor.watch() for monitor in self._activations] if look else []
         owners = [self._shared, *self._heads]
         for owner in owners:
             owner.prepare(positions_seen / budget)
-        with self._shared.randomness.borrowed():
-            features, policy_logits = network.shared(batch.planes, config.precision)
-        policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
-        # Heads hang on a copy, so that their gradients can be averaged before the trunk sees them.
-        shown = features.detach().requires_grad_(self._mode == "joint")
-        losses = []
-        for number, (head, readout) in enumerate(zip(self._heads, self.readouts, strict=True)):
-            with head.randomness.borrowed():
-                raw = network.value_raw(number, shown, config.precision)
-            losses.append(readout.loss(raw.float(), batch.outcome))
-        for done in disarm:
-            done()
+        with ExitStack() as watches:
+            for monitor in self._activations if look else ():
+                watches.enter_context(monitor.watching(batch.outcome))
+            with self._shared.randomness.borrowed(), self._execution.autocast(self._device):
+                features, policy_logits = network.shared(self._execution.show(batch.planes))
+            policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
+            # Heads hang on a copy: their gradients are averaged before the trunk sees them.
+            shown = features.detach().requires_grad_(self._mode == "joint")
+            losses = []
+            for number, (head, readout) in enumerate(zip(self._heads, self.readouts, strict=True)):
+                with head.randomness.borrowed(), self._execution.autocast(self._device):
+                    raw = network.value_raw(number, shown)
+                losses.append(readout.loss(raw.float(), batch.outcome))
         weighted = [config.value_weight * (loss * batch.weight).mean() for loss in losses]
         torch.autograd.backward(weighted)
         self._backward_shared(features, shown, policy)
@@ -178,8 +181,10 @@ class SharedStepper:
             own = head.gradients.health()
             gradients = GradientHealth(
                 norms={**shared.norms, **own.norms},
+                clipped_norms={**shared.clipped_norms, **own.clipped_norms},
                 update_ratio={**shared.update_ratio, **own.update_ratio},
                 clip_rate=own.clip_rate,
+                looks=own.looks,
             )
             found.append((gradients, monitor.health()))
         return found
@@ -204,7 +209,7 @@ class SharedStepper:
         for head, stored in zip(self._heads, state["heads"], strict=True):
             head.load_state(stored)
         for monitor, stored in zip(self._activations, state["activations"], strict=True):
-            monitor.load_state(stored)
+            monitor.load_state(stored, self._device)
         if self.average is not None:
             self.average.network.load_state_dict(state["average"])
         self._steps = state["steps"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,17 @@ from hexsearch.model.network import count_parameters
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.calibration import calibrate_norms
+from hexsearch.training.evaluation import watch_answers
+from hexsearch.training.execution import resolve_execution
 from hexsearch.training.metrics import Evaluation
-from hexsearch.training.monitors import judge
+from hexsearch.training.monitors.activations import ActivationHealth
+from hexsearch.training.monitors.verdict import judge
 from hexsearch.training.report import TrialReport
 from hexsearch.training.seeds import derive_seed, initial_weights_seed
 from hexsearch.training.shared_step import Mode, SharedStepper
 
 _EVALUATION_BATCH = 1024
+_WATCHED_BATCH = 256
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
 _MAY_DIFFER = {"value_head", "readout"}
@@ -53,6 +57,11 @@ def check_contenders(configs: Sequence[TrialConfig], mode: Mode) -> None:
         for name in TrialConfig.model_fields
         if name not in _MAY_DIFFER and getattr(config, name) != getattr(first, name)
     ]
+    if first.micro_batch or first.precision == "float16" or first.compile == "always":
+        problems.append(
+            "micro_batch, precision float16 and compile always are for networks trained alone; "
+            "leave them out"
+        )
     if mode == "probe" and not first.policy_head.weight:
         problems.append(
             "policy_head.weight is 0: in mode probe nothing would train the trunk; raise it, or "
@@ -96,8 +105,12 @@ class SharedTrial:
         network = build_many_heads(
             configs, encoder.planes, encoder.size, initial_weights_seed(seed)
         )
-        self.network: ManyHeads = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._stepper = SharedStepper(self.network, configs, seed, mode, self.device)
+        execution = resolve_execution(base, self.device)
+        if execution.precision == "float16":  # which would need a loss scale for every head
+            execution = replace(execution, precision="float32")
+        self.execution = execution
+        self.network: ManyHeads = execution.place(network, self.device)
+        self._stepper = SharedStepper(self.network, configs, seed, mode, self.device, execution)
         self.positions_seen = 0
         self._builder = BatchBuilder(dataset.archive, encoder, dataset.config.stages, self.device)
         self._stream = TrainingStream(
@@ -149,19 +162,19 @@ class SharedTrial:
     @torch.inference_mode()
     def evaluate(self) -> tuple[list[Evaluation], float]:
         """Each head's answers on every validation position, and the mean policy loss in nats."""
-        network, precision = self.answering.eval(), self.configs[0].precision
+        network = self.answering.eval()
         columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
         answers: list[list[Tensor]] = [[] for _ in self.configs]
         policy_sums, moves = [], []
         batches = evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH)
         for batch in batches:
-            features, policy_logits = network.shared(batch.planes, precision)
+            features, policy_logits = network.shared(self.execution.show(batch.planes))
             count = batch.has_move.sum()
             policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
             policy_sums.append(count * policy)
             moves.append(count)
             for number, readout in enumerate(self._stepper.readouts):
-                raw = network.value_raw(number, features, precision)
+                raw = network.value_raw(number, features)
                 answers[number].append(win_prob_red(readout, raw, batch.complement))
             for name in _COLUMNS:
                 columns[name].append(getattr(batch, name))
@@ -198,8 +211,8 @@ class SharedTrial:
             verdict = judge(
                 gradients,
                 activations,
+                metrics.overall,
                 answer_spread=float(evaluation.win_prob_red.std()),
-                value_loss=metrics.overall.value_loss,
                 prior_loss=red_share * (1 - red_share),
                 progress=self.positions_seen / self.budget,
             )
@@ -211,6 +224,7 @@ class SharedTrial:
                 train_policy_loss=train_policy,
                 gradients=gradients,
                 activations=activations,
+                evaluation_activations=self._watched_answers(number),
                 verdict=verdict,
                 game_losses=evaluation.game_losses(),
                 timings={
@@ -224,14 +238,20 @@ class SharedTrial:
             reports.append(report)
         return reports
 
+    def _watched_answers(self, number: int) -> dict[str, ActivationHealth]:
+        batch = next(evaluation_batches(self._builder, self.dataset.validation, _WATCHED_BATCH))
+        network, readout = self.answering.with_head(number), self._stepper.readouts[number]
+        planes = self.execution.show(batch.planes)
+        return watch_answers(network, planes, batch.outcome, readout.win_prob)
+
     def _calibrate(self) -> None:
         stream = replace(self._stream, seed=derive_seed(self.seed, "calibration"))
-        size, network, precision = _CALIBRATION_BATCH, self.answering, self.configs[0].precision
+        size, network = _CALIBRATION_BATCH, self.answering
 
         def forward(batch: Batch) -> None:
-            features, _ = network.shared(batch.planes, precision)
+            features, _ = network.shared(self.execution.show(batch.planes))
             for number in range(len(self.configs)):
-                network.value_raw(number, features, precision)
+                network.value_raw(number, features)
 
         batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
         calibrate_norms(network, batches, forward)
@@ -290,6 +310,7 @@ class SharedTrial:
             "mode": self.mode,
             "archive": self.dataset.archive.content_hash,
             "encoder_version": ENCODER_VERSION,
+            "execution": asdict(self.execution),
             "budget": self.budget,
             "seed": self.seed,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,13 +13,16 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch
 from hexsearch.model.network import Network
 from hexsearch.training.ema import AveragedNetwork
-from hexsearch.training.monitors import ActivationMonitor, GradientMonitor
+from hexsearch.training.monitors.activations import ActivationMonitor
+from hexsearch.training.monitors.gradients import GradientMonitor
 from hexsearch.training.optim import build_optimiser, clip_gradients, set_learning_rate
 
 LOOK_EVERY = 50  # steps between two looks of the monitors
+COMPARE_EVERY = 200  # between two comparisons of the heads' gradients, which cost a step each
 
-# Value loss of each position [B] and mean policy loss, unweighted, with their graph.
-Losses = Callable[[Batch], tuple[Tensor, Tensor]]
+# Value loss of each position [B] and mean policy loss, unweighted, with their graph; the flag
+# says that hooks on the network's modules have to see this pass.
+Losses = Callable[[Batch, bool], tuple[Tensor, Tensor]]
 
 
 class Stepper:
@@ -28,47 +32,83 @@ class Stepper:
         average: the averaged weights, where the configuration asks for them.
     """
 
-    def __init__(self, network: Network, config: TrialConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: TrialConfig,
+        device: torch.device,
+        scaled: bool,
+        win_prob: Callable[[Tensor], Tensor],
+    ) -> None:
+        """Begin.
+
+        Args:
+            scaled: scale the loss against the underflow of float16.
+            win_prob: the read-out's, for the activation monitor.
+        """
         self._network, self._config, self._device = network, config, device
         self.optimiser = build_optimiser(network, config.optimiser, device)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=scaled)
         half_life = config.optimiser.ema_half_life
         self.average = AveragedNetwork(network, half_life) if half_life else None
         self.gradient_monitor = GradientMonitor(network, config.optimiser.clip)
-        self.activation_monitor = ActivationMonitor(network)
+        self.activation_monitor = ActivationMonitor(network, win_prob)
         self._steps = 0
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)
         self._summed_steps = 0
 
     def step(self, batch: Batch, losses: Losses, positions_seen: int, budget: int) -> None:
-        """Train on one batch; nothing here waits for the device but the monitors' looks.
+        """Train on one batch; nothing here waits for the device.
 
         Args:
             positions_seen: before this batch; with `budget` it sets the learning rate.
         """
-        config = self._config
+        config, monitor = self._config, self.gradient_monitor
         look = self._steps % LOOK_EVERY == 0
-        disarm = self.activation_monitor.watch() if look else None
         set_learning_rate(self.optimiser, config.optimiser, positions_seen / budget)
-        each, policy = losses(batch)
-        if disarm is not None:
-            disarm()
-        loss = config.value_weight * (each * batch.weight).mean()
-        if config.policy_head.weight:
-            loss = loss + config.policy_head.weight * policy
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        self._backward(batch, losses, look)
+        self._scaler.unscale_(self.optimiser)
+        if look:
+            monitor.before_clipping()
         norm = clip_gradients(self._network, config.optimiser.clip)
         if look:
-            self.gradient_monitor.before_step(norm)
-        self.optimiser.step()
+            monitor.before_step(norm)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
         if look:
-            self.gradient_monitor.after_step()
+            monitor.after_step()
         if self.average is not None:
             self.average.update(len(batch), positions_seen + len(batch))
-        # Kept on the device: reading it here would wait for the step to end.
-        self._sums += torch.stack([each.detach().mean(), policy.detach()])
         self._summed_steps += 1
         self._steps += 1
+
+    def _backward(self, batch: Batch, losses: Losses, look: bool) -> None:
+        """Gradients of the batch's loss, a micro-batch at a time; the first one is looked at.
+
+        A micro-batch counts by its positions in the value loss and by its moves in the policy
+        loss, so that the sum is the loss of the whole batch.
+        """
+        config, scaler = self._config, self._scaler
+        whole = len(batch)
+        moves = batch.has_move.sum().clamp(min=1)
+        for number, part in enumerate(batch.parts(config.micro_batch or whole)):
+            watched = look and number == 0
+            watch = self.activation_monitor.watching(part.outcome) if watched else nullcontext()
+            with watch:
+                each, policy = losses(part, watched)
+            value = (each * part.weight).sum() / whole
+            policy = policy * (part.has_move.sum() / moves)
+            if watched and self._steps % COMPARE_EVERY == 0:
+                self.gradient_monitor.compare_losses(
+                    scaler.scale(value), scaler.scale(policy), scaler.get_scale()
+                )
+            loss = config.value_weight * value
+            if config.policy_head.weight:
+                loss = loss + config.policy_head.weight * policy
+            torch.autograd.backward(scaler.scale(loss))
+            # Kept on the device: reading it here would wait for the step to end.
+            self._sums += torch.stack([each.detach().sum() / whole, policy.detach()])
 
     @property
     def is_finite(self) -> bool:
@@ -88,6 +128,7 @@ class Stepper:
         content = {
             "steps": self._steps,
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "gradient_monitor": self.gradient_monitor.state(),
             "activation_monitor": self.activation_monitor.state(),
             "sums": self._sums,
@@ -100,10 +141,11 @@ class Stepper:
     def load_state(self, state: dict[str, Any]) -> None:
         """Undo of `state`, into a stepper of the same configuration."""
         self.optimiser.load_state_dict(state["optimiser"])
+        self._scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.network.load_state_dict(state["average"])
-        self.gradient_monitor.load_state(state["gradient_monitor"])
-        self.activation_monitor.load_state(state["activation_monitor"])
+        self.gradient_monitor.load_state(state["gradient_monitor"], self._device)
+        self.activation_monitor.load_state(state["activation_monitor"], self._device)
         self._steps = state["steps"]
         self._sums = state["sums"].to(self._device)
         self._summed_steps = state["summed_steps"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,17 @@ from hexsearch.model.network import (
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import build_readout, win_prob_red
 from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.evaluation import evaluate_batches
+from hexsearch.training.evaluation import evaluate_batches, watch_answers
+from hexsearch.training.execution import Execution, resolve_execution
 from hexsearch.training.metrics import Evaluation
-from hexsearch.training.monitors import judge
+from hexsearch.training.monitors.activations import ActivationHealth
+from hexsearch.training.monitors.verdict import judge
 from hexsearch.training.report import TrialReport
 from hexsearch.training.seeds import OwnGenerator, derive_seed, initial_weights_seed
 from hexsearch.training.step import Stepper
 
 _EVALUATION_BATCH = 1024
+_WATCHED_BATCH = 256
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
 
 
@@ -65,9 +69,7 @@ class Trial:
         network = build_network(
             config, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
         )
-        # Channels last: 1.4 times as fast as the default on a CPU, and what tensor cores want.
-        self.network: Network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._stepper = Stepper(self.network, config, self.device)
+        self._prepare(network, resolve_execution(config, self.device))
         self.positions_seen = 0
         builder = BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device)
         self._builder = builder
@@ -80,6 +82,19 @@ class Trial:
         )
         self._generator = OwnGenerator(derive_seed(seed, "dropout"), self.device)
         self._train_seconds = 0.0
+
+    def _prepare(self, network: Network, execution: Execution) -> None:
+        """Place a network and begin its optimiser, which holds views of the placed weights."""
+        self.execution = execution
+        self.network = execution.place(network, self.device)
+        self._compiled = torch.compile(network, dynamic=False) if execution.compiled else None
+        self._stepper = Stepper(
+            self.network,
+            self.config,
+            self.device,
+            scaled=execution.precision == "float16",
+            win_prob=lambda raw: self.readout.win_prob(raw),
+        )
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
@@ -130,9 +145,19 @@ class Trial:
         self._stepper.step(batch, self.losses, self.positions_seen, self.budget)
         self.positions_seen += len(batch)
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Value loss of each position [B] and mean policy loss, unweighted, with their graph."""
-        output = self._forward(self.network, batch)
+    def losses(self, batch: Batch, watched: bool = True) -> tuple[Tensor, Tensor]:
+        """Value loss of each position [B] and mean policy loss, unweighted, with their graph.
+
+        Args:
+            watched: hooks on modules have to see the pass, so that nothing compiled may run.
+        """
+        network: Callable[..., NetworkOutput] = self.network
+        # Compiled once, for full batches: a shape that comes later must not change their kernel.
+        usual = self.config.micro_batch or self.config.batch_size
+        if self._compiled is not None and not watched and len(batch) == usual:
+            network = self._compiled
+        with self.execution.autocast(self.device):
+            output = network(self.execution.show(batch.planes))
         value = self.readout.loss(output.value_raw.float(), batch.outcome)
         return value, policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
 
@@ -147,14 +172,14 @@ class Trial:
         """
         network = self.answering.eval()
         batches = evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH)
-        return evaluate_batches(batches, lambda batch: self._forward(network, batch), self.reported)
+        return evaluate_batches(batches, lambda batch: self._answer(network, batch), self.reported)
 
     def _calibrate(self) -> None:
         stream = replace(self._stream, seed=derive_seed(self.seed, "calibration"))
         size = _CALIBRATION_BATCH
         batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
         network = self.answering
-        calibrate_norms(network, batches, lambda batch: self._forward(network, batch))
+        calibrate_norms(network, batches, lambda batch: self._answer(network, batch))
 
     def report(self) -> TrialReport:
         """Renew batch-norm statistics, evaluate, and say where training stands.
@@ -176,8 +201,8 @@ class Trial:
         verdict = judge(
             gradients,
             activations,
+            metrics.overall,
             answer_spread=float(evaluation.win_prob_red.std()),
-            value_loss=metrics.overall.value_loss,
             prior_loss=red_share * (1 - red_share),
             progress=self.positions_seen / self.budget,
         )
@@ -190,6 +215,7 @@ class Trial:
             train_policy_loss=train_policy,
             gradients=gradients,
             activations=activations,
+            evaluation_activations=self._watched_answers(),
             verdict=verdict,
             game_losses=evaluation.game_losses(),
             timings={
@@ -199,6 +225,11 @@ class Trial:
             },
         )
 
+    def _watched_answers(self) -> dict[str, ActivationHealth]:
+        batch = next(evaluation_batches(self._builder, self.dataset.validation, _WATCHED_BATCH))
+        planes = self.execution.show(batch.planes)
+        return watch_answers(self.answering, planes, batch.outcome, self.readout.win_prob)
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit-exactly, as tensors and plain values."""
         return {
@@ -207,6 +238,7 @@ class Trial:
             "archive": self.dataset.archive.content_hash,
             "encoder_version": ENCODER_VERSION,
             "code_version": __version__,
+            "execution": asdict(self.execution),
             "budget": self.budget,
             "seed": self.seed,
             "positions_seen": self.positions_seen,
@@ -229,21 +261,27 @@ class Trial:
             "budget": self.budget,
             "seed": self.seed,
         }
+        absent = [name for name in self.state() if name not in state]
+        if absent:
+            raise CheckpointError(
+                f"checkpoint lacks {', '.join(absent)}: it was written by hexsearch "
+                f"{state.get('code_version', 'of another version')} and cannot go on"
+            )
         different = [name for name, value in mine.items() if state[name] != value]
         if different:
             raise CheckpointError(
                 f"checkpoint differs from this trial in {', '.join(different)}; it cannot go on"
             )
+        execution = Execution(**state["execution"])
+        if execution != self.execution:
+            self._prepare(self.network, execution)
         self.network.load_state_dict(state["network"])
         self._stepper.load_state(state)
         self._generator.state = state["rng"]
         self.positions_seen = state["positions_seen"]
         self._train_seconds = state["train_seconds"]
 
-    def _forward(self, network: Network, batch: Batch) -> NetworkOutput:
-        wanted = self.config.precision
-        halved = wanted == "bfloat16" or (wanted == "auto" and self.device.type == "cuda")
-        planes = batch.planes.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=halved):
-            output: NetworkOutput = network(planes)
+    def _answer(self, network: Network, batch: Batch) -> NetworkOutput:
+        """In float32, as every later answer of these weights is given."""
+        output: NetworkOutput = network(self.execution.show(batch.planes))
         return output

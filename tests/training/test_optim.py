@@ -73,6 +73,65 @@ def test_one_cycle_is_torchs_own_at_every_step() -> None:
             schedule.step()
 
 
+def test_layer_norms_are_not_decayed_though_they_have_three_dimensions() -> None:
+    net = network()
+    net.trunk.widen = torch.nn.LayerNorm([16, 3, 3])  # type: ignore[union-attr]
+    for group in parameter_groups(net, OptimiserConfig(weight_decay=0.5)):  # type: ignore[arg-type]
+        for parameter in group["params"]:
+            if parameter.shape == (16, 3, 3):
+                assert group["weight_decay"] == 0.0 and not group["is_matrix"]
+
+
+def test_the_decay_factor_reaches_the_value_heads_matrices_and_no_other() -> None:
+    config = OptimiserConfig(weight_decay=0.5, value_decay_factor=0.1)
+    for group in parameter_groups(network(), config):  # type: ignore[arg-type]
+        decayed = all(parameter.ndim >= 2 for parameter in group["params"])
+        expected = 0.05 if group["owner"] == "value_head" else 0.5
+        assert group["weight_decay"] == pytest.approx(expected if decayed else 0.0)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_muon_moves_each_kernel_as_torchs_own_moves_the_matrix(
+    memory_format: torch.memory_format,
+) -> None:
+    net = network().to(memory_format=memory_format)  # type: ignore[call-overload]
+    config = OptimiserConfig(name="muon", learning_rate=0.01, weight_decay=0.1, momentum=0.9)
+    optimiser = build_optimiser(net, config, torch.device("cpu"))
+    set_learning_rate(optimiser, config, 0.5)
+    rate = optimiser.param_groups[0]["lr"]
+    kernels = [m.weight for m in net.trunk.modules() if isinstance(m, torch.nn.Conv2d)]
+    copies = [torch.nn.Parameter(k.detach().reshape(len(k), -1).clone()) for k in kernels]
+    theirs = torch.optim.Muon(
+        copies, lr=rate, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw"
+    )
+    for step in range(3):
+        for parameter in net.parameters():
+            parameter.grad = torch.sin(parameter.detach() * 50 + step)
+        for kernel, copy in zip(kernels, copies, strict=True):
+            assert kernel.grad is not None
+            copy.grad = kernel.grad.reshape(len(kernel), -1).clone()
+        optimiser.step()
+        theirs.step()  # type: ignore[no-untyped-call]
+    for kernel, copy in zip(kernels, copies, strict=True):
+        # Columns in another order are summed in another order, in bfloat16.
+        torch.testing.assert_close(kernel.reshape(len(kernel), -1), copy, rtol=0, atol=0.3 * rate)
+
+
+def test_muon_leaves_heads_norms_and_biases_to_adamw() -> None:
+    nets = [network(), network()]
+    moved = []
+    for net, name in zip(nets, ("muon", "adamw"), strict=True):
+        config = OptimiserConfig(name=name, schedule="constant", warmup=0.0)  # type: ignore[arg-type]
+        optimiser = build_optimiser(net, config, torch.device("cpu"))  # type: ignore[arg-type]
+        for parameter in net.parameters():
+            parameter.grad = torch.cos(parameter.detach() * 9)
+        optimiser.step()
+        moved.append(dict(net.named_parameters()))
+    for name in moved[0]:
+        is_matrix = name.startswith("trunk") and moved[0][name].ndim >= 2
+        assert torch.equal(moved[0][name], moved[1][name]) == (not is_matrix), name
+
+
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
 def test_rates_rise_through_the_warm_up_to_the_peak(schedule: str) -> None:
     config = OptimiserConfig(learning_rate=1.0, schedule=schedule, warmup=0.2)  # type: ignore[arg-type]

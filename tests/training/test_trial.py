@@ -125,6 +125,10 @@ def test_every_combination_learns_32_positions(head: str, readout: str, perspect
         {"optimiser": {"value_lr_factor": 0.1}},
         {"optimiser": {"name": "sgd"}},
         {"optimiser": {"ema_half_life": 100}},
+        {"optimiser": {"name": "muon"}},
+        {"optimiser": {"value_decay_factor": 100.0}},
+        {"micro_batch": 16},
+        {"precision": "float16"},
     ],
     ids=str,
 )

@@ -1,0 +1,88 @@
+"""How a network is computed on a device: number format, memory format, compiled or not.
+
+`auto` is looked up in a table of measured choices by class of device, never timed afresh: two
+processes that timed it would differ now and then, and with them the bits of equal trials.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.errors import ConfigError
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+Precision = Literal["float32", "bfloat16", "float16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+_COMPILERS = ("c++", "g++", "clang++")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A choice for each, none left open. It is part of a checkpoint: resumed is as begun."""
+
+    precision: Precision
+    memory_format: MemoryFormat
+    compiled: bool
+
+    def place(self, network: AnyModule, device: torch.device) -> AnyModule:
+        """The network on its device, its kernels in the memory format."""
+        placed: AnyModule = network.to(device, memory_format=_FORMATS[self.memory_format])  # type: ignore[call-overload]
+        return placed
+
+    def show(self, planes: Tensor) -> Tensor:
+        """Planes [B, C, N, N] in the memory format."""
+        return planes.contiguous(memory_format=_FORMATS[self.memory_format])
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """What training computes in; answers are always given in float32."""
+        dtype = _DTYPES[self.precision]
+        return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+
+# What measured fastest for training at equal value loss; LOG.md has the figures.
+_MEASURED: dict[str, Execution] = {
+    "cpu": Execution("float32", "channels_last", compiled=False),
+    "cuda": Execution("bfloat16", "channels_last", compiled=False),
+    "cuda without bfloat16": Execution("float16", "channels_last", compiled=False),
+}
+
+
+def device_class(device: torch.device) -> str:
+    """The row of the table that a device belongs to."""
+    if device.type != "cuda":
+        return "cpu"
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "cuda" if has_bfloat16 else "cuda without bfloat16"
+
+
+def resolve_execution(config: TrialConfig, device: torch.device) -> Execution:
+    """The configuration's choices, `auto` by the table.
+
+    Raises:
+        ConfigError: it asks for a compiled network where nothing can compile it.
+    """
+    measured = _MEASURED[device_class(device)]
+    compiled = measured.compiled if config.compile == "auto" else config.compile == "always"
+    named = os.environ.get("CXX")
+    if compiled and device.type == "cpu" and not any(map(shutil.which, [named or "", *_COMPILERS])):
+        raise ConfigError(
+            "trial.compile: 'always' needs a C++ compiler, and neither $CXX nor "
+            f"{', '.join(_COMPILERS)} is there; install one, or write compile: never"
+        )
+    return Execution(
+        precision=measured.precision if config.precision == "auto" else config.precision,
+        memory_format=(
+            measured.memory_format if config.memory_format == "auto" else config.memory_format
+        ),
+        compiled=compiled,
+    )

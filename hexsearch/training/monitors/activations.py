@@ -1,0 +1,180 @@
+"""What flows through a network: size, spread, dead and saturated shares, by place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.model.network import Network
+
+QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
+_SAMPLED = 8192  # values that quantiles are taken from
+_RANKED_ROWS = 256  # positions that the effective rank is taken from
+_NEAR = 0.01  # of its range: how close to a bound an activation counts as saturated
+_CERTAIN = 1e-3  # from 0 or 1: an answer whose squared error passes no gradient any more
+_BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
+    nn.Tanh: (-1.0, 1.0),
+    nn.Sigmoid: (0.0, 1.0),
+    nn.Softsign: (-1.0, 1.0),
+    nn.Hardtanh: (-1.0, 1.0),
+    nn.Hardsigmoid: (0.0, 1.0),
+    nn.ReLU6: (0.0, 6.0),
+}
+
+
+@dataclass(frozen=True)
+class ActivationHealth:
+    """One place of the network on one batch.
+
+    Attributes:
+        quantiles: at QUANTILES, of a sample of the values.
+        dead: share of units (channels of a map) that are the same over the whole batch.
+        saturated: share of values at a bound of their activation; for `value_raw`, of answers
+            within 0.001 of 0 or 1. None where nothing bounds them.
+        spread: standard deviation over the batch of each unit, averaged.
+        effective_rank: dimensions that the pooled features fill, exp of the entropy of their
+            covariance's spectrum (Roy and Vetterli, 2007); only of the trunk's features.
+        label_correlation: of the answers with the outcome; only of `value_raw`.
+    """
+
+    mean: float
+    std: float
+    minimum: float
+    maximum: float
+    dead: float
+    spread: float
+    quantiles: tuple[float, ...] = ()
+    saturated: float | None = None
+    effective_rank: float | None = None
+    label_correlation: float | None = None
+
+
+class ActivationMonitor:
+    """Statistics of trunk stages, trunk features, both heads' outputs and bounded activations.
+
+    Args:
+        win_prob: raw values [B] to probabilities [B], the read-out's own.
+    """
+
+    def __init__(self, network: Network, win_prob: Callable[[Tensor], Tensor]) -> None:
+        self._win_prob = win_prob
+        self._places: dict[str, nn.Module] = {}
+        stages = getattr(network.trunk, "stages", None)
+        if isinstance(stages, nn.ModuleList):
+            self._places |= {f"stage{i}": stage for i, stage in enumerate(stages, start=1)}
+        self._places["trunk_features"] = network.trunk
+        self._places["policy_logits"] = network.policy_head
+        self._places["value_raw"] = network.value_head
+        for name, module in network.named_modules():
+            if type(module) in _BOUNDS:
+                self._places[name] = module
+        self._seen: dict[str, dict[str, Tensor]] = {}
+
+    @contextmanager
+    def watching(self, outcome: Tensor) -> Iterator[None]:
+        """Look at the forward passes inside, of a batch with results `outcome` [B]."""
+        handles = [
+            module.register_forward_hook(self._hook(name, outcome))
+            for name, module in self._places.items()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def health(self) -> dict[str, ActivationHealth]:
+        """What was seen at the last look, by place; waits for the device."""
+        return {name: _as_health(figures) for name, figures in self._seen.items()}
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {name: dict(figures) for name, figures in self._seen.items()}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        """Undo of `state`."""
+        self._seen = {
+            name: {key: figure.to(device) for key, figure in figures.items()}
+            for name, figures in state.items()
+        }
+
+    def _hook(self, name: str, outcome: Tensor) -> Callable[[nn.Module, Any, Any], None]:
+        @torch.no_grad()
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not isinstance(output, Tensor):
+                return
+            values = output.detach().float()
+            seen = _describe(values)
+            bounds = _BOUNDS.get(type(module))
+            if bounds is not None:
+                low, high = bounds
+                margin = _NEAR * (high - low)
+                seen["saturated"] = (
+                    ((values <= low + margin) | (values >= high - margin)).float().mean()
+                )
+            if name == "trunk_features":
+                pooled = values.flatten(2).mean(2) if values.ndim > 2 else values
+                seen["effective_rank"] = effective_rank(pooled[:_RANKED_ROWS])
+            if name == "value_raw" and values.ndim == 1:
+                answers = self._win_prob(values)
+                certain = (answers < _CERTAIN) | (answers > 1.0 - _CERTAIN)
+                seen["saturated"] = certain.float().mean()
+                seen["label_correlation"] = _correlation(answers, outcome)
+            self._seen[name] = seen
+
+        return look
+
+
+def effective_rank(rows: Tensor) -> Tensor:
+    """exp of the entropy of the covariance's normalised spectrum, of [R, C] rows; 0 to min(R, C).
+
+    0 where all rows are equal.
+    """
+    centred = rows - rows.mean(dim=0)
+    shorter = centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
+    finite = torch.nan_to_num(shorter, nan=0.0, posinf=0.0, neginf=0.0)
+    spectrum = torch.linalg.eigvalsh(finite).clamp(min=0.0)
+    total = spectrum.sum()
+    shares = spectrum / total.clamp(min=1e-30)
+    entropy = -(shares * shares.clamp(min=1e-30).log()).sum()
+    return torch.where(total > 0, entropy.exp(), torch.zeros_like(total))
+
+
+def _describe(values: Tensor) -> dict[str, Tensor]:
+    by_unit = (
+        values.reshape(len(values), -1) if values.ndim < 3 else values.transpose(0, 1).flatten(1).T
+    )
+    flat = values.reshape(-1)
+    # Odd, so that it does not fall in step with the width of a layer.
+    stride = max(1, flat.numel() // _SAMPLED) | 1
+    levels = torch.tensor(QUANTILES, device=values.device)
+    lowest, highest = by_unit.amin(dim=0), by_unit.amax(dim=0)
+    return {
+        "mean": values.mean(),
+        "std": values.std(correction=0),
+        "minimum": lowest.min(),
+        "maximum": highest.max(),
+        "dead": (lowest == highest).float().mean(),
+        "spread": by_unit.std(dim=0, correction=0).mean(),
+        "quantiles": torch.quantile(flat[::stride], levels),
+    }
+
+
+def _correlation(answers: Tensor, outcome: Tensor) -> Tensor:
+    """Pearson's; 0 where either side is constant."""
+    a, b = answers - answers.mean(), outcome - outcome.mean()
+    scale = (a.square().sum() * b.square().sum()).sqrt()
+    return (a * b).sum() / scale.clamp(min=1e-12)
+
+
+def _as_health(figures: dict[str, Tensor]) -> ActivationHealth:
+    plain: dict[str, Any] = {
+        name: tuple(figure.tolist()) if figure.ndim else float(figure)
+        for name, figure in figures.items()
+    }
+    return ActivationHealth(**plain)

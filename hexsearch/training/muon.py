@@ -1,0 +1,97 @@
+"""Muon for the matrices of the trunk and AdamW for everything else, as one optimiser.
+
+Muon (Jordan et al., 2024) replaces a matrix's momentum by the nearest orthogonal matrix. Its
+steps are scaled to the root mean square of AdamW's (Liu et al., arXiv:2502.16982), so that one
+learning rate serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class MuonWithAdamW(Optimizer):
+    """Parameter groups marked `is_matrix` go to torch's own Muon, the others to AdamW.
+
+    torch's Muon takes matrices only, so a kernel [O, I, H, W] is handed to it as a view
+    [O, I*H*W] of the same memory. In which order the columns come makes no difference to an
+    orthogonal factor, and so the memory format does not either.
+    """
+
+    def __init__(
+        self, groups: list[dict[str, Any]], learning_rate: float, momentum: float, fused: bool
+    ) -> None:
+        super().__init__(groups, {"lr": learning_rate})
+        matrices = [group for group in self.param_groups if group["is_matrix"]]
+        others = [group for group in self.param_groups if not group["is_matrix"]]
+        self._matrices = [[_Matrix(p) for p in group["params"]] for group in matrices]
+        self._muon = torch.optim.Muon(
+            [
+                {"params": [one.view for one in held], "weight_decay": group["weight_decay"]}
+                for group, held in zip(matrices, self._matrices, strict=True)
+            ],
+            lr=learning_rate,
+            momentum=momentum,
+            nesterov=momentum > 0,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        self._adamw = torch.optim.AdamW(
+            [
+                {"params": group["params"], "weight_decay": group["weight_decay"]}
+                for group in others
+            ],
+            lr=learning_rate,
+            betas=(momentum, 0.999),
+            fused=fused,
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One step of both at the rates of this optimiser's groups."""
+        assert closure is None, "the loss is not evaluated again within a step"
+        # Asked for anew each time: loading a state replaces the inner optimisers' groups.
+        theirs = {True: iter(self._muon.param_groups), False: iter(self._adamw.param_groups)}
+        for group in self.param_groups:
+            next(theirs[group["is_matrix"]])["lr"] = group["lr"]
+        for held in self._matrices:
+            for matrix in held:
+                matrix.take_gradient()
+        self._muon.step()  # type: ignore[no-untyped-call]
+        self._adamw.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both optimisers' states."""
+        return {"muon": self._muon.state_dict(), "adamw": self._adamw.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Undo of `state_dict`."""
+        self._muon.load_state_dict(state_dict["muon"])
+        self._adamw.load_state_dict(state_dict["adamw"])
+
+
+class _Matrix:
+    """A parameter [O, ...] as a matrix [O, columns] that shares its memory.
+
+    A kernel in channels-last format has its columns as height, width, input channel.
+    """
+
+    def __init__(self, parameter: Tensor) -> None:
+        self._parameter = parameter
+        self._is_last = parameter.ndim == 4 and parameter.is_contiguous(
+            memory_format=torch.channels_last
+        )
+        self.view = nn.Parameter(self._flat(parameter.detach()))
+        assert self.view.data_ptr() == parameter.data_ptr(), "a copy would never be moved"
+
+    def take_gradient(self) -> None:
+        """Show the parameter's gradient to the view, its columns in the same order."""
+        gradient = self._parameter.grad
+        self.view.grad = None if gradient is None else self._flat(gradient)
+
+    def _flat(self, tensor: Tensor) -> Tensor:
+        return (tensor.permute(0, 2, 3, 1) if self._is_last else tensor).flatten(1)
