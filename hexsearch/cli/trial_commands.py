@@ -14,6 +14,7 @@ from rich.text import Text
 
 from hexsearch.analysis.ladder import climb, verdict
 from hexsearch.cli.study_commands import add_settings
+from hexsearch.cli.training_loop import train_to_end
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import STARTER_GAMES, import_games
@@ -22,9 +23,8 @@ from hexsearch.reporting.analysis_tables import render_ladder
 from hexsearch.search.scheduler import Ladder
 from hexsearch.search.space import SearchSpace, position_unit
 from hexsearch.search.space_parsing import load_space
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.checkpoint import load_checkpoint
 from hexsearch.training.milestones import report_points
-from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
 _REPORTS = 10  # evaluations over the whole budget, where the space does not say
@@ -46,6 +46,7 @@ def register(commands: Any) -> None:
     train.add_argument(
         "--ladder-positions", type=int, default=40_000, metavar="N", help="for each step"
     )
+    train.add_argument("--tensorboard", action="store_true", help="also write curves to DIR/events")
     train.add_argument("--format", choices=("table", "json"), default="table", help="of the ladder")
     add_settings(train)
     train.set_defaults(run=run_train)
@@ -83,14 +84,17 @@ def run_train(arguments: argparse.Namespace) -> int:
         soft_wrap=True,
     )
     every = ladder.report_every or max(1, ladder.budget // _REPORTS)
-    for point in report_points(ladder.budget, every, ()):
-        if point <= trial.positions_seen:
-            continue
-        trial.train_to(point)
-        report = trial.report()
-        recorded = {"positions_seen": report.positions_seen, "value_loss": report.value_loss}
-        save_checkpoint(path, {"state": trial.state(), "report": json.dumps(recorded)})
-        console.print(Text(_line(report)), soft_wrap=True)
+    points = report_points(ladder.budget, every, ())
+    events = arguments.output / "events" if arguments.tensorboard else None
+    if not train_to_end(trial, points, path, console, events):
+        console.print(
+            Text(
+                f"interrupted at {trial.positions_seen:,} positions, kept in {path}; the same "
+                "command goes on from there"
+            ),
+            soft_wrap=True,
+        )
+        return 130
     console.print(Text(f"saved {path}"))
     return 0
 
@@ -128,18 +132,3 @@ def _continue(trial: Trial, path: Path) -> None:
         raise CheckpointError(f"{path}: {error}; name another --output") from error
     if trial.positions_seen >= trial.budget:
         raise ConfigError(f"{path}: this training is finished; name another --output")
-
-
-def _line(report: TrialReport) -> str:
-    overall = report.metrics.overall
-    stages = ", ".join(
-        f"{name} {part.value_loss:.3f}" for name, part in report.metrics.stages.items()
-    )
-    norms = ", ".join(f"{name} {norm:.2g}" for name, norm in report.gradients.norms.items())
-    verdict = report.verdict
-    return (
-        f"{report.positions_seen:>9,}  value loss {overall.value_loss:.4f} ({stages})  "
-        f"accuracy {overall.accuracy:.1%}  policy loss {report.policy_loss:.3f}  "
-        f"gradients {norms}  {verdict.name}{': ' + verdict.evidence if verdict.evidence else ''}  "
-        f"{report.timings['positions_per_s']:,.0f} positions/s"
-    )
