@@ -39,7 +39,7 @@ class TrialConfig(Section):
     augment: bool = True  # show each sample under a symmetry drawn at random
     # Positions of one forward and backward pass, several of which make a step; 0: all of it.
     micro_batch: int = Field(0, ge=0)
-    # auto in these three: what was measured fastest on this kind of device.
+    # auto in these three: by a table of kinds of devices, in training/execution.py.
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     compile: Literal["auto", "always", "never"] = "auto"

@@ -1,6 +1,6 @@
 """How a network is computed on a device: number format, memory format, compiled or not.
 
-`auto` is looked up in a table of measured choices by class of device, never timed afresh: two
+`auto` is looked up in a table by class of device, never timed afresh: two
 processes that timed it would differ now and then, and with them the bits of equal trials.
 """
 
@@ -49,8 +49,9 @@ class Execution:
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
-# What measured fastest for training at equal value loss; LOG.md has the figures.
-_MEASURED: dict[str, Execution] = {
+# channels_last was measured on a CPU (LOG.md), where bfloat16 is faster too but float32 stays until
+# value losses have been compared over seeds. The rows for GPUs are what their makers advise.
+_CHOSEN: dict[str, Execution] = {
     "cpu": Execution("float32", "channels_last", compiled=False),
     "cuda": Execution("bfloat16", "channels_last", compiled=False),
     "cuda without bfloat16": Execution("float16", "channels_last", compiled=False),
@@ -71,7 +72,7 @@ def resolve_execution(config: TrialConfig, device: torch.device) -> Execution:
     Raises:
         ConfigError: it asks for a compiled network where nothing can compile it.
     """
-    measured = _MEASURED[device_class(device)]
+    measured = _CHOSEN[device_class(device)]
     compiled = measured.compiled if config.compile == "auto" else config.compile == "always"
     named = os.environ.get("CXX")
     if compiled and device.type == "cpu" and not any(map(shutil.which, [named or "", *_COMPILERS])):

@@ -242,8 +242,8 @@ def heads_pull_apart(patch: Patch) -> None:
     """The value loss enters the policy's with the wrong sign."""
     sound = trials.Trial.losses
 
-    def losses(self: Any, batch: Batch) -> Any:
-        value, policy = sound(self, batch)
+    def losses(self: Any, batch: Batch, watched: bool = True) -> Any:
+        value, policy = sound(self, batch, watched)
         return value, policy - 100 * value.mean() if batch.has_move.any() else policy
 
     patch.setattr(trials.Trial, "losses", losses)
