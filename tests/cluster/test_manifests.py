@@ -25,10 +25,10 @@ def load(name: str) -> dict[str, Any]:
 
 
 def test_ray_up_accepts_its_file_and_gives_every_node_the_token() -> None:
-    from ray.autoscaler._private.util import validate_config
+    from ray.autoscaler._private.util import prepare_config, validate_config
 
     config = load("ray-up.yaml")
-    validate_config(config)
+    validate_config(prepare_config(load("ray-up.yaml")))
     for role in ("head", "worker"):
         (start,) = [line for line in config[f"{role}_start_ray_commands"] if "ray start" in line]
         assert "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=~/hexsearch-token" in start
