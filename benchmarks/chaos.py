@@ -56,7 +56,7 @@ def main() -> int:
             print(f"kill {kills}: {len(study.story('chaos'))} records kept", file=sys.stderr)
         outcome = {"victim": arguments.victim, "kills": kills, **study.compare()}
     print(json.dumps(outcome))
-    return 0 if outcome["equal"] and not any(outcome[fault] for fault in _FAULTS) else 1
+    return 0 if kills and outcome["equal"] and not any(outcome[fault] for fault in _FAULTS) else 1
 
 
 _FAULTS = ("results_lost", "trained_twice_beyond_one_interval", "left_running_in_optuna")
