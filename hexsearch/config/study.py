@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hexsearch.config.dimension import DimensionConfig
 from hexsearch.config.section import Section, tuple_from_list
-from hexsearch.config.stages import ConfirmConfig, ReplicatesConfig, StageName, TournamentConfig
+from hexsearch.config.tournament import TournamentConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 
@@ -161,19 +161,4 @@ class StudyConfig(Section):
     scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
     searcher: SearcherConfig = Field(default_factory=SearcherConfig)
     run: RunConfig = Field(default_factory=RunConfig)
-    # In this order: tournament, search, confirm; the search is never left out.
-    stages: Annotated[tuple[StageName, ...], BeforeValidator(tuple_from_list)] = ("search",)
     tournament: TournamentConfig = Field(default_factory=TournamentConfig)
-    replicates: ReplicatesConfig = Field(default_factory=ReplicatesConfig)
-    confirm: ConfirmConfig = Field(default_factory=ConfirmConfig)
-
-    @model_validator(mode="after")
-    def _stages_in_order(self) -> StudyConfig:
-        known: tuple[StageName, ...] = ("tournament", "search", "confirm")
-        in_order = tuple(stage for stage in known if stage in self.stages)
-        if "search" not in self.stages or self.stages != in_order:
-            raise ValueError(
-                f"stages are {list(self.stages)}; write search, perhaps with tournament before "
-                "it and confirm after it"
-            )
-        return self

@@ -80,7 +80,7 @@ def tournament_config(config: StudyConfig) -> StudyConfig:
         for name, dimension in config.search.items()
         if name.partition(".")[0] in ("value_head", "readout")
     }
-    return config.model_copy(update={"search": kept, "enqueue": [], "stages": ("search",)})
+    return config.model_copy(update={"search": kept, "enqueue": []})
 
 
 def launch_tournament(

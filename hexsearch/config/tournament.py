@@ -1,0 +1,17 @@
+"""How value heads are compared on shared trunks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hexsearch.config.section import Section
+
+
+class TournamentConfig(Section):
+    """All value heads (and read-outs) of a finite space, trained on one trunk at once."""
+
+    seeds: int = Field(3, ge=1)
+    # joint: the trunk learns from the policy and the mean of the heads; probe: from the policy
+    mode: Literal["joint", "probe"] = "joint"
