@@ -148,11 +148,14 @@ def compare(runs: Path, seeds: int, positions: int) -> str:
             half = (board.to_leader.high[index] - board.to_leader.low[index]) / 2
             tied = " =" if board.tied[index] else ""
             cells += [f"{board.means[index]:.4f}{tied}"]
-            cells += ["" if index == board.leader else f"+{board.to_leader.difference[index]:.4f}±{half:.4f}"]
+            cells += [
+                ""
+                if index == board.leader
+                else f"+{board.to_leader.difference[index]:.4f}±{half:.4f}"
+            ]
         lines.append("| " + " | ".join(cells) + " |")
     widths = [
-        np.median((board.to_leader.high - board.to_leader.low)[np.arange(len(HEADS)) != leader])
-        / 2
+        np.median((board.to_leader.high - board.to_leader.low)[np.arange(len(HEADS)) != leader]) / 2
         for board, leader in ((shared, shared.leader), (separate, separate.leader))
     ]
     agreeing = [
