@@ -187,9 +187,7 @@ def _compare(ranked: list[Entry], folder: StudyFolder, stage: str | None) -> Spr
         else:
             _fill_differences(compared, versus(panel, here if here.measured else seed, 0))
     if stage is None:
-        for entry in ranked:
-            if entry.row.value_loss_low is None:
-                _fill_interval(entry, seed)
+        _fill_intervals([entry for entry in ranked if entry.row.value_loss_low is None], seed)
     return spread
 
 
@@ -256,8 +254,9 @@ def _fill_ranking(compared: Sequence[Entry], ranking: Ranking) -> None:
         row.tied_with_leader = row.group == 0
         row.value_loss_low = float(ranking.low[index])
         row.value_loss_high = float(ranking.high[index])
-        row.value_loss_shrunk = float(ranking.shrunk[index])
-        row.probability_best = float(ranking.probability_best[index])
+        if len(compared) > 1:  # alone, a row is the best of nothing
+            row.value_loss_shrunk = float(ranking.shrunk[index])
+            row.probability_best = float(ranking.probability_best[index])
 
 
 def _fill_differences(compared: Sequence[Entry], versus_leader: Versus) -> None:
@@ -270,15 +269,18 @@ def _fill_differences(compared: Sequence[Entry], versus_leader: Versus) -> None:
             row.p_adjusted = float(versus_leader.p_adjusted[index])
 
 
-def _fill_interval(entry: Entry, seed: SeedVariance) -> None:
-    """The interval of a row whose per-game losses were not read."""
-    row, error = entry.row, entry.value_loss_se
-    if error is None or row.value_loss is None:
-        return
-    games = np.asarray([error * error])
-    share = np.asarray([1.0 / len(entry.runs)])
-    low, high = interval(row.value_loss, *combine(games, math.inf, share, seed, seed.shared))
-    row.value_loss_low, row.value_loss_high = max(0.0, float(low[0])), float(high[0])
+def _fill_intervals(entries: Sequence[Entry], seed: SeedVariance) -> None:
+    """The intervals of rows whose per-game losses were not read."""
+    known = [
+        (entry.row, entry.row.value_loss, error, len(entry.runs))
+        for entry in entries
+        if (error := entry.value_loss_se) is not None and entry.row.value_loss is not None
+    ]
+    means, errors, runs = (np.array([one[place] for one in known]) for place in (1, 2, 3))
+    variance, freedom = combine(np.square(errors), math.inf, 1.0 / runs, seed, seed.shared)
+    low, high = interval(means, variance, freedom)
+    for (row, *_), lowest, highest in zip(known, low, high, strict=True):
+        row.value_loss_low, row.value_loss_high = max(0.0, float(lowest)), float(highest)
 
 
 def _spread(panel: Panel, ranking: Ranking) -> Spread:

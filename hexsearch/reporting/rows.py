@@ -171,6 +171,9 @@ def _show(value: Any) -> str:
 
 
 def _mean_slices(reports: list[dict[str, Any]], cut: str) -> dict[str, dict[str, float]]:
+    if len(reports) == 1:
+        alone: dict[str, dict[str, float]] = reports[0][cut]
+        return alone
     return {
         name: {
             key: sum(report[cut][name][key] for report in reports) / len(reports) for key in part
