@@ -25,7 +25,8 @@ from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space
 from hexsearch.search.worker import summarise
 from hexsearch.training.metrics import Evaluation, GameLosses
-from hexsearch.training.monitors import GradientHealth, Verdict
+from hexsearch.training.monitors.gradients import GradientHealth
+from hexsearch.training.monitors.verdict import Verdict
 from hexsearch.training.report import TrialReport
 
 HEADS = ["512->1", "512->32->1", "512->64->1", "512->128->64->1", "reduced 512->64->1"]
@@ -151,6 +152,7 @@ def example_report(rng: np.random.Generator) -> dict[str, object]:
         train_policy_loss=4.0,
         gradients=GradientHealth(),
         activations={},
+        evaluation_activations={},
         verdict=Verdict("healthy", ""),
         game_losses=evaluation.game_losses(),
         timings={"train_s": 1.0, "evaluate_s": 1.0, "positions_per_s": 1.0},
