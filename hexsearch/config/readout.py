@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from hexsearch.config.import_path import is_import_path
 from hexsearch.config.section import Section
+
+READOUTS = ("bce", "sigmoid_mse", "tanh_mse", "tanh_logcosh", "raw_mse")
+CONTROLS = ("raw_mse",)  # negative controls: their trials are listed and never ranked
 
 
 class ReadoutConfig(Section):
     """How a raw value becomes a loss and a probability: one object, never two."""
 
-    name: str = "bce"  # bce, sigmoid_mse, tanh_mse, tanh_logcosh, or package.module:factory
+    name: str = "bce"  # one of READOUTS, or package.module:factory
     label_smoothing: float = Field(0.0, ge=0.0, lt=0.5)
+    # Begin by answering the share of wins among the training positions, not 50%.
+    start_at_prior: bool = False
+    # raw_mse only: matched clamps the raw output to [0, 1], mismatched takes its sigmoid.
+    decode: Literal["matched", "mismatched"] = "matched"
     options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
 
     @model_validator(mode="before")
@@ -22,14 +29,23 @@ class ReadoutConfig(Section):
     def _from_name(cls, raw: Any) -> Any:
         return {"name": raw} if isinstance(raw, str) else raw
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in ("bce", "sigmoid_mse", "tanh_mse", "tanh_logcosh") and not is_import_path(
-            name
-        ):
+    @model_validator(mode="after")
+    def _name_fits(self) -> ReadoutConfig:
+        if not is_import_path(self.name):
+            if self.name not in READOUTS:
+                raise ValueError(
+                    f"unknown read-out {self.name!r}; known are {', '.join(READOUTS)}, or an "
+                    "import path 'package.module:factory'"
+                )
+            if self.options:
+                raise ValueError("options are for plug-ins; a built-in read-out takes none")
+        if self.decode == "mismatched" and self.name != "raw_mse":
             raise ValueError(
-                f"unknown read-out {name!r}; known are bce, sigmoid_mse, tanh_mse, tanh_logcosh, "
-                "or an import path 'package.module:factory'"
+                f"decode: only the negative control raw_mse can be read wrongly, not {self.name}"
             )
-        return name
+        return self
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is there to show what goes wrong, and must never win."""
+        return self.name in CONTROLS

@@ -2,7 +2,7 @@
 
 No other code applies a sigmoid or a tanh to a value. Training a raw output against 0 and 1 and
 passing it through a sigmoid afterwards gives 0.50 and 0.73 for a perfect network; here that
-cannot be written down, and `check_readout` finds it in a plug-in.
+exists as a labelled negative control only (`raw_mse`), and `check_readout` finds it in a plug-in.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ class Readout(ABC):
 
     # Whether the loss over a mixture of outcomes is least at their share. log-cosh is not.
     proper: bool = True
+    # Whether it is a negative control, whose loss and probability need not agree.
+    control: bool = False
 
     @abstractmethod
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
@@ -78,6 +80,25 @@ class TanhLogcosh(Readout):
         return 0.5 * (raw.tanh() + 1.0)
 
 
+class RawMse(Readout):
+    """Negative control: the raw output itself regressed on 0 and 1.
+
+    Read by a clamp it is a sound least-squares probability; read by a sigmoid, as the project
+    that this one set out to mend did, a perfect network answers 0.50 and 0.73.
+    """
+
+    control = True
+
+    def __init__(self, mismatched: bool) -> None:
+        self._mismatched = mismatched
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return (raw - target).square()
+
+    def win_prob(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid() if self._mismatched else raw.clamp(0.0, 1.0)
+
+
 class SmoothedReadout(Readout):
     """Another read-out, trained against targets moved towards 0.5. Metrics keep hard labels."""
 
@@ -85,6 +106,7 @@ class SmoothedReadout(Readout):
         self.inner = inner
         self.smoothing = smoothing
         self.proper = False
+        self.control = inner.control
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         smoothed = target * (1.0 - self.smoothing) + 0.5 * self.smoothing
@@ -113,9 +135,16 @@ def build_readout(config: ReadoutConfig, checked: bool = True) -> Readout:
     if is_import_path(config.name):
         factory = import_factory(config.name, "readout.name")
         readout = _call(factory, config.name, config.options)
+        if readout.control:
+            raise ContractError(
+                f"readout {config.name}: calls itself a negative control; only raw_mse is one, as "
+                "its trials are known by that name. Remove `control`"
+            )
         problems = check_readout(readout) if checked else []
         if problems:
             raise ContractError(f"readout {config.name}: " + "; ".join(problems))
+    elif config.name == "raw_mse":
+        readout = RawMse(config.decode == "mismatched")
     else:
         readout = _BUILT_IN[config.name]()
     return SmoothedReadout(readout, config.label_smoothing) if config.label_smoothing else readout
@@ -132,12 +161,27 @@ def win_prob_red(readout: Readout, raw: Tensor, complement: Tensor) -> Tensor:
     return torch.where(complement, 1.0 - probability, probability)
 
 
+def raw_of(readout: Readout, win_prob: float) -> float:
+    """The raw value in [-12, 12] that is read as a probability, by bisection.
+
+    >>> round(raw_of(Bce(), 0.731059), 4)
+    1.0
+    """
+    low, high = -12.0, 12.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        answer = float(readout.win_prob(torch.tensor([middle], dtype=torch.float64)))
+        low, high = (middle, high) if answer < win_prob else (low, middle)
+    return (low + high) / 2
+
+
 def check_readout(readout: Readout) -> list[str]:
     """What is wrong with a read-out, in words; nothing for a sound one.
 
     Minimises the loss over the raw output alone, as a perfect network would, and reads the
     answer: below 0.05 for target 0, above 0.95 for target 1, 0.3 for 30% ones unless the
-    read-out says that it is not proper. Also asks for shapes, range and monotonicity.
+    read-out says that it is not proper. Also asks for shapes, range and monotonicity. A declared
+    negative control is only held to the latter three.
     """
     grid = torch.linspace(-8.0, 8.0, 33)
     probability = readout.win_prob(grid)
@@ -151,6 +195,8 @@ def check_readout(readout: Readout) -> list[str]:
         problems.append("win_prob leaves [0, 1]")
     if bool((probability.diff() < 0).any()):
         problems.append("win_prob falls as the raw output rises")
+    if readout.control:
+        return problems
     for target, low, high in ((0.0, 0.0, 0.05), (1.0, 0.95, 1.0)):
         reached = _probability_at_optimum(readout, target)
         if not low <= reached <= high:
@@ -195,6 +241,7 @@ def _call(factory: Any, path: str, options: dict[str, Any]) -> Readout:
     missing = [name for name in ("loss", "win_prob") if not callable(getattr(readout, name, None))]
     if missing:
         raise ContractError(f"readout {path}: the object it makes lacks {' and '.join(missing)}()")
-    if not hasattr(readout, "proper"):
-        readout.proper = True
+    for name, usual in (("proper", True), ("control", False)):
+        if not hasattr(readout, name):
+            setattr(readout, name, usual)
     return readout  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hexsearch.config.import_path import is_import_path
 from hexsearch.config.value_head import ValueHeadConfig
+from hexsearch.errors import ContractError
 from hexsearch.model.layers import make_activation, make_vector_norm
 from hexsearch.model.plugins import build_plugin
 from hexsearch.model.pooling import (
@@ -94,6 +95,22 @@ def build_value_head(config: ValueHeadConfig, side: int) -> nn.Module:
     if is_import_path(config.family):
         return build_plugin("value_head", config.family, {"inputs": config.inputs}, config.options)
     return ValueHead(config, side)
+
+
+def set_first_answer(head: nn.Module, raw: float) -> None:
+    """Set the bias of a head's last layer, so that the first raw answers lie around `raw`.
+
+    Raises:
+        ContractError: a plug-in does not end in a linear layer with one output and a bias.
+    """
+    linear = [module for module in head.modules() if isinstance(module, nn.Linear)]
+    if not linear or linear[-1].out_features != 1 or linear[-1].bias is None:
+        raise ContractError(
+            f"value head {type(head).__name__}: readout.start_at_prior needs a head whose last "
+            "nn.Linear has one output and a bias. Set it to false"
+        )
+    with torch.no_grad():
+        linear[-1].bias.fill_(raw)
 
 
 def check_value_head(head: nn.Module, inputs: int, side: int, name: str) -> list[str]:

@@ -14,7 +14,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.errors import LedgerError
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
-from hexsearch.search.scheduler import AshaRungs, Ladder
+from hexsearch.search.scheduler import AshaRungs, Decision, Ladder
 from hexsearch.search.searcher import Proposer, derive_seed
 from hexsearch.search.space import SearchSpace, position_unit, variant_key
 
@@ -137,7 +137,12 @@ class Engine:
 
     def _judge(self, name: str, positions: int, value_loss: float) -> Literal["continue", "stop"]:
         """Decide on a recorded report."""
-        decision = self._rungs.decide(positions, value_loss)
+        if self.history.trials[name].is_control:
+            # Runs to its end apart from the others: no rung holds its value.
+            ended = positions >= self.ladder.budget
+            decision = Decision("complete" if ended else "continue")
+        else:
+            decision = self._rungs.decide(positions, value_loss)
         if decision.rung is not None or decision.action != "continue":
             self.record(
                 "decided",
@@ -159,6 +164,8 @@ class Engine:
         """Tell the searcher what became of a trial that has just ended."""
         trial = self.history.trials[name]
         state = {"completed": "COMPLETE", "failed": "FAIL"}.get(trial.status, "PRUNED")
+        if trial.is_control:
+            state = "FAIL"  # what the searcher must learn nothing from
         self.record("told", trial=name, state=state)
         self._live.discard(name)
 

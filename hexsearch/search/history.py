@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hexsearch.config.readout import CONTROLS
 from hexsearch.search.ledger import Record
 
 Status = Literal["waiting", "running", "completed", "pruned", "stopped", "failed"]
@@ -44,6 +45,11 @@ class TrialHistory:
     def positions_seen(self) -> int:
         """At the last report that the ledger holds."""
         return int(self.reports[-1]["positions_seen"]) if self.reports else 0
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it shows on purpose what goes wrong: listed, never compared, never best."""
+        return self.config.get("readout", {}).get("name") in CONTROLS
 
     @property
     def value_loss(self) -> float | None:

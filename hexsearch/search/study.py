@@ -204,7 +204,11 @@ def _assign(
 def _retain_checkpoints(files: TrialFiles, history: StudyHistory, best: int) -> None:
     """Keep the checkpoints of the best completed trials and of those that may go on."""
     completed = sorted(
-        (trial for trial in history.trials.values() if trial.status == "completed"),
+        (
+            trial
+            for trial in history.trials.values()
+            if trial.status == "completed" and not trial.is_control
+        ),
         key=lambda trial: (trial.value_loss, trial.number),
     )
     kept = {trial.trial for trial in completed[:best]}

@@ -24,13 +24,15 @@ from hexsearch.model.network import (
     count_parameters,
 )
 from hexsearch.model.policy_head import policy_loss
-from hexsearch.model.readout import build_readout, win_prob_red
+from hexsearch.model.readout import build_readout, raw_of, win_prob_red
+from hexsearch.model.value_heads import set_first_answer
 from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.evaluation import evaluate_batches, watch_answers
 from hexsearch.training.execution import Execution, resolve_execution
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
 from hexsearch.training.monitors.verdict import judge
+from hexsearch.training.prior import training_prior
 from hexsearch.training.report import TrialReport
 from hexsearch.training.seeds import OwnGenerator, derive_seed, initial_weights_seed
 from hexsearch.training.step import Stepper
@@ -69,8 +71,6 @@ class Trial:
         network = build_network(
             config, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
         )
-        self._prepare(network, resolve_execution(config, self.device))
-        self.positions_seen = 0
         builder = BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device)
         self._builder = builder
         self._stream = TrainingStream(
@@ -80,6 +80,11 @@ class Trial:
             config.augment,
             derive_seed(seed, "order"),
         )
+        if config.readout.start_at_prior:
+            prior = training_prior(replace(self._stream, seed=derive_seed(seed, "prior")))
+            set_first_answer(network.value_head, raw_of(self.readout, prior))
+        self._prepare(network, resolve_execution(config, self.device))
+        self.positions_seen = 0
         self._generator = OwnGenerator(derive_seed(seed, "dropout"), self.device)
         self._train_seconds = 0.0
 

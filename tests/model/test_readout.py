@@ -4,21 +4,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from hexsearch.config.readout import ReadoutConfig
-from hexsearch.errors import ContractError
+from hexsearch.config.readout import CONTROLS, READOUTS, ReadoutConfig
+from hexsearch.config.section import build
+from hexsearch.errors import ConfigError, ContractError
 from hexsearch.model.readout import (
     Bce,
     Readout,
     SigmoidMse,
     build_readout,
     check_readout,
+    raw_of,
     win_prob_red,
 )
 
-BUILT_IN = ["bce", "sigmoid_mse", "tanh_mse", "tanh_logcosh"]
+BUILT_IN = [name for name in READOUTS if name not in CONTROLS]
 
 
-class RawMse(Bce):
+class SilentRawMse(Bce):
     """The mystery: trained on the raw output, read through a sigmoid."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
@@ -41,9 +43,53 @@ def test_every_built_in_read_out_keeps_its_contract(name: str) -> None:
 
 
 def test_the_mystery_is_found_with_its_figures() -> None:
-    problems = check_readout(RawMse())
+    problems = check_readout(SilentRawMse())
     assert any("for target 0 it answers 0.500" in problem for problem in problems)
     assert any("for target 1 it answers 0.731" in problem for problem in problems)
+
+
+class DeclaredRawMse(SilentRawMse):
+    control = True
+
+
+@pytest.mark.parametrize("decode", ["matched", "mismatched"])
+def test_the_negative_control_is_accepted_because_it_says_that_it_is_one(decode: str) -> None:
+    config = build(ReadoutConfig, {"name": "raw_mse", "decode": decode}, "readout")
+    control = build_readout(config)
+    assert config.is_control and control.control and check_readout(control) == []
+    control.control = False
+    problems = check_readout(control)
+    assert bool(problems) == (decode == "mismatched"), problems
+    smoothed = config.model_copy(update={"label_smoothing": 0.1})
+    assert build_readout(smoothed).control
+
+
+def test_a_plug_in_cannot_escape_the_contract_by_calling_itself_a_control() -> None:
+    with pytest.raises(ContractError, match="only raw_mse is one"):
+        build_readout(ReadoutConfig(name=f"{__name__}:DeclaredRawMse"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"name": "bce", "decode": "mismatched"}, "only the negative control raw_mse"),
+        ({"name": "bse"}, "unknown read-out 'bse'; known are bce"),
+        ({"options": {"scale": 2}}, "a built-in read-out takes none"),
+    ],
+)
+def test_a_read_out_that_makes_no_sense_is_refused(raw: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(ReadoutConfig, raw, "readout")
+
+
+@pytest.mark.parametrize("name", READOUTS)
+@pytest.mark.parametrize("probability", [0.06, 0.3, 0.5, 0.9])
+def test_the_raw_value_of_a_probability_is_read_as_that_probability(
+    name: str, probability: float
+) -> None:
+    readout = build_readout(ReadoutConfig(name=name))
+    raw = torch.tensor([raw_of(readout, probability)], dtype=torch.float64)
+    assert readout.win_prob(raw).item() == pytest.approx(probability, abs=1e-6)
 
 
 def test_a_probability_of_the_wrong_colour_is_found() -> None:
@@ -102,7 +148,7 @@ def test_a_plug_in_gets_its_options_and_is_held_to_the_contract() -> None:
     readout = build_readout(ReadoutConfig(name=f"{here}:make_readout", options={"scale": 2.0}))
     assert readout.loss(torch.zeros(1), torch.ones(1)).item() == pytest.approx(2 * 0.693147)
     with pytest.raises(ContractError, match="loss and win_prob disagree"):
-        build_readout(ReadoutConfig(name=f"{here}:RawMse"))
+        build_readout(ReadoutConfig(name=f"{here}:SilentRawMse"))
 
 
 @pytest.mark.parametrize(

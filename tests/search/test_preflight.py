@@ -29,7 +29,7 @@ def test_every_component_of_the_space_is_held_to_its_contract_before_the_first_t
     check_components(space({"readout": {"choice": ["bce", "tanh_mse"]}}))
     broken = {
         "value_head": {"choice": ["512->1", "tests.model.test_network:ColumnHead"]},
-        "readout": {"choice": ["bce", "tests.model.test_readout:RawMse"]},
+        "readout": {"choice": ["bce", "tests.model.test_readout:SilentRawMse"]},
     }
     with pytest.raises(ContractError) as caught:
         check_components(space(broken))

@@ -50,6 +50,8 @@ def head(**settings: Any) -> dict[str, Any]:
 
 
 BASE = {**trunk(), **head()}
+# Blue begins and wins more often, so the prior is not 50% where colours stay what they are.
+ABSOLUTE = {**BASE, "encoder": {"perspective": "absolute"}, "augment": False}
 ATTENTION = {"family": "attention", "widths": []}
 # By section and field: two settings of a trial that differ in that field.
 KNOBS: dict[type[Section], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
@@ -111,6 +113,11 @@ KNOBS: dict[type[Section], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     ReadoutConfig: {
         "name": (BASE, {"readout": "tanh_mse"}),
         "label_smoothing": (BASE, {"readout": {"label_smoothing": 0.1}}),
+        "start_at_prior": (ABSOLUTE, {"readout": {"start_at_prior": True}}),
+        "decode": (
+            {**BASE, "readout": "raw_mse"},
+            {"readout": {"name": "raw_mse", "decode": "mismatched"}},
+        ),
         "options": (
             {**BASE, "readout": f"{HERE}:PluggedReadout"},
             {"readout": {"name": f"{HERE}:PluggedReadout", "options": {"scale": 3.0}}},
