@@ -227,16 +227,17 @@ def print_conclusions(rows: list[Row]) -> None:
     right, wrong = (find("all", "raw_mse", matched) for matched in (True, False))
     bce = find("all", "bce", True)
     as_is, flipped = (find("final", "bce", True, shown) for shown in ("as is", "flipped"))
+    wrong_on_finals = f"{wrong.low:.2f} to {wrong.high:.2f}"
     print(
-        f"\nThe mystery: raw_mse on all positions trains to a loss of {wrong.trained.loss:.3f}; "
-        f"read by a sigmoid, the same network answers {wrong.low:.2f} to {wrong.high:.2f} on "
-        f"boards that are won, and scores {wrong.every.value_loss:.3f}. Read as its loss means it, it "
-        f"scores {right.every.value_loss:.3f} (bce: {bce.every.value_loss:.3f}). Both readings "
-        f"rank positions alike (AUC {right.every.auc:.3f} and {wrong.every.auc:.3f}): nothing was wrong "
-        "with what had been learned.\n"
-        f"The sanity check that proved nothing: trained on final positions only, bce is right on "
+        f"\nThe mystery: raw_mse on all positions trains to a loss of {wrong.trained.loss:.3f}. "
+        f"Read by a sigmoid, the network answers {wrong_on_finals} on boards that are won and "
+        f"scores {wrong.every.value_loss:.3f}; read as its loss means it, the same weights score "
+        f"{right.every.value_loss:.3f} (bce: {bce.every.value_loss:.3f}). Positions are ranked "
+        f"alike (AUC {right.every.auc:.3f} and {wrong.every.auc:.3f}): what was learned is sound, "
+        "what was reported is not.\n"
+        f"The check that proved nothing: trained on final positions only, bce is right on "
         f"{as_is.finals.accuracy:.1%} of held-out won boards, and on {flipped.finals.accuracy:.1%} "
-        "with the plane for the side to move flipped. It had read the plane, not the board: on a "
+        "with the plane for the side to move flipped. It read the plane, not the board: on a "
         f"finished board the loser is to move. Over all positions it scores "
         f"{as_is.every.value_loss:.3f}."
     )
