@@ -79,7 +79,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     console.print(
         Text(
             f"training {trial_config.value_head.name} on {trial_config.trunk.name} "
-            f"({trial.parameters:,} parameters) for {ladder.budget:,} positions on {device.type}"
+            f"({trial.cost.parameters:,} parameters, {trial.cost.mflops:,.1f} MFLOPs and "
+            f"{trial.cost.microseconds:,.0f} µs a position) for {ladder.budget:,} positions on "
+            f"{device.type}"
         ),
         soft_wrap=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hexsearch.config.import_path import is_import_path
 from hexsearch.config.section import Section
@@ -29,16 +29,20 @@ class ReadoutConfig(Section):
     def _from_name(cls, raw: Any) -> Any:
         return {"name": raw} if isinstance(raw, str) else raw
 
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in READOUTS and not is_import_path(name):
+            raise ValueError(
+                f"unknown read-out {name!r}; known are {', '.join(READOUTS)}, or an import path "
+                "'package.module:factory'"
+            )
+        return name
+
     @model_validator(mode="after")
-    def _name_fits(self) -> ReadoutConfig:
-        if not is_import_path(self.name):
-            if self.name not in READOUTS:
-                raise ValueError(
-                    f"unknown read-out {self.name!r}; known are {', '.join(READOUTS)}, or an "
-                    "import path 'package.module:factory'"
-                )
-            if self.options:
-                raise ValueError("options are for plug-ins; a built-in read-out takes none")
+    def _settings_fit(self) -> ReadoutConfig:
+        if self.options and not is_import_path(self.name):
+            raise ValueError("options are for plug-ins; a built-in read-out takes none")
         if self.decode == "mismatched" and self.name != "raw_mse":
             raise ValueError(
                 f"decode: only the negative control raw_mse can be read wrongly, not {self.name}"

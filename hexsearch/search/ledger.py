@@ -22,7 +22,7 @@ from hexsearch.errors import LedgerError
 
 Record = dict[str, Any]
 # Keys of a record that differ between two equal runs.
-TIMES = frozenset({"at", "timings"})
+TIMES = frozenset({"at", "timings", "microseconds"})
 
 
 class Ledger:

@@ -26,6 +26,7 @@ from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
+from hexsearch.model.cost import NetworkCost
 from hexsearch.search.evidence import write_game_losses
 from hexsearch.search.mirror import CHECKPOINT, Mirror
 from hexsearch.search.shipping import find_games
@@ -173,7 +174,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         trial.train_to(target)
         report = trial.report()
         store_evidence(self._folder, report)
-        summary = summarise(report, trial.parameters)
+        summary = summarise(report, trial.cost)
         save_checkpoint(
             self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
         )
@@ -209,11 +210,13 @@ def device_of(gpus: float) -> torch.device:
     return torch.device("cuda")
 
 
-def summarise(report: TrialReport, parameters: int) -> dict[str, Any]:
+def summarise(report: TrialReport, cost: NetworkCost) -> dict[str, Any]:
     """What the ledger keeps of a report; the rest lies in the trial's folder."""
     return {
         "positions_seen": report.positions_seen,
-        "parameters": parameters,
+        "parameters": cost.parameters,
+        "mflops": round(cost.mflops, 4),
+        "microseconds": round(cost.microseconds, 2),
         **brief(report.metrics),
         "policy_loss": round(report.policy_loss, 6),
         "train_value_loss": round(report.train_value_loss, 6),

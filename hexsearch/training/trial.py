@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,8 @@ from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluati
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.errors import CheckpointError, TrialError
-from hexsearch.model.network import (
-    Network,
-    NetworkOutput,
-    build_network,
-    count_parameters,
-)
+from hexsearch.model.cost import NetworkCost, measure_cost
+from hexsearch.model.network import Network, NetworkOutput, build_network, count_parameters
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import build_readout, raw_of, win_prob_red
 from hexsearch.model.value_heads import set_first_answer
@@ -116,6 +113,18 @@ class Trial:
     def parameters(self) -> int:
         """Trainable numbers of the network."""
         return count_parameters(self.network)
+
+    @cached_property
+    def cost(self) -> NetworkCost:
+        """Size, arithmetic and speed of the network at inference, measured once."""
+        network = self.answering
+        return measure_cost(
+            network,
+            self.encoder.planes,
+            self.encoder.side,
+            self.device,
+            lambda planes: network(self.execution.show(planes)),
+        )
 
     def next_batch(self, size: int | None = None) -> Batch:
         """The positions that training shows next; asking does not move on.
