@@ -97,10 +97,10 @@ class SharedRunner:
             reason = f"{error.verdict}: {error}"
             return [{"trial": name, "failure": reason} for name in job.trials]
         messages = []
-        heads = zip(job.trials, job.trial_folders, reports, trial.parameters, strict=True)
-        for name, folder, report, parameters in heads:
+        heads = zip(job.trials, job.trial_folders, reports, trial.costs, strict=True)
+        for name, folder, report, cost in heads:
             store_evidence(Path(folder), report)
-            messages.append({"trial": name, "report": summarise(report, parameters)})
+            messages.append({"trial": name, "report": summarise(report, cost)})
         if target == job.report_points[-1]:
             self._store_networks(messages)
         state = {"state": trial.state(), "messages": json.dumps(messages)}

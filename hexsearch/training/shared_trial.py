@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluati
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.errors import CheckpointError, ConfigError, TrialError
+from hexsearch.model.cost import NetworkCost, measure_cost
 from hexsearch.model.many_heads import ManyHeads, build_many_heads
 from hexsearch.model.network import count_parameters
 from hexsearch.model.policy_head import policy_loss
@@ -134,6 +136,13 @@ class SharedTrial:
         return [
             count_parameters(self.network.with_head(number)) for number in range(len(self.configs))
         ]
+
+    @cached_property
+    def costs(self) -> list[NetworkCost]:
+        """Of the network that each head is part of, measured once, without autocast."""
+        network, encoder = self.answering, self._builder.encoder
+        alone = [network.with_head(number) for number in range(len(self.configs))]
+        return [measure_cost(one, encoder.planes, encoder.side, self.device, one) for one in alone]
 
     def train_to(self, positions: int) -> None:
         """Train until `positions` have been seen; the last batch may be smaller.
