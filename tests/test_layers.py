@@ -22,9 +22,10 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "yaml": {"config/load.py"},
-    "optuna": {"search/optuna_model.py"},
+    "optuna": {"search/optuna_model.py", "search/optuna_storage.py"},
     "ray": {f"search/{name}.py" for name in ("ray_tune", "cluster", "nodes", "pool", "worker")},
     "pyspiel": {"data/selfplay.py"},
+    "sqlalchemy": {"search/optuna_storage.py"},
     "pyarrow": {"search/storage.py"},
     "fsspec": {"search/storage.py"},
 }

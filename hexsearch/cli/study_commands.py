@@ -57,6 +57,22 @@ def register(commands: Any) -> None:
     )
     launch.set_defaults(run=run_launch)
 
+    launch.add_argument(
+        "--warm-start",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="STUDY_DIR",
+        help="let the searcher know the trials of another study, repeatable",
+    )
+
+    storage = commands.add_parser(
+        "storage", help="write a study's Optuna storage anew, for optuna-dashboard"
+    )
+    storage.add_argument("study", type=Path, metavar="STUDY_DIR")
+    storage.add_argument("--to", metavar="URL", help="a database; default: the study's own storage")
+    storage.set_defaults(run=run_storage)
+
     resume = commands.add_parser("resume", help="go on where a study stopped")
     resume.add_argument("study", type=Path, metavar="STUDY_DIR")
     resume.add_argument(
@@ -118,6 +134,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
             listener,
             where=f"{arguments.space}: ",
             examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
+            warm_starts=[StudyFolder(path) for path in arguments.warm_start],
         )
     print_table(read_leaderboard(folder))
     return finish(folder, ended)
@@ -171,6 +188,13 @@ def run_resume(arguments: argparse.Namespace) -> int:
     return finish(folder, ended)
 
 
+def run_storage(arguments: argparse.Namespace) -> int:
+    """Rebuild an Optuna storage and say where it lies."""
+    where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
+    print(f"written from the ledger: {where}\nlook at it with: optuna-dashboard {where}")
+    return 0
+
+
 def run_schema(arguments: argparse.Namespace) -> int:
     """Print the format of search-space files."""
     json.dump(study_schema(), sys.stdout, indent=2, allow_nan=False)
@@ -184,11 +208,11 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
     if ended == "finished":
         message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
         return 0
-    why = "time budget reached" if ended == "out_of_time" else "interrupted"
+    why = "budget reached" if ended == "out_of_budget" else "interrupted"
     message.print(
         Text(f"{why}; go on with: python run_search.py resume {folder.path}"), soft_wrap=True
     )
-    return 0 if ended == "out_of_time" else 130
+    return 0 if ended == "out_of_budget" else 130
 
 
 def stderr() -> Console:

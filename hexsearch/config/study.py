@@ -89,14 +89,24 @@ class DataConfig(Section):
     validation_games: int | None = Field(None, ge=2)
 
 
+StopOn = Annotated[
+    tuple[Literal["dead", "vanishing", "exploding", "constant_output", "not_learning"], ...],
+    BeforeValidator(tuple_from_list),
+]
+
+
 class SchedulerConfig(Section):
     """When trials are compared and cut. One unit of resource is one position seen."""
 
-    name: Literal["asha", "none"] = "asha"
+    # asha; hyperband: asha in brackets that begin at ever higher rungs; median: at every report,
+    # stop what is worse than the median there; none.
+    name: Literal["asha", "hyperband", "median", "none"] = "asha"
     grace_period: int = Field(20_000, ge=1)  # positions every trial may see before its first rung
     max_t: int = Field(180_000, ge=1)  # positions after which a trial is finished
     reduction_factor: int = Field(3, ge=2)  # 1 trial in this many goes on past each rung
     report_every: int | None = Field(None, ge=1)  # positions between reports besides the rungs
+    # Verdicts that end a trial from grace_period on. What is not finite always does.
+    stop_on: StopOn = ("dead", "vanishing")
 
     @model_validator(mode="after")
     def _reach_a_rung(self) -> SchedulerConfig:
@@ -144,7 +154,18 @@ class RunConfig(Section):
     time_budget: Annotated[float | None, BeforeValidator(parse_duration)] = Field(
         None, gt=0.0
     )  # seconds after which no trial is started and running ones are kept for resume
+    # Totals of the whole study, after which running trials are kept for a resume.
+    position_budget: int | None = Field(None, ge=1)  # positions trained on
+    gpu_hours: float | None = Field(None, gt=0.0)  # of trials, at gpus_per_trial each
+    # Seconds in which a trial must come to a report; a worker that does not is ended with its
+    # traceback kept, and the trial retried from its last checkpoint. null waits for ever.
+    hang_timeout: Annotated[float | None, BeforeValidator(parse_duration)] = Field(7200.0, gt=0.0)
+    # Report and save at least so often, besides the rungs; decisions fall at rungs alone.
+    report_seconds: Annotated[float | None, BeforeValidator(parse_duration)] = Field(None, gt=0.0)
     retries: int = Field(1, ge=0)  # how often a trial that raised is tried again
+    # Optuna storage kept beside the ledger for optuna-dashboard: `journal` is a file in the study's
+    # folder; else a database URL; null keeps none.
+    storage: str | None = "journal"
     keep_checkpoints: int = Field(3, ge=0)  # the best k completed trials keep theirs
     # Where trials of a cluster without a shared folder keep their files: s3://bucket/studies.
     trial_files: str | None = Field(None, pattern=r"^\w[\w+.-]*://.")

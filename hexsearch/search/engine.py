@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.errors import LedgerError
+from hexsearch.errors import HexsearchError, LedgerError
+from hexsearch.search.changes import budget_spent
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
-from hexsearch.search.scheduler import AshaRungs, Decision, Ladder
+from hexsearch.search.scheduler import Decision, Ladder, Rungs
 from hexsearch.search.searcher import Proposer, derive_seed
 from hexsearch.search.space import SearchSpace, position_unit, variant_key
 
@@ -43,8 +44,9 @@ class Engine:
         self.ladder = Ladder.of(config.scheduler, position_unit(space))
         self.history = StudyHistory()
         self.draining = False
-        self.broken: LedgerError | None = None  # why the ledger could not be written
-        self._rungs = AshaRungs(self.ladder, config.scheduler.reduction_factor)
+        self.halted: str | None = None  # which budget or fault made the study drain
+        self.broken: HexsearchError | None = None  # what could not be written, and why
+        self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         self._slots, self._observe = slots, observe
         for record in ledger.records:
@@ -85,7 +87,10 @@ class Engine:
             self.fail(name, f"value_loss is {value_loss} at {positions:,} positions")
             return "stop"
         self.record("reported", trial=name, report=report)
-        return self._judge(name, positions, value_loss)
+        spent = budget_spent(self.config.run, self.history)
+        if spent:
+            self.halt(spent)
+        return self._judge(trial)
 
     def fail(self, name: str, reason: str, log: str = "") -> None:
         """A trial cannot go on; the study does."""
@@ -101,6 +106,11 @@ class Engine:
     def drain(self) -> None:
         """Start nothing more and let each running trial go after its next report."""
         self.draining = True
+
+    def halt(self, reason: str, broken: HexsearchError | None = None) -> None:
+        """Drain, because a budget is used up or something cannot be written any more."""
+        self.halted, self.broken = self.halted or reason, self.broken or broken
+        self.drain()
 
     def record(self, event: str, **fields: Any) -> None:
         """Append to the ledger and fold what was appended."""
@@ -135,14 +145,28 @@ class Engine:
         )
         return name
 
-    def _judge(self, name: str, positions: int, value_loss: float) -> Literal["continue", "stop"]:
-        """Decide on a recorded report."""
-        if self.history.trials[name].is_control:
+    def _judge(self, trial: TrialHistory) -> Literal["continue", "stop"]:
+        """Decide on the last report that is recorded."""
+        name, report = trial.trial, trial.reports[-1]
+        positions, value_loss = trial.positions_seen, float(report["value_loss"])
+        if trial.is_control:
             # Runs to its end apart from the others: no rung holds its value.
             ended = positions >= self.ladder.budget
             decision = Decision("complete" if ended else "continue")
         else:
-            decision = self._rungs.decide(positions, value_loss)
+            decision = self._rungs.decide(trial.number, positions, value_loss)
+        if self._is_unhealthy(report):
+            self.record(
+                "decided",
+                trial=name,
+                positions_seen=positions,
+                value_loss=value_loss,
+                decision="stop",
+                rung=None,
+                reason=f"{report['verdict']} at {positions:,} positions: {report['evidence']}",
+            )
+            self._end(name)
+            return "stop"
         if decision.rung is not None or decision.action != "continue":
             self.record(
                 "decided",
@@ -150,6 +174,7 @@ class Engine:
                 positions_seen=positions,
                 value_loss=value_loss,
                 decision=decision.action,
+                bracket=decision.bracket,
                 rung=decision.rung,
                 rank=decision.rank,
                 of=decision.of,
@@ -163,10 +188,7 @@ class Engine:
     def _end(self, name: str) -> None:
         """Tell the searcher what became of a trial that has just ended."""
         trial = self.history.trials[name]
-        state = {"completed": "COMPLETE", "failed": "FAIL"}.get(trial.status, "PRUNED")
-        if trial.is_control:
-            state = "FAIL"  # what the searcher must learn nothing from
-        self.record("told", trial=name, state=state)
+        self.record("told", trial=name, state=trial.told_as)
         self._live.discard(name)
 
     def _repair(self) -> None:
@@ -175,20 +197,26 @@ class Engine:
             if trial.status in ENDED:
                 if not trial.told:
                     self._end(trial.trial)
-            elif trial.reports and not self._was_judged(trial):
-                self._judge(trial.trial, trial.positions_seen, trial.reports[-1]["value_loss"])
+            elif trial.reports and self._is_due(trial):
+                self._judge(trial)
 
-    def _was_judged(self, trial: TrialHistory) -> bool:
-        """Whether the decision on a trial's last report, if one is due, is in the ledger."""
-        last = trial.positions_seen
-        if last not in self.ladder.rungs and last < self.ladder.budget:
-            return True
-        return any(
-            record["event"] == "decided"
-            and record["trial"] == trial.trial
-            and record["positions_seen"] == last
-            for record in reversed(self.ledger.records)
+    def _is_unhealthy(self, report: dict[str, Any]) -> bool:
+        """Whether a verdict ends the trial here."""
+        scheduler, positions = self.config.scheduler, report["positions_seen"]
+        return (
+            report["verdict"] in scheduler.stop_on
+            and scheduler.grace_period <= positions < self.ladder.budget
         )
+
+    def _is_due(self, trial: TrialHistory) -> bool:
+        """Whether a trial's last report calls for a decision that the ledger does not hold."""
+        last = trial.positions_seen
+        calls = (
+            last >= self.ladder.budget
+            or self._rungs.is_rung(trial.number, last)
+            or self._is_unhealthy(trial.reports[-1])
+        )
+        return calls and trial.judged_at != last
 
     def _unless_draining(self) -> Literal["continue", "stop"]:
         return "stop" if self.draining else "continue"

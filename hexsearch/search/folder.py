@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -103,6 +104,7 @@ class StudyFolder:
             "hexsearch": __version__,
             "versions": versions(),
             "git": git_commit(),
+            "code": code_hash(),
             "games": {"paths": [str(path) for path in games], "content_hash": archive_hash},
             "config": config.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
@@ -134,6 +136,17 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # vendored or run from a source tree
             found[package] = "unknown"
     return found
+
+
+def code_hash() -> str:
+    """16 hexadecimal digits of every Python file of the package that runs."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def git_commit() -> str | None:

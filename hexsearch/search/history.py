@@ -13,6 +13,8 @@ from hexsearch.search.ledger import Record
 Status = Literal["waiting", "running", "completed", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
 ENDED: frozenset[Status] = frozenset({"completed", "pruned", "stopped", "failed"})
+# Optuna's word for how a trial ended, where it is not PRUNED.
+TOLD_AS: dict[Status, str] = {"completed": "COMPLETE", "failed": "FAIL"}
 
 
 @dataclass
@@ -38,8 +40,17 @@ class TrialHistory:
     reports: list[dict[str, Any]] = field(default_factory=list)
     reason: str = ""
     rung: int | None = None
+    log: str = ""  # the end of what a failed trial's worker said
+    judged_at: int = 0  # positions of the last decision
+    seconds: float = 0.0  # on a worker
     attempts: int = 0
     told: bool = False
+    _last_at: float | None = None
+
+    @classmethod
+    def suggested(cls, record: Record) -> TrialHistory:
+        """The trial that a `suggested` record begins."""
+        return cls(**{name: record[name] for name in _SUGGESTED})
 
     @property
     def positions_seen(self) -> int:
@@ -50,6 +61,11 @@ class TrialHistory:
     def is_control(self) -> bool:
         """Whether it shows on purpose what goes wrong: listed, never compared, never best."""
         return self.config.get("readout", {}).get("name") in CONTROLS
+
+    @property
+    def told_as(self) -> str:
+        """Optuna's state of a trial that has ended; it must learn nothing from a control."""
+        return "FAIL" if self.is_control else TOLD_AS.get(self.status, "PRUNED")
 
     @property
     def value_loss(self) -> float | None:
@@ -69,6 +85,8 @@ class StudyHistory:
     warnings: list[str] = field(default_factory=list)
     rungs: dict[int, list[bool]] = field(default_factory=dict)  # level -> who went on, in order
     seconds: float = 0.0  # of all sessions, without the pauses between them
+    positions: int = 0  # trained on by all trials
+    trial_seconds: float = 0.0  # of workers, all together
     _last_at: float | None = None
     _replicates: Counter[str] = field(default_factory=Counter)
 
@@ -89,7 +107,7 @@ class StudyHistory:
             self.target_trials = record["trials"]
             self.floors, self.warnings = record["floors"], record["warnings"]
         elif event == "suggested":
-            entry = TrialHistory(**{name: record[name] for name in _SUGGESTED})
+            entry = TrialHistory.suggested(record)
             self.trials[entry.trial] = entry
             self._replicates[entry.variant] += 1
             self.state = "running"
@@ -106,9 +124,13 @@ class StudyHistory:
         if event == "started":
             trial.status = "running"
             trial.attempts = record["attempt"]
+            trial._last_at = record["at"]
         elif event == "reported":
+            self.positions += record["report"]["positions_seen"] - trial.positions_seen
+            self._count_work(trial, record["at"])
             trial.reports.append(record["report"])
         elif event == "decided":
+            trial.judged_at = record["positions_seen"]
             if record["rung"] is not None:
                 going_on = record["decision"] == "continue"
                 self.rungs.setdefault(record["rung"], []).append(going_on)
@@ -123,8 +145,17 @@ class StudyHistory:
                 trial.status, trial.reason = "stopped", record["reason"]
         elif event == "failed":
             trial.status, trial.reason = "failed", record["reason"]
+            trial.log = record.get("log", "")
+            self._count_work(trial, record["at"])
         elif event == "told":
             trial.told = True
+
+    def _count_work(self, trial: TrialHistory, at: float) -> None:
+        if trial._last_at is not None:
+            spent = max(0.0, at - trial._last_at)
+            trial.seconds += spent
+            self.trial_seconds += spent
+        trial._last_at = at
 
     def _count_time(self, event: str, at: float) -> None:
         if self._last_at is not None and event != "resumed":

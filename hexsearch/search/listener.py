@@ -11,7 +11,7 @@ from hexsearch.data.importing import ImportReport
 from hexsearch.search.history import StudyHistory
 from hexsearch.search.ledger import Record
 
-Ended = Literal["finished", "interrupted", "out_of_time"]
+Ended = Literal["finished", "interrupted", "out_of_budget"]
 Examiner = Callable[[Dataset, ImportReport], list[str]]
 
 

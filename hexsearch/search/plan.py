@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from hexsearch.config.study import StudyConfig
+from hexsearch.config.study import SchedulerConfig, StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
-from hexsearch.search.scheduler import Ladder
+from hexsearch.search.scheduler import Ladder, bracket_cycle, quota
 from hexsearch.search.searcher import MAX_LISTED, Proposer
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit, variant_key
 
@@ -31,7 +31,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     the checkpoints of the best and of the running trials take.
     """
     ladder = Ladder.of(config.scheduler, position_unit(space))
-    arrivals = expected_arrivals(config.run.trials, len(ladder.rungs), config)
+    arrivals = expected_arrivals(config.run.trials, len(ladder.rungs), config.scheduler)
     samples = _samples(config, space)
     largest = max(
         (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
@@ -90,17 +90,21 @@ def _distinct(space: SearchSpace, combinations: float) -> int | None:
     return int(combinations) if combinations > MAX_LISTED else len(space.variants())
 
 
-def expected_arrivals(trials: int, rungs: int, config: StudyConfig) -> list[float]:
+def expected_arrivals(trials: int, rungs: int, config: SchedulerConfig) -> list[float]:
     """Trials expected at each rung and at the budget, if they arrive in random order.
 
-    The n-th arrival goes on if it is among the best max(1, n // k), so early arrivals go on more
-    often than one in k.
+    The n-th arrival goes on if it is among the best `quota(n)`, so early arrivals go on more
+    often than late ones.
     """
-    factor = config.scheduler.reduction_factor
-    arrivals = [float(trials)]
-    for _ in range(rungs):
-        count = max(1, round(arrivals[-1]))
-        arrivals.append(sum(max(1, n // factor) / n for n in range(1, count + 1)))
+    cycle = bracket_cycle(rungs, config)
+    arrivals = [0.0] * (rungs + 1)
+    for bracket in set(cycle):
+        there = trials * cycle.count(bracket) / len(cycle)
+        for rung in range(rungs + 1):
+            arrivals[rung] += there
+            if rung >= bracket:
+                count = max(1, round(there))
+                there = min(there, sum(quota(config, n) / n for n in range(1, count + 1)))
     return arrivals
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from hexsearch.errors import HexsearchError
 from hexsearch.search.engine import Engine
 from hexsearch.search.history import TrialHistory
-from hexsearch.search.worker import Assignment
+from hexsearch.search.worker import HANG_LOG, Assignment
 
 _LOG_LINES = 20
 
@@ -80,6 +82,10 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         """CONTINUE or STOP."""
         name = trial.config["trial"]
         message = json.loads(result["message"])
+        if "storage" in message:
+            text = f"{message['storage']}. What is on disk is whole; make room and resume"
+            self._engine.halt("end of storage", HexsearchError(text))
+            return str(TrialScheduler.STOP)
         if "failure" in message:
             self._engine.fail(name, f"{message['verdict']}: {message['failure']}")
             return str(TrialScheduler.STOP)
@@ -89,10 +95,12 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep the reason; whether it is final shows when the searcher is told."""
         text = str(trial.get_error() or "")
-        self._searcher.errors[trial.config["trial"]] = (
-            _reason(text),
-            "\n".join(text.splitlines()[-_LOG_LINES:]),
-        )
+        reason, hang = _reason(text), Path(trial.config["folder"]) / HANG_LOG
+        if hang.exists() and (stack := hang.read_text(encoding="utf-8", errors="replace")):
+            seconds = trial.config["hang_timeout"]
+            reason, text = f"no report within {seconds:,.0f} s (run.hang_timeout)", stack
+        log = "\n".join(text.splitlines()[-_LOG_LINES:])
+        self._searcher.errors[trial.config["trial"]] = (reason, log)
 
 
 class EngineCallback(_Unpicklable, Callback):  # type: ignore[misc]

@@ -1,19 +1,25 @@
-"""ASHA on positions seen, with rungs that are a fold over the ledger.
+"""Who goes on past a rung, with rungs that are a fold over the ledger.
 
-Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934;
-the stopping form, in which a trial goes on unless it is outside the best 1/k seen so far.
+ASHA: Li et al., "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934; the
+stopping form, in which a trial goes on unless it is outside the best 1/k seen so far.
+Hyperband: Li et al., arXiv:1603.06560; its brackets, each an ASHA of its own that begins to
+compare at a higher rung. Median stopping: Golovin et al., "Google Vizier", KDD 2017, with the
+value at the same positions in place of running averages.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hexsearch.config.study import SchedulerConfig
 from hexsearch.search.ledger import Record
 from hexsearch.training.milestones import round_up
+
+_MEDIAN_FROM = 5  # of fewer trials a median says little
 
 
 def rung_levels(grace_period: int, max_t: int, reduction_factor: int) -> tuple[int, ...]:
@@ -45,16 +51,15 @@ class Ladder:
     def of(cls, config: SchedulerConfig, unit: int) -> Ladder:
         """Rungs rounded up to a multiple of `unit`, which every batch size divides."""
         budget = round_up(config.max_t, unit)
-        rungs: tuple[int, ...] = ()
-        if config.name == "asha":
+        levels: Iterable[int] = ()
+        if config.name == "median":
+            every = config.report_every or config.grace_period
+            levels = range(config.grace_period, config.max_t, every)
+        elif config.name != "none":
             levels = rung_levels(config.grace_period, config.max_t, config.reduction_factor)
-            rungs = tuple(
-                sorted(
-                    {round_up(level, unit) for level in levels if round_up(level, unit) < budget}
-                )
-            )
-        every = round_up(config.report_every, unit) if config.report_every else None
-        return cls(rungs, budget, every)
+        rungs = tuple(sorted({round_up(level, unit) for level in levels} - {budget}))
+        apart = round_up(config.report_every, unit) if config.report_every else None
+        return cls(rungs, budget, apart)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Decision:
     Attributes:
         rung: level at which it was compared, if it was. rank: 1 is best, of `of` at this rung.
         cutoff: value loss that a trial had to reach to go on, at that moment.
+        bracket: among whose trials it was compared.
     """
 
     action: Literal["continue", "prune", "complete"]
@@ -71,18 +77,30 @@ class Decision:
     rank: int | None = None
     of: int | None = None
     cutoff: float | None = None
+    bracket: int = 0
 
 
 @dataclass
-class AshaRungs:
+class Rungs:
     """Value losses recorded at each rung; equal records give equal decisions."""
 
     ladder: Ladder
-    reduction_factor: int
-    recorded: dict[int, list[float]] = field(default_factory=dict)  # ascending
+    config: SchedulerConfig
+    recorded: dict[tuple[int, int], list[float]] = field(default_factory=dict)  # ascending
 
-    def decide(self, positions_seen: int, value_loss: float) -> Decision:
-        """Judge a report, without recording it.
+    def __post_init__(self) -> None:
+        self._cycle = bracket_cycle(len(self.ladder.rungs), self.config)
+
+    def bracket(self, number: int) -> int:
+        """Bracket of trial `number`; it is compared from the rung of that place on."""
+        return self._cycle[number % len(self._cycle)]
+
+    def is_rung(self, number: int, positions_seen: int) -> bool:
+        """Whether trial `number` is compared at these positions."""
+        return positions_seen in self.ladder.rungs[self.bracket(number) :]
+
+    def decide(self, number: int, positions_seen: int, value_loss: float) -> Decision:
+        """Judge a report of trial `number`, without recording it.
 
         Raises:
             ValueError: the value loss is not finite; such a trial must be failed, not compared.
@@ -91,21 +109,56 @@ class AshaRungs:
             raise ValueError(f"value_loss is {value_loss} at {positions_seen:,} positions")
         if positions_seen >= self.ladder.budget:
             return Decision("complete")
-        if positions_seen not in self.ladder.rungs:
+        if not self.is_rung(number, positions_seen):
             return Decision("continue")
-        before = self.recorded.get(positions_seen, [])
+        bracket = self.bracket(number)
+        before = self.recorded.get((bracket, positions_seen), [])
         rank = bisect_right(before, value_loss) + 1
         count = len(before) + 1
-        kept = max(1, count // self.reduction_factor)
+        kept = quota(self.config, count)
         return Decision(
             action="continue" if rank <= kept else "prune",
             rung=positions_seen,
             rank=rank,
             of=count,
             cutoff=before[kept - 1] if len(before) >= kept else None,
+            bracket=bracket,
         )
 
     def apply(self, record: Record) -> None:
         """Take a `decided` record into account."""
         if record["event"] == "decided" and record["rung"] is not None:
-            insort(self.recorded.setdefault(record["rung"], []), record["value_loss"])
+            key = (record.get("bracket", 0), record["rung"])
+            insort(self.recorded.setdefault(key, []), record["value_loss"])
+
+
+def quota(config: SchedulerConfig, count: int) -> int:
+    """How many of the first `count` trials at a rung may go on."""
+    if config.name == "median":
+        return count if count <= _MEDIAN_FROM else (count + 1) // 2
+    return max(1, count // config.reduction_factor)
+
+
+def bracket_cycle(rungs: int, config: SchedulerConfig) -> tuple[int, ...]:
+    """Brackets of consecutive trials, which begin again at its end.
+
+    Each bracket's share is that of Hyperband: equal budgets, so that the bracket that begins to
+    cut at the first rung has the most trials, and one that never cuts has the fewest.
+
+    >>> bracket_cycle(2, SchedulerConfig(name="hyperband", reduction_factor=3))
+    (0, 1, 0, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 2, 0, 1, 0)
+    """
+    if config.name != "hyperband":
+        return (0,)
+    sizes = [
+        math.ceil((rungs + 1) * config.reduction_factor**cuts / (cuts + 1))
+        for cuts in range(rungs, -1, -1)
+    ]
+    given = [0] * len(sizes)
+    cycle = []
+    for place in range(1, sum(sizes) + 1):
+        behind = [size * place / sum(sizes) - had for size, had in zip(sizes, given, strict=True)]
+        bracket = behind.index(max(behind))
+        given[bracket] += 1
+        cycle.append(bracket)
+    return tuple(cycle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hexsearch.config.study import SearcherConfig
@@ -67,15 +68,10 @@ class Proposer:
     def _outcome(self, state: str, report: dict[str, Any] | None) -> Outcome:
         if report is None:
             return Outcome(state if state == "FAIL" else "PRUNED")
-        objectives = tuple(report.get(name) for name in self._config.objectives)
-        if state == "COMPLETE" and None in objectives:
-            state = "PRUNED"  # an objective that this trial did not measure
-        return Outcome(
-            state,
-            objectives=tuple(float(value) for value in objectives if value is not None),
-            step=report["positions_seen"],
-            value=report["value_loss"],
-        )
+        objectives = objectives_of(self._config, report)
+        if state == "COMPLETE" and not objectives:
+            state = "PRUNED"
+        return Outcome(state, objectives, report["positions_seen"], report["value_loss"])
 
     def _complete(self, values: Values) -> Values:
         """An enqueued configuration with its missing dimensions at the first or lowest value."""
@@ -86,6 +82,12 @@ class Proposer:
             elif dimension.is_active(complete):
                 complete[dimension.name] = dimension.values()[0]
         return complete
+
+
+def objectives_of(config: SearcherConfig, report: Mapping[str, Any]) -> tuple[float, ...]:
+    """What a completed trial reached in each objective; empty if it did not measure one."""
+    figures = [report.get(name) for name in config.objectives]
+    return () if None in figures else tuple(float(f) for f in figures if f is not None)
 
 
 MAX_LISTED = 2_000  # combinations that are resolved one by one, to find equal ones

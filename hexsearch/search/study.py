@@ -5,28 +5,23 @@ Ray takes seconds to import, so it is imported where a study runs and not by com
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Sequence
-from typing import Any
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
-from hexsearch.errors import LedgerError
-from hexsearch.search.engine import Engine
-from hexsearch.search.folder import StudyFolder, versions
-from hexsearch.search.history import StudyHistory, TrialHistory
-from hexsearch.search.ledger import Ledger, Record
+from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.search.changes import budget_spent, notes, require_same_question
+from hexsearch.search.folder import StudyFolder
+from hexsearch.search.history import StudyHistory
+from hexsearch.search.ledger import Ledger, is_held, read_ledger
 from hexsearch.search.listener import Ended, Examiner, Listener
-from hexsearch.search.mirror import TrialFiles, copies_in_storage, require_unused, trial_name
+from hexsearch.search.mirror import require_unused
 from hexsearch.search.preflight import check_components, floor_rows
-from hexsearch.search.signals import draining_signals
+from hexsearch.search.session import Session
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.storage import Storage
-from hexsearch.search.worker import Assignment
-from hexsearch.training.milestones import report_points
+from hexsearch.search.warm_start import warm_start
 
 
 def launch(
@@ -37,6 +32,7 @@ def launch(
     listener: Listener,
     where: str = "",
     examine: Examiner | None = None,
+    warm_starts: Sequence[StudyFolder] = (),
 ) -> Ended:
     """Start a new study and run it to its end; a fault found on the way leaves no folder.
 
@@ -46,6 +42,7 @@ def launch(
         where: prefix of configuration faults, such as the file's name.
         examine: looks at the games before anything is written, returns warnings, and raises what
             the study must not start with.
+        warm_starts: studies whose trials the searcher is to know from the start.
     Raises:
         FaultyInput: before anything is written, if configuration or games are at fault.
     """
@@ -56,6 +53,12 @@ def launch(
     folder.require_new()
     folder.require_writable()
     check_components(space)
+    learned = []
+    for source in warm_starts:
+        taken, lines = warm_start(source, space)
+        learned += taken
+        for line in lines:
+            listener.say(line)
     archive, imported = import_games(games, config.data.board_size)
     for line in (imported.summary(), *imported.decision_lines()):
         listener.say(line)
@@ -73,7 +76,11 @@ def launch(
         try:
             trials = config.run.trials
             ledger.append("study", **description, trials=trials, floors=floors, warnings=warnings)
-            return _run(config, folder, ledger, archive.content_hash, trials, address, listener)
+            for fields in learned:
+                ledger.append("warm_started", **fields)
+            games_hash = archive.content_hash
+            session = Session(config, folder, ledger, games_hash, trials, address, listener)
+            return session.run()
         finally:
             ledger.close()
 
@@ -83,6 +90,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
 
     Raises:
         LedgerError: no study, or it is running.
+        ConfigError: study.yaml was edited into another question, or a budget is used up.
     """
     from hexsearch.search.cluster import ray_cluster
     from hexsearch.search.nodes import require_shared_storage
@@ -95,7 +103,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
         history = StudyHistory.of(ledger.records)
         content_hash = description["games"]["content_hash"]
         folder.require_games(content_hash)
-        for line in _differences(description):
+        for line in (*require_same_question(folder, ledger.records[0]), *notes(description)):
             listener.say(line)
         trials = history.target_trials + more_trials
         left = trials - len(history.trials) + len(history.unfinished)
@@ -105,113 +113,36 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
                 "Extend it with --trials +N."
             )
             return "finished"
+        spent = budget_spent(config.run, history)
+        if spent:
+            raise ConfigError(
+                f"{folder.description}: the {spent} is used up; raise it under config.run"
+            )
         with ray_cluster(address):
             require_shared_storage(folder.path, config.run.trial_files)
             ledger.append("resumed", trials=trials)
-            return _run(config, folder, ledger, content_hash, trials, address, listener)
+            session = Session(config, folder, ledger, content_hash, trials, address, listener)
+            return session.run()
     finally:
         ledger.close()
 
 
-def _differences(description: dict[str, Any]) -> list[str]:
-    """What has changed since the study began, in words."""
-    now = versions()
-    return [
-        f"note: {package} was {old} when this study began and is {now[package]} now; "
-        "numbers may differ in the last bits"
-        for package, old in description["versions"].items()
-        if now.get(package) != old
-    ]
+def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
+    """Write a study's Optuna storage anew from its ledger; where it lies.
 
+    Args:
+        where: `journal` or a database URL; None takes the study's own `run.storage`.
+    Raises:
+        LedgerError: no study, or it is running and keeps its storage itself.
+        HexsearchError: the storage cannot be written.
+    """
+    from hexsearch.search.optuna_storage import JOURNAL, OptunaStorage
 
-def _run(
-    config: StudyConfig,
-    folder: StudyFolder,
-    ledger: Ledger,
-    archive_hash: str,
-    trials: int,
-    address: str | None,
-    listener: Listener,
-) -> Ended:
-    """Run on the Ray that is connected."""
-    from hexsearch.search.cluster import trial_slots, tune_trials
-
-    space = build_space(config)
-    engine: Engine
-    storage = Storage(config.run.trial_files) if config.run.trial_files else None
-    files = TrialFiles(folder, storage, listener.say)
-
-    def observe(record: Record) -> None:
-        if record["event"] == "told":
-            ended = engine.history.trials[record["trial"]]
-            files.fetch(ended.trial, checkpoint=ended.status == "completed")
-            _retain_checkpoints(files, engine.history, config.run.keep_checkpoints)
-        listener.record(record, engine.history)
-
-    engine = Engine(config, space, ledger, trials, trial_slots(config.run), observe)
-    deadline = time.monotonic() + (config.run.time_budget or float("inf"))
-    out_of_time = False
-
-    def beat() -> None:
-        nonlocal out_of_time
-        if time.monotonic() > deadline and not engine.draining:
-            out_of_time = True
-            engine.drain()
-            listener.say("time budget reached: running trials stop at their next report")
-        listener.beat(engine.history)
-
-    def assign(trial: TrialHistory) -> Assignment:
-        return _assign(trial, engine, folder, archive_hash)
-
-    with (
-        draining_signals(engine, listener.say),
-        copies_in_storage(folder, storage, listener.say),
-    ):
-        tune_trials(engine, assign, beat, folder, ship_games=address is not None)
-    history = engine.history
-    if history.unfinished or len(history.trials) < trials:
-        engine.record("interrupted", reason="time budget" if out_of_time else "signal")
-        return "out_of_time" if out_of_time else "interrupted"
-    engine.record("finished")
-    shutil.rmtree(folder.path / "ray", ignore_errors=True)
-    return "finished"
-
-
-def _assign(
-    trial: TrialHistory, engine: Engine, folder: StudyFolder, archive_hash: str
-) -> Assignment:
-    run, ladder = engine.config.run, engine.ladder
-    return Assignment(
-        trial=trial.trial,
-        folder=(
-            trial_name(folder, trial.trial)
-            if run.trial_files
-            else str(folder.trial(trial.trial).resolve())
-        ),
-        archive=str(folder.archive.resolve()),
-        archive_hash=archive_hash,
-        config=trial.config,
-        data=engine.config.data.model_dump(mode="json"),
-        seed=trial.seed,
-        report_points=list(report_points(ladder.budget, ladder.report_every, ladder.rungs)),
-        reported=trial.positions_seen,
-        threads=run.cpus_per_trial,
-        gpus=run.gpus_per_trial,
-        storage=run.trial_files,
-    )
-
-
-def _retain_checkpoints(files: TrialFiles, history: StudyHistory, best: int) -> None:
-    """Keep the checkpoints of the best completed trials and of those that may go on."""
-    completed = sorted(
-        (
-            trial
-            for trial in history.trials.values()
-            if trial.status == "completed" and not trial.is_control
-        ),
-        key=lambda trial: (trial.value_loss, trial.number),
-    )
-    kept = {trial.trial for trial in completed[:best]}
-    for trial in history.trials.values():
-        if trial.told and trial.trial not in kept:
-            files.drop_checkpoint(trial.trial)
+    _, config = folder.read_description()
+    records = read_ledger(folder.ledger)
+    if is_held(folder.ledger):
+        raise LedgerError(f"{folder.path}: is running and keeps its storage itself")
+    space = build_space(config, f"{folder.description}: ")
+    storage = OptunaStorage(folder, config, space, where or config.run.storage or JOURNAL)
+    storage.rebuild(records)
+    return storage.name

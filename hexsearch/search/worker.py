@@ -7,12 +7,15 @@ two, the stored report is handed out again instead of training twice.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import json
 import os
 import shutil
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
-from hexsearch.errors import TrialError
+from hexsearch.errors import CheckpointError, TrialError
 from hexsearch.model.cost import NetworkCost
 from hexsearch.search.evidence import write_game_losses
 from hexsearch.search.mirror import CHECKPOINT, Mirror
@@ -36,7 +39,9 @@ from hexsearch.training.metrics import brief
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
+HANG_LOG = "hang.log"
 _CURVE = "curve.jsonl"
+_STRIDE = 10  # batches between two looks at the clock
 _RESUMED_FROM = frozenset({CHECKPOINT, _CURVE})
 
 
@@ -51,6 +56,8 @@ class Assignment:
         gpus: how much of a GPU; 0 trains on the CPU.
         report_points: positions at which it reports, the last one being the budget.
         reported: positions at the last report that the ledger holds.
+        hang_timeout: seconds in which a step must come to a report, or the process ends.
+        report_seconds: report at least so often, also between report points.
     """
 
     trial: str
@@ -65,6 +72,8 @@ class Assignment:
     threads: int
     gpus: float
     storage: str | None
+    hang_timeout: float | None = None
+    report_seconds: float | None = None
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
@@ -89,21 +98,52 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
         Returns:
             `{"message": text}`, JSON (Tune would flatten mappings) of `{"report": ...}`, or of
-            `{"failure": reason, "verdict": ...}` if the trial cannot go on.
+            `{"failure": reason, "verdict": ...}` if the trial cannot go on, or of `{"storage":
+            reason}` if its folder cannot be written, which is no fault of the trial.
         """
         message: dict[str, Any]
         try:
-            if self._trial is None:
-                self._begin()
-            if self._stored is not None:
-                report, self._stored = self._stored, None
-            else:
-                report = self._advance()
+            with self._watchdog():
+                report = self._next_report()
+        except Unwritable as error:
+            message = {"storage": str(error)}
         except TrialError as error:
             message = {"failure": str(error), "verdict": error.verdict}
         else:
             message = {"report": report}
         return {"message": json.dumps(message)}
+
+    def _next_report(self) -> dict[str, Any]:
+        if self._trial is None:
+            self._begin()
+        if self._stored is not None:
+            report, self._stored = self._stored, None
+            return report
+        return self._advance()
+
+    @contextmanager
+    def _watchdog(self) -> Iterator[None]:
+        """End the process if a step takes too long, with the stack of every thread in HANG_LOG.
+
+        faulthandler's own thread needs no interpreter lock, so a step that holds it is ended too.
+        """
+        task = self._assignment
+        if task.hang_timeout is None:
+            yield
+            return
+        log = Path(task.folder) / HANG_LOG
+        if task.storage is not None:
+            log = scratch_folder() / f"{os.getpid()}-{HANG_LOG}"
+        with storing(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            file = open(log, "w", encoding="utf-8")
+        with file:
+            faulthandler.dump_traceback_later(task.hang_timeout, exit=True, file=file)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+        log.unlink(missing_ok=True)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment in the same process."""
@@ -171,16 +211,49 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         trial = self._trial
         assert trial is not None
         target = next(point for point in self._points if point > trial.positions_seen)
-        trial.train_to(target)
+        self._train_to(target)
         report = trial.report()
-        store_evidence(self._folder, report)
         summary = summarise(report, trial.cost)
-        save_checkpoint(
-            self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
-        )
+        with storing(self._folder):
+            store_evidence(self._folder, report)
+            save_checkpoint(
+                self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
+            )
         if self._mirror is not None:
             self._mirror.push()
         return summary
+
+    def _train_to(self, target: int) -> None:
+        """Train to a report point, or for as long as may pass between two reports."""
+        trial, seconds = self._trial, self._assignment.report_seconds
+        assert trial is not None
+        if seconds is None:
+            trial.train_to(target)
+            return
+        ends, stride = time.monotonic() + seconds, _STRIDE * trial.config.batch_size
+        while True:  # at least one stride: a report without training would say nothing new
+            trial.train_to(min(target, trial.positions_seen + stride))
+            if trial.positions_seen >= target or time.monotonic() > ends:
+                return
+
+
+class Unwritable(Exception):
+    """A trial's folder takes no more."""
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Tell what the disk refuses from what a trial does wrong.
+
+    Raises:
+        Unwritable: says where and why.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        raise Unwritable(str(error)) from error
+    except OSError as error:
+        raise Unwritable(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def store_evidence(folder: Path, report: TrialReport) -> None:

@@ -57,9 +57,14 @@ def report(positions: int, value_loss: float) -> dict[str, Any]:
     }
 
 
-def make_engine(path: Path, config: StudyConfig, **options: Any) -> Engine:
+def make_engine(
+    path: Path,
+    config: StudyConfig,
+    clock: Callable[[], float] = lambda: 0.0,
+    **options: Any,
+) -> Engine:
     """An engine over a ledger, new or old, that is opened by a study record."""
-    ledger = Ledger(path, clock=lambda: 0.0)
+    ledger = Ledger(path, clock=clock)
     OPENED.append(ledger)
     if not ledger.records:
         ledger.append("study", trials=config.run.trials, floors=[], warnings=[])

@@ -164,3 +164,67 @@ def test_the_target_can_be_raised_on_resume(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(run={"trials": 15}))
     run_serially(engine)
     assert len(engine.history.trials) == 15
+
+
+@pytest.mark.parametrize("name", ["hyperband", "median", "none"])
+def test_every_scheduler_cut_and_resumed_decides_as_never_stopped(
+    tmp_path: Path, name: str
+) -> None:
+    scheduler = {"name": name, "grace_period": 64, "max_t": 576}
+    sections = {"scheduler": scheduler, "searcher": {"name": "random"}, "run": {"trials": 14}}
+    expected = essential(finished_ledger(tmp_path / "whole.jsonl", **sections))
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    for cut in range(1, len(lines), 7):
+        path = tmp_path / f"cut{cut}.jsonl"
+        path.write_bytes(b"".join(lines[:cut]))
+        engine = make_engine(path, study_config(**sections))
+        run_serially(engine)
+        engine.ledger.close()
+        assert essential(read_ledger(path)) == expected, f"cut after record {cut}"
+
+
+def unhealthy(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    verdict = {"verdict": "dead", "evidence": "95% of the trunk features are 0"}
+    return {**curve(trial, positions), **(verdict if trial.number == 1 else {})}
+
+
+def test_a_verdict_that_the_study_stops_on_ends_the_trial_with_its_evidence(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config())
+    run_serially(engine, unhealthy)
+    trial = engine.history.trials["t0001"]
+    assert (trial.status, trial.positions_seen) == ("stopped", 64)
+    assert trial.reason == "dead at 64 positions: 95% of the trunk features are 0"
+    assert trial.told
+    lenient = study_config(scheduler={"grace_period": 64, "max_t": 576, "stop_on": []})
+    engine = make_engine(tmp_path / "lenient.jsonl", lenient)
+    run_serially(engine, unhealthy)
+    assert engine.history.trials["t0001"].status != "stopped"
+
+
+def test_a_position_budget_drains_the_study_and_can_be_raised(tmp_path: Path) -> None:
+    run = {"trials": 12, "position_budget": 4000}
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config(run=run))
+    run_serially(engine)
+    assert engine.halted == "position budget of 4,000"
+    assert 4000 <= engine.history.positions < 4000 + 1152
+    assert len(engine.history.trials) < 12
+    engine.ledger.close()
+    run["position_budget"] = 10**9
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config(run=run))
+    run_serially(engine)
+    straight = make_engine(tmp_path / "straight.jsonl", study_config(run={"trials": 12}))
+    run_serially(straight)
+    assert essential(engine.ledger.records) == essential(straight.ledger.records)
+
+
+def test_gpu_hours_are_those_of_trials_on_their_share_of_a_gpu(tmp_path: Path) -> None:
+    now = iter(range(0, 10**6, 600))  # ten minutes a record
+    run = {"trials": 12, "gpus_per_trial": 0.5, "gpu_hours": 1.0}
+    engine = make_engine(
+        tmp_path / "ledger.jsonl", study_config(run=run), clock=lambda: float(next(now))
+    )
+    run_serially(engine)
+    assert engine.halted == "budget of 1 GPU hours"
+    assert engine.history.trial_seconds * 0.5 / 3600 >= 1.0

@@ -37,7 +37,7 @@ def test_configurations_that_train_alike_are_counted_once_and_sampled_once() -> 
 def test_arrivals_are_those_of_random_orders() -> None:
     # Of 4 in random order: the first goes on, then the best of 2, 3 and 4 so far.
     second = 1 + 1 / 2 + 1 / 3 + 1 / 4
-    assert expected_arrivals(4, 1, study_config()) == [4.0, pytest.approx(second)]
+    assert expected_arrivals(4, 1, study_config().scheduler) == [4.0, pytest.approx(second)]
 
 
 def test_trials_that_want_a_gpu_have_no_estimate_where_there_is_none() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from hexsearch.config.study import SchedulerConfig
 from hexsearch.search import scheduler
-from hexsearch.search.scheduler import AshaRungs, Ladder, rung_levels
+from hexsearch.search.scheduler import Decision, Ladder, Rungs, bracket_cycle, rung_levels
 
+ASHA = SchedulerConfig(reduction_factor=3)
 LADDER = Ladder(rungs=(10, 30), budget=90, report_every=None)
 
 
@@ -36,7 +37,7 @@ def test_without_a_scheduler_there_is_no_rung() -> None:
 
 
 def test_decisions_follow_the_ranks_written_out_by_hand() -> None:
-    rungs = AshaRungs(LADDER, reduction_factor=3)
+    rungs = Rungs(LADDER, ASHA)
     expected = [
         (0.25, "continue", 1, 1),  # the first to arrive always goes on
         (0.26, "prune", 2, 2),
@@ -46,60 +47,87 @@ def test_decisions_follow_the_ranks_written_out_by_hand() -> None:
         (0.232, "continue", 2, 6),  # of six, two go on
     ]
     for value_loss, action, rank, of in expected:
-        decision = rungs.decide(10, value_loss)
+        decision = rungs.decide(0, 10, value_loss)
         assert (decision.action, decision.rank, decision.of) == (action, rank, of)
         rungs.apply(decided(10, value_loss))
 
 
 def test_the_cut_off_is_the_loss_that_would_have_gone_on() -> None:
-    rungs = AshaRungs(LADDER, 3)
+    rungs = Rungs(LADDER, ASHA)
     for value_loss in (0.20, 0.21, 0.22, 0.23, 0.24):
         rungs.apply(decided(10, value_loss))
-    pruned = rungs.decide(10, 0.215)
+    pruned = rungs.decide(0, 10, 0.215)
     assert pruned.action == "prune"
     assert pruned.cutoff == 0.21
-    assert rungs.decide(10, 0.2099).action == "continue"
+    assert rungs.decide(0, 10, 0.2099).action == "continue"
 
 
 def test_a_report_between_rungs_goes_on_and_one_at_the_budget_completes() -> None:
-    rungs = AshaRungs(LADDER, 3)
-    assert rungs.decide(20, 9.9).action == "continue"
-    assert rungs.decide(20, 9.9).rung is None
-    assert rungs.decide(90, 0.2).action == "complete"
+    rungs = Rungs(LADDER, ASHA)
+    assert rungs.decide(0, 20, 9.9).action == "continue"
+    assert rungs.decide(0, 20, 9.9).rung is None
+    assert rungs.decide(0, 90, 0.2).action == "complete"
 
 
 def test_rungs_do_not_mix() -> None:
-    rungs = AshaRungs(LADDER, 3)
+    rungs = Rungs(LADDER, ASHA)
     for value_loss in (0.1, 0.11, 0.12):
         rungs.apply(decided(30, value_loss))
-    assert rungs.decide(10, 0.2).action == "continue"
-    assert rungs.decide(30, 0.2).action == "prune"
+    assert rungs.decide(0, 10, 0.2).action == "continue"
+    assert rungs.decide(0, 30, 0.2).action == "prune"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_never_compared(value: float) -> None:
     with pytest.raises(ValueError, match="value_loss is"):
-        AshaRungs(LADDER, 3).decide(10, value)
+        Rungs(LADDER, ASHA).decide(0, 10, value)
 
 
 def test_rungs_rebuilt_from_records_decide_as_the_live_ones() -> None:
     rng = np.random.default_rng(0)
-    live = AshaRungs(LADDER, 3)
+    live = Rungs(LADDER, ASHA)
     records: list[dict[str, object]] = []
     for _ in range(200):
         rung, loss = int(rng.choice([10, 30])), float(rng.normal(0.2, 0.01))
-        rebuilt = AshaRungs(LADDER, 3)
+        rebuilt = Rungs(LADDER, ASHA)
         for record in records:
             rebuilt.apply(record)
-        assert rebuilt.decide(rung, loss) == live.decide(rung, loss)
+        assert rebuilt.decide(0, rung, loss) == live.decide(0, rung, loss)
         records.append(decided(rung, loss))
         live.apply(records[-1])
 
 
 def test_about_one_in_three_goes_on_past_a_rung() -> None:
     rng = np.random.default_rng(1)
-    rungs, went_on = AshaRungs(LADDER, 3), 0
+    rungs, went_on = Rungs(LADDER, ASHA), 0
     for loss in rng.normal(0.2, 0.01, 600):
-        went_on += rungs.decide(10, float(loss)).action == "continue"
+        went_on += rungs.decide(0, 10, float(loss)).action == "continue"
         rungs.apply(decided(10, float(loss)))
     assert 180 <= went_on <= 240
+
+
+def test_hyperband_gives_each_bracket_its_share_and_compares_within_it() -> None:
+    config = SchedulerConfig(name="hyperband", reduction_factor=3)
+    cycle = bracket_cycle(2, config)
+    # Hyperband's sizes for two cuts, one and none: ceil(3/3 * 9), ceil(3/2 * 3), ceil(3/1).
+    assert [cycle.count(bracket) for bracket in range(3)] == [9, 5, 3]
+    rungs = Rungs(LADDER, config)
+    for loss in (0.1, 0.11, 0.12):
+        rungs.apply({**decided(30, loss), "bracket": 0})
+    assert rungs.decide(cycle.index(0), 30, 0.2).action == "prune"
+    assert rungs.decide(cycle.index(1), 10, 0.9) == Decision("continue")
+    late = rungs.decide(cycle.index(1), 30, 0.2)
+    assert (late.action, late.rank, late.of, late.bracket) == ("continue", 1, 1, 1)
+    assert rungs.decide(cycle.index(2), 30, 0.9) == Decision("continue")
+
+
+def test_the_median_rule_stops_the_worse_half_once_enough_are_known() -> None:
+    config = SchedulerConfig(name="median", grace_period=10, max_t=90, report_every=20)
+    ladder = Ladder.of(config, 1)
+    assert ladder.rungs == (10, 30, 50, 70)
+    rungs = Rungs(ladder, config)
+    for loss in (0.9, 0.1, 0.2, 0.3, 0.4):  # too few to say
+        assert rungs.decide(0, 10, loss).action == "continue"
+        rungs.apply(decided(10, loss))
+    assert rungs.decide(0, 10, 0.29).action == "continue"
+    assert rungs.decide(0, 10, 0.31).action == "prune"

@@ -1,0 +1,140 @@
+"""One session of a study: from a connected Ray and an open ledger to its end or interruption."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.search.engine import Engine
+from hexsearch.search.folder import StudyFolder
+from hexsearch.search.history import TrialHistory
+from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.listener import Ended, Listener
+from hexsearch.search.mirror import TrialFiles, copies_in_storage, trial_name
+from hexsearch.search.optuna_storage import OptunaStorage, StorageMirror
+from hexsearch.search.retention import CheckpointRetention
+from hexsearch.search.signals import draining_signals
+from hexsearch.search.space_parsing import build_space
+from hexsearch.search.storage import Storage
+from hexsearch.search.worker import Assignment
+from hexsearch.training.milestones import report_points
+
+
+class Session:
+    """Runs an engine on the Ray that is connected."""
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        folder: StudyFolder,
+        ledger: Ledger,
+        archive_hash: str,
+        trials: int,
+        address: str | None,
+        listener: Listener,
+    ) -> None:
+        from hexsearch.search.cluster import trial_slots
+
+        self._config, self._folder, self._listener = config, folder, listener
+        self._archive_hash, self._address = archive_hash, address
+        self._storage = Storage(config.run.trial_files) if config.run.trial_files else None
+        self._files = TrialFiles(folder, self._storage, listener.say)
+        self._mirror: StorageMirror | None = None
+        self._said_halt = False
+        space = build_space(config)
+        slots = trial_slots(config.run)
+        self._engine = Engine(config, space, ledger, trials, slots, self._observe)
+        keep = config.run.keep_checkpoints
+        self._retention = CheckpointRetention(self._files, keep, self._engine.history)
+        self._deadline = time.monotonic() + (config.run.time_budget or float("inf"))
+        if config.run.storage is not None:
+            storage = OptunaStorage(folder, config, space, config.run.storage)
+            self._mirror = StorageMirror(storage, ledger.records)
+
+    def run(self) -> Ended:
+        """Until the study is finished, interrupted or out of its budget.
+
+        Raises:
+            HexsearchError: the ledger or the trials' folders cannot be written any more; what
+                they hold is whole and can be resumed.
+        """
+        from hexsearch.search.cluster import tune_trials
+
+        engine = self._engine
+        try:
+            copies = copies_in_storage(self._folder, self._storage, self._listener.say)
+            with draining_signals(engine, self._listener.say), copies:
+                ship = self._address is not None
+                tune_trials(engine, self._assign, self._beat, self._folder, ship_games=ship)
+            history = engine.history
+            if not history.unfinished and len(history.trials) >= engine.trials:
+                engine.record("finished")
+                shutil.rmtree(self._folder.path / "ray", ignore_errors=True)
+                return "finished"
+            engine.record("interrupted", reason=engine.halted or "signal")
+        finally:
+            self._close_mirror()
+        if engine.broken is not None:
+            raise engine.broken
+        return "out_of_budget" if engine.halted else "interrupted"
+
+    def _observe(self, record: Record) -> None:
+        """Follow a record that is on disk."""
+        history = self._engine.history
+        if record["event"] == "told":
+            ended = history.trials[record["trial"]]
+            self._files.fetch(ended.trial, checkpoint=ended.status == "completed")
+            self._retention.ended(ended)
+        if self._mirror is not None:
+            self._mirror.apply(record)
+        self._listener.record(record, history)
+
+    def _beat(self) -> None:
+        engine = self._engine
+        if time.monotonic() > self._deadline and not engine.draining:
+            engine.halt("time budget")
+        if engine.halted and not self._said_halt:
+            self._said_halt = True
+            self._listener.say(f"{engine.halted} reached: running trials stop at their next report")
+        if self._mirror is not None and self._mirror.fault is not None:
+            self._warn_of_storage()
+        self._listener.beat(engine.history)
+
+    def _close_mirror(self) -> None:
+        if self._mirror is not None:
+            self._mirror.close()
+            if self._mirror.fault is not None:
+                self._warn_of_storage()
+
+    def _warn_of_storage(self) -> None:
+        """Say once that the mirror has stopped; the study goes on without it."""
+        assert self._mirror is not None
+        self._listener.say(
+            f"warning: {self._mirror.fault}. The study goes on; write it later with "
+            f"'storage {self._folder.path}'"
+        )
+        self._mirror = None
+
+    def _assign(self, trial: TrialHistory) -> Assignment:
+        run, ladder = self._config.run, self._engine.ladder
+        return Assignment(
+            trial=trial.trial,
+            folder=(
+                trial_name(self._folder, trial.trial)
+                if run.trial_files
+                else str(self._folder.trial(trial.trial).resolve())
+            ),
+            archive=str(self._folder.archive.resolve()),
+            archive_hash=self._archive_hash,
+            config=trial.config,
+            data=self._config.data.model_dump(mode="json"),
+            seed=trial.seed,
+            report_points=list(report_points(ladder.budget, ladder.report_every, ladder.rungs)),
+            reported=trial.positions_seen,
+            threads=run.cpus_per_trial,
+            gpus=run.gpus_per_trial,
+            storage=run.trial_files,
+            hang_timeout=run.hang_timeout,
+            report_seconds=run.report_seconds,
+        )

@@ -1,0 +1,108 @@
+"""What a step does beside training: reports by the clock, watchdog, disks that refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.archive import write_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.search.mirror import CHECKPOINT
+from hexsearch.search.worker import HANG_LOG, Assignment, TrialWorker
+from hexsearch.training.checkpoint import load_checkpoint
+
+
+@pytest.fixture
+def assignment(dataset: Dataset, tmp_path: Path) -> Assignment:
+    path = tmp_path / "games.archive"
+    write_archive(path, dataset.archive)
+    config = TrialConfig.model_validate({"trunk": "tiny", "batch_size": 32})
+    return Assignment(
+        trial="t0000",
+        folder=str(tmp_path / "trials" / "t0000"),
+        archive=str(path),
+        archive_hash=dataset.archive.content_hash,
+        config=config.model_dump(mode="json"),
+        data=DataConfig(board_size=5).model_dump(mode="json"),
+        seed=0,
+        report_points=[640, 1920],
+        reported=0,
+        threads=1,
+        gpus=0.0,
+        storage=None,
+        hang_timeout=600.0,
+        report_seconds=None,
+    )
+
+
+def worker(assignment: Assignment) -> TrialWorker:
+    """One without Ray round it."""
+    made: TrialWorker = TrialWorker.__new__(TrialWorker)
+    made.setup(asdict(assignment))
+    return made
+
+
+def step(worker: TrialWorker) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(worker.step()["message"])
+    return message
+
+
+def test_reports_by_the_clock_change_nothing_but_their_number(assignment: Assignment) -> None:
+    plain = worker(assignment)
+    expected = [step(plain)["report"]["positions_seen"] for _ in range(2)]
+    assert expected == [640, 1920]
+    end = load_checkpoint(Path(assignment.folder) / CHECKPOINT)["state"]["network"]
+    often = replace(assignment, folder=assignment.folder + "-often", report_seconds=1e-6)
+    clocked, seen = worker(often), [0]
+    while seen[-1] < 1920:
+        seen.append(step(clocked)["report"]["positions_seen"])
+    assert seen == [0, 320, 640, 960, 1280, 1600, 1920]
+    again = load_checkpoint(Path(often.folder) / CHECKPOINT)["state"]["network"]
+    for name, tensor in end.items():
+        assert torch.equal(tensor, again[name]), name
+
+
+def test_a_folder_that_cannot_be_written_is_no_fault_of_the_trial(assignment: Assignment) -> None:
+    folder = Path(assignment.folder)
+    folder.parent.mkdir()
+    folder.touch()  # a file where the folder should be
+    message = step(worker(assignment))
+    assert list(message) == ["storage"]
+    assert "cannot be written" in message["storage"]
+
+
+def test_a_step_that_hangs_ends_its_process_and_leaves_its_stack(assignment: Assignment) -> None:
+    hanging = replace(assignment, hang_timeout=0.5)
+    script = f"""
+        import json, time
+        from hexsearch.search.worker import TrialWorker
+
+        class Hanging(TrialWorker):
+            def _next_report(self):
+                self.wait_for_ever()
+
+            def wait_for_ever(self):
+                time.sleep(600)
+
+        worker = Hanging.__new__(Hanging)
+        worker.setup(json.loads({json.dumps(json.dumps(asdict(hanging)))}))
+        worker.step()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120)
+    assert done.returncode == 1
+    assert "wait_for_ever" in (Path(assignment.folder) / HANG_LOG).read_text()
+
+
+def test_a_step_in_time_leaves_no_log(assignment: Assignment) -> None:
+    assert "report" in step(worker(assignment))
+    assert not (Path(assignment.folder) / HANG_LOG).exists()
