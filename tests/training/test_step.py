@@ -64,6 +64,7 @@ def test_clipping_is_in_true_units_under_a_loss_scale(dataset: Dataset) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while compiling
 def test_a_compiled_network_trains_as_the_plain_one(dataset: Dataset) -> None:
     plain, compiled = make(dataset), make(dataset, compile="always")
     before = weights(plain)

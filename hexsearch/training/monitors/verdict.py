@@ -21,7 +21,9 @@ VERDICTS = (
 )
 _JUDGED_FROM = 0.2  # of the budget: the schedule's warm-up is over, and then some
 _LOOKS = 2  # the first one may fall on a rate of 0
-_LARGEST_UPDATE = 0.1  # of the weights, in one step
+_LEARNT_FROM = 0.4  # near the peak of the rate sound trainings are still behind the prior
+_LARGEST_UPDATE = 0.1  # of the trunk's weights, in one step
+_LARGEST_HEAD_UPDATE = 0.5  # heads begin with small weights, and may grow fast
 _SMALLEST_UPDATE = 1e-9
 _SMALLEST_GRADIENT = 1e-9  # of the value loss on the trunk, while there is something to learn
 _DEAD = 0.9
@@ -63,13 +65,13 @@ def judge(
     if verdict is None:
         verdict = _by_gradient(gradients, answers, prior_loss)
     if verdict is None and progress >= _JUDGED_FROM:
-        verdict = _by_answers(answers, answer_spread, prior_loss)
+        verdict = _by_answers(answers, answer_spread, prior_loss, progress)
     return verdict or Verdict("healthy")
 
 
 def _by_weights(gradients: GradientHealth) -> Verdict | None:
     for part, ratio in gradients.update_ratio.items():
-        if ratio > _LARGEST_UPDATE:
+        if ratio > (_LARGEST_UPDATE if part == "trunk" else _LARGEST_HEAD_UPDATE):
             return Verdict(
                 "exploding", f"a step changes the {_said(part)}'s weights by {ratio:.0%}"
             )
@@ -113,10 +115,12 @@ def _by_gradient(
     return None
 
 
-def _by_answers(answers: SliceMetrics, spread: float, prior_loss: float) -> Verdict | None:
+def _by_answers(
+    answers: SliceMetrics, spread: float, prior_loss: float, progress: float
+) -> Verdict | None:
     if spread < _CONSTANT:
         return Verdict("constant_output", f"answers spread by only {spread:.4f}")
-    if answers.value_loss >= prior_loss:
+    if progress >= _LEARNT_FROM and answers.value_loss >= prior_loss:
         return Verdict(
             "not_learning",
             f"value loss {answers.value_loss:.4f}, the prior alone scores {prior_loss:.4f}",
