@@ -18,6 +18,7 @@ import numpy as np
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
+from hexsearch.model.cost import NetworkCost
 from hexsearch.search.evidence import write_game_losses
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.ledger import Ledger
@@ -157,7 +158,7 @@ def example_report(rng: np.random.Generator) -> dict[str, object]:
         game_losses=evaluation.game_losses(),
         timings={"train_s": 1.0, "evaluate_s": 1.0, "positions_per_s": 1.0},
     )
-    return summarise(report, 461_000)
+    return summarise(report, NetworkCost(461_000, 18.0, 100.0))
 
 
 if __name__ == "__main__":
