@@ -19,7 +19,7 @@ MAIN_JOB = ["launch", str(Path(__file__).parents[2] / "search_spaces" / "quick.y
 
 # Module of this package -> the commands that it registers, in the order of the help.
 MODULES = {
-    "study_commands": ("launch", "resume", "storage", "schema"),
+    "study_commands": ("launch", "storage", "resume", "schema"),
     "tournament_command": ("tournament",),
     "leaderboard_command": ("leaderboard",),
     "export_command": ("export",),

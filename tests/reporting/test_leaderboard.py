@@ -74,6 +74,7 @@ class Study:
             self.ledger.append(
                 "decided",
                 trial=name,
+                positions_seen=last,
                 decision="prune",
                 rung=last,
                 rank=3,
@@ -81,7 +82,9 @@ class Study:
                 value_loss=losses[last],
             )
         elif end == "complete":
-            self.ledger.append("decided", trial=name, decision="complete", rung=None)
+            self.ledger.append(
+                "decided", trial=name, positions_seen=last, decision="complete", rung=None
+            )
         elif end == "fail":
             self.ledger.append("failed", trial=name, reason="nan: loss is not finite", log="")
         self.number += 1

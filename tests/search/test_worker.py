@@ -115,7 +115,7 @@ def assignment(archive: Path, storage: str | None, folder: str, **changes: Any) 
 def reports(worker: TrialWorker, count: int) -> list[dict[str, Any]]:
     found = [json.loads(worker.step()["message"])["report"] for _ in range(count)]
     for report in found:
-        del report["timings"]
+        del report["timings"], report["microseconds"]
     return found
 
 
