@@ -156,9 +156,21 @@ def apply_setting(raw: Mapping[str, Any], setting: str) -> dict[str, Any]:
         parts = ["trial", *parts]
     result: dict[str, Any] = deepcopy(dict(raw))
     if parts[0] == "trial":
+        _refuse_below_searched(result, parts[1:], key)
         _stop_searching(result, ".".join(parts[1:]))
     _set_at(result, parts, value, key)
     return result
+
+
+def _refuse_below_searched(raw: Mapping[str, Any], parts: Sequence[str], key: str) -> None:
+    """A setting below a searched dimension would be replaced by each of its choices."""
+    for depth in range(1, len(parts)):
+        above = ".".join(parts[:depth])
+        if above in (raw.get("search") or {}):
+            raise ConfigError(
+                f"--set {key}: {above} is searched as a whole, which would replace this; fix it "
+                f"first, with --set {above}=VALUE before --set {key}"
+            )
 
 
 def _stop_searching(raw: dict[str, Any], fixed: str) -> None:

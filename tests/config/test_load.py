@@ -127,3 +127,12 @@ def test_a_resolved_configuration_survives_being_written_and_read(tmp_path: Path
     config = load_study(SPACES[0])
     dumped = config.model_dump(mode="json", by_alias=True, exclude_none=True)
     assert StudyConfig.model_validate(parse_yaml(dump_yaml(dumped), "x")) == config
+
+
+def test_a_setting_below_a_searched_dimension_is_not_lost(tmp_path: Path) -> None:
+    space = write(tmp_path, "search:\n  readout: {choice: [bce, sigmoid_mse]}\n")
+    (problem,) = problems_of(space, "readout.label_smoothing=0.1")
+    assert "--set readout.label_smoothing: readout is searched as a whole" in problem
+    config = load_study(space, ["readout=bce", "readout.label_smoothing=0.1"])
+    assert config.search == {}
+    assert config.trial.readout.label_smoothing == 0.1
