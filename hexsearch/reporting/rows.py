@@ -9,8 +9,6 @@ from typing import Any
 from hexsearch.search.history import TrialHistory
 
 CONTROL = "negative control"
-# Read-outs whose loss and probability disagree on purpose: shown, and never ranked.
-_CONTROL_READOUTS = frozenset({"raw_mse"})
 _STATUS_ORDER = ("completed", "running", "waiting", "stopped", "pruned", "failed")
 _SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
 
@@ -93,7 +91,7 @@ def make_entry(trials: Sequence[TrialHistory], stage: str | None) -> Entry:
     runs = [trial for trial in going if seen and trial.positions_seen == seen]
     status: str = min((trial.status for trial in trials), key=_STATUS_ORDER.index)
     reason = next((trial.reason for trial in trials if trial.status == status), "")
-    if is_control(furthest):
+    if furthest.is_control:
         status, reason = CONTROL, "never ranked: its loss and its probability disagree"
 
     def count(wanted: str) -> int:
@@ -133,12 +131,6 @@ def _fill(row: Row, runs: list[TrialHistory], stage: str | None) -> None:
     row.microseconds = mean_of(runs, "microseconds")
     verdicts = [report["verdict"] for report in reports]
     row.verdict = next((verdict for verdict in verdicts if verdict != "healthy"), "healthy")
-
-
-def is_control(trial: TrialHistory) -> bool:
-    """Whether a trial shows on purpose what goes wrong."""
-    readout = trial.config.get("readout")
-    return isinstance(readout, dict) and readout.get("name") in _CONTROL_READOUTS
 
 
 def variant_name(trial: TrialHistory) -> str:
