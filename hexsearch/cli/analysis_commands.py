@@ -25,7 +25,7 @@ from hexsearch.errors import ConfigError
 from hexsearch.game.board import cell_name
 from hexsearch.reporting import analysis_pictures as pictures
 from hexsearch.reporting.analysis_tables import Prediction, render_analysis, render_predictions
-from hexsearch.training.checkpoint import write_atomically
+from hexsearch.training.atomic import write_atomically
 
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
 _DRAWN = (0.2, 0.4, 0.6, 0.75, 0.9, 1.0)  # of a game, where its boards are drawn

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hexsearch.training.checkpoint import write_atomically
+from hexsearch.training.atomic import write_atomically
 from hexsearch.training.metrics import GameLosses
 
 

@@ -11,7 +11,8 @@ from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory
 from hexsearch.search.ledger import read_ledger
 from hexsearch.search.mirror import CHECKPOINT
-from hexsearch.training.checkpoint import load_checkpoint, write_atomically
+from hexsearch.training.atomic import write_atomically
+from hexsearch.training.checkpoint import load_checkpoint
 from hexsearch.training.milestones import round_up
 
 MODEL, RECIPE = "model.pt", "train.yaml"

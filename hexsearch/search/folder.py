@@ -19,7 +19,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.errors import ArchiveError, ConfigError, LedgerError
 from hexsearch.search.ledger import read_ledger
-from hexsearch.training.checkpoint import write_atomically
+from hexsearch.training.atomic import write_atomically
 
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 

@@ -9,12 +9,13 @@ damage anywhere else is an error. Searcher, rungs, leaderboard and progress are 
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def _read(path: Path) -> tuple[int, list[Record]]:
     records: list[Record] = []
     whole = 0
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") as file, _collector_paused():
             for line, is_last in _with_last(file):
                 record = _parse(line, len(records))
                 if record is None:
@@ -143,6 +144,18 @@ def _read(path: Path) -> tuple[int, list[Record]]:
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from error
     return whole, records
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Records hold no cycles, and looking for some takes as long as parsing them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _with_last(file: Any) -> Iterator[tuple[bytes, bool]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from hexsearch.errors import ConfigError, StorageError
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.storage import Storage
-from hexsearch.training.checkpoint import write_atomically
+from hexsearch.training.atomic import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
 _COPY_EVERY_S = 60.0

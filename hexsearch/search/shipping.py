@@ -10,7 +10,7 @@ from pathlib import Path
 from hexsearch.data.archive import GameArchive, open_archive
 from hexsearch.errors import ArchiveError, TrialError
 from hexsearch.search.storage import scratch_folder
-from hexsearch.training.checkpoint import write_atomically
+from hexsearch.training.atomic import write_atomically
 
 Fetch = Callable[[], bytes | None]
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hexsearch.errors import CheckpointError
+from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
 FORMAT_VERSION = 1
@@ -27,26 +26,6 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **content}, buffer)
     write_atomically(path, buffer.getvalue())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by new content, whole or not at all.
-
-    Raises:
-        CheckpointError: it cannot be written; an older file is untouched.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from hexsearch.cli.main import main
 from hexsearch.errors import LedgerError
 from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.reporting.table import comma_separated, markdown, render
@@ -308,6 +309,23 @@ def test_markdown_and_csv_hold_a_line_for_each_row_and_floor(study: Study) -> No
     assert lines[1].startswith("1,512->1,512->1,completed,")
     assert lines[2].startswith(",prior,,floor,")
     assert len({line.count(",") for line in lines}) == 1
+
+
+def test_printed_json_has_a_row_a_line_and_the_table_names_what_it_leaves_out(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(103):
+        study.trial({90: 0.2 + number / 1000}, "complete", lr=float(number))
+    command = ["leaderboard", str(study.folder.path)]
+    assert main([*command, "--format", "json"]) == 0
+    text = capsys.readouterr().out
+    board = json.loads(text)
+    assert board == json.loads(json.dumps(read_leaderboard(study.folder).to_json()))
+    assert sum('"trial_ids"' in line for line in text.splitlines()) == len(board["rows"]) == 103
+    assert main(command) == 0
+    assert "3 more rows" in capsys.readouterr().out
+    assert main([*command, "--top", "103"]) == 0
+    assert "more rows" not in capsys.readouterr().out
 
 
 def test_top_hides_rows_and_says_so(study: Study) -> None:

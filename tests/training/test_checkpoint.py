@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hexsearch.errors import CheckpointError
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from hexsearch.training.atomic import write_atomically
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
