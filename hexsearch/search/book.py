@@ -30,7 +30,7 @@ class Book:
         budget: int,
         observe: Callable[[Record, StudyHistory], None] = lambda record, history: None,
     ) -> None:
-        self.history = StudyHistory.of(ledger.records)
+        self.history = StudyHistory.of(ledger)
         self.draining = False
         self._ledger, self._budget, self._observe = ledger, budget, observe
         for trial in self.history.unfinished:  # a crash may have come before the last word

@@ -49,7 +49,7 @@ class Engine:
         self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         self._slots, self._observe = slots, observe
-        for record in ledger.records:
+        for record in ledger:
             self._fold(record)
         self._live: set[str] = set()
         self._repair()

@@ -25,7 +25,9 @@ class TrialHistory:
         head: the value head's spelling. values: dimension -> value.
         config: the whole resolved trial, as plain mappings.
         variant: equal for trials that differ only in their seed; replicate: number of the seed.
-        reports: as written by the worker, in order. rung: at which it was pruned.
+        reports: in order; the last as written by the worker, earlier ones only `positions_seen`
+            and `value_loss`: kept whole, they would fill the memory of the driver.
+        rung: at which it was pruned.
     """
 
     trial: str
@@ -128,6 +130,7 @@ class StudyHistory:
         elif event == "reported":
             self.positions += record["report"]["positions_seen"] - trial.positions_seen
             self._count_work(trial, record["at"])
+            trial.reports[-1:] = [_point(report) for report in trial.reports[-1:]]
             trial.reports.append(record["report"])
         elif event == "decided":
             trial.judged_at = record["positions_seen"]
@@ -170,6 +173,11 @@ class StudyHistory:
     def replicates(self, variant: str) -> int:
         """How many trials of a variant there are."""
         return self._replicates[variant]
+
+
+def _point(report: dict[str, Any]) -> dict[str, Any]:
+    """What a report adds to a learning curve."""
+    return {name: report[name] for name in ("positions_seen", "value_loss")}
 
 
 _SUGGESTED = ("trial", "number", "variant", "replicate", "seed", "head", "values", "config")

@@ -29,6 +29,9 @@ TIMES = frozenset({"at", "timings", "microseconds"})
 class Ledger:
     """The ledger of one study folder, open for appending, held against other drivers.
 
+    Its length is the number of records. Iterating reads them from the disk one by one: kept in
+    memory, the reports of a large study would take gigabytes.
+
     Raises:
         LedgerError: another driver holds it, it is damaged, or it cannot be written.
     """
@@ -48,10 +51,21 @@ class Ledger:
             raise LedgerError(
                 f"{path.parent}: another process is running this study; wait for it, or end it"
             ) from error
-        whole, self.records = _read(path)
+        whole, self._count = _whole(path)
         if whole < path.stat().st_size:
             self._file.truncate(whole)
             os.fsync(self._file.fileno())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Record]:
+        return (json.loads(body) for body in _bodies(self.path))
+
+    @property
+    def records(self) -> list[Record]:
+        """All records, read anew; for those who need them at once."""
+        return _read(self.path)
 
     def append(self, event: str, **fields: Any) -> Record:
         """Write one record and sync it.
@@ -61,7 +75,7 @@ class Ledger:
         """
         record: Record = {"event": event, "at": round(self._clock(), 3), **fields}
         text = json.dumps(record, separators=(",", ":"), allow_nan=False)
-        line = _frame(len(self.records), text)
+        line = _frame(self._count, text.encode())
         end = self._file.seek(0, os.SEEK_END)
         try:
             written = 0
@@ -75,7 +89,7 @@ class Ledger:
                 f"{self.path}: cannot be written: {error.strerror}. What it holds is whole; make "
                 "room and resume."
             ) from error
-        self.records.append(record)
+        self._count += 1
         return record
 
     def close(self) -> None:
@@ -91,7 +105,7 @@ def read_ledger(path: Path) -> list[Record]:
     """
     if not path.exists():
         raise LedgerError(f"{path}: no ledger; is this a study folder?")
-    return _read(path)[1]
+    return _read(path)
 
 
 def is_held(path: Path) -> bool:
@@ -118,32 +132,41 @@ def without_times(record: Record) -> Record:
     return stripped
 
 
-def _frame(number: int, text: str) -> bytes:
-    body = text.encode()
+def _frame(number: int, body: bytes) -> bytes:
     head = f'{{"n":{number},"bytes":{len(body)},"crc":"{zlib.crc32(body):08x}","record":'
     return head.encode() + body + b"}\n"
 
 
-def _read(path: Path) -> tuple[int, list[Record]]:
-    """Bytes that whole lines take, and their records."""
-    records: list[Record] = []
-    whole = 0
+def _read(path: Path) -> list[Record]:
+    with _collector_paused():
+        return [json.loads(body) for body in _bodies(path)]
+
+
+def _whole(path: Path) -> tuple[int, int]:
+    """Bytes that whole lines take, and how many they are."""
+    size = count = 0
+    for body in _bodies(path):
+        size += len(_frame(count, body))
+        count += 1
+    return size, count
+
+
+def _bodies(path: Path) -> Iterator[bytes]:
+    """The text of each whole record, its checksum compared."""
     try:
-        with open(path, "rb") as file, _collector_paused():
-            for line, is_last in _with_last(file):
-                record = _parse(line, len(records))
-                if record is None:
+        with open(path, "rb") as file:
+            for number, (line, is_last) in enumerate(_with_last(file)):
+                body = _body(line, number)
+                if body is None:
                     if is_last:
-                        break
+                        return
                     raise LedgerError(
-                        f"{path} line {len(records) + 1}: damaged (length or checksum do not "
+                        f"{path} line {number + 1}: damaged (length or checksum do not "
                         "match); restore the file from a copy"
                     )
-                records.append(record)
-                whole += len(line)
+                yield body
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from error
-    return whole, records
 
 
 @contextmanager
@@ -168,14 +191,11 @@ def _with_last(file: Any) -> Iterator[tuple[bytes, bool]]:
         yield previous, True
 
 
-def _parse(line: bytes, number: int) -> Record | None:
-    """The record of a line, or None if the line is torn or damaged."""
+def _body(line: bytes, number: int) -> bytes | None:
+    """The text of a line's record, or None if the line is torn or damaged."""
     head, separator, rest = line.partition(b'"record":')
     if not separator or not rest.endswith(b"}\n"):
         return None
     body = rest[:-2]
     expected = f'{{"n":{number},"bytes":{len(body)},"crc":"{zlib.crc32(body):08x}",'
-    if head != expected.encode():
-        return None
-    record: Record = json.loads(body)
-    return record
+    return body if head == expected.encode() else None

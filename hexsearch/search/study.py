@@ -98,12 +98,12 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
     description, config = folder.read_description()
     ledger = Ledger(folder.ledger)
     try:
-        if not ledger.records:
+        if not len(ledger):
             raise LedgerError(f"{folder.path}: ended before its first record; launch it again")
-        history = StudyHistory.of(ledger.records)
+        history = StudyHistory.of(ledger)
         content_hash = description["games"]["content_hash"]
         folder.require_games(content_hash)
-        for line in (*require_same_question(folder, ledger.records[0]), *notes(description)):
+        for line in (*require_same_question(folder, next(iter(ledger))), *notes(description)):
             listener.say(line)
         trials = history.target_trials + more_trials
         left = trials - len(history.trials) + len(history.unfinished)

@@ -228,3 +228,14 @@ def test_gpu_hours_are_those_of_trials_on_their_share_of_a_gpu(tmp_path: Path) -
     run_serially(engine)
     assert engine.halted == "budget of 1 GPU hours"
     assert engine.history.trial_seconds * 0.5 / 3600 >= 1.0
+
+
+def test_of_superseded_reports_only_the_learning_curve_stays_in_memory(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config(run={"trials": 1}))
+    run_serially(engine)
+    (trial,) = engine.history.trials.values()
+    written = [r["report"] for r in engine.ledger if r["event"] == "reported"]
+    assert len(trial.reports) == len(written) > 2
+    assert trial.reports[-1] == written[-1]
+    for kept, whole in zip(trial.reports[:-1], written[:-1], strict=True):
+        assert kept == {name: whole[name] for name in ("positions_seen", "value_loss")}

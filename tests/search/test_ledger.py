@@ -98,3 +98,12 @@ def test_a_folder_without_a_ledger_is_told_apart(tmp_path: Path) -> None:
 def test_times_are_taken_out_at_every_depth() -> None:
     record = {"event": "x", "at": 1.0, "report": {"value_loss": 0.2, "timings": {"train_s": 3}}}
     assert without_times(record) == {"event": "x", "report": {"value_loss": 0.2}}
+
+
+def test_an_open_ledger_counts_and_gives_what_it_has_taken_in(tmp_path: Path) -> None:
+    ledger = Ledger(filled(tmp_path / "ledger.jsonl"))
+    ledger.append("told", trial="t3")
+    assert len(ledger) == 4
+    assert [record["trial"] for record in ledger] == ["t0", "t1", "t2", "t3"]
+    assert list(ledger) == ledger.records == read_ledger(ledger.path)
+    ledger.close()
