@@ -128,10 +128,17 @@ def tie_groups(panel: Panel, seed: SeedVariance) -> NDArray[np.int64]:
 
 
 def differing_noise(panel: Panel, seed: SeedVariance) -> Floats:
-    """[V, V] sampling covariance of the variants' means, over games and seeds."""
+    """[V, V] sampling covariance of the variants' means, over games and seeds.
+
+    What games do to the average of all variants is taken out. It is the same for all, so it
+    decides nothing between them; left in, the slightly different weights with which it enters
+    each variant would move everybody's expected score far outside of what was seen.
+    """
+    games = panel.game_covariance
+    over_games = games - games.mean(axis=0) - games.mean(axis=1)[:, None] + games.mean()
     over_seeds = seed.own * np.diag(1.0 / panel.seeds)
     shared = seed.shared * panel.seed_weights @ panel.seed_weights.T
-    noise: Floats = panel.game_covariance + over_seeds + shared
+    noise: Floats = over_games + over_seeds + shared
     return noise
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hexsearch.reporting.ranking import Ranking, posterior, rank, seeds_to_separate, tie_groups
-from hexsearch.reporting.statistics import Floats
+from hexsearch.reporting.statistics import Floats, GameTable
 from hexsearch.reporting.variance import SeedVariance, seed_variance
 from tests.reporting.simulated import World
 
@@ -51,6 +51,20 @@ def test_the_leaders_score_is_optimistic_by_what_shrinkage_predicts() -> None:
     ]
     assert np.mean(optimism) > 0.001
     assert np.mean(predicted) == pytest.approx(np.mean(optimism), rel=0.12)
+
+
+def test_games_that_move_all_variants_alike_move_no_expectation() -> None:
+    _, panel = World(variants=5, seeds=3, between=0.0).draw(np.random.default_rng(0))
+    table = panel.table
+    common = table.sums.mean(axis=0)
+    level = common.sum() / table.counts.sum() * table.counts
+    # The same games, answered alike but for how far each variant goes from 0.5.
+    boldness = np.repeat([1.0, 1.02, 1.04, 1.05, 1.06], 3)[:, None]
+    sums = level + boldness * (common - level) + 0.01 * (table.sums - common)
+    ranking = rank(replace(panel, table=GameTable(sums, table.counts)), np.random.default_rng(0))
+    slack = 0.5 * np.ptp(ranking.means)
+    assert ranking.means.min() - slack <= ranking.shrunk.min()
+    assert ranking.shrunk.max() <= ranking.means.max() + slack
 
 
 def test_a_probability_of_being_best_happens_as_often_as_it_says() -> None:
