@@ -65,11 +65,16 @@ class Batch:
     def __len__(self) -> int:
         return len(self.outcome)
 
+    def piece(self, start: int, size: int) -> Batch:
+        """At most `size` positions from `start` on; views, not copies."""
+        if start == 0 and size >= len(self):
+            return self
+        here = slice(start, start + size)
+        return Batch(**{field.name: getattr(self, field.name)[here] for field in fields(self)})
+
     def parts(self, size: int) -> Iterator[Batch]:
         """The batch in pieces of `size` positions; the last one may be shorter."""
-        for start in range(0, len(self), size):
-            piece = slice(start, start + size)
-            yield Batch(**{field.name: getattr(self, field.name)[piece] for field in fields(self)})
+        return (self.piece(start, size) for start in range(0, len(self), size))
 
 
 @dataclass(frozen=True)

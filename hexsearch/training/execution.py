@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -56,6 +58,16 @@ _CHOSEN: dict[str, Execution] = {
     "cuda": Execution("bfloat16", "channels_last", compiled=False),
     "cuda without bfloat16": Execution("float16", "channels_last", compiled=False),
 }
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """cuDNN takes only kernels that add in a fixed order, and picks them by rule, not by timing.
+
+    Without it float32 convolutions on a GPU gave other bits from one run to the next.
+    """
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
 
 
 def device_class(device: torch.device) -> str:

@@ -21,6 +21,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
+from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.errors import CheckpointError, ConfigError, TrialError
 from hexsearch.model.cost import NetworkCost, measure_cost
 from hexsearch.model.many_heads import ManyHeads, build_many_heads
@@ -29,7 +30,7 @@ from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.evaluation import watch_answers
-from hexsearch.training.execution import resolve_execution
+from hexsearch.training.execution import repeatable, resolve_execution
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
 from hexsearch.training.monitors.verdict import judge
@@ -122,6 +123,7 @@ class SharedTrial:
             base.augment,
             derive_seed(seed, "order"),
         )
+        self._ahead = ReadAhead(self._stream, execution.show)
         self._train_seconds = 0.0
 
     @property
@@ -152,11 +154,12 @@ class SharedTrial:
         """
         started = time.perf_counter()
         self.network.train()
-        while self.positions_seen < positions:
-            size = min(self.configs[0].batch_size, positions - self.positions_seen)
-            batch = self._stream.batch(self.positions_seen, size)
-            self._stepper.step(batch, self.positions_seen, self.budget)
-            self.positions_seen += size
+        with repeatable():
+            while self.positions_seen < positions:
+                size = min(self.configs[0].batch_size, positions - self.positions_seen)
+                batch = self._ahead.batch(self.positions_seen, size)
+                self._stepper.step(batch, self.positions_seen, self.budget)
+                self.positions_seen += size
         diverged = self._stepper.diverged
         if diverged:
             names = [*(config.value_head.name for config in self.configs), "the policy"]

@@ -17,6 +17,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
+from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.errors import CheckpointError, TrialError
 from hexsearch.model.cost import NetworkCost, measure_cost
 from hexsearch.model.network import Network, NetworkOutput, build_network, count_parameters
@@ -25,7 +26,7 @@ from hexsearch.model.readout import build_readout, raw_of, win_prob_red
 from hexsearch.model.value_heads import set_first_answer
 from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.evaluation import evaluate_batches, watch_answers
-from hexsearch.training.execution import Execution, resolve_execution
+from hexsearch.training.execution import Execution, repeatable, resolve_execution
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
 from hexsearch.training.monitors.verdict import judge
@@ -90,6 +91,7 @@ class Trial:
         self.execution = execution
         self.network = execution.place(network, self.device)
         self._compiled = torch.compile(network, dynamic=False) if execution.compiled else None
+        self._ahead = ReadAhead(self._stream, execution.show)
         self._stepper = Stepper(
             self.network,
             self.config,
@@ -142,10 +144,10 @@ class Trial:
         """
         started = time.perf_counter()
         self.network.train()
-        with self._generator.borrowed():
+        with self._generator.borrowed(), repeatable():
             while self.positions_seen < positions:
                 size = min(self.config.batch_size, positions - self.positions_seen)
-                self.train_on(self.next_batch(size))
+                self.train_on(self._ahead.batch(self.positions_seen, size))
         if not self._stepper.is_finite:
             raise TrialError(
                 f"training loss is not finite at {self.positions_seen:,} positions "

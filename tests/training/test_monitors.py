@@ -14,6 +14,7 @@ from hexsearch.training.monitors.activations import (
     ActivationHealth,
     ActivationMonitor,
     effective_rank,
+    scatter,
 )
 from hexsearch.training.monitors.gradients import GradientHealth, GradientMonitor
 from hexsearch.training.monitors.verdict import VERDICTS, judge
@@ -171,9 +172,20 @@ def test_the_effective_rank_counts_equally_strong_directions(rank: int) -> None:
     )[0]
     weights = torch.linalg.qr(weights - weights.mean(dim=0))[0][:, :rank]
     rows = 5.0 + weights @ directions[0].T
-    assert float(effective_rank(rows)) == pytest.approx(rank, rel=1e-3)
-    assert float(effective_rank(rows.T)) <= 40
-    assert float(effective_rank(torch.ones(8, 3))) == 0.0
+    assert float(effective_rank(scatter(rows))) == pytest.approx(rank, rel=1e-3)
+    assert float(effective_rank(scatter(rows.T))) <= 40
+    assert float(effective_rank(scatter(torch.ones(8, 3)))) == 0.0
+
+
+def test_a_look_computes_in_float32_where_training_does_not() -> None:
+    network = Network(nn.Identity(), value_head=nn.Flatten(0), policy_head=nn.Identity())
+    planes = 100.0 + torch.randn(64, 8, generator=torch.Generator().manual_seed(3))
+    plain, monitor = (ActivationMonitor(network, torch.sigmoid) for _ in range(2))
+    with plain.watching(torch.zeros(64)):
+        network.trunk(planes)
+    with torch.autocast("cpu", dtype=torch.bfloat16), monitor.watching(torch.zeros(64)):
+        network.trunk(planes)
+    assert monitor.health() == plain.health()
 
 
 def test_a_monitor_goes_on_from_its_state() -> None:

@@ -13,9 +13,15 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.training.trial import Trial
 
 
-def make(dataset: Dataset, seed: int = 0, budget: int = 512, **settings: Any) -> Trial:
+def make(
+    dataset: Dataset,
+    seed: int = 0,
+    budget: int = 512,
+    device: torch.device | None = None,
+    **settings: Any,
+) -> Trial:
     raw = {"trunk": "tiny", "batch_size": 64, **settings}
-    return Trial(build(TrialConfig, raw, "trial"), dataset, budget, seed)
+    return Trial(build(TrialConfig, raw, "trial"), dataset, budget, seed, device)
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

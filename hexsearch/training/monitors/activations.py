@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ _SAMPLED = 8192  # values that quantiles are taken from
 _RANKED_ROWS = 256  # positions that the effective rank is taken from
 _NEAR = 0.01  # of its range: how close to a bound an activation counts as saturated
 _CERTAIN = 1e-3  # from 0 or 1: an answer whose squared error passes no gradient any more
+_SCATTER = "scatter"  # kept instead of its rank until somebody asks
 _BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
     nn.Tanh: (-1.0, 1.0),
     nn.Sigmoid: (0.0, 1.0),
@@ -104,45 +106,60 @@ class ActivationMonitor:
         }
 
     def _hook(self, name: str, outcome: Tensor) -> Callable[[nn.Module, Any, Any], None]:
-        @torch.no_grad()
         def look(module: nn.Module, inputs: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
                 return
-            values = output.detach().float()
-            seen = _describe(values)
-            bounds = _BOUNDS.get(type(module))
-            if bounds is not None:
-                low, high = bounds
-                margin = _NEAR * (high - low)
-                seen["saturated"] = (
-                    ((values <= low + margin) | (values >= high - margin)).float().mean()
-                )
-            if name == "trunk_features":
-                pooled = values.flatten(2).mean(2) if values.ndim > 2 else values
-                seen["effective_rank"] = effective_rank(pooled[:_RANKED_ROWS])
-            if name == "value_raw" and values.ndim == 1:
-                answers = self._win_prob(values)
-                certain = (answers < _CERTAIN) | (answers > 1.0 - _CERTAIN)
-                seen["saturated"] = certain.float().mean()
-                seen["label_correlation"] = _correlation(answers, outcome)
-            self._seen[name] = seen
+            # A look is no part of the network: its products keep float32 where training does not.
+            with torch.no_grad(), torch.autocast(output.device.type, enabled=False):
+                self._seen[name] = self._look(name, module, output.detach().float(), outcome)
 
         return look
 
+    def _look(
+        self, name: str, module: nn.Module, values: Tensor, outcome: Tensor
+    ) -> dict[str, Tensor]:
+        seen = _describe(values)
+        bounds = _BOUNDS.get(type(module))
+        if bounds is not None:
+            low, high = bounds
+            margin = _NEAR * (high - low)
+            seen["saturated"] = (
+                ((values <= low + margin) | (values >= high - margin)).float().mean()
+            )
+        if name == "trunk_features":
+            pooled = values.flatten(2).mean(2) if values.ndim > 2 else values
+            seen[_SCATTER] = scatter(pooled[:_RANKED_ROWS])
+        if name == "value_raw" and values.ndim == 1:
+            answers = self._win_prob(values)
+            certain = (answers < _CERTAIN) | (answers > 1.0 - _CERTAIN)
+            seen["saturated"] = certain.float().mean()
+            seen["label_correlation"] = _correlation(answers, outcome)
+        return seen
 
-def effective_rank(rows: Tensor) -> Tensor:
-    """exp of the entropy of the covariance's normalised spectrum, of [R, C] rows; 0 to min(R, C).
 
-    0 where all rows are equal.
-    """
+def scatter(rows: Tensor) -> Tensor:
+    """The smaller one of the two products of [R, C] rows about their mean; equal spectra but 0s."""
     centred = rows - rows.mean(dim=0)
-    shorter = centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
-    finite = torch.nan_to_num(shorter, nan=0.0, posinf=0.0, neginf=0.0)
+    return centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
+
+
+def effective_rank(scattered: Tensor) -> Tensor:
+    """exp of the entropy of the normalised spectrum of a `scatter` [S, S]; 0 to S.
+
+    0 where all rows were equal. An eigenvalue decomposition, which waits for the device.
+    """
+    finite = torch.nan_to_num(scattered, nan=0.0, posinf=0.0, neginf=0.0)
     spectrum = torch.linalg.eigvalsh(finite).clamp(min=0.0)
     total = spectrum.sum()
     shares = spectrum / total.clamp(min=1e-30)
     entropy = -(shares * shares.clamp(min=1e-30).log()).sum()
     return torch.where(total > 0, entropy.exp(), torch.zeros_like(total))
+
+
+@cache
+def _levels(device: torch.device) -> Tensor:
+    """QUANTILES there; copied once, as a copy waits for the device."""
+    return torch.tensor(QUANTILES, device=device)
 
 
 def _describe(values: Tensor) -> dict[str, Tensor]:
@@ -152,7 +169,6 @@ def _describe(values: Tensor) -> dict[str, Tensor]:
     flat = values.reshape(-1)
     # Odd, so that it does not fall in step with the width of a layer.
     stride = max(1, flat.numel() // _SAMPLED) | 1
-    levels = torch.tensor(QUANTILES, device=values.device)
     lowest, highest = by_unit.amin(dim=0), by_unit.amax(dim=0)
     return {
         "mean": values.mean(),
@@ -161,7 +177,7 @@ def _describe(values: Tensor) -> dict[str, Tensor]:
         "maximum": highest.max(),
         "dead": (lowest == highest).float().mean(),
         "spread": by_unit.std(dim=0, correction=0).mean(),
-        "quantiles": torch.quantile(flat[::stride], levels),
+        "quantiles": torch.quantile(flat[::stride], _levels(values.device)),
     }
 
 
@@ -176,5 +192,8 @@ def _as_health(figures: dict[str, Tensor]) -> ActivationHealth:
     plain: dict[str, Any] = {
         name: tuple(figure.tolist()) if figure.ndim else float(figure)
         for name, figure in figures.items()
+        if name != _SCATTER
     }
+    if _SCATTER in figures:
+        plain["effective_rank"] = float(effective_rank(figures[_SCATTER]))
     return ActivationHealth(**plain)

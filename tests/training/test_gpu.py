@@ -1,0 +1,70 @@
+"""What only a GPU can show: its kernels, its generators, nothing in a step that waits for it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hexsearch.data.dataset import Dataset
+from hexsearch.training import step
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.training.trials import assert_same_state, make, without_times
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+BUDGET = 640
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"precision": "float32"},
+    {"precision": "float16"},
+    {"memory_format": "contiguous"},
+    {"compile": "always"},
+    {"optimiser": {"name": "muon", "ema_half_life": 100}, "micro_batch": 24},
+    {"trunk": "small", "value_head": {"family": "mlp", "widths": [16], "dropout": 0.3}},
+    {"trunk": "small", "value_head": "reduced 512->64->1"},
+    {"trunk": "kata_like", "value_head": {"family": "attention"}},
+    {"trunk": "resnet18", "encoder": {"edge_ring": True}},
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while compiling
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_same_bits_twice_and_when_resumed(
+    dataset: Dataset, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    device = torch.device("cuda")
+    straight, again, stopped, resumed = (
+        make(dataset, budget=BUDGET, device=device, **settings) for _ in range(4)
+    )
+    for trial in (straight, again, stopped):
+        trial.train_to(192)
+    save_checkpoint(tmp_path / "c.pt", {"state": stopped.state()})
+    torch.rand(3, device=device)  # the caller's own randomness must not matter
+    resumed.load_state(load_checkpoint(tmp_path / "c.pt")["state"])
+    for trial in (straight, again, resumed):
+        trial.train_to(BUDGET)
+    report = without_times(straight)
+    for other in (again, resumed):
+        assert without_times(other) == report
+        assert_same_state(other, straight)
+
+
+def test_a_step_never_waits_for_the_device(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make(dataset, budget=100_000, device=torch.device("cuda"))
+    monkeypatch.setattr(step, "LOOK_EVERY", 5)
+    trial.train_to(64 * 10)
+    trial.network.train()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        for _ in range(10):
+            trial.train_on(trial.next_batch())
+        torch.cuda.set_sync_debug_mode("default")
+    waits = [(w.filename, w.lineno) for w in caught if "called a synchronizing" in str(w.message)]
+    assert waits == []
