@@ -1,4 +1,8 @@
-"""`launch`, `resume` and `schema`."""
+"""`launch`, `resume` and `schema`.
+
+Each imports what it runs when it runs: Ray, torch and Optuna take seconds, which help, a wrong
+option and a dry run need not wait for.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +17,14 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import positive
-from hexsearch.cli.leaderboard_command import print_table
-from hexsearch.cli.preflight import check_components, games_examiner
-from hexsearch.config.json_schema import study_schema
 from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.reporting.console import make_progress
-from hexsearch.reporting.leaderboard import read_leaderboard
-from hexsearch.reporting.plan import render_plan
-from hexsearch.search import study
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.listener import Ended, Listener
-from hexsearch.search.plan import plan_study
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-from hexsearch.search.tournament import KIND, resume_tournament
 
 
 def register(commands: Any) -> None:
@@ -118,6 +114,9 @@ def run_launch(arguments: argparse.Namespace) -> int:
     config, space = load_space(arguments.space, settings)
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
+    from hexsearch.cli.preflight import check_components, games_examiner
+    from hexsearch.search import study
+
     folder = new_folder(arguments)
     label = str(arguments.space)
     if not arguments.no_doctor:
@@ -136,7 +135,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
             examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
             warm_starts=[StudyFolder(path) for path in arguments.warm_start],
         )
-    print_table(read_leaderboard(folder))
+    _print_leaderboard(folder)
     return finish(folder, ended)
 
 
@@ -160,6 +159,9 @@ def new_folder(arguments: argparse.Namespace) -> StudyFolder:
 
 
 def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
+    from hexsearch.reporting.plan import render_plan
+    from hexsearch.search.plan import plan_study
+
     plan = plan_study(config, space)
     if output == "json":
         json.dump(plan, sys.stdout, indent=2, allow_nan=False)
@@ -171,6 +173,9 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
+    from hexsearch.search import study
+    from hexsearch.search.tournament import KIND, resume_tournament
+
     folder = StudyFolder(arguments.study)
     description, config = folder.read_description()
     is_tournament = description.get("kind") == KIND
@@ -184,12 +189,14 @@ def run_resume(arguments: argparse.Namespace) -> int:
             ended = resume_tournament(folder, arguments.address, listener)
         else:
             ended = study.resume(folder, arguments.trials, arguments.address, listener)
-    print_table(read_leaderboard(folder))
+    _print_leaderboard(folder)
     return finish(folder, ended)
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
     """Rebuild an Optuna storage and say where it lies."""
+    from hexsearch.search import study
+
     where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
     print(f"written from the ledger: {where}\nlook at it with: optuna-dashboard {where}")
     return 0
@@ -197,6 +204,8 @@ def run_storage(arguments: argparse.Namespace) -> int:
 
 def run_schema(arguments: argparse.Namespace) -> int:
     """Print the format of search-space files."""
+    from hexsearch.config.json_schema import study_schema
+
     json.dump(study_schema(), sys.stdout, indent=2, allow_nan=False)
     print()
     return 0
@@ -218,6 +227,13 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
 def stderr() -> Console:
     """Where messages go, so that stdout holds only what was asked for."""
     return Console(stderr=True, highlight=False)
+
+
+def _print_leaderboard(folder: StudyFolder) -> None:
+    from hexsearch.cli.leaderboard_command import print_table
+    from hexsearch.reporting.leaderboard import read_leaderboard
+
+    print_table(read_leaderboard(folder))
 
 
 def _where_to(config: StudyConfig, folder: StudyFolder) -> str:

@@ -28,6 +28,7 @@ class Row:
         p_adjusted: chance of such a difference if there is none, by Holm over all rows compared.
         group: 0 for the leader and rows that cannot be told from it, 1 for the next best and
             those that cannot be told from that one, and so on. tied_with_leader: group 0.
+        failures: `trial`, `reason` and `log` (the end of what its worker said) of failed trials.
         value_loss_shrunk: expected on the same games with fresh seeds, luck of the search
             allowed for. probability_best: that no other row is truly better.
     """
@@ -43,6 +44,7 @@ class Row:
     pruned: int
     failed: int
     positions_seen: int
+    failures: list[dict[str, str]] = field(default_factory=list)
     value_loss: float | None = None
     value_loss_low: float | None = None
     value_loss_high: float | None = None
@@ -109,6 +111,11 @@ def make_entry(trials: Sequence[TrialHistory], stage: str | None) -> Entry:
         pruned=count("pruned"),
         failed=count("failed"),
         positions_seen=seen,
+        failures=[
+            {"trial": trial.trial, "reason": trial.reason, "log": trial.log}
+            for trial in trials
+            if trial.status == "failed"
+        ],
         values=furthest.values,
     )
     if runs:

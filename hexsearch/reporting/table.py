@@ -28,6 +28,7 @@ _STATUS_STYLES = {
 }
 _STAGES = ("early", "middle", "late", "penultimate", "final")
 _WIDE_FROM = 140  # columns of a terminal that has room for everything
+_FAILURES, _LOG_LINES = 5, 8  # shown below a table, and of the log of each
 _NONE = "-"
 
 
@@ -139,7 +140,8 @@ def render(board: Leaderboard, width: int, top: int | None = None) -> Renderable
     for floor in board.floors:
         table.add_row(*(Text(column.floor(floor), style="dim") for column in columns))
     said = [Text(line) for line in sentences(board)]
-    return Group(table, *said, *(Text(line, style="dim") for line in _notes(board, top, wide)))
+    notes = (Text(line, style="dim") for line in _notes(board, top, wide))
+    return Group(table, *map(Text, _failures(board)), *said, *notes)
 
 
 def markdown(board: Leaderboard, top: int | None = None) -> str:
@@ -153,7 +155,10 @@ def markdown(board: Leaderboard, top: int | None = None) -> str:
         lines.append("| " + " | ".join(_escape(column.cell(row)) for column in columns) + " |")
     for floor in board.floors:
         lines.append("| " + " | ".join(column.floor(floor) for column in columns) + " |")
-    said = [f"* {line}" for line in [*sentences(board), *_notes(board, top, wide=True)]]
+    said = [
+        f"* {line}"
+        for line in [*_failures(board), *sentences(board), *_notes(board, top, wide=True)]
+    ]
     return "\n".join([*lines, "", *said, ""])
 
 
@@ -180,9 +185,26 @@ def comma_separated(board: Leaderboard, top: int | None = None) -> str:
     return output.getvalue()
 
 
+def _failures(board: Leaderboard) -> list[str]:
+    """Why trials failed, each with the end of what its worker said."""
+    failures = [failure for row in board.rows for failure in row.failures]
+    lines = []
+    for failure in failures[:_FAILURES]:
+        lines.append(f"{failure['trial']} failed: {failure['reason']}")
+        lines += [f"    {line}" for line in failure["log"].splitlines()[-_LOG_LINES:]]
+    hidden = len(failures) - _FAILURES
+    if hidden > 0:
+        lines.append(f"{hidden} more {_plural(hidden, 'failure')}; see --format json")
+    return lines
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
 def _notes(board: Leaderboard, top: int | None, wide: bool) -> list[str]:
     hidden = len(board.rows) - len(board.rows[:top])
-    notes = [f"{hidden} more {'row' if hidden == 1 else 'rows'}; see --top"] if hidden else []
+    notes = [f"{hidden} more {_plural(hidden, 'row')}; see --top"] if hidden else []
     notes.append(
         "value loss: Brier score of win_prob_red on validation games, ± its 95% interval over "
         "games and seeds; behind: difference to the first at as many positions, paired by game; "

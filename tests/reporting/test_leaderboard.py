@@ -87,7 +87,7 @@ class Study:
                 "decided", trial=name, positions_seen=last, decision="complete", rung=None
             )
         elif end == "fail":
-            self.ledger.append("failed", trial=name, reason="nan: loss is not finite", log="")
+            self.ledger.append("failed", trial=name, reason="nan: loss is not finite", log="a\nb")
         self.number += 1
         return name
 
@@ -159,6 +159,27 @@ def test_a_failure_stands_at_the_end_with_its_reason(study: Study) -> None:
     study.trial({90: 0.2}, "complete", lr=2.0)
     last = study.board().rows[-1]
     assert (last.rank, last.status, last.reason) == (None, "failed", "nan: loss is not finite")
+
+
+def test_a_failure_says_why_and_ends_with_its_log_also_when_another_seed_did_not(
+    study: Study,
+) -> None:
+    study.trial({90: 0.2}, "complete", variant="a")
+    failed = study.trial({}, "fail", variant="a")
+    board = study.board()
+    expected = {"trial": failed, "reason": "nan: loss is not finite", "log": "a\nb"}
+    assert board.to_json()["rows"][0]["failures"] == [expected]
+    console = Console(width=160)
+    with console.capture() as shown:
+        console.print(render(board, 160))
+    assert f"{failed} failed: nan: loss is not finite\n    a\n    b\n" in shown.get()
+    assert f"* {failed} failed: nan: loss is not finite\n" in markdown(board)
+
+
+def test_many_failures_are_counted_below_the_table(study: Study) -> None:
+    for number in range(7):
+        study.trial({}, "fail", lr=float(number))
+    assert "* 2 more failures; see --format json\n" in markdown(study.board())
 
 
 def test_rows_are_tied_by_paired_losses_and_not_by_their_wide_intervals(study: Study) -> None:
