@@ -14,7 +14,7 @@ class OptimiserConfig(Section):
 
     # muon: orthogonal steps for the trunk's matrices and kernels, adamw for everything else.
     name: Literal["adamw", "sgd", "muon"] = "adamw"
-    learning_rate: float = Field(3e-3, gt=0.0)
+    learning_rate: float = Field(4e-3, gt=0.0)
     weight_decay: float = Field(1e-2, ge=0.0)  # decoupled; never on norms and biases
     momentum: float = Field(0.9, ge=0.0, lt=1.0)  # sgd and muon (Nesterov); adamw's beta1
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"

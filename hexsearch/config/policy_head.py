@@ -14,7 +14,7 @@ class PolicyHeadConfig(Section):
     """Trunk features to one logit for each cell."""
 
     family: str = "linear"  # mean pooling, then one linear layer; or package.module:factory
-    weight: float = Field(1.0, ge=0.0)  # of the policy loss in the training loss; 0 leaves it out
+    weight: float = Field(0.2, ge=0.0)  # of the policy loss in the training loss; 0 leaves it out
     options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
 
     @model_validator(mode="before")

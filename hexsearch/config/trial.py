@@ -21,7 +21,7 @@ class EncoderConfig(Section):
     # absolute: planes blue, red, side to move. mover: reflected and recoloured so that whoever is
     # to move connects top to bottom; two planes.
     perspective: Literal["absolute", "mover"] = "mover"
-    edge_ring: bool = False  # paint each colour's edges as a ring of stones: boards of N + 2
+    edge_ring: bool = True  # paint each colour's edges as a ring of stones: boards of N + 2
 
 
 class TrialConfig(Section):
@@ -34,7 +34,7 @@ class TrialConfig(Section):
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     curriculum: CurriculumConfig = Field(default_factory=CurriculumConfig)
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
-    batch_size: int = Field(256, ge=2)  # positions a step
+    batch_size: int = Field(64, ge=2)  # positions a step
     value_weight: float = Field(1.0, gt=0.0)  # of the value loss in the training loss
     augment: bool = True  # show each sample under a symmetry drawn at random
     # Positions of one forward and backward pass, several of which make a step; 0: all of it.

@@ -99,7 +99,8 @@ class DeviceGames:
         number = torch.arange(stones, device=self._device) - starts[position]
         cells = self._moves[offset[position] + number].long()
         entry = self._targets[symmetry[position] * (2 * area) + (number & 1) * area + cells]
-        planes.view(-1)[entry + position * planes[0].numel()] = 1.0
+        # Assigning by index would copy the number 1 from the host, and wait for that.
+        planes.view(-1).index_fill_(0, entry + position * planes[0].numel(), 1.0)
         if encoder.perspective == "absolute":
             mover = ((ply % 2 == 1) ^ (symmetry >= 2)).float()
             planes[:, 2] = torch.where(final, 0.5, mover)[:, None, None]

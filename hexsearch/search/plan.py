@@ -14,7 +14,7 @@ from hexsearch.config.study import SchedulerConfig, StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
-from hexsearch.search.scheduler import Ladder, bracket_cycle, quota
+from hexsearch.search.scheduler import Ladder, bracket_cycle, chance
 from hexsearch.search.searcher import MAX_LISTED, Proposer
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit, variant_key
 
@@ -93,8 +93,7 @@ def _distinct(space: SearchSpace, combinations: float) -> int | None:
 def expected_arrivals(trials: int, rungs: int, config: SchedulerConfig) -> list[float]:
     """Trials expected at each rung and at the budget, if they arrive in random order.
 
-    The n-th arrival goes on if it is among the best `quota(n)`, so early arrivals go on more
-    often than late ones.
+    Early arrivals go on more often than late ones, as there are fewer to be compared with.
     """
     cycle = bracket_cycle(rungs, config)
     arrivals = [0.0] * (rungs + 1)
@@ -104,7 +103,7 @@ def expected_arrivals(trials: int, rungs: int, config: SchedulerConfig) -> list[
             arrivals[rung] += there
             if rung >= bracket:
                 count = max(1, round(there))
-                there = min(there, sum(quota(config, n) / n for n in range(1, count + 1)))
+                there = min(there, sum(chance(config, before) for before in range(count)))
     return arrivals
 
 

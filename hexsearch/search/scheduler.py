@@ -1,7 +1,7 @@
 """Who goes on past a rung, with rungs that are a fold over the ledger.
 
 ASHA: Li et al., "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934; the
-stopping form, in which a trial goes on unless it is outside the best 1/k seen so far.
+stopping form, in which a trial goes on if it reaches the quantile 1/k of those before it.
 Hyperband: Li et al., arXiv:1603.06560; its brackets, each an ASHA of its own that begins to
 compare at a higher rung. Median stopping: Golovin et al., "Google Vizier", KDD 2017, with the
 value at the same positions in place of running averages.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -113,15 +113,13 @@ class Rungs:
             return Decision("continue")
         bracket = self.bracket(number)
         before = self.recorded.get((bracket, positions_seen), [])
-        rank = bisect_right(before, value_loss) + 1
-        count = len(before) + 1
-        kept = quota(self.config, count)
+        limit = cutoff(self.config, before)
         return Decision(
-            action="continue" if rank <= kept else "prune",
+            action="continue" if limit is None or value_loss <= limit else "prune",
             rung=positions_seen,
-            rank=rank,
-            of=count,
-            cutoff=before[kept - 1] if len(before) >= kept else None,
+            rank=bisect_right(before, value_loss) + 1,
+            of=len(before) + 1,
+            cutoff=limit,
             bracket=bracket,
         )
 
@@ -132,11 +130,35 @@ class Rungs:
             insort(self.recorded.setdefault(key, []), record["value_loss"])
 
 
-def quota(config: SchedulerConfig, count: int) -> int:
-    """How many of the first `count` trials at a rung may go on."""
-    if config.name == "median":
-        return count if count <= _MEDIAN_FROM else (count + 1) // 2
-    return max(1, count // config.reduction_factor)
+def cutoff(config: SchedulerConfig, before: Sequence[float]) -> float | None:
+    """Value loss that the next trial at a rung has to reach; None where every one goes on.
+
+    The quantile of those that came before, interpolated as Ray Tune does it. Counting places
+    instead, the best third of two or four trials rounded down, let too few through the upper
+    rungs, where there are never many (LOG.md, "a third of four").
+
+    Args:
+        before: value losses at the rung so far, ascending.
+    """
+    if len(before) < (_MEDIAN_FROM if config.name == "median" else 1):
+        return None
+    share = 0.5 if config.name == "median" else 1.0 / config.reduction_factor
+    place = (len(before) - 1) * share
+    low = int(place)
+    high = min(low + 1, len(before) - 1)
+    return before[low] + (before[high] - before[low]) * (place - low)
+
+
+def chance(config: SchedulerConfig, before: int) -> float:
+    """That a trial goes on past a rung after `before` others of the same distribution.
+
+    >>> [round(chance(SchedulerConfig(reduction_factor=3), n), 2) for n in (0, 1, 2, 100)]
+    [1.0, 0.5, 0.44, 0.34]
+    """
+    # The new one is as likely to fall into any of the before + 1 gaps between the others.
+    places = [float(place) for place in range(before)]
+    limit = cutoff(config, places)
+    return 1.0 if limit is None else (limit + 1.0) / (before + 1)
 
 
 def bracket_cycle(rungs: int, config: SchedulerConfig) -> tuple[int, ...]:

@@ -153,6 +153,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         """Give back memory and scratch space; the process may live on."""
+        if self._trial is not None and self._trial.execution.compiled:
+            # Compiled code is kept by the source that it came from: after a few trials of other
+            # configurations torch would give up and run the next one as it is.
+            torch.compiler.reset()
         self._trial = None
         if self._assignment.gpus:
             # The caching allocator would keep the memory from the trials that share the GPU.

@@ -41,6 +41,12 @@ class Execution:
         placed: AnyModule = network.to(device, memory_format=_FORMATS[self.memory_format])  # type: ignore[call-overload]
         return placed
 
+    def compile(self, network: AnyModule, device: torch.device) -> AnyModule:
+        """The network compiled, for batches of one size; on a GPU a pass is launched as a whole."""
+        mode = "reduce-overhead" if device.type == "cuda" else "default"
+        compiled: AnyModule = torch.compile(network, dynamic=False, mode=mode)  # type: ignore[assignment]
+        return compiled
+
     def show(self, planes: Tensor) -> Tensor:
         """Planes [B, C, N, N] in the memory format."""
         return planes.contiguous(memory_format=_FORMATS[self.memory_format])
@@ -51,8 +57,9 @@ class Execution:
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
-# channels_last was measured on a CPU (LOG.md), where bfloat16 is faster too but float32 stays until
-# value losses have been compared over seeds. The rows for GPUs are what their makers advise.
+# Measured (LOG.md): channels_last on a CPU, where bfloat16 is faster only on the newest ones; on an
+# H100 bfloat16, with value losses as in float32, and compiling, which costs every process 9 to 19 s
+# for each network and pays from a few hundred thousand positions on. float16 was not measured.
 _CHOSEN: dict[str, Execution] = {
     "cpu": Execution("float32", "channels_last", compiled=False),
     "cuda": Execution("bfloat16", "channels_last", compiled=False),

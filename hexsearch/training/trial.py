@@ -90,7 +90,9 @@ class Trial:
         """Place a network and begin its optimiser, which holds views of the placed weights."""
         self.execution = execution
         self.network = execution.place(network, self.device)
-        self._compiled = torch.compile(network, dynamic=False) if execution.compiled else None
+        self._compiled = (
+            execution.compile(self.network, self.device) if execution.compiled else None
+        )
         self._ahead = ReadAhead(self._stream, execution.show)
         self._stepper = Stepper(
             self.network,

@@ -120,7 +120,12 @@ def tiny(**settings: object) -> TrialConfig:
 @pytest.fixture(scope="session")
 def trained(dataset: Dataset) -> Trial:
     """A network in the absolute perspective that has learnt what such games teach."""
-    trial = Trial(tiny(encoder={"perspective": "absolute"}), dataset, BUDGET, seed=1)
+    config = tiny(
+        encoder={"perspective": "absolute", "edge_ring": False},
+        policy_head={"weight": 1.0},
+        optimiser={"learning_rate": 3e-3},
+    )
+    trial = Trial(config, dataset, BUDGET, seed=1)
     trial.train_to(BUDGET)
     trial.report()
     return trial

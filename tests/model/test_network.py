@@ -34,7 +34,8 @@ HEADS = [
 
 
 def trial(**settings: Any) -> TrialConfig:
-    return build(TrialConfig, {"trunk": "tiny", **settings}, "trial")
+    raw = {"trunk": "tiny", "encoder": {"edge_ring": False}, **settings}
+    return build(TrialConfig, raw, "trial")
 
 
 @pytest.mark.parametrize("head", HEADS)

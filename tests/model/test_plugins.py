@@ -70,7 +70,8 @@ class DetachedPolicy(PluggedPolicy):
 
 
 def network(**settings: Any) -> nn.Module:
-    config = build(TrialConfig, {"trunk": "tiny", **settings}, "trial")
+    raw = {"trunk": "tiny", "encoder": {"edge_ring": False}, **settings}
+    config = build(TrialConfig, raw, "trial")
     return build_network(config, planes=2, size=7, seed=0)
 
 

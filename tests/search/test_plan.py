@@ -35,8 +35,9 @@ def test_configurations_that_train_alike_are_counted_once_and_sampled_once() -> 
 
 
 def test_arrivals_are_those_of_random_orders() -> None:
-    # Of 4 in random order: the first goes on, then the best of 2, 3 and 4 so far.
-    second = 1 + 1 / 2 + 1 / 3 + 1 / 4
+    # Of 4 in random order: the first goes on; then whoever falls below the quantile 1/3 of one,
+    # two and three others, which lies 0, 1/3 and 2/3 of a gap above the lowest.
+    second = 1 + 1 / 2 + (1 + 1 / 3) / 3 + (1 + 2 / 3) / 4
     assert expected_arrivals(4, 1, study_config().scheduler) == [4.0, pytest.approx(second)]
 
 

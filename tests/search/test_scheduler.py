@@ -36,15 +36,16 @@ def test_without_a_scheduler_there_is_no_rung() -> None:
     assert Ladder.of(SchedulerConfig(name="none"), 1).rungs == ()
 
 
-def test_decisions_follow_the_ranks_written_out_by_hand() -> None:
+def test_decisions_follow_the_quantiles_written_out_by_hand() -> None:
     rungs = Rungs(LADDER, ASHA)
     expected = [
         (0.25, "continue", 1, 1),  # the first to arrive always goes on
         (0.26, "prune", 2, 2),
         (0.24, "continue", 1, 3),
         (0.23, "continue", 1, 4),
-        (0.235, "prune", 2, 5),
-        (0.232, "continue", 2, 6),  # of six, two go on
+        (0.235, "continue", 2, 5),  # four are there, and the second is their quantile of 1/3
+        (0.237, "prune", 3, 6),  # a third of the way from 0.235 to 0.240
+        (0.2362, "continue", 3, 7),  # two thirds of the way from 0.235 to 0.237
     ]
     for value_loss, action, rank, of in expected:
         decision = rungs.decide(0, 10, value_loss)
@@ -58,8 +59,9 @@ def test_the_cut_off_is_the_loss_that_would_have_gone_on() -> None:
         rungs.apply(decided(10, value_loss))
     pruned = rungs.decide(0, 10, 0.215)
     assert pruned.action == "prune"
-    assert pruned.cutoff == 0.21
-    assert rungs.decide(0, 10, 0.2099).action == "continue"
+    limit = pruned.cutoff
+    assert limit == pytest.approx(np.quantile([0.20, 0.21, 0.22, 0.23, 0.24], 1 / 3))
+    assert limit is not None and rungs.decide(0, 10, limit).action == "continue"
 
 
 def test_a_report_between_rungs_goes_on_and_one_at_the_budget_completes() -> None:
