@@ -89,6 +89,7 @@ class StudyHistory:
     seconds: float = 0.0  # of all sessions, without the pauses between them
     positions: int = 0  # trained on by all trials
     trial_seconds: float = 0.0  # of workers, all together
+    began: float = 0.0  # seconds since the epoch
     _last_at: float | None = None
     _replicates: Counter[str] = field(default_factory=Counter)
 
@@ -161,7 +162,9 @@ class StudyHistory:
         trial._last_at = at
 
     def _count_time(self, event: str, at: float) -> None:
-        if self._last_at is not None and event != "resumed":
+        if self._last_at is None:
+            self.began = at
+        elif event != "resumed":
             self.seconds += max(0.0, at - self._last_at)
         self._last_at = at
 

@@ -11,7 +11,8 @@ import os
 import queue
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import optuna
@@ -26,7 +27,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.errors import HexsearchError
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.search.ledger import Record
+from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.optuna_model import STATES, distributions_of, to_optuna
 from hexsearch.search.searcher import objectives_of
 from hexsearch.search.space import SearchSpace
@@ -71,14 +72,17 @@ class OptunaStorage:
             return str(journal_path(self._folder))
         return make_url(self._where).render_as_string(hide_password=True)
 
-    def rebuild(self, records: Sequence[Record]) -> None:
+    def rebuild(self, records: Iterable[Record]) -> None:
         """Write the whole study anew; a journal appears whole or not at all.
+
+        Args:
+            records: taken one by one: those of a large study would take gigabytes.
 
         Raises:
             HexsearchError: the storage cannot be written.
         """
         try:
-            self._rebuild(StudyHistory.of(records), records[0]["at"])
+            self._rebuild(StudyHistory.of(records))
         except _FAULTS as error:
             raise HexsearchError(self._fault(error)) from error
 
@@ -101,7 +105,7 @@ class OptunaStorage:
             where = "run.storage"
         return f"Optuna storage {where}: {first.rstrip('. ')}"
 
-    def _rebuild(self, history: StudyHistory, began: float) -> None:
+    def _rebuild(self, history: StudyHistory) -> None:
         partial = journal_path(self._folder).with_suffix(".partial")
         name = self._folder.name
         if self._where == JOURNAL:
@@ -110,7 +114,7 @@ class OptunaStorage:
         else:
             self._storage = RDBStorage(self._where)
             # Studies of one name in several results folders share a database.
-            name = f"{name}-{zlib.crc32(f'{name} {began}'.encode()):08x}"
+            name = f"{name}-{zlib.crc32(f'{name} {history.began}'.encode()):08x}"
             for study in self._storage.get_all_studies():
                 if study.study_name == name:
                     self._storage.delete_study(study._study_id)
@@ -188,15 +192,20 @@ class OptunaStorage:
 class StorageMirror:
     """Keeps an Optuna storage up to date from a thread of its own.
 
+    Args:
+        ledger: what it holds now is read from the disk by that thread; what is appended from
+            now on is handed to `apply`.
+
     Attributes:
         fault: why it stopped, once it has; the study goes on.
     """
 
-    def __init__(self, storage: OptunaStorage, records: Sequence[Record]) -> None:
+    def __init__(self, storage: OptunaStorage, ledger: Ledger) -> None:
         self.fault: str | None = None
         self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        held = islice(ledger, len(ledger))
         self._thread = threading.Thread(
-            target=self._write, args=(storage, list(records)), name="optuna-storage", daemon=True
+            target=self._write, args=(storage, held), name="optuna-storage", daemon=True
         )
         self._thread.start()
 
@@ -212,7 +221,7 @@ class StorageMirror:
         if self._thread.is_alive():
             self.fault = f"Optuna storage: not written within {_CLOSE_S:.0f} seconds"
 
-    def _write(self, storage: OptunaStorage, records: Sequence[Record]) -> None:
+    def _write(self, storage: OptunaStorage, records: Iterable[Record]) -> None:
         try:
             storage.rebuild(records)
             while (record := self._queue.get()) is not None:

@@ -50,7 +50,7 @@ class Session:
         self._deadline = time.monotonic() + (config.run.time_budget or float("inf"))
         if config.run.storage is not None:
             storage = OptunaStorage(folder, config, space, config.run.storage)
-            self._mirror = StorageMirror(storage, ledger.records)
+            self._mirror = StorageMirror(storage, ledger)
 
     def run(self) -> Ended:
         """Until the study is finished, interrupted or out of its budget.

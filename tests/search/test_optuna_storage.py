@@ -14,7 +14,7 @@ from hexsearch.errors import HexsearchError
 from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory, TrialHistory
-from hexsearch.search.ledger import Record
+from hexsearch.search.ledger import Ledger
 from hexsearch.search.optuna_storage import JOURNAL, OptunaStorage, StorageMirror, journal_path
 from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import curve, make_engine, run_serially, study_config
@@ -26,14 +26,14 @@ def stored(folder: StudyFolder) -> optuna.Study:
 
 
 def mirrored(
-    folder: StudyFolder, config: StudyConfig, records: list[Record], where: str = JOURNAL
+    folder: StudyFolder, config: StudyConfig, ledger: Ledger, where: str = JOURNAL
 ) -> StorageMirror:
-    return StorageMirror(OptunaStorage(folder, config, build_space(config), where), records)
+    return StorageMirror(OptunaStorage(folder, config, build_space(config), where), ledger)
 
 
 def run_mirrored(folder: StudyFolder, config: StudyConfig, until: int | None = None) -> Engine:
     engine = make_engine(folder.ledger, config)
-    mirror = mirrored(folder, config, engine.ledger.records)
+    mirror = mirrored(folder, config, engine.ledger)
     engine._observe = mirror.apply
 
     def reports(trial: TrialHistory, positions: int) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_studies_of_one_name_share_a_database(tmp_path: Path) -> None:
         engine = make_engine(folder.ledger, config, clock=lambda now=now: float(next(now)))  # type: ignore[misc]
         run_serially(engine)
         for _ in range(2):  # the second writes the same study anew
-            mirror = mirrored(folder, config, engine.ledger.records, url)
+            mirror = mirrored(folder, config, engine.ledger, url)
             mirror.close()
             assert mirror.fault is None
     database = RDBStorage(url)
@@ -123,7 +123,7 @@ def test_a_storage_that_cannot_be_reached_is_a_fault_of_one_line_without_a_passw
 ) -> None:
     folder, config = StudyFolder(tmp_path), study_config()
     engine = make_engine(folder.ledger, config)
-    mirror = mirrored(folder, config, engine.ledger.records, url)
+    mirror = mirrored(folder, config, engine.ledger, url)
     engine._observe = mirror.apply
     run_serially(engine)  # to its end, whatever becomes of the storage
     mirror.close()
