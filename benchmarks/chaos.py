@@ -30,7 +30,8 @@ from hexsearch.search.ledger import Record, read_ledger, without_times
 ROOT = Path(__file__).parents[1]
 _STORY = frozenset({"suggested", "reported", "decided", "told", "failed"})
 _START_S, _WORK_S = 12.0, 4.0  # how long into start and work the instants reach
-_WORKER = b"ray::TrialWorker"
+# `with_resources` wraps the trainable in a class of Ray's, which titles its process.
+_WORKER = (b"ray::TrialWorker", b"ray::ResourceTrainable")
 _PATIENCE_S = 300.0  # for a study to come up and for its next report, on a busy machine
 
 
