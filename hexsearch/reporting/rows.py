@@ -23,8 +23,9 @@ class Row:
         seeds: all trials of the variant; completed, pruned and failed count among them.
         value_loss: Brier score on validation at `positions_seen`, of the board's stage if it has
             one; low and high: its 95% interval over games and future seeds.
-        difference: value loss less the leader's, paired by game and seed, with its own 95%
-            interval; None, like the rest below, where rows were not judged at equal positions.
+        difference: value loss less the leader's, paired by game and seed, as seen; low and high:
+            95% interval of the true one, which allows for the leader's having been picked and so
+            lies lower; None, like the rest below, where rows were not judged at equal positions.
         p_adjusted: chance of such a difference if there is none, by Holm over all rows compared.
         group: 0 for the leader and rows that cannot be told from it, 1 for the next best and
             those that cannot be told from that one, and so on. tied_with_leader: group 0.

@@ -207,8 +207,8 @@ def _notes(board: Leaderboard, top: int | None, wide: bool) -> list[str]:
     notes = [f"{hidden} more {_plural(hidden, 'row')}; see --top"] if hidden else []
     notes.append(
         "value loss: Brier score of win_prob_red on validation games, ± its 95% interval over "
-        "games and seeds; behind: difference to the first at as many positions, paired by game; "
-        "=: not told apart"
+        "games and seeds; behind: true difference to the first at as many positions, paired by "
+        "game, the first's luck allowed for; =: not told apart"
     )
     if wide:
         notes.append(
@@ -235,8 +235,15 @@ def _behind(row: Row) -> str:
         return _NONE
     if row.difference == 0.0 and row.difference_low == 0.0:
         return ""
-    shown = _loss(row.difference) if row.difference < 0 else f"+{_loss(row.difference)}"
-    return shown + _plus_minus(row.difference_low, row.difference_high)
+    if row.difference_low is None or row.difference_high is None:
+        return _signed(row.difference)
+    # The middle of the interval, not the difference as seen: the leader was picked for luck too.
+    middle = (row.difference_low + row.difference_high) / 2
+    return _signed(middle) + _plus_minus(row.difference_low, row.difference_high)
+
+
+def _signed(loss: float) -> str:
+    return _loss(loss) if loss < 0 else f"+{_loss(loss)}"
 
 
 def _plus_minus(low: float | None, high: float | None) -> str:

@@ -35,19 +35,20 @@ class World:
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Panel]:
         """True value losses [V], and what a study would see of them."""
         truth = 0.165 + self.between * rng.standard_normal(self.variants)
+        return truth, self.judge(truth, rng)
+
+    def judge(self, truth: Floats, rng: np.random.Generator) -> Panel:
+        """What fresh seeds on fresh games would show of variants of true value losses [V]."""
         lengths = rng.integers(20, 90, self.games).astype(np.float64)
-        seeds = [
-            1 + int(rng.integers(self.seeds)) if self.unequal else self.seeds
-            for _ in range(self.variants)
-        ]
-        variant = np.repeat(np.arange(self.variants), seeds)
+        seeds = [1 + int(rng.integers(self.seeds)) if self.unequal else self.seeds for _ in truth]
+        variant = np.repeat(np.arange(len(truth)), seeds)
         replicate = np.concatenate([np.arange(count) for count in seeds])
         runs = len(variant)
         by_seed = self.own * rng.standard_normal(runs)
         by_seed += self.shared * rng.standard_normal(max(seeds))[replicate]
         by_game = self.game * rng.standard_normal(self.games)
-        by_both = self.variant_game * rng.standard_normal((self.variants, self.games))
+        by_both = self.variant_game * rng.standard_normal((len(truth), self.games))
         rest = self.seed_game * rng.standard_normal((runs, self.games))
         losses = (truth[variant] + by_seed)[:, None] + by_game + by_both[variant] + rest
         table = GameTable(losses * lengths, lengths)
-        return truth, Panel.of(table, list(variant), list(replicate))
+        return Panel.of(table, list(variant), list(replicate))

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hexsearch.reporting.ranking import Ranking, posterior, rank, seeds_to_separate, tie_groups
+from hexsearch.reporting.posterior import posterior
+from hexsearch.reporting.ranking import Ranking, rank, seeds_to_separate, tie_groups
 from hexsearch.reporting.statistics import Floats, GameTable
 from hexsearch.reporting.variance import SeedVariance, seed_variance
 from tests.reporting.simulated import World
@@ -79,19 +80,21 @@ def test_a_probability_of_being_best_happens_as_often_as_it_says() -> None:
 
 def test_what_is_certain_is_not_shrunk_and_diverged_runs_do_not_matter() -> None:
     scores = np.array([0.160, 0.162, 0.163, 0.165])
-    certain, best = posterior(scores, 1e-12 * np.eye(4), np.random.default_rng(0))
-    np.testing.assert_allclose(certain, scores, atol=1e-6)
-    assert best[0] == 1.0
+    certain = posterior(scores, 1e-12 * np.eye(4), np.random.default_rng(0))
+    np.testing.assert_allclose(certain.expected, scores, atol=1e-6)
+    assert certain.probability_best[0] == 1.0
     noisy = 1e-6 * np.eye(6)
-    alone, _ = posterior(scores, noisy[:4, :4], np.random.default_rng(0))
-    with_diverged, best = posterior(np.append(scores, [0.25, 0.9]), noisy, np.random.default_rng(0))
-    np.testing.assert_allclose(with_diverged[:4], alone)
-    assert with_diverged[4:].tolist() == [0.25, 0.9] and not best[4:].any()
+    alone = posterior(scores, noisy[:4, :4], np.random.default_rng(0))
+    diverged = posterior(np.append(scores, [0.25, 0.9]), noisy, np.random.default_rng(0))
+    np.testing.assert_allclose(diverged.expected[:4], alone.expected)
+    assert diverged.expected[4:].tolist() == [0.25, 0.9]
+    assert not diverged.probability_best[4:].any()
+    assert np.isnan(diverged.differences(0)[0]).tolist() == [False] * 4 + [True] * 2
 
 
 def test_variants_that_answer_alike_share_the_chance_of_being_best() -> None:
-    _, best = posterior(np.full(4, 0.16), np.full((4, 4), 1e-6), np.random.default_rng(0))
-    np.testing.assert_allclose(best, 0.25, atol=0.05)
+    belief = posterior(np.full(4, 0.16), np.full((4, 4), 1e-6), np.random.default_rng(0))
+    np.testing.assert_allclose(belief.probability_best, 0.25, atol=0.05)
 
 
 def test_one_variant_alone_is_the_best() -> None:
