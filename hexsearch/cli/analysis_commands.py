@@ -33,15 +33,11 @@ _DRAWN = (0.2, 0.4, 0.6, 0.75, 0.9, 1.0)  # of a game, where its boards are draw
 
 def register(commands: Any) -> None:
     """Add the sub-commands that judge a network."""
-    analyze = commands.add_parser("analyze", help="how good a checkpoint is, stage by stage")
+    analyze = commands.add_parser(
+        "analyze", help="how good a checkpoint is on validation games, stage by stage"
+    )
     analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     analyze.add_argument("--games", action="append", required=True, metavar="PATH")
-    analyze.add_argument(
-        "--split",
-        choices=("validation", "test"),
-        default="validation",
-        help="games to judge on; the checkpoint's own split keeps training games out of both",
-    )
     analyze.add_argument("--output", type=Path, metavar="DIR", help="also draw pictures, as SVG")
     analyze.add_argument("--format", choices=("table", "json"), default="table")
     analyze.set_defaults(run=run_analyze)
@@ -73,13 +69,12 @@ def run_analyze(arguments: argparse.Namespace) -> int:
             soft_wrap=True,
         )
     dataset = Dataset(archive, loaded.data)
-    held_out = (
-        dataset.validation_games if arguments.split == "validation" else dataset.games("test")
-    )
-    if len(held_out) < 2:
-        raise ConfigError(f"--split {arguments.split}: {len(held_out)} games; give more games")
     analysis = ValueHeadAnalyzer(
-        loaded.predictor, archive, held_out, dataset.train_games, loaded.data.stages
+        loaded.predictor,
+        archive,
+        dataset.validation_games,
+        dataset.train_games,
+        loaded.data.stages,
     ).analyse()
     if arguments.output is not None:
         for path in _draw(analysis, loaded.predictor, archive, arguments.output):
@@ -88,12 +83,12 @@ def run_analyze(arguments: argparse.Namespace) -> int:
         description = {
             "checkpoint": str(arguments.checkpoint),
             "positions_seen": loaded.positions_seen,
-            "split": arguments.split,
+            "split": "validation",  # test games are for confirmation and ensembles alone
         }
         json.dump({**description, **analysis.to_json()}, sys.stdout, indent=2, allow_nan=False)
         print()
     else:
-        console = _stdout()
+        console = stdout()
         console.print(render_analysis(analysis, str(arguments.checkpoint), console.width))
     return 0
 
@@ -114,7 +109,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
         for prediction in predictions:
             print(json.dumps(_as_json(prediction), allow_nan=False))
     else:
-        console = _stdout()
+        console = stdout()
         console.print(render_predictions(predictions, console.width))
     return 0
 
@@ -203,7 +198,8 @@ def _lines(path: Path) -> list[str]:
     return [line for line in stripped if line and line != "#" and not line.startswith("# ")]
 
 
-def _stdout() -> Console:
+def stdout() -> Console:
+    """A console as wide as the terminal; a file or a pipe gets all columns."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(width=_PIPE_WIDTH, highlight=False)

@@ -23,6 +23,7 @@ MODULES = {
     "tournament_command": ("tournament",),
     "leaderboard_command": ("leaderboard",),
     "export_command": ("export",),
+    "ensemble_command": ("ensemble",),
     "trial_commands": ("train",),
     "analysis_commands": ("analyze", "predict"),
     "doctor_command": ("doctor",),

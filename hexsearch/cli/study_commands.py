@@ -21,7 +21,7 @@ from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.reporting.console import make_progress
-from hexsearch.search.folder import StudyFolder
+from hexsearch.search.folder import TOURNAMENT, StudyFolder
 from hexsearch.search.listener import Ended, Listener
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
@@ -174,11 +174,11 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
     from hexsearch.search import study
-    from hexsearch.search.tournament import KIND, resume_tournament
+    from hexsearch.search.tournament import resume_tournament
 
     folder = StudyFolder(arguments.study)
     description, config = folder.read_description()
-    is_tournament = description.get("kind") == KIND
+    is_tournament = description.get("kind") == TOURNAMENT
     if is_tournament and arguments.trials:
         raise ConfigError(
             "--trials: a tournament has as many runs as heads and seeds; leave it out"

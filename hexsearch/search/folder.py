@@ -21,6 +21,7 @@ from hexsearch.errors import ArchiveError, ConfigError, LedgerError
 from hexsearch.search.ledger import read_ledger
 from hexsearch.training.atomic import write_atomically
 
+TOURNAMENT = "tournament"  # kind of such a folder, in its study.yaml
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 
 

@@ -17,7 +17,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
 from hexsearch.errors import ConfigError
 from hexsearch.search.book import Book
-from hexsearch.search.folder import StudyFolder
+from hexsearch.search.folder import TOURNAMENT, StudyFolder
 from hexsearch.search.jobs import Job, Message
 from hexsearch.search.ledger import Ledger
 from hexsearch.search.listener import Ended, Examiner, Listener
@@ -31,7 +31,6 @@ from hexsearch.training.milestones import report_points
 from hexsearch.training.shared_trial import check_contenders
 
 _REPORTS = 6  # evaluations over the whole budget, where the space does not say
-KIND = "tournament"  # of such a folder, in its study.yaml
 
 
 def heads_of(space: SearchSpace) -> SearchSpace:
@@ -116,7 +115,7 @@ def launch_tournament(
         write_archive(folder.archive, archive)
         config = tournament_config(config)
         content_hash = archive.content_hash
-        description = folder.write_description(config, games, content_hash, KIND)
+        description = folder.write_description(config, games, content_hash, TOURNAMENT)
         opened = {**description, "floors": floors, "warnings": warnings}
         return run_tournament(config, heads, folder, folder, content_hash, listener, opened)
 
@@ -188,7 +187,7 @@ def _plan(config: StudyConfig, heads: SearchSpace, book: Book) -> None:
     ]
     for replicate, values, trial in planned[len(book.history.trials) :]:
         seed = derive_seed(config.run.seed, "trial", replicate)
-        book.plan(trial, replicate, seed, KIND, values)
+        book.plan(trial, replicate, seed, TOURNAMENT, values)
 
 
 def _jobs(

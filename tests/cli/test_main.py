@@ -30,7 +30,11 @@ def test_a_command_is_found_without_the_others(module: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["leaderboard", "/none"], ["launch", "search_spaces/quick.yaml", "--dry-run"]],
+    [
+        ["leaderboard", "/none"],
+        ["ensemble", "/none"],
+        ["launch", "search_spaces/quick.yaml", "--dry-run"],
+    ],
     ids=str,
 )
 def test_what_starts_no_trial_does_not_wait_for_ray(command: list[str]) -> None:

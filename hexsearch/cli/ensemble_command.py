@@ -1,0 +1,145 @@
+"""`ensemble`: what a study's networks are worth together, judged on its test games."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from hexsearch.analysis.ensemble import METHODS, choose_ensembles
+from hexsearch.analysis.loading import load_network
+from hexsearch.analysis.predictor import Predictor
+from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
+from hexsearch.cli.analysis_commands import stdout
+from hexsearch.cli.arguments import positive
+from hexsearch.data.archive import open_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.positions import Indices
+from hexsearch.errors import CheckpointError, ConfigError, LedgerError
+from hexsearch.reporting.ensemble import ensemble_json, judge, render_ensembles
+from hexsearch.search.folder import TOURNAMENT, StudyFolder
+from hexsearch.search.history import StudyHistory, TrialHistory
+from hexsearch.search.ledger import read_ledger
+from hexsearch.search.mirror import CHECKPOINT
+from hexsearch.training.atomic import write_atomically
+from hexsearch.training.metrics import Evaluation
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command."""
+    parser = commands.add_parser(
+        "ensemble",
+        help="a study's networks answering together, judged on test games",
+        description="Average a study's finished networks, and select from them greedily with "
+        "replacement (Caruana et al., 2004), on its validation games; then judge both on its "
+        "test games beside the best single network. Of a tournament the heads of each trunk are "
+        "averaged too. Each reading of the test games makes them a little less of a test.",
+    )
+    parser.add_argument("study", type=Path, metavar="STUDY_DIR")
+    parser.add_argument(
+        "--top", type=positive, metavar="K", help="networks, best on validation (default: all kept)"
+    )
+    parser.add_argument(
+        "--method", choices=METHODS, action="append", help="default: both; may be repeated"
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
+    parser.set_defaults(run=run_ensemble)
+
+
+def run_ensemble(arguments: argparse.Namespace) -> int:
+    """Choose on validation, judge on test, print."""
+    if arguments.top == 1:
+        raise ConfigError("--top 1: an ensemble needs two networks or more")
+    folder = StudyFolder(arguments.study)
+    description, config = folder.read_description()
+    trials = _kept(folder, arguments.top)
+    dataset = Dataset(open_archive(folder.archive), config.data)
+    test_games = dataset.games("test")
+    if len(test_games) < 2:
+        raise ConfigError(
+            f"{folder.path}: {len(test_games)} test games; an ensemble needs games that no trial "
+            "was chosen by (data.split.test)"
+        )
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)  # as in `analyze`
+    networks = [_network(folder, trial, dataset) for trial in trials]
+    messages = Console(stderr=True, highlight=False)
+
+    def answers(games: Indices, split: str) -> list[Evaluation]:
+        messages.print(
+            Text(f"{len(networks)} networks answer {len(games):,} {split} games"), soft_wrap=True
+        )
+        return [_answers(network, dataset, games) for network in networks]
+
+    validation = answers(dataset.validation_games, "validation")
+    trunks = _trunks(trials) if description.get("kind") == TOURNAMENT else {}
+    ensembles = choose_ensembles(validation, arguments.method or METHODS, list(trunks.items()))
+    names = [trial.trial for trial in trials]
+    rows = judge(ensembles, names, validation, answers(test_games, "test"))
+    document = json.dumps(ensemble_json(folder.name, rows), indent=2, allow_nan=False)
+    if arguments.output is not None:
+        write_atomically(arguments.output, (document + "\n").encode())
+    if arguments.format == "json":
+        print(document)
+    else:
+        console = stdout()
+        console.print(render_ensembles(folder.name, rows, console.width))
+    return 0
+
+
+def _kept(folder: StudyFolder, top: int | None) -> list[TrialHistory]:
+    """The completed trials that have a checkpoint, best on validation first.
+
+    Raises:
+        LedgerError, CheckpointError: fewer than two.
+    """
+    history = StudyHistory.of(read_ledger(folder.ledger))
+    finished = [
+        trial
+        for trial in history.trials.values()
+        if trial.status == "completed" and not trial.is_control and trial.value_loss is not None
+    ]
+    if len(finished) < 2:
+        raise LedgerError(
+            f"{folder.path}: {len(finished)} finished trials; an ensemble needs two or more"
+        )
+    kept = [trial for trial in finished if (folder.trial(trial.trial) / CHECKPOINT).exists()]
+    if len(kept) < 2:
+        raise CheckpointError(
+            f"{folder.path}: {len(kept)} of {len(finished)} finished trials kept their checkpoint; "
+            "an ensemble needs two or more: raise run.keep_checkpoints in the next study"
+        )
+    kept.sort(key=lambda trial: (trial.value_loss or 0.0, trial.number))
+    return kept[:top]
+
+
+def _network(folder: StudyFolder, trial: TrialHistory, dataset: Dataset) -> Predictor:
+    path = folder.trial(trial.trial) / CHECKPOINT
+    loaded = load_network(path)
+    if loaded.archive_hash != dataset.archive.content_hash or loaded.data != dataset.config:
+        raise CheckpointError(
+            f"{path}: was trained on other games, or another split of them, than those of "
+            f"{folder.path}; test games may be among them"
+        )
+    return loaded.predictor
+
+
+def _answers(network: Predictor, dataset: Dataset, games: Indices) -> Evaluation:
+    analyzer = ValueHeadAnalyzer(
+        network, dataset.archive, games, dataset.train_games, dataset.config.stages
+    )
+    return analyzer.evaluate()
+
+
+def _trunks(trials: list[TrialHistory]) -> dict[str, list[int]]:
+    """Name -> places of the heads of one trunk, where it has several."""
+    groups: dict[str, list[int]] = {}
+    for place, trial in enumerate(trials):
+        groups.setdefault(f"heads of seed {trial.replicate + 1}", []).append(place)
+    return {name: places for name, places in sorted(groups.items()) if len(places) > 1}

@@ -1,0 +1,114 @@
+"""`ensemble` on a small tournament, two heads on each of two trunks, made in this process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hexsearch.cli.main import main
+from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.search.book import Book
+from hexsearch.search.folder import TOURNAMENT, StudyFolder
+from hexsearch.search.ledger import Ledger, read_ledger
+from hexsearch.search.shared_runs import SharedJob
+from hexsearch.search.space_parsing import build_space
+from hexsearch.search.tournament import contenders, heads_of
+from tests.data.games import random_games
+from tests.search.simulation import study_config
+
+BUDGET = 256
+
+
+@pytest.fixture(scope="module")
+def cup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = StudyFolder(tmp_path_factory.mktemp("results") / "cup")
+    config = study_config(
+        data={"board_size": 5, "split": {"validation": 0.2, "test": 0.2}},
+        search={"value_head": {"choice": ["512->1", "512->32->1"]}},
+    )
+    archive = build_archive(random_games(200, size=5))
+    write_archive(folder.archive, archive)
+    folder.write_description(config, ["somewhere"], archive.content_hash, TOURNAMENT)
+    ledger = Ledger(folder.ledger)
+    book = Book(ledger, BUDGET)
+    book.record("study", floors=[], warnings=[], trials=4)
+    heads = contenders(heads_of(build_space(config)))
+    for seed in range(2):
+        names = [book.plan(trial, seed, seed, TOURNAMENT, values) for values, trial in heads]
+        job = SharedJob(
+            name=f"seed {seed}",
+            folder=str(folder.path / "seeds" / str(seed)),
+            trials=tuple(names),
+            trial_folders=tuple(str(folder.trial(name)) for name in names),
+            configs=tuple(trial.model_dump(mode="json") for _, trial in heads),
+            archive=str(folder.archive),
+            archive_hash=archive.content_hash,
+            data=config.data.model_dump(mode="json"),
+            seed=seed,
+            mode="joint",
+            report_points=(BUDGET,),
+            threads=1,
+            gpus=0.0,
+        )
+        for message in job.open().advance():
+            book.report(message["trial"], message["report"])
+    ledger.close()
+    return folder.path
+
+
+def test_ensembles_and_the_heads_of_each_trunk_are_judged_on_test_games(
+    cup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "ensemble.json"
+    assert main(["ensemble", str(cup), "--format", "json", "--output", str(output)]) == 0
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert document == json.loads(output.read_text())
+    assert [row["name"] for row in document["rows"]] == [
+        "best single",
+        "average",
+        "greedy",
+        "heads of seed 1",
+        "heads of seed 2",
+    ]
+    assert len(document["rows"][1]["weights"]) == 4
+    assert document["rows"][3]["weights"] == {"t0000": 0.5, "t0001": 0.5}
+    single, _, greedy, *_ = document["rows"]
+    assert greedy["validation_loss"] <= single["validation_loss"]
+    records = read_ledger(cup / "ledger.jsonl")
+    best = min(r["report"]["value_loss"] for r in records if r["event"] == "reported")
+    assert single["validation_loss"] == pytest.approx(best, abs=1e-5)
+    assert f"{single['test']['games']} test games" in printed.err
+
+
+def test_the_best_few_and_one_method_can_be_asked_for(
+    cup: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["ensemble", str(cup), "--top", "2", "--method", "average", "--format", "json"]
+    assert main(command) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [len(row["weights"]) for row in rows[:2]] == [1, 2]
+    assert "greedy" not in [row["name"] for row in rows]
+    assert main(["ensemble", str(cup), "--top", "1"]) == 2
+    assert "--top 1: an ensemble needs two networks" in capsys.readouterr().err
+
+
+def test_what_no_ensemble_can_be_made_of_is_refused_in_a_line(
+    cup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ensemble", str(tmp_path)]) == 2
+    assert "is this a study folder?" in capsys.readouterr().err
+    bare = tmp_path / "bare"
+    shutil.copytree(cup, bare)
+    for name in ("t0000", "t0001", "t0002"):
+        (bare / "trials" / name / "checkpoint.pt").unlink()
+    assert main(["ensemble", str(bare)]) == 2
+    assert "1 of 4 finished trials kept their checkpoint" in capsys.readouterr().err
+    shutil.copytree(cup / "trials", bare / "trials", dirs_exist_ok=True)
+    write_archive(bare / "games.archive", build_archive(random_games(200, size=5, seed=9)))
+    assert main(["ensemble", str(bare)]) == 2
+    error = capsys.readouterr().err
+    assert "was trained on other games" in error and "Traceback" not in error
