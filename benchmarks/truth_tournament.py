@@ -12,12 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau, spearmanr
 from truth import VARIANTS
 
 from hexsearch.config.section import build
@@ -25,6 +23,7 @@ from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
+from hexsearch.reporting.agreement import HeadRuns, agreement, sentence
 from hexsearch.reporting.ranking import rank
 from hexsearch.reporting.statistics import game_table
 from hexsearch.reporting.variance import Panel
@@ -130,11 +129,8 @@ def panel_of(runs: Path, kind: str, seeds: int, positions: int) -> Panel:
 
 def compare(runs: Path, seeds: int, positions: int) -> str:
     """Both rankings side by side, as Markdown."""
-    boards = {}
-    for kind in ("shared", "variant"):
-        panel = panel_of(runs, kind, seeds, positions)
-        boards[kind] = rank(panel, np.random.default_rng(0))
-    shared, separate = boards["shared"], boards["variant"]
+    panels = {kind: panel_of(runs, kind, seeds, positions) for kind in ("shared", "variant")}
+    shared, separate = (rank(panel, np.random.default_rng(0)) for panel in panels.values())
     lines = [
         f"{len(HEADS)} heads, {seeds} seeds, {positions:,} positions",
         "",
@@ -158,17 +154,16 @@ def compare(runs: Path, seeds: int, positions: int) -> str:
         np.median((board.to_leader.high - board.to_leader.low)[np.arange(len(HEADS)) != leader]) / 2
         for board, leader in ((shared, shared.leader), (separate, separate.leader))
     ]
-    agreeing = [
-        (shared.means[i] < shared.means[j]) == (separate.means[i] < separate.means[j])
-        for i, j in combinations(range(len(HEADS)), 2)
-    ]
+    names = tuple(name for name, _, _ in HEADS.values())
+    found = agreement(
+        HeadRuns("one trunk", names, panels["shared"], positions),
+        HeadRuns("independent training", names, panels["variant"], positions),
+    )
     lines += [
         "",
         f"Median half-width of a difference to the leader: {widths[0]:.4f} on one trunk, "
         f"{widths[1]:.4f} apart.",
-        f"Rankings: Kendall's tau {kendalltau(shared.means, separate.means).statistic:.2f}, "
-        f"Spearman's rho {spearmanr(shared.means, separate.means).statistic:.2f}, "
-        f"{sum(agreeing)} of {len(agreeing)} pairs in the same order.",
+        f"Rankings: {sentence(found)}.",
         *cost(runs, seeds),
     ]
     return "\n".join(lines)

@@ -17,12 +17,15 @@ from hexsearch.cli.preflight import check_components, games_examiner
 from hexsearch.cli.study_commands import add_settings, finish, new_folder, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.errors import ConfigError
+from hexsearch.reporting.agreement import Agreement, HeadRuns, agreement, finished_runs, sentence
 from hexsearch.reporting.console import make_progress
 from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.reporting.table import comma_separated, markdown
 from hexsearch.reporting.tournament import tournament_json, verdicts
-from hexsearch.search.folder import StudyFolder
+from hexsearch.search.folder import TOURNAMENT, StudyFolder
 from hexsearch.search.listener import Listener
+from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import load_space
 from hexsearch.search.tournament import contenders, heads_of, launch_tournament
 
@@ -46,6 +49,13 @@ def register(commands: Any) -> None:
         help="joint: the trunk learns from the policy and the mean of the heads; probe: from the "
         "policy alone",
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="STUDY_DIR",
+        help="a finished study of the same heads, each with a trunk of its own: say how far the "
+        "two rankings agree",
+    )
     parser.add_argument("--name", help="of the folder (default: the space's, with date and time)")
     parser.add_argument("--results", default="results", metavar="DIR")
     parser.add_argument("--address", metavar="A", help="of a running Ray cluster")
@@ -64,13 +74,16 @@ def run_tournament_command(arguments: argparse.Namespace) -> int:
             settings.append(f"tournament.{option}={value}")
     config, space = load_space(arguments.space, settings)
     heads = heads_of(space)
+    keys = [variant_key(trial) for _, trial in contenders(heads)]
+    apart = None  # read before anything is trained: it may not be there
+    if arguments.against is not None:
+        apart = _trained_apart(StudyFolder(arguments.against), keys)
     folder = new_folder(arguments)
     label = str(arguments.space)
     if not arguments.no_doctor:
         check_components(label, heads)
     console = stderr()
-    count = len(contenders(heads))
-    console.print(Text(_announcement(config, count, folder)), soft_wrap=True)
+    console.print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
     with make_progress(console, config.scheduler.max_t) as progress:
         ended = launch_tournament(
             config,
@@ -81,22 +94,42 @@ def run_tournament_command(arguments: argparse.Namespace) -> int:
             Listener(progress.say, progress.record, progress.beat),
             examine=None if arguments.no_doctor else games_examiner(label, heads, progress.say),
         )
-    print_board(read_leaderboard(folder), arguments.format)
+    found = None
+    if apart is not None and ended == "finished":
+        found = agreement(finished_runs(folder, apart.heads), apart)
+    print_board(read_leaderboard(folder), arguments.format, found)
     return finish(folder, ended)
 
 
-def print_board(board: Leaderboard, output: str) -> None:
-    """A tournament in one of four formats."""
+def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:
+    """The finished runs of a study of the same heads.
+
+    Raises:
+        LedgerError: it has none, or is no study.
+        ConfigError: it is a tournament itself.
+    """
+    description, _ = folder.read_description()
+    if description.get("kind") == TOURNAMENT:
+        raise ConfigError(
+            f"--against {folder.path}: is a tournament, whose heads share trunks; name a study "
+            "that `launch` made"
+        )
+    return finished_runs(folder, keys)
+
+
+def print_board(board: Leaderboard, output: str, found: Agreement | None) -> None:
+    """A tournament in one of four formats, with what its ranking is worth elsewhere."""
+    said = [*verdicts(board), sentence(found)]
     if output == "json":
-        json.dump(tournament_json(board), sys.stdout, indent=2, allow_nan=False)
+        json.dump(tournament_json(board, found), sys.stdout, indent=2, allow_nan=False)
         print()
     elif output == "csv":
         print(comma_separated(board), end="")
     elif output == "markdown":
-        print(markdown(board), *(f"* {line}" for line in verdicts(board)), sep="\n")
+        print(markdown(board), *(f"* {line}" for line in said), sep="\n")
     else:
         print_table(board)
-        for line in verdicts(board):
+        for line in said:
             Console(highlight=False).print(Text(line), soft_wrap=True)
 
 

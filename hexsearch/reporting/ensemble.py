@@ -87,7 +87,7 @@ def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> Ren
     """A table, what each ensemble is made of, and what it says in words."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=study, title_justify="left")
     table.add_column("ensemble")
-    titles = ["nets", "validation", "test", "to the best single", "acc"]
+    titles = ["nets", "validation", "test", "to the best", "acc"]
     wide = width >= _WIDE_FROM
     for title in [*titles, "log loss", "calib"] if wide else titles:
         table.add_column(title, justify="right", no_wrap=True)

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from hexsearch.reporting.agreement import Agreement, sentence
 from hexsearch.reporting.leaderboard import Leaderboard
 from hexsearch.reporting.rows import Row
 
 
-def tournament_json(board: Leaderboard) -> dict[str, Any]:
-    """The contract of `tournament --format json`: a leaderboard, its leader marked."""
+def tournament_json(board: Leaderboard, found: Agreement | None = None) -> dict[str, Any]:
+    """The contract of `tournament --format json`: a leaderboard, its leader marked.
+
+    Args:
+        found: agreement with heads that were trained apart, where it was measured.
+    """
     leader = leader_of(board)
     rows = [{**asdict(row), "is_leader": row is leader} for row in board.rows]
-    return {**board.to_json(), "rows": rows}
+    agreement = None if found is None else asdict(found)
+    said = [*verdicts(board), sentence(found)]
+    return {**board.to_json(), "rows": rows, "agreement": agreement, "words": said}
 
 
 def leader_of(board: Leaderboard) -> Row | None:
