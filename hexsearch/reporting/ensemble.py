@@ -105,7 +105,7 @@ def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> Ren
     test = rows[0].test
     notes = [
         f"value losses; chosen on validation games, judged once on {test.games:,} test games "
-        f"({test.positions:,} positions); 95% intervals by resampling whole games",
+        f"({test.positions:,} positions); 95% intervals by resampling whole games, each on its own",
         *(f"{row.name}: {_members(row)}" for row in rows if row.name in ("best single", "greedy")),
     ]
     return Group(

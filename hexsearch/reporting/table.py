@@ -243,7 +243,7 @@ def _behind(row: Row) -> str:
 
 
 def _signed(loss: float) -> str:
-    return _loss(loss) if loss < 0 else f"+{_loss(loss)}"
+    return _loss(loss) if loss <= -0.00005 else f"+{_loss(abs(loss))}"  # no -.0000
 
 
 def _plus_minus(low: float | None, high: float | None) -> str:

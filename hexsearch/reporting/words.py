@@ -80,7 +80,7 @@ def _luck(board: Leaderboard, leader: Row, level: list[Row]) -> str:
         f"the first is truly the best with probability {leader.probability_best or 0.0:.0%}; "
         f"expect {leader.value_loss_shrunk:.4f} of it"
     )
-    if leader.value_loss_shrunk - leader.value_loss >= 0.00005:
+    if round(leader.value_loss_shrunk, 4) > round(leader.value_loss, 4):
         said += f" rather than {leader.value_loss:.4f}: the best of {len(level)} is partly luck"
     return said
 
