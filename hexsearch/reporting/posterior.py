@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +117,9 @@ class _Fit:
     marginal: tuple[Floats, bool]  # Cholesky factor of the scores' covariance
     inverse_one: Floats
 
+    @cached_property
     def covariance(self) -> Floats:
-        """Of the true scores."""
+        """[K, K] of the true scores."""
         one = np.ones(len(self.expected))
         pull = one - self.spread**2 * self.inverse_one  # the unknown mean's, on each score
         shrinking = cho_solve(self.marginal, np.eye(len(one)))
@@ -127,9 +129,8 @@ class _Fit:
 
     def root(self) -> Floats:
         """Cholesky factor of the true scores' covariance."""
-        covariance = self.covariance()
-        covariance += _jitter(covariance) * np.eye(len(covariance))
-        factor: Floats = cholesky(covariance, lower=True)
+        jitter = _jitter(self.covariance) * np.eye(len(self.covariance))
+        factor: Floats = cholesky(self.covariance + jitter, lower=True)
         return factor
 
 
@@ -159,7 +160,7 @@ def _moments(fits: Sequence[_Fit], weights: Floats) -> tuple[Floats, Floats]:
     covariance: Floats = np.einsum("f,fi,fj->ij", weights, gap, gap)
     for fit, weight in zip(fits, weights, strict=True):
         if weight:
-            covariance += weight * fit.covariance()
+            covariance += weight * fit.covariance
     return centre, covariance
 
 
