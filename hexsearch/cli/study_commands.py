@@ -115,6 +115,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
     from hexsearch.cli.preflight import check_components, games_examiner
+    from hexsearch.reporting.standing import standing
     from hexsearch.search import study
 
     folder = new_folder(arguments)
@@ -131,6 +132,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
             folder,
             arguments.address,
             listener,
+            standing,
             where=f"{arguments.space}: ",
             examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
             warm_starts=[StudyFolder(path) for path in arguments.warm_start],
@@ -173,6 +175,7 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
+    from hexsearch.reporting.standing import standing
     from hexsearch.search import study
     from hexsearch.search.tournament import resume_tournament
 
@@ -188,7 +191,7 @@ def run_resume(arguments: argparse.Namespace) -> int:
         if is_tournament:
             ended = resume_tournament(folder, arguments.address, listener)
         else:
-            ended = study.resume(folder, arguments.trials, arguments.address, listener)
+            ended = study.resume(folder, arguments.trials, arguments.address, listener, standing)
     _print_leaderboard(folder)
     return finish(folder, ended)
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hexsearch.config.dimension import DimensionConfig
 from hexsearch.config.section import Section, tuple_from_list
+from hexsearch.config.stages import AuditConfig, ConfirmConfig, RaceConfig, Stages
 from hexsearch.config.tournament import TournamentConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.game.board import MAX_SIZE, MIN_SIZE
@@ -182,4 +183,21 @@ class StudyConfig(Section):
     scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
     searcher: SearcherConfig = Field(default_factory=SearcherConfig)
     run: RunConfig = Field(default_factory=RunConfig)
+    # tournament, search, audit, race, confirm: what the study does, in this order.
+    stages: Stages = ("search",)
     tournament: TournamentConfig = Field(default_factory=TournamentConfig)
+    audit: AuditConfig = Field(default_factory=AuditConfig)
+    race: RaceConfig = Field(default_factory=RaceConfig)
+    confirm: ConfirmConfig = Field(default_factory=ConfirmConfig)
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> StudyConfig:
+        if "confirm" in self.stages and not self.data.split.test:
+            raise ValueError("stages: confirm judges on test games, and data.split.test is 0")
+        apart = [stage for stage in self.stages if stage in ("tournament", "confirm")]
+        if apart and self.run.trial_files:
+            raise ValueError(
+                f"stages: {' and '.join(apart)} keep their files in the study's folder, which "
+                "every node has to see; leave out run.trial_files, or these stages"
+            )
+        return self

@@ -15,3 +15,5 @@ class TournamentConfig(Section):
     seeds: int = Field(3, ge=1)
     # joint: the trunk learns from the policy and the mean of the heads; probe: from the policy
     mode: Literal["joint", "probe"] = "joint"
+    # As the first stage of a study: so many heads, best first, begin the search.
+    enqueue: int = Field(5, ge=0)

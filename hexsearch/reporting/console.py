@@ -20,6 +20,13 @@ from hexsearch.search.ledger import Record
 _REFRESH_S = 0.25
 _SPEED_TRIALS = 8
 _STAGES = ("early", "middle", "late", "final")
+_WHY = {  # a trial is run, where the search did not propose it
+    "tournament": "in the tournament",
+    "audit": "run to the end for the audit",
+    "race": "with another seed for the race",
+    "winner": "of the winners is to be confirmed",
+    "baseline": "is the baseline beside the winners",
+}
 
 
 class PlainProgress:
@@ -100,13 +107,14 @@ def describe_record(record: Record, history: StudyHistory) -> str:
     """One line about a record, empty where there is nothing to say."""
     event = record["event"]
     if event in ("finished", "interrupted"):
-        return f"study {event}: {progress_line(history)}"
+        return f"{history.study.get('stage', 'study')} {event}: {progress_line(history)}"
     if "trial" not in record:
         return ""
     trial = history.trials[record["trial"]]
     if event == "suggested":
         seed = f" (seed {trial.replicate + 1})" if trial.replicate else ""
-        return f"{trial.trial} suggested by {record['origin']}: {variant_name(trial)}{seed}"
+        why = _WHY.get(trial.origin, f"suggested by {trial.origin}")
+        return f"{trial.trial} {why}: {variant_name(trial)}{seed}"
     if event == "started" and record["attempt"] > 1:
         seen = trial.positions_seen
         return f"{trial.trial} started again (attempt {record['attempt']}) from {seen:,} positions"
@@ -138,7 +146,11 @@ def progress_line(history: StudyHistory) -> str:
         for status in ("completed", "pruned", "stopped", "failed")
     }
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    return f"{len(history.trials)} of {history.target_trials} trials; {told or 'none ended yet'}"
+    reruns = len(history.trials) - history.searched
+    further = f" and {reruns} further" if reruns else ""
+    return (
+        f"{history.searched} of {history.target_trials} trials{further}; {told or 'none ended yet'}"
+    )
 
 
 def live_view(history: StudyHistory, budget: int, elapsed: float) -> RenderableType:
@@ -150,7 +162,8 @@ def live_view(history: StudyHistory, budget: int, elapsed: float) -> RenderableT
     head = Text(f"{progress_line(history)}  {speed:,.0f} positions/s  {_clock_time(elapsed)}")
     head.append(f"  about {_clock_time(left)} left" if left is not None else "  ")
     bar = Table.grid()  # a bar of its own ends in no line break
-    bar.add_row(ProgressBar(total=max(history.target_trials, 1), completed=len(ended), width=60))
+    total = max(history.target_trials, len(history.trials), 1)
+    bar.add_row(ProgressBar(total=total, completed=len(ended), width=60))
     return Group(
         bar,
         head,
@@ -170,7 +183,8 @@ def seconds_left(
     if not ended or not speed:
         return None
     mean_cost = sum(trial.positions_seen for trial in ended) / len(ended)
-    waiting = max(0, history.target_trials - len(ended) - len(running))
+    target = max(history.target_trials, len(history.trials))
+    waiting = max(0, target - len(ended) - len(running))
     half_way = sum(max(0.0, mean_cost - trial.positions_seen) for trial in running)
     return (waiting * mean_cost + half_way) / speed
 

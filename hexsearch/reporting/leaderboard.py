@@ -10,9 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hexsearch.reporting.confirmation import Confirmation, read_confirmation
+from hexsearch.reporting.followups import Race, pruning_audit, race
+from hexsearch.reporting.panels import by_variant, evidence_panel
+from hexsearch.reporting.pruning_audit import PruningAudit
 from hexsearch.reporting.ranking import Ranking, Versus, rank, seeds_to_separate, versus
 from hexsearch.reporting.rows import CONTROL, Entry, Row, make_entry
-from hexsearch.reporting.statistics import STAGES, game_table, interval
+from hexsearch.reporting.statistics import STAGES, interval
 from hexsearch.reporting.variance import (
     Panel,
     SeedVariance,
@@ -20,11 +24,9 @@ from hexsearch.reporting.variance import (
     seed_variance,
     seed_variance_of_means,
 )
-from hexsearch.search.evidence import read_game_losses
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import is_held, read_ledger
-from hexsearch.training.metrics import GameLosses
 
 By = Literal["variant", "trial"]
 # Runs, best first, whose per-game losses are read and compared.
@@ -72,6 +74,7 @@ class Leaderboard:
 
     Attributes:
         stage: early, middle, late, penultimate or final if rows are ranked by it alone.
+        audit, race, confirmation: what stages after the search have found, where it has them.
     """
 
     study: str
@@ -82,6 +85,9 @@ class Leaderboard:
     floors: list[dict[str, Any]]
     spread: Spread
     warnings: list[str] = field(default_factory=list)
+    audit: PruningAudit | None = None
+    race: Race | None = None
+    confirmation: Confirmation | None = None
 
     def sort(self, name: str) -> None:
         """Put the rows in another order, those without a value last; ranks stay."""
@@ -93,7 +99,14 @@ class Leaderboard:
         """The contract of `leaderboard --format json`."""
         # Not asdict: its deep copies of ten thousand rows take seconds.
         rows = [dict(vars(row)) for row in self.rows[:top]]
-        return {**vars(self), "rows": rows, "spread": asdict(self.spread)}
+        return {
+            **vars(self),
+            "rows": rows,
+            "spread": asdict(self.spread),
+            "audit": None if self.audit is None else self.audit.to_json(),
+            "race": None if self.race is None else asdict(self.race),
+            "confirmation": None if self.confirmation is None else self.confirmation.to_json(),
+        }
 
 
 def read_leaderboard(
@@ -106,9 +119,13 @@ def read_leaderboard(
     """
     history = StudyHistory.of(read_ledger(folder.ledger))
     state = history.state
-    if state == "running" and not is_held(folder.ledger):
+    if is_held(folder.ledger):
+        state = "running"  # perhaps in a stage after the search
+    elif state == "running":
         state = "interrupted"  # its driver is gone without a word
-    return build_leaderboard(history, folder, by, state, stage)
+    board = build_leaderboard(history, folder, by, state, stage)
+    board.confirmation = read_confirmation(folder)
+    return board
 
 
 def build_leaderboard(
@@ -141,6 +158,8 @@ def build_leaderboard(
         floors=history.floors,
         spread=spread,
         warnings=history.warnings,
+        audit=pruning_audit(history, rows),
+        race=race(history, rows),
     )
 
 
@@ -176,11 +195,11 @@ def _compare(ranked: list[Entry], folder: StudyFolder, stage: str | None) -> Spr
     room = _EVIDENCE_LIMIT
     leader: Entry | None = None
     for level in levels if stage is None or stage in STAGES else []:
-        compared, panel = _panel(level, leader, folder, stage, room)
+        compared, panel = evidence_panel(level, leader, folder, stage, room)
         if panel is None:
             continue
         room -= len(panel.variant)
-        here = seed_variance(_by_variant(panel, compared))
+        here = seed_variance(by_variant(panel, compared))
         if leader is None:
             ranking = rank(panel, np.random.default_rng(0), here)
             _fill_ranking(compared, ranking)
@@ -191,52 +210,6 @@ def _compare(ranked: list[Entry], folder: StudyFolder, stage: str | None) -> Spr
     if stage is None:
         _fill_intervals([entry for entry in ranked if entry.row.value_loss_low is None], seed)
     return spread
-
-
-def _panel(
-    level: Sequence[Entry],
-    leader: Entry | None,
-    folder: StudyFolder,
-    stage: str | None,
-    room: int,
-) -> tuple[list[Entry], Panel | None]:
-    """The first rows of a level as runs side by side, in their order.
-
-    Args:
-        leader: of a higher level, to come first with what it was at this one.
-        room: how many runs to take, more or less.
-    Returns:
-        Also the rows that are compared; rows of which evidence is missing are not.
-    """
-    positions = level[0].row.positions_seen
-    losses: list[GameLosses] = []
-    names: list[str] = []
-    replicates: list[int] = []
-    compared: list[Entry] = []
-    for entry in [leader, *level] if leader else level:
-        if len(losses) >= room:
-            break
-        found = [
-            evidence
-            for trial in entry.runs
-            if (evidence := read_game_losses(folder.trial(trial.trial), positions))
-        ]
-        if len(found) < len(entry.runs):  # a mean over fewer seeds would be another figure
-            if entry is leader:
-                return [], None
-            continue
-        compared.append(entry)
-        losses += found
-        names += [entry.row.trial_ids[0]] * len(found)
-        replicates += [trial.replicate for trial in entry.runs]
-    table = game_table(losses, stage)
-    return compared, None if table is None else Panel.of(table, names, replicates)
-
-
-def _by_variant(panel: Panel, compared: Sequence[Entry]) -> Panel:
-    """The same runs grouped by variant, where the rows are trials."""
-    variants = [trial.variant for entry in compared for trial in entry.runs]
-    return Panel.of(panel.table, variants, panel.replicate.tolist())
 
 
 def _seed_variance(groups: Sequence[Sequence[TrialHistory]]) -> SeedVariance:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from scipy.special import betaincinv
 
@@ -36,6 +37,10 @@ class PruningAudit:
         """Pruned trials that would have beaten the winner, at the upper end of the interval."""
         known_not_to = self.audited - self.beat_the_winner
         return min(math.ceil(self.high * self.pruned), self.pruned - known_not_to)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a rate that is not known yet is None."""
+        return {**asdict(self), "rate": self.rate if self.audited else None, "most": self.most}
 
 
 def audit_pruning(final_losses: Sequence[float], winner: float, pruned: int) -> PruningAudit:

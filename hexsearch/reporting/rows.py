@@ -20,7 +20,7 @@ class Row:
     Attributes:
         rank: 1 for the first, equal for rows that cannot be told from the best among them; None
             where there is nothing to rank: failures, negative controls.
-        seeds: all trials of the variant; completed, pruned and failed count among them.
+        seeds: how many the variant was tried with; completed, pruned and failed count its trials.
         value_loss: Brier score on validation at `positions_seen`, of the board's stage if it has
             one; low and high: its 95% interval over games and future seeds.
         difference: value loss less the leader's, paired by game and seed, as seen; low and high:
@@ -107,7 +107,7 @@ def make_entry(trials: Sequence[TrialHistory], stage: str | None) -> Entry:
         status=status,
         reason=reason,
         trial_ids=[trial.trial for trial in trials],
-        seeds=len(trials),
+        seeds=len({trial.replicate for trial in trials}),
         completed=count("completed"),
         pruned=count("pruned"),
         failed=count("failed"),

@@ -14,6 +14,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hexsearch.reporting.confirmation import (
+    confirmation_markdown,
+    confirmation_sentences,
+    confirmation_table,
+)
 from hexsearch.reporting.leaderboard import Leaderboard
 from hexsearch.reporting.rows import Row
 from hexsearch.reporting.words import sentences
@@ -141,7 +146,11 @@ def render(board: Leaderboard, width: int, top: int | None = None) -> Renderable
         table.add_row(*(Text(column.floor(floor), style="dim") for column in columns))
     said = [Text(line) for line in sentences(board)]
     notes = (Text(line, style="dim") for line in _notes(board, top, wide))
-    return Group(table, *map(Text, _failures(board)), *said, *notes)
+    parts: list[RenderableType] = [table, *map(Text, _failures(board)), *said, *notes]
+    if board.confirmation is not None:
+        parts += ["", confirmation_table(board.confirmation)]
+        parts += map(Text, confirmation_sentences(board.confirmation))
+    return Group(*parts)
 
 
 def markdown(board: Leaderboard, top: int | None = None) -> str:
@@ -159,6 +168,9 @@ def markdown(board: Leaderboard, top: int | None = None) -> str:
         f"* {line}"
         for line in [*_failures(board), *sentences(board), *_notes(board, top, wide=True)]
     ]
+    if board.confirmation is not None:
+        said += ["", *confirmation_markdown(board.confirmation), ""]
+        said += [f"* {line}" for line in confirmation_sentences(board.confirmation)]
     return "\n".join([*lines, "", *said, ""])
 
 

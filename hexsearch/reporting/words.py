@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hexsearch.reporting.followups import Race
 from hexsearch.reporting.leaderboard import Leaderboard
+from hexsearch.reporting.pruning_audit import sentence
 from hexsearch.reporting.rows import CONTROL, Row
 
 
@@ -24,6 +26,10 @@ def sentences(board: Leaderboard) -> list[str]:
     )
     if level and beyond:
         said.append(f"{beyond} {_kind(board, beyond)} further back were not compared game by game")
+    if board.race is not None:
+        said.append(_race(board.race))
+    if board.audit is not None:
+        said.append(sentence(board.audit))
     controls = sum(row.status == CONTROL for row in board.rows)
     if controls:
         said.append(f"{controls} negative {_plural('control', controls)} listed, never ranked")
@@ -83,6 +89,13 @@ def _luck(board: Leaderboard, leader: Row, level: list[Row]) -> str:
     if round(leader.value_loss_shrunk, 4) > round(leader.value_loss, 4):
         said += f" rather than {leader.value_loss:.4f}: the best of {len(level)} is partly luck"
     return said
+
+
+def _race(race: Race) -> str:
+    runs = f"{race.runs} further {_plural('training', race.runs)} of at most {race.budget}"
+    if race.tied < 2:
+        return f"race: {runs}; the lead is decided"
+    return f"race: {runs}; {race.tied} are still tied"
 
 
 def _noise(board: Leaderboard) -> str:

@@ -7,12 +7,14 @@ reads them.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.search.history import ENDED, StudyHistory
 from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.listener import Ended, Listener
 from hexsearch.search.space import variant_key
 
 
@@ -22,6 +24,7 @@ class Book:
     Args:
         budget: positions after which a run is complete.
         observe: called with each record once it is on disk, and the history that includes it.
+        letter: that names of runs begin with.
     """
 
     def __init__(
@@ -29,16 +32,38 @@ class Book:
         ledger: Ledger,
         budget: int,
         observe: Callable[[Record, StudyHistory], None] = lambda record, history: None,
+        letter: str = "t",
     ) -> None:
         self.history = StudyHistory.of(ledger)
         self.draining = False
-        self._ledger, self._budget, self._observe = ledger, budget, observe
+        self._late = False
+        self._ledger, self._budget, self._observe, self._letter = ledger, budget, observe, letter
         for trial in self.history.unfinished:  # a crash may have come before the last word
             self._end_if_complete(trial.trial)
 
     def drain(self) -> None:
         """Let each run go after its next report."""
         self.draining = True
+
+    def beat(self, listener: Listener, deadline: float) -> None:
+        """Called several times a second while runs go on.
+
+        Args:
+            deadline: of `time.monotonic`, after which runs stop at their next report.
+        """
+        if time.monotonic() > deadline and not self.draining:
+            self._late = True
+            listener.say("time budget reached: running trials stop at their next report")
+            self.drain()
+        listener.beat(self.history)
+
+    def close(self) -> Ended:
+        """Record how the runs ended."""
+        if not self.history.unfinished:
+            self.record("finished")
+            return "finished"
+        self.record("interrupted", reason="time budget" if self._late else "signal")
+        return "out_of_budget" if self._late else "interrupted"
 
     def record(self, event: str, **fields: Any) -> None:
         """Append to the ledger and fold what was appended."""
@@ -51,7 +76,7 @@ class Book:
     ) -> str:
         """Add a run; its name."""
         number = len(self.history.trials)
-        name = f"t{number:04d}"
+        name = f"{self._letter}{number:04d}"
         self.record(
             "suggested",
             trial=name,

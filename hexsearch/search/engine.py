@@ -15,6 +15,7 @@ from hexsearch.errors import HexsearchError, LedgerError
 from hexsearch.search.changes import budget_spent
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
+from hexsearch.search.reruns import Follow
 from hexsearch.search.scheduler import Decision, Ladder, Rungs
 from hexsearch.search.searcher import Proposer, derive_seed
 from hexsearch.search.space import SearchSpace, position_unit, variant_key
@@ -29,6 +30,7 @@ class Engine:
     Args:
         slots: how many trials may run at once; asked again whenever one may start.
         observe: called with each record once it is on disk.
+        follow: asked for reruns whenever all that was started has ended and the search is over.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Engine:
         trials: int,
         slots: Callable[[], int] = lambda: 1,
         observe: Observer = lambda record: None,
+        follow: Follow | None = None,
     ) -> None:
         self.config, self.space, self.ledger, self.trials = config, space, ledger, trials
         self.ladder = Ladder.of(config.scheduler, position_unit(space))
@@ -48,12 +51,15 @@ class Engine:
         self.broken: HexsearchError | None = None  # what could not be written, and why
         self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
-        self._slots, self._observe = slots, observe
+        self._slots, self._observe, self._follow = slots, observe, follow
+        self._missing = 0  # reruns that were planned together with the last one, after it
         for record in ledger:
             self._fold(record)
         self._live: set[str] = set()
         self._repair()
         self._queue = [trial.trial for trial in self.history.unfinished]
+        if self._missing:  # a crash came in the middle of a batch; none of it has begun
+            self._plan_reruns()
 
     def next_trial(self) -> Next:
         """The trial to start now: unfinished ones of an earlier session first.
@@ -61,13 +67,25 @@ class Engine:
         Returns:
             `wait` while every slot is taken, `finished` when no trial will be started any more.
         """
-        if self.draining or (not self._queue and len(self.history.trials) >= self.trials):
+        if self.draining:
             return "finished"
+        if not self._queue and self.history.searched >= self.trials:
+            if self._live and self._follow is not None:
+                return "wait"
+            if self._live or not self._plan_reruns():
+                return "finished"
         if len(self._live) >= self._slots():
             return "wait"
         name = self._queue.pop(0) if self._queue else self._suggest()
         self._live.add(name)
         return self.history.trials[name]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything that was asked for has ended; plans what has to follow."""
+        history = self.history
+        searched = history.searched >= self.trials and not history.unfinished
+        return searched and not self._queue and not self._plan_reruns()
 
     def start(self, name: str) -> None:
         """A worker has begun, or begun again, to run a trial."""
@@ -123,33 +141,62 @@ class Engine:
         self._observe(record)
 
     def _suggest(self) -> str:
-        number = len(self.history.trials)
-        values, origin = self._proposer.propose(number)
+        values, origin = self._proposer.propose(self.history.searched)
         config = self.space.resolve(values)
         variant = variant_key(config)
-        # A configuration that comes up again is a further seed of its variant. Replicate r has
-        # the same seed in every variant: equal data order and trunk make them comparable.
-        replicate = self.history.replicates(variant)
-        name = f"t{number:04d}"
-        self.record(
-            "suggested",
-            trial=name,
-            number=number,
+        # A configuration that comes up again is a further seed of its variant.
+        return self._add(
             variant=variant,
-            replicate=replicate,
-            seed=derive_seed(self.config.run.seed, "trial", replicate),
+            replicate=self.history.replicates(variant),
             origin=origin,
             head=config.value_head.name,
             values=values,
             config=config.model_dump(mode="json"),
         )
+
+    def _add(self, *, replicate: int, **fields: Any) -> str:
+        """Record a trial to come; its name."""
+        number = len(self.history.trials)
+        name = f"t{number:04d}"
+        self.record(
+            "suggested",
+            trial=name,
+            number=number,
+            replicate=replicate,
+            # Replicate r has the same seed in every variant: equal data order and trunk make
+            # them comparable.
+            seed=derive_seed(self.config.run.seed, "trial", replicate),
+            **fields,
+        )
         return name
+
+    def _plan_reruns(self) -> bool:
+        """Queue what is to be trained again, if anything; reruns that wait already stay."""
+        waiting = {(t.origin, t.variant, t.replicate) for t in self.history.unfinished}
+        reruns = [
+            rerun
+            for rerun in (self._follow(self.history) if self._follow is not None else ())
+            if (rerun.origin, rerun.like.variant, rerun.replicate) not in waiting
+        ]
+        for place, rerun in enumerate(reruns, start=1):
+            like = rerun.like
+            name = self._add(
+                variant=like.variant,
+                replicate=rerun.replicate,
+                origin=rerun.origin,
+                head=like.head,
+                values=like.values,
+                config=like.config,
+                missing=len(reruns) - place,
+            )
+            self._queue.append(name)
+        return bool(reruns)
 
     def _judge(self, trial: TrialHistory) -> Literal["continue", "stop"]:
         """Decide on the last report that is recorded."""
         name, report = trial.trial, trial.reports[-1]
         positions, value_loss = trial.positions_seen, float(report["value_loss"])
-        if trial.is_control:
+        if trial.is_control or trial.is_rerun:
             # Runs to its end apart from the others: no rung holds its value.
             ended = positions >= self.ladder.budget
             decision = Decision("complete" if ended else "continue")
@@ -213,7 +260,7 @@ class Engine:
         last = trial.positions_seen
         calls = (
             last >= self.ladder.budget
-            or self._rungs.is_rung(trial.number, last)
+            or (not trial.is_rerun and self._rungs.is_rung(trial.number, last))
             or self._is_unhealthy(trial.reports[-1])
         )
         return calls and trial.judged_at != last
@@ -224,4 +271,8 @@ class Engine:
     def _fold(self, record: Record) -> None:
         self.history.apply(record)
         self._rungs.apply(record)
-        self._proposer.apply(record)
+        trial = self.history.trials.get(record.get("trial", ""))
+        if trial is None or not trial.is_rerun:
+            self._proposer.apply(record)
+        if record["event"] == "suggested":
+            self._missing = record.get("missing", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from hexsearch.search.ledger import Record
 
 Status = Literal["waiting", "running", "completed", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
+RERUNS = frozenset({"audit", "race"})  # origins of trials that the search did not propose
 ENDED: frozenset[Status] = frozenset({"completed", "pruned", "stopped", "failed"})
 # Optuna's word for how a trial ended, where it is not PRUNED.
 TOLD_AS: dict[Status, str] = {"completed": "COMPLETE", "failed": "FAIL"}
@@ -28,6 +28,7 @@ class TrialHistory:
         reports: in order; the last as written by the worker, earlier ones only `positions_seen`
             and `value_loss`: kept whole, they would fill the memory of the driver.
         rung: at which it was pruned.
+        origin: the searcher that proposed it, `enqueued`, `enumerated`, or why it was run again.
     """
 
     trial: str
@@ -38,6 +39,7 @@ class TrialHistory:
     head: str
     values: dict[str, Any]
     config: dict[str, Any]
+    origin: str
     status: Status = "waiting"
     reports: list[dict[str, Any]] = field(default_factory=list)
     reason: str = ""
@@ -65,6 +67,11 @@ class TrialHistory:
         return self.config.get("readout", {}).get("name") in CONTROLS
 
     @property
+    def is_rerun(self) -> bool:
+        """Whether it repeats a variant of the search to the end, unknown to searcher and rungs."""
+        return self.origin in RERUNS
+
+    @property
     def told_as(self) -> str:
         """Optuna's state of a trial that has ended; it must learn nothing from a control."""
         return "FAIL" if self.is_control else TOLD_AS.get(self.status, "PRUNED")
@@ -90,8 +97,9 @@ class StudyHistory:
     positions: int = 0  # trained on by all trials
     trial_seconds: float = 0.0  # of workers, all together
     began: float = 0.0  # seconds since the epoch
+    searched: int = 0  # trials that the search proposed
     _last_at: float | None = None
-    _replicates: Counter[str] = field(default_factory=Counter)
+    _replicates: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> StudyHistory:
@@ -112,7 +120,9 @@ class StudyHistory:
         elif event == "suggested":
             entry = TrialHistory.suggested(record)
             self.trials[entry.trial] = entry
-            self._replicates[entry.variant] += 1
+            self.searched += not entry.is_rerun
+            known = self._replicates.get(entry.variant, 0)
+            self._replicates[entry.variant] = max(known, entry.replicate + 1)
             self.state = "running"
         elif event in ("interrupted", "finished"):
             self.state = event
@@ -174,8 +184,8 @@ class StudyHistory:
         return [trial for trial in self.trials.values() if trial.status not in ENDED]
 
     def replicates(self, variant: str) -> int:
-        """How many trials of a variant there are."""
-        return self._replicates[variant]
+        """How many seeds of a variant have been given out."""
+        return self._replicates.get(variant, 0)
 
 
 def _point(report: dict[str, Any]) -> dict[str, Any]:
@@ -183,5 +193,7 @@ def _point(report: dict[str, Any]) -> dict[str, Any]:
     return {name: report[name] for name in ("positions_seen", "value_loss")}
 
 
-_SUGGESTED = ("trial", "number", "variant", "replicate", "seed", "head", "values", "config")
+_SUGGESTED = (
+    "trial", "number", "variant", "replicate", "seed", "head", "values", "config", "origin"
+)  # fmt: skip
 _TRIAL_EVENTS = frozenset({"started", "reported", "decided", "told", "failed"})

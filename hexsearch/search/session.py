@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder
-from hexsearch.search.history import TrialHistory
+from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.listener import Ended, Listener
 from hexsearch.search.mirror import TrialFiles, copies_in_storage, trial_name
 from hexsearch.search.optuna_storage import OptunaStorage, StorageMirror
+from hexsearch.search.reruns import Follow
 from hexsearch.search.retention import CheckpointRetention
 from hexsearch.search.signals import draining_signals
-from hexsearch.search.space_parsing import build_space
+from hexsearch.search.space import SearchSpace
 from hexsearch.search.storage import Storage
 from hexsearch.search.worker import Assignment
 from hexsearch.training.milestones import report_points
 
 
 class Session:
-    """Runs an engine on the Ray that is connected."""
+    """Runs an engine on the Ray that is connected.
+
+    Args:
+        trials: that the search is to have. deadline: of `time.monotonic`.
+        follow: what is trained again after the search.
+    """
 
     def __init__(
         self,
@@ -33,6 +40,9 @@ class Session:
         trials: int,
         address: str | None,
         listener: Listener,
+        space: SearchSpace,
+        follow: Follow | None = None,
+        deadline: float = math.inf,
     ) -> None:
         from hexsearch.search.cluster import trial_slots
 
@@ -42,15 +52,19 @@ class Session:
         self._files = TrialFiles(folder, self._storage, listener.say)
         self._mirror: StorageMirror | None = None
         self._said_halt = False
-        space = build_space(config)
         slots = trial_slots(config.run)
-        self._engine = Engine(config, space, ledger, trials, slots, self._observe)
+        self._engine = Engine(config, space, ledger, trials, slots, self._observe, follow)
         keep = config.run.keep_checkpoints
         self._retention = CheckpointRetention(self._files, keep, self._engine.history)
-        self._deadline = time.monotonic() + (config.run.time_budget or float("inf"))
+        self._deadline = deadline
         if config.run.storage is not None:
             storage = OptunaStorage(folder, config, space, config.run.storage)
             self._mirror = StorageMirror(storage, ledger)
+
+    @property
+    def history(self) -> StudyHistory:
+        """What the ledger says by now."""
+        return self._engine.history
 
     def run(self) -> Ended:
         """Until the study is finished, interrupted or out of its budget.
@@ -65,10 +79,10 @@ class Session:
         try:
             copies = copies_in_storage(self._folder, self._storage, self._listener.say)
             with draining_signals(engine, self._listener.say), copies:
-                ship = self._address is not None
-                tune_trials(engine, self._assign, self._beat, self._folder, ship_games=ship)
-            history = engine.history
-            if not history.unfinished and len(history.trials) >= engine.trials:
+                if not engine.is_finished:
+                    ship = self._address is not None
+                    tune_trials(engine, self._assign, self._beat, self._folder, ship_games=ship)
+            if engine.is_finished:
                 engine.record("finished")
                 shutil.rmtree(self._folder.path / "ray", ignore_errors=True)
                 return "finished"

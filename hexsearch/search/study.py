@@ -19,9 +19,12 @@ from hexsearch.search.ledger import Ledger, is_held, read_ledger
 from hexsearch.search.listener import Ended, Examiner, Listener
 from hexsearch.search.mirror import require_unused
 from hexsearch.search.preflight import check_components, floor_rows
-from hexsearch.search.session import Session
+from hexsearch.search.reruns import Judge
 from hexsearch.search.space_parsing import build_space
+from hexsearch.search.stages import is_through, run_stages
+from hexsearch.search.tournament import contenders, heads_of
 from hexsearch.search.warm_start import warm_start
+from hexsearch.training.shared_trial import check_contenders
 
 
 def launch(
@@ -30,6 +33,7 @@ def launch(
     folder: StudyFolder,
     address: str | None,
     listener: Listener,
+    judge: Judge,
     where: str = "",
     examine: Examiner | None = None,
     warm_starts: Sequence[StudyFolder] = (),
@@ -39,6 +43,7 @@ def launch(
     Args:
         games: files and folders, or `starter`.
         address: of a running Ray cluster; None starts Ray on this machine.
+        judge: says who leads, for the stages that follow the search.
         where: prefix of configuration faults, such as the file's name.
         examine: looks at the games before anything is written, returns warnings, and raises what
             the study must not start with.
@@ -53,6 +58,10 @@ def launch(
     folder.require_new()
     folder.require_writable()
     check_components(space)
+    if "tournament" in config.stages:
+        check_contenders(
+            [trial for _, trial in contenders(heads_of(space))], config.tournament.mode
+        )
     learned = []
     for source in warm_starts:
         taken, lines = warm_start(source, space)
@@ -78,14 +87,14 @@ def launch(
             ledger.append("study", **description, trials=trials, floors=floors, warnings=warnings)
             for fields in learned:
                 ledger.append("warm_started", **fields)
-            games_hash = archive.content_hash
-            session = Session(config, folder, ledger, games_hash, trials, address, listener)
-            return session.run()
+            return run_stages(config, folder, ledger, trials, address, listener, judge)
         finally:
             ledger.close()
 
 
-def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
+def resume(
+    folder: StudyFolder, more_trials: int, address: str | None, listener: Listener, judge: Judge
+) -> Ended:
     """Go on where a study stopped, unfinished trials first, perhaps with further trials.
 
     Raises:
@@ -106,8 +115,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
         for line in (*require_same_question(folder, next(iter(ledger))), *notes(description)):
             listener.say(line)
         trials = history.target_trials + more_trials
-        left = trials - len(history.trials) + len(history.unfinished)
-        if not left:
+        if not more_trials and is_through(config, folder, history):
             listener.say(
                 f"{folder.name} is finished: {len(history.trials)} trials. "
                 "Extend it with --trials +N."
@@ -121,8 +129,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
         with ray_cluster(address):
             require_shared_storage(folder.path, config.run.trial_files)
             ledger.append("resumed", trials=trials)
-            session = Session(config, folder, ledger, content_hash, trials, address, listener)
-            return session.run()
+            return run_stages(config, folder, ledger, trials, address, listener, judge)
     finally:
         ledger.close()
 

@@ -145,12 +145,14 @@ def run_tournament(
     archive_hash: str,
     listener: Listener,
     opened: dict[str, Any],
+    deadline: float = math.inf,
 ) -> Ended:
     """Run what is left of a tournament on the Ray that is connected.
 
     Args:
         games: the folder that holds the archive; that of the study, for its first stage.
         opened: what the first record of a new ledger says besides the number of runs.
+        deadline: of `time.monotonic`.
     """
     from hexsearch.search.pool import run_jobs
 
@@ -170,10 +172,8 @@ def run_tournament(
         jobs = _jobs(config, ladder, book, folder, games, archive_hash)
         supervisor = _Supervisor(book, jobs)
         with draining_signals(book, listener.say):
-            run_jobs(jobs, config.run, supervisor, lambda: listener.beat(book.history))
-        done = "interrupted" if book.history.unfinished else "finished"
-        book.record(done, **({"reason": "signal"} if done == "interrupted" else {}))
-        return done  # type: ignore[return-value]
+            run_jobs(jobs, config.run, supervisor, lambda: book.beat(listener, deadline))
+        return book.close()
     finally:
         ledger.close()
 

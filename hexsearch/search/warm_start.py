@@ -31,7 +31,7 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[dict[str, 
     misfits: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     for trial in ended:
-        values = _values(trial, space)
+        values = place_of(trial, space)
         if isinstance(values, str):
             misfits[values] += 1
             continue
@@ -63,7 +63,7 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[dict[str, 
     return taken, lines
 
 
-def _values(trial: TrialHistory, space: SearchSpace) -> Values | str:
+def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:
     """A trial's place in a space, or why it has none."""
     config = flat(trial.config)
     values: Values = {}

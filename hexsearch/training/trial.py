@@ -17,6 +17,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
+from hexsearch.data.position_set import PositionSet
 from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.errors import CheckpointError, TrialError
 from hexsearch.model.cost import NetworkCost, measure_cost
@@ -183,13 +184,14 @@ class Trial:
         """[B] win_prob_red as evaluation reports it, of raw values [B] for a batch."""
         return win_prob_red(self.readout, raw, batch.complement)
 
-    def evaluate(self) -> tuple[Evaluation, float]:
-        """Answers on every validation position, and the mean policy loss.
+    def evaluate(self, positions: PositionSet | None = None) -> tuple[Evaluation, float]:
+        """Answers on positions, by default all of the validation games, and the mean policy loss.
 
         The network answers with the batch-norm statistics that it has; `report` renews them.
         """
         network = self.answering.eval()
-        batches = evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH)
+        judged = self.dataset.validation if positions is None else positions
+        batches = evaluation_batches(self._builder, judged, _EVALUATION_BATCH)
         return evaluate_batches(batches, lambda batch: self._answer(network, batch), self.reported)
 
     def _calibrate(self) -> None:

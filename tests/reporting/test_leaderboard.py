@@ -60,6 +60,7 @@ class Study:
             replicate=self.replicates[variant or name],
             seed=self.number,
             head="512->1",
+            origin="tpe",
             values={"value_head": "512->1", **values},
             config=config or {},
         )

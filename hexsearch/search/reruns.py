@@ -1,0 +1,121 @@
+"""Which variants are trained again once the search is over, and why: audit and race.
+
+Reruns stand in the study's own ledger beside the trials of the search, but no rung, searcher or
+trial budget counts them. A rerun has the seed of its replicate, so an audited trial goes through
+the same numbers again up to where it was pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hexsearch.config.stages import RaceConfig
+from hexsearch.config.study import StudyConfig
+from hexsearch.search.folder import StudyFolder
+from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.search.optuna_model import derive_seed
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A whole training to come.
+
+    Attributes:
+        like: a trial of the same variant. replicate: number of the seed.
+    """
+
+    like: TrialHistory
+    replicate: int
+    origin: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """One variant in the order that the evidence so far gives.
+
+    Attributes:
+        value_loss: mean over its runs at the full budget; expected: of it on fresh seeds, the
+            luck of having been picked allowed for.
+    """
+
+    variant: str
+    name: str
+    value_loss: float
+    expected: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Variants that were trained to the end, best first; the first `tied` cannot be told apart."""
+
+    places: tuple[Place, ...]
+    tied: int
+
+
+# Statistics live in a room that imports this one, so whoever runs a study brings them along.
+Judge = Callable[[StudyHistory, StudyFolder], Standing]
+Follow = Callable[[StudyHistory], Sequence[Rerun]]
+
+
+def follow_up(config: StudyConfig, folder: StudyFolder, judge: Judge) -> Follow:
+    """What a study's stages run again, given what has ended so far; nothing if they are through.
+
+    Reruns that have not ended change nothing in the answer, so that a batch of which a crash
+    left only a part in the ledger can be asked for again.
+    """
+
+    def following(history: StudyHistory) -> Sequence[Rerun]:
+        if "audit" in config.stages:
+            audit = audit_reruns(history, config.run.seed, config.audit.share)
+            if audit:
+                return audit
+        if "race" in config.stages:
+            return race_reruns(history, judge(history, folder), config.race)
+        return ()
+
+    return following
+
+
+def audit_reruns(history: StudyHistory, seed: int, share: float) -> list[Rerun]:
+    """Pruned trials that were drawn, by a lot that nothing they did has a part in."""
+    audited = {
+        (trial.variant, trial.replicate)
+        for trial in history.trials.values()
+        if trial.origin == "audit" and trial.status in ENDED
+    }
+    return [
+        Rerun(trial, trial.replicate, "audit")
+        for trial in history.trials.values()
+        if trial.status == "pruned"
+        and derive_seed(seed, "audit", trial.number) < share * 2**32
+        and (trial.variant, trial.replicate) not in audited
+    ]
+
+
+def race_reruns(history: StudyHistory, standing: Standing, config: RaceConfig) -> list[Rerun]:
+    """One further seed for each variant that is tied with the leader and has the fewest.
+
+    Replicate r has the same seed in every variant, so equal counts make pairs.
+    """
+    tied = [place.variant for place in standing.places[: standing.tied]]
+    ended = [trial for trial in history.trials.values() if trial.status in ENDED]
+    left = config.runs - sum(trial.origin == "race" for trial in ended)
+    runs: dict[str, dict[int, TrialHistory]] = {variant: {} for variant in tied}
+    for trial in ended:
+        # A rerun that failed has had its chance.
+        if trial.variant in runs and (trial.status == "completed" or trial.is_rerun):
+            runs[trial.variant][trial.replicate] = trial
+    fewest = min((len(known) for known in runs.values()), default=0)
+    if len(tied) < 2 or fewest >= config.seeds or left < 1:
+        return []
+    return [
+        Rerun(
+            next(iter(runs[variant].values())),
+            next(number for number in range(len(runs[variant]) + 1) if number not in runs[variant]),
+            "race",
+        )
+        for variant in tied
+        if len(runs[variant]) == fewest
+    ][:left]
