@@ -33,11 +33,22 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         Text(
             f"trials: {plan['trials']}, {plan['slots']} at a time; expected by positions: {steps}"
         ),
+        *([Text(f"besides: {_stages(plan)}")] if plan["stages"] else []),
         Text(f"cost: {plan['positions']:,} positions, {_duration(plan)}"),
         Text(f"checkpoints: at most {plan['disk_bytes'] / 1e6:,.0f} MB"),
         Text("for example:"),
         *samples,
     )
+
+
+def _stages(plan: dict[str, Any]) -> str:
+    """`race at most 12, confirm at most 9 whole trainings`, in the order in which they come."""
+    counts = [
+        f"{stage['stage']} {'about' if stage['stage'] == 'audit' else 'at most'} "
+        f"{stage['trainings']:g}"
+        for stage in plan["stages"]
+    ]
+    return ", ".join(counts) + " whole trainings"
 
 
 def _count(plan: dict[str, Any]) -> str:

@@ -42,6 +42,8 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     positions = sum(
         count * (high - low) for count, low, high in zip(arrivals, levels, levels[1:], strict=False)
     )
+    stages = further_stages(config, ladder.budget, config.run.trials - arrivals[-1])
+    positions += sum(stage["positions"] for stage in stages)
     wants_gpu = config.run.gpus_per_trial > 0
     seconds = None
     if not wants_gpu or torch.cuda.is_available():
@@ -61,6 +63,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "rungs": list(ladder.rungs),
         "budget": ladder.budget,
         "trials_per_rung": [round(count, 1) for count in arrivals],
+        "stages": stages,
         "positions": round(positions),
         "slots": slots,
         "estimated_seconds": seconds,
@@ -68,6 +71,30 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "disk_bytes": kept * _parameters(largest, config) * _BYTES_PER_PARAMETER,
         "samples": samples,
     }
+
+
+def further_stages(config: StudyConfig, budget: int, pruned: float) -> list[dict[str, Any]]:
+    """What the stages besides the search cost at most, in their order.
+
+    Args:
+        pruned: trials that the search is expected to prune, of which the audit draws some.
+    """
+    confirm = config.confirm
+    trainings: dict[str, float] = {
+        "tournament": config.tournament.seeds,  # all heads share a trunk, and most of its cost
+        "audit": config.audit.share * pruned,
+        "race": config.race.runs,
+        "confirm": (confirm.winners + 1) * confirm.seeds,
+    }
+    return [
+        {
+            "stage": stage,
+            "trainings": round(trainings[stage], 1),
+            "positions": round(trainings[stage] * budget),
+        }
+        for stage in config.stages
+        if stage in trainings
+    ]
 
 
 def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
