@@ -18,7 +18,13 @@ from torch import Tensor
 
 from hexsearch import __version__
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
+from hexsearch.data.batches import (
+    NOTHING_ELSE,
+    Batch,
+    BatchBuilder,
+    TrainingStream,
+    evaluation_batches,
+)
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.data.read_ahead import ReadAhead
@@ -29,7 +35,7 @@ from hexsearch.model.network import count_parameters
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.evaluation import watch_answers
+from hexsearch.training.evaluation import evaluate_auxiliary, watch_answers
 from hexsearch.training.execution import repeatable, resolve_execution
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
@@ -65,7 +71,7 @@ def check_contenders(configs: Sequence[TrialConfig], mode: Mode) -> None:
             "micro_batch, precision float16 and compile always are for networks trained alone; "
             "leave them out"
         )
-    if mode == "probe" and not first.policy_head.weight:
+    if mode == "probe" and not (first.policy_head.weight or first.auxiliary.weights):
         problems.append(
             "policy_head.weight is 0: in mode probe nothing would train the trunk; raise it, or "
             "use mode joint"
@@ -122,6 +128,7 @@ class SharedTrial:
             base.curriculum,
             base.augment,
             derive_seed(seed, "order"),
+            base.auxiliary,
         )
         self._ahead = ReadAhead(self._stream, execution.show)
         self._train_seconds = 0.0
@@ -162,7 +169,8 @@ class SharedTrial:
                 self.positions_seen += size
         diverged = self._stepper.diverged
         if diverged:
-            names = [*(config.value_head.name for config in self.configs), "the policy"]
+            heads = [config.value_head.name for config in self.configs]
+            names = [*heads, "the policy", *self.configs[0].auxiliary.weights]
             raise TrialError(
                 f"training loss of {', '.join(names[number] for number in diverged)} is not "
                 f"finite at {self.positions_seen:,} positions (learning rate "
@@ -208,7 +216,14 @@ class SharedTrial:
         started = time.perf_counter()
         self._calibrate()
         evaluations, validation_policy_loss = self.evaluate()
-        train_values, train_policy = self._stepper.take_losses()
+        trained = self._stepper.take_losses()
+        auxiliary = evaluate_auxiliary(
+            self._builder,
+            self.dataset.validation,
+            self.configs[0].auxiliary,
+            self.answering.auxiliary,
+            lambda batch: self.answering.trunk(self.execution.show(batch.planes)),
+        )
         reports = []
         for number, (gradients, activations) in enumerate(self._stepper.health()):
             evaluation = evaluations[number]
@@ -232,13 +247,15 @@ class SharedTrial:
                 positions_seen=self.positions_seen,
                 metrics=metrics,
                 policy_loss=validation_policy_loss,
-                train_value_loss=train_values[number],
-                train_policy_loss=train_policy,
+                train_value_loss=trained[number].value,
+                train_policy_loss=trained[number].policy,
                 gradients=gradients,
                 activations=activations,
                 evaluation_activations=self._watched_answers(number),
                 verdict=verdict,
                 game_losses=evaluation.game_losses(),
+                auxiliary_losses=auxiliary,
+                train_auxiliary_losses=trained[number].auxiliary,
                 timings={
                     "train_s": round(self._train_seconds, 3),
                     "evaluate_s": round(time.perf_counter() - started, 3),
@@ -257,7 +274,8 @@ class SharedTrial:
         return watch_answers(network, planes, batch.outcome, readout.win_prob)
 
     def _calibrate(self) -> None:
-        stream = replace(self._stream, seed=derive_seed(self.seed, "calibration"))
+        seed = derive_seed(self.seed, "calibration")
+        stream = replace(self._stream, seed=seed, auxiliary=NOTHING_ELSE)
         size, network = _CALIBRATION_BATCH, self.answering
 
         def forward(batch: Batch) -> None:
