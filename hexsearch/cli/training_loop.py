@@ -124,7 +124,7 @@ def _event_writer(folder: Path) -> Callable[[TrialReport], None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError(
-            "--tensorboard: the package tensorboard is not installed; "
+            f"--tensorboard: the package tensorboard is not installed ({error}); "
             "pip install 'hexsearch[tensorboard]'"
         ) from error
     writer = SummaryWriter(str(folder))

@@ -76,9 +76,12 @@ class Batch:
         """At most `size` positions from `start` on; views, not copies."""
         if start == 0 and size >= len(self):
             return self
-        here = slice(start, start + size)
-        columns: dict[str, Any] = {name: each[here] for name, each in self.columns().items()}
-        auxiliary = {name: each[here] for name, each in self.auxiliary.items()}
+        return self.rows(slice(start, start + size))
+
+    def rows(self, index: slice | Tensor) -> Batch:
+        """Some of the positions; views, not copies, of a slice."""
+        columns: dict[str, Any] = {name: each[index] for name, each in self.columns().items()}
+        auxiliary = {name: each[index] for name, each in self.auxiliary.items()}
         return Batch(**columns, auxiliary=auxiliary)
 
     @staticmethod

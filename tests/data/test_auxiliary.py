@@ -90,7 +90,8 @@ def chain_of(stones: Stones) -> Stones:
 
 def shown(stones: Stones, symmetry: int) -> np.ndarray:
     """[N*N] classes of stones as shown; the mover, too, is on the plane of Blue's edges."""
-    return np.vectorize(CLASS.get)(transform_stones(stones, symmetry)).reshape(-1)
+    found: np.ndarray = np.vectorize(CLASS.get)(transform_stones(stones, symmetry)).reshape(-1)
+    return found
 
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=str)
