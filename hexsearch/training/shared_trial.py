@@ -37,9 +37,9 @@ from hexsearch.model.readout import win_prob_red
 from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.evaluation import evaluate_auxiliary, watch_answers
 from hexsearch.training.execution import repeatable, resolve_execution
+from hexsearch.training.judgement import Health, Point, make_report
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
-from hexsearch.training.monitors.verdict import judge
 from hexsearch.training.report import TrialReport
 from hexsearch.training.seeds import derive_seed, initial_weights_seed
 from hexsearch.training.shared_step import Mode, SharedStepper
@@ -216,56 +216,27 @@ class SharedTrial:
         started = time.perf_counter()
         self._calibrate()
         evaluations, validation_policy_loss = self.evaluate()
-        trained = self._stepper.take_losses()
+        trained, network = self._stepper.take_losses(), self.answering
         auxiliary = evaluate_auxiliary(
             self._builder,
             self.dataset.validation,
             self.configs[0].auxiliary,
-            self.answering.auxiliary,
-            lambda batch: self.answering.trunk(self.execution.show(batch.planes)),
+            network.auxiliary,
+            lambda batch: network.trunk(self.execution.show(batch.planes)),
         )
-        reports = []
-        for number, (gradients, activations) in enumerate(self._stepper.health()):
-            evaluation = evaluations[number]
-            if not np.isfinite(evaluation.win_prob_red).all():
-                raise TrialError(
-                    f"win_prob_red of {self.configs[number].value_head.name} is not finite at "
-                    f"{self.positions_seen:,} positions",
-                    verdict="nan",
-                )
-            metrics = evaluation.metrics()
-            red_share = float(evaluation.red_won.mean())
-            verdict = judge(
-                gradients,
-                activations,
-                metrics.overall,
-                answer_spread=float(evaluation.win_prob_red.std()),
-                prior_loss=red_share * (1 - red_share),
-                progress=self.positions_seen / self.budget,
+        point = Point(self.positions_seen, self.budget, self._train_seconds, started)
+        return [
+            make_report(
+                point,
+                evaluations[number],
+                validation_policy_loss,
+                auxiliary,
+                trained[number],
+                Health(gradients, activations, self._watched_answers(number)),
+                whose=f" of {self.configs[number].value_head.name}",
             )
-            report = TrialReport(
-                positions_seen=self.positions_seen,
-                metrics=metrics,
-                policy_loss=validation_policy_loss,
-                train_value_loss=trained[number].value,
-                train_policy_loss=trained[number].policy,
-                gradients=gradients,
-                activations=activations,
-                evaluation_activations=self._watched_answers(number),
-                verdict=verdict,
-                game_losses=evaluation.game_losses(),
-                auxiliary_losses=auxiliary,
-                train_auxiliary_losses=trained[number].auxiliary,
-                timings={
-                    "train_s": round(self._train_seconds, 3),
-                    "evaluate_s": round(time.perf_counter() - started, 3),
-                    "positions_per_s": round(
-                        self.positions_seen / max(self._train_seconds, 1e-9), 1
-                    ),
-                },
-            )
-            reports.append(report)
-        return reports
+            for number, (gradients, activations) in enumerate(self._stepper.health())
+        ]
 
     def _watched_answers(self, number: int) -> dict[str, ActivationHealth]:
         batch = next(evaluation_batches(self._builder, self.dataset.validation, _WATCHED_BATCH))

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,9 +37,9 @@ from hexsearch.training.evaluation import (
     watch_answers,
 )
 from hexsearch.training.execution import Execution, repeatable, resolve_execution
+from hexsearch.training.judgement import Health, Point, make_report
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
-from hexsearch.training.monitors.verdict import judge
 from hexsearch.training.prior import training_prior
 from hexsearch.training.report import TrialReport
 from hexsearch.training.seeds import OwnGenerator, derive_seed, initial_weights_seed
@@ -229,47 +228,24 @@ class Trial:
         started = time.perf_counter()
         self._calibrate()
         evaluation, validation_policy_loss = self.evaluate()
-        if not np.isfinite(evaluation.win_prob_red).all():
-            raise TrialError(
-                f"win_prob_red is not finite at {self.positions_seen:,} positions", verdict="nan"
-            )
-        metrics = evaluation.metrics()
-        red_share = float(evaluation.red_won.mean())
-        gradients = self._stepper.gradient_monitor.health()
-        activations = self._stepper.activation_monitor.health()
-        verdict = judge(
-            gradients,
-            activations,
-            metrics.overall,
-            answer_spread=float(evaluation.win_prob_red.std()),
-            prior_loss=red_share * (1 - red_share),
-            progress=self.positions_seen / self.budget,
-        )
-        trained = self._stepper.take_losses()
-        return TrialReport(
-            positions_seen=self.positions_seen,
-            metrics=metrics,
-            policy_loss=validation_policy_loss,
-            train_value_loss=trained.value,
-            train_policy_loss=trained.policy,
-            gradients=gradients,
-            activations=activations,
-            evaluation_activations=self._watched_answers(),
-            verdict=verdict,
-            game_losses=evaluation.game_losses(),
-            auxiliary_losses=evaluate_auxiliary(
+        stepper, network = self._stepper, self.answering
+        return make_report(
+            Point(self.positions_seen, self.budget, self._train_seconds, started),
+            evaluation,
+            validation_policy_loss,
+            evaluate_auxiliary(
                 self._builder,
                 self.dataset.validation,
                 self.config.auxiliary,
-                self.answering.auxiliary,
-                lambda batch: self.answering.trunk(self.execution.show(batch.planes)),
+                network.auxiliary,
+                lambda batch: network.trunk(self.execution.show(batch.planes)),
             ),
-            train_auxiliary_losses=trained.auxiliary,
-            timings={
-                "train_s": round(self._train_seconds, 3),
-                "evaluate_s": round(time.perf_counter() - started, 3),
-                "positions_per_s": round(self.positions_seen / max(self._train_seconds, 1e-9), 1),
-            },
+            stepper.take_losses(),
+            Health(
+                gradients=stepper.gradient_monitor.health(),
+                activations=stepper.activation_monitor.health(),
+                evaluation_activations=self._watched_answers(),
+            ),
         )
 
     def _watched_answers(self) -> dict[str, ActivationHealth]:
