@@ -117,7 +117,7 @@ def train(dataset: Dataset, readout: str, curriculum: str, positions: int, seed:
         batch = as_the_original(trial.next_batch(min(_BATCH, positions - trial.positions_seen)))
         if trial.positions_seen > positions * (1 - 1 / _REPORTS):
             with torch.no_grad():
-                losses.append(trial.losses(batch)[0].mean())
+                losses.append(trial.losses(batch).value.mean())
         trial.train_on(batch)
     calibrate(trial, dataset, curriculum)
     loss = float(torch.stack(losses).mean())

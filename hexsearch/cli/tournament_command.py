@@ -47,7 +47,7 @@ def register(commands: Any) -> None:
         "--mode",
         choices=("joint", "probe"),
         help="joint: the trunk learns from the policy and the mean of the heads; probe: from the "
-        "policy alone",
+        "policy (and auxiliary heads) alone",
     )
     parser.add_argument(
         "--against",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -63,13 +63,25 @@ def describe(report: TrialReport) -> str:
         f"{name} {part.value_loss:.3f}" for name, part in report.metrics.stages.items()
     )
     norms = ", ".join(f"{name} {norm:.2g}" for name, norm in report.gradients.norms.items())
+    trained = {
+        "value": report.train_value_loss,
+        "policy": report.train_policy_loss,
+        **report.train_auxiliary_losses,
+    }
     verdict = report.verdict
     return (
         f"{report.positions_seen:>9,}  value loss {overall.value_loss:.4f} ({stages})  "
         f"accuracy {overall.accuracy:.1%}  policy loss {report.policy_loss:.3f}  "
+        f"{_losses(report.auxiliary_losses)}in training {_losses(trained)}"
         f"gradients {norms}  {verdict.name}{': ' + verdict.evidence if verdict.evidence else ''}  "
         f"{report.timings['positions_per_s']:,.0f} positions/s"
     )
+
+
+def _losses(losses: Mapping[str, float]) -> str:
+    """Losses by name, unweighted; nothing of none."""
+    said = ", ".join(f"{name.replace('_', ' ')} {loss:.3f}" for name, loss in losses.items())
+    return f"{said}  " if said else ""
 
 
 @contextmanager
@@ -112,7 +124,7 @@ def _event_writer(folder: Path) -> Callable[[TrialReport], None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError(
-            "--tensorboard: the package tensorboard is not installed; "
+            f"--tensorboard: the package tensorboard is not installed ({error}); "
             "pip install 'hexsearch[tensorboard]'"
         ) from error
     writer = SummaryWriter(str(folder))
@@ -135,6 +147,10 @@ def _scalars(report: TrialReport) -> dict[str, float]:
         "train/value_loss": report.train_value_loss,
         "train/policy_loss": report.train_policy_loss,
     }
+    for name, loss in report.auxiliary_losses.items():
+        found[f"validation/{name}_loss"] = loss
+    for name, loss in report.train_auxiliary_losses.items():
+        found[f"train/{name}_loss"] = loss
     for name, part in report.metrics.stages.items():
         found[f"stages/{name}"] = part.value_loss
     for name, norm in report.gradients.norms.items():

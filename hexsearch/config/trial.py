@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from hexsearch.config.auxiliary import AuxiliaryConfig
 from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
@@ -30,6 +31,7 @@ class TrialConfig(Section):
     trunk: TrunkConfig = Field(default_factory=TrunkConfig)
     value_head: ValueHeadConfig = Field(default_factory=ValueHeadConfig)
     policy_head: PolicyHeadConfig = Field(default_factory=PolicyHeadConfig)
+    auxiliary: AuxiliaryConfig = Field(default_factory=AuxiliaryConfig)
     readout: ReadoutConfig = Field(default_factory=ReadoutConfig)
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     curriculum: CurriculumConfig = Field(default_factory=CurriculumConfig)

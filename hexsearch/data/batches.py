@@ -6,19 +6,21 @@ and no loader process is needed: one core builds planes hundreds of times faster
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hexsearch.config.auxiliary import AuxiliaryConfig
 from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.auxiliary import TargetBuilder, WholeGames
 from hexsearch.data.device import DeviceGames
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.order import keyed_bits
@@ -27,6 +29,8 @@ from hexsearch.data.weights import stage_weights
 from hexsearch.errors import GamesError
 from hexsearch.game.board import RED
 from hexsearch.game.symmetry import symmetry_cells
+
+NOTHING_ELSE = AuxiliaryConfig()  # no auxiliary targets
 
 _TURN_AND_SWAP = 7  # keeps the bits for symmetries apart from those that draw plies
 
@@ -47,6 +51,8 @@ class Batch:
         final: [B] bool, nobody is to move any more.
         game: [B] int64, index into the archive; ply: [B] int64.
         weight: [B] float32, of the position in the value loss; its mean over the stream is 1.
+        auxiliary: by head, what it is taught, [B] or [B, N*N]; -1 does not count. See
+            hexsearch.data.auxiliary. Empty unless asked for.
     """
 
     planes: Tensor
@@ -61,6 +67,7 @@ class Batch:
     game: Tensor
     ply: Tensor
     weight: Tensor
+    auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -69,8 +76,32 @@ class Batch:
         """At most `size` positions from `start` on; views, not copies."""
         if start == 0 and size >= len(self):
             return self
-        here = slice(start, start + size)
-        return Batch(**{field.name: getattr(self, field.name)[here] for field in fields(self)})
+        return self.rows(slice(start, start + size))
+
+    def rows(self, index: slice | Tensor) -> Batch:
+        """Some of the positions; views, not copies, of a slice."""
+        columns: dict[str, Any] = {name: each[index] for name, each in self.columns().items()}
+        auxiliary = {name: each[index] for name, each in self.auxiliary.items()}
+        return Batch(**columns, auxiliary=auxiliary)
+
+    @staticmethod
+    def joined(batches: Sequence[Batch]) -> Batch:
+        """Batches that are taught alike as one."""
+        columns: dict[str, Any] = {
+            name: torch.cat([getattr(batch, name) for batch in batches])
+            for name in batches[0].columns()
+        }
+        auxiliary = {
+            name: torch.cat([batch.auxiliary[name] for batch in batches])
+            for name in batches[0].auxiliary
+        }
+        return Batch(**columns, auxiliary=auxiliary)
+
+    def columns(self) -> dict[str, Tensor]:
+        """Everything but the auxiliary targets, by name."""
+        return {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name != "auxiliary"
+        }
 
     def parts(self, size: int) -> Iterator[Batch]:
         """The batch in pieces of `size` positions; the last one may be shorter."""
@@ -101,6 +132,7 @@ class BatchBuilder:
         turn: NDArray[np.bool_],
         swap: NDArray[np.bool_],
         weights: NDArray[np.float32] | None = None,
+        auxiliary: AuxiliaryConfig = NOTHING_ELSE,
     ) -> Batch:
         """A batch of given positions.
 
@@ -109,10 +141,10 @@ class BatchBuilder:
             swap: [B] reflect and recolour it. The `mover` perspective asks for this itself where
                 somebody is to move, so there it only counts for finished positions.
             weights: [B] by stage, in the order of STAGE_NAMES; all 1 if left out.
+            auxiliary: which targets of auxiliary heads come with it.
         """
         if self.backend == "torch" or (self.backend == "auto" and self.device.type != "cpu"):
-            tensors = self._on_device.build(games, plies, turn, swap, weights)
-            return Batch(**tensors)
+            return Batch(**self._on_device.build(games, plies, turn, swap, weights, auxiliary))
         archive, encoder = self.archive, self.encoder
         offsets = archive.offsets[games].astype(np.int64)
         lengths = archive.offsets[games + 1].astype(np.int64) - offsets
@@ -143,7 +175,26 @@ class BatchBuilder:
             "ply": plies,
             "weight": np.ones(len(games), np.float32) if weights is None else weights.take(stage),
         }
-        return Batch(**{name: self._to_device(array) for name, array in arrays.items()})
+        columns: dict[str, Any] = {name: self._to_device(array) for name, array in arrays.items()}
+        batch = Batch(**columns)
+        if not auxiliary.weights:
+            return batch
+        starts = np.cumsum(lengths) - lengths
+        index = np.repeat(offsets - starts, lengths)
+        index += np.arange(len(index))
+        played = WholeGames(
+            cells=self._to_device(archive.moves.take(index).astype(np.int64)),
+            lengths=self._to_device(lengths),
+            plies=self._to_device(plies),
+            symmetries=self._to_device(symmetries),
+            red_won=self._to_device(red_won),
+            finished=self._to_device(archive.finished[games].astype(bool)),
+        )
+        return replace(batch, auxiliary=self._targets.build(auxiliary, played))
+
+    @cached_property
+    def _targets(self) -> TargetBuilder:
+        return TargetBuilder(self.encoder, self.device)
 
     @cached_property
     def _on_device(self) -> DeviceGames:
@@ -166,6 +217,7 @@ class TrainingStream:
     curriculum: CurriculumConfig
     augment: bool
     seed: int
+    auxiliary: AuxiliaryConfig = NOTHING_ELSE
 
     def batch(self, cursor: int, size: int) -> Batch:
         """The `size` positions that follow the first `cursor` ones of the stream."""
@@ -177,7 +229,8 @@ class TrainingStream:
             turn = np.zeros_like(turn)
             if self.builder.encoder.perspective == "absolute":
                 swap = np.zeros_like(swap)
-        return self.builder.build(games, plies, turn, swap, self._weights(cursor))
+        weights = self._weights(cursor)
+        return self.builder.build(games, plies, turn, swap, weights, self.auxiliary)
 
     def _weights(self, cursor: int) -> NDArray[np.float32] | None:
         if not self.curriculum.stage_weights:
@@ -196,17 +249,27 @@ class TrainingStream:
         }
 
 
-def evaluation_batches(builder: BatchBuilder, positions: PositionSet, size: int) -> Iterator[Batch]:
+def evaluation_batches(
+    builder: BatchBuilder,
+    positions: PositionSet,
+    size: int,
+    every: int = 1,
+    auxiliary: AuxiliaryConfig = NOTHING_ELSE,
+) -> Iterator[Batch]:
     """All positions once, in order, as they are; the last batch may be shorter.
 
     In the `mover` perspective a finished position is shown from the side that its game's hash
     picks, which has nothing to do with the winner.
+
+    Args:
+        every: take only every so-manieth position.
+        auxiliary: which targets of auxiliary heads come with them.
     """
-    for start in range(0, len(positions), size):
-        index = np.arange(start, min(start + size, len(positions)), dtype=np.int64)
+    for start in range(0, len(positions), size * every):
+        index = np.arange(start, min(start + size * every, len(positions)), every, dtype=np.int64)
         games, plies = positions.at(index)
         as_is = np.zeros(len(index), dtype=bool)
         swap = as_is
         if builder.encoder.perspective == "mover":
             swap = (builder.archive.hashes[games] & np.uint64(1)).astype(bool)
-        yield builder.build(games, plies, as_is, swap)
+        yield builder.build(games, plies, as_is, swap, None, auxiliary)

@@ -6,13 +6,17 @@ games and plies it holds.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hexsearch.config.auxiliary import AuxiliaryConfig
 from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.auxiliary import TargetBuilder, WholeGames
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.order import Indices
 from hexsearch.data.stages import first_plies
@@ -41,6 +45,8 @@ class DeviceGames:
         self._targets = torch.from_numpy(encoder.targets().astype(np.int64)).to(device)
         self._cells = torch.from_numpy(symmetry_cells(encoder.size).copy()).to(device)
         self._ring = torch.from_numpy(encoder.ring()).to(device)
+        self._lengths = archive.lengths_of
+        self._auxiliary_targets = TargetBuilder(encoder, device)
         self._middle, self._late = first_plies(encoder.size, stages)[1:3]
 
     def build(
@@ -50,8 +56,9 @@ class DeviceGames:
         turn: NDArray[np.bool_],
         swap: NDArray[np.bool_],
         weights: NDArray[np.float32] | None,
-    ) -> dict[str, Tensor]:
-        """The tensors of a Batch by name; see BatchBuilder.build."""
+        auxiliary: AuxiliaryConfig,
+    ) -> dict[str, Any]:
+        """The fields of a Batch by name; see BatchBuilder.build."""
         # Known here, so that the device need not be asked, which would wait for it.
         stones = int(plies.sum())
         game, ply = self._to_device(games), self._to_device(plies)
@@ -71,6 +78,10 @@ class DeviceGames:
             weight = torch.ones(len(games), dtype=torch.float32, device=self._device)
         else:
             weight = self._to_device(weights)[stage.long()]
+        taught: dict[str, Tensor] = {}
+        if auxiliary.weights:
+            played = self._whole_games(game, ply, symmetry, int(self._lengths(games).sum()))
+            taught = self._auxiliary_targets.build(auxiliary, played)
         return {
             "planes": self._planes(offset, ply, symmetry, final, stones),
             "policy_target": torch.where(has_move, self._cells[symmetry, following], 0),
@@ -84,7 +95,23 @@ class DeviceGames:
             "game": game,
             "ply": ply,
             "weight": weight,
+            "auxiliary": taught,
         }
+
+    def _whole_games(self, game: Tensor, ply: Tensor, symmetry: Tensor, moves: int) -> WholeGames:
+        offset = self._offsets[game]
+        length = self._offsets[game + 1] - offset
+        first = offset - torch.cumsum(length, 0) + length
+        index = torch.repeat_interleave(first, length, output_size=moves)
+        index += torch.arange(moves, device=self._device)
+        return WholeGames(
+            cells=self._moves[index].long(),
+            lengths=length,
+            plies=ply,
+            symmetries=symmetry,
+            red_won=self._red_won[game],
+            finished=self._finished[game],
+        )
 
     def _planes(
         self, offset: Tensor, ply: Tensor, symmetry: Tensor, final: Tensor, stones: int

@@ -99,6 +99,10 @@ class PositionEncoder:
         """
         return _targets(self.size, self.side)
 
+    def places(self) -> NDArray[np.int64]:
+        """As `targets` on the board alone: [4 * 2 * N*N], plane * N*N + cell, without a ring."""
+        return _targets(self.size, self.size).astype(np.int64)
+
     def empty_boards(self, batch: int) -> NDArray[np.float32]:
         """Planes [batch, planes, side, side] without stones, with the ring if there is one."""
         shape = (batch, self.planes, self.side, self.side)

@@ -22,7 +22,7 @@ class NetworkCost:
     """Of one network on one device.
 
     Attributes:
-        parameters: trainable numbers.
+        parameters: weights that answers are made of.
         mflops: millions of floating-point operations to judge one position: convolutions and
             matrix products, a multiplication and an addition counting as two. Halve it for
             multiply-accumulates. Norms, activations and means are left out, as is usual; they
@@ -30,11 +30,13 @@ class NetworkCost:
         microseconds: of wall clock for each position of a large batch at inference, the median
             of a few passes. The only figure here that differs from run to run: nothing may be
             decided by it but what asks for speed by name.
+        auxiliary_parameters: weights of heads that only training asks.
     """
 
     parameters: int
     mflops: float
     microseconds: float
+    auxiliary_parameters: int = 0
 
 
 def measure_cost(
@@ -62,7 +64,9 @@ def measure_cost(
             seconds = statistics.median(_timed(forward, batch, device) for _ in range(_REPEATS))
     finally:
         network.train(was_training)
-    return NetworkCost(count_parameters(network), flops / 1e6, 1e6 * seconds / size)
+    answering = count_parameters(network)
+    every = sum(parameter.numel() for parameter in network.parameters())
+    return NetworkCost(answering, flops / 1e6, 1e6 * seconds / size, every - answering)
 
 
 def count_flops(network: nn.Module, batch: Tensor) -> int:

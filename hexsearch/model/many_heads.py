@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from hexsearch.config.trial import TrialConfig
-from hexsearch.model.network import Network, build_network
+from hexsearch.model.network import Network, auxiliary_parts, build_network
 
 
 class Parts(nn.ModuleDict):
@@ -19,13 +19,20 @@ class Parts(nn.ModuleDict):
 
 
 class ManyHeads(nn.Module):
-    """One trunk and policy head, K value heads; every parameter once."""
+    """One trunk, policy head and set of auxiliary heads, K value heads; every parameter once."""
 
-    def __init__(self, trunk: nn.Module, policy_head: nn.Module, heads: Sequence[nn.Module]):
+    def __init__(
+        self,
+        trunk: nn.Module,
+        policy_head: nn.Module,
+        heads: Sequence[nn.Module],
+        auxiliary: nn.ModuleDict,
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self.policy_head = policy_head
         self.heads = nn.ModuleList(heads)
+        self.auxiliary = auxiliary
 
     def shared(self, planes_BCNN: Tensor) -> tuple[Tensor, Tensor]:
         """Trunk features [B, C, H, W] and policy logits [B, N*N]."""
@@ -39,7 +46,17 @@ class ManyHeads(nn.Module):
 
     def with_head(self, number: int) -> Network:
         """The network of one head: its modules are those of this one, not copies."""
-        return Network(self.trunk, self.heads[number], self.policy_head)
+        return Network(
+            self.trunk, self.heads[number], self.policy_head, dict(self.auxiliary.items())
+        )
+
+    def shared_parts(self) -> dict[str, nn.Module]:
+        """What all value heads have in common, by name."""
+        return {
+            "trunk": self.trunk,
+            "policy_head": self.policy_head,
+            **auxiliary_parts(self.auxiliary),
+        }
 
 
 def build_many_heads(
@@ -56,4 +73,4 @@ def build_many_heads(
     networks = [build_network(config, planes, size, seed) for config in configs]
     first = networks[0]
     heads = [network.value_head for network in networks]
-    return ManyHeads(first.trunk, first.policy_head, heads)
+    return ManyHeads(first.trunk, first.policy_head, heads, first.auxiliary)

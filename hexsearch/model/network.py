@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from hexsearch.config.auxiliary import AUXILIARY_HEADS
 from hexsearch.config.import_path import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ContractError
+from hexsearch.model.auxiliary import build_auxiliary_head
 from hexsearch.model.policy_head import build_policy_head, check_policy_head
 from hexsearch.model.trunk import build_trunk, check_trunk, map_side
 from hexsearch.model.value_heads import build_value_head, check_value_head
 
 _TRUNK, _VALUE, _POLICY = range(3)  # streams of initial weights
+_AUXILIARY = 1 << 40  # the first of the auxiliary heads' streams, away from those of other seeds
 
 
 class NetworkOutput(NamedTuple):
@@ -24,10 +27,12 @@ class NetworkOutput(NamedTuple):
     Attributes:
         policy_logits: [B, N*N].
         value_raw: [B].
+        auxiliary: by head, [B] or [B, 3, N*N]; None unless asked for.
     """
 
     policy_logits: Tensor
     value_raw: Tensor
+    auxiliary: dict[str, Tensor] | None = None
 
 
 class Parted(Protocol):
@@ -41,17 +46,32 @@ class Parted(Protocol):
 
 
 class Network(nn.Module):
-    """Planes [B, C, N, N] to NetworkOutput."""
+    """Planes [B, C, N, N] to NetworkOutput.
 
-    def __init__(self, trunk: nn.Module, value_head: nn.Module, policy_head: nn.Module) -> None:
+    Args:
+        auxiliary: heads that only training asks, by name.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        value_head: nn.Module,
+        policy_head: nn.Module,
+        auxiliary: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self.value_head = value_head
         self.policy_head = policy_head
+        self.auxiliary = nn.ModuleDict(auxiliary)
 
-    def forward(self, planes_BCNN: Tensor) -> NetworkOutput:
+    def forward(self, planes_BCNN: Tensor, auxiliary: bool = False) -> NetworkOutput:
+        """Answers; those of the auxiliary heads only if asked for."""
         features = self.trunk(planes_BCNN)
-        return NetworkOutput(self.policy_head(features), self.value_head(features))
+        policy_logits, value_raw = self.policy_head(features), self.value_head(features)
+        if not auxiliary:
+            return NetworkOutput(policy_logits, value_raw)
+        return NetworkOutput(policy_logits, value_raw, taught(self.auxiliary, features))
 
     def parts(self) -> dict[str, nn.Module]:
         """Trunk and heads by name; together they own every parameter exactly once."""
@@ -59,15 +79,26 @@ class Network(nn.Module):
             "trunk": self.trunk,
             "policy_head": self.policy_head,
             "value_head": self.value_head,
+            **auxiliary_parts(self.auxiliary),
         }
+
+
+def taught(heads: nn.ModuleDict, features_BCHW: Tensor) -> dict[str, Tensor]:
+    """What auxiliary heads say of trunk features, by name."""
+    return {name: head(features_BCHW) for name, head in heads.items()}
+
+
+def auxiliary_parts(heads: nn.ModuleDict) -> dict[str, nn.Module]:
+    """Auxiliary heads by the names that they have as owners of parameters."""
+    return {f"{name}_head": head for name, head in heads.items()}
 
 
 def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Network:
     """A freshly initialised network on the CPU.
 
     Each part draws its weights from a stream of its own, so that variants that differ only in
-    the value head start with the same trunk and policy head. torch's global generator is left
-    as it was.
+    the value head, or in auxiliary heads, start with the same weights in all other parts. torch's
+    global generator is left as it was.
 
     Args:
         planes: channels of the input. size: side of the board.
@@ -90,13 +121,17 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
         value_head = build_value_head(config.value_head, rows)
         seeded(_POLICY)
         policy_head = build_policy_head(config.policy_head, features, size)
+        auxiliary = {}
+        for name in config.auxiliary.weights:
+            seeded(_AUXILIARY + AUXILIARY_HEADS.index(name))
+            auxiliary[name] = build_auxiliary_head(name, features, size, rows)
         _raise_any(
             [
                 *check_value_head(value_head, features, rows, config.value_head.name),
                 *check_policy_head(policy_head, features, size, rows, config.policy_head.name),
             ]
         )
-    return Network(trunk, value_head, policy_head)
+    return Network(trunk, value_head, policy_head, auxiliary)
 
 
 def _raise_any(problems: list[str]) -> None:
@@ -105,5 +140,12 @@ def _raise_any(problems: list[str]) -> None:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Trainable numbers in a module."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    """Weights in a module; of a network, those that its answers are made of.
+
+    Auxiliary heads are left out: a network costs the same to store and to ask, however it was
+    taught. Averaged weights are not trained, and count.
+    """
+    total = sum(parameter.numel() for parameter in module.parameters())
+    if isinstance(module, Network):
+        total -= count_parameters(module.auxiliary)
+    return total

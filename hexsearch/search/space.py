@@ -199,6 +199,10 @@ def canonical_form(trial: TrialConfig) -> dict[str, Any]:
     """A trial without what makes no difference: names of presets, settings without effect."""
     form = trial.model_dump(mode="json")
     del form["trunk"]["preset"]
+    if not trial.auxiliary.weights:
+        del form["auxiliary"]
+    elif not trial.auxiliary.future_stones.weight:
+        del form["auxiliary"]["future_stones"]
     curriculum = form["curriculum"]
     for rule in (curriculum, *curriculum["parts"], *curriculum["phases"]):
         if rule["name"] != "last_k":

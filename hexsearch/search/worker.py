@@ -14,7 +14,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -298,7 +298,13 @@ def summarise(report: TrialReport, cost: NetworkCost) -> dict[str, Any]:
         "policy_loss": round(report.policy_loss, 6),
         "train_value_loss": round(report.train_value_loss, 6),
         "train_policy_loss": round(report.train_policy_loss, 6),
+        "auxiliary_losses": _rounded(report.auxiliary_losses),
+        "train_auxiliary_losses": _rounded(report.train_auxiliary_losses),
         "verdict": report.verdict.name,
         "evidence": report.verdict.evidence,
         "timings": {**report.timings, "host": socket.gethostname(), "pid": os.getpid()},
     }
+
+
+def _rounded(losses: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(loss, 6) for name, loss in losses.items()}

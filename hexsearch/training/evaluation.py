@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hexsearch.data.batches import Batch
-from hexsearch.model.network import Network, NetworkOutput
+from hexsearch.config.auxiliary import AuxiliaryConfig
+from hexsearch.data.batches import Batch, BatchBuilder, evaluation_batches
+from hexsearch.data.position_set import PositionSet
+from hexsearch.model.auxiliary import auxiliary_losses, counted
+from hexsearch.model.network import Network, NetworkOutput, taught
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth, ActivationMonitor
 
+_AUXILIARY_POSITIONS, _AUXILIARY_BATCH = 4096, 1024  # that auxiliary heads are judged on, at most
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
 
 
@@ -45,6 +49,36 @@ def evaluate_batches(
         arrays[name] = arrays[name].astype(np.float64)
     mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
     return Evaluation(**arrays), float(mean_policy_loss)
+
+
+@torch.inference_mode()
+def evaluate_auxiliary(
+    builder: BatchBuilder,
+    positions: PositionSet,
+    wanted: AuxiliaryConfig,
+    heads: nn.ModuleDict,
+    features: Callable[[Batch], Tensor],
+) -> dict[str, float]:
+    """Mean loss of each auxiliary head over what counts, on positions at equal distances.
+
+    Args:
+        features: the trunk's, in eval mode.
+    """
+    if not wanted.weights:
+        return {}
+    every = -(-len(positions) // _AUXILIARY_POSITIONS)
+    sums: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
+    counts: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
+    for batch in evaluation_batches(builder, positions, _AUXILIARY_BATCH, every, wanted):
+        losses = auxiliary_losses(taught(heads, features(batch)), batch.auxiliary)
+        for name, loss in losses.items():
+            count = counted(batch.auxiliary[name])
+            counts[name].append(count)
+            sums[name].append(loss * count)
+    return {
+        name: float(torch.stack(each).sum() / torch.stack(counts[name]).sum().clamp(min=1))
+        for name, each in sums.items()
+    }
 
 
 @torch.inference_mode()

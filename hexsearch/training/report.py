@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hexsearch.training.metrics import GameLosses, StageMetrics
@@ -17,8 +17,11 @@ class TrialReport:
 
     Attributes:
         policy_loss: on the validation positions that have a next move, in nats.
-        train_value_loss, train_policy_loss: means since the last report, unweighted; the value
-            loss is the read-out's own, so it compares within one read-out only.
+        auxiliary_losses: by head, on some thousands of validation positions; see
+            hexsearch.model.auxiliary. Empty without auxiliary heads.
+        train_value_loss, train_policy_loss, train_auxiliary_losses: means since the last report,
+            unweighted; the value loss is the read-out's own, so it compares within one read-out
+            only.
         activations: of the last training batch that was looked at; evaluation_activations: of the
             first validation batch.
         timings: seconds and rates; the only part that differs between equal runs.
@@ -35,6 +38,8 @@ class TrialReport:
     verdict: Verdict
     game_losses: GameLosses
     timings: dict[str, float]
+    auxiliary_losses: dict[str, float] = field(default_factory=dict)
+    train_auxiliary_losses: dict[str, float] = field(default_factory=dict)
 
     @property
     def value_loss(self) -> float:
@@ -49,6 +54,8 @@ class TrialReport:
             "policy_loss": self.policy_loss,
             "train_value_loss": self.train_value_loss,
             "train_policy_loss": self.train_policy_loss,
+            "auxiliary_losses": self.auxiliary_losses,
+            "train_auxiliary_losses": self.train_auxiliary_losses,
             "gradients": asdict(self.gradients),
             "activations": {name: asdict(seen) for name, seen in self.activations.items()},
             "evaluation_activations": {

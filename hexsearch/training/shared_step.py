@@ -3,8 +3,8 @@
 Each head has its own weights, optimiser, clipping, read-out, dropout stream and monitors. What
 reaches the trunk depends on the mode:
 
-* `joint`: the policy's gradient and the mean of the heads' gradients;
-* `probe`: the policy's alone. A head's course then does not depend on which others are there.
+* `joint`: the policy's gradient, those of auxiliary heads and the mean of the value heads';
+* `probe`: all but the last. A head's course then does not depend on which others are there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch
+from hexsearch.model.auxiliary import auxiliary_losses
 from hexsearch.model.many_heads import ManyHeads, Parts
+from hexsearch.model.network import taught
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import build_readout
 from hexsearch.training.ema import AveragedNetwork
@@ -27,7 +29,7 @@ from hexsearch.training.monitors.activations import ActivationHealth, Activation
 from hexsearch.training.monitors.gradients import GradientHealth, GradientMonitor
 from hexsearch.training.optim import build_optimiser, clip_gradients, set_learning_rate
 from hexsearch.training.seeds import OwnGenerator, derive_seed
-from hexsearch.training.step import LOOK_EVERY
+from hexsearch.training.step import LOOK_EVERY, MeanLosses
 
 Mode = Literal["joint", "probe"]
 
@@ -95,8 +97,7 @@ class SharedStepper:
         self._execution = execution
         self._config = configs[0]
         self.readouts = [build_readout(config.readout) for config in configs]
-        trunk_and_policy = {"trunk": network.trunk, "policy_head": network.policy_head}
-        self._shared = _Owner(trunk_and_policy, configs[0], seed, device)
+        self._shared = _Owner(network.shared_parts(), configs[0], seed, device)
         self._heads = [
             _Owner({"value_head": head}, config, seed, device)
             for head, config in zip(network.heads, configs, strict=True)
@@ -108,7 +109,9 @@ class SharedStepper:
         half_life = configs[0].optimiser.ema_half_life
         self.average = AveragedNetwork(network, half_life) if half_life else None
         self._steps = 0
-        self._sums = torch.zeros(len(configs) + 1, dtype=torch.float64, device=device)
+        self._taught = configs[0].auxiliary.weights
+        losses = len(configs) + 1 + len(self._taught)
+        self._sums = torch.zeros(losses, dtype=torch.float64, device=device)
         self._summed_steps = 0
 
     def step(self, batch: Batch, positions_seen: int, budget: int) -> None:
@@ -127,6 +130,8 @@ class SharedStepper:
                 watches.enter_context(monitor.watching(batch.outcome))
             with self._shared.randomness.borrowed(), self._execution.autocast(self._device):
                 features, policy_logits = network.shared(self._execution.show(batch.planes))
+                answers = taught(network.auxiliary, features)
+            auxiliary = auxiliary_losses(answers, batch.auxiliary)
             policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
             # Heads hang on a copy: their gradients are averaged before the trunk sees them.
             shown = features.detach().requires_grad_(self._mode == "joint")
@@ -137,22 +142,28 @@ class SharedStepper:
                 losses.append(readout.loss(raw.float(), batch.outcome))
         weighted = [config.value_weight * (loss * batch.weight).mean() for loss in losses]
         torch.autograd.backward(weighted)
-        self._backward_shared(features, shown, policy)
+        self._backward_shared(features, shown, policy, auxiliary)
         for owner in owners:
             owner.step(look)
         if self.average is not None:
             self.average.update(len(batch), positions_seen + len(batch))
         # Kept on the device: reading it here would wait for the step to end.
-        self._sums += torch.stack([*(loss.detach().mean() for loss in losses), policy.detach()])
+        seen = [*(loss.mean() for loss in losses), policy, *auxiliary.values()]
+        self._sums += torch.stack([loss.detach() for loss in seen])
         self._summed_steps += 1
         self._steps += 1
 
-    def _backward_shared(self, features: Tensor, shown: Tensor, policy: Tensor) -> None:
-        """Gradients of trunk and policy head, from the policy and the mean of the heads."""
+    def _backward_shared(
+        self, features: Tensor, shown: Tensor, policy: Tensor, auxiliary: dict[str, Tensor]
+    ) -> None:
+        """Gradients of what is shared, from its own losses and the mean of the value heads."""
         roots: list[Tensor] = []
         gradients: list[Tensor | None] = []
         if self._config.policy_head.weight:
             roots.append(self._config.policy_head.weight * policy)
+            gradients.append(None)
+        for name, weight in self._taught.items():
+            roots.append(weight * auxiliary[name])
             gradients.append(None)
         if self._mode == "joint":
             assert shown.grad is not None
@@ -162,16 +173,19 @@ class SharedStepper:
 
     @property
     def diverged(self) -> list[int]:
-        """Numbers of the heads, K for the policy, with a loss that was not finite."""
+        """Numbers of the heads with a loss that was not finite; from K on those shared by all."""
         finite = torch.isfinite(self._sums).tolist()
         return [number for number, fine in enumerate(finite) if not fine]
 
-    def take_losses(self) -> tuple[list[float], float]:
-        """Mean value losses of the heads and policy loss since this was last asked."""
-        *values, policy = (self._sums / max(self._summed_steps, 1)).tolist()
+    def take_losses(self) -> list[MeanLosses]:
+        """For each head its value loss and the losses shared, since this was last asked."""
+        means = (self._sums / max(self._summed_steps, 1)).tolist()
+        heads = len(self.readouts)
+        policy, *auxiliary = means[heads:]
         self._sums.zero_()
         self._summed_steps = 0
-        return values, policy
+        by_name = dict(zip(self._taught, auxiliary, strict=True))
+        return [MeanLosses(value, policy, by_name) for value in means[:heads]]
 
     def health(self) -> list[tuple[GradientHealth, dict[str, ActivationHealth]]]:
         """What the monitors saw, for each head with its trunk and policy."""

@@ -18,7 +18,13 @@ from torch import Tensor
 
 from hexsearch import __version__
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
+from hexsearch.data.batches import (
+    NOTHING_ELSE,
+    Batch,
+    BatchBuilder,
+    TrainingStream,
+    evaluation_batches,
+)
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.data.read_ahead import ReadAhead
@@ -29,11 +35,11 @@ from hexsearch.model.network import count_parameters
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.evaluation import watch_answers
+from hexsearch.training.evaluation import evaluate_auxiliary, watch_answers
 from hexsearch.training.execution import repeatable, resolve_execution
+from hexsearch.training.judgement import Health, Point, make_report
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
-from hexsearch.training.monitors.verdict import judge
 from hexsearch.training.report import TrialReport
 from hexsearch.training.seeds import derive_seed, initial_weights_seed
 from hexsearch.training.shared_step import Mode, SharedStepper
@@ -65,7 +71,7 @@ def check_contenders(configs: Sequence[TrialConfig], mode: Mode) -> None:
             "micro_batch, precision float16 and compile always are for networks trained alone; "
             "leave them out"
         )
-    if mode == "probe" and not first.policy_head.weight:
+    if mode == "probe" and not (first.policy_head.weight or first.auxiliary.weights):
         problems.append(
             "policy_head.weight is 0: in mode probe nothing would train the trunk; raise it, or "
             "use mode joint"
@@ -122,6 +128,7 @@ class SharedTrial:
             base.curriculum,
             base.augment,
             derive_seed(seed, "order"),
+            base.auxiliary,
         )
         self._ahead = ReadAhead(self._stream, execution.show)
         self._train_seconds = 0.0
@@ -162,7 +169,8 @@ class SharedTrial:
                 self.positions_seen += size
         diverged = self._stepper.diverged
         if diverged:
-            names = [*(config.value_head.name for config in self.configs), "the policy"]
+            heads = [config.value_head.name for config in self.configs]
+            names = [*heads, "the policy", *self.configs[0].auxiliary.weights]
             raise TrialError(
                 f"training loss of {', '.join(names[number] for number in diverged)} is not "
                 f"finite at {self.positions_seen:,} positions (learning rate "
@@ -208,47 +216,27 @@ class SharedTrial:
         started = time.perf_counter()
         self._calibrate()
         evaluations, validation_policy_loss = self.evaluate()
-        train_values, train_policy = self._stepper.take_losses()
-        reports = []
-        for number, (gradients, activations) in enumerate(self._stepper.health()):
-            evaluation = evaluations[number]
-            if not np.isfinite(evaluation.win_prob_red).all():
-                raise TrialError(
-                    f"win_prob_red of {self.configs[number].value_head.name} is not finite at "
-                    f"{self.positions_seen:,} positions",
-                    verdict="nan",
-                )
-            metrics = evaluation.metrics()
-            red_share = float(evaluation.red_won.mean())
-            verdict = judge(
-                gradients,
-                activations,
-                metrics.overall,
-                answer_spread=float(evaluation.win_prob_red.std()),
-                prior_loss=red_share * (1 - red_share),
-                progress=self.positions_seen / self.budget,
+        trained, network = self._stepper.take_losses(), self.answering
+        auxiliary = evaluate_auxiliary(
+            self._builder,
+            self.dataset.validation,
+            self.configs[0].auxiliary,
+            network.auxiliary,
+            lambda batch: network.trunk(self.execution.show(batch.planes)),
+        )
+        point = Point(self.positions_seen, self.budget, self._train_seconds, started)
+        return [
+            make_report(
+                point,
+                evaluations[number],
+                validation_policy_loss,
+                auxiliary,
+                trained[number],
+                Health(gradients, activations, self._watched_answers(number)),
+                whose=f" of {self.configs[number].value_head.name}",
             )
-            report = TrialReport(
-                positions_seen=self.positions_seen,
-                metrics=metrics,
-                policy_loss=validation_policy_loss,
-                train_value_loss=train_values[number],
-                train_policy_loss=train_policy,
-                gradients=gradients,
-                activations=activations,
-                evaluation_activations=self._watched_answers(number),
-                verdict=verdict,
-                game_losses=evaluation.game_losses(),
-                timings={
-                    "train_s": round(self._train_seconds, 3),
-                    "evaluate_s": round(time.perf_counter() - started, 3),
-                    "positions_per_s": round(
-                        self.positions_seen / max(self._train_seconds, 1e-9), 1
-                    ),
-                },
-            )
-            reports.append(report)
-        return reports
+            for number, (gradients, activations) in enumerate(self._stepper.health())
+        ]
 
     def _watched_answers(self, number: int) -> dict[str, ActivationHealth]:
         batch = next(evaluation_batches(self._builder, self.dataset.validation, _WATCHED_BATCH))
@@ -257,7 +245,8 @@ class SharedTrial:
         return watch_answers(network, planes, batch.outcome, readout.win_prob)
 
     def _calibrate(self) -> None:
-        stream = replace(self._stream, seed=derive_seed(self.seed, "calibration"))
+        seed = derive_seed(self.seed, "calibration")
+        stream = replace(self._stream, seed=seed, auxiliary=NOTHING_ELSE)
         size, network = _CALIBRATION_BATCH, self.answering
 
         def forward(batch: Batch) -> None:

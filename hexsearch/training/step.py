@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch
+from hexsearch.model.auxiliary import counted
 from hexsearch.model.network import Network
 from hexsearch.training.ema import AveragedNetwork
 from hexsearch.training.monitors.activations import ActivationMonitor
@@ -20,9 +22,31 @@ from hexsearch.training.optim import build_optimiser, clip_gradients, set_learni
 LOOK_EVERY = 50  # steps between two looks of the monitors
 COMPARE_EVERY = 200  # between two comparisons of the heads' gradients, which cost a step each
 
-# Value loss of each position [B] and mean policy loss, unweighted, with their graph; the flag
-# says that hooks on the network's modules have to see this pass.
-Losses = Callable[[Batch, bool], tuple[Tensor, Tensor]]
+
+class Losses(NamedTuple):
+    """What a batch costs, unweighted, with its graph.
+
+    Attributes:
+        value: [B] of each position; policy: the mean over positions with a next move.
+        auxiliary: by head, the mean over what counts.
+    """
+
+    value: Tensor
+    policy: Tensor
+    auxiliary: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class MeanLosses:
+    """Training losses, unweighted, as means over steps."""
+
+    value: float
+    policy: float
+    auxiliary: dict[str, float]
+
+
+# The flag says that hooks on the network's modules have to see this pass.
+LossesOf = Callable[[Batch, bool], Losses]
 
 
 class Stepper:
@@ -54,10 +78,11 @@ class Stepper:
         self.gradient_monitor = GradientMonitor(network, config.optimiser.clip)
         self.activation_monitor = ActivationMonitor(network, win_prob)
         self._steps = 0
-        self._sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self._taught = config.auxiliary.weights
+        self._sums = torch.zeros(2 + len(self._taught), dtype=torch.float64, device=device)
         self._summed_steps = 0
 
-    def step(self, batch: Batch, losses: Losses, positions_seen: int, budget: int) -> None:
+    def step(self, batch: Batch, losses: LossesOf, positions_seen: int, budget: int) -> None:
         """Train on one batch; nothing here waits for the device.
 
         Args:
@@ -83,22 +108,27 @@ class Stepper:
         self._summed_steps += 1
         self._steps += 1
 
-    def _backward(self, batch: Batch, losses: Losses, look: bool) -> None:
+    def _backward(self, batch: Batch, losses: LossesOf, look: bool) -> None:
         """Gradients of the batch's loss, a micro-batch at a time; the first one is looked at.
 
-        A micro-batch counts by its positions in the value loss and by its moves in the policy
-        loss, so that the sum is the loss of the whole batch.
+        A micro-batch counts by its positions in the value loss, by its moves in the policy loss
+        and by what counts in an auxiliary one, so that the sum is the loss of the whole batch.
         """
         config, scaler = self._config, self._scaler
         whole = len(batch)
         moves = batch.has_move.sum().clamp(min=1)
+        counts = {name: counted(batch.auxiliary[name]).clamp(min=1) for name in self._taught}
         for number, part in enumerate(batch.parts(config.micro_batch or whole)):
             watched = look and number == 0
             watch = self.activation_monitor.watching(part.outcome) if watched else nullcontext()
             with watch:
-                each, policy = losses(part, watched)
+                each, policy, auxiliary = losses(part, watched)
             value = (each * part.weight).sum() / whole
             policy = policy * (part.has_move.sum() / moves)
+            auxiliary = {
+                name: auxiliary[name] * (counted(part.auxiliary[name]) / counts[name])
+                for name in self._taught
+            }
             if watched and self._steps % COMPARE_EVERY == 0:
                 self.gradient_monitor.compare_losses(
                     scaler.scale(value), scaler.scale(policy), scaler.get_scale()
@@ -106,22 +136,25 @@ class Stepper:
             loss = config.value_weight * value
             if config.policy_head.weight:
                 loss = loss + config.policy_head.weight * policy
+            for name, weight in self._taught.items():
+                loss = loss + weight * auxiliary[name]
             torch.autograd.backward(scaler.scale(loss))
             # Kept on the device: reading it here would wait for the step to end.
-            self._sums += torch.stack([each.detach().sum() / whole, policy.detach()])
+            seen = [each.sum() / whole, policy, *auxiliary.values()]
+            self._sums += torch.stack([loss.detach() for loss in seen])
 
     @property
     def is_finite(self) -> bool:
         """Whether every loss since the last `take_losses` was."""
         return bool(torch.isfinite(self._sums).all())
 
-    def take_losses(self) -> tuple[float, float]:
-        """Mean value and policy loss of the steps since this was last asked."""
+    def take_losses(self) -> MeanLosses:
+        """Mean losses of the steps since this was last asked."""
         steps = max(self._summed_steps, 1)
-        value, policy = (float(total) / steps for total in self._sums)
+        value, policy, *auxiliary = (float(total) / steps for total in self._sums)
         self._sums.zero_()
         self._summed_steps = 0
-        return value, policy
+        return MeanLosses(value, policy, dict(zip(self._taught, auxiliary, strict=True)))
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit-exactly, the network's own weights apart."""

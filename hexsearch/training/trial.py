@@ -8,37 +8,48 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hexsearch import __version__
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
+from hexsearch.data.batches import (
+    NOTHING_ELSE,
+    Batch,
+    BatchBuilder,
+    TrainingStream,
+    evaluation_batches,
+)
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.data.position_set import PositionSet
 from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.errors import CheckpointError, TrialError
+from hexsearch.model.auxiliary import auxiliary_losses
 from hexsearch.model.cost import NetworkCost, measure_cost
 from hexsearch.model.network import Network, NetworkOutput, build_network, count_parameters
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import build_readout, raw_of, win_prob_red
 from hexsearch.model.value_heads import set_first_answer
 from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.evaluation import evaluate_batches, watch_answers
+from hexsearch.training.evaluation import (
+    evaluate_auxiliary,
+    evaluate_batches,
+    watch_answers,
+)
 from hexsearch.training.execution import Execution, repeatable, resolve_execution
+from hexsearch.training.judgement import Health, Point, make_report
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
-from hexsearch.training.monitors.verdict import judge
 from hexsearch.training.prior import training_prior
 from hexsearch.training.report import TrialReport
 from hexsearch.training.seeds import OwnGenerator, derive_seed, initial_weights_seed
-from hexsearch.training.step import Stepper
+from hexsearch.training.step import Losses, Stepper
 
 _EVALUATION_BATCH = 1024
 _WATCHED_BATCH = 256
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
+_DEFAULTS = TrialConfig().model_dump(mode="json")
 
 
 class Trial:
@@ -78,9 +89,10 @@ class Trial:
             config.curriculum,
             config.augment,
             derive_seed(seed, "order"),
+            config.auxiliary,
         )
         if config.readout.start_at_prior:
-            prior = training_prior(replace(self._stream, seed=derive_seed(seed, "prior")))
+            prior = training_prior(self._stream_for("prior"))
             set_first_answer(network.value_head, raw_of(self.readout, prior))
         self._prepare(network, resolve_execution(config, self.device))
         self.positions_seen = 0
@@ -102,6 +114,11 @@ class Trial:
             scaled=execution.precision == "float16",
             win_prob=lambda raw: self.readout.win_prob(raw),
         )
+
+    def _stream_for(self, purpose: str) -> TrainingStream:
+        """Training positions in an order of its own, without auxiliary targets."""
+        seed = derive_seed(self.seed, purpose)
+        return replace(self._stream, seed=seed, auxiliary=NOTHING_ELSE)
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
@@ -164,8 +181,8 @@ class Trial:
         self._stepper.step(batch, self.losses, self.positions_seen, self.budget)
         self.positions_seen += len(batch)
 
-    def losses(self, batch: Batch, watched: bool = True) -> tuple[Tensor, Tensor]:
-        """Value loss of each position [B] and mean policy loss, unweighted, with their graph.
+    def losses(self, batch: Batch, watched: bool = True) -> Losses:
+        """What a batch costs, unweighted, with its graph.
 
         Args:
             watched: hooks on modules have to see the pass, so that nothing compiled may run.
@@ -176,9 +193,12 @@ class Trial:
         if self._compiled is not None and not watched and len(batch) == usual:
             network = self._compiled
         with self.execution.autocast(self.device):
-            output = network(self.execution.show(batch.planes))
-        value = self.readout.loss(output.value_raw.float(), batch.outcome)
-        return value, policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
+            output = network(self.execution.show(batch.planes), bool(batch.auxiliary))
+        return Losses(
+            self.readout.loss(output.value_raw.float(), batch.outcome),
+            policy_loss(output.policy_logits, batch.policy_target, batch.has_move),
+            auxiliary_losses(output.auxiliary or {}, batch.auxiliary),
+        )
 
     def reported(self, raw: Tensor, batch: Batch) -> Tensor:
         """[B] win_prob_red as evaluation reports it, of raw values [B] for a batch."""
@@ -195,7 +215,7 @@ class Trial:
         return evaluate_batches(batches, lambda batch: self._answer(network, batch), self.reported)
 
     def _calibrate(self) -> None:
-        stream = replace(self._stream, seed=derive_seed(self.seed, "calibration"))
+        stream = self._stream_for("calibration")
         size = _CALIBRATION_BATCH
         batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
         network = self.answering
@@ -210,39 +230,24 @@ class Trial:
         started = time.perf_counter()
         self._calibrate()
         evaluation, validation_policy_loss = self.evaluate()
-        if not np.isfinite(evaluation.win_prob_red).all():
-            raise TrialError(
-                f"win_prob_red is not finite at {self.positions_seen:,} positions", verdict="nan"
-            )
-        metrics = evaluation.metrics()
-        red_share = float(evaluation.red_won.mean())
-        gradients = self._stepper.gradient_monitor.health()
-        activations = self._stepper.activation_monitor.health()
-        verdict = judge(
-            gradients,
-            activations,
-            metrics.overall,
-            answer_spread=float(evaluation.win_prob_red.std()),
-            prior_loss=red_share * (1 - red_share),
-            progress=self.positions_seen / self.budget,
-        )
-        train_value, train_policy = self._stepper.take_losses()
-        return TrialReport(
-            positions_seen=self.positions_seen,
-            metrics=metrics,
-            policy_loss=validation_policy_loss,
-            train_value_loss=train_value,
-            train_policy_loss=train_policy,
-            gradients=gradients,
-            activations=activations,
-            evaluation_activations=self._watched_answers(),
-            verdict=verdict,
-            game_losses=evaluation.game_losses(),
-            timings={
-                "train_s": round(self._train_seconds, 3),
-                "evaluate_s": round(time.perf_counter() - started, 3),
-                "positions_per_s": round(self.positions_seen / max(self._train_seconds, 1e-9), 1),
-            },
+        stepper, network = self._stepper, self.answering
+        return make_report(
+            Point(self.positions_seen, self.budget, self._train_seconds, started),
+            evaluation,
+            validation_policy_loss,
+            evaluate_auxiliary(
+                self._builder,
+                self.dataset.validation,
+                self.config.auxiliary,
+                network.auxiliary,
+                lambda batch: network.trunk(self.execution.show(batch.planes)),
+            ),
+            stepper.take_losses(),
+            Health(
+                gradients=stepper.gradient_monitor.health(),
+                activations=stepper.activation_monitor.health(),
+                evaluation_activations=self._watched_answers(),
+            ),
         )
 
     def _watched_answers(self) -> dict[str, ActivationHealth]:
@@ -287,7 +292,9 @@ class Trial:
                 f"checkpoint lacks {', '.join(absent)}: it was written by hexsearch "
                 f"{state.get('code_version', 'of another version')} and cannot go on"
             )
-        different = [name for name, value in mine.items() if state[name] != value]
+        # A setting that the file does not know was at its default: it came later.
+        stored = {**state, "config": {**_DEFAULTS, **state["config"]}}
+        different = [name for name, value in mine.items() if stored[name] != value]
         if different:
             raise CheckpointError(
                 f"checkpoint differs from this trial in {', '.join(different)}; it cannot go on"

@@ -243,8 +243,10 @@ def heads_pull_apart(patch: Patch) -> None:
     sound = trials.Trial.losses
 
     def losses(self: Any, batch: Batch, watched: bool = True) -> Any:
-        value, policy = sound(self, batch, watched)
-        return value, policy - 100 * value.mean() if batch.has_move.any() else policy
+        losses = sound(self, batch, watched)
+        if not batch.has_move.any():
+            return losses
+        return losses._replace(policy=losses.policy - 100 * losses.value.mean())
 
     patch.setattr(trials.Trial, "losses", losses)
 
@@ -264,8 +266,8 @@ def dead_units(patch: Patch) -> None:
 def value_output_stuck(patch: Patch) -> None:
     forward = Network.forward
 
-    def constant(self: Network, planes: torch.Tensor) -> Any:
-        output = forward(self, planes)
+    def constant(self: Network, planes: torch.Tensor, *rest: Any) -> Any:
+        output = forward(self, planes, *rest)
         return output._replace(value_raw=output.value_raw * 0.0 - 30.0)
 
     patch.setattr(Network, "forward", constant)

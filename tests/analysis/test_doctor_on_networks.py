@@ -39,6 +39,28 @@ def test_a_sound_checkpoint_gets_no_error(
         assert set(finding) == {"check", "severity", "evidence", "cause", "remedy"}
 
 
+@pytest.mark.slow
+def test_a_sound_checkpoint_with_auxiliary_heads_gets_no_error(
+    dataset: Dataset, games_file: Path, tmp_path: Path, capsys: Printed
+) -> None:
+    """Its averaged weights, too, are those that answer, with heads that no answer asks."""
+    config = tiny(
+        encoder={"perspective": "absolute", "edge_ring": False},
+        policy_head={"weight": 1.0},
+        optimiser={"learning_rate": 3e-3, "ema_half_life": 2_000},
+        auxiliary={
+            "moves_left": 0.1,
+            "ownership": 0.1,
+            "winning_chain": 0.1,
+            "future_stones": {"weight": 0.1},
+        },
+    )
+    trial = Trial(config, dataset, BUDGET, seed=1)
+    trial.train_to(BUDGET)
+    status, out = doctor(capsys, save(trial, tmp_path / "taught.pt"), "--games", games_file)
+    assert (status, findings(out)) == (0, {})
+
+
 def stale(content: dict[str, Any], early: dict[str, Any]) -> None:
     content["state"]["network"] = early["network"]
 

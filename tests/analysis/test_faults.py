@@ -193,6 +193,14 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "edge_ring_mover": {"encoder": {"perspective": "mover", "edge_ring": True}},
     "weighted": {"curriculum": {"name": "all", "stage_weights": {"early": 0.5}}},
     "averaged": {"optimiser": {"ema_half_life": 2_000}},
+    "taught": {
+        "auxiliary": {
+            "moves_left": 0.1,
+            "ownership": 0.1,
+            "winning_chain": 0.1,
+            "future_stones": {"weight": 0.1},
+        }
+    },
     "unaugmented": {"augment": False, "trunk": {"preset": "tiny", "norm": "group"}},
 }
 

@@ -47,6 +47,29 @@ def test_an_interrupt_keeps_the_last_full_step_and_the_rest_is_as_never_stopped(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_curves_are_written_that_tensorboard_reads(dataset: Dataset, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    trial = make(dataset, auxiliary={"ownership": 0.1})
+    assert train_to_end(trial, (256, 512), tmp_path / "m.pt", quiet(), tmp_path / "events")
+    events = accumulator.EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    for name in ("validation/value_loss", "train/policy_loss", "validation/ownership_loss"):
+        assert [event.step for event in events.Scalars(name)] == [256, 512], name
+    last = events.Scalars("validation/value_loss")[-1].value
+    assert last == pytest.approx(trial.report().value_loss, rel=1e-6)
+
+
+def test_a_report_is_told_with_each_loss_apart(dataset: Dataset, tmp_path: Path) -> None:
+    screen = io.StringIO()
+    trial = make(dataset, auxiliary={"ownership": 0.1})
+    train_to_end(trial, (512,), tmp_path / "m.pt", Console(file=screen), None)
+    line = screen.getvalue()
+    validation, _, training = line.partition("in training")
+    for said in (validation, training):
+        for name in ("value", "policy", "ownership"):
+            assert name in said
+
+
 def test_tensorboard_that_is_not_installed_is_said_so_before_training(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,3 +142,18 @@ def test_an_import_path_is_taken_for_a_plug_in() -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         TrialConfig().batch_size = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"ownership": -0.1}, "trial.auxiliary.ownership: input should be greater than or equal"),
+        ({"owner": 0.1}, "trial.auxiliary.owner: unknown key; did you mean 'ownership'?"),
+        ({"future_stones": 0.1}, "trial.auxiliary.future_stones: expected a mapping"),
+        ({"future_stones": {"plies": 0}}, "trial.auxiliary.future_stones.plies"),
+    ],
+)
+def test_a_wrong_auxiliary_weight_is_named(raw: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(TrialConfig, {"auxiliary": raw}, "trial")
+    assert message in str(caught.value)

@@ -150,6 +150,34 @@ def test_configurations_that_train_alike_are_one_variant() -> None:
     assert key(readout="bce") != key(readout="sigmoid_mse")
 
 
+def test_auxiliary_weights_are_searched_and_count_only_where_they_act() -> None:
+    config = StudyConfig.model_validate(
+        {
+            "question": "?",
+            "search": {
+                "auxiliary.ownership": {"float": [0.0, 0.5]},
+                "auxiliary.future_stones.weight": {"choice": [0.0, 0.1]},
+                "auxiliary.future_stones.plies": {
+                    "choice": [4, 8],
+                    "when": {"auxiliary.future_stones.weight": 0.1},
+                },
+            },
+        }
+    )
+    space = build_space(config)
+    chosen = {"auxiliary.ownership": 0.25, "auxiliary.future_stones.weight": 0.1}
+    trial = space.resolve({**chosen, "auxiliary.future_stones.plies": 4})
+    assert trial.auxiliary.weights == {"ownership": 0.25, "future_stones": 0.1}
+    assert trial.auxiliary.future_stones.plies == 4
+
+    def key(**auxiliary: Any) -> str:
+        return variant_key(build(TrialConfig, {"auxiliary": auxiliary}, ""))
+
+    # As before there were auxiliary heads, so that studies of then go on.
+    assert key() == key(future_stones={"plies": 3}) == "306f37ec941b8186"
+    assert key(ownership=0.1) == key(ownership=0.1, future_stones={"plies": 3}) != key()
+
+
 def test_faults_of_sections_and_dimensions_are_listed_together(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(

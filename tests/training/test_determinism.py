@@ -20,6 +20,10 @@ CURRICULA: list[Any] = [
     {"name": "last_k", "k": 6},
     {"name": "all", "stage_weights": {"early": 0.5}},
 ]
+AUXILIARY: list[Any] = [
+    {},
+    {"moves_left": 0.1, "ownership": 0.1, "winning_chain": 0.1, "future_stones": {"weight": 0.1}},
+]
 CONFIGURATIONS = st.fixed_dictionaries(
     {
         "optimiser": st.fixed_dictionaries(
@@ -32,6 +36,7 @@ CONFIGURATIONS = st.fixed_dictionaries(
         ),
         "curriculum": st.sampled_from(CURRICULA),
         "micro_batch": st.sampled_from([0, 24]),
+        "auxiliary": st.sampled_from(AUXILIARY),
         "precision": st.sampled_from(["float32", "bfloat16"]),
         "memory_format": st.sampled_from(["contiguous", "channels_last"]),
         "value_head": st.sampled_from(

@@ -17,8 +17,18 @@ from tests.training.trials import assert_same_state, make, without_times
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 BUDGET = 640
+TAUGHT: dict[str, Any] = {
+    "auxiliary": {
+        "moves_left": 0.1,
+        "ownership": 0.1,
+        "winning_chain": 0.1,
+        "future_stones": {"weight": 0.1},
+    }
+}
 SETTINGS: list[dict[str, Any]] = [
     {},
+    TAUGHT,
+    {**TAUGHT, "compile": "always"},
     {"precision": "float32"},
     {"precision": "float16"},
     {"memory_format": "contiguous"},
@@ -55,10 +65,11 @@ def test_same_bits_twice_and_when_resumed(
         assert_same_state(other, straight)
 
 
+@pytest.mark.parametrize("settings", [{}, TAUGHT], ids=["plain", "taught"])
 def test_a_step_never_waits_for_the_device(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    trial = make(dataset, budget=100_000, device=torch.device("cuda"))
+    trial = make(dataset, budget=100_000, device=torch.device("cuda"), **settings)
     monkeypatch.setattr(step, "LOOK_EVERY", 5)
     trial.train_to(64 * 10)
     trial.network.train()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
+from hexsearch.config.auxiliary import AuxiliaryConfig, FutureStonesConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
 from hexsearch.config.section import Section, build
@@ -53,6 +54,7 @@ BASE = {**trunk(), **head()}
 # Blue begins and wins more often, so the prior is not 50% where colours stay what they are.
 ABSOLUTE = {**BASE, "encoder": {"perspective": "absolute"}, "augment": False}
 ATTENTION = {"family": "attention", "widths": []}
+FUTURE = {**BASE, "auxiliary": {"future_stones": {"weight": 1.0}}}
 # By section and field: two settings of a trial that differ in that field.
 KNOBS: dict[type[Section], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     TrunkConfig: {
@@ -122,6 +124,16 @@ KNOBS: dict[type[Section], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             {**BASE, "readout": f"{HERE}:PluggedReadout"},
             {"readout": {"name": f"{HERE}:PluggedReadout", "options": {"scale": 3.0}}},
         ),
+    },
+    AuxiliaryConfig: {
+        "moves_left": (BASE, {"auxiliary": {"moves_left": 0.5}}),
+        "ownership": (BASE, {"auxiliary": {"ownership": 0.5}}),
+        "winning_chain": (BASE, {"auxiliary": {"winning_chain": 0.5}}),
+        "future_stones": (BASE, FUTURE),
+    },
+    FutureStonesConfig: {
+        "weight": (FUTURE, {"auxiliary": {"future_stones": {"weight": 0.5}}}),
+        "plies": (FUTURE, {"auxiliary": {"future_stones": {"weight": 1.0, "plies": 3}}}),
     },
     EncoderConfig: {
         "perspective": (BASE, {"encoder": {"perspective": "absolute"}}),

@@ -162,3 +162,59 @@ def test_a_head_that_diverges_is_named(dataset: Dataset) -> None:
     trial = shared(dataset, trunk={"preset": "tiny", "norm": "none"}, **wild)
     with pytest.raises(TrialError, match=r"training loss of 512->1.* is not finite"):
         trial.train_to(512)
+
+
+TAUGHT: dict[str, Any] = {
+    "auxiliary": {
+        "moves_left": 0.1,
+        "ownership": 0.1,
+        "winning_chain": 0.1,
+        "future_stones": {"weight": 0.1},
+    }
+}
+
+
+def test_one_head_beside_auxiliary_ones_learns_what_a_trial_learns(dataset: Dataset) -> None:
+    head = HEADS[0]
+    together = shared(dataset, [head], **NO_CLIP, **TAUGHT)
+    apart = Trial(trial_config(**head, **NO_CLIP, **TAUGHT), dataset, budget=512, seed=0)
+    before = torch.cat([p.detach().flatten() for p in apart.network.parameters()])
+    together.train_to(128)
+    apart.train_to(128)
+    ours, theirs = (
+        torch.cat([p.detach().flatten() for p in network.parameters()])
+        for network in (together.network.with_head(0), apart.network)
+    )
+    # The trunk's gradients are summed in another order.
+    assert float((ours - theirs).norm()) < 1e-3 * float((before - theirs).norm())
+    one, other = together.report()[0], apart.report()
+    assert set(one.auxiliary_losses) == set(trial_config(**TAUGHT).auxiliary.weights)
+    assert one.auxiliary_losses == pytest.approx(other.auxiliary_losses, rel=1e-3)
+    assert one.train_auxiliary_losses == pytest.approx(other.train_auxiliary_losses, rel=1e-3)
+
+
+def test_auxiliary_heads_teach_the_trunk_of_a_probe_too(dataset: Dataset) -> None:
+    settings: dict[str, Any] = {"policy_head": {"weight": 0.0}, **TAUGHT}
+    crowd = shared(dataset, HEADS[:2], mode="probe", **settings)
+    before = {name: weight.clone() for name, weight in crowd.network.trunk.state_dict().items()}
+    alone = shared(dataset, HEADS[:1], mode="probe", **settings)
+    for trial in (crowd, alone):
+        trial.train_to(128)
+    assert not same(crowd.network.trunk.state_dict(), before)
+    assert same(crowd.network.trunk.state_dict(), alone.network.trunk.state_dict())
+    assert same(head_weights(crowd, 0), head_weights(alone, 0))
+
+
+@pytest.mark.parametrize("mode", ["joint", "probe"])
+def test_auxiliary_heads_are_resumed_bit_for_bit(
+    dataset: Dataset, tmp_path: Path, mode: Mode
+) -> None:
+    straight, first, second = (shared(dataset, HEADS[:2], mode, **TAUGHT) for _ in range(3))
+    straight.train_to(320)
+    first.train_to(192)
+    save_checkpoint(tmp_path / "c.pt", {"state": first.state()})
+    second.load_state(load_checkpoint(tmp_path / "c.pt")["state"])
+    second.train_to(320)
+    assert same(second.network.state_dict(), straight.network.state_dict())
+    assert essence(second) == essence(straight)
+    assert any(name.startswith("auxiliary") for name in second.head_states()[0]["network"])

@@ -65,8 +65,12 @@ def test_clipping_is_in_true_units_under_a_loss_scale(dataset: Dataset) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while compiling
-def test_a_compiled_network_trains_as_the_plain_one(dataset: Dataset) -> None:
-    plain, compiled = make(dataset), make(dataset, compile="always")
+@pytest.mark.parametrize("auxiliary", [{}, {"moves_left": 0.1, "ownership": 0.1}], ids=str)
+def test_a_compiled_network_trains_as_the_plain_one(
+    dataset: Dataset, auxiliary: dict[str, float]
+) -> None:
+    plain = make(dataset, auxiliary=auxiliary)
+    compiled = make(dataset, auxiliary=auxiliary, compile="always")
     before = weights(plain)
     for trial in (plain, compiled):
         trial.train_to(192)

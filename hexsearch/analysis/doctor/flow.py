@@ -21,8 +21,8 @@ def head_losses(trial: Trial) -> dict[str, Tensor]:
     trial.network.train()
     with torch.random.fork_rng(devices=[]):  # dropout draws from the caller's generator
         batch = trial.next_batch()
-        value, policy = trial.losses(batch)
-    return {"value": (value * batch.weight).mean(), "policy": policy}
+        losses = trial.losses(batch)
+    return {"value": (losses.value * batch.weight).mean(), "policy": losses.policy}
 
 
 def check_flow(patient: Patient) -> Iterator[Finding]:
@@ -81,7 +81,7 @@ def check_policy_mask(patient: Patient) -> Iterator[Finding]:
         policy_target=torch.zeros_like(batch.policy_target),
     )
     with torch.no_grad():
-        policy = float(trial.losses(none)[1])
+        policy = float(trial.losses(none).policy)
     if policy:
         yield Finding(
             "finished boards",

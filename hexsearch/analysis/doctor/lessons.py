@@ -84,8 +84,7 @@ def _distinct(trial: Trial) -> Batch:
     # The emptiest boards differ in one stone or in none, and are labelled by chance.
     stones = batch.planes[:, :2].sum(dim=(1, 2, 3)).numpy()[first]
     chosen = np.sort(first[np.argsort(-stones, kind="stable")[:_OVERFIT_POSITIONS]])
-    index = torch.from_numpy(chosen)
-    return Batch(**{name: getattr(batch, name)[index] for name in Batch.__dataclass_fields__})
+    return batch.rows(torch.from_numpy(chosen))
 
 
 def check_lesson(patient: Patient) -> Iterator[Finding]:

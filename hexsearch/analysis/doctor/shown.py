@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hexsearch.analysis.doctor.findings import Finding
@@ -60,7 +59,7 @@ _READ = {
 def look_at(patient: Patient) -> Shown:
     """The training samples of a patient, worked out again."""
     assert patient.batches is not None and patient.archive is not None
-    batch = _joined(patient.batches)
+    batch = Batch.joined(patient.batches)
     archive = patient.archive
     games, plies = batch.game.numpy(), batch.ply.numpy()
     boards = stones_at(archive, games, plies)
@@ -276,12 +275,3 @@ def check_finished(patient: Patient) -> Iterator[Finding]:
 def _same(some: Stones, others: Stones) -> Flags:
     equal: Flags = np.all(np.equal(some, others), axis=(1, 2))
     return equal
-
-
-def _joined(batches: tuple[Batch, ...]) -> Batch:
-    return Batch(
-        **{
-            name: torch.cat([getattr(batch, name) for batch in batches])
-            for name in Batch.__dataclass_fields__
-        }
-    )
