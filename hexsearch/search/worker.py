@@ -92,6 +92,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._trial: Trial | None = None
         self._stored: dict[str, Any] | None = None
         self._mirror: Mirror | None = None
+        self._began_at: float | None = None  # of training, in this process
 
     def step(self) -> dict[str, Any]:
         """Train to the next report point, or hand out a report that was stored but not heard.
@@ -215,9 +216,12 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         trial = self._trial
         assert trial is not None
         target = next(point for point in self._points if point > trial.positions_seen)
+        if self._began_at is None:
+            self._began_at = time.time()
         self._train_to(target)
         report = trial.report()
         summary = summarise(report, trial.cost)
+        summary["timings"]["began_at"] = round(self._began_at, 3)
         with storing(self._folder):
             store_evidence(self._folder, report)
             save_checkpoint(
