@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--board-size", type=int, default=13)
     parser.add_argument("--trunk", default="small")
     parser.add_argument("--trials", type=int, default=16)
-    parser.add_argument("--positions", type=int, default=30_720, help="of each trial")
+    parser.add_argument("--positions", type=int, default=24_576, help="of each trial")
     parser.add_argument("--reports", type=int, default=3, help="of each trial")
     parser.add_argument("--validation-games", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=1)

@@ -43,7 +43,7 @@ class ProcessTree:
     def cpu_seconds(self) -> dict[str, float]:
         """Of the command itself, of Ray's workers and of Ray's other processes, so far."""
         seconds = {"command": 0.0, "workers": 0.0, "ray": 0.0}
-        for process, used in self._cpu.items():
+        for process, used in list(self._cpu.items()):  # the other thread adds to it
             if process[0] == self.root:
                 kind = "command"
             else:
@@ -68,11 +68,11 @@ class ProcessTree:
                     found[number] = (number, int(fields[19])), cpu
         for number, (process, cpu) in found.items():
             if process in self._cpu or self._is_ours(number, parents):
-                self._cpu[process] = cpu
                 with suppress(OSError):  # Ray titles its workers once they have work
                     title = Path(f"/proc/{number}/cmdline").read_bytes()
                     self._names[process] = title.decode(errors="replace")
                 self._names.setdefault(process, "")
+                self._cpu[process] = cpu
 
     def _is_ours(self, number: int, parents: dict[int, int]) -> bool:
         while number > 1:

@@ -44,7 +44,10 @@ _ENVIRONMENT = {
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
 }
 # What Ray's worker processes import before they have work; optimisers import torch._dynamo.
-_WARM = {"RAY_preload_python_modules": "torch._dynamo,ray.tune,hexsearch.search.worker"}
+_WARM = {
+    "RAY_preload_python_modules": "torch._dynamo,ray.tune,hexsearch.search.worker",
+    "OMP_NUM_THREADS": "1",  # read at import, before Ray could set it for the trial
+}
 _SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
 _CONNECT_S = 10.0
 _OBJECT_STORE_BYTES = 128 * 1024**2  # trials share a memory map, not Ray objects
