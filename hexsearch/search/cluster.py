@@ -40,6 +40,13 @@ _ENVIRONMENT = {
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "0",
     # The new output engine prints its banner even at verbose=0.
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Tune would start one worker after the other; how many may run at once is the engine's word.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
+}
+# What Ray's worker processes import before they have work; optimisers import torch._dynamo.
+_WARM = {
+    "RAY_preload_python_modules": "torch._dynamo,ray.tune,hexsearch.search.worker",
+    "OMP_NUM_THREADS": "1",  # read at import, before Ray could set it for the trial
 }
 _SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
 _CONNECT_S = 10.0
@@ -47,13 +54,20 @@ _OBJECT_STORE_BYTES = 128 * 1024**2  # trials share a memory map, not Ray object
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[None]:
+def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     """Connect to a cluster, or start Ray on this machine; disconnect or stop at the end.
 
+    Ray on this machine starts a process for each CPU at once. Where each will run a trial, they
+    import torch while the driver is still busy with the games.
+
+    Yields:
+        When Ray was up, in Unix seconds.
     Raises:
         HexsearchError: there is no such cluster.
     """
-    for name, value in _ENVIRONMENT.items():
+    all_train = resources.max_concurrent is None and resources.cpus_per_trial == 1
+    warm = _WARM if address is None and all_train and not resources.gpus_per_trial else {}
+    for name, value in (_ENVIRONMENT | warm).items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
@@ -84,7 +98,7 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     # no retry could save.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        yield
+        yield round(time.time(), 3)
     finally:
         ray.shutdown()
 

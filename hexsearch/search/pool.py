@@ -5,6 +5,7 @@ A job keeps its own checkpoint, so it goes on where it was on whatever node it s
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ class _Hand:
         finished = self._runner.finished
         if finished:
             self._runner = None
+            gc.collect()  # its parts refer to each other
         return messages, finished
 
 

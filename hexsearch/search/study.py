@@ -72,11 +72,13 @@ def launch(
     for line in (imported.summary(), *imported.decision_lines()):
         listener.say(line)
     dataset = Dataset(archive, config.data)
-    warnings = examine(dataset, imported) if examine is not None else []
-    for line in warnings:
-        listener.say(f"warning: {line}")
-    floors = floor_rows(dataset)
-    with ray_cluster(address):  # before anything is written: it may not be there
+    # Before anything is written, for it may not be there, and before the games are examined, so
+    # that its workers come up in the meantime.
+    with ray_cluster(address, config.run) as up_at:
+        warnings = examine(dataset, imported) if examine is not None else []
+        for line in warnings:
+            listener.say(f"warning: {line}")
+        floors = floor_rows(dataset)
         require_shared_storage(folder.path, config.run.trial_files)
         require_unused(folder, config.run.trial_files)
         write_archive(folder.archive, archive)
@@ -84,7 +86,8 @@ def launch(
         ledger = Ledger(folder.ledger)
         try:
             trials = config.run.trials
-            ledger.append("study", **description, trials=trials, floors=floors, warnings=warnings)
+            opening = {"trials": trials, "floors": floors, "warnings": warnings}
+            ledger.append("study", **description, **opening, timings={"ray_up_at": up_at})
             for fields in learned:
                 ledger.append("warm_started", **fields)
             return run_stages(config, folder, ledger, trials, address, listener, judge)
@@ -126,7 +129,7 @@ def resume(
             raise ConfigError(
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
-        with ray_cluster(address):
+        with ray_cluster(address, config.run):
             require_shared_storage(folder.path, config.run.trial_files)
             ledger.append("resumed", trials=trials)
             return run_stages(config, folder, ledger, trials, address, listener, judge)

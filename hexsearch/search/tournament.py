@@ -107,11 +107,11 @@ def launch_tournament(
     for line in (imported.summary(), *imported.decision_lines()):
         listener.say(line)
     dataset = Dataset(archive, config.data)
-    warnings = examine(dataset, imported) if examine is not None else []
-    for line in warnings:
-        listener.say(f"warning: {line}")
-    floors = floor_rows(dataset)
-    with ray_cluster(address):  # before anything is written: it may not be there
+    with ray_cluster(address, config.run):  # before anything is written: it may not be there
+        warnings = examine(dataset, imported) if examine is not None else []
+        for line in warnings:
+            listener.say(f"warning: {line}")
+        floors = floor_rows(dataset)
         write_archive(folder.archive, archive)
         config = tournament_config(config)
         content_hash = archive.content_hash
@@ -133,7 +133,7 @@ def resume_tournament(folder: StudyFolder, address: str | None, listener: Listen
     heads = build_space(config)
     content_hash = description["games"]["content_hash"]
     folder.require_games(content_hash)
-    with ray_cluster(address):
+    with ray_cluster(address, config.run):
         return run_tournament(config, heads, folder, folder, content_hash, listener, {})
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import uuid
+import weakref
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hexsearch.data.archive import build_archive, open_archive, write_archive
 from hexsearch.data.dataset import Dataset
@@ -159,3 +162,33 @@ def test_the_kept_dataset_is_for_the_same_games_only(
     worker.reset_config(assignment(other, None, str(tmp_path / "t0002")))
     reports(worker, 1)
     assert TrialWorker._dataset is not kept
+
+
+def test_nothing_of_a_trial_outlives_it_in_a_warm_worker(
+    scratch: Path, archive: Path, tmp_path: Path
+) -> None:
+    gc.disable()  # not by chance
+    try:
+        worker = TrialWorker(assignment(archive, None, str(tmp_path / "t0000")))
+        reports(worker, 1)
+        assert worker._trial is not None
+        network, optimiser = weakref.ref(worker._trial.network), worker._trial.optimiser
+        moments = weakref.ref(next(iter(optimiser.state.values()))["exp_avg"])
+        del optimiser
+        worker.reset_config(assignment(archive, None, str(tmp_path / "t0001")))
+        assert network() is None and moments() is None
+    finally:
+        gc.enable()
+
+
+def test_each_assignment_sets_its_own_threads(scratch: Path, archive: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        worker = TrialWorker(assignment(archive, None, str(tmp_path / "t0000")))
+        for number, threads in enumerate((2, 1)):
+            folder = str(tmp_path / f"t{number}")
+            worker.reset_config(assignment(archive, None, folder, threads=threads))
+            reports(worker, 1)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

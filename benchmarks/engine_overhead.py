@@ -1,0 +1,289 @@
+"""What the engine costs beside plain Ray Tune and beside bare loops, and how soon it trains.
+
+`python benchmarks/engine_overhead.py [--rounds 1] [--games PATH]`. In each round the same work is
+done three times, two one-thread trials at a time: by `run_search.py launch`, the real command,
+doctor and all, with TPE over a learning rate and an ASHA that prunes nothing; by a plain Ray Tune
+script (`overhead_plain.py`); and by bare loops in two processes (`overhead_bare.py`).
+Odd rounds turn the order round.
+
+The clocks are strict. A bare loop's runs from the start of its process, imports and games
+included, to the end of the last trial. The engine's and the plain script's run from the instant
+at which `ray.init` has returned to the end of the last trial: Ray's own start is left out, start
+and imports of workers are in, as is whatever of its own start the engine puts there. The wall
+clock suffers from whatever else the machine does; beside it stands the CPU time of all processes.
+
+A further small study runs one trial at a time and looks at its worker's memory after each.
+Exit status 1 if an aim is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from overhead_work import Work, shares
+from process_tree import ProcessTree, memory_of
+
+from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.errors import LedgerError
+from hexsearch.search.ledger import Record, read_ledger
+
+HERE = Path(__file__).parent
+PROCESSES = 2
+AIMS = {"engine_over_bare": 1.10, "first_step_s": 12.0, "worker_growth": 1.05}
+_EARLY, _LATE = 3, 30  # trials after which a worker's memory is compared
+_LOOK_S = 0.01
+
+Measured = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--games", default=STARTER_GAMES, help="default: those that come along")
+    parser.add_argument("--board-size", type=int, default=13)
+    parser.add_argument("--trunk", default="small")
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--positions", type=int, default=24_576, help="of each trial")
+    parser.add_argument("--reports", type=int, default=3, help="of each trial")
+    parser.add_argument("--validation-games", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--memory-trials", type=int, default=32, help="0 leaves memory out")
+    parser.add_argument("--sides", default="bare,engine,plain", help="comma-separated")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
+        work = Work(
+            games=arguments.games,
+            trials=arguments.trials,
+            positions=arguments.positions,
+            reports=arguments.reports,
+            validation_games=arguments.validation_games,
+            board_size=arguments.board_size,
+            trunk=arguments.trunk,
+            directory=folder,
+        )
+        rounds = []
+        for number in range(arguments.rounds):
+            sides = arguments.sides.split(",")
+            measured = {
+                name: SIDES[name](work, f"{name}{number}")
+                for name in (reversed(sides) if number % 2 else sides)
+            }
+            rounds.append({name: measured[name] for name in sides})
+            print(table(rounds[-1]), flush=True)
+        memory = worker_memory(work, arguments.memory_trials) if arguments.memory_trials else {}
+    outcome = {**ratios(rounds), **memory}
+    print(json.dumps(outcome))
+    missed = [name for name, aim in AIMS.items() if name in outcome and outcome[name] > aim]
+    for name in missed:
+        print(f"missed: {name} is {outcome[name]}, wanted at most {AIMS[name]}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def bare(work: Work, name: str) -> Measured:
+    """Loops in as many processes as trials run at once."""
+    started = time.time()
+    commands = [
+        [sys.executable, str(HERE / "overhead_bare.py"), work.to_argument(), *map(str, seeds)]
+        for seeds in shares(range(work.trials), PROCESSES)
+    ]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+    with ProcessTree(os.getpid()) as tree:
+        answers = [process.communicate()[0] for process in processes]
+    trials = [json.loads(line) for answer in answers for line in answer.splitlines()]
+    require(all(process.returncode == 0 for process in processes), "a bare loop failed")
+    cpu = sum(tree.cpu_seconds().values()) - tree.cpu_seconds()["command"]
+    return measure(work, trials, started, started, cpu)
+
+
+def plain(work: Work, name: str) -> Measured:
+    """The plain Ray Tune script."""
+    place = replace(work, directory=str(Path(work.directory) / name))
+    Path(place.directory).mkdir()
+    started = time.time()
+    command = [sys.executable, str(HERE / "overhead_plain.py"), place.to_argument()]
+    log = Path(place.directory) / "log"
+    with open(log, "wb") as file:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file)
+        with ProcessTree(process.pid) as tree:
+            answer, _ = process.communicate()
+    require(process.returncode == 0, f"the plain script failed: {log.read_text()[-2000:]}")
+    said = json.loads(answer.splitlines()[-1])
+    return measure(work, said["trials"], started, said["up_at"], sum(tree.cpu_seconds().values()))
+
+
+def engine(work: Work, name: str) -> Measured:
+    """The real command; what it did is read from its ledger."""
+    started = time.time()
+    process = launch(work, name)
+    with ProcessTree(process.pid) as tree:
+        _, said = process.communicate()
+    require(process.returncode == 0, f"the engine failed: {said.decode()[-2000:]}")
+    records = read_ledger(ledger_of(work, name))
+    cpu = tree.cpu_seconds()
+    up_at = records[0]["timings"]["ray_up_at"]
+    return {
+        **measure(work, trials_of(records, work), started, up_at, sum(cpu.values())),
+        "cpu_of": {kind: round(seconds, 1) for kind, seconds in cpu.items()},
+    }
+
+
+def launch(work: Work, name: str, *settings: str) -> subprocess.Popen[bytes]:
+    """Start a study of the work."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            str(HERE.parent / "run_search.py"),
+            "launch",
+            str(work.write_space()),
+            *("--games", work.games, "--results", work.directory, "--name", name),
+            *(part for setting in settings for part in ("--set", setting)),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def ledger_of(work: Work, name: str) -> Path:
+    return Path(work.directory) / name / "ledger.jsonl"
+
+
+def trials_of(records: list[Record], work: Work) -> list[Measured]:
+    """What each trial did, as its ledger says, in the form in which the other sides say it."""
+    validation = len(work.dataset().validation)
+    trials: dict[str, Measured] = {}
+    for record in records:
+        if record["event"] == "reported":
+            report = record["report"]
+            trial = trials.setdefault(record["trial"], {"evaluated": 0})
+            trial["evaluated"] += validation
+            trial["positions"] = report["positions_seen"]
+            trial["parameters"] = report["parameters"]
+            trial.setdefault("began_at", report["timings"]["began_at"])
+        elif record["event"] == "told":
+            trials[record["trial"]]["ended_at"] = record["at"]
+    return list(trials.values())
+
+
+def measure(
+    work: Work, trials: list[Measured], started: float, clock_from: float, cpu_s: float
+) -> Measured:
+    """Figures of one side, once it is sure that it has done the work."""
+    require(len(trials) == work.trials, f"{len(trials)} trials instead of {work.trials}")
+    require(all(trial["positions"] == work.positions for trial in trials), "unequal positions")
+    seconds = sorted(trial["ended_at"] - trial["began_at"] for trial in trials)
+    ended = max(trial["ended_at"] for trial in trials)
+    first = min(trial["began_at"] for trial in trials)
+    return {
+        "seconds": ended - clock_from,
+        "training_s": ended - first,
+        "first_step_s": first - started,
+        "cpu_s": cpu_s,
+        "trial_s": [seconds[0], statistics.median(seconds)],
+        "evaluated": {trial["evaluated"] for trial in trials},
+        "parameters": {trial["parameters"] for trial in trials},
+    }
+
+
+def table(sides: dict[str, Measured]) -> str:
+    """Markdown: the sides of one round."""
+    lines = [
+        "| | s | s from the first step on | first step after s | CPU s | a trial, s (least) |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, side in sides.items():
+        least, median = side["trial_s"]
+        figures = [side[key] for key in ("seconds", "training_s", "first_step_s", "cpu_s")]
+        cells = [f"{figure:.1f}" for figure in figures]
+        lines.append(f"| {name} | {' | '.join(cells)} | {median:.1f} ({least:.1f}) |")
+    work = {(tuple(side["evaluated"]), tuple(side["parameters"])) for side in sides.values()}
+    require(len(work) == 1, f"the sides did not do the same work: {work}")
+    if "engine" in sides:
+        lines.append(f"CPU s of the engine: {sides['engine']['cpu_of']}")
+    return "\n".join(lines)
+
+
+def ratios(rounds: list[dict[str, Measured]]) -> Measured:
+    """Medians over the rounds of what is compared within each."""
+
+    def over(side: str, base: str, figure: str) -> float:
+        return middle([sides[side][figure] / sides[base][figure] for sides in rounds])
+
+    outcome: Measured = {}
+    for side in rounds[0]:
+        outcome[f"{side}_s"] = middle([sides[side]["seconds"] for sides in rounds])
+        if side != "bare" and "bare" in rounds[0]:
+            outcome[f"{side}_over_bare"] = over(side, "bare", "seconds")
+            outcome[f"{side}_over_bare_from_first_step"] = over(side, "bare", "training_s")
+            outcome[f"{side}_over_bare_cpu"] = over(side, "bare", "cpu_s")
+    if "engine" in rounds[0]:
+        outcome["first_step_s"] = middle([sides["engine"]["first_step_s"] for sides in rounds])
+    return outcome
+
+
+def middle(figures: list[float]) -> float:
+    return round(statistics.median(figures), 3)
+
+
+def worker_memory(work: Work, trials: int) -> Measured:
+    """Memory of the one worker of a study of many short trials, looked at after each trial."""
+    short = replace(work, trials=trials, positions=1280, reports=1)
+    process = launch(short, "memory", "run.max_concurrent=1")
+    after: list[dict[str, float]] = []
+    pids: set[int] = set()
+    ledger, size = ledger_of(short, "memory"), 0
+    while process.poll() is None:
+        time.sleep(_LOOK_S)
+        if not ledger.exists() or ledger.stat().st_size == size:
+            continue
+        size = ledger.stat().st_size
+        ended, pid = ended_trials(ledger)
+        if ended > len(after) and pid is not None:
+            pids.add(pid)
+            after += [memory_of(pid)] * (ended - len(after))
+    require(process.returncode == 0 and len(after) >= trials - 1, "the memory study failed")
+    require(len(pids) == 1, f"trials ran in {len(pids)} processes; there is nothing to compare")
+    early, late = after[_EARLY - 1], after[min(_LATE, len(after)) - 1]
+    resident = [round(look["resident_mib"]) for look in after]
+    print(f"worker's resident MiB after each trial: {resident}")
+    return {
+        "worker_growth": round(late["resident_mib"] / early["resident_mib"], 3),
+        "worker_private_growth": round(late["private_mib"] / early["private_mib"], 3),
+        "worker_mib": resident[_EARLY - 1],
+    }
+
+
+def ended_trials(ledger: Path) -> tuple[int, int | None]:
+    """How many trials have ended, and the process that ran the last."""
+    try:
+        records = read_ledger(ledger)
+    except LedgerError:
+        return 0, None
+    reports = [record["report"] for record in records if record["event"] == "reported"]
+    ended = sum(record["event"] == "told" for record in records)
+    return ended, reports[-1]["timings"]["pid"] if reports else None
+
+
+def require(condition: bool, otherwise: str) -> None:
+    """Figures of unequal or failed work are worth nothing."""
+    if not condition:
+        raise SystemExit(otherwise)
+
+
+SIDES: dict[str, Callable[[Work, str], Measured]] = {
+    "bare": bare,
+    "engine": engine,
+    "plain": plain,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Trials stepped in a plain loop, in one process: what `engine_overhead.py` compares with.
+
+`python benchmarks/overhead_bare.py WORK SEED...`. No Ray, no ledger, no checkpoint. A line of
+JSON for each trial on stdout: its positions, its reports, its seconds and when it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import torch
+from overhead_work import Work
+
+from hexsearch.training.trial import Trial
+
+
+def main() -> int:
+    work, seeds = Work.of_argument(sys.argv[1]), [int(text) for text in sys.argv[2:]]
+    torch.set_num_threads(1)
+    dataset = work.dataset()
+    for seed in seeds:
+        began, cpu = time.time(), time.process_time()
+        config = work.trial(work.learning_rate(seed))
+        trial = Trial(config, dataset, budget=work.positions, seed=seed)
+        reports = []
+        for point in work.points:
+            trial.train_to(point)
+            reports.append(trial.report().metrics.overall.value_loss)
+        done = {
+            "positions": trial.positions_seen,
+            "evaluated": len(reports) * len(dataset.validation),
+            "parameters": trial.parameters,
+            "value_losses": reports,
+            "cpu_s": time.process_time() - cpu,
+            "began_at": began,
+            "ended_at": time.time(),
+        }
+        print(json.dumps(done), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
