@@ -193,18 +193,18 @@ def _kill_workers(
     study: Study, instants: random.Random, rounds: int, calm_s: float
 ) -> Iterator[None]:
     """Kill -9 the process that trains, one driver living through it all."""
-    driver = study.go_on()
-    for _ in range(rounds):
-        worker = _wait_for(lambda: _descendant(driver.pid), driver)
-        if worker is None:
-            break
-        with suppress(subprocess.TimeoutExpired):
-            driver.wait(instants.uniform(0.0, _WORK_S))
-            break
+    driver, killed = study.go_on(), 0
+
+    def training() -> int | None:
+        return _descendant(driver.pid)
+
+    while killed < rounds and _has_worked(study, killed, training, driver, instants):
         with suppress(ProcessLookupError):  # it may just have made way for another
-            os.kill(worker, signal.SIGKILL)
-            study.note_kill()
-            yield
+            if (worker := training()) is not None:
+                os.kill(worker, signal.SIGKILL)
+                killed += 1
+                study.note_kill()
+                yield
     _finish(driver)
 
 
@@ -212,24 +212,42 @@ def _kill_nodes(
     study: Study, instants: random.Random, rounds: int, calm_s: float
 ) -> Iterator[None]:
     """Kill the raylet of the node that trains; another node joins."""
-    driver, cluster = study.go_on(), study.cluster
+    driver, cluster, killed = study.go_on(), study.cluster, 0
 
     def training() -> Any:
         return next((node for node in cluster.worker_nodes if _descendant(_raylet(node))), None)
 
-    for _ in range(rounds):
-        if _wait_for(training, driver) is None:
-            break
-        with suppress(subprocess.TimeoutExpired):
-            driver.wait(instants.uniform(0.0, _WORK_S))
-            break
-        node = training()
-        if node is not None:
+    while killed < rounds and _has_worked(study, killed, training, driver, instants):
+        if (node := training()) is not None:
             cluster.remove_node(node, allow_graceful=False)
+            killed += 1
             study.note_kill()
             cluster.add_node(**_NODE)
             yield
     _finish(driver)
+
+
+def _has_worked(
+    study: Study,
+    killed: int,
+    training: Callable[[], Any],
+    driver: subprocess.Popen[bytes],
+    instants: random.Random,
+) -> bool:
+    """Wait for a random instant of the work; False when the driver has ended first.
+
+    Every other time a record is waited for: where starting takes longer than the instants reach,
+    the study would otherwise be killed in one place again and again.
+    """
+    if killed % 2:
+        _wait_for(partial(_has_grown, study, len(study.story("chaos"))), driver)
+    if _wait_for(training, driver) is None:
+        return False
+    try:
+        driver.wait(instants.uniform(0.0, _WORK_S))
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 Disturb = Callable[[Study, random.Random, int, float], Iterator[None]]
