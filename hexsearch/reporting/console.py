@@ -70,8 +70,8 @@ class LiveProgress:
         self._console.print(Text(line))
 
     def record(self, record: Record, history: StudyHistory) -> None:
-        """Failures stay on the screen; the rest shows in the view."""
-        if record["event"] == "failed":
+        """Failures and what is tried again stay on the screen; the rest shows in the view."""
+        if record["event"] == "failed" or "after" in record:
             self.say(describe_record(record, history))
         self._draw(history)
 
@@ -108,8 +108,9 @@ def describe_record(record: Record, history: StudyHistory) -> str:
         seed = f" (seed {trial.replicate + 1})" if trial.replicate else ""
         return f"{trial.trial} suggested by {record['origin']}: {variant_name(trial)}{seed}"
     if event == "started" and record["attempt"] > 1:
-        seen = trial.positions_seen
-        return f"{trial.trial} started again (attempt {record['attempt']}) from {seen:,} positions"
+        again = f"{trial.trial} started again (attempt {record['attempt']})"
+        after = f" after: {record['after']}" if "after" in record else ""
+        return f"{again} from {trial.positions_seen:,} positions{after}"
     if event == "reported":
         report = record["report"]
         speed = report["timings"]["positions_per_s"]

@@ -10,10 +10,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import ray
 from ray import tune
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
 from hexsearch.config.study import RunConfig as Resources
@@ -21,7 +24,7 @@ from hexsearch.errors import HexsearchError
 from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import TrialHistory
-from hexsearch.search.ray_tune import EngineCallback, TuneScheduler, TuneSearcher
+from hexsearch.search.ray_tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
 from hexsearch.search.worker import Assignment, TrialWorker
 
 _ENVIRONMENT = {
@@ -160,12 +163,12 @@ def tune_trials(
     run = engine.config.run
     games = [ray.put(np.fromfile(folder.archive, np.uint8))] if ship_games else []
     trainable = tune.with_parameters(TrialWorker, games=games)
-    searcher = TuneSearcher(engine, assign)
+    searcher, signs = TuneSearcher(engine, assign), SignsOfLife()
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=TuneScheduler(engine, searcher),
+            scheduler=TuneScheduler(engine, searcher, signs),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.config["trial"]),
@@ -174,15 +177,38 @@ def tune_trials(
             name="tune",
             storage_path=str((folder.path / "ray").resolve()),
             verbose=0,
-            callbacks=[EngineCallback(engine, beat)],
+            callbacks=[EngineCallback(engine, signs, beat)],
             failure_config=FailureConfig(max_failures=run.retries),
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
     try:
-        tuner.fit()
+        with _every_death_is_an_actors():
+            tuner.fit()
     except tune.TuneError as error:
         # Tune wraps whatever is raised under its loop in a traceback of text.
         if engine.broken is not None:
             raise engine.broken from error
         raise
+
+
+@contextmanager
+def _every_death_is_an_actors() -> Iterator[None]:
+    """Let Tune retry a trial whatever its worker died of.
+
+    A worker that Ray's memory monitor kills raises `OutOfMemoryError`, which is neither of the
+    two errors that Tune's actor manager knows: it raises "Caught unexpected exception" and ends
+    the whole run (ray 2.60, `RayActorManager._actor_task_failed`).
+    """
+    known = RayActorManager._actor_task_failed
+
+    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if not isinstance(exception, (RayActorError, RayTaskError)):
+            exception = RayActorError(error_msg=str(exception))
+        known(self, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = failed
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = known

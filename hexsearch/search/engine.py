@@ -69,11 +69,16 @@ class Engine:
         self._live.add(name)
         return self.history.trials[name]
 
-    def start(self, name: str) -> None:
-        """A worker has begun, or begun again, to run a trial."""
+    def start(self, name: str, after: str = "") -> None:
+        """A worker has begun, or begun again, to run a trial.
+
+        Args:
+            after: why the attempt before it failed.
+        """
         trial = self.history.trials[name]
         if trial.status not in ENDED:
-            self.record("started", trial=name, attempt=trial.attempts + 1)
+            why = {"after": after} if after else {}
+            self.record("started", trial=name, attempt=trial.attempts + 1, **why)
 
     def report(self, name: str, report: dict[str, Any]) -> Literal["continue", "stop"]:
         """Record a report and decide. A report that the ledger holds already changes nothing."""

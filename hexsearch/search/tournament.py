@@ -249,7 +249,7 @@ class _Supervisor:
             else:
                 self._book.report(message["trial"], message["report"])
 
-    def lost(self, job: Job, reason: str) -> None:
+    def lost(self, job: Job, reason: str, log: str) -> None:
         """The whole seed has failed."""
         for name in self._trials[job.name]:
-            self._book.fail(name, reason)
+            self._book.fail(name, reason, log)
