@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hexsearch.config.trial import TrialConfig
+from hexsearch.errors import DiskError
 from hexsearch.search.history import ENDED, StudyHistory
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.space import variant_key
@@ -32,6 +33,7 @@ class Book:
     ) -> None:
         self.history = StudyHistory.of(ledger)
         self.draining = False
+        self.broken: DiskError | None = None  # what could not be written, and why
         self._ledger, self._budget, self._observe = ledger, budget, observe
         for trial in self.history.unfinished:  # a crash may have come before the last word
             self._end_if_complete(trial.trial)

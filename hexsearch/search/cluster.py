@@ -158,7 +158,7 @@ def tune_trials(
     Args:
         ship_games: put the archive into Ray's object store, for nodes that do not see the folder.
     Raises:
-        LedgerError: the ledger cannot be written any more; what it holds is whole.
+        DiskError: the ledger cannot be written any more; what it holds is whole.
     """
     run = engine.config.run
     games = [ray.put(np.fromfile(folder.archive, np.uint8))] if ship_games else []
@@ -183,7 +183,7 @@ def tune_trials(
         ),
     )
     try:
-        with _every_death_is_an_actors():
+        with every_death_is_an_actors():
             tuner.fit()
     except tune.TuneError as error:
         # Tune wraps whatever is raised under its loop in a traceback of text.
@@ -193,7 +193,7 @@ def tune_trials(
 
 
 @contextmanager
-def _every_death_is_an_actors() -> Iterator[None]:
+def every_death_is_an_actors() -> Iterator[None]:
     """Let Tune retry a trial whatever its worker died of.
 
     A worker that Ray's memory monitor kills raises `OutOfMemoryError`, which is neither of the

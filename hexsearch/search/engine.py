@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.errors import HexsearchError, LedgerError
+from hexsearch.errors import DiskError
 from hexsearch.search.changes import budget_spent
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
@@ -45,7 +45,7 @@ class Engine:
         self.history = StudyHistory()
         self.draining = False
         self.halted: str | None = None  # which budget or fault made the study drain
-        self.broken: HexsearchError | None = None  # what could not be written, and why
+        self.broken: DiskError | None = None  # what could not be written, and why
         self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         self._slots, self._observe = slots, observe
@@ -112,7 +112,7 @@ class Engine:
         """Start nothing more and let each running trial go after its next report."""
         self.draining = True
 
-    def halt(self, reason: str, broken: HexsearchError | None = None) -> None:
+    def halt(self, reason: str, broken: DiskError | None = None) -> None:
         """Drain, because a budget is used up or something cannot be written any more."""
         self.halted, self.broken = self.halted or reason, self.broken or broken
         self.drain()
@@ -121,7 +121,7 @@ class Engine:
         """Append to the ledger and fold what was appended."""
         try:
             record = self.ledger.append(event, **fields)
-        except LedgerError as error:
+        except DiskError as error:
             self.broken = error
             raise
         self._fold(record)

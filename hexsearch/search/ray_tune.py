@@ -18,7 +18,7 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from hexsearch.errors import HexsearchError
+from hexsearch.errors import DiskError
 from hexsearch.search.engine import Engine
 from hexsearch.search.faults import DIED, Fault, explain, explain_hang
 from hexsearch.search.history import TrialHistory
@@ -111,8 +111,7 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         self._signs.note(name)
         message = json.loads(result["message"])
         if "storage" in message:
-            text = f"{message['storage']}. What is on disk is whole; make room and resume"
-            self._engine.halt("end of storage", HexsearchError(text))
+            self._engine.halt("end of storage", DiskError(message["storage"]))
             return str(TrialScheduler.STOP)
         if "failure" in message:
             self._engine.fail(name, f"{message['verdict']}: {message['failure']}")

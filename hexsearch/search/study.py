@@ -11,7 +11,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
-from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.search.changes import budget_spent, notes, require_same_question
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory
@@ -70,15 +70,20 @@ def launch(
     with ray_cluster(address):  # before anything is written: it may not be there
         require_shared_storage(folder.path, config.run.trial_files)
         require_unused(folder, config.run.trial_files)
-        write_archive(folder.archive, archive)
-        description = folder.write_description(config, games, archive.content_hash)
-        ledger = Ledger(folder.ledger)
+        games_hash, trials = archive.content_hash, config.run.trials
+        with folder.whole_or_not_at_all():
+            write_archive(folder.archive, archive)
+            description = folder.write_description(config, games, games_hash)
+            ledger = Ledger(folder.ledger)
+            opened = {**description, "trials": trials, "floors": floors, "warnings": warnings}
+            try:
+                ledger.append("study", **opened)
+                for fields in learned:
+                    ledger.append("warm_started", **fields)
+            except DiskError:
+                ledger.close()
+                raise
         try:
-            trials = config.run.trials
-            ledger.append("study", **description, trials=trials, floors=floors, warnings=warnings)
-            for fields in learned:
-                ledger.append("warm_started", **fields)
-            games_hash = archive.content_hash
             session = Session(config, folder, ledger, games_hash, trials, address, listener)
             return session.run()
         finally:

@@ -15,7 +15,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
-from hexsearch.errors import ConfigError
+from hexsearch.errors import ConfigError, DiskError
 from hexsearch.search.book import Book
 from hexsearch.search.folder import TOURNAMENT, StudyFolder
 from hexsearch.search.jobs import Job, Message
@@ -172,7 +172,10 @@ def run_tournament(
         with draining_signals(book, listener.say):
             run_jobs(jobs, config.run, supervisor, lambda: listener.beat(book.history))
         done = "interrupted" if book.history.unfinished else "finished"
-        book.record(done, **({"reason": "signal"} if done == "interrupted" else {}))
+        reason = "end of storage" if book.broken else "signal"
+        book.record(done, **({"reason": reason} if done == "interrupted" else {}))
+        if book.broken:
+            raise book.broken
         return done  # type: ignore[return-value]
     finally:
         ledger.close()
@@ -244,7 +247,10 @@ class _Supervisor:
     def heard(self, job: Job, messages: list[Message]) -> None:
         """Reports of the heads, or their failure."""
         for message in messages:
-            if "failure" in message:
+            if "storage" in message:
+                self._book.broken = DiskError(message["storage"])
+                self._book.drain()
+            elif "failure" in message:
                 self._book.fail(message["trial"], message["failure"])
             else:
                 self._book.report(message["trial"], message["report"])
