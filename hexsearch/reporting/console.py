@@ -71,7 +71,7 @@ class LiveProgress:
 
     def record(self, record: Record, history: StudyHistory) -> None:
         """Failures and what is tried again stay on the screen; the rest shows in the view."""
-        if record["event"] == "failed" or "after" in record:
+        if record["event"] in ("failed", "retried"):
             self.say(describe_record(record, history))
         self._draw(history)
 
@@ -108,9 +108,8 @@ def describe_record(record: Record, history: StudyHistory) -> str:
         seed = f" (seed {trial.replicate + 1})" if trial.replicate else ""
         return f"{trial.trial} suggested by {record['origin']}: {variant_name(trial)}{seed}"
     if event == "started" and record["attempt"] > 1:
-        again = f"{trial.trial} started again (attempt {record['attempt']})"
-        after = f" after: {record['after']}" if "after" in record else ""
-        return f"{again} from {trial.positions_seen:,} positions{after}"
+        seen = trial.positions_seen
+        return f"{trial.trial} started again (attempt {record['attempt']}) from {seen:,} positions"
     if event == "reported":
         report = record["report"]
         speed = report["timings"]["positions_per_s"]
@@ -129,6 +128,8 @@ def describe_record(record: Record, history: StudyHistory) -> str:
         return f"{trial.trial} completed: value loss {record['value_loss']:.4f}"
     if event == "failed":
         return f"{trial.trial} failed: {trial.reason}"
+    if event == "retried":
+        return f"{trial.trial} will be tried again: {record['reason']}"
     return ""
 
 

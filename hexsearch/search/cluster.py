@@ -178,7 +178,9 @@ def tune_trials(
             storage_path=str((folder.path / "ray").resolve()),
             verbose=0,
             callbacks=[EngineCallback(engine, signs, beat)],
-            failure_config=FailureConfig(max_failures=run.retries),
+            # Retries are the engine's: Tune counts the death of a reused worker twice, which
+            # fails a trial that has hardly begun (ray 2.60, TuneController._actor_failed).
+            failure_config=FailureConfig(max_failures=0),
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )

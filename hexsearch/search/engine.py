@@ -69,16 +69,11 @@ class Engine:
         self._live.add(name)
         return self.history.trials[name]
 
-    def start(self, name: str, after: str = "") -> None:
-        """A worker has begun, or begun again, to run a trial.
-
-        Args:
-            after: why the attempt before it failed.
-        """
+    def start(self, name: str) -> None:
+        """A worker has begun, or begun again, to run a trial."""
         trial = self.history.trials[name]
         if trial.status not in ENDED:
-            why = {"after": after} if after else {}
-            self.record("started", trial=name, attempt=trial.attempts + 1, **why)
+            self.record("started", trial=name, attempt=trial.attempts + 1)
 
     def report(self, name: str, report: dict[str, Any]) -> Literal["continue", "stop"]:
         """Record a report and decide. A report that the ledger holds already changes nothing."""
@@ -96,6 +91,20 @@ class Engine:
         if spent:
             self.halt(spent)
         return self._judge(trial)
+
+    def lose(self, name: str, reason: str, log: str = "") -> None:
+        """A trial's worker has raised or died: it goes on from its checkpoint, or has failed.
+
+        It is next in line: what is tried after it would otherwise know less.
+        """
+        trial = self.history.trials[name]
+        if trial.status in ENDED:
+            return
+        if trial.losses >= self.config.run.retries:
+            self.fail(name, reason, log)
+        else:
+            self.record("retried", trial=name, reason=reason, log=log)
+            self._queue.insert(0, name)
 
     def fail(self, name: str, reason: str, log: str = "") -> None:
         """A trial cannot go on; the study does."""

@@ -88,13 +88,13 @@ class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A trial's worker is gone; an error here means that no retry is left."""
+        """A trial's worker is gone, perhaps by an error; the engine says what comes of that."""
         name = self._names.pop(trial_id, None)
         if name is None:
             return
         if error:
             fault = self.faults.get(name, Fault(DIED))
-            self._engine.fail(name, fault.reason, fault.log)
+            self._engine.lose(name, fault.reason, fault.log)
         self._engine.release(name)
 
 
@@ -120,7 +120,7 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.CONTINUE if decision == "continue" else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """No retry is left: keep the reason for when the searcher is told."""
+        """Keep the reason for when the searcher is told."""
         self._searcher.faults[trial.config["trial"]] = self._signs.fault(trial)
 
 
@@ -129,17 +129,11 @@ class EngineCallback(_Unpicklable, Callback):  # type: ignore[misc]
 
     def __init__(self, engine: Engine, signs: SignsOfLife, beat: Callable[[], None]) -> None:
         self._engine, self._signs, self._beat = engine, signs, beat
-        self._ended_by: dict[str, str] = {}  # our trial -> why its last attempt ended
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker begins, or begins again after an error."""
-        name = trial.config["trial"]
-        self._signs.note(name)
-        self._engine.start(name, self._ended_by.pop(name, ""))
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """An attempt has failed and another one will follow."""
-        self._ended_by[trial.config["trial"]] = self._signs.fault(trial).reason
+        self._signs.note(trial.config["trial"])
+        self._engine.start(trial.config["trial"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune's loop, several times a second."""

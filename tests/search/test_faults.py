@@ -115,39 +115,42 @@ def test_of_a_hang_the_log_ends_where_it_hung() -> None:
 
 
 class Attempts:
-    """One trial of an engine as Tune would run it, with Ray's words for its failures."""
+    """The first trial of an engine as Tune would run it, with Ray's words for its failures."""
 
     def __init__(self, folder: Path, retries: int, storage: str | None = None) -> None:
         self.now = 0.0
-        self.engine: Engine = make_engine(folder / "ledger.jsonl", study_config())
+        config = study_config(run={"trials": 12, "retries": retries})
+        self.engine: Engine = make_engine(folder / "ledger.jsonl", config)
         signs = SignsOfLife(lambda: self.now)
         self.searcher = TuneSearcher(self.engine, self._assign)
         self.scheduler = TuneScheduler(self.engine, self.searcher, signs)
         self.callback = EngineCallback(self.engine, signs, lambda: None)
-        self._folder, self._retries, self._storage = folder, retries, storage
-        self.errors = folder / "error.txt"
-        self.trial = SimpleNamespace(
-            config=self.searcher.suggest("ray1"), error_file=str(self.errors)
-        )
+        self._folder, self._storage, self._tried = folder, storage, 0
 
     def _assign(self, trial: TrialHistory) -> Assignment:
         named = dict.fromkeys(Assignment.__dataclass_fields__)
         named |= {"trial": trial.trial, "folder": str(self._folder), "hang_timeout": 15.0}
         return Assignment(**{**named, "storage": self._storage})  # type: ignore[arg-type]
 
-    def run(self, says: str, report: dict[str, Any] | None = None) -> None:
-        """Each attempt fails with the same words until no retry is left."""
-        for attempt in range(self._retries + 1):
-            self.callback.on_trial_start(0, [], self.trial)
-            if report is not None:
-                self.scheduler.on_trial_result(None, self.trial, {"message": json.dumps(report)})
-            self.now += 20.0
-            with open(self.errors, "a") as file:
-                file.write(f"Failure # {attempt + 1} (occurred at noon)\n{says} {attempt}\n")
-            if attempt < self._retries:
-                self.callback.on_trial_recover(0, [], self.trial)
-        self.scheduler.on_trial_error(None, self.trial)
-        self.searcher.on_trial_complete("ray1", error=True)
+    def next(self) -> Any:
+        """What Tune makes of the next suggestion."""
+        self._tried += 1
+        config = self.searcher.suggest(f"ray{self._tried}")
+        return SimpleNamespace(
+            trial_id=f"ray{self._tried}", config=config, error_file=str(self._folder / "error.txt")
+        )
+
+    def fail(self, says: str, begun: bool = True) -> str:
+        """The next attempt fails; the name of its trial."""
+        trial = self.next()
+        if begun:
+            self.callback.on_trial_start(0, [], trial)
+        self.now += 20.0
+        with open(trial.error_file, "a") as file:
+            file.write(f"Failure # 1 (occurred at noon)\n{says}\n")
+        self.scheduler.on_trial_error(None, trial)
+        self.searcher.on_trial_complete(trial.trial_id, error=True)
+        return str(trial.config["trial"])
 
     @property
     def history(self) -> TrialHistory:
@@ -156,26 +159,39 @@ class Attempts:
 
 def test_a_trial_that_raises_is_retried_and_then_fails_with_its_own_words(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path, retries=2)
-    attempts.run("Traceback:\n  File x\nValueError: bad")
+    tried = [attempts.fail(f"Traceback:\n  File x\nValueError: bad {n}") for n in range(3)]
+    assert tried == ["t0000"] * 3  # before any other trial
     history, records = attempts.history, attempts.engine.ledger.records
     assert (history.status, history.attempts) == ("failed", 3)
     assert history.reason == "ValueError: bad 2"
     assert history.log.splitlines()[-1] == "ValueError: bad 2"
-    started = [record for record in records if record["event"] == "started"]
-    assert [record.get("after") for record in started] == [
-        None,
-        "ValueError: bad 0",
-        "ValueError: bad 1",
-    ]
-    line = describe_record(started[1], attempts.engine.history)
-    assert line.endswith("from 0 positions after: ValueError: bad 0")
-    assert isinstance(attempts.engine.next_trial(), TrialHistory)  # the study goes on
+    retried = [record for record in records if record["event"] == "retried"]
+    assert [record["reason"] for record in retried] == ["ValueError: bad 0", "ValueError: bad 1"]
+    line = describe_record(retried[0], attempts.engine.history)
+    assert line == "t0000 will be tried again: ValueError: bad 0"
+    assert attempts.next().config["trial"] == "t0001"  # the study goes on
+
+
+def test_a_worker_that_dies_before_its_trial_has_begun_costs_one_retry(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path, retries=1)
+    attempts.fail(DEAD, begun=False)
+    assert (attempts.history.status, attempts.history.losses) == ("waiting", 1)
+    assert attempts.next().config["trial"] == "t0000"
+
+
+def test_retries_are_counted_over_a_resume(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path, retries=1)
+    attempts.fail(DEAD)
+    attempts.engine.ledger.close()
+    again = Attempts(tmp_path, retries=1)
+    again.fail(DEAD)
+    assert again.history.status == "failed"
 
 
 def test_a_hang_is_told_from_a_death_by_the_stacks_it_left(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path, retries=0)
     (tmp_path / HANG_LOG).write_text(STACKS)
-    attempts.run(DEAD)
+    attempts.fail(DEAD)
     assert attempts.history.reason == "no report within 15 s (run.hang_timeout)"
     assert not (tmp_path / HANG_LOG).exists()  # or the next death would be called a hang
 
@@ -183,21 +199,22 @@ def test_a_hang_is_told_from_a_death_by_the_stacks_it_left(tmp_path: Path) -> No
 def test_a_step_under_way_when_its_worker_is_killed_is_no_hang(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path, retries=0)
     (tmp_path / HANG_LOG).write_text("")
-    attempts.run(DEAD)
+    attempts.fail(DEAD)
     assert attempts.history.reason.startswith("its worker process died")
 
 
 def test_a_hang_on_a_node_whose_disk_nobody_sees_is_told_by_the_wait(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path, retries=0, storage="s3://bucket")
-    attempts.run(DEAD)
+    attempts.fail(DEAD)
     assert attempts.history.reason == "no report within 15 s (run.hang_timeout)"
 
 
 def test_a_disk_that_takes_no_more_drains_the_study_and_fails_nobody(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path, retries=0)
-    attempts.callback.on_trial_start(0, [], attempts.trial)
+    trial = attempts.next()
+    attempts.callback.on_trial_start(0, [], trial)
     message = {"message": json.dumps({"storage": "t0000/checkpoint.pt: no space"})}
-    decision = attempts.scheduler.on_trial_result(None, attempts.trial, message)
+    decision = attempts.scheduler.on_trial_result(None, trial, message)
     attempts.searcher.on_trial_complete("ray1", {"done": True})
     assert decision == TuneScheduler.STOP
     assert attempts.engine.next_trial() == "finished"
