@@ -10,11 +10,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import ray
 from ray import tune
+from ray._private import services
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -69,13 +71,14 @@ def ray_cluster(address: str | None) -> Iterator[None]:
             # dies with this process.
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=_OBJECT_STORE_BYTES,
-            )
+            with _process_groups_of_their_own():
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
@@ -90,6 +93,22 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _process_groups_of_their_own() -> Iterator[None]:
+    """Start Ray where signals to the driver's process group do not reach it.
+
+    `timeout 8h python run_search.py ...` and many batch systems send SIGTERM to the whole group.
+    Ray shields its processes from SIGINT alone (ray 2.60, services.start_ray_process), and a
+    driver whose GCS has gone cannot drain. They still die with the driver, by the kernel's hand.
+    """
+    known = services.ConsolePopen
+    services.ConsolePopen = partial(known, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = known
 
 
 def _require_listener(address: str) -> None:
