@@ -1,9 +1,10 @@
 """Kill a study's driver, workers or nodes at random instants; what is left must equal calm.
 
-`python benchmarks/chaos.py [--victim driver|worker|node] [--rounds 50] [--seed 0]`. A small study
-runs once undisturbed, then again under kill -9. A killed driver is resumed; a killed worker
-is Ray's to replace; of three nodes the one that trains is killed and another one joins. With
-one worker and one seed the two ledgers must tell the same story. Exit status 1 if they do not.
+`python benchmarks/chaos.py [--victim driver|worker|node|spot] [--rounds 50] [--seed 0]`. A small
+study runs once undisturbed, then again under kill -9. A killed driver is resumed; a killed worker
+is replaced; of three nodes the one that trains is killed (`spot`: gets SIGTERM) and another one
+joins. With one worker and one seed the two ledgers must tell the same story. Exit status 1 if
+they do not.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=18)
     parser.add_argument("--positions", type=int, default=17280, help="that a whole trial sees")
     arguments = parser.parse_args()
-    nodes = _three_nodes() if arguments.victim == "node" else nullcontext()
+    nodes = _three_nodes() if arguments.victim in ("node", "spot") else nullcontext()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, nodes as cluster:
         study = Study(Path(folder), arguments, cluster)
         began = time.monotonic()
@@ -193,43 +194,61 @@ def _kill_workers(
     study: Study, instants: random.Random, rounds: int, calm_s: float
 ) -> Iterator[None]:
     """Kill -9 the process that trains, one driver living through it all."""
-    driver = study.go_on()
-    for _ in range(rounds):
-        worker = _wait_for(lambda: _descendant(driver.pid), driver)
-        if worker is None:
-            break
-        with suppress(subprocess.TimeoutExpired):
-            driver.wait(instants.uniform(0.0, _WORK_S))
-            break
+    driver, killed = study.go_on(), 0
+
+    def training() -> int | None:
+        return _descendant(driver.pid)
+
+    while killed < rounds and _has_worked(study, killed, training, driver, instants):
         with suppress(ProcessLookupError):  # it may just have made way for another
-            os.kill(worker, signal.SIGKILL)
-            study.note_kill()
-            yield
+            if (worker := training()) is not None:
+                os.kill(worker, signal.SIGKILL)
+                killed += 1
+                study.note_kill()
+                yield
     _finish(driver)
 
 
 def _kill_nodes(
-    study: Study, instants: random.Random, rounds: int, calm_s: float
+    study: Study, instants: random.Random, rounds: int, calm_s: float, warned: bool = False
 ) -> Iterator[None]:
-    """Kill the raylet of the node that trains; another node joins."""
-    driver, cluster = study.go_on(), study.cluster
+    """Kill the raylet of the node that trains, perhaps by SIGTERM; another node joins."""
+    driver, cluster, killed = study.go_on(), study.cluster, 0
 
     def training() -> Any:
         return next((node for node in cluster.worker_nodes if _descendant(_raylet(node))), None)
 
-    for _ in range(rounds):
-        if _wait_for(training, driver) is None:
-            break
-        with suppress(subprocess.TimeoutExpired):
-            driver.wait(instants.uniform(0.0, _WORK_S))
-            break
-        node = training()
-        if node is not None:
-            cluster.remove_node(node, allow_graceful=False)
+    while killed < rounds and _has_worked(study, killed, training, driver, instants):
+        if (node := training()) is not None:
+            cluster.remove_node(node, allow_graceful=warned)
+            killed += 1
             study.note_kill()
             cluster.add_node(**_NODE)
             yield
     _finish(driver)
+
+
+def _has_worked(
+    study: Study,
+    killed: int,
+    training: Callable[[], Any],
+    driver: subprocess.Popen[bytes],
+    instants: random.Random,
+) -> bool:
+    """Wait for a random instant of the work; False when the driver has ended first.
+
+    Every other time a record is waited for: where starting takes longer than the instants reach,
+    the study would otherwise be killed in one place again and again.
+    """
+    if killed % 2:
+        _wait_for(partial(_has_grown, study, len(study.story("chaos"))), driver)
+    if _wait_for(training, driver) is None:
+        return False
+    try:
+        driver.wait(instants.uniform(0.0, _WORK_S))
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 Disturb = Callable[[Study, random.Random, int, float], Iterator[None]]
@@ -237,6 +256,7 @@ _DISTURB: dict[str, Disturb] = {
     "driver": _kill_drivers,
     "worker": _kill_workers,
     "node": _kill_nodes,
+    "spot": partial(_kill_nodes, warned=True),
 }
 _NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
 

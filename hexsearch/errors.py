@@ -9,6 +9,7 @@ HexsearchError            the work itself failed                     exit status
 |   |-- LedgerError       a study folder cannot be read or is in use
 |   |-- DiagnosisError    the doctor names errors before a study       exit status 1
 |   `-- StorageError      storage that nodes share cannot be used from here
+|-- DiskError             a disk or storage takes no more; what it holds is whole
 |-- ContractError         a plug-in or component breaks its contract
 `-- TrialError            one trial cannot go on (non-finite loss, unhealthy network)
 """
@@ -60,6 +61,10 @@ class LedgerError(FaultyInput):
 
 class StorageError(FaultyInput):
     """Storage that the nodes of a cluster share cannot be used from where it is needed."""
+
+
+class DiskError(HexsearchError):
+    """A disk or storage takes no more in the middle of the work; what it holds is whole."""
 
 
 class ContractError(HexsearchError):

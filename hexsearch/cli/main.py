@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hexsearch import __version__
 from hexsearch.errors import FaultyInput, HexsearchError
+from hexsearch.search.signals import sigterm_as_ctrl_c
 
 # From a clone the main job is found wherever the command is given.
 MAIN_JOB = ["launch", str(Path(__file__).parents[2] / "search_spaces" / "quick.yaml")]
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     parsed = build_parser(given[0] if given else None).parse_args(given or MAIN_JOB)
     try:
-        status: int = parsed.run(parsed)
+        with sigterm_as_ctrl_c():
+            status: int = parsed.run(parsed)
         return status
     except FaultyInput as error:
         for problem in error.problems:

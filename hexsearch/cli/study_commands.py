@@ -10,6 +10,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +126,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
         check_components(label, space)
     console = stderr()
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
-    with make_progress(console, config.scheduler.max_t) as progress:
+    with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
         ended = study.launch(
             config,
@@ -186,7 +188,7 @@ def run_resume(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "--trials: a tournament has as many runs as heads and seeds; leave it out"
         )
-    with make_progress(stderr(), config.scheduler.max_t) as progress:
+    with going_on(folder), make_progress(stderr(), config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
         if is_tournament:
             ended = resume_tournament(folder, arguments.address, listener)
@@ -212,6 +214,17 @@ def run_schema(arguments: argparse.Namespace) -> int:
     json.dump(study_schema(), sys.stdout, indent=2, allow_nan=False)
     print()
     return 0
+
+
+@contextmanager
+def going_on(folder: StudyFolder) -> Iterator[None]:
+    """Say how to go on with a study that is left at once, by a second Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.ledger.exists() and folder.ledger.stat().st_size:
+            finish(folder, "interrupted")
+        raise
 
 
 def finish(folder: StudyFolder, ended: Ended) -> int:

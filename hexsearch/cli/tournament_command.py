@@ -14,7 +14,7 @@ from rich.text import Text
 from hexsearch.cli.arguments import positive
 from hexsearch.cli.leaderboard_command import print_table
 from hexsearch.cli.preflight import check_components, games_examiner
-from hexsearch.cli.study_commands import add_settings, finish, new_folder, stderr
+from hexsearch.cli.study_commands import add_settings, finish, going_on, new_folder, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
@@ -84,7 +84,7 @@ def run_tournament_command(arguments: argparse.Namespace) -> int:
         check_components(label, heads)
     console = stderr()
     console.print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
-    with make_progress(console, config.scheduler.max_t) as progress:
+    with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
         ended = launch_tournament(
             config,
             space,

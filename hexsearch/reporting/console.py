@@ -77,8 +77,8 @@ class LiveProgress:
         self._console.print(Text(line))
 
     def record(self, record: Record, history: StudyHistory) -> None:
-        """Failures stay on the screen; the rest shows in the view."""
-        if record["event"] == "failed":
+        """Failures and what is tried again stay on the screen; the rest shows in the view."""
+        if record["event"] in ("failed", "retried"):
             self.say(describe_record(record, history))
         self._draw(history)
 
@@ -136,6 +136,8 @@ def describe_record(record: Record, history: StudyHistory) -> str:
         return f"{trial.trial} completed: value loss {record['value_loss']:.4f}"
     if event == "failed":
         return f"{trial.trial} failed: {trial.reason}"
+    if event == "retried":
+        return f"{trial.trial} will be tried again: {record['reason']}"
     return ""
 
 

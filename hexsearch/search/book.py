@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hexsearch.config.trial import TrialConfig
+from hexsearch.errors import DiskError
 from hexsearch.search.history import ENDED, StudyHistory
+from hexsearch.search.jobs import Message
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.listener import Ended, Listener
 from hexsearch.search.space import variant_key
@@ -36,6 +38,7 @@ class Book:
     ) -> None:
         self.history = StudyHistory.of(ledger)
         self.draining = False
+        self.broken: DiskError | None = None  # what could not be written, and why
         self._late = False
         self._ledger, self._budget, self._observe, self._letter = ledger, budget, observe, letter
         for trial in self.history.unfinished:  # a crash may have come before the last word
@@ -58,11 +61,18 @@ class Book:
         listener.beat(self.history)
 
     def close(self) -> Ended:
-        """Record how the runs ended."""
+        """Record how the runs ended.
+
+        Raises:
+            DiskError: a run could not be written; what is on disk can be resumed.
+        """
         if not self.history.unfinished:
             self.record("finished")
             return "finished"
-        self.record("interrupted", reason="time budget" if self._late else "signal")
+        reason = "end of storage" if self.broken else "time budget" if self._late else "signal"
+        self.record("interrupted", reason=reason)
+        if self.broken:
+            raise self.broken
         return "out_of_budget" if self._late else "interrupted"
 
     def record(self, event: str, **fields: Any) -> None:
@@ -94,6 +104,16 @@ class Book:
     def start(self, name: str) -> None:
         """A worker has begun, or begun again."""
         self.record("started", trial=name, attempt=self.history.trials[name].attempts + 1)
+
+    def hear(self, name: str, message: Message) -> None:
+        """What a worker said of a run: its report, its failure, or that its disk takes no more."""
+        if "storage" in message:
+            self.broken = DiskError(message["storage"])
+            self.drain()
+        elif "failure" in message:
+            self.fail(name, message["failure"])
+        else:
+            self.report(name, message["report"])
 
     def report(self, name: str, report: dict[str, Any]) -> None:
         """A report; one that the ledger holds already changes nothing."""

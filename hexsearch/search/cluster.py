@@ -10,10 +10,15 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import numpy as np
 import ray
 from ray import tune
+from ray._private import services
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
 from hexsearch.config.study import RunConfig as Resources
@@ -21,7 +26,7 @@ from hexsearch.errors import HexsearchError
 from hexsearch.search.engine import Engine
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import TrialHistory
-from hexsearch.search.ray_tune import EngineCallback, TuneScheduler, TuneSearcher
+from hexsearch.search.ray_tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
 from hexsearch.search.worker import Assignment, TrialWorker
 
 _ENVIRONMENT = {
@@ -80,13 +85,14 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             # dies with this process.
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=_OBJECT_STORE_BYTES,
-            )
+            with _process_groups_of_their_own():
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
@@ -101,6 +107,22 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         yield round(time.time(), 3)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _process_groups_of_their_own() -> Iterator[None]:
+    """Start Ray where signals to the driver's process group do not reach it.
+
+    `timeout 8h python run_search.py ...` and many batch systems send SIGTERM to the whole group.
+    Ray shields its processes from SIGINT alone (ray 2.60, services.start_ray_process), and a
+    driver whose GCS has gone cannot drain. They still die with the driver, by the kernel's hand.
+    """
+    known = services.ConsolePopen
+    services.ConsolePopen = partial(known, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = known
 
 
 def _require_listener(address: str) -> None:
@@ -169,17 +191,17 @@ def tune_trials(
     Args:
         ship_games: put the archive into Ray's object store, for nodes that do not see the folder.
     Raises:
-        LedgerError: the ledger cannot be written any more; what it holds is whole.
+        DiskError: the ledger cannot be written any more; what it holds is whole.
     """
     run = engine.config.run
     games = [ray.put(np.fromfile(folder.archive, np.uint8))] if ship_games else []
     trainable = tune.with_parameters(TrialWorker, games=games)
-    searcher = TuneSearcher(engine, assign)
+    searcher, signs = TuneSearcher(engine, assign), SignsOfLife()
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=TuneScheduler(engine, searcher),
+            scheduler=TuneScheduler(engine, searcher, signs),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.config["trial"]),
@@ -188,15 +210,40 @@ def tune_trials(
             name="tune",
             storage_path=str((folder.path / "ray").resolve()),
             verbose=0,
-            callbacks=[EngineCallback(engine, beat)],
-            failure_config=FailureConfig(max_failures=run.retries),
+            callbacks=[EngineCallback(engine, signs, beat)],
+            # Retries are the engine's: Tune counts the death of a reused worker twice, which
+            # fails a trial that has hardly begun (ray 2.60, TuneController._actor_failed).
+            failure_config=FailureConfig(max_failures=0),
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
     try:
-        tuner.fit()
+        with every_death_is_an_actors():
+            tuner.fit()
     except tune.TuneError as error:
         # Tune wraps whatever is raised under its loop in a traceback of text.
         if engine.broken is not None:
             raise engine.broken from error
         raise
+
+
+@contextmanager
+def every_death_is_an_actors() -> Iterator[None]:
+    """Let Tune retry a trial whatever its worker died of.
+
+    A worker that Ray's memory monitor kills raises `OutOfMemoryError`, which is neither of the
+    two errors that Tune's actor manager knows: it raises "Caught unexpected exception" and ends
+    the whole run (ray 2.60, `RayActorManager._actor_task_failed`).
+    """
+    known = RayActorManager._actor_task_failed
+
+    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if not isinstance(exception, (RayActorError, RayTaskError)):
+            exception = RayActorError(error_msg=str(exception))
+        known(self, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = failed
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = known

@@ -172,11 +172,8 @@ class _Supervisor:
     def heard(self, job: Job, messages: Sequence[Message]) -> None:
         """The report of a run that has ended, or why it could not."""
         for message in messages:
-            if "failure" in message:
-                self._book.fail(job.name, message["failure"])
-            else:
-                self._book.report(job.name, message["report"])
+            self._book.hear(job.name, message)
 
-    def lost(self, job: Job, reason: str) -> None:
+    def lost(self, job: Job, reason: str, log: str) -> None:
         """A run that no retry could save."""
-        self._book.fail(job.name, reason)
+        self._book.fail(job.name, reason, log)

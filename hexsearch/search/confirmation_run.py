@@ -19,6 +19,7 @@ from hexsearch.search.evidence import write_game_losses
 from hexsearch.search.jobs import Message
 from hexsearch.search.mirror import CHECKPOINT
 from hexsearch.search.shared_runs import mapped_games
+from hexsearch.search.storage import Unwritable, storing
 from hexsearch.search.worker import device_of, summarise
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.metrics import brief
@@ -75,12 +76,19 @@ class ConfirmationRunner:
 
     def advance(self) -> list[Message]:
         """Nothing until the end; then the report on test games, or why there is none."""
+        try:
+            return self._advance()
+        except Unwritable as error:
+            return [{"storage": str(error)}]
+
+    def _advance(self) -> list[Message]:
         trial, points = self._trial, self._job.save_points
         try:
             if trial.positions_seen < points[-1]:
                 trial.train_to(next(point for point in points if point > trial.positions_seen))
             if trial.positions_seen < points[-1]:
-                save_checkpoint(self._path, {"state": trial.state()})
+                with storing(self._path.parent):
+                    save_checkpoint(self._path, {"state": trial.state()})
                 return []
             report = self._judged or self._judge()
         except TrialError as error:
@@ -95,9 +103,10 @@ class ConfirmationRunner:
         validation = trial.report()  # renews batch-norm statistics, so it comes first
         dataset = trial.dataset
         test, _ = trial.evaluate(all_positions(dataset.archive, dataset.games("test")))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_game_losses(folder, trial.positions_seen, test.game_losses())
         summary = summarise(validation, trial.cost)
         report = {**summary, **brief(test.metrics()), "validation_loss": validation.value_loss}
-        save_checkpoint(self._path, {"state": trial.state(), "report": json.dumps(report)})
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_game_losses(folder, trial.positions_seen, test.game_losses())
+            save_checkpoint(self._path, {"state": trial.state(), "report": json.dumps(report)})
         return report

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.errors import HexsearchError, LedgerError
+from hexsearch.errors import DiskError
 from hexsearch.search.changes import budget_spent
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.ledger import Ledger, Record
@@ -48,7 +48,7 @@ class Engine:
         self.history = StudyHistory()
         self.draining = False
         self.halted: str | None = None  # which budget or fault made the study drain
-        self.broken: HexsearchError | None = None  # what could not be written, and why
+        self.broken: DiskError | None = None  # what could not be written, and why
         self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         self._slots, self._observe, self._follow = slots, observe, follow
@@ -110,6 +110,20 @@ class Engine:
             self.halt(spent)
         return self._judge(trial)
 
+    def lose(self, name: str, reason: str, log: str = "") -> None:
+        """A trial's worker has raised or died: it goes on from its checkpoint, or has failed.
+
+        It is next in line: what is tried after it would otherwise know less.
+        """
+        trial = self.history.trials[name]
+        if trial.status in ENDED:
+            return
+        if trial.losses >= self.config.run.retries:
+            self.fail(name, reason, log)
+        else:
+            self.record("retried", trial=name, reason=reason, log=log)
+            self._queue.insert(0, name)
+
     def fail(self, name: str, reason: str, log: str = "") -> None:
         """A trial cannot go on; the study does."""
         trial = self.history.trials[name]
@@ -125,7 +139,7 @@ class Engine:
         """Start nothing more and let each running trial go after its next report."""
         self.draining = True
 
-    def halt(self, reason: str, broken: HexsearchError | None = None) -> None:
+    def halt(self, reason: str, broken: DiskError | None = None) -> None:
         """Drain, because a budget is used up or something cannot be written any more."""
         self.halted, self.broken = self.halted or reason, self.broken or broken
         self.drain()
@@ -134,7 +148,7 @@ class Engine:
         """Append to the ledger and fold what was appended."""
         try:
             record = self.ledger.append(event, **fields)
-        except LedgerError as error:
+        except DiskError as error:
             self.broken = error
             raise
         self._fold(record)

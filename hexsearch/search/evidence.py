@@ -1,16 +1,26 @@
-"""Per-game validation losses of a report, kept beside the trial for paired comparisons."""
+"""What a report leaves beside its trial: per-game losses for paired comparisons, and a curve."""
 
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from hexsearch.training.atomic import write_atomically
+from hexsearch.training.atomic import append_line, write_atomically
 from hexsearch.training.metrics import GameLosses
+from hexsearch.training.report import TrialReport
+
+CURVE = "curve.jsonl"
+
+
+def store_evidence(folder: Path, report: TrialReport) -> None:
+    """Per-game losses of a report, and its full text at the end of the run's curve."""
+    write_game_losses(folder, report.positions_seen, report.game_losses)
+    append_line(folder / CURVE, json.dumps(report.to_json()))
 
 
 def write_game_losses(folder: Path, positions_seen: int, losses: GameLosses) -> None:

@@ -6,7 +6,8 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +18,7 @@ from hexsearch.config.load import dump_yaml, parse_yaml
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
-from hexsearch.errors import ArchiveError, ConfigError, LedgerError
+from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
 from hexsearch.search.ledger import read_ledger
 from hexsearch.training.atomic import write_atomically
 
@@ -81,6 +82,20 @@ class StudyFolder:
             raise ConfigError(f"{self.path}: {existing} is no folder; choose another --results")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise ConfigError(f"{self.path}: {existing} is read-only; choose another --results")
+
+    @contextmanager
+    def whole_or_not_at_all(self) -> Iterator[None]:
+        """Remove what was written of a new study if its first files cannot all be written."""
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        try:
+            yield
+        except HexsearchError:
+            for file in (self.ledger, self.description, self.archive):
+                file.unlink(missing_ok=True)
+            for path in made:
+                with suppress(OSError):  # somebody else has put something there
+                    path.rmdir()
+            raise
 
     def require_games(self, content_hash: str) -> None:
         """Refuse to go on with other games.

@@ -48,6 +48,7 @@ class TrialHistory:
     judged_at: int = 0  # positions of the last decision
     seconds: float = 0.0  # on a worker
     attempts: int = 0
+    losses: int = 0  # of workers, each followed by another attempt
     told: bool = False
     _last_at: float | None = None
 
@@ -161,6 +162,10 @@ class StudyHistory:
             trial.status, trial.reason = "failed", record["reason"]
             trial.log = record.get("log", "")
             self._count_work(trial, record["at"])
+        elif event == "retried":
+            trial.status = "waiting"
+            trial.losses += 1
+            self._count_work(trial, record["at"])
         elif event == "told":
             trial.told = True
 
@@ -196,4 +201,4 @@ def _point(report: dict[str, Any]) -> dict[str, Any]:
 _SUGGESTED = (
     "trial", "number", "variant", "replicate", "seed", "head", "values", "config", "origin"
 )  # fmt: skip
-_TRIAL_EVENTS = frozenset({"started", "reported", "decided", "told", "failed"})
+_TRIAL_EVENTS = frozenset({"started", "reported", "decided", "told", "failed", "retried"})

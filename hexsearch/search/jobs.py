@@ -42,5 +42,5 @@ class Supervisor(Protocol):
     def heard(self, job: Job, messages: list[Message]) -> None:
         """What a job said."""
 
-    def lost(self, job: Job, reason: str) -> None:
+    def lost(self, job: Job, reason: str, log: str) -> None:
         """A job that no retry could save."""

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hexsearch.errors import LedgerError
+from hexsearch.errors import DiskError, LedgerError
 
 Record = dict[str, Any]
 # Keys of a record that differ between two equal runs.
@@ -71,7 +71,7 @@ class Ledger:
         """Write one record and sync it.
 
         Raises:
-            LedgerError: the disk is full or gone; nothing is half-written.
+            DiskError: the disk is full or gone; nothing is half-written.
         """
         record: Record = {"event": event, "at": round(self._clock(), 3), **fields}
         text = json.dumps(record, separators=(",", ":"), allow_nan=False)
@@ -85,9 +85,9 @@ class Ledger:
         except OSError as error:
             with suppress(OSError):
                 self._file.truncate(end)
-            raise LedgerError(
+            raise DiskError(
                 f"{self.path}: cannot be written: {error.strerror}. What it holds is whole; make "
-                "room and resume."
+                f"room and go on with 'resume {self.path.parent}'"
             ) from error
         self._count += 1
         return record

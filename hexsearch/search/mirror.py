@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hexsearch.errors import ConfigError, StorageError
+from hexsearch.errors import CheckpointError, ConfigError, StorageError
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.storage import Storage
 from hexsearch.training.atomic import write_atomically
@@ -80,7 +80,7 @@ class TrialFiles:
                 self._mirror(self._storage, name).pull(
                     lambda file, whole=whole: whole or file != CHECKPOINT  # type: ignore[misc]
                 )
-            except StorageError as error:
+            except (StorageError, CheckpointError) as error:  # either end may take no more
                 self._say(f"warning: files of {name} stay in storage for now: {error}")
                 return
             del self._to_fetch[name]
@@ -89,13 +89,13 @@ class TrialFiles:
         """Remove the checkpoint of a trial that will not go on."""
         if trial in self._dropped:
             return
-        (self._folder.trial(trial) / CHECKPOINT).unlink(missing_ok=True)
-        if self._storage is not None:
-            try:
+        try:
+            (self._folder.trial(trial) / CHECKPOINT).unlink(missing_ok=True)
+            if self._storage is not None:
                 self._storage.delete(f"{trial_name(self._folder, trial)}/{CHECKPOINT}")
-            except StorageError as error:
-                self._say(f"warning: the checkpoint of {trial} is not removed: {error}")
-                return
+        except (StorageError, OSError) as error:
+            self._say(f"warning: the checkpoint of {trial} is not removed: {error}")
+            return
         self._dropped.add(trial)
 
     def _mirror(self, storage: Storage, trial: str) -> Mirror:
@@ -140,7 +140,7 @@ def copies_in_storage(
         nonlocal failed
         try:
             mirror.push(names)
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             if not failed:
                 say(f"warning: no copy of the ledger in storage: {error}")
             failed = True

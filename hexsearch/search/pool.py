@@ -14,6 +14,7 @@ import ray
 
 from hexsearch.config.study import RunConfig
 from hexsearch.search.cluster import trial_slots
+from hexsearch.search.faults import explain
 from hexsearch.search.jobs import Job, Message, Runner, Supervisor
 
 _BEAT_S = 0.25
@@ -70,11 +71,12 @@ def run_jobs(
             actor, job = busy.pop(reference)
             try:
                 messages, finished = ray.get(reference)
-            except (ray.exceptions.RayTaskError, ray.exceptions.RayActorError) as error:
+            except ray.exceptions.RayError as error:
                 ray.kill(actor)
                 attempts[job.name] += 1
                 if attempts[job.name] > resources.retries:
-                    supervisor.lost(job, _reason(error))
+                    fault = explain(str(error))
+                    supervisor.lost(job, fault.reason, fault.log)
                 else:
                     waiting.appendleft(job)
                 continue
@@ -85,11 +87,3 @@ def run_jobs(
                 ray.kill(actor)
             else:
                 busy[actor.advance.remote(job)] = actor, job
-
-
-def _reason(error: Exception) -> str:
-    """The last line of what a worker raised, or that its process died."""
-    if isinstance(error, ray.exceptions.RayActorError):
-        return "its worker process died"
-    lines = [line for line in str(error).splitlines() if line and not line.startswith(" ")]
-    return lines[-1] if lines else type(error).__name__

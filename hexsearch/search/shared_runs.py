@@ -15,10 +15,12 @@ from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
+from hexsearch.search.evidence import store_evidence
 from hexsearch.search.jobs import Message
 from hexsearch.search.mirror import CHECKPOINT
 from hexsearch.search.shipping import find_games
-from hexsearch.search.worker import device_of, store_evidence, summarise
+from hexsearch.search.storage import Unwritable, storing
+from hexsearch.search.worker import device_of, summarise
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.shared_step import Mode
 from hexsearch.training.shared_trial import SharedTrial
@@ -83,10 +85,20 @@ class SharedRunner:
         return self._failed or (spent and self._stored is None)
 
     def advance(self) -> list[Message]:
-        """Reports of all heads at the next point, or why they cannot go on."""
+        """Reports of all heads at the next point, or why they cannot go on.
+
+        Messages hold `trial` and `report`, or `trial` and `failure`, or `storage`: what the disk
+        refuses is no fault of the heads.
+        """
         if self._stored is not None:
             messages, self._stored = self._stored, None
             return messages
+        try:
+            return self._advance()
+        except Unwritable as error:
+            return [{"storage": str(error)}]
+
+    def _advance(self) -> list[Message]:
         trial, job = self._trial, self._job
         target = next(point for point in job.report_points if point > trial.positions_seen)
         try:
@@ -98,13 +110,14 @@ class SharedRunner:
             return [{"trial": name, "failure": reason} for name in job.trials]
         messages = []
         heads = zip(job.trials, job.trial_folders, reports, trial.costs, strict=True)
-        for name, folder, report, cost in heads:
-            store_evidence(Path(folder), report)
-            messages.append({"trial": name, "report": summarise(report, cost)})
-        if target == job.report_points[-1]:
-            self._store_networks(messages)
-        state = {"state": trial.state(), "messages": json.dumps(messages)}
-        save_checkpoint(self._path, state)
+        with storing(self._path.parent):
+            for name, folder, report, cost in heads:
+                store_evidence(Path(folder), report)
+                messages.append({"trial": name, "report": summarise(report, cost)})
+            if target == job.report_points[-1]:
+                self._store_networks(messages)
+            state = {"state": trial.state(), "messages": json.dumps(messages)}
+            save_checkpoint(self._path, state)
         return messages
 
     def _store_networks(self, messages: list[Message]) -> None:

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the first lets what runs come to its next report, the second leaves."""
+"""Ctrl-C and SIGTERM: the first lets what runs come to its next report, the second leaves.
+
+Before trials run and after, either one leaves.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,19 @@ class Drainable(Protocol):
 
     def drain(self) -> None:
         """Start nothing more and let each running thing go after its next report."""
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM interrupts as Ctrl-C does, so that what was begun is cleaned up and said."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager

@@ -8,19 +8,22 @@ written beside its name and then moved, so that whoever reads finds it whole or 
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import fsspec
 from pyarrow import ArrowException
 from pyarrow.fs import FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
 
-from hexsearch.errors import StorageError
+from hexsearch.errors import CheckpointError, StorageError
 
 
 def scratch_folder() -> Path:
@@ -125,6 +128,50 @@ class Storage:
             where = f"{self.url} {name}".rstrip()
             why = str(error).strip().partition("\n")[0] or type(error).__name__
             raise StorageError(f"{where}: {why}") from error
+
+
+Result = TypeVar("Result")
+_MAKE_ROOM = "What is on disk is whole; make room and resume"
+_REACH = "What is stored is whole; see that it can be reached and has room, and resume"
+_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # a minute and the time of seven tries
+
+
+def patiently(action: Callable[[], Result]) -> Result:
+    """What an action gives, tried again after a while if storage fails.
+
+    Raises:
+        StorageError: of the last try.
+    """
+    for seconds in _WAITS_S:
+        try:
+            return action()
+        except StorageError:
+            time.sleep(seconds)
+    return action()
+
+
+class Unwritable(Exception):
+    """A trial's folder, or the storage that it keeps its files in, takes no more."""
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Tell what the disk refuses from what a trial does wrong.
+
+    Raises:
+        Unwritable: says where and why.
+    """
+    try:
+        yield
+    except StorageError as error:
+        why, remedy = str(error), _REACH
+    except CheckpointError as error:
+        why, remedy = str(error), _MAKE_ROOM
+    except OSError as error:
+        why, remedy = f"{path}: cannot be written: {error.strerror}", _MAKE_ROOM
+    else:
+        return
+    raise Unwritable(f"{why} (on {socket.gethostname()}). {remedy}")
 
 
 _NATIVE = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})

@@ -11,7 +11,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
-from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.search.changes import budget_spent, notes, require_same_question
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory
@@ -81,15 +81,21 @@ def launch(
         floors = floor_rows(dataset)
         require_shared_storage(folder.path, config.run.trial_files)
         require_unused(folder, config.run.trial_files)
-        write_archive(folder.archive, archive)
-        description = folder.write_description(config, games, archive.content_hash)
-        ledger = Ledger(folder.ledger)
+        games_hash, trials = archive.content_hash, config.run.trials
+        with folder.whole_or_not_at_all():
+            write_archive(folder.archive, archive)
+            description = folder.write_description(config, games, games_hash)
+            ledger = Ledger(folder.ledger)
+            opened = {**description, "trials": trials, "floors": floors, "warnings": warnings}
+            opened["timings"] = {"ray_up_at": up_at}
+            try:
+                ledger.append("study", **opened)
+                for fields in learned:
+                    ledger.append("warm_started", **fields)
+            except DiskError:
+                ledger.close()
+                raise
         try:
-            trials = config.run.trials
-            opening = {"trials": trials, "floors": floors, "warnings": warnings}
-            ledger.append("study", **description, **opening, timings={"ray_up_at": up_at})
-            for fields in learned:
-                ledger.append("warm_started", **fields)
             return run_stages(config, folder, ledger, trials, address, listener, judge)
         finally:
             ledger.close()

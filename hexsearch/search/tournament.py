@@ -244,12 +244,10 @@ class _Supervisor:
     def heard(self, job: Job, messages: list[Message]) -> None:
         """Reports of the heads, or their failure."""
         for message in messages:
-            if "failure" in message:
-                self._book.fail(message["trial"], message["failure"])
-            else:
-                self._book.report(message["trial"], message["report"])
+            for name in [message["trial"]] if "trial" in message else self._trials[job.name]:
+                self._book.hear(name, message)
 
-    def lost(self, job: Job, reason: str) -> None:
+    def lost(self, job: Job, reason: str, log: str) -> None:
         """The whole seed has failed."""
         for name in self._trials[job.name]:
-            self._book.fail(name, reason)
+            self._book.fail(name, reason, log)

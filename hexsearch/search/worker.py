@@ -15,7 +15,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,20 @@ from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
-from hexsearch.errors import CheckpointError, TrialError
+from hexsearch.errors import TrialError
 from hexsearch.model.cost import NetworkCost
-from hexsearch.search.evidence import write_game_losses
+from hexsearch.search.evidence import CURVE, store_evidence
 from hexsearch.search.mirror import CHECKPOINT, Mirror
 from hexsearch.search.shipping import find_games
-from hexsearch.search.storage import Storage, scratch_folder
+from hexsearch.search.storage import Storage, Unwritable, patiently, scratch_folder, storing
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.metrics import brief
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
 HANG_LOG = "hang.log"
-_CURVE = "curve.jsonl"
 _STRIDE = 10  # batches between two looks at the clock
-_RESUMED_FROM = frozenset({CHECKPOINT, _CURVE})
+_RESUMED_FROM = frozenset({CHECKPOINT, CURVE})
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         Returns:
             `{"message": text}`, JSON (Tune would flatten mappings) of `{"report": ...}`, or of
             `{"failure": reason, "verdict": ...}` if the trial cannot go on, or of `{"storage":
-            reason}` if its folder cannot be written, which is no fault of the trial.
+            reason}` if a disk or storage fails it, which is no fault of the trial.
         """
         message: dict[str, Any]
         try:
@@ -144,7 +143,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 yield
             finally:
                 faulthandler.cancel_dump_traceback_later()
-        log.unlink(missing_ok=True)
+                with suppress(OSError):
+                    log.unlink()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment in the same process."""
@@ -182,9 +182,11 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if task.storage is not None:
             local = scratch_folder() / "trials" / str(os.getpid()) / task.trial
             shutil.rmtree(local, ignore_errors=True)
-            self._mirror = Mirror(Storage(task.storage), task.folder, local)
-            self._mirror.pull(lambda name: name in _RESUMED_FROM)
-        dataset = self._games(task)
+            mirror = self._mirror = Mirror(Storage(task.storage), task.folder, local)
+            with storing(local):
+                patiently(lambda: mirror.pull(lambda name: name in _RESUMED_FROM))
+        with storing(scratch_folder()):
+            dataset = self._games(task)
         self._trial = Trial(
             build(TrialConfig, task.config, "trial"),
             dataset,
@@ -231,8 +233,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             save_checkpoint(
                 self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
             )
-        if self._mirror is not None:
-            self._mirror.push()
+            if self._mirror is not None:
+                patiently(self._mirror.push)
         return summary
 
     def _train_to(self, target: int) -> None:
@@ -247,33 +249,6 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             trial.train_to(min(target, trial.positions_seen + stride))
             if trial.positions_seen >= target or time.monotonic() > ends:
                 return
-
-
-class Unwritable(Exception):
-    """A trial's folder takes no more."""
-
-
-@contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Tell what the disk refuses from what a trial does wrong.
-
-    Raises:
-        Unwritable: says where and why.
-    """
-    try:
-        yield
-    except CheckpointError as error:
-        raise Unwritable(str(error)) from error
-    except OSError as error:
-        raise Unwritable(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def store_evidence(folder: Path, report: TrialReport) -> None:
-    """Per-game losses of a report, and its full text at the end of the run's curve."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_game_losses(folder, report.positions_seen, report.game_losses)
-    with open(folder / _CURVE, "a", encoding="utf-8") as file:
-        file.write(json.dumps(report.to_json()) + "\n")
 
 
 def device_of(gpus: float) -> torch.device:

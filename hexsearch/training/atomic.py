@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from hexsearch.errors import CheckpointError
+
+_BLOCK = 65_536
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, whole or not at all; a torn last one, left by a crash, goes first.
+
+    Raises:
+        CheckpointError: it cannot be written; the lines before it are untouched.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a+b", buffering=0) as file:  # a buffer would be written in pieces
+            end = _end_of_lines(file)
+            file.truncate(end)
+            content = f"{line}\n".encode()
+            try:
+                if file.write(content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(end)
+                raise
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _end_of_lines(file: FileIO) -> int:
+    """Where the last whole line of a file ends."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def write_atomically(path: Path, content: bytes) -> None:

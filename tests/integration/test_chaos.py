@@ -14,7 +14,10 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 
 @pytest.mark.parametrize(
     "victim",
-    ["driver", *(pytest.param(name, marks=pytest.mark.slow) for name in ("worker", "node"))],
+    [
+        "driver",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("worker", "node", "spot")),
+    ],
 )
 def test_a_killed_study_tells_the_story_of_one_left_alone(victim: str) -> None:
     size = ["--rounds", "2", "--trials", "3", "--positions", "3456"]

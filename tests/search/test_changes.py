@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.errors import ConfigError
+from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.errors import ArchiveError, ConfigError
 from hexsearch.search.changes import notes, require_same_question
 from hexsearch.search.folder import StudyFolder, code_hash, versions
+from tests.data.games import random_games
 from tests.search.simulation import study_config
 
 
@@ -52,3 +54,14 @@ def test_what_past_and_future_trials_must_share_may_not(folder: StudyFolder) -> 
         "scheduler.max_t",
     ]
     assert "was 1728 when the study began and is 5184 now" in problems[1]
+
+
+def test_a_study_is_resumed_with_the_games_it_began_with_or_not_at_all(
+    folder: StudyFolder,
+) -> None:
+    began_with = build_archive(random_games(20, size=5))
+    write_archive(folder.archive, began_with)
+    folder.require_games(began_with.content_hash)
+    write_archive(folder.archive, build_archive(random_games(21, size=5)))
+    with pytest.raises(ArchiveError, match=r"holds other games than study\.yaml says; restore it"):
+        folder.require_games(began_with.content_hash)

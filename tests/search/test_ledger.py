@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.errors import LedgerError
+from hexsearch.errors import DiskError, LedgerError
 from hexsearch.search.ledger import Ledger, is_held, read_ledger, without_times
 
 
@@ -82,7 +82,7 @@ def test_a_full_disk_costs_nothing_that_was_written(tmp_path: Path) -> None:
     whole = ledger.path.read_bytes()
     real = ledger._file
     ledger._file = open("/dev/full", "wb", buffering=0)
-    with pytest.raises(LedgerError, match="cannot be written: No space left on device"):
+    with pytest.raises(DiskError, match="cannot be written: No space left on device"):
         ledger.append("told", trial="t1")
     ledger._file.close()
     ledger._file = real

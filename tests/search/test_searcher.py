@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from hexsearch.search.history import TrialHistory
 from hexsearch.search.ledger import read_ledger
 from hexsearch.search.optuna_model import OptunaModel, Outcome
 from hexsearch.search.searcher import Proposer, derive_seed
 from hexsearch.search.space import Values
 from hexsearch.search.space_parsing import build_space
-from tests.search.simulation import make_engine, run_serially, study_config
+from tests.search.simulation import curve, make_engine, run_serially, study_config
 
 
 def test_optuna_is_told_pruned_trials_as_pruned_with_their_last_step(tmp_path: Path) -> None:
@@ -118,6 +120,75 @@ def test_every_searcher_goes_on_after_a_resume_as_if_never_stopped(
     assert len(again.history.trials) < 10
     run_serially(again)
     assert [trial.values for trial in again.history.trials.values()] == expected
+
+
+FLOATS = {
+    "optimiser.learning_rate": {"float": [1e-3, 1e-1], "log": True},
+    "optimiser.weight_decay": {"float": [1e-5, 1e-1], "log": True},
+}
+MIXED = {**FLOATS, "value_head": {"choice": ["512->1", "512->32->1"]}}
+
+
+@pytest.mark.parametrize("search", [FLOATS, MIXED], ids=["floats", "mixed"])
+def test_cmaes_evolves_what_is_a_number_from_completed_and_pruned_trials(
+    tmp_path: Path, search: dict[str, Any]
+) -> None:
+    pytest.importorskip("cmaes")
+    searcher = {"name": "cmaes", "startup_trials": 4}
+    config = study_config(search=search, searcher=searcher, run={"trials": 40})
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine)
+    trials = engine._proposer._model.trials
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    for trial in trials:
+        assert trial.state == TrialState.COMPLETE or trial.intermediate_values
+    generations = [_generation(trial) for trial in trials]
+    assert max(generations) >= 3  # it was asked, and told enough to move on
+    assert {trial.state for trial in trials if _generation(trial) >= 0} == {
+        TrialState.COMPLETE,
+        TrialState.PRUNED,
+    }
+    gaps = [abs(t.params["optimiser.learning_rate"] - 0.01) for t in trials]
+    assert sum(gaps[-12:]) / 12 < sum(gaps[:12]) / 12
+    if "value_head" in search:
+        assert len({trial.params["value_head"] for trial in trials}) == 2
+    engine.ledger.close()
+    lines = engine.ledger.path.read_bytes().splitlines(keepends=True)
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(b"".join(lines[: len(lines) * 3 // 4]))
+    again = make_engine(cut, config)
+    run_serially(again)
+    assert [t.params for t in again._proposer._model.trials] == [t.params for t in trials]
+
+
+def _generation(trial: FrozenTrial) -> int:
+    """Of CMA-ES, by which Optuna marks the trials that it proposed; -1 for others."""
+    marks = [v for key, v in trial.system_attrs.items() if key.endswith("generation")]
+    return int(marks[0]) if marks else -1
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsga2"])
+def test_accuracy_and_speed_make_a_front_that_is_searched(tmp_path: Path, name: str) -> None:
+    objectives = ["value_loss", "microseconds"]
+    searcher = {"name": name, "startup_trials": 8, "objectives": objectives}
+    scheduler = {"name": "none", "grace_period": 64, "max_t": 128}
+    config = study_config(searcher=searcher, scheduler=scheduler, run={"trials": 64})
+
+    def timed(trial: TrialHistory, positions: int) -> dict[str, Any]:
+        wide = trial.values["value_head"] == "512->32->1"
+        return {**curve(trial, positions), "microseconds": 30.0 if wide else 20.0}
+
+    engine = make_engine(tmp_path / "ledger.jsonl", config)
+    run_serially(engine, timed)
+    trials = engine._proposer._model.trials
+    assert len(trials) == 64 and {len(trial.values) for trial in trials} == {2}
+    for trial, seen in zip(trials, engine.history.trials.values(), strict=True):
+        assert trial.values == [seen.value_loss, seen.reports[-1]["microseconds"]]
+    # The wide head costs more and brings nothing here, so it is dominated.
+    late = [trial.params["value_head"] for trial in trials[-24:]]
+    assert late.count("512->1") > 12
+    gaps = [abs(trial.params["optimiser.learning_rate"] - 0.01) for trial in trials]
+    assert sum(gaps[-24:]) < sum(gaps[:24])
 
 
 def test_several_objectives_are_told_together(tmp_path: Path) -> None:

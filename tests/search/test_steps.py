@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import weakref
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,16 @@ def test_a_step_that_hangs_ends_its_process_and_leaves_its_stack(assignment: Ass
 def test_a_step_in_time_leaves_no_log(assignment: Assignment) -> None:
     assert "report" in step(worker(assignment))
     assert not (Path(assignment.folder) / HANG_LOG).exists()
+
+
+def test_a_gpu_gets_its_memory_back_before_the_next_trial(
+    assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = worker(assignment)
+    step(made)
+    held = weakref.ref(made._trial)
+    made._assignment = replace(assignment, gpus=0.5)  # as if it had been on one
+    alive_then: list[object] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive_then.append(held()))
+    made.reset_config(asdict(assignment))
+    assert alive_then == [None]  # nothing holds the network when the cache is emptied

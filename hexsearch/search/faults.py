@@ -1,0 +1,94 @@
+"""Why a worker gave up a trial: a reason in words, what to do about it, and the end of its log."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LOG_LINES = 20
+DIED = "its worker process died"
+_LINE_CHARACTERS = 300
+_LESS = "lower batch_size, set micro_batch, or run fewer trials at once (run.max_concurrent)"
+_LESS_ON_GPU = "lower batch_size, set micro_batch, or raise run.gpus_per_trial"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# What Python, numpy and torch say when an allocation is refused; in a loss they say otherwise.
+_REFUSED_ON_GPU = re.compile(
+    r"(?:CUDA|HIP|XPU) out of memory|CUDA error: out of memory|STATUS_ALLOC_FAILED"
+)
+_REFUSED = re.compile(
+    r"\bMemoryError\b|ArrayMemoryError|can't allocate memory|Cannot allocate memory|bad_alloc"
+)
+_LOW_NODE = re.compile(r"killed due to the node running low on memory.*?was (?P<use>[^(]*)\(")
+_ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
+_OURS = re.compile(r"^hexsearch\.errors\.\w+: ")  # says itself what, where and what to do
+_STEP = re.compile(r'worker\.py", line \d+ in step$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Attributes:
+    reason: one line. log: up to 20 lines, the telling ones last.
+    """
+
+    reason: str
+    log: str = ""
+
+
+def explain(text: str) -> Fault:
+    """From what Ray says of a worker that raised or died.
+
+    >>> explain("Traceback:\\n  File x\\nValueError: bad").reason
+    'ValueError: bad'
+    >>> explain("The actor died unexpectedly before finishing this task.").reason[:23]
+    'its worker process died'
+    """
+    lines = [line.rstrip()[:_LINE_CHARACTERS] for line in _COLOURS.sub("", text).splitlines()]
+    log = _tail(lines)
+    if low := _LOW_NODE.search(text):
+        users = next((n for n, line in enumerate(lines) if "memory users" in line), len(lines))
+        return Fault(
+            f"its node ran low on memory ({low['use'].strip()}), so Ray ended its worker; {_LESS}",
+            "\n".join(lines[users : users + LOG_LINES // 2]),
+        )
+    if "node has died" in text or "node was preempted" in text:
+        return Fault("its node died or was taken away", log)
+    if "actor died" in text.lower() or "actor is dead" in text:
+        return Fault(
+            f"{DIED}: crashed, or killed from outside (by the kernel, if memory ran out: dmesg on "
+            "its node says so)",
+            log,
+        )
+    # The last error of a traceback; its message may go on for lines.
+    named = [line for line in lines if _ERROR.match(line)]
+    reason = named[-1] if named else next((line for line in reversed(lines) if line), DIED)
+    return Fault(with_remedy(_OURS.sub("", reason)), log)
+
+
+def with_remedy(reason: str) -> str:
+    """An error's last line, and what to do where it is about memory.
+
+    >>> with_remedy("MemoryError")[:30]
+    'MemoryError; lower batch_size,'
+    """
+    if _REFUSED_ON_GPU.search(reason):
+        return f"{reason.partition('. GPU ')[0]}; {_LESS_ON_GPU}"
+    if _REFUSED.search(reason):
+        return f"{reason}; {_LESS}"
+    return reason
+
+
+def explain_hang(seconds: float, stacks: str = "") -> Fault:
+    """From the stacks that the watchdog wrote before it ended the process.
+
+    Args:
+        stacks: of every thread, innermost call first, as faulthandler writes them.
+    """
+    threads = re.split(r"\n(?=Thread |Current thread )", stacks)
+    hung = next((thread for thread in threads if _STEP.search(thread)), stacks)
+    # As in a traceback, where it hung comes last and so survives being cut.
+    innermost_last = [line for line in hung.splitlines() if line.startswith("  ")][::-1]
+    return Fault(f"no report within {seconds:,.0f} s (run.hang_timeout)", _tail(innermost_last))
+
+
+def _tail(lines: list[str]) -> str:
+    return "\n".join(lines[-LOG_LINES:]).strip("\n")
