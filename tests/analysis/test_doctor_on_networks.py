@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from hexsearch.analysis.doctor.findings import Finding
+from hexsearch.analysis.doctor.records import check_weights
+from hexsearch.analysis.loading import load_network
 from hexsearch.cli.main import main
 from hexsearch.config.study import DataConfig
 from hexsearch.data.archive import build_archive, write_archive
@@ -21,7 +23,16 @@ from hexsearch.model.network import build_network
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.seeds import initial_weights_seed
 from hexsearch.training.trial import Trial
-from tests.analysis.conftest import BUDGET, SIZE, Detected, doctor, findings, save, tiny
+from tests.analysis.conftest import (
+    BUDGET,
+    SIZE,
+    Detected,
+    doctor,
+    findings,
+    patient,
+    save,
+    tiny,
+)
 from tests.analysis.games import lopsided_games
 from tests.analysis.plugins import RawMseShownBySigmoid
 
@@ -59,6 +70,27 @@ def test_a_sound_checkpoint_with_auxiliary_heads_gets_no_error(
     trial.train_to(BUDGET)
     status, out = doctor(capsys, save(trial, tmp_path / "taught.pt"), "--games", games_file)
     assert (status, findings(out)) == (0, {})
+
+
+def test_an_auxiliary_head_that_was_never_trained_is_found(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    config = tiny(auxiliary={"moves_left": 0.1, "ownership": 0.1})
+    trial = Trial(config, dataset, 256, seed=1)
+    initial = {name: tensor.clone() for name, tensor in trial.network.state_dict().items()}
+    trial.train_to(256)
+    state = trial.state()
+
+    def looked_at(state: dict[str, Any]) -> list[str]:
+        save_checkpoint(tmp_path / "taught.pt", {"state": state})
+        loaded = load_network(tmp_path / "taught.pt")
+        found = check_weights(patient(dataset.archive, config, loaded=loaded))
+        return [finding.evidence for finding in found]
+
+    assert looked_at(state) == []
+    state["network"] |= {n: w for n, w in initial.items() if n.startswith("auxiliary.ownership")}
+    (evidence,) = looked_at(state)
+    assert "every weight of the ownership head is still the initial one" in evidence
 
 
 def stale(content: dict[str, Any], early: dict[str, Any]) -> None:

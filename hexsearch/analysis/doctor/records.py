@@ -42,10 +42,10 @@ def check_weights(patient: Patient) -> Iterator[Finding]:
     encoder = loaded.predictor.encoder
     seed = initial_weights_seed(loaded.state["seed"])
     fresh = build_network(loaded.config, encoder.planes, encoder.size, seed)
-    learnt = {
-        part: [name for name, _ in module.named_parameters(prefix=part)]
-        for part, module in fresh.parts().items()
-    }
+    owners = {id(p): part for part, module in fresh.parts().items() for p in module.parameters()}
+    learnt: dict[str, list[str]] = {}
+    for name, parameter in fresh.named_parameters():
+        learnt.setdefault(owners[id(parameter)], []).append(name)
     initial = fresh.state_dict()
     for part, names in learnt.items():
         unused = part == "policy_head" and loaded.config.policy_head.weight == 0
