@@ -6,15 +6,18 @@ A job keeps its own checkpoint, so it goes on where it was on whatever node it s
 from __future__ import annotations
 
 import gc
+import math
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 
 from hexsearch.config.study import RunConfig
 from hexsearch.search.cluster import trial_slots
-from hexsearch.search.faults import explain
+from hexsearch.search.faults import Fault, explain, explain_hang
 from hexsearch.search.jobs import Job, Message, Runner, Supervisor
 
 _BEAT_S = 0.25
@@ -26,6 +29,10 @@ class _Hand:
     def __init__(self) -> None:
         self._name = ""
         self._runner: Runner | None = None
+
+    def ready(self) -> tuple[list[Message], bool]:
+        """Nothing to say yet, but the process is up."""
+        return [], False
 
     def advance(self, job: Job) -> tuple[list[Message], bool]:
         """The job's next messages, and whether it has finished."""
@@ -39,6 +46,15 @@ class _Hand:
         return messages, finished
 
 
+@dataclass(frozen=True)
+class _Busy:
+    """A process at work on one step of a job, since so many seconds on the driver's clock."""
+
+    actor: Any
+    job: Job
+    since: float
+
+
 def run_jobs(
     jobs: Sequence[Job],
     resources: RunConfig,
@@ -46,6 +62,9 @@ def run_jobs(
     beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Run jobs on the Ray that is connected until all have ended or the supervisor drains.
+
+    A job's process that dies, raises, or says nothing for `resources.hang_timeout` seconds is
+    replaced, `resources.retries` times at most.
 
     Raises:
         HexsearchError: the cluster has no room for one job.
@@ -56,34 +75,48 @@ def run_jobs(
     slots = trial_slots(resources)
     waiting, attempts = deque(jobs), Counter[str]()
     idle: list[Any] = []
-    busy: dict[Any, tuple[Any, Job]] = {}
+    busy: dict[Any, _Busy] = {}
+
+    def work(actor: Any, job: Job) -> None:
+        busy[actor.advance.remote(job)] = _Busy(actor, job, time.monotonic())
+
+    def give_up(hand: _Busy, fault: Fault) -> None:
+        """Begin a job again from its checkpoint, in another process, or lose it."""
+        ray.kill(hand.actor)
+        attempts[hand.job.name] += 1
+        if attempts[hand.job.name] > resources.retries:
+            supervisor.lost(hand.job, fault.reason, fault.log)
+        else:
+            waiting.appendleft(hand.job)
+
     while waiting or busy:
         while waiting and not supervisor.draining and len(busy) < slots():
             job = waiting.popleft()
-            actor = idle.pop() if idle else hand.remote()
             supervisor.started(job)
-            busy[actor.advance.remote(job)] = actor, job
+            if idle:
+                work(idle.pop(), job)
+            else:  # to come up may take as long as it takes
+                actor = hand.remote()
+                busy[actor.ready.remote()] = _Busy(actor, job, math.inf)
         if not busy:
             return
-        ready, _ = ray.wait(list(busy), num_returns=1, timeout=_BEAT_S)
+        ready, others = ray.wait(list(busy), num_returns=1, timeout=_BEAT_S)
         beat()
         for reference in ready:
-            actor, job = busy.pop(reference)
+            done = busy.pop(reference)
             try:
                 messages, finished = ray.get(reference)
             except ray.exceptions.RayError as error:
-                ray.kill(actor)
-                attempts[job.name] += 1
-                if attempts[job.name] > resources.retries:
-                    fault = explain(str(error))
-                    supervisor.lost(job, fault.reason, fault.log)
-                else:
-                    waiting.appendleft(job)
+                give_up(done, explain(str(error)))
                 continue
-            supervisor.heard(job, messages)
+            supervisor.heard(done.job, messages)
             if finished:
-                idle.append(actor)
+                idle.append(done.actor)
             elif supervisor.draining:
-                ray.kill(actor)
+                ray.kill(done.actor)
             else:
-                busy[actor.advance.remote(job)] = actor, job
+                work(done.actor, done.job)
+        limit = resources.hang_timeout or math.inf
+        for reference in others:
+            if time.monotonic() - busy[reference].since > limit:
+                give_up(busy.pop(reference), explain_hang(limit))
