@@ -61,8 +61,11 @@ class Engine:
         Returns:
             `wait` while every slot is taken, `finished` when no trial will be started any more.
         """
-        if self.draining or (not self._queue and len(self.history.trials) >= self.trials):
+        if self.draining:
             return "finished"
+        if not self._queue and len(self.history.trials) >= self.trials:
+            # One that runs may yet lose its worker, and then wants to be started again.
+            return "wait" if self._live else "finished"
         if len(self._live) >= self._slots():
             return "wait"
         name = self._queue.pop(0) if self._queue else self._suggest()
