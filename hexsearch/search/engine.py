@@ -70,9 +70,10 @@ class Engine:
         if self.draining:
             return "finished"
         if not self._queue and self.history.searched >= self.trials:
-            if self._live and self._follow is not None:
+            if self._live:
+                # One that runs may yet lose its worker, and then wants to be started again.
                 return "wait"
-            if self._live or not self._plan_reruns():
+            if not self._plan_reruns():
                 return "finished"
         if len(self._live) >= self._slots():
             return "wait"

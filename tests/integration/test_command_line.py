@@ -33,13 +33,15 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, str(ROOT / "run_search.py"), *map(str, arguments)]
 
 
-def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, timeout: float = 240.0, **options: Any
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONWARNINGS": "default"}
     return subprocess.run(
         command(*arguments),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=timeout,
         env=environment,
         **options,
     )

@@ -79,7 +79,7 @@ def test_every_way_to_fail_ends_its_trial_with_a_reason_and_never_the_study(
         f"run: {{trials: {len(heads) + 1}, hang_timeout: 30s}}\n"
     )
     there = ["--games", games, "--results", tmp_path, "--name", "s", "--set", "data.board_size=5"]
-    done = run("launch", space, "--no-doctor", *there)
+    done = run("launch", space, "--no-doctor", *there, timeout=900.0)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     board = json.loads(run("leaderboard", tmp_path / "s", "--format", "json").stdout)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.data.dataset import Dataset
 from hexsearch.errors import (
     ArchiveError,
     CheckpointError,
@@ -25,14 +26,17 @@ from hexsearch.errors import (
     StorageError,
 )
 from hexsearch.search import storage as storage_module
+from hexsearch.search.book import Book
 from hexsearch.search.evidence import CURVE
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.ledger import Ledger, read_ledger
 from hexsearch.search.mirror import CHECKPOINT, TrialFiles
 from hexsearch.search.storage import Storage
+from hexsearch.search.tournament import _Supervisor
 from hexsearch.search.worker import TrialWorker
 from hexsearch.training.atomic import append_line
 from tests.data.games import random_games
+from tests.search.test_tournament import job, plain
 from tests.search.test_worker import archive, assignment, reports, scratch
 
 __all__ = ["archive", "scratch"]  # fixtures
@@ -266,3 +270,23 @@ def test_storage_out_of_reach_is_waited_for_and_then_drains_the_study(
         straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight")))
         assert reports(again, 1) == reports(straight, 2)[1:]
         again.cleanup()
+
+
+def test_a_tournament_on_a_full_disk_drains_and_fails_no_head(
+    dataset: Dataset, disk: Disk, tmp_path: Path
+) -> None:
+    straight = job(dataset, tmp_path / "straight").open()
+    expected = [plain(straight.advance()) for _ in range(2)]
+    task = job(dataset, disk.path / "cup")
+    runner = task.open()
+    assert plain(runner.advance()) == expected[0]
+    with disk.full(0):
+        (message,) = runner.advance()
+    assert "make room and resume" in message["storage"]
+    with closing(Ledger(disk.path / "cup" / "ledger.jsonl")) as ledger:
+        book = Book(ledger, 256)
+        _Supervisor(book, [task]).heard(task, [message])
+        assert book.draining and str(book.broken) == message["storage"]
+    resumed = task.open()
+    assert plain(resumed.advance()) == expected[0]  # stored, and handed out again
+    assert plain(resumed.advance()) == expected[1]

@@ -117,9 +117,11 @@ def test_of_a_hang_the_log_ends_where_it_hung() -> None:
 class Attempts:
     """The first trial of an engine as Tune would run it, with Ray's words for its failures."""
 
-    def __init__(self, folder: Path, retries: int, storage: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, retries: int, storage: str | None = None, trials: int = 12
+    ) -> None:
         self.now = 0.0
-        config = study_config(run={"trials": 12, "retries": retries})
+        config = study_config(run={"trials": trials, "retries": retries})
         self.engine: Engine = make_engine(folder / "ledger.jsonl", config)
         signs = SignsOfLife(lambda: self.now)
         self.searcher = TuneSearcher(self.engine, self._assign)
@@ -145,12 +147,16 @@ class Attempts:
         trial = self.next()
         if begun:
             self.callback.on_trial_start(0, [], trial)
+        self.lose(trial, says)
+        return str(trial.config["trial"])
+
+    def lose(self, trial: Any, says: str) -> None:
+        """Its worker has raised or died, as Ray says it."""
         self.now += 20.0
         with open(trial.error_file, "a") as file:
             file.write(f"Failure # 1 (occurred at noon)\n{says}\n")
         self.scheduler.on_trial_error(None, trial)
         self.searcher.on_trial_complete(trial.trial_id, error=True)
-        return str(trial.config["trial"])
 
     @property
     def history(self) -> TrialHistory:
@@ -177,6 +183,18 @@ def test_a_worker_that_dies_before_its_trial_has_begun_costs_one_retry(tmp_path:
     attempts.fail(DEAD, begun=False)
     assert (attempts.history.status, attempts.history.losses) == ("waiting", 1)
     assert attempts.next().config["trial"] == "t0000"
+
+
+def test_the_last_trial_is_retried_too(tmp_path: Path) -> None:
+    """Tune asks no more once it has been told that the search is finished."""
+    attempts = Attempts(tmp_path, retries=1, trials=1)
+    last = attempts.next()
+    attempts.callback.on_trial_start(0, [], last)
+    assert attempts.searcher.suggest("ray9") is None
+    attempts.lose(last, DEAD)
+    assert attempts.fail(DEAD) == "t0000"
+    assert attempts.history.status == "failed"
+    assert attempts.searcher.suggest("ray9") == TuneSearcher.FINISHED
 
 
 def test_retries_are_counted_over_a_resume(tmp_path: Path) -> None:
