@@ -65,7 +65,7 @@ def _value_loss(board: Leaderboard, wide: bool) -> _Column:
         title,
         lambda row: (
             _loss(row.value_loss)
-            + _plus_minus(row.value_loss_low, row.value_loss_high)[: None if wide else 5]
+            + _plus_minus(row.value_loss_low, row.value_loss_high, 4 if wide else 3)
         ),
         floor,
     )
@@ -258,9 +258,9 @@ def _signed(loss: float) -> str:
     return _loss(loss) if loss <= -0.00005 else f"+{_loss(abs(loss))}"  # no -.0000
 
 
-def _plus_minus(low: float | None, high: float | None) -> str:
+def _plus_minus(low: float | None, high: float | None, places: int = 4) -> str:
     """Half the width of an interval."""
-    return "" if low is None or high is None else f"±{_loss((high - low) / 2)}"
+    return "" if low is None or high is None else f"±{_loss((high - low) / 2, places)}"
 
 
 def _of_stage(floor: dict[str, Any], board: Leaderboard) -> float | None:
@@ -284,10 +284,10 @@ def _short_status(row: Row) -> str:
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
 
 
-def _loss(value: float | None) -> str:
+def _loss(value: float | None, places: int = 4) -> str:
     if value is None:
         return _NONE
-    text = f"{value:.4f}"
+    text = f"{value:.{places}f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 

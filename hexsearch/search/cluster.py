@@ -70,9 +70,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     Raises:
         HexsearchError: there is no such cluster.
     """
-    all_train = resources.max_concurrent is None and resources.cpus_per_trial == 1
-    warm = _WARM if address is None and all_train and not resources.gpus_per_trial else {}
-    for name, value in (_ENVIRONMENT | warm).items():
+    for name, value in environment(address, resources).items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
@@ -123,6 +121,14 @@ def _process_groups_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = known
+
+
+def environment(address: str | None, resources: Resources) -> dict[str, str]:
+    """Variables for Ray, where the user has not set them."""
+    all_train = resources.max_concurrent is None and resources.cpus_per_trial == 1
+    if address is None and all_train and not resources.gpus_per_trial:
+        return _ENVIRONMENT | _WARM
+    return _ENVIRONMENT  # most processes would import torch for nothing
 
 
 def _require_listener(address: str) -> None:

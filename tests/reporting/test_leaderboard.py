@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -356,3 +357,12 @@ def test_top_hides_rows_and_says_so(study: Study) -> None:
     text = markdown(study.board(), top=1)
     assert "2 more rows" in text
     assert "lr=2" not in text
+
+
+def test_a_narrow_table_rounds_an_interval_instead_of_cutting_it(study: Study) -> None:
+    study.trial({100: 0.2}, end="COMPLETE")
+    board = study.board()
+    row = replace(board.rows[0], value_loss=0.2, value_loss_low=0.1862, value_loss_high=0.2138)
+    console = Console(width=80, record=True)
+    console.print(render(replace(board, rows=[row]), 80))
+    assert ".2000±.014" in console.export_text()  # of .0138
