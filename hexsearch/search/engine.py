@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import HexsearchError, LedgerError
 from hexsearch.search.changes import budget_spent
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.search.horizon import Pace, trainings_left
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.scheduler import Decision, Ladder, Rungs
 from hexsearch.search.searcher import Proposer, derive_seed
@@ -29,6 +31,7 @@ class Engine:
     Args:
         slots: how many trials may run at once; asked again whenever one may start.
         observe: called with each record once it is on disk.
+        seconds_left: until the caller will stop the study; decisions near its end depend on it.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Engine:
         trials: int,
         slots: Callable[[], int] = lambda: 1,
         observe: Observer = lambda record: None,
+        seconds_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.config, self.space, self.ledger, self.trials = config, space, ledger, trials
         self.ladder = Ladder.of(config.scheduler, position_unit(space))
@@ -48,10 +52,12 @@ class Engine:
         self.broken: HexsearchError | None = None  # what could not be written, and why
         self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
-        self._slots, self._observe = slots, observe
+        self._pace = Pace()
+        self._slots, self._observe, self._seconds_left = slots, observe, seconds_left
         for record in ledger:
             self._fold(record)
         self._live: set[str] = set()
+        self._queue: list[str] = []
         self._repair()
         self._queue = [trial.trial for trial in self.history.unfinished]
 
@@ -155,6 +161,9 @@ class Engine:
             decision = Decision("complete" if ended else "continue")
         else:
             decision = self._rungs.decide(trial.number, positions, value_loss)
+        left = self._trainings_left()
+        if decision.action == "prune" and left < 1.0 and self._would_start_another():
+            decision = replace(decision, action="continue")
         if self._is_unhealthy(report):
             self.record(
                 "decided",
@@ -179,11 +188,29 @@ class Engine:
                 rank=decision.rank,
                 of=decision.of,
                 cutoff=decision.cutoff,
+                trainings_left=round(left, 3) if left < math.inf else None,
             )
         if decision.action == "continue":
             return self._unless_draining()
         self._end(name)
         return "stop"
+
+    def _trainings_left(self) -> float:
+        """Whole trainings that a worker has time for, as far as decisions are to mind it."""
+        if not self.config.run.mind_budget:
+            return math.inf
+        return trainings_left(
+            self.config.run,
+            self.history,
+            self._pace,
+            self.ladder.budget,
+            max(1, len(self._live)),
+            self._seconds_left(),
+        )
+
+    def _would_start_another(self) -> bool:
+        """Whether a worker that is freed now gets a fresh trial."""
+        return not (self.draining or self._queue) and len(self.history.trials) < self.trials
 
     def _end(self, name: str) -> None:
         """Tell the searcher what became of a trial that has just ended."""
@@ -225,3 +252,4 @@ class Engine:
         self.history.apply(record)
         self._rungs.apply(record)
         self._proposer.apply(record)
+        self._pace.apply(record)

@@ -23,7 +23,7 @@ from hexsearch.errors import LedgerError
 
 Record = dict[str, Any]
 # Keys of a record that differ between two equal runs.
-TIMES = frozenset({"at", "timings", "microseconds"})
+TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
 
 
 class Ledger:

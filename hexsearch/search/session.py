@@ -44,10 +44,18 @@ class Session:
         self._said_halt = False
         space = build_space(config)
         slots = trial_slots(config.run)
-        self._engine = Engine(config, space, ledger, trials, slots, self._observe)
+        self._deadline = time.monotonic() + (config.run.time_budget or float("inf"))
+        self._engine = Engine(
+            config,
+            space,
+            ledger,
+            trials,
+            slots,
+            self._observe,
+            seconds_left=lambda: self._deadline - time.monotonic(),
+        )
         keep = config.run.keep_checkpoints
         self._retention = CheckpointRetention(self._files, keep, self._engine.history)
-        self._deadline = time.monotonic() + (config.run.time_budget or float("inf"))
         if config.run.storage is not None:
             storage = OptunaStorage(folder, config, space, config.run.storage)
             self._mirror = StorageMirror(storage, ledger)
