@@ -142,4 +142,4 @@ def test_near_the_end_of_a_position_budget_a_resumed_study_decides_as_never_stop
 
 
 def _went_on(record: Record) -> bool:
-    return record["event"] == "decided" and record["decision"] == "continue"
+    return bool(record["event"] == "decided" and record["decision"] == "continue")
