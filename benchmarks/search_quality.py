@@ -1,4 +1,4 @@
-"""Regret against virtual time of four searchers that replay the same recorded learning curves.
+"""Regret against virtual time of searchers that replay the same learning curves.
 
 `python benchmarks/search_quality.py --seeds 50`: ours, random search without pruning, Optuna's
 TPE with its own successive halving, and Ray's OptunaSearch with Ray's ASHA, on a virtual clock
@@ -6,35 +6,51 @@ that counts the CPU seconds of the recorded reports (`record_curves.py`). A budg
 the time that 40 whole trainings take, divided by the workers. Regret is the final value loss of
 the configuration that has come furthest (the best of those), less the lowest of the space.
 There are fewer trials than configurations, so that ours models the space instead of listing it.
+
+Ours is told the budget, as by `--time-budget`, so each budget is a replay of its own; `untold` is
+ours without it. The other searchers have no such option. `--synthetic SEED` draws curves of
+another kind for the same configurations: they cross, and speeds differ fourfold.
 """
 
 from __future__ import annotations
 
 import argparse
 import heapq
-import json
+import math
 import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
 import optuna
+from learning_curves import Configuration, Curve, key, recorded, synthetic
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
+from scipy.stats import ttest_1samp
 
+from hexsearch.reporting.statistics import holm
 from hexsearch.search.engine import Engine
 from hexsearch.search.history import TrialHistory
 from hexsearch.search.ledger import Ledger
 from hexsearch.search.space_parsing import load_space
 
 HERE = Path(__file__).parent / "curves"
+MEMORY = Path("/dev/shm")  # a virtual ledger need not reach a disk
 TRIALS, BUDGETS, WORKERS = 120, (0.10, 0.25, 0.50, 1.00), (1, 4, 16, 64)
-Curve = list[tuple[int, float, float]]
+SEARCHERS = ("ours", "untold", "random", "optuna", "ray")
 
 
-def key(values: dict[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True)
+@dataclass
+class Clock:
+    """Virtual seconds."""
+
+    now: float = 0.0
 
 
 class Searcher(Protocol):
@@ -43,14 +59,25 @@ class Searcher(Protocol):
 
 
 class Ours:
-    def __init__(self, seed: int, workers: int, folder: Path) -> None:
+    """The engine without Ray; `budget` in virtual seconds, if it is told."""
+
+    def __init__(
+        self, seed: int, workers: int, folder: Path, clock: Clock, budget: float = math.inf
+    ) -> None:
         config, space = load_space(HERE / "space.yaml")
         config = config.model_copy(
             update={"run": config.run.model_copy(update={"seed": seed, "trials": TRIALS})}
         )
-        ledger = Ledger(folder / f"{seed}-{workers}.ledger", clock=lambda: 0.0)
-        ledger.append("study", trials=TRIALS, floors=[], warnings=[])
-        self.engine = Engine(config, space, ledger, TRIALS, slots=lambda: workers)
+        self.ledger = Ledger(folder / "ledger.jsonl", clock=lambda: clock.now)
+        self.ledger.append("study", trials=TRIALS, floors=[], warnings=[])
+        self.engine = Engine(
+            config,
+            space,
+            self.ledger,
+            TRIALS,
+            slots=lambda: workers,
+            seconds_left=lambda: budget - clock.now,
+        )
 
     def ask(self) -> tuple[str, dict[str, Any]] | None:
         trial = self.engine.next_trial()
@@ -74,7 +101,7 @@ class Ours:
 
 
 class Random:
-    def __init__(self, seed: int, configurations: list[dict[str, Any]]) -> None:
+    def __init__(self, seed: int, configurations: list[Configuration]) -> None:
         order = np.random.default_rng(seed).permutation(len(configurations))[:TRIALS]
         self.queue = [(str(i), configurations[i]) for i in order]
 
@@ -140,26 +167,31 @@ class RayAsha:
 
 
 def replay(
-    searcher: Searcher, curves: dict[str, Curve], workers: int, times: list[float]
+    searcher: Searcher,
+    curves: dict[str, Curve],
+    workers: int,
+    times: Sequence[float],
+    clock: Clock,
 ) -> list[float]:
-    """Regret of the most advanced, then best, report at each of `times`; NaN before the first."""
+    """Regret of the most advanced, then best, report at each of `times`; nan before the first."""
+    whole = max(c[-1][0] for c in curves.values())
     # A training that broke before its end is worth no more than "50%" on every position.
-    finals = {k: c[-1][1] if c[-1][0] == 31_104 else 0.25 for k, c in curves.items()}
+    finals = {k: c[-1][1] if c[-1][0] == whole else 0.25 for k, c in curves.items()}
     best, held = min(finals.values()), (0, 0.0, "")
     regrets: list[float] = []
     heap: list[tuple[float, int, str, str, int, float]] = []
-    serial, now = 0, 0.0
+    serial = 0
     while True:
         while len(heap) < workers and (asked := searcher.ask()) is not None:
             name, k = asked[0], key(asked[1])
-            heapq.heappush(heap, (now + curves[k][0][2], serial, name, k, 0, now))
+            heapq.heappush(heap, (clock.now + curves[k][0][2], serial, name, k, 0, clock.now))
             serial += 1
-        following = heap[0][0] if heap else float("inf")
+        following = heap[0][0] if heap else math.inf
         while len(regrets) < len(times) and times[len(regrets)] < following:
-            regrets.append(finals[held[2]] - best if held[2] else float("nan"))
+            regrets.append(finals[held[2]] - best if held[2] else math.nan)
         if len(regrets) == len(times) or not heap:
             return regrets
-        now, order, name, k, step, began = heapq.heappop(heap)
+        clock.now, order, name, k, step, began = heapq.heappop(heap)
         positions, loss, _ = curves[k][step]
         held = max(held, (positions, -loss, k)) if held[2] else (positions, -loss, k)
         last = step + 1 == len(curves[k])
@@ -167,42 +199,89 @@ def replay(
             heapq.heappush(heap, (began + curves[k][step + 1][2], order, name, k, step + 1, began))
 
 
+def budgets_of(curves: Sequence[Curve], workers: int) -> list[float]:
+    """Virtual seconds of each budget."""
+    total = 40 * float(np.mean([curve[-1][2] for curve in curves]))
+    return [share * total / workers for share in BUDGETS]
+
+
+def regrets_of(
+    seed: int, workers: int, configurations: list[Configuration], curves: list[Curve]
+) -> dict[str, list[float]]:
+    """Each searcher's regret at each budget."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    by_key = {key(c): curve for c, curve in zip(configurations, curves, strict=True)}
+    choices = {n: sorted({c[n] for c in configurations}) for n in configurations[0]}
+    times = budgets_of(curves, workers)
+
+    def ours(until: Sequence[float], budget: float) -> list[float]:
+        clock = Clock()
+        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+            searcher = Ours(seed, workers, Path(folder), clock, budget)
+            try:
+                return replay(searcher, by_key, workers, until, clock)
+            finally:
+                searcher.ledger.close()
+
+    others: dict[str, Callable[[], Searcher]] = {
+        "random": lambda: Random(seed, configurations),
+        "optuna": lambda: OptunaAsha(seed, choices),
+        "ray": lambda: RayAsha(seed, choices),
+    }
+    return {
+        "ours": [ours([time], time)[0] for time in times],
+        "untold": ours(times, math.inf),
+        **{n: replay(make(), by_key, workers, times, Clock()) for n, make in others.items()},
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--curves", type=Path, default=HERE / "wolve-13x13.jsonl")
+    parser.add_argument("--synthetic", type=int, metavar="SEED", help="draw curves instead")
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    lines = [json.loads(line) for line in args.curves.read_text().splitlines()[1:]]
-    curves = {key(line["values"]): [tuple(p) for p in line["curve"]] for line in lines}
-    configurations = [line["values"] for line in lines]
-    choices = {n: sorted({c[n] for c in configurations}) for n in configurations[0]}
-    total = 40 * float(np.mean([c[-1][2] for c in curves.values()]))
-    rng = np.random.default_rng(0)
+    configurations, curves = recorded(args.curves)
+    if args.synthetic is not None:
+        curves = synthetic(configurations, args.synthetic)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
     print("| workers | budget | searcher | regret (95%) | ours minus it (95%) |\n|--|--|--|--|--|")
-    for workers in WORKERS:
-        times = [b * total / workers for b in BUDGETS]
-        runs: dict[str, list[list[float]]] = {n: [] for n in ("ours", "random", "optuna", "ray")}
-        with tempfile.TemporaryDirectory() as folder:
-            for seed in range(args.seeds):
-                made: dict[str, Searcher] = {
-                    "ours": Ours(seed, workers, Path(folder)),
-                    "random": Random(seed, configurations),
-                    "optuna": OptunaAsha(seed, choices),
-                    "ray": RayAsha(seed, choices),
-                }
-                for name, searcher in made.items():
-                    runs[name].append(replay(searcher, curves, workers, times))
-        draws = rng.integers(args.seeds, size=(2000, args.seeds))
-        table = {name: np.array(r) for name, r in runs.items()}
-        for column, budget in enumerate(BUDGETS):
-            for name, regrets in table.items():
-                a, d = regrets[:, column], (table["ours"] - regrets)[:, column]
-                (al, ah), (dl, dh) = (np.quantile(x[draws].mean(1), [0.025, 0.975]) for x in (a, d))
-                word = "better" if dh < 0 else "worse" if dl > 0 else "tied"
-                print(f"| {workers} | {budget:.0%} | {name} | {a.mean():.5f} ({al:.5f}..{ah:.5f}) "
-                      f"| {word} {d.mean():+.5f} ({dl:+.5f}..{dh:+.5f}) |", flush=True)  # fmt: skip
+    compared: dict[str, float] = {}
+    with ProcessPoolExecutor(args.processes, get_context("spawn")) as pool:
+        for workers in WORKERS:
+            one = partial(regrets_of, workers=workers, configurations=configurations, curves=curves)
+            compared |= print_rows(workers, list(pool.map(one, seeds)))
+    adjusted = holm(np.abs(list(compared.values())))
+    worse = [w for (w, p), q in zip(compared.items(), adjusted, strict=True) if p > 0 and q < 0.05]
+    print(f"{len(compared)} comparisons with others; ours is worse after Holm's correction in: "
+          f"{', '.join(worse) or 'none'}")  # fmt: skip
     return 0
+
+
+def print_rows(workers: int, runs: list[dict[str, list[float]]]) -> dict[str, float]:
+    """Print a row for each budget and searcher.
+
+    Returns:
+        p-values of ours against each other searcher, negative where ours has less regret.
+    """
+    table = {name: np.array([run[name] for run in runs]) for name in SEARCHERS}
+    draws = np.random.default_rng(0).integers(len(runs), size=(2000, len(runs)))
+    compared = {}
+    for column, budget in enumerate(BUDGETS):
+        for name, regrets in table.items():
+            regret, apart = regrets[:, column], (table["ours"] - regrets)[:, column]
+            low, high = np.quantile(regret[draws].mean(1), [0.025, 0.975])
+            least, most = np.quantile(apart[draws].mean(1), [0.025, 0.975])
+            word = "better" if most < 0 else "worse" if least > 0 else "tied"
+            said = f"{regret.mean():.5f} ({low:.5f}..{high:.5f})"
+            difference = f"{word} {apart.mean():+.5f} ({least:+.5f}..{most:+.5f})"
+            print(f"| {workers} | {budget:.0%} | {name} | {said} | {difference} |", flush=True)
+            if name not in ("ours", "untold") and apart.any():
+                p = float(ttest_1samp(apart, 0.0).pvalue)
+                compared[f"{workers} workers {budget:.0%} {name}"] = math.copysign(p, apart.mean())
+    return compared
 
 
 if __name__ == "__main__":

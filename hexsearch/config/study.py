@@ -158,6 +158,9 @@ class RunConfig(Section):
     # Totals of the whole study, after which running trials are kept for a resume.
     position_budget: int | None = Field(None, ge=1)  # positions trained on
     gpu_hours: float | None = Field(None, gt=0.0)  # of trials, at gpus_per_trial each
+    # Prune no more once what is left of a budget would not carry a fresh trial to its end; false
+    # where a study is run in slices and will be resumed.
+    mind_budget: bool = True
     # Seconds in which a trial must come to a report; a worker that does not is ended with its
     # traceback kept, and the trial retried from its last checkpoint. null waits for ever.
     hang_timeout: Annotated[float | None, BeforeValidator(parse_duration)] = Field(7200.0, gt=0.0)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.search.changes import budget_spent
 from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.search.horizon import Horizon
 from hexsearch.search.ledger import Ledger, Record
 from hexsearch.search.reruns import Follow
 from hexsearch.search.scheduler import Decision, Ladder, Rungs
@@ -31,6 +33,7 @@ class Engine:
         slots: how many trials may run at once; asked again whenever one may start.
         observe: called with each record once it is on disk.
         follow: asked for reruns whenever all that was started has ended and the search is over.
+        seconds_left: until the caller will stop the study; decisions near its end depend on it.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Engine:
         slots: Callable[[], int] = lambda: 1,
         observe: Observer = lambda record: None,
         follow: Follow | None = None,
+        seconds_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.config, self.space, self.ledger, self.trials = config, space, ledger, trials
         self.ladder = Ladder.of(config.scheduler, position_unit(space))
@@ -51,11 +55,13 @@ class Engine:
         self.broken: DiskError | None = None  # what could not be written, and why
         self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
+        self._horizon = Horizon(config.run, self.ladder.budget, seconds_left)
         self._slots, self._observe, self._follow = slots, observe, follow
         self._missing = 0  # reruns that were planned together with the last one, after it
         for record in ledger:
             self._fold(record)
         self._live: set[str] = set()
+        self._queue: list[str] = []
         self._repair()
         self._queue = [trial.trial for trial in self.history.unfinished]
         if self._missing:  # a crash came in the middle of a batch; none of it has begun
@@ -217,6 +223,9 @@ class Engine:
             decision = Decision("complete" if ended else "continue")
         else:
             decision = self._rungs.decide(trial.number, positions, value_loss)
+        left = self._horizon.trainings_left(self.history, max(1, len(self._live)))
+        if decision.action == "prune" and left < 1.0 and self._would_start_another():
+            decision = replace(decision, action="continue")
         if self._is_unhealthy(report):
             self.record(
                 "decided",
@@ -241,11 +250,16 @@ class Engine:
                 rank=decision.rank,
                 of=decision.of,
                 cutoff=decision.cutoff,
+                trainings_left=round(left, 3) if left < math.inf else None,
             )
         if decision.action == "continue":
             return self._unless_draining()
         self._end(name)
         return "stop"
+
+    def _would_start_another(self) -> bool:
+        """Whether a worker that is freed now gets a fresh trial."""
+        return not (self.draining or self._queue) and self.history.searched < self.trials
 
     def _end(self, name: str) -> None:
         """Tell the searcher what became of a trial that has just ended."""
@@ -286,6 +300,7 @@ class Engine:
     def _fold(self, record: Record) -> None:
         self.history.apply(record)
         self._rungs.apply(record)
+        self._horizon.apply(record)
         trial = self.history.trials.get(record.get("trial", ""))
         if trial is None or not trial.is_rerun:
             self._proposer.apply(record)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import itertools
 import json
 import os
 import time
@@ -17,13 +18,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hexsearch.errors import DiskError, LedgerError
 
 Record = dict[str, Any]
+_BEFORE, _AFTER = b',"record":', b"}\n"  # of a record's own text, in its line
 # Keys of a record that differ between two equal runs.
-TIMES = frozenset({"at", "timings", "microseconds"})
+TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
 
 
 class Ledger:
@@ -60,7 +62,11 @@ class Ledger:
         return self._count
 
     def __iter__(self) -> Iterator[Record]:
-        return (json.loads(body) for body in _bodies(self.path))
+        # Compared with their checksums when the ledger was opened, and held since.
+        with _collector_paused(), _reading(self.path) as file:
+            for line in itertools.islice(file, self._count):
+                body = line[line.index(_BEFORE) + len(_BEFORE) : -len(_AFTER)]
+                yield json.loads(body.decode())
 
     @property
     def records(self) -> list[Record]:
@@ -133,38 +139,47 @@ def without_times(record: Record) -> Record:
 
 
 def _frame(number: int, body: bytes) -> bytes:
-    head = f'{{"n":{number},"bytes":{len(body)},"crc":"{zlib.crc32(body):08x}","record":'
-    return head.encode() + body + b"}\n"
+    return _head(number, body) + body + _AFTER
+
+
+def _head(number: int, body: bytes) -> bytes:
+    return b'{"n":%d,"bytes":%d,"crc":"%08x"' % (number, len(body), zlib.crc32(body)) + _BEFORE
 
 
 def _read(path: Path) -> list[Record]:
     with _collector_paused():
-        return [json.loads(body) for body in _bodies(path)]
+        return [json.loads(body.decode()) for _, body in _lines(path)]
 
 
 def _whole(path: Path) -> tuple[int, int]:
     """Bytes that whole lines take, and how many they are."""
     size = count = 0
-    for body in _bodies(path):
-        size += len(_frame(count, body))
+    for line, _ in _lines(path):
+        size += len(line)
         count += 1
     return size, count
 
 
-def _bodies(path: Path) -> Iterator[bytes]:
-    """The text of each whole record, its checksum compared."""
+def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Each whole line and the text of its record, its checksum compared."""
+    with _reading(path) as file:
+        for number, (line, is_last) in enumerate(_with_last(file)):
+            body = _body(line, number)
+            if body is None:
+                if is_last:
+                    return
+                raise LedgerError(
+                    f"{path} line {number + 1}: damaged (length or checksum do not "
+                    "match); restore the file from a copy"
+                )
+            yield line, body
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
     try:
         with open(path, "rb") as file:
-            for number, (line, is_last) in enumerate(_with_last(file)):
-                body = _body(line, number)
-                if body is None:
-                    if is_last:
-                        return
-                    raise LedgerError(
-                        f"{path} line {number + 1}: damaged (length or checksum do not "
-                        "match); restore the file from a copy"
-                    )
-                yield body
+            yield file
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -193,9 +208,8 @@ def _with_last(file: Any) -> Iterator[tuple[bytes, bool]]:
 
 def _body(line: bytes, number: int) -> bytes | None:
     """The text of a line's record, or None if the line is torn or damaged."""
-    head, separator, rest = line.partition(b'"record":')
-    if not separator or not rest.endswith(b"}\n"):
+    start = line.find(_BEFORE) + len(_BEFORE)
+    if not line.endswith(_AFTER):
         return None
-    body = rest[:-2]
-    expected = f'{{"n":{number},"bytes":{len(body)},"crc":"{zlib.crc32(body):08x}",'
-    return body if head == expected.encode() else None
+    body = line[start : -len(_AFTER)]
+    return body if line.startswith(_head(number, body)) else None

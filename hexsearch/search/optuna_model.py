@@ -81,12 +81,23 @@ class OptunaModel:
         """What the model knows, in order."""
         return self._study.get_trials(deepcopy=False)
 
-    def ask(self, number: int) -> Values:
-        """Values of the active dimensions for trial `number`."""
+    @property
+    def can_redraw(self) -> bool:
+        """Whether values may be refused; those who count their own proposals would lose count."""
+        return self._config.name not in _STATEFUL
+
+    def ask(self, number: int, attempt: int = 0) -> Values:
+        """Values of the active dimensions for trial `number`.
+
+        Args:
+            attempt: counts the values that were refused for this trial; each draws anew.
+        """
+        if attempt and self._asked is not None:
+            self._study._storage.set_trial_state_values(self._asked[2], TrialState.FAIL)
         with warnings.catch_warnings():
             # multivariate, group and constant_liar are still marked experimental (optuna 5.0).
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study.sampler = self._sampler(number)
+            self._study.sampler = self._sampler(number, attempt)
             trial = self._study.ask()
             values: Values = {}
             for dimension in self._space.dimensions:
@@ -164,8 +175,9 @@ class OptunaModel:
     def _empty_study(self) -> optuna.Study:
         return optuna.create_study(directions=["minimize"] * len(self._config.objectives))
 
-    def _sampler(self, number: int) -> BaseSampler:
-        seed, startup = derive_seed(self._seed, "propose", number), self._config.startup_trials
+    def _sampler(self, number: int, attempt: int) -> BaseSampler:
+        purpose = f"propose/{attempt}" if attempt else "propose"
+        seed, startup = derive_seed(self._seed, purpose, number), self._config.startup_trials
         if self._config.name == "random":
             return RandomSampler(seed=seed)
         if self._config.name == "cmaes":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from hexsearch.config.study import SearcherConfig
 from hexsearch.search.enumeration import Enumeration
 from hexsearch.search.ledger import Record
 from hexsearch.search.optuna_model import OptunaModel, Outcome, derive_seed
-from hexsearch.search.space import SearchSpace, Values
+from hexsearch.search.space import SearchSpace, Values, variant_key
 
 __all__ = ["Proposer", "derive_seed"]
 
@@ -19,7 +20,9 @@ class Proposer:
 
     A finite space whose distinct configurations are no more than the trials of the study is
     enumerated, in an order drawn from the seed; what trials are left are modelled, and become
-    further seeds. A grid goes round its points for ever.
+    further seeds. A grid goes round its points for ever. Where a model proposes, only what has
+    completed comes up again, as a further seed: what was pruned lost already, and what is still
+    running will tell as much as its twin.
 
     Args:
         trials: how many the study is to have; an extended study has more.
@@ -29,6 +32,9 @@ class Proposer:
         self._space, self._config = space, config
         self._model = OptunaModel(space, config, seed)
         self._last_report: dict[str, dict[str, Any]] = {}
+        self._variants: dict[str, str] = {}  # trial that has not ended -> its variant
+        self._tried: set[str] = set()  # variants that are not worth another trial yet
+        self._refuses = math.isfinite(space.count) and self._model.can_redraw
         order = derive_seed(seed, "enumerate", 0)
         self._enumeration: Enumeration | None = None
         if config.name == "grid":
@@ -46,7 +52,7 @@ class Proposer:
             values = self._enumeration.next()
             if values is not None:
                 return values, "grid" if self._config.name == "grid" else "enumerated"
-        return self._model.ask(number), self._config.name
+        return self._ask(number), self._config.name
 
     def apply(self, record: Record) -> None:
         """Take one record into account."""
@@ -56,14 +62,27 @@ class Proposer:
             self._model.add(record["trial"], record["number"], record["values"], proposed)
             if self._enumeration is not None:
                 self._enumeration.count(record["variant"])
+            self._variants[record["trial"]] = record["variant"]
+            self._tried.add(record["variant"])
         elif event == "reported":
             self._last_report[record["trial"]] = record["report"]
         elif event == "told":
             report = self._last_report.pop(record["trial"], None)
             self._model.tell(record["trial"], self._outcome(record["state"], report))
+            variant = self._variants.pop(record["trial"])
+            if record["state"] == "COMPLETE":
+                self._tried.discard(variant)
         elif event == "warm_started":
             outcome = self._outcome(record["state"], record["report"])
             self._model.learn(record["values"], outcome)
+
+    def _ask(self, number: int) -> Values:
+        values = self._model.ask(number)
+        for attempt in range(1, _REDRAWS + 1 if self._refuses else 1):
+            if variant_key(self._space.resolve(values)) not in self._tried:
+                break
+            values = self._model.ask(number, attempt)
+        return values
 
     def _outcome(self, state: str, report: dict[str, Any] | None) -> Outcome:
         if report is None:
@@ -90,4 +109,5 @@ def objectives_of(config: SearcherConfig, report: Mapping[str, Any]) -> tuple[fl
     return () if None in figures else tuple(float(f) for f in figures if f is not None)
 
 
+_REDRAWS = 8  # then everything may have been tried
 MAX_LISTED = 2_000  # combinations that are resolved one by one, to find equal ones

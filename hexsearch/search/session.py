@@ -53,10 +53,19 @@ class Session:
         self._mirror: StorageMirror | None = None
         self._said_halt = False
         slots = trial_slots(config.run)
-        self._engine = Engine(config, space, ledger, trials, slots, self._observe, follow)
+        self._deadline = deadline
+        self._engine = Engine(
+            config,
+            space,
+            ledger,
+            trials,
+            slots,
+            self._observe,
+            follow,
+            seconds_left=lambda: self._deadline - time.monotonic(),
+        )
         keep = config.run.keep_checkpoints
         self._retention = CheckpointRetention(self._files, keep, self._engine.history)
-        self._deadline = deadline
         if config.run.storage is not None:
             storage = OptunaStorage(folder, config, space, config.run.storage)
             self._mirror = StorageMirror(storage, ledger)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from hexsearch.config.study import StudyConfig
 from hexsearch.search.history import TrialHistory
 from hexsearch.search.ledger import read_ledger
 from hexsearch.search.optuna_model import OptunaModel, Outcome
@@ -229,3 +230,46 @@ def test_random_search_is_a_choice(tmp_path: Path) -> None:
     run_serially(engine)
     origins = {r["origin"] for r in engine.ledger.records if r["event"] == "suggested"}
     assert origins == {"random"}
+
+
+def few_configurations(**searcher: object) -> StudyConfig:
+    """Twenty, for twelve trials: too many to be tried whole, few enough to come up again."""
+    rates = [round(0.002 * (step + 1), 3) for step in range(10)]
+    search = {
+        "value_head": {"choice": ["512->1", "512->32->1"]},
+        "optimiser.learning_rate": {"choice": rates},
+    }
+    return study_config(search=search, searcher={"startup_trials": 4, **searcher})
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_what_was_pruned_is_not_tried_again_while_something_is_untried(
+    tmp_path: Path, name: str
+) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", few_configurations(name=name))
+    run_serially(engine)
+    completed: set[str] = set()
+    for trial in engine.history.trials.values():
+        assert trial.replicate == 0 or trial.variant in completed
+        if trial.status == "completed":
+            completed.add(trial.variant)
+
+
+def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", few_configurations(), slots=lambda: 8)
+    started = [engine.next_trial() for _ in range(8)]
+    assert len({trial.variant for trial in started if isinstance(trial, TrialHistory)}) == 8
+
+
+def test_a_model_whose_values_were_refused_is_rebuilt_from_records(tmp_path: Path) -> None:
+    config = few_configurations()
+    whole = make_engine(tmp_path / "whole.jsonl", config)
+    run_serially(whole)
+    proposed = [trial.values for trial in whole.history.trials.values()]
+    whole.ledger.close()
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    for cut in range(1, len(lines), 5):
+        (tmp_path / f"cut{cut}.jsonl").write_bytes(b"".join(lines[:cut]))
+        engine = make_engine(tmp_path / f"cut{cut}.jsonl", config)
+        run_serially(engine)
+        assert [trial.values for trial in engine.history.trials.values()] == proposed

@@ -1,0 +1,110 @@
+"""How much of a study's budget is left, in whole trainings: what pruning has to know.
+
+Pruning pays by what the freed worker trains instead. Where no fresh trial can come to its end any
+more, it pays nothing: the pruned trial would have come at least as far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hexsearch.config.study import RunConfig
+from hexsearch.search.history import StudyHistory
+from hexsearch.search.ledger import Record
+
+
+@dataclass
+class Pace:
+    """How fast trials train, from the times of their records.
+
+    The first report comes late for its positions, as it also waits for the set-up of its trial,
+    so it is counted apart.
+    """
+
+    firsts: int = 0
+    first_positions: int = 0
+    first_seconds: float = 0.0
+    later_positions: int = 0
+    later_seconds: float = 0.0
+    _since: dict[str, tuple[float, int]] = field(default_factory=dict)  # trial -> at, positions
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account."""
+        event = record["event"]
+        if event == "started":
+            if record["attempt"] == 1:
+                self._since[record["trial"]] = (record["at"], 0)
+            else:  # goes on from a checkpoint, after a pause
+                self._since.pop(record["trial"], None)
+        elif event == "reported":
+            at, positions = record["at"], int(record["report"]["positions_seen"])
+            since = self._since.get(record["trial"])
+            if since is not None:
+                self._count(max(0.0, at - since[0]), positions - since[1], first=since[1] == 0)
+            self._since[record["trial"]] = (at, positions)
+        elif event == "told":
+            self._since.pop(record["trial"], None)
+
+    def _count(self, seconds: float, positions: int, first: bool) -> None:
+        if first:
+            self.firsts += 1
+            self.first_positions += positions
+            self.first_seconds += seconds
+        else:
+            self.later_positions += positions
+            self.later_seconds += seconds
+
+    def seconds(self, positions: int) -> float:
+        """That a fresh trial takes to so many positions; 0 while nothing is known."""
+        if not self.firsts:
+            return 0.0
+        if self.later_positions:
+            each = self.later_seconds / self.later_positions
+        else:
+            each = self.first_seconds / self.first_positions
+        rest = max(0.0, positions - self.first_positions / self.firsts)
+        return self.first_seconds / self.firsts + each * rest
+
+
+@dataclass
+class Horizon:
+    """What is left of a study's budgets.
+
+    Args:
+        positions: of a whole training.
+        seconds_left: until the study stops by the clock; inf if it does not.
+    """
+
+    run: RunConfig
+    positions: int
+    seconds_left: Callable[[], float]
+    pace: Pace = field(default_factory=Pace)
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account."""
+        self.pace.apply(record)
+
+    def trainings_left(self, history: StudyHistory, workers: int) -> float:
+        """Whole trainings that each worker has time for before a budget is used up.
+
+        Args:
+            workers: among whom totals are shared.
+        Returns:
+            inf if no budget is known to end, or none is to be minded.
+        """
+        run = self.run
+        left = [math.inf]
+        if not run.mind_budget:
+            return math.inf
+        if run.position_budget is not None:
+            rest = run.position_budget - history.positions
+            left.append(rest / (self.positions * workers))
+        whole = self.pace.seconds(self.positions)
+        if whole > 0.0:
+            left.append(self.seconds_left() / whole)
+            if run.gpu_hours is not None and run.gpus_per_trial > 0.0:
+                total = run.gpu_hours * 3600 / run.gpus_per_trial
+                left.append((total - history.trial_seconds) / (whole * workers))
+        return min(left)
