@@ -51,6 +51,11 @@ class StudyFolder:
         """The study's own copy of its games, so that it can be resumed without the originals."""
         return self.path / "games.archive"
 
+    @property
+    def trunk(self) -> Path:
+        """A tournament's own copy of the checkpoint whose trunk it took, where it took one."""
+        return self.path / "trunk.pt"
+
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name

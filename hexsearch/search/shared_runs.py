@@ -20,6 +20,7 @@ from hexsearch.search.mirror import CHECKPOINT
 from hexsearch.search.shipping import find_games
 from hexsearch.search.worker import device_of, store_evidence, summarise
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.shared_step import Mode
 from hexsearch.training.shared_trial import SharedTrial
 
@@ -32,6 +33,7 @@ class SharedJob:
         name, folder: of the seed; its checkpoint lies there.
         trials: names of the heads' runs; trial_folders: where their evidence goes.
         report_points: positions at which it reports, the last one being the budget.
+        trunk, trunk_hash: checkpoint of a frozen trunk and its content; None trains one.
     """
 
     name: str
@@ -47,6 +49,8 @@ class SharedJob:
     report_points: tuple[int, ...]
     threads: int
     gpus: float
+    trunk: str | None = None
+    trunk_hash: str | None = None
 
     def open(self) -> SharedRunner:
         """Begin, or go on from the checkpoint."""
@@ -67,6 +71,9 @@ class SharedRunner:
             seed=job.seed,
             mode=job.mode,
             device=device_of(job.gpus),
+            trunk=(
+                None if job.trunk is None else read_frozen_trunk(Path(job.trunk), job.trunk_hash)
+            ),
         )
         self._path = Path(job.folder) / CHECKPOINT
         self._stored: list[Message] | None = None

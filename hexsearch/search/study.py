@@ -12,6 +12,7 @@ from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
 from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.search.adoption import refuse_frozen_trunk
 from hexsearch.search.changes import budget_spent, notes, require_same_question
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory
@@ -59,6 +60,7 @@ def launch(
     folder.require_writable()
     check_components(space)
     if "tournament" in config.stages:
+        refuse_frozen_trunk(config)
         check_contenders(
             [trial for _, trial in contenders(heads_of(space))], config.tournament.mode
         )
