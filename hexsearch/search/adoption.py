@@ -9,7 +9,7 @@ import numpy as np
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.split import split_games
-from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.errors import ConfigError
 from hexsearch.search.folder import StudyFolder
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.frozen_trunk import FrozenTrunk, read_frozen_trunk

@@ -69,7 +69,7 @@ def test_a_tournament_on_a_frozen_trunk_is_resumed_without_the_original(
     trained = run("train", SMOKE, "--games", games, "--output", tmp_path / "net", *fixed, *SMALL)
     assert trained.returncode == 0, trained.stderr
     model = tmp_path / "net" / "model.pt"
-    options: list[object] = ["--set", "scheduler.max_t=23040"]
+    options: list[object] = ["--set", "scheduler.max_t=11520", "--seeds", 1]
     options += ["--set", "scheduler.report_every=1280"]
     options += ["--set", "run.max_concurrent=1", "--mode", "probe", "--trunk", model]
     straight = run(*tournament(games, tmp_path, "straight", *options, "--format", "json"))
