@@ -57,6 +57,11 @@ class StudyFolder:
         """A tournament's own copy of the checkpoint whose trunk it took, where it took one."""
         return self.path / "trunk.pt"
 
+    @property
+    def confirmation(self) -> StudyFolder:
+        """Where a study keeps the trainings that confirm its winners."""
+        return StudyFolder(self.path / "confirm")
+
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name
