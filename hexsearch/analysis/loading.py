@@ -11,16 +11,13 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.predictor import Predictor
-from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
-from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.data.encoder import PositionEncoder
+from hexsearch.errors import CheckpointError
 from hexsearch.model.network import build_network
 from hexsearch.model.readout import build_readout
-from hexsearch.training.checkpoint import load_checkpoint
-
-_NEEDED = ("config", "data", "archive", "encoder_version", "network", "positions_seen", "seed")
+from hexsearch.training.stored_trial import read_stored_trial
 
 
 @dataclass(frozen=True)
@@ -57,26 +54,8 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
         CheckpointError: no checkpoint, damaged, or from another encoder or architecture.
         ContractError: a plug-in that it names cannot be imported, or breaks its contract.
     """
-    content = load_checkpoint(path)
-    state = content.get("state")
-    if not isinstance(state, dict):
-        raise CheckpointError(
-            f"{path}: holds no trial; name the model.pt that `train` writes, or a checkpoint.pt"
-        )
-    missing = [name for name in _NEEDED if name not in state]
-    if missing:
-        raise CheckpointError(f"{path}: its trial lacks {', '.join(missing)}; it is damaged")
-    version = state["encoder_version"]
-    if version != ENCODER_VERSION:
-        raise CheckpointError(
-            f"{path}: was trained with encoder version {version}, this is hexsearch with version "
-            f"{ENCODER_VERSION}: the same position would be shown as other planes"
-        )
-    try:
-        config = build(TrialConfig, state["config"], f"{path}: config")
-        data = build(DataConfig, state["data"], f"{path}: data")
-    except ConfigError as error:
-        raise CheckpointError(error.problems) from error
+    stored = read_stored_trial(path)
+    state, config, data = stored.state, stored.config, stored.data
     shown = config.encoder
     encoder = PositionEncoder(data.board_size, shown.perspective, shown.edge_ring)
     readout = build_readout(config.readout, checked)
@@ -104,7 +83,7 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
         archive_hash=state["archive"],
         positions_seen=state["positions_seen"],
         state=state,
-        recorded_value_loss=_recorded_value_loss(content),
+        recorded_value_loss=_recorded_value_loss(stored.content),
     )
 
 

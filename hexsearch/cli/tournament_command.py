@@ -23,10 +23,11 @@ from hexsearch.reporting.console import make_progress
 from hexsearch.reporting.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.reporting.table import comma_separated, markdown
 from hexsearch.reporting.tournament import tournament_json, verdicts
+from hexsearch.search.adoption import adopt_trunk
 from hexsearch.search.folder import TOURNAMENT, StudyFolder
 from hexsearch.search.listener import Listener
 from hexsearch.search.space import variant_key
-from hexsearch.search.space_parsing import load_space
+from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.search.tournament import contenders, heads_of, launch_tournament
 
 _FORMATS = ("table", "markdown", "csv", "json")
@@ -47,7 +48,13 @@ def register(commands: Any) -> None:
         "--mode",
         choices=("joint", "probe"),
         help="joint: the trunk learns from the policy and the mean of the heads; probe: from the "
-        "policy (and auxiliary heads) alone",
+        "policy (and auxiliary heads) alone, or not at all with --trunk",
+    )
+    parser.add_argument(
+        "--trunk",
+        metavar="CHECKPOINT",
+        help="with mode probe: train the heads on the trunk of this model.pt or checkpoint.pt, "
+        "which stays as it is",
     )
     parser.add_argument(
         "--against",
@@ -72,7 +79,12 @@ def run_tournament_command(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None:
             settings.append(f"tournament.{option}={value}")
+    if arguments.trunk is not None:
+        settings.append(f"tournament.trunk={json.dumps(arguments.trunk)}")
     config, space = load_space(arguments.space, settings)
+    config, replaced = adopt_trunk(config)
+    if config.tournament.trunk is not None:
+        space = build_space(config, f"{arguments.space}: ")
     heads = heads_of(space)
     keys = [variant_key(trial) for _, trial in contenders(heads)]
     apart = None  # read before anything is trained: it may not be there
@@ -83,7 +95,8 @@ def run_tournament_command(arguments: argparse.Namespace) -> int:
     if not arguments.no_doctor:
         check_components(label, heads)
     console = stderr()
-    console.print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
+    for line in (_announcement(config, len(keys), folder), *replaced):
+        console.print(Text(line), soft_wrap=True)
     with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
         ended = launch_tournament(
             config,
@@ -136,7 +149,11 @@ def print_board(board: Leaderboard, output: str, found: Agreement | None) -> Non
 def _announcement(config: StudyConfig, heads: int, folder: StudyFolder) -> str:
     seeds = config.tournament.seeds
     trunks = "1 trunk" if seeds == 1 else f"{seeds} trunks"
+    on = f"{trunks} ({config.tournament.mode})"
+    if config.tournament.trunk is not None:
+        times = "once" if seeds == 1 else f"{seeds} times"
+        on = f"the frozen trunk of {config.tournament.trunk}, {times}"
     return (
-        f"{config.question}\n{heads} heads on {trunks} ({config.tournament.mode}), "
-        f"{config.scheduler.max_t:,} positions each, into {folder.path}"
+        f"{config.question}\n{heads} heads on {on}, {config.scheduler.max_t:,} positions each, "
+        f"into {folder.path}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -19,7 +20,11 @@ class Parts(nn.ModuleDict):
 
 
 class ManyHeads(nn.Module):
-    """One trunk, policy head and set of auxiliary heads, K value heads; every parameter once."""
+    """One trunk, policy head and set of auxiliary heads, K value heads; every parameter once.
+
+    Attributes:
+        frozen: trunk and policy head stay as they are, in every mode.
+    """
 
     def __init__(
         self,
@@ -33,6 +38,26 @@ class ManyHeads(nn.Module):
         self.policy_head = policy_head
         self.heads = nn.ModuleList(heads)
         self.auxiliary = auxiliary
+        self.frozen = False
+
+    def freeze_shared(self) -> None:
+        """From now on trunk and policy head have no gradients and answer as in eval mode.
+
+        Auxiliary heads teach a trunk, and there is nothing left to be taught.
+        """
+        assert not self.auxiliary, "auxiliary heads on a trunk that does not learn"
+        self.frozen = True
+        for part in (self.trunk, self.policy_head):
+            part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As for every module, but what is frozen keeps its batch-norm statistics."""
+        super().train(mode)
+        if self.frozen:
+            self.trunk.eval()
+            self.policy_head.eval()
+        return self
 
     def shared(self, planes_BCNN: Tensor) -> tuple[Tensor, Tensor]:
         """Trunk features [B, C, H, W] and policy logits [B, N*N]."""

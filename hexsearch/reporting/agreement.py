@@ -76,10 +76,10 @@ class Agreement:
     real_found: int
 
 
-# `benchmarks/truth_tournament.py` on games of an engine; see LOG.md, 2026-11-24.
+# `benchmarks/truth.py --part c` on games of an engine; see LOG.md, 2026-11-24.
 BENCHMARK = (
     "this ranking is of heads on a common trunk; measured once, it said nothing about heads "
-    "trained with trunks of their own (benchmarks/truth_tournament.py: trunk small, mode joint, 8 "
+    "trained with trunks of their own (benchmarks/truth.py --part c: trunk small, mode joint, 8 "
     "heads, 3 seeds, 100,000 positions: Kendall's tau 0.07, 15 of 28 pairs in the same order); "
     "with --against STUDY_DIR it is measured for these heads"
 )

@@ -15,7 +15,6 @@ from hexsearch.reporting.ranking import Versus, versus
 from hexsearch.reporting.rows import Entry, make_entry, mean_of
 from hexsearch.reporting.statistics import interval
 from hexsearch.reporting.variance import mean_variance, seed_variance
-from hexsearch.search.confirmation import confirmation_folder
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory, TrialHistory
 from hexsearch.search.ledger import Record, read_ledger
@@ -76,7 +75,7 @@ class Confirmation:
 
 def read_confirmation(folder: StudyFolder) -> Confirmation | None:
     """The confirmation of a study, as far as it has come; None if it has not begun."""
-    mine = confirmation_folder(folder)
+    mine = folder.confirmation
     if not mine.ledger.exists():
         return None
     records = read_ledger(mine.ledger)

@@ -32,14 +32,9 @@ BASELINE = "512->1"
 _SAVES = 10  # checkpoints over the whole budget
 
 
-def confirmation_folder(folder: StudyFolder) -> StudyFolder:
-    """Where a study keeps its last stage."""
-    return StudyFolder(folder.path / "confirm")
-
-
 def is_confirmed(folder: StudyFolder) -> bool:
     """Whether the last stage has ended."""
-    path = confirmation_folder(folder).ledger
+    path = folder.confirmation.ledger
     return path.exists() and StudyHistory.of(read_ledger(path)).state == "finished"
 
 
@@ -65,7 +60,7 @@ def run_confirmation(
     if not standing.places:
         listener.say("confirmation: no trial was trained to the end, so there is none to confirm")
         return "finished"
-    mine = confirmation_folder(folder)
+    mine = folder.confirmation
     ladder = Ladder.of(config.scheduler, position_unit(build_space(config)))
     ledger = Ledger(mine.ledger)
     try:

@@ -52,6 +52,16 @@ class StudyFolder:
         """The study's own copy of its games, so that it can be resumed without the originals."""
         return self.path / "games.archive"
 
+    @property
+    def trunk(self) -> Path:
+        """A tournament's own copy of the checkpoint whose trunk it took, where it took one."""
+        return self.path / "trunk.pt"
+
+    @property
+    def confirmation(self) -> StudyFolder:
+        """Where a study keeps the trainings that confirm its winners."""
+        return StudyFolder(self.path / "confirm")
+
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name
@@ -90,7 +100,7 @@ class StudyFolder:
         try:
             yield
         except HexsearchError:
-            for file in (self.ledger, self.description, self.archive):
+            for file in (self.ledger, self.description, self.archive, self.trunk):
                 file.unlink(missing_ok=True)
             for path in made:
                 with suppress(OSError):  # somebody else has put something there

@@ -22,6 +22,7 @@ from hexsearch.search.shipping import find_games
 from hexsearch.search.storage import Unwritable, storing
 from hexsearch.search.worker import device_of, summarise
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.shared_step import Mode
 from hexsearch.training.shared_trial import SharedTrial
 
@@ -34,6 +35,7 @@ class SharedJob:
         name, folder: of the seed; its checkpoint lies there.
         trials: names of the heads' runs; trial_folders: where their evidence goes.
         report_points: positions at which it reports, the last one being the budget.
+        trunk, trunk_hash: checkpoint of a frozen trunk and its content; None trains one.
     """
 
     name: str
@@ -49,6 +51,8 @@ class SharedJob:
     report_points: tuple[int, ...]
     threads: int
     gpus: float
+    trunk: str | None = None
+    trunk_hash: str | None = None
 
     def open(self) -> SharedRunner:
         """Begin, or go on from the checkpoint."""
@@ -69,6 +73,9 @@ class SharedRunner:
             seed=job.seed,
             mode=job.mode,
             device=device_of(job.gpus),
+            trunk=(
+                None if job.trunk is None else read_frozen_trunk(Path(job.trunk), job.trunk_hash)
+            ),
         )
         self._path = Path(job.folder) / CHECKPOINT
         self._stored: list[Message] | None = None

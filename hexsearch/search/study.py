@@ -12,6 +12,7 @@ from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
 from hexsearch.errors import ConfigError, DiskError, LedgerError
+from hexsearch.search.adoption import refuse_frozen_trunk
 from hexsearch.search.changes import budget_spent, notes, require_same_question
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory
@@ -24,7 +25,7 @@ from hexsearch.search.space_parsing import build_space
 from hexsearch.search.stages import is_through, run_stages
 from hexsearch.search.tournament import contenders, heads_of
 from hexsearch.search.warm_start import warm_start
-from hexsearch.training.shared_trial import check_contenders
+from hexsearch.training.contenders import check_contenders
 
 
 def launch(
@@ -59,6 +60,7 @@ def launch(
     folder.require_writable()
     check_components(space)
     if "tournament" in config.stages:
+        refuse_frozen_trunk(config)
         check_contenders(
             [trial for _, trial in contenders(heads_of(space))], config.tournament.mode
         )

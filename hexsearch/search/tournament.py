@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hexsearch.config.study import StudyConfig
@@ -16,6 +17,13 @@ from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.importing import import_games
 from hexsearch.errors import ConfigError
+from hexsearch.search.adoption import (
+    adopt_trunk,
+    check_games,
+    named_trunk,
+    require_trunk,
+    store_trunk,
+)
 from hexsearch.search.book import Book
 from hexsearch.search.folder import TOURNAMENT, StudyFolder
 from hexsearch.search.jobs import Job, Message
@@ -27,8 +35,9 @@ from hexsearch.search.searcher import derive_seed
 from hexsearch.search.shared_runs import SharedJob
 from hexsearch.search.signals import draining_signals
 from hexsearch.search.space import SearchSpace, Values, position_unit
+from hexsearch.search.space_parsing import build_space
+from hexsearch.training.contenders import check_contenders
 from hexsearch.training.milestones import report_points
-from hexsearch.training.shared_trial import check_contenders
 
 _REPORTS = 6  # evaluations over the whole budget, where the space does not say
 
@@ -94,28 +103,35 @@ def launch_tournament(
     """Start a tournament and run it to its end; a fault found on the way leaves no folder.
 
     Raises:
-        FaultyInput: before anything is written, if configuration or games are at fault.
+        FaultyInput: before anything is written, if configuration, games or trunk are at fault.
     """
     from hexsearch.search.cluster import ray_cluster
 
-    heads = heads_of(space)
-    check_contenders([trial for _, trial in contenders(heads)], config.tournament.mode)
+    config, said = adopt_trunk(config)
+    trunk = named_trunk(config)
+    heads = heads_of(space if trunk is None else build_space(config))
+    check_contenders(
+        [trial for _, trial in contenders(heads)], config.tournament.mode, trunk is not None
+    )
     folder.require_new()
     folder.require_writable()
     check_components(heads)
     archive, imported = import_games(games, config.data.board_size)
-    for line in (imported.summary(), *imported.decision_lines()):
+    for line in (imported.summary(), *imported.decision_lines(), *said):
         listener.say(line)
     dataset = Dataset(archive, config.data)
+    found = [] if trunk is None else check_games(trunk, dataset)
     with ray_cluster(address, config.run):  # before anything is written: it may not be there
-        warnings = examine(dataset, imported) if examine is not None else []
+        warnings = found + (examine(dataset, imported) if examine is not None else [])
         for line in warnings:
             listener.say(f"warning: {line}")
         floors = floor_rows(dataset)
-        write_archive(folder.archive, archive)
         config = tournament_config(config)
         content_hash = archive.content_hash
-        description = folder.write_description(config, games, content_hash, TOURNAMENT)
+        with folder.whole_or_not_at_all():
+            write_archive(folder.archive, archive)
+            store_trunk(config, folder)
+            description = folder.write_description(config, games, content_hash, TOURNAMENT)
         opened = {**description, "floors": floors, "warnings": warnings}
         return run_tournament(config, heads, folder, folder, content_hash, listener, opened)
 
@@ -127,7 +143,6 @@ def resume_tournament(folder: StudyFolder, address: str | None, listener: Listen
         LedgerError: it is running, or no tournament.
     """
     from hexsearch.search.cluster import ray_cluster
-    from hexsearch.search.space_parsing import build_space
 
     description, config = folder.read_description()
     heads = build_space(config)
@@ -153,9 +168,12 @@ def run_tournament(
         games: the folder that holds the archive; that of the study, for its first stage.
         opened: what the first record of a new ledger says besides the number of runs.
         deadline: of `time.monotonic`.
+    Raises:
+        CheckpointError: the folder's copy of a frozen trunk is gone or another one.
     """
     from hexsearch.search.pool import run_jobs
 
+    trunk = require_trunk(config, folder)  # before the ledger is touched
     ladder = Ladder.of(config.scheduler, position_unit(heads))
     ledger = Ledger(folder.ledger)
     try:
@@ -169,7 +187,7 @@ def run_tournament(
         else:
             book.record("resumed", trials=runs)
         _plan(config, heads, book)
-        jobs = _jobs(config, ladder, book, folder, games, archive_hash)
+        jobs = _jobs(config, ladder, book, folder, games, archive_hash, trunk)
         supervisor = _Supervisor(book, jobs)
         with draining_signals(book, listener.say):
             run_jobs(jobs, config.run, supervisor, lambda: book.beat(listener, deadline))
@@ -197,6 +215,7 @@ def _jobs(
     folder: StudyFolder,
     games: StudyFolder,
     archive_hash: str,
+    trunk: Path | None,
 ) -> list[Job]:
     """One for each seed that has not ended."""
     every = ladder.report_every or max(1, ladder.budget // _REPORTS)
@@ -219,6 +238,8 @@ def _jobs(
                 report_points=report_points(ladder.budget, every, ()),
                 threads=config.run.cpus_per_trial,
                 gpus=config.run.gpus_per_trial,
+                trunk=None if trunk is None else str(trunk.resolve()),
+                trunk_hash=config.tournament.trunk_hash,
             )
         )
     return jobs

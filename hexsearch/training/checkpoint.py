@@ -41,7 +41,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # whose advice is to run what the file says
+        raise CheckpointError(
+            f"{path}: damaged, or no checkpoint: it holds more than tensors and plain values"
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: damaged, or no checkpoint: {first}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -21,7 +21,6 @@ _AUXILIARY_POSITIONS, _AUXILIARY_BATCH = 4096, 1024  # that auxiliary heads are 
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
 
 
-@torch.inference_mode()
 def evaluate_batches(
     batches: Iterable[Batch],
     forward: Callable[[Batch], NetworkOutput],
@@ -33,22 +32,44 @@ def evaluate_batches(
         forward: the network, in eval mode.
         reported: raw values [B] of a batch to win_prob_red [B].
     """
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("win_prob_red", *_COLUMNS)}
+
+    def answer(batch: Batch) -> tuple[list[Tensor], Tensor]:
+        output = forward(batch)
+        return [reported(output.value_raw, batch)], output.policy_logits
+
+    evaluations, mean_policy_loss = evaluate_heads(batches, answer)
+    return evaluations[0], mean_policy_loss
+
+
+@torch.inference_mode()
+def evaluate_heads(
+    batches: Iterable[Batch], answer: Callable[[Batch], tuple[list[Tensor], Tensor]]
+) -> tuple[list[Evaluation], float]:
+    """The same of K heads on one trunk, which share a pass of it.
+
+    Args:
+        answer: win_prob_red [B] of each head, and the policy logits [B, N*N].
+    """
+    columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
+    answers: list[list[Tensor]] = []
     policy_sums, moves = [], []
     for batch in batches:
-        output = forward(batch)
+        answered, policy_logits = answer(batch)
+        answers.append(answered)
         count = batch.has_move.sum()
-        policy = policy_loss(output.policy_logits, batch.policy_target, batch.has_move)
+        policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
         policy_sums.append(count * policy)
         moves.append(count)
-        parts["win_prob_red"].append(reported(output.value_raw, batch))
         for name in _COLUMNS:
-            parts[name].append(getattr(batch, name))
-    arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in parts.items()}
-    for name in ("win_prob_red", "red_won"):
-        arrays[name] = arrays[name].astype(np.float64)
+            columns[name].append(getattr(batch, name))
+    arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in columns.items()}
+    arrays["red_won"] = arrays["red_won"].astype(np.float64)
+    evaluations = [
+        Evaluation(win_prob_red=torch.cat(seen).cpu().numpy().astype(np.float64), **arrays)
+        for seen in zip(*answers, strict=True)
+    ]
     mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
-    return Evaluation(**arrays), float(mean_policy_loss)
+    return evaluations, float(mean_policy_loss)
 
 
 @torch.inference_mode()

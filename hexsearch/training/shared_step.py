@@ -4,13 +4,14 @@ Each head has its own weights, optimiser, clipping, read-out, dropout stream and
 reaches the trunk depends on the mode:
 
 * `joint`: the policy's gradient, those of auxiliary heads and the mean of the value heads';
-* `probe`: all but the last. A head's course then does not depend on which others are there.
+* `probe`: all but the last, or nothing where the trunk is frozen. A head's course then does not
+  depend on which others are there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -97,7 +98,10 @@ class SharedStepper:
         self._execution = execution
         self._config = configs[0]
         self.readouts = [build_readout(config.readout) for config in configs]
-        self._shared = _Owner(network.shared_parts(), configs[0], seed, device)
+        # A frozen trunk is nobody's: no optimiser holds it, so no decay can move it either.
+        self._shared = (
+            None if network.frozen else _Owner(network.shared_parts(), configs[0], seed, device)
+        )
         self._heads = [
             _Owner({"value_head": head}, config, seed, device)
             for head, config in zip(network.heads, configs, strict=True)
@@ -122,15 +126,13 @@ class SharedStepper:
         """
         config, network = self._config, self._network
         look = self._steps % LOOK_EVERY == 0
-        owners = [self._shared, *self._heads]
+        owners = self._owners
         for owner in owners:
             owner.prepare(positions_seen / budget)
         with ExitStack() as watches:
             for monitor in self._activations if look else ():
                 watches.enter_context(monitor.watching(batch.outcome))
-            with self._shared.randomness.borrowed(), self._execution.autocast(self._device):
-                features, policy_logits = network.shared(self._execution.show(batch.planes))
-                answers = taught(network.auxiliary, features)
+            features, policy_logits, answers = self._shared_pass(batch)
             auxiliary = auxiliary_losses(answers, batch.auxiliary)
             policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
             # Heads hang on a copy: their gradients are averaged before the trunk sees them.
@@ -142,7 +144,8 @@ class SharedStepper:
                 losses.append(readout.loss(raw.float(), batch.outcome))
         weighted = [config.value_weight * (loss * batch.weight).mean() for loss in losses]
         torch.autograd.backward(weighted)
-        self._backward_shared(features, shown, policy, auxiliary)
+        if self._shared is not None:
+            self._backward_shared(features, shown, policy, auxiliary)
         for owner in owners:
             owner.step(look)
         if self.average is not None:
@@ -152,6 +155,21 @@ class SharedStepper:
         self._sums += torch.stack([loss.detach() for loss in seen])
         self._summed_steps += 1
         self._steps += 1
+
+    @property
+    def _owners(self) -> list[_Owner]:
+        return self._heads if self._shared is None else [self._shared, *self._heads]
+
+    def _shared_pass(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Trunk features, policy logits and what the auxiliary heads say.
+
+        Where the trunk is frozen nothing has a graph, and nothing draws at random.
+        """
+        network, planes = self._network, self._execution.show(batch.planes)
+        mine = nullcontext() if self._shared is None else self._shared.randomness.borrowed()
+        with mine, self._execution.autocast(self._device):
+            features, policy_logits = network.shared(planes)
+            return features, policy_logits, taught(network.auxiliary, features)
 
     def _backward_shared(
         self, features: Tensor, shown: Tensor, policy: Tensor, auxiliary: dict[str, Tensor]
@@ -189,7 +207,7 @@ class SharedStepper:
 
     def health(self) -> list[tuple[GradientHealth, dict[str, ActivationHealth]]]:
         """What the monitors saw, for each head with its trunk and policy."""
-        shared = self._shared.gradients.health()
+        shared = GradientHealth() if self._shared is None else self._shared.gradients.health()
         found = []
         for head, monitor in zip(self._heads, self._activations, strict=True):
             own = head.gradients.health()
@@ -207,7 +225,7 @@ class SharedStepper:
         """Everything needed to go on bit-exactly, the network's own weights apart."""
         content: dict[str, Any] = {
             "steps": self._steps,
-            "shared": self._shared.state(),
+            "shared": None if self._shared is None else self._shared.state(),
             "heads": [head.state() for head in self._heads],
             "activations": [monitor.state() for monitor in self._activations],
             "sums": self._sums,
@@ -219,7 +237,8 @@ class SharedStepper:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Undo of `state`, into a stepper of the same configuration."""
-        self._shared.load_state(state["shared"])
+        if self._shared is not None:
+            self._shared.load_state(state["shared"])
         for head, stored in zip(self._heads, state["heads"], strict=True):
             head.load_state(stored)
         for monitor, stored in zip(self._activations, state["activations"], strict=True):

@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,15 +27,16 @@ from hexsearch.data.batches import (
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.data.read_ahead import ReadAhead
-from hexsearch.errors import CheckpointError, ConfigError, TrialError
+from hexsearch.errors import CheckpointError, TrialError
 from hexsearch.model.cost import NetworkCost, measure_cost
 from hexsearch.model.many_heads import ManyHeads, build_many_heads
 from hexsearch.model.network import count_parameters
-from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.evaluation import evaluate_auxiliary, watch_answers
+from hexsearch.training.contenders import check_contenders
+from hexsearch.training.evaluation import evaluate_auxiliary, evaluate_heads, watch_answers
 from hexsearch.training.execution import repeatable, resolve_execution
+from hexsearch.training.frozen_trunk import FrozenTrunk
 from hexsearch.training.judgement import Health, Point, make_report
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
@@ -47,37 +47,6 @@ from hexsearch.training.shared_step import Mode, SharedStepper
 _EVALUATION_BATCH = 1024
 _WATCHED_BATCH = 256
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
-_COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
-_MAY_DIFFER = {"value_head", "readout"}
-
-
-def check_contenders(configs: Sequence[TrialConfig], mode: Mode) -> None:
-    """Whether heads can share a trunk.
-
-    Raises:
-        ConfigError: one line for each reason why they cannot.
-    """
-    first = configs[0]
-    problems = [
-        f"value_head {config.value_head.name}: its trial differs from that of "
-        f"{first.value_head.name} in {name}; heads on one trunk share everything but value_head "
-        "and readout"
-        for config in configs[1:]
-        for name in TrialConfig.model_fields
-        if name not in _MAY_DIFFER and getattr(config, name) != getattr(first, name)
-    ]
-    if first.micro_batch or first.precision == "float16" or first.compile == "always":
-        problems.append(
-            "micro_batch, precision float16 and compile always are for networks trained alone; "
-            "leave them out"
-        )
-    if mode == "probe" and not (first.policy_head.weight or first.auxiliary.weights):
-        problems.append(
-            "policy_head.weight is 0: in mode probe nothing would train the trunk; raise it, or "
-            "use mode joint"
-        )
-    if problems:
-        raise ConfigError(problems)
 
 
 class SharedTrial:
@@ -90,8 +59,9 @@ class SharedTrial:
     Args:
         configs: one for each head, equal but for `value_head` and `readout`.
         budget: positions that the learning-rate schedule is laid over.
+        trunk: of a checkpoint, to stay as it is; None trains one from its first weights.
     Raises:
-        ConfigError: the heads cannot share a trunk.
+        ConfigError: the heads cannot share a trunk, or not this one.
     """
 
     def __init__(
@@ -102,8 +72,10 @@ class SharedTrial:
         seed: int,
         mode: Mode = "joint",
         device: torch.device | None = None,
+        trunk: FrozenTrunk | None = None,
     ) -> None:
-        check_contenders(configs, mode)
+        check_contenders(configs, mode, frozen=trunk is not None)
+        self._trunk_hash = None if trunk is None else trunk.content_hash
         self.configs, self.dataset = list(configs), dataset
         self.budget, self.seed, self.mode = budget, seed, mode
         self.device = device or torch.device("cpu")
@@ -114,6 +86,9 @@ class SharedTrial:
         network = build_many_heads(
             configs, encoder.planes, encoder.size, initial_weights_seed(seed)
         )
+        if trunk is not None:
+            trunk.require_fit(base, dataset.config.board_size)
+            trunk.load_into(network)
         execution = resolve_execution(base, self.device)
         if execution.precision == "float16":  # which would need a loss scale for every head
             execution = replace(execution, precision="float32")
@@ -179,33 +154,19 @@ class SharedTrial:
             )
         self._train_seconds += time.perf_counter() - started
 
-    @torch.inference_mode()
     def evaluate(self) -> tuple[list[Evaluation], float]:
         """Each head's answers on every validation position, and the mean policy loss in nats."""
         network = self.answering.eval()
-        columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
-        answers: list[list[Tensor]] = [[] for _ in self.configs]
-        policy_sums, moves = [], []
-        batches = evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH)
-        for batch in batches:
+
+        def answer(batch: Batch) -> tuple[list[Tensor], Tensor]:
             features, policy_logits = network.shared(self.execution.show(batch.planes))
-            count = batch.has_move.sum()
-            policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
-            policy_sums.append(count * policy)
-            moves.append(count)
-            for number, readout in enumerate(self._stepper.readouts):
-                raw = network.value_raw(number, features)
-                answers[number].append(win_prob_red(readout, raw, batch.complement))
-            for name in _COLUMNS:
-                columns[name].append(getattr(batch, name))
-        arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in columns.items()}
-        arrays["red_won"] = arrays["red_won"].astype(np.float64)
-        evaluations = [
-            Evaluation(win_prob_red=torch.cat(seen).cpu().numpy().astype(np.float64), **arrays)
-            for seen in answers
-        ]
-        mean = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
-        return evaluations, float(mean)
+            return [
+                win_prob_red(readout, network.value_raw(number, features), batch.complement)
+                for number, readout in enumerate(self._stepper.readouts)
+            ], policy_logits
+
+        batches = evaluation_batches(self._builder, self.dataset.validation, _EVALUATION_BATCH)
+        return evaluate_heads(batches, answer)
 
     def report(self) -> list[TrialReport]:
         """Renew batch-norm statistics, evaluate, and say where each head stands.
@@ -245,6 +206,7 @@ class SharedTrial:
         return watch_answers(network, planes, batch.outcome, readout.win_prob)
 
     def _calibrate(self) -> None:
+        """Renew the statistics of what trains; a frozen trunk keeps those that it was judged by."""
         seed = derive_seed(self.seed, "calibration")
         stream = replace(self._stream, seed=seed, auxiliary=NOTHING_ELSE)
         size, network = _CALIBRATION_BATCH, self.answering
@@ -255,7 +217,8 @@ class SharedTrial:
                 network.value_raw(number, features)
 
         batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
-        calibrate_norms(network, batches, forward)
+        network.eval()
+        calibrate_norms(network.heads if network.frozen else network, batches, forward)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit-exactly, as tensors and plain values."""
@@ -309,6 +272,7 @@ class SharedTrial:
         return {
             "configs": [config.model_dump(mode="json") for config in self.configs],
             "mode": self.mode,
+            "trunk": self._trunk_hash,
             "archive": self.dataset.archive.content_hash,
             "encoder_version": ENCODER_VERSION,
             "execution": asdict(self.execution),

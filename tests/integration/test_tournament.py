@@ -59,3 +59,37 @@ def test_a_tournament_stopped_by_ctrl_c_and_resumed_equals_one_never_stopped(
     resumed = run("resume", tmp_path / "stopped")
     assert resumed.returncode == 0, resumed.stderr
     assert essential(tmp_path / "stopped") == essential(tmp_path / "straight")
+
+
+@pytest.mark.slow
+def test_a_tournament_on_a_frozen_trunk_is_resumed_without_the_original(
+    games: Path, tmp_path: Path
+) -> None:
+    fixed = ["--set", "value_head=512->1", "--set", "optimiser.learning_rate=4e-3"]
+    trained = run("train", SMOKE, "--games", games, "--output", tmp_path / "net", *fixed, *SMALL)
+    assert trained.returncode == 0, trained.stderr
+    model = tmp_path / "net" / "model.pt"
+    options: list[object] = ["--set", "scheduler.max_t=11520", "--seeds", 1]
+    options += ["--set", "scheduler.report_every=1280"]
+    options += ["--set", "run.max_concurrent=1", "--mode", "probe", "--trunk", model]
+    straight = run(*tournament(games, tmp_path, "straight", *options, "--format", "json"))
+    assert straight.returncode == 0, straight.stderr
+    assert "on the frozen trunk of" in straight.stderr
+    assert len(json.loads(straight.stdout)["rows"]) == 2
+    stopped = subprocess.Popen(
+        command(*tournament(games, tmp_path, "stopped", *options)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(tmp_path / "stopped" / "ledger.jsonl", "reported", stopped, times=3)
+    stopped.send_signal(signal.SIGINT)
+    _, messages = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130, messages
+    model.unlink()
+    resumed = run("resume", tmp_path / "stopped")
+    assert resumed.returncode == 0, resumed.stderr
+    assert essential(tmp_path / "stopped") == essential(tmp_path / "straight")
+    refused = run(*tournament(games, tmp_path, "again", *options))
+    assert refused.returncode == 2
+    assert refused.stderr.strip() == f"error: {model}: no such checkpoint"

@@ -16,7 +16,6 @@ from hexsearch.reporting.leaderboard import read_leaderboard
 from hexsearch.reporting.standing import standing
 from hexsearch.reporting.table import markdown, render
 from hexsearch.reporting.words import sentences
-from hexsearch.search.confirmation import confirmation_folder
 from hexsearch.search.evidence import write_game_losses
 from hexsearch.search.folder import StudyFolder
 from hexsearch.search.history import StudyHistory
@@ -36,7 +35,7 @@ class Written:
         self.base = self.rng.uniform(0.0, 0.4, 200)
         self.ledgers = {
             "t": Ledger(self.folder.ledger, clock=lambda: 0.0),
-            "c": Ledger(confirmation_folder(self.folder).ledger, clock=lambda: 0.0),
+            "c": Ledger(self.folder.confirmation.ledger, clock=lambda: 0.0),
         }
         opening: dict[str, Any] = {"trials": 3, "floors": [], "warnings": []}
         self.ledgers["t"].append("study", **opening, config=STAGES)
@@ -62,7 +61,7 @@ class Written:
         ledger.append("decided", trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
                       of=7, value_loss=float(losses.mean()))  # fmt: skip
         sums = losses[:, None].astype(np.float32)
-        where = self.folder if letter == "t" else confirmation_folder(self.folder)
+        where = self.folder if letter == "t" else self.folder.confirmation
         evidence = GameLosses(np.arange(200), sums, np.ones((200, 1), dtype=np.int32))
         write_game_losses(where.trial(name), seen, evidence)
 

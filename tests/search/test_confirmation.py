@@ -12,7 +12,7 @@ from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import all_positions
 from hexsearch.search.book import Book
-from hexsearch.search.confirmation import _plan, confirmation_folder, is_confirmed
+from hexsearch.search.confirmation import _plan, is_confirmed
 from hexsearch.search.confirmation_run import ConfirmationJob
 from hexsearch.search.evidence import read_game_losses
 from hexsearch.search.folder import StudyFolder
@@ -159,7 +159,7 @@ def test_a_run_that_diverges_is_a_failure_and_not_a_crash(dataset: Dataset, tmp_
 def test_a_study_is_confirmed_once_its_last_stage_has_ended(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     assert not is_confirmed(folder)
-    ledger = Ledger(confirmation_folder(folder).ledger, clock=lambda: 0.0)
+    ledger = Ledger(folder.confirmation.ledger, clock=lambda: 0.0)
     OPENED.append(ledger)
     book = Book(ledger, 128)
     book.record("study", trials=0, floors=[], warnings=[])

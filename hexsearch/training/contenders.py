@@ -1,0 +1,50 @@
+"""Which value heads may share a trunk, and how it may be taught."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.errors import ConfigError
+from hexsearch.training.shared_step import Mode
+
+_MAY_DIFFER = {"value_head", "readout"}
+
+
+def check_contenders(configs: Sequence[TrialConfig], mode: Mode, frozen: bool = False) -> None:
+    """Whether heads can share a trunk.
+
+    Args:
+        frozen: the trunk comes from a checkpoint and does not train.
+    Raises:
+        ConfigError: one line for each reason why they cannot.
+    """
+    first = configs[0]
+    problems = [
+        f"value_head {config.value_head.name}: its trial differs from that of "
+        f"{first.value_head.name} in {name}; heads on one trunk share everything but value_head "
+        "and readout"
+        for config in configs[1:]
+        for name in TrialConfig.model_fields
+        if name not in _MAY_DIFFER and getattr(config, name) != getattr(first, name)
+    ]
+    if first.micro_batch or first.precision == "float16" or first.compile == "always":
+        problems.append(
+            "micro_batch, precision float16 and compile always are for networks trained alone; "
+            "leave them out"
+        )
+    if frozen and mode != "probe":
+        problems.append(f"mode {mode} would train the trunk, which is frozen; use mode probe")
+    if frozen and first.auxiliary.weights:
+        problems.append(
+            f"auxiliary {', '.join(first.auxiliary.weights)}: would teach the trunk, which is "
+            "frozen; leave them out"
+        )
+    taught = frozen or first.policy_head.weight or first.auxiliary.weights
+    if mode == "probe" and not taught:
+        problems.append(
+            "policy_head.weight is 0: in mode probe nothing would train the trunk; raise it, or "
+            "use mode joint"
+        )
+    if problems:
+        raise ConfigError(problems)

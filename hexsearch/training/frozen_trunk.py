@@ -1,0 +1,126 @@
+"""A trunk that is finished: heads are trained on it, and nothing of it moves any more."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from hexsearch.config.section import build
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.model.many_heads import ManyHeads
+from hexsearch.training.ema import answering_weights
+from hexsearch.training.stored_trial import read_stored_trial
+
+# Sections of a trial that come with the trunk: other planes or another shape would not fit it.
+_ITS_OWN = ("trunk", "encoder", "policy_head")
+
+
+@dataclass(frozen=True)
+class FrozenTrunk:
+    """Trunk and policy head of a checkpoint.
+
+    Attributes:
+        content_hash: of the file, hexadecimal.
+        config, data, archive_hash, positions_seen: what it was trained as, on and for how long.
+        weights: of the whole network that answered: the averaged ones where there are some.
+    """
+
+    path: Path
+    content_hash: str
+    config: TrialConfig
+    data: DataConfig
+    archive_hash: str
+    positions_seen: int
+    weights: dict[str, Tensor]
+
+    def beneath(self, config: TrialConfig) -> TrialConfig:
+        """A trial with trunk, encoder and policy head of the checkpoint in place of its own.
+
+        Auxiliary heads are left out: they teach a trunk, and this one learns no more.
+
+        Raises:
+            ConfigError: its value head takes another number of features.
+        """
+        raw = config.model_dump(mode="json")
+        own = self.config.model_dump(mode="json")
+        taken = {name: own[name] for name in _ITS_OWN}
+        where = f"trial on the trunk of {self.path}"
+        return build(TrialConfig, {**raw, **taken, "auxiliary": {}}, where)
+
+    def replaced(self, config: TrialConfig) -> list[str]:
+        """Sections of a trial that `beneath` takes from the checkpoint and that differ there."""
+        return [name for name in _ITS_OWN if getattr(config, name) != getattr(self.config, name)]
+
+    def require_fit(self, config: TrialConfig, board_size: int) -> None:
+        """Refuse what would show the trunk something else than it was trained on.
+
+        Raises:
+            ConfigError: another board, or a trial with a trunk, encoder or policy head of its own.
+        """
+        problems = []
+        if board_size != self.data.board_size:
+            problems.append(
+                f"{self.path}: this trunk was trained on {self.data.board_size}x"
+                f"{self.data.board_size} boards, data.board_size is {board_size}; take a trunk of "
+                "that size"
+            )
+        other = self.replaced(config)
+        if other:
+            problems.append(
+                f"{self.path}: the trial's {', '.join(other)} are not the frozen trunk's"
+            )
+        if problems:
+            raise ConfigError(problems)
+
+    def load_into(self, network: ManyHeads) -> None:
+        """Give a network this trunk and policy head, and freeze them.
+
+        Raises:
+            CheckpointError: the weights do not fit the configuration beside them.
+        """
+        for part, module in (("trunk", network.trunk), ("policy_head", network.policy_head)):
+            prefix = f"{part}."
+            own = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in self.weights.items()
+                if name.startswith(prefix)
+            }
+            try:
+                module.load_state_dict(own)
+            except RuntimeError as error:
+                first = str(error).splitlines()[-1].strip()
+                raise CheckpointError(
+                    f"{self.path}: its {part} does not fit its configuration: {first}"
+                ) from error
+        network.freeze_shared()
+
+
+def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrunk:
+    """The trunk of a `model.pt` or `checkpoint.pt`.
+
+    Args:
+        content_hash: that the file has to have; None takes any.
+    Raises:
+        CheckpointError: no such checkpoint, damaged, from another encoder, or another file.
+    """
+    stored = read_stored_trial(path)
+    found = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    if content_hash is not None and found != content_hash:
+        raise CheckpointError(
+            f"{path}: is another checkpoint (content {found}) than the tournament was begun with "
+            f"({content_hash}); restore it"
+        )
+    return FrozenTrunk(
+        path=path,
+        content_hash=found,
+        config=stored.config,
+        data=stored.data,
+        archive_hash=stored.state["archive"],
+        positions_seen=stored.state["positions_seen"],
+        weights=answering_weights(stored.state),
+    )
