@@ -142,8 +142,11 @@ def print_board(board: Leaderboard, output: str, found: Agreement | None) -> Non
         print(markdown(board), *(f"* {line}" for line in said), sep="\n")
     else:
         print_table(board)
+        print()
+        # A terminal breaks lines between words; a pipe gets a sentence a line, to be searched.
+        console = Console(highlight=False)
         for line in said:
-            Console(highlight=False).print(Text(line), soft_wrap=True)
+            console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
 def _announcement(config: StudyConfig, heads: int, folder: StudyFolder) -> str:

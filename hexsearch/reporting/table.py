@@ -281,7 +281,8 @@ def _short_status(row: Row) -> str:
     text = row.status
     if row.status == "pruned":
         text += f" {_count(row.positions_seen)}"
-    return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
+    # Parted by spaces a verdict breaks where words do, instead of losing its end.
+    return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict.replace('_', ' ')}"
 
 
 def _loss(value: float | None, places: int = 4) -> str:

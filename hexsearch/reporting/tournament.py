@@ -30,25 +30,43 @@ def leader_of(board: Leaderboard) -> Row | None:
 
 
 def verdicts(board: Leaderboard) -> list[str]:
-    """One sentence for each head: how far behind it is and whether that is real.
+    """In one sentence which heads are really worse, then one for each: how far behind it is.
 
-    Real: significant at 5% after Holm's correction over all heads, paired by game and seed.
+    Real: significant at 5% after Holm's correction over all heads, paired by game and seed. How far
+    is as in the table: the middle of the interval, the leader's luck allowed for.
     """
     leader = leader_of(board)
     if leader is None:
         return ["no heads were compared: fewer than one seed of each has been judged"]
+    others = [row for row in board.rows if row is not leader and row.difference is not None]
     said = [f"{leader.name} leads at {leader.value_loss:.4f} over {_seeds(leader)}"]
-    for row in board.rows:
-        if row is leader or row.difference is None:
-            continue
-        interval = f"{row.difference_low:+.4f} to {row.difference_high:+.4f}"
+    if others:
+        worse = sum(not row.tied_with_leader for row in others)
+        said[0] += f"; {_real(worse, len(others))}"
+    for row in others:
+        low, high = row.difference_low, row.difference_high
+        assert low is not None and high is not None, "of a difference that is known"
+        middle, low, high = (_rounded(loss) for loss in ((low + high) / 2, low, high))
+        behind = f"{middle:.4f} ({low:+.4f} to {high:+.4f})"
         if row.tied_with_leader:
-            said.append(
-                f"{row.name} cannot be told from it: behind by {row.difference:.4f} ({interval})"
-            )
+            said.append(f"{row.name} cannot be told from it: behind by {behind}")
         else:
-            said.append(f"{row.name} is really worse, by {row.difference:.4f} ({interval})")
+            said.append(f"{row.name} is really worse, by {behind}")
     return said
+
+
+def _rounded(loss: float) -> float:
+    """To the places that are shown, without a negative zero."""
+    return round(loss, 4) + 0.0
+
+
+def _real(worse: int, others: int) -> str:
+    """Which of the differences to the leader are real."""
+    if not worse:
+        return "no difference to it is real"
+    if worse == others:
+        return "every difference to it is real"
+    return f"{worse} of {others} differences to it are real"
 
 
 def _seeds(row: Row) -> str:
