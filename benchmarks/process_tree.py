@@ -47,7 +47,9 @@ class ProcessTree:
             if process[0] == self.root:
                 kind = "command"
             else:
-                kind = "workers" if self._names[process].startswith("ray::") else "ray"
+                name = self._names[process]
+                is_agent = not name.startswith("ray::") or name.rstrip("\0 ").endswith("Agent")
+                kind = "ray" if is_agent else "workers"
             seconds[kind] += used
         return seconds
 
@@ -69,8 +71,9 @@ class ProcessTree:
         for number, (process, cpu) in found.items():
             if process in self._cpu or self._is_ours(number, parents):
                 with suppress(OSError):  # Ray titles its workers once they have work
-                    title = Path(f"/proc/{number}/cmdline").read_bytes()
-                    self._names[process] = title.decode(errors="replace")
+                    title = Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace")
+                    if title:  # a zombie has none
+                        self._names[process] = title
                 self._names.setdefault(process, "")
                 self._cpu[process] = cpu
 

@@ -20,6 +20,7 @@ from ray._private import services
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.execution import class_cache
 
 from hexsearch.config.study import RunConfig as Resources
 from hexsearch.errors import HexsearchError
@@ -51,6 +52,8 @@ _ENVIRONMENT = {
 # What Ray's worker processes import before they have work; optimisers import torch._dynamo.
 _WARM = {
     "RAY_preload_python_modules": "torch._dynamo,ray.tune,hexsearch.search.worker",
+    # Ray ends idle processes that take much memory, and these hold torch.
+    "RAY_idle_worker_killing_memory_threshold_bytes": str(4 * 1024**3),
     "OMP_NUM_THREADS": "1",  # read at import, before Ray could set it for the trial
 }
 _SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
@@ -91,6 +94,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
                     logging_level=logging.ERROR,
                     object_store_memory=_OBJECT_STORE_BYTES,
                 )
+            use_started_processes()
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
@@ -129,6 +133,17 @@ def environment(address: str | None, resources: Resources) -> dict[str, str]:
     if address is None and all_train and not resources.gpus_per_trial:
         return _ENVIRONMENT | _WARM
     return _ENVIRONMENT  # most processes would import torch for nothing
+
+
+def use_started_processes() -> None:
+    """Let Tune's actors run in processes that Ray on this machine has started already.
+
+    Tune passes variables to its actors, and Ray starts a fresh process for each environment. Here
+    they are inherited anyway, but for one that is meant for PyTorch Lightning. Credentials of
+    object storage, if there are some, are passed on as ever.
+    """
+    os.environ.pop("RAY_CHDIR_TO_TRIAL_DIR", None)
+    class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 
 
 def _require_listener(address: str) -> None:
