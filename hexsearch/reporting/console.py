@@ -191,11 +191,19 @@ def seconds_left(
     return (waiting * mean_cost + half_way) / speed
 
 
+_WRAPPED = ("variant", "verdict")  # columns that give way, without losing anything
+
+
 def _running_table(running: list[TrialHistory], budget: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("trial", "variant", "seen", "value loss", *_STAGES, "verdict"):
         left = title in ("trial", "variant", "verdict")
-        table.add_column(title, justify="left" if left else "right", no_wrap=title != "variant")
+        table.add_column(
+            title,
+            justify="left" if left else "right",
+            no_wrap=title not in _WRAPPED,
+            overflow="fold",
+        )
     for trial in running:
         last = trial.reports[-1] if trial.reports else None
         losses = [
@@ -208,7 +216,7 @@ def _running_table(running: list[TrialHistory], budget: int) -> Table:
             f"{trial.positions_seen / budget:.0%}",
             f"{last['value_loss']:.4f}" if last else "",
             *losses,
-            last["verdict"] if last else "",
+            last["verdict"].replace("_", " ") if last else "",
         )
     return table
 

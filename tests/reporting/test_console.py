@@ -12,6 +12,7 @@ from hexsearch.reporting.console import (
     make_progress,
     progress_line,
 )
+from hexsearch.reporting.rows import variant_name
 from hexsearch.search.history import StudyHistory, TrialHistory
 from tests.search.simulation import curve, make_engine, run_serially, study_config
 
@@ -53,6 +54,21 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
     assert "1:05" in text and "left" in text
     assert f"best   {curve(first, 64)['value_loss']:.4f} at 64 positions: t0000" in text
     assert first.trial in text
+
+
+def test_in_80_columns_the_live_view_cuts_off_neither_names_nor_verdicts(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", study_config(), slots=lambda: 1)
+    trial = engine.next_trial()
+    assert isinstance(trial, TrialHistory)
+    engine.start(trial.trial)
+    engine.report(trial.trial, {**curve(trial, 32), "verdict": "constant_output"})
+    engine.ledger.close()
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(live_view(engine.history, engine.ladder.budget, elapsed=65.0))
+    table, _, _ = console.export_text().partition("rungs")
+    assert "…" not in table
+    for word in (*variant_name(trial).split(), "constant", "output"):
+        assert word in table
 
 
 def test_before_the_first_report_the_view_has_nothing_to_boast_of() -> None:
