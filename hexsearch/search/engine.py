@@ -204,6 +204,9 @@ class Engine:
             self.history,
             self._pace,
             self.ladder.budget,
+            # One in so many goes on past a rung: with fewer that could come to their end, a
+            # fresh trial is no better a bet than one that fell behind.
+            1.0 / self.config.scheduler.reduction_factor,
             max(1, len(self._live)),
             self._seconds_left(),
         )
