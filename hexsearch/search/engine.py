@@ -55,7 +55,10 @@ class Engine:
         self.broken: DiskError | None = None  # what could not be written, and why
         self._rungs = Rungs(self.ladder, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
-        self._horizon = Horizon(config.run, self.ladder.budget, seconds_left)
+        # One in so many goes on past a rung: with fewer that could come to their end, a fresh
+        # trial is no better a bet than one that fell behind.
+        share = 1.0 / config.scheduler.reduction_factor
+        self._horizon = Horizon(config.run, self.ladder.budget, share, seconds_left)
         self._slots, self._observe, self._follow = slots, observe, follow
         self._missing = 0  # reruns that were planned together with the last one, after it
         for record in ledger:

@@ -1,12 +1,13 @@
 """How much of a study's budget is left, in whole trainings: what pruning has to know.
 
-Pruning pays by what the freed worker trains instead. Where no fresh trial can come to its end any
-more, it pays nothing: the pruned trial would have come at least as far.
+Pruning pays by what the freed worker trains instead. Where a fresh trial cannot come to its end
+any more, it pays nothing: the pruned trial would have come at least as far.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,9 +24,9 @@ class Pace:
     so it is counted apart.
     """
 
-    firsts: int = 0
-    first_positions: int = 0
+    firsts: list[float] = field(default_factory=list)  # seconds to the first report, ascending
     first_seconds: float = 0.0
+    first_positions: int = 0
     later_positions: int = 0
     later_seconds: float = 0.0
     _since: dict[str, tuple[float, int]] = field(default_factory=dict)  # trial -> at, positions
@@ -49,23 +50,30 @@ class Pace:
 
     def _count(self, seconds: float, positions: int, first: bool) -> None:
         if first:
-            self.firsts += 1
-            self.first_positions += positions
+            insort(self.firsts, seconds)
             self.first_seconds += seconds
+            self.first_positions += positions
         else:
             self.later_positions += positions
             self.later_seconds += seconds
 
-    def seconds(self, positions: int) -> float:
-        """That a fresh trial takes to so many positions; 0 while nothing is known."""
+    def seconds(self, positions: int, share: float) -> float:
+        """In which this share of fresh trials comes to so many positions; 0 if nothing is known.
+
+        That is the mean of all trials, shorter or longer as that share was at its first report,
+        which every trial comes to.
+        """
         if not self.firsts:
             return 0.0
+        count = len(self.firsts)
+        first, first_at = self.first_seconds / count, self.first_positions / count
         if self.later_positions:
             each = self.later_seconds / self.later_positions
         else:
-            each = self.first_seconds / self.first_positions
-        rest = max(0.0, positions - self.first_positions / self.firsts)
-        return self.first_seconds / self.firsts + each * rest
+            each = first / first_at
+        mean = first + each * max(0.0, positions - first_at)
+        quick = self.firsts[int(share * (count - 1))]
+        return mean * quick / first if first > 0.0 else 0.0
 
 
 @dataclass
@@ -73,12 +81,13 @@ class Horizon:
     """What is left of a study's budgets.
 
     Args:
-        positions: of a whole training.
+        positions: of a whole training. share: of trials, the quick ones, whose pace counts.
         seconds_left: until the study stops by the clock; inf if it does not.
     """
 
     run: RunConfig
     positions: int
+    share: float
     seconds_left: Callable[[], float]
     pace: Pace = field(default_factory=Pace)
 
@@ -101,7 +110,7 @@ class Horizon:
         if run.position_budget is not None:
             rest = run.position_budget - history.positions
             left.append(rest / (self.positions * workers))
-        whole = self.pace.seconds(self.positions)
+        whole = self.pace.seconds(self.positions, self.share)
         if whole > 0.0:
             left.append(self.seconds_left() / whole)
             if run.gpu_hours is not None and run.gpus_per_trial > 0.0:

@@ -31,22 +31,30 @@ def pace_of(*records: Record) -> Pace:
 
 def test_a_training_takes_its_set_up_once_and_its_later_pace_for_the_rest() -> None:
     pace = pace_of(started(0.0), reported(30.0, 100), reported(40.0, 200), reported(60.0, 400))
-    assert pace.seconds(1000) == pytest.approx(30.0 + 900 * 0.1)
+    assert pace.seconds(1000, 0.5) == pytest.approx(30.0 + 900 * 0.1)
 
 
 def test_the_first_report_is_all_there_is_to_go_by_until_the_second() -> None:
-    assert Pace().seconds(1000) == 0.0
-    assert pace_of(started(5.0), reported(10.0, 100)).seconds(1000) == pytest.approx(50.0)
+    assert Pace().seconds(1000, 0.5) == 0.0
+    assert pace_of(started(5.0), reported(10.0, 100)).seconds(1000, 0.5) == pytest.approx(50.0)
 
 
 def test_a_pause_before_a_trial_went_on_is_not_its_pace() -> None:
     steady = (started(0.0), reported(10.0, 100), reported(20.0, 200))
     paused = (started(9000.0, attempt=2), reported(9500.0, 300), reported(9510.0, 400))
-    assert pace_of(*steady, *paused).seconds(1000) == pytest.approx(100.0)
+    assert pace_of(*steady, *paused).seconds(1000, 0.5) == pytest.approx(100.0)
+
+
+def test_where_trials_train_at_different_speeds_a_share_of_them_is_quick_enough() -> None:
+    quick = (started(0.0), reported(10.0, 100), reported(20.0, 200))
+    slow = (started(0.0, trial="t1"), reported(30.0, 100, "t1"), reported(60.0, 200, "t1"))
+    pace = pace_of(*quick, *slow)
+    assert pace.seconds(1000, 0.3) == pytest.approx(100.0)
+    assert pace.seconds(1000, 1.0) == pytest.approx(300.0)
 
 
 def left(pace: Pace, history: StudyHistory, seconds_left: float = math.inf, **run: Any) -> float:
-    horizon = Horizon(RunConfig(**run), 1000, lambda: seconds_left, pace)
+    horizon = Horizon(RunConfig(**run), 1000, 0.5, lambda: seconds_left, pace)
     return horizon.trainings_left(history, workers=2)
 
 
