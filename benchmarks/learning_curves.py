@@ -25,7 +25,7 @@ def recorded(path: Path) -> tuple[list[Configuration], list[Curve]]:
 
 
 def synthetic(configurations: list[Configuration], seed: int) -> list[Curve]:
-    """Power laws whose ends and rates are sums of effects: what learns fast often ends worse."""
+    """Power laws whose ends, rates and speeds are sums of effects, with little noise."""
     rng = np.random.default_rng(seed)
     effects: dict[tuple[str, str], Any] = {}
     curves = []

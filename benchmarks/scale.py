@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -204,13 +205,19 @@ def exponent(points: list[Point], name: str) -> float:
     return float(np.polyfit(x, y, 1)[0])
 
 
+def round_above(value: float) -> float:
+    """The next number that reads well on an axis, and whose half does."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(first * power for first in (1, 2, 4, 6, 8, 10) if first * power >= value)
+
+
 def draw(points: list[Point], exponents: dict[str, float]) -> str:
     """A panel for each term, both scales from 0."""
     side, gap = 180.0, 70.0
     picture = Drawing(gap + len(TERMS) * (side + gap), side + 110)
     most = max(point.trials for point in points)
     for place, (name, (title, unit)) in enumerate(TERMS.items()):
-        top = 1.15 * max(getattr(point, name) for point in points)
+        top = round_above(max(getattr(point, name) for point in points))
         left = gap + place * (side + gap)
         axes = Axes(picture, left, 50, side, side, (0, 1.05 * most), (0, top))
         axes.ticks([0, most / 2, most], [0, top / 2, top], "{:,.0f}", "{:.3g}")

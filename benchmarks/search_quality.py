@@ -9,7 +9,8 @@ There are fewer trials than configurations, so that ours models the space instea
 
 Ours is told the budget, as by `--time-budget`, so each budget is a replay of its own; `untold` is
 ours without it. The other searchers have no such option. `--synthetic SEED` draws curves of
-another kind for the same configurations: they cross, and speeds differ fourfold.
+another kind for the same configurations: their first rung tells nearly who will end well (rank
+correlation 0.95, of the recorded ones 0), and speeds differ up to threefold.
 """
 
 from __future__ import annotations
