@@ -80,14 +80,14 @@ def run_jobs(
     def work(actor: Any, job: Job) -> None:
         busy[actor.advance.remote(job)] = _Busy(actor, job, time.monotonic())
 
-    def give_up(hand: _Busy, fault: Fault) -> None:
+    def give_up(gone: _Busy, fault: Fault) -> None:
         """Begin a job again from its checkpoint, in another process, or lose it."""
-        ray.kill(hand.actor)
-        attempts[hand.job.name] += 1
-        if attempts[hand.job.name] > resources.retries:
-            supervisor.lost(hand.job, fault.reason, fault.log)
+        ray.kill(gone.actor)
+        attempts[gone.job.name] += 1
+        if attempts[gone.job.name] > resources.retries:
+            supervisor.lost(gone.job, fault.reason, fault.log)
         else:
-            waiting.appendleft(hand.job)
+            waiting.appendleft(gone.job)
 
     while waiting or busy:
         while waiting and not supervisor.draining and len(busy) < slots():
