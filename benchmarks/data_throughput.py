@@ -28,8 +28,8 @@ from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive, open_archive, write_archive
 from hexsearch.data.batches import BatchBuilder, TrainingStream
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.encoder import PositionEncoder
-from hexsearch.data.importing import import_games
 from hexsearch.data.positions import all_positions, curriculum_positions
 from hexsearch.game.board import cell_name
 

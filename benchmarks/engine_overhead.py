@@ -34,9 +34,9 @@ from typing import Any
 from overhead_work import Work, shares
 from process_tree import ProcessTree, memory_of
 
-from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import LedgerError
-from hexsearch.search.ledger import Record, read_ledger
+from hexsearch.ledger.ledger import Record, read_ledger
 
 HERE = Path(__file__).parent
 PROCESSES = 2

@@ -20,8 +20,8 @@ import torch
 from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
+from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import STARTER_GAMES, import_games
 from hexsearch.training.trial import Trial
 
 BUDGET = 100_000_000  # far away, so that the learning rate hardly moves

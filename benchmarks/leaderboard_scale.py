@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from hexsearch.backend.trainable import summarise
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.game_losses import write_game_losses
+from hexsearch.ledger.ledger import Ledger
 from hexsearch.model.cost import NetworkCost
-from hexsearch.search.evidence import write_game_losses
-from hexsearch.search.folder import StudyFolder
-from hexsearch.search.ledger import Ledger
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.worker import summarise
 from hexsearch.training.metrics import Evaluation, GameLosses
 from hexsearch.training.monitors.gradients import GradientHealth
 from hexsearch.training.monitors.verdict import Verdict
@@ -75,7 +75,7 @@ def write_study(folder: StudyFolder, trials: int) -> None:
     lengths = rng.integers(10, 40, (GAMES, 3))
     shared = lengths * rng.normal(0.16, 0.1, (GAMES, 3))
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=trials, floors=[], warnings=[])
+    ledger.append("study", trials=trials, baselines=[], warnings=[])
     values: dict[str, object] = {}
     replicate = 0
     for number in range(trials):

@@ -12,9 +12,9 @@ from hexsearch.config.load import dump_yaml
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import import_games
-from hexsearch.training.milestones import report_points
+from hexsearch.training.report_points import report_points
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import import_games
 from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.metrics import SliceMetrics, slice_metrics
 from hexsearch.training.seeds import derive_seed

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import import_games
 from hexsearch.errors import TrialError
-from hexsearch.search.folder import versions
-from hexsearch.search.scheduler import Ladder
+from hexsearch.ledger.folder import versions
+from hexsearch.search.pruning import RungSchedule
 from hexsearch.search.space import SearchSpace, Values, position_unit
 from hexsearch.search.space_parsing import load_space
-from hexsearch.training.milestones import report_points
+from hexsearch.training.report_points import report_points
 from hexsearch.training.trial import Trial
 
 HERE = Path(__file__).parent / "curves"
@@ -45,8 +45,8 @@ def main() -> int:
     archive, imported = import_games([args.games], config.data.board_size)
     print(imported.summary(), flush=True)
     dataset = Dataset(archive, config.data)
-    ladder = Ladder.of(config.scheduler, position_unit(space))
-    points = report_points(ladder.budget, ladder.report_every, ladder.rungs)
+    schedule = RungSchedule.of(config.scheduler, position_unit(space))
+    points = report_points(schedule.budget, schedule.report_every, schedule.rungs)
     order = np.random.default_rng(SEED).permutation(int(space.count))
     configurations = list(space.configurations())
     done = whole_lines(args.output)

@@ -23,12 +23,12 @@ from leaderboard_scale import example_report
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
-from hexsearch.reporting.drawing import ACCENT, FAINT, INK, Axes, Drawing
+from hexsearch.ledger.history import TrialHistory
+from hexsearch.ledger.ledger import Ledger
+from hexsearch.report.drawing import ACCENT, FAINT, INK, Axes, Drawing
 from hexsearch.search.engine import Engine
-from hexsearch.search.history import TrialHistory
-from hexsearch.search.ledger import Ledger
 from hexsearch.search.space_parsing import build_space
-from hexsearch.training.milestones import report_points
+from hexsearch.training.report_points import report_points
 
 BATCH = 64
 GRACE = 11 * BATCH  # with a report a batch, a trial of an ASHA search has 25 reports or so
@@ -117,7 +117,7 @@ def open_engine(path: Path, trials: int) -> Engine:
     config = build(StudyConfig, raw, "")
     ledger = Ledger(path)
     if not len(ledger):
-        ledger.append("study", trials=trials, floors=[], warnings=[])
+        ledger.append("study", trials=trials, baselines=[], warnings=[])
     return Engine(config, build_space(config), ledger, trials, slots=lambda: WORKERS)
 
 
@@ -126,7 +126,7 @@ def drive(path: Path, trials: int) -> list[Point]:
     engine = open_engine(path, trials)
     rng = np.random.default_rng(0)
     example = example_report(rng)
-    schedule = report_points(engine.ladder.budget, BATCH, engine.ladder.rungs)
+    schedule = report_points(engine.schedule.budget, BATCH, engine.schedule.rungs)
     running: list[tuple[TrialHistory, int]] = []
     marks = [round(share * trials) for share in SHARES]
     points: list[Point] = []

@@ -35,11 +35,11 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from scipy.stats import ttest_1samp
 
-from hexsearch.reporting.statistics import holm
+from hexsearch.ledger.history import TrialHistory
+from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine
-from hexsearch.search.history import TrialHistory
-from hexsearch.search.ledger import Ledger
 from hexsearch.search.space_parsing import load_space
+from hexsearch.statistics.intervals import holm
 
 HERE = Path(__file__).parent / "curves"
 MEMORY = Path("/dev/shm")  # a virtual ledger need not reach a disk
@@ -70,7 +70,7 @@ class Ours:
             update={"run": config.run.model_copy(update={"seed": seed, "trials": TRIALS})}
         )
         self.ledger = Ledger(folder / "ledger.jsonl", clock=lambda: clock.now)
-        self.ledger.append("study", trials=TRIALS, floors=[], warnings=[])
+        self.ledger.append("study", trials=TRIALS, baselines=[], warnings=[])
         self.engine = Engine(
             config,
             space,

@@ -31,8 +31,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
+from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import STARTER_GAMES, import_games
 from hexsearch.model.network import Network, build_network
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.training import step as steps

@@ -7,7 +7,7 @@ started again it goes on. Then it prints, as Markdown,
     --part a   one study for each seed: how often does the best single run change from study to
                study, how often do two studies announce what cannot both be true,
     --part b   how wide the 95% interval of a difference is, unpaired and paired by game,
-    --part c   what a tournament of eight heads on one trunk a seed costs and says, against the
+    --part c   what a comparison of eight heads on one trunk a seed costs and says, against the
                same heads with trunks of their own.
 
 Without `--part` all three; a and b are of the same runs. `--only-read` evaluates what is there.
@@ -25,7 +25,7 @@ from truth_runs import HEADS, VARIANTS, Runs, Store, load_games, train_apart, tr
 from truth_studies import part_a
 from truth_tournament import part_c
 
-from hexsearch.reporting.statistics import (
+from hexsearch.statistics.intervals import (
     bootstrap_interval,
     bootstrap_means,
     game_variance,

@@ -19,11 +19,11 @@ import torch
 from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import import_games
-from hexsearch.reporting.statistics import Floats, GameTable, game_table
-from hexsearch.reporting.variance import Panel
-from hexsearch.search.evidence import read_game_losses, write_game_losses
+from hexsearch.ledger.game_losses import read_game_losses, write_game_losses
+from hexsearch.statistics.intervals import Floats, GameTable, game_table
+from hexsearch.statistics.variance import Panel
 from hexsearch.training.metrics import GameLosses
 from hexsearch.training.shared_trial import SharedTrial
 from hexsearch.training.trial import Trial

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from truth_runs import NAMES, Runs
 
-from hexsearch.reporting.ranking import rank
-from hexsearch.reporting.variance import Panel
+from hexsearch.statistics.ranking import rank
+from hexsearch.statistics.variance import Panel
 
 _DRAWS = 400  # pairs of studies in which every variant has a seed of its own
 
@@ -43,7 +43,7 @@ def announce(panel: Panel) -> Announced:
         naive_score=float(panel.table.means[best]),
         leader=ranking.leader,
         tied=ranking.tied,
-        expected=float(ranking.shrunk[ranking.leader]),
+        expected=float(ranking.expected_value_loss[ranking.leader]),
         means=panel.means,
     )
 

@@ -1,12 +1,12 @@
-"""Part c of `truth.py`: does a tournament say what independent trainings say, and at what cost?"""
+"""Part c of `truth.py`: does a comparison say what independent trainings say, and at what cost?"""
 
 from __future__ import annotations
 
 import numpy as np
 from truth_runs import HEADS, NAMES, Store
 
-from hexsearch.reporting.agreement import HeadRuns, agreement, sentence
-from hexsearch.reporting.ranking import rank
+from hexsearch.leaderboard.agreement import HeadRuns, agreement, sentence
+from hexsearch.statistics.ranking import rank
 
 
 def part_c(store: Store, seeds: int) -> str:

@@ -15,8 +15,8 @@ from hexsearch.analysis.known_positions import FAMILIES, as_positions, known_pos
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.baselines import baseline_predictions, stones_at
 from hexsearch.data.batches import BatchBuilder, evaluation_batches
-from hexsearch.data.floors import floor_predictions, stones_at
 from hexsearch.data.positions import PositionSet, all_positions
 from hexsearch.game.board import BLUE, EMPTY, RED
 from hexsearch.model.readout import win_prob_red
@@ -80,7 +80,7 @@ class Analysis:
     """Everything that `analyze` shows. `evaluation` and `positions` are of one length."""
 
     metrics: StageMetrics
-    floors: dict[str, StageMetrics]
+    baselines: dict[str, StageMetrics]
     reliability: tuple[ReliabilityBin, ...]
     histogram: tuple[int, ...]  # answers per twentieth of the scale
     consistency: Consistency
@@ -99,8 +99,9 @@ class Analysis:
             "positions": self.metrics.overall.positions,
             "games": self.metrics.overall.games,
             **metrics,
-            "floors": [
-                {"name": name, **_short(floor.to_json())} for name, floor in self.floors.items()
+            "baselines": [
+                {"name": name, **_short(baseline.to_json())}
+                for name, baseline in self.baselines.items()
             ],
             "reliability": [_plain(bin_.__dict__) for bin_ in self.reliability],
             "histogram": list(self.histogram),
@@ -113,8 +114,8 @@ class ValueHeadAnalyzer:
     """Judges one predictor on held-out games.
 
     Args:
-        archive: games; held_out: which of them to judge on; train: which ones the floors may be
-            fitted on (none leaves the floors out).
+        archive: games; held_out: which of them to judge on; train: which ones the baselines may be
+            fitted on (none leaves the baselines out).
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class ValueHeadAnalyzer:
         evaluation = self.evaluate()
         return Analysis(
             metrics=evaluation.metrics(),
-            floors=self._floors(evaluation),
+            baselines=self._baselines(evaluation),
             reliability=_reliability(evaluation),
             histogram=tuple(
                 np.histogram(evaluation.win_prob_red, _HISTOGRAM_BINS, (0.0, 1.0))[0].tolist()
@@ -204,10 +205,10 @@ class ValueHeadAnalyzer:
             gains.append((after.win_prob_red - before[usable]) * (1 if colour == RED else -1))
         return np.concatenate(gains)
 
-    def _floors(self, evaluation: Evaluation) -> dict[str, StageMetrics]:
+    def _baselines(self, evaluation: Evaluation) -> dict[str, StageMetrics]:
         if not len(self._train):
             return {}
-        predictions = floor_predictions(self._archive, self._train, self._positions)
+        predictions = baseline_predictions(self._archive, self._train, self._positions)
         return {
             name: replace(evaluation, win_prob_red=answers).metrics()
             for name, answers in predictions.items()

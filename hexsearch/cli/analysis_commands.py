@@ -19,12 +19,12 @@ from hexsearch.analysis.loading import LoadedCheckpoint, load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import Analysis, ValueHeadAnalyzer
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import import_games
 from hexsearch.errors import ConfigError
 from hexsearch.game.board import cell_name
-from hexsearch.reporting import analysis_pictures as pictures
-from hexsearch.reporting.analysis_tables import Prediction, render_analysis, render_predictions
+from hexsearch.report import analysis_pictures as pictures
+from hexsearch.report.analysis_tables import Prediction, render_analysis, render_predictions
 from hexsearch.training.atomic import write_atomically
 
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe

@@ -13,17 +13,17 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.analysis.doctor.admission import admit_checkpoint, admit_configs, admit_foreign
-from hexsearch.analysis.doctor.examine import ANSWERS, QUICK, examine
-from hexsearch.analysis.doctor.patient import Patient
 from hexsearch.cli.preflight import configurations
 from hexsearch.cli.study_commands import add_settings
 from hexsearch.config.load import load_study
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.data.collection.importing import STARTER_GAMES
+from hexsearch.doctor.admission import admit_checkpoint, admit_configs, admit_foreign
+from hexsearch.doctor.examine import ANSWERS, QUICK, examine
+from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import ConfigError
-from hexsearch.reporting.analysis_tables import render_diagnosis
+from hexsearch.report.analysis_tables import render_diagnosis
 from hexsearch.search.space_parsing import build_space
 
 _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
@@ -32,7 +32,7 @@ _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
 def register(commands: Any) -> None:
     """Add `doctor`."""
     doctor = commands.add_parser("doctor", help="name what is mis-wired, with evidence")
-    doctor.add_argument("subject", nargs="?", type=Path, metavar="SPACE.yaml|CHECKPOINT")
+    doctor.add_argument("examined", nargs="?", type=Path, metavar="SPACE.yaml|CHECKPOINT")
     doctor.add_argument(
         "--games",
         action="append",
@@ -52,12 +52,12 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     """Examine a search space, a checkpoint or a foreign model; 1 if there are errors."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
-    patient = _admit(arguments)
+    pipeline = _admit(arguments)
     messages = Console(stderr=True, highlight=False)
-    if patient.imported is not None:
-        messages.print(Text(patient.imported.summary()), soft_wrap=True)
+    if pipeline.imported is not None:
+        messages.print(Text(pipeline.imported.summary()), soft_wrap=True)
     diagnosis = examine(
-        patient,
+        pipeline,
         (*QUICK, *ANSWERS) if arguments.quick else None,
         lambda name: messages.print(Text(f"checking {name}", style="dim")),
     )
@@ -72,20 +72,20 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     return 1 if diagnosis.errors else 0
 
 
-def _admit(arguments: argparse.Namespace) -> Patient:
+def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
     games = arguments.games or [STARTER_GAMES]
     if (arguments.model is None) != (arguments.encoder is None):
         raise ConfigError("--model and --encoder belong together; give both")
     if arguments.model is not None:
-        if arguments.subject is not None:
-            raise ConfigError(f"{arguments.subject}: give either this or --model, not both")
+        if arguments.examined is not None:
+            raise ConfigError(f"{arguments.examined}: give either this or --model, not both")
         return admit_foreign(arguments.model, arguments.encoder, arguments.size, games)
-    subject = arguments.subject
-    if subject is None:
+    examined = arguments.examined
+    if examined is None:
         data = DataConfig(board_size=arguments.size)
         return admit_configs("the default configuration", [TrialConfig()], data, games)
-    if subject.suffix in (".yaml", ".yml"):
-        config = load_study(subject, arguments.set)
-        space = build_space(config, f"{subject}: ")
-        return admit_configs(str(subject), configurations(space), config.data, games)
-    return admit_checkpoint(subject, games)
+    if examined.suffix in (".yaml", ".yml"):
+        config = load_study(examined, arguments.set)
+        space = build_space(config, f"{examined}: ")
+        return admit_configs(str(examined), configurations(space), config.data, games)
+    return admit_checkpoint(examined, games)

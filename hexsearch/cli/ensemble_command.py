@@ -15,17 +15,17 @@ from hexsearch.analysis.ensemble import METHODS, choose_ensembles
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
+from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.cli.analysis_commands import stdout
 from hexsearch.cli.arguments import positive
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import Indices
 from hexsearch.errors import CheckpointError, ConfigError, LedgerError
-from hexsearch.reporting.ensemble import ensemble_json, judge, render_ensembles
-from hexsearch.search.folder import TOURNAMENT, StudyFolder
-from hexsearch.search.history import StudyHistory, TrialHistory
-from hexsearch.search.ledger import read_ledger
-from hexsearch.search.mirror import CHECKPOINT
+from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.ledger.history import StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import read_ledger
+from hexsearch.report.ensemble import ensemble_json, judge, render_ensembles
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.metrics import Evaluation
 
@@ -37,7 +37,7 @@ def register(commands: Any) -> None:
         help="a study's networks answering together, judged on test games",
         description="Average a study's finished networks, and select from them greedily with "
         "replacement (Caruana et al., 2004), on its validation games; then judge both on its "
-        "test games beside the best single network. Of a tournament the heads of each trunk are "
+        "test games beside the best single network. Of a comparison the heads of each trunk are "
         "averaged too. Each reading of the test games makes them a little less of a test.",
     )
     parser.add_argument("study", type=Path, metavar="STUDY_DIR")
@@ -78,7 +78,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
         return [_answers(network, dataset, games) for network in networks]
 
     validation = answers(dataset.validation_games, "validation")
-    trunks = _trunks(trials) if description.get("kind") == TOURNAMENT else {}
+    trunks = _trunks(trials) if description.get("kind") == COMPARISON else {}
     ensembles = choose_ensembles(validation, arguments.method or METHODS, list(trunks.items()))
     names = [trial.trial for trial in trials]
     rows = judge(ensembles, names, validation, answers(test_games, "test"))

@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.errors import LedgerError
-from hexsearch.reporting.leaderboard import read_leaderboard
-from hexsearch.search.exporting import export_trial
-from hexsearch.search.folder import StudyFolder
-from hexsearch.search.mirror import CHECKPOINT
+from hexsearch.leaderboard.leaderboard import read_leaderboard
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.study.export import export_trial
 
 
 def register(commands: Any) -> None:

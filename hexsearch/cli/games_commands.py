@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hexsearch.cli.games_view import audit_json, draw_board, position_json, print_audit
 from hexsearch.data.archive import ArchiveBuilder
-from hexsearch.data.audit import audit_games
-from hexsearch.data.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
-from hexsearch.data.importing import ImportReport, read_games, refuse_dirt
-from hexsearch.data.selfplay import SelfplayConfig, generate_games
+from hexsearch.data.collection.audit import audit_games
+from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
+from hexsearch.data.collection.importing import ImportReport, read_games, refuse_dirt
+from hexsearch.data.collection.selfplay import SelfplayConfig, generate_games
 from hexsearch.errors import ConfigError, GamesError
 from hexsearch.game.board import (
     COLOUR_NAMES,

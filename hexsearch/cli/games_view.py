@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hexsearch.data.audit import Audit
+from hexsearch.data.collection.audit import Audit
 from hexsearch.game.board import BLUE, COLOUR_NAMES, RED, Stones
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -110,7 +110,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
             name: {"positions": count, "share": count / positions}
             for name, count in audit.to_end.items()
         },
-        "floors": audit.floors,
+        "baselines": audit.baselines,
         "leaks": [
             {
                 "curriculum": leak.curriculum,
@@ -166,7 +166,7 @@ def print_audit(audit: Audit, console: Console) -> None:
     for leak in audit.leaks:
         console.print(f"{'LEAK' if leak.flagged else 'fine'} {leak}", markup=False, soft_wrap=True)
     if not audit.leaks:
-        console.print("too few games to fit floors or to look for leaks")
+        console.print("too few games to fit baselines or to look for leaks")
 
 
 def _print_refusals(audit: Audit, console: Console) -> None:
@@ -197,9 +197,9 @@ def _kind(reason: str) -> str:
 
 def _positions_table(audit: Audit) -> Table:
     total = sum(audit.to_end.values())
-    table = Table("positions", "count", "share", title="Positions, and the floors on them")
-    for floor in audit.floors:
-        table.add_column(f"{floor['name']}: accuracy")
+    table = Table("positions", "count", "share", title="Positions, and the baselines on them")
+    for baseline in audit.baselines:
+        table.add_column(f"{baseline['name']}: accuracy")
         table.add_column("Brier")
     groups = (("stages", audit.stages), ("to_end", audit.to_end))
     for key, counts in groups:
@@ -209,16 +209,16 @@ def _positions_table(audit: Audit) -> Table:
                 f"{count:,}",
                 f"{count / total:.1%}",
             ]
-            for floor in audit.floors:
-                cell = floor[key][name]
+            for baseline in audit.baselines:
+                cell = baseline[key][name]
                 known = cell["positions"] > 0
                 row.append(f"{cell['accuracy']:.1%}" if known else "")
                 row.append(f"{cell['value_loss']:.3f}" if known else "")
             table.add_row(*row)
         table.add_section()
     overall = ["all, by game", f"{total:,}", "100.0%"]
-    for floor in audit.floors:
-        overall += [f"{floor['accuracy']:.1%}", f"{floor['value_loss']:.3f}"]
+    for baseline in audit.baselines:
+        overall += [f"{baseline['accuracy']:.1%}", f"{baseline['value_loss']:.3f}"]
     table.add_row(*overall)
     return table
 

@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from hexsearch.cli.arguments import positive
-from hexsearch.reporting.leaderboard import SORTABLE, Leaderboard, read_leaderboard
-from hexsearch.reporting.table import comma_separated, markdown, render
-from hexsearch.search.folder import StudyFolder
+from hexsearch.leaderboard.leaderboard import SORTABLE, Leaderboard, read_leaderboard
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.report.table import comma_separated, markdown, render
 
 _TABLE_ROWS = 100  # unless --top asks for more: nobody reads on, and rich takes 1 ms a row
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe

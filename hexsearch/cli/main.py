@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hexsearch import __version__
 from hexsearch.errors import FaultyInput, HexsearchError
-from hexsearch.search.signals import sigterm_as_ctrl_c
+from hexsearch.study.signals import sigterm_as_ctrl_c
 
 # From a clone the main job is found wherever the command is given.
 MAIN_JOB = ["launch", str(Path(__file__).parents[2] / "search_spaces" / "quick.yaml")]
@@ -21,7 +21,7 @@ MAIN_JOB = ["launch", str(Path(__file__).parents[2] / "search_spaces" / "quick.y
 # Module of this package -> the commands that it registers, in the order of the help.
 MODULES = {
     "study_commands": ("launch", "storage", "resume", "schema"),
-    "tournament_command": ("tournament",),
+    "compare_command": ("compare",),
     "leaderboard_command": ("leaderboard",),
     "export_command": ("export",),
     "ensemble_command": ("ensemble",),

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import torch
 
-from hexsearch.analysis.doctor.examine import QUICK, examine
-from hexsearch.analysis.doctor.findings import Diagnosis, Finding
-from hexsearch.analysis.doctor.patient import Patient
 from hexsearch.config.trial import TrialConfig
+from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import ImportReport
+from hexsearch.doctor.examine import QUICK, examine
+from hexsearch.doctor.findings import Diagnosis, Finding
+from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import DiagnosisError
 from hexsearch.search.space import SearchSpace, with_values
 
@@ -33,8 +33,8 @@ def check_components(label: str, space: SearchSpace) -> None:
     Raises:
         DiagnosisError: one line for each error.
     """
-    patient = Patient(label, configs=configurations(space))
-    _refuse(examine(patient, [c for c in QUICK if set(c.needs) <= {"readouts", "configs"}]))
+    pipeline = ExaminedPipeline(label, configs=configurations(space))
+    _refuse(examine(pipeline, [c for c in QUICK if set(c.needs) <= {"readouts", "configs"}]))
 
 
 def games_examiner(
@@ -48,14 +48,14 @@ def games_examiner(
     def look(dataset: Dataset, imported: ImportReport) -> list[str]:
         if not torch.cuda.is_available():
             torch.set_num_threads(1)
-        patient = Patient(
+        pipeline = ExaminedPipeline(
             label,
             archive=dataset.archive,
             imported=imported,
             data=dataset.config,
             configs=configurations(space),
         )
-        diagnosis = examine(patient, QUICK)
+        diagnosis = examine(pipeline, QUICK)
         _refuse(diagnosis)
         seconds = sum(diagnosis.seconds.values())
         say(f"doctor: {len(diagnosis.checks)} quick checks in {seconds:.0f} s, no error")

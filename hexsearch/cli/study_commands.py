@@ -20,13 +20,13 @@ from rich.text import Text
 
 from hexsearch.cli.arguments import positive
 from hexsearch.config.study import StudyConfig, parse_duration
-from hexsearch.data.importing import STARTER_GAMES
+from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
-from hexsearch.reporting.console import make_progress
-from hexsearch.search.folder import TOURNAMENT, StudyFolder
-from hexsearch.search.listener import Ended, Listener
+from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.report.console import make_progress
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
+from hexsearch.study.listener import Ended, Listener
 
 
 def register(commands: Any) -> None:
@@ -117,8 +117,8 @@ def run_launch(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
     from hexsearch.cli.preflight import check_components, games_examiner
-    from hexsearch.reporting.standing import standing
-    from hexsearch.search import study
+    from hexsearch.leaderboard.summary import leader_summary
+    from hexsearch.study import launch as study
 
     folder = new_folder(arguments)
     label = str(arguments.space)
@@ -134,7 +134,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
             folder,
             arguments.address,
             listener,
-            standing,
+            leader_summary,
             where=f"{arguments.space}: ",
             examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
             warm_starts=[StudyFolder(path) for path in arguments.warm_start],
@@ -163,7 +163,7 @@ def new_folder(arguments: argparse.Namespace) -> StudyFolder:
 
 
 def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
-    from hexsearch.reporting.plan import render_plan
+    from hexsearch.report.plan import render_plan
     from hexsearch.search.plan import plan_study
 
     plan = plan_study(config, space)
@@ -177,30 +177,32 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
-    from hexsearch.reporting.standing import standing
-    from hexsearch.search import study
-    from hexsearch.search.tournament import resume_tournament
+    from hexsearch.leaderboard.summary import leader_summary
+    from hexsearch.study import launch as study
+    from hexsearch.study.comparison import resume_comparison
 
     folder = StudyFolder(arguments.study)
     description, config = folder.read_description()
-    is_tournament = description.get("kind") == TOURNAMENT
-    if is_tournament and arguments.trials:
+    is_comparison = description.get("kind") == COMPARISON
+    if is_comparison and arguments.trials:
         raise ConfigError(
-            "--trials: a tournament has as many runs as heads and seeds; leave it out"
+            "--trials: a comparison has as many runs as heads and seeds; leave it out"
         )
     with going_on(folder), make_progress(stderr(), config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
-        if is_tournament:
-            ended = resume_tournament(folder, arguments.address, listener)
+        if is_comparison:
+            ended = resume_comparison(folder, arguments.address, listener)
         else:
-            ended = study.resume(folder, arguments.trials, arguments.address, listener, standing)
+            ended = study.resume(
+                folder, arguments.trials, arguments.address, listener, leader_summary
+            )
     _print_leaderboard(folder)
     return finish(folder, ended)
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
     """Rebuild an Optuna storage and say where it lies."""
-    from hexsearch.search import study
+    from hexsearch.study import launch as study
 
     where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
     print(f"written from the ledger: {where}\nlook at it with: optuna-dashboard {where}")
@@ -247,7 +249,7 @@ def stderr() -> Console:
 
 def _print_leaderboard(folder: StudyFolder) -> None:
     from hexsearch.cli.leaderboard_command import print_table
-    from hexsearch.reporting.leaderboard import read_leaderboard
+    from hexsearch.leaderboard.leaderboard import read_leaderboard
 
     print_table(read_leaderboard(folder))
 

@@ -12,19 +12,19 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.analysis.ladder import climb, verdict
+from hexsearch.analysis.learnability import climb, verdict
 from hexsearch.cli.study_commands import add_settings
 from hexsearch.cli.training_loop import train_to_end
 from hexsearch.config.trial import TrialConfig
+from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import STARTER_GAMES, import_games
 from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.reporting.analysis_tables import render_ladder
-from hexsearch.search.scheduler import Ladder
+from hexsearch.report.analysis_tables import render_learnability
+from hexsearch.search.pruning import RungSchedule
 from hexsearch.search.space import SearchSpace, position_unit
 from hexsearch.search.space_parsing import load_space
 from hexsearch.training.checkpoint import load_checkpoint
-from hexsearch.training.milestones import report_points
+from hexsearch.training.report_points import report_points
 from hexsearch.training.trial import Trial
 
 _REPORTS = 10  # evaluations over the whole budget, where the space does not say
@@ -38,16 +38,18 @@ def register(commands: Any) -> None:
     train.add_argument("--output", type=Path, default=Path("results/train"), metavar="DIR")
     train.add_argument("--seed", type=int, metavar="N", help="default: the file's run.seed")
     train.add_argument(
-        "--ladder",
+        "--learnability",
         action="store_true",
         help="instead, train briefly on final, last 2, last 20 and all positions, and say at "
         "which step learning breaks",
     )
     train.add_argument(
-        "--ladder-positions", type=int, default=40_000, metavar="N", help="for each step"
+        "--learnability-positions", type=int, default=40_000, metavar="N", help="for each step"
     )
     train.add_argument("--tensorboard", action="store_true", help="also write curves to DIR/events")
-    train.add_argument("--format", choices=("table", "json"), default="table", help="of the ladder")
+    train.add_argument(
+        "--format", choices=("table", "json"), default="table", help="of the schedule"
+    )
     add_settings(train)
     train.set_defaults(run=run_train)
 
@@ -67,11 +69,11 @@ def run_train(arguments: argparse.Namespace) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(config.run.cpus_per_trial)
-    if arguments.ladder:
+    if arguments.learnability:
         return _climb(arguments, trial_config, Dataset(archive, config.data), seed)
-    ladder = Ladder.of(config.scheduler, position_unit(space))
+    schedule = RungSchedule.of(config.scheduler, position_unit(space))
     dataset = Dataset(archive, config.data)
-    trial = Trial(trial_config, dataset, ladder.budget, seed, device)
+    trial = Trial(trial_config, dataset, schedule.budget, seed, device)
     path = arguments.output / "model.pt"
     if path.exists():
         _continue(trial, path)
@@ -80,13 +82,13 @@ def run_train(arguments: argparse.Namespace) -> int:
         Text(
             f"training {trial_config.value_head.name} on {trial_config.trunk.name} "
             f"({trial.cost.parameters:,} parameters, {trial.cost.mflops:,.1f} MFLOPs and "
-            f"{trial.cost.microseconds:,.0f} µs a position) for {ladder.budget:,} positions on "
+            f"{trial.cost.microseconds:,.0f} µs a position) for {schedule.budget:,} positions on "
             f"{device.type}"
         ),
         soft_wrap=True,
     )
-    every = ladder.report_every or max(1, ladder.budget // _REPORTS)
-    points = report_points(ladder.budget, every, ())
+    every = schedule.report_every or max(1, schedule.budget // _REPORTS)
+    points = report_points(schedule.budget, every, ())
     events = arguments.output / "events" if arguments.tensorboard else None
     if not train_to_end(trial, points, path, console, events):
         console.print(
@@ -102,14 +104,16 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 
 def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset, seed: int) -> int:
-    """The ladder of easy positions; 1 if a step is not learnt."""
-    if arguments.ladder_positions < 1:
-        raise ConfigError(f"--ladder-positions {arguments.ladder_positions}: must be 1 or more")
+    """The schedule of easy positions; 1 if a step is not learnt."""
+    if arguments.learnability_positions < 1:
+        raise ConfigError(
+            f"--learnability-positions {arguments.learnability_positions}: must be 1 or more"
+        )
     console = Console(stderr=True, highlight=False)
     steps = climb(
         config,
         dataset,
-        arguments.ladder_positions,
+        arguments.learnability_positions,
         seed,
         lambda step: console.print(Text(f"{step.name}: {step.accuracy:.1%} right")),
     )
@@ -118,7 +122,7 @@ def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset,
         json.dump(said, sys.stdout, indent=2, allow_nan=False)
         print()
     else:
-        Console(highlight=False).print(render_ladder(steps, verdict(steps)))
+        Console(highlight=False).print(render_learnability(steps, verdict(steps)))
     return 0 if all(step.passed for step in steps) else 1
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from hexsearch.config.comparison import CompareConfig
 from hexsearch.config.dimension import DimensionConfig
+from hexsearch.config.phases import ConfirmConfig, Phases, PruningCheckConfig, RaceConfig
 from hexsearch.config.section import Section, tuple_from_list
-from hexsearch.config.stages import AuditConfig, ConfirmConfig, RaceConfig, Stages
-from hexsearch.config.tournament import TournamentConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 
@@ -160,7 +160,7 @@ class RunConfig(Section):
     gpu_hours: float | None = Field(None, gt=0.0)  # of trials, at gpus_per_trial each
     # Prune no more once what is left of a budget would not carry a fresh trial to its end; false
     # where a study is run in slices and will be resumed.
-    mind_budget: bool = True
+    stop_pruning_near_end: bool = True
     # Seconds in which a trial must come to a report; a worker that does not is ended with its
     # traceback kept, and the trial retried from its last checkpoint. null waits for ever.
     hang_timeout: Annotated[float | None, BeforeValidator(parse_duration)] = Field(7200.0, gt=0.0)
@@ -169,7 +169,7 @@ class RunConfig(Section):
     retries: int = Field(1, ge=0)  # how often a trial that raised is tried again
     # Optuna storage kept beside the ledger for optuna-dashboard: `journal` is a file in the study's
     # folder; else a database URL; null keeps none.
-    storage: str | None = "journal"
+    optuna_storage: str | None = "journal"
     keep_checkpoints: int = Field(3, ge=0)  # the best k completed trials keep theirs
     # Where trials of a cluster without a shared folder keep their files: s3://bucket/studies.
     trial_files: str | None = Field(None, pattern=r"^\w[\w+.-]*://.")
@@ -186,21 +186,21 @@ class StudyConfig(Section):
     scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
     searcher: SearcherConfig = Field(default_factory=SearcherConfig)
     run: RunConfig = Field(default_factory=RunConfig)
-    # tournament, search, audit, race, confirm: what the study does, in this order.
-    stages: Stages = ("search",)
-    tournament: TournamentConfig = Field(default_factory=TournamentConfig)
-    audit: AuditConfig = Field(default_factory=AuditConfig)
+    # comparison, search, pruning_check, race, confirm: what the study does, in this order.
+    phases: Phases = ("search",)
+    compare: CompareConfig = Field(default_factory=CompareConfig)
+    pruning_check: PruningCheckConfig = Field(default_factory=PruningCheckConfig)
     race: RaceConfig = Field(default_factory=RaceConfig)
     confirm: ConfirmConfig = Field(default_factory=ConfirmConfig)
 
     @model_validator(mode="after")
-    def _stages_fit(self) -> StudyConfig:
-        if "confirm" in self.stages and not self.data.split.test:
-            raise ValueError("stages: confirm judges on test games, and data.split.test is 0")
-        apart = [stage for stage in self.stages if stage in ("tournament", "confirm")]
+    def _phases_fit(self) -> StudyConfig:
+        if "confirm" in self.phases and not self.data.split.test:
+            raise ValueError("phases: confirm judges on test games, and data.split.test is 0")
+        apart = [stage for stage in self.phases if stage in ("compare", "confirm")]
         if apart and self.run.trial_files:
             raise ValueError(
-                f"stages: {' and '.join(apart)} keep their files in the study's folder, which "
-                "every node has to see; leave out run.trial_files, or these stages"
+                f"phases: {' and '.join(apart)} keep their files in the study's folder, which "
+                "every node has to see; leave out run.trial_files, or these phases"
             )
         return self

@@ -13,13 +13,12 @@ from typing import Any, Literal
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
-from hexsearch.search.changes import budget_spent
-from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.search.horizon import Horizon
-from hexsearch.search.ledger import Ledger, Record
+from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import Ledger, Record
+from hexsearch.search.budget import Horizon, budget_spent
+from hexsearch.search.proposer import Proposer, derive_seed
+from hexsearch.search.pruning import Decision, Rungs, RungSchedule
 from hexsearch.search.reruns import Follow
-from hexsearch.search.scheduler import Decision, Ladder, Rungs
-from hexsearch.search.searcher import Proposer, derive_seed
 from hexsearch.search.space import SearchSpace, position_unit, variant_key
 
 Observer = Callable[[Record], None]
@@ -48,17 +47,17 @@ class Engine:
         seconds_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.config, self.space, self.ledger, self.trials = config, space, ledger, trials
-        self.ladder = Ladder.of(config.scheduler, position_unit(space))
+        self.schedule = RungSchedule.of(config.scheduler, position_unit(space))
         self.history = StudyHistory()
         self.draining = False
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
-        self._rungs = Rungs(self.ladder, config.scheduler)
+        self._rungs = Rungs(self.schedule, config.scheduler)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         # One in so many goes on past a rung: with fewer that could come to their end, a fresh
         # trial is no better a bet than one that fell behind.
         share = 1.0 / config.scheduler.reduction_factor
-        self._horizon = Horizon(config.run, self.ladder.budget, share, seconds_left)
+        self._horizon = Horizon(config.run, self.schedule.budget, share, seconds_left)
         self._slots, self._observe, self._follow = slots, observe, follow
         self._missing = 0  # reruns that were planned together with the last one, after it
         for record in ledger:
@@ -222,7 +221,7 @@ class Engine:
         positions, value_loss = trial.positions_seen, float(report["value_loss"])
         if trial.is_control or trial.is_rerun:
             # Runs to its end apart from the others: no rung holds its value.
-            ended = positions >= self.ladder.budget
+            ended = positions >= self.schedule.budget
             decision = Decision("complete" if ended else "continue")
         else:
             decision = self._rungs.decide(trial.number, positions, value_loss)
@@ -284,14 +283,14 @@ class Engine:
         scheduler, positions = self.config.scheduler, report["positions_seen"]
         return (
             report["verdict"] in scheduler.stop_on
-            and scheduler.grace_period <= positions < self.ladder.budget
+            and scheduler.grace_period <= positions < self.schedule.budget
         )
 
     def _is_due(self, trial: TrialHistory) -> bool:
         """Whether a trial's last report calls for a decision that the ledger does not hold."""
         last = trial.positions_seen
         calls = (
-            last >= self.ladder.budget
+            last >= self.schedule.budget
             or (not trial.is_rerun and self._rungs.is_rung(trial.number, last))
             or self._is_unhealthy(trial.reports[-1])
         )

@@ -14,8 +14,8 @@ from hexsearch.config.study import SchedulerConfig, StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
-from hexsearch.search.scheduler import Ladder, bracket_cycle, chance
-from hexsearch.search.searcher import MAX_LISTED, Proposer
+from hexsearch.search.proposer import MAX_LISTED, Proposer
+from hexsearch.search.pruning import RungSchedule, bracket_cycle, chance
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit, variant_key
 
 _SAMPLES = 5
@@ -30,20 +30,20 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     machine has CPUs for; `None` where trials want a GPU and there is none. `disk_bytes` is what
     the checkpoints of the best and of the running trials take.
     """
-    ladder = Ladder.of(config.scheduler, position_unit(space))
-    arrivals = expected_arrivals(config.run.trials, len(ladder.rungs), config.scheduler)
+    schedule = RungSchedule.of(config.scheduler, position_unit(space))
+    arrivals = expected_arrivals(config.run.trials, len(schedule.rungs), config.scheduler)
     samples = _samples(config, space)
     largest = max(
         (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
     )
     slots = max(1, (os.cpu_count() or 1) // config.run.cpus_per_trial)
     slots = min(slots, config.run.max_concurrent or slots)
-    levels = [0, *ladder.rungs, ladder.budget]
+    levels = [0, *schedule.rungs, schedule.budget]
     positions = sum(
         count * (high - low) for count, low, high in zip(arrivals, levels, levels[1:], strict=False)
     )
-    stages = further_stages(config, ladder.budget, config.run.trials - arrivals[-1])
-    positions += sum(stage["positions"] for stage in stages)
+    phases = further_phases(config, schedule.budget, config.run.trials - arrivals[-1])
+    positions += sum(phase["positions"] for phase in phases)
     wants_gpu = config.run.gpus_per_trial > 0
     seconds = None
     if not wants_gpu or torch.cuda.is_available():
@@ -60,10 +60,10 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "combinations": None if count == math.inf else int(count),
         "configurations": _distinct(space, count),
         "trials": config.run.trials,
-        "rungs": list(ladder.rungs),
-        "budget": ladder.budget,
+        "rungs": list(schedule.rungs),
+        "budget": schedule.budget,
         "trials_per_rung": [round(count, 1) for count in arrivals],
-        "stages": stages,
+        "phases": phases,
         "positions": round(positions),
         "slots": slots,
         "estimated_seconds": seconds,
@@ -73,27 +73,27 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     }
 
 
-def further_stages(config: StudyConfig, budget: int, pruned: float) -> list[dict[str, Any]]:
-    """What the stages besides the search cost at most, in their order.
+def further_phases(config: StudyConfig, budget: int, pruned: float) -> list[dict[str, Any]]:
+    """What the phases besides the search cost at most, in their order.
 
     Args:
-        pruned: trials that the search is expected to prune, of which the audit draws some.
+        pruned: trials that the search is expected to prune, of which the pruning check draws some.
     """
     confirm = config.confirm
     trainings: dict[str, float] = {
-        "tournament": config.tournament.seeds,  # all heads share a trunk, and most of its cost
-        "audit": config.audit.share * pruned,
+        "compare": config.compare.seeds,  # all heads share a trunk, and most of its cost
+        "pruning_check": config.pruning_check.share * pruned,
         "race": config.race.runs,
         "confirm": (confirm.winners + 1) * confirm.seeds,
     }
     return [
         {
-            "stage": stage,
-            "trainings": round(trainings[stage], 1),
-            "positions": round(trainings[stage] * budget),
+            "phase": phase,
+            "trainings": round(trainings[phase], 1),
+            "positions": round(trainings[phase] * budget),
         }
-        for stage in config.stages
-        if stage in trainings
+        for phase in config.phases
+        if phase in trainings
     ]
 
 

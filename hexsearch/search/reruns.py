@@ -1,7 +1,7 @@
-"""Which variants are trained again once the search is over, and why: audit and race.
+"""Which variants are trained again once the search is over, and why: pruning check and race.
 
 Reruns stand in the study's own ledger beside the trials of the search, but no rung, searcher or
-trial budget counts them. A rerun has the seed of its replicate, so an audited trial goes through
+trial budget counts them. A rerun has the seed of its replicate, so a checked trial goes through
 the same numbers again up to where it was pruned.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hexsearch.config.stages import RaceConfig
+from hexsearch.config.phases import RaceConfig
 from hexsearch.config.study import StudyConfig
-from hexsearch.search.folder import StudyFolder
-from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.search.optuna_model import derive_seed
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.search.samplers import derive_seed
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaderSummary:
     """Variants that were trained to the end, best first; the first `tied` cannot be told apart."""
 
     places: tuple[Place, ...]
@@ -55,7 +55,7 @@ class Standing:
 
 
 # Statistics live in a room that imports this one, so whoever runs a study brings them along.
-Judge = Callable[[StudyHistory, StudyFolder], Standing]
+Judge = Callable[[StudyHistory, StudyFolder], LeaderSummary]
 Follow = Callable[[StudyHistory], Sequence[Rerun]]
 
 
@@ -67,39 +67,39 @@ def follow_up(config: StudyConfig, folder: StudyFolder, judge: Judge) -> Follow:
     """
 
     def following(history: StudyHistory) -> Sequence[Rerun]:
-        if "audit" in config.stages:
-            audit = audit_reruns(history, config.run.seed, config.audit.share)
-            if audit:
-                return audit
-        if "race" in config.stages:
+        if "pruning_check" in config.phases:
+            checked = pruning_check_reruns(history, config.run.seed, config.pruning_check.share)
+            if checked:
+                return checked
+        if "race" in config.phases:
             return race_reruns(history, judge(history, folder), config.race)
         return ()
 
     return following
 
 
-def audit_reruns(history: StudyHistory, seed: int, share: float) -> list[Rerun]:
+def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list[Rerun]:
     """Pruned trials that were drawn, by a lot that nothing they did has a part in."""
-    audited = {
+    checked = {
         (trial.variant, trial.replicate)
         for trial in history.trials.values()
-        if trial.origin == "audit" and trial.status in ENDED
+        if trial.origin == "pruning_check" and trial.status in ENDED
     }
     return [
-        Rerun(trial, trial.replicate, "audit")
+        Rerun(trial, trial.replicate, "pruning_check")
         for trial in history.trials.values()
         if trial.status == "pruned"
         and derive_seed(seed, "audit", trial.number) < share * 2**32
-        and (trial.variant, trial.replicate) not in audited
+        and (trial.variant, trial.replicate) not in checked
     ]
 
 
-def race_reruns(history: StudyHistory, standing: Standing, config: RaceConfig) -> list[Rerun]:
+def race_reruns(history: StudyHistory, summary: LeaderSummary, config: RaceConfig) -> list[Rerun]:
     """One further seed for each variant that is tied with the leader and has the fewest.
 
     Replicate r has the same seed in every variant, so equal counts make pairs.
     """
-    tied = [place.variant for place in standing.places[: standing.tied]]
+    tied = [place.variant for place in summary.places[: summary.tied]]
     ended = [trial for trial in history.trials.values() if trial.status in ENDED]
     left = config.runs - sum(trial.origin == "race" for trial in ended)
     runs: dict[str, dict[int, TrialHistory]] = {variant: {} for variant in tied}

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hexsearch.errors import ConfigError
-from hexsearch.search.folder import StudyFolder
-from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.search.ledger import read_ledger
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import read_ledger
 from hexsearch.search.space import Dimension, SearchSpace, Values
 
 

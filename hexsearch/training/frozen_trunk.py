@@ -112,7 +112,7 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
     found = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     if content_hash is not None and found != content_hash:
         raise CheckpointError(
-            f"{path}: is another checkpoint (content {found}) than the tournament was begun with "
+            f"{path}: is another checkpoint (content {found}) than the comparison was begun with "
             f"({content_hash}); restore it"
         )
     return FrozenTrunk(

@@ -33,10 +33,10 @@ from hexsearch.model.many_heads import ManyHeads, build_many_heads
 from hexsearch.model.network import count_parameters
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.contenders import check_contenders
 from hexsearch.training.evaluation import evaluate_auxiliary, evaluate_heads, watch_answers
 from hexsearch.training.execution import repeatable, resolve_execution
 from hexsearch.training.frozen_trunk import FrozenTrunk
+from hexsearch.training.heads import check_contenders
 from hexsearch.training.judgement import Health, Point, make_report
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth
@@ -240,7 +240,7 @@ class SharedTrial:
         different = [name for name, mine in self._identity().items() if state.get(name) != mine]
         if different:
             raise CheckpointError(
-                f"checkpoint differs from this tournament in {', '.join(different)}; it cannot "
+                f"checkpoint differs from this comparison in {', '.join(different)}; it cannot "
                 "go on"
             )
         self.network.load_state_dict(state["network"])

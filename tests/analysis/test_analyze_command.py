@@ -26,7 +26,7 @@ def test_analyze_prints_only_json_with_the_agreed_names(
     assert sum(found["histogram"]) == found["positions"] == found["overall"]["positions"]
     assert sum(part["positions"] for part in found["reliability"]) == found["positions"]
     assert sum(part["positions"] for part in found["to_move"].values()) == found["positions"]
-    assert [floor["name"] for floor in found["floors"]] == ["prior", "shortest-path table"]
+    assert [baseline["name"] for baseline in found["baselines"]] == ["prior", "shortest-path table"]
     overall = found["overall"]
     assert overall["value_loss_low"] < overall["value_loss"] < overall["value_loss_high"]
     assert 0 <= found["consistency"]["half_turn"] < 0.5

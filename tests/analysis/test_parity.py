@@ -17,8 +17,8 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.readout import TanhMse
 from hexsearch.training.trial import Trial
-from tests.analysis.conftest import BUDGET, SIZE, tiny
-from tests.analysis.plugins import RawMseShownBySigmoid
+from tests.doctor.conftest import BUDGET, SIZE, tiny
+from tests.doctor.plugins import RawMseShownBySigmoid
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from hexsearch.errors import CheckpointError, GamesError
 from hexsearch.game.board import BLUE, RED, stones_after
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.trial import Trial
-from tests.analysis.conftest import SIZE, tiny
+from tests.doctor.conftest import SIZE, tiny
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from engine_overhead import measure, ratios, table, trials_of
 from overhead_work import Work
 from process_tree import ProcessTree, memory_of
 
-from hexsearch.search.scheduler import Ladder
+from hexsearch.search.pruning import RungSchedule
 from hexsearch.search.space import position_unit
 from hexsearch.search.space_parsing import build_space
-from hexsearch.training.milestones import report_points
+from hexsearch.training.report_points import report_points
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_bare_loop_and_the_plain_script_do_the_same_work(
 def test_the_engine_reports_where_the_others_do(work: Work, positions: int) -> None:
     work = replace(work, positions=positions)
     config = work.study
-    ladder = Ladder.of(config.scheduler, position_unit(build_space(config)))
+    ladder = RungSchedule.of(config.scheduler, position_unit(build_space(config)))
     assert ladder.budget == work.positions
     assert report_points(ladder.budget, ladder.report_every, ladder.rungs) == work.points
 

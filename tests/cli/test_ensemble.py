@@ -1,4 +1,4 @@
-"""`ensemble` on a small tournament, two heads on each of two trunks, made in this process."""
+"""`ensemble` on a small comparison, two heads on each of two trunks, made in this process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hexsearch.backend.shared_runs import SharedJob
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive, write_archive
-from hexsearch.search.book import Book
-from hexsearch.search.folder import TOURNAMENT, StudyFolder
-from hexsearch.search.ledger import Ledger, read_ledger
-from hexsearch.search.shared_runs import SharedJob
+from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.ledger.ledger import Ledger, read_ledger
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.tournament import contenders, heads_of
+from hexsearch.study.book import Book
+from hexsearch.study.comparison import contenders, heads_of
 from tests.data.games import random_games
 from tests.search.simulation import study_config
 
@@ -31,13 +31,13 @@ def cup(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     archive = build_archive(random_games(200, size=5))
     write_archive(folder.archive, archive)
-    folder.write_description(config, ["somewhere"], archive.content_hash, TOURNAMENT)
+    folder.write_description(config, ["somewhere"], archive.content_hash, COMPARISON)
     ledger = Ledger(folder.ledger)
     book = Book(ledger, BUDGET)
-    book.record("study", floors=[], warnings=[], trials=4)
+    book.record("study", baselines=[], warnings=[], trials=4)
     heads = contenders(heads_of(build_space(config)))
     for seed in range(2):
-        names = [book.plan(trial, seed, seed, TOURNAMENT, values) for values, trial in heads]
+        names = [book.plan(trial, seed, seed, COMPARISON, values) for values, trial in heads]
         job = SharedJob(
             name=f"seed {seed}",
             folder=str(folder.path / "seeds" / str(seed)),

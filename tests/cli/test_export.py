@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from hexsearch.backend.trainable import Assignment, TrialWorker
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import TrialHistory
+from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine
-from hexsearch.search.folder import StudyFolder
-from hexsearch.search.history import TrialHistory
-from hexsearch.search.ledger import Ledger
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.worker import Assignment, TrialWorker
 from hexsearch.training.checkpoint import load_checkpoint
-from hexsearch.training.milestones import report_points
+from hexsearch.training.report_points import report_points
 from tests.data.games import random_games
 from tests.search.simulation import study_config
 
@@ -37,7 +37,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     write_archive(folder.archive, archive)
     folder.write_description(config, ["somewhere"], archive.content_hash)
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=2, floors=[], warnings=[])
+    ledger.append("study", trials=2, baselines=[], warnings=[])
     engine = Engine(config, build_space(config), ledger, 2)
     worker = TrialWorker.__new__(TrialWorker)
     while isinstance(trial := engine.next_trial(), TrialHistory):
@@ -61,11 +61,11 @@ def assignment(
         config=trial.config,
         data=engine.config.data.model_dump(mode="json"),
         seed=trial.seed,
-        report_points=list(report_points(engine.ladder.budget, None, engine.ladder.rungs)),
+        report_points=list(report_points(engine.schedule.budget, None, engine.schedule.rungs)),
         reported=trial.positions_seen,
         threads=1,
         gpus=0.0,
-        storage=None,
+        trial_files=None,
     )
 
 
@@ -114,7 +114,7 @@ def test_a_study_without_results_has_no_winner(
 ) -> None:
     folder = StudyFolder(tmp_path / "new")
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=2, floors=[], warnings=[])
+    ledger.append("study", trials=2, baselines=[], warnings=[])
     ledger.close()
     assert main(["export", str(folder.path)]) == 2
     assert "there is no winner" in capsys.readouterr().err

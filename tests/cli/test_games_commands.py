@@ -11,7 +11,7 @@ import pytest
 
 from hexsearch.cli.games_commands import register
 from hexsearch.data.archive import build_archive, open_archive
-from hexsearch.data.importing import import_games
+from hexsearch.data.collection.importing import import_games
 from hexsearch.errors import ConfigError, GamesError
 from hexsearch.game.formats.trmph import format_trmph
 from hexsearch.game.record import Game
@@ -67,8 +67,8 @@ def test_an_audit_counts_what_was_planted(dirty: Path, capsys: pytest.CaptureFix
     counted = sum(positions[name]["positions"] for name in ("early", "middle", "late"))
     assert counted == found["positions"]
     assert positions["final"]["positions"] == 62
-    assert [row["name"] for row in found["floors"]] == ["prior", "shortest-path table"]
-    prior, table = found["floors"]
+    assert [row["name"] for row in found["baselines"]] == ["prior", "shortest-path table"]
+    prior, table = found["baselines"]
     assert table["value_loss"] < prior["value_loss"] < 0.27
     assert table["stages"]["final"]["accuracy"] == 1.0
     flags = {leak["curriculum"]: leak["flagged"] for leak in found["leaks"]}
@@ -184,7 +184,7 @@ def test_the_figures_of_the_13x13_engine_games(capsys: pytest.CaptureFixture[str
     found = audited(capsys, SHARED_GAMES / "wolve-13x13.trmph")
     assert (found["read"], found["refused"], found["unverified"]) == (8985, [], 0)
     assert found["fingerprint_ply"] == 6
-    table = found["floors"][1]
+    table = found["baselines"][1]
     assert table["accuracy"] == pytest.approx(0.69, abs=0.01)
     assert table["value_loss"] == pytest.approx(0.18, abs=0.005)
     assert table["to_end"]["6-15"]["accuracy"] == pytest.approx(0.95, abs=0.03)

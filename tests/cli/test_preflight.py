@@ -8,14 +8,14 @@ import pytest
 
 from hexsearch.cli.main import main
 from hexsearch.cli.preflight import check_components, games_examiner
+from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
-from hexsearch.data.importing import ImportReport
 from hexsearch.errors import DiagnosisError
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import study_config
 
-MYSTERY = "tests.analysis.plugins:RawMseShownBySigmoid"
+MYSTERY = "tests.doctor.plugins:RawMseShownBySigmoid"
 
 
 def space(search: dict[str, Any]) -> SearchSpace:

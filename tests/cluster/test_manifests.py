@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from hexsearch.game.formats.trmph import format_trmph
-from hexsearch.search.ledger import read_ledger
+from hexsearch.ledger.ledger import read_ledger
 from tests.data.games import random_games
 
 ROOT = Path(__file__).parents[2]

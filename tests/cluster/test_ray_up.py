@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from hexsearch.game.formats.trmph import format_trmph
-from hexsearch.search.ledger import read_ledger
+from hexsearch.ledger.ledger import read_ledger
 from tests.cluster.test_two_hosts import HEAD, OTHER, RAY, ROOT, ray_status, start, wait_until
 from tests.cluster.test_two_hosts import hosts as hosts
 from tests.data.games import random_games

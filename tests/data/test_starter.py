@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from hexsearch.data.importing import STARTER_GAMES, import_games, starter_files
-from hexsearch.data.selfplay import SelfplayConfig, play_game
+from hexsearch.data.collection.importing import STARTER_GAMES, import_games, starter_files
+from hexsearch.data.collection.selfplay import SelfplayConfig, play_game
 from hexsearch.data.split import split_games
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexsearch.data.audit import audit_games
-from hexsearch.data.importing import ImportReport, read_games
+from hexsearch.data.collection.audit import audit_games
+from hexsearch.data.collection.importing import ImportReport, read_games
 from hexsearch.errors import GamesError
 from hexsearch.game.formats.detect import FORMATS
 from hexsearch.game.formats.hexworld import format_hexworld

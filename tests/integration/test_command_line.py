@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hexsearch.game.formats.trmph import format_trmph
-from hexsearch.search.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.ledger import Record, read_ledger, without_times
 from tests.data.games import random_games
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def test_a_study_runs_from_games_to_leaderboard(study: Path) -> None:
     assert sum(row["seeds"] for row in board["rows"]) == 5
     statuses = [row["status"] for row in board["rows"]]
     assert "completed" in statuses and "pruned" in statuses
-    assert [floor["name"] for floor in board["floors"]] == ["prior", "shortest-path table"]
+    assert [baseline["name"] for baseline in board["baselines"]] == ["prior", "shortest-path table"]
     best = board["rows"][0]
     assert 0.0 < best["value_loss"] < 0.5
     assert set(best["stages"]) == {"early", "middle", "late", "penultimate", "final"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hexsearch.search.ledger import read_ledger
+from hexsearch.ledger.ledger import read_ledger
 from tests.integration.test_command_line import LONG, command, essential, launch, run, wait_for
 from tests.integration.test_command_line import games as games
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from hexsearch.backend.cluster import ray_cluster
+from hexsearch.backend.jobs import Job, Message
 from hexsearch.config.study import RunConfig
-from hexsearch.search.cluster import ray_cluster
-from hexsearch.search.jobs import Job, Message
 from tests.conftest import ROOT
 
 
@@ -67,7 +67,7 @@ class Listening:
 def test_a_job_that_hangs_raises_or_dies_costs_the_others_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hexsearch.search.pool import run_jobs
+    from hexsearch.backend.pool import run_jobs
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # workers have to find this module
     names = ["hangs", "raises", "dies once", "works"]

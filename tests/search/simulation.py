@@ -8,11 +8,11 @@ from typing import Any
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.history import TrialHistory
+from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine
-from hexsearch.search.history import TrialHistory
-from hexsearch.search.ledger import Ledger
 from hexsearch.search.space_parsing import build_space
-from hexsearch.training.milestones import report_points
+from hexsearch.training.report_points import report_points
 
 OPENED: list[Ledger] = []  # closed after each test by conftest.py
 
@@ -67,7 +67,7 @@ def make_engine(
     ledger = Ledger(path, clock=clock)
     OPENED.append(ledger)
     if not ledger.records:
-        ledger.append("study", trials=config.run.trials, floors=[], warnings=[])
+        ledger.append("study", trials=config.run.trials, baselines=[], warnings=[])
     return Engine(config, build_space(config), ledger, config.run.trials, **options)
 
 
@@ -77,7 +77,7 @@ def run_serially(
     """One worker: each trial from what the ledger holds to its end."""
     while isinstance(trial := engine.next_trial(), TrialHistory):
         engine.start(trial.trial)
-        points = report_points(engine.ladder.budget, None, engine.ladder.rungs)
+        points = report_points(engine.schedule.budget, None, engine.schedule.rungs)
         for point in points:
             if point <= trial.positions_seen:
                 continue

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import Record, read_ledger, without_times
 from hexsearch.search.engine import Engine
-from hexsearch.search.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.search.ledger import Record, read_ledger, without_times
 from tests.search.simulation import curve, make_engine, report, run_serially, study_config
 
 
@@ -204,7 +204,7 @@ def test_a_verdict_that_the_study_stops_on_ends_the_trial_with_its_evidence(
 
 
 def test_a_position_budget_drains_the_study_and_can_be_raised(tmp_path: Path) -> None:
-    run = {"trials": 12, "position_budget": 4000, "mind_budget": False}
+    run = {"trials": 12, "position_budget": 4000, "stop_pruning_near_end": False}
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(run=run))
     run_serially(engine)
     assert engine.halted == "position budget of 4,000"

@@ -50,15 +50,15 @@ def test_trials_that_want_a_gpu_have_no_estimate_where_there_is_none() -> None:
         assert plan["estimated_seconds"] is None and plan["gpu_hours"] is None
 
 
-def test_the_stages_besides_the_search_are_part_of_the_cost() -> None:
+def test_the_phases_besides_the_search_are_part_of_the_cost() -> None:
     plain = study_config()
-    stages = ["tournament", "search", "audit", "race", "confirm"]
-    staged = study_config(stages=stages, audit={"share": 0.5}, race={"runs": 4})
+    phases = ["compare", "search", "pruning_check", "race", "confirm"]
+    staged = study_config(phases=phases, pruning_check={"share": 0.5}, race={"runs": 4})
     alone, plan = (plan_study(config, build_space(config)) for config in (plain, staged))
-    assert alone["stages"] == []
-    trainings = {stage["stage"]: stage["trainings"] for stage in plan["stages"]}
+    assert alone["phases"] == []
+    trainings = {phase["phase"]: phase["trainings"] for phase in plan["phases"]}
     pruned = 12 - plan["trials_per_rung"][-1]
-    assert trainings["audit"] == pytest.approx(0.5 * pruned, abs=0.1)
-    assert (trainings["tournament"], trainings["race"], trainings["confirm"]) == (3, 4, 12)
+    assert trainings["pruning_check"] == pytest.approx(0.5 * pruned, abs=0.1)
+    assert (trainings["compare"], trainings["race"], trainings["confirm"]) == (3, 4, 12)
     added = plan["positions"] - alone["positions"]
     assert added == pytest.approx(1728 * sum(trainings.values()), rel=0.01)

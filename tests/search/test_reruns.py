@@ -6,32 +6,32 @@ from typing import Any
 
 import pytest
 
+from hexsearch.config.phases import RaceConfig
 from hexsearch.config.section import build
-from hexsearch.config.stages import RaceConfig
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import Record, read_ledger, without_times
 from hexsearch.search.engine import Engine
-from hexsearch.search.folder import StudyFolder
-from hexsearch.search.history import StudyHistory, TrialHistory
-from hexsearch.search.ledger import Record, read_ledger, without_times
 from hexsearch.search.reruns import (
+    LeaderSummary,
     Place,
-    Standing,
-    audit_reruns,
     follow_up,
+    pruning_check_reruns,
     race_reruns,
 )
 from tests.search.simulation import curve, make_engine, run_serially, study_config
 
 STAGES: dict[str, Any] = {
-    "stages": ["search", "audit", "race"],
-    "audit": {"share": 0.3},
+    "phases": ["search", "pruning_check", "race"],
+    "pruning_check": {"share": 0.3},
     "race": {"runs": 5, "seeds": 3},
 }
 BUDGET = 1728
 
 
-def by_loss(history: StudyHistory, folder: StudyFolder) -> Standing:
+def by_loss(history: StudyHistory, folder: StudyFolder) -> LeaderSummary:
     """Every completed variant is tied with the best that is within 0.02 of it."""
     losses: dict[str, list[float]] = {}
     for trial in history.trials.values():
@@ -39,17 +39,17 @@ def by_loss(history: StudyHistory, folder: StudyFolder) -> Standing:
             losses.setdefault(trial.variant, []).append(trial.value_loss or 0.0)
     means = sorted((sum(known) / len(known), variant) for variant, known in losses.items())
     places = tuple(Place(v, v, mean, mean, len(losses[v])) for mean, v in means)
-    return Standing(places, sum(mean < means[0][0] + 0.02 for mean, _ in means))
+    return LeaderSummary(places, sum(mean < means[0][0] + 0.02 for mean, _ in means))
 
 
-def engine_with_stages(path: Path, **sections: Any) -> Engine:
+def engine_with_phases(path: Path, **sections: Any) -> Engine:
     config = study_config(**{**STAGES, **sections})
     follow = follow_up(config, StudyFolder(path.parent), by_loss)
     return make_engine(path, config, follow=follow)
 
 
 def finished(path: Path, **sections: Any) -> Engine:
-    engine = engine_with_stages(path, **sections)
+    engine = engine_with_phases(path, **sections)
     run_serially(engine)
     assert engine.is_finished
     engine.ledger.close()
@@ -64,7 +64,7 @@ def story(path: Path) -> list[Record]:
 def test_reruns_reach_the_full_budget_whatever_their_value_loss(tmp_path: Path) -> None:
     history = finished(tmp_path / "ledger.jsonl").history
     reruns = [trial for trial in history.trials.values() if trial.is_rerun]
-    assert {trial.origin for trial in reruns} == {"audit", "race"}
+    assert {trial.origin for trial in reruns} == {"pruning_check", "race"}
     assert {(trial.status, trial.positions_seen) for trial in reruns} == {("completed", BUDGET)}
     assert history.searched == 12 < len(history.trials)
 
@@ -106,7 +106,7 @@ def test_cut_after_any_record_and_resumed_plans_the_same_reruns(tmp_path: Path) 
     for cut in range(first - 1, len(lines)):
         path = tmp_path / f"cut{cut}.jsonl"
         path.write_bytes(b"".join(lines[:cut]))
-        run_serially(engine := engine_with_stages(path))
+        run_serially(engine := engine_with_phases(path))
         engine.ledger.close()
         assert story(path) == expected, f"cut after record {cut}"
 
@@ -116,8 +116,8 @@ def test_a_race_gives_its_seeds_to_the_tied_alone_and_keeps_to_its_budget(tmp_pa
     history = engine.history
     race = [trial for trial in history.trials.values() if trial.origin == "race"]
     assert 1 < len(race) <= 5
-    standing = by_loss(history, StudyFolder(tmp_path))
-    losers = {place.variant for place in standing.places[standing.tied :]}
+    summary = by_loss(history, StudyFolder(tmp_path))
+    losers = {place.variant for place in summary.places[summary.tied :]}
     assert not losers & {trial.variant for trial in race}
     completed = Counter(
         trial.variant for trial in history.trials.values() if trial.status == "completed"
@@ -135,41 +135,41 @@ def test_replicates_of_a_race_share_their_seeds_across_variants(tmp_path: Path) 
     assert len({seed for known in seeds.values() for seed in known}) == len(seeds)
 
 
-def test_an_audited_trial_keeps_configuration_and_seed(tmp_path: Path) -> None:
+def test_a_checked_trial_keeps_configuration_and_seed(tmp_path: Path) -> None:
     history = finished(tmp_path / "ledger.jsonl").history
-    audits = [trial for trial in history.trials.values() if trial.origin == "audit"]
-    assert audits
-    for audit in audits:
+    reruns = [trial for trial in history.trials.values() if trial.origin == "pruning_check"]
+    assert reruns
+    for rerun in reruns:
         twin = next(
             trial
             for trial in history.trials.values()
-            if (trial.variant, trial.replicate) == (audit.variant, audit.replicate)
+            if (trial.variant, trial.replicate) == (rerun.variant, rerun.replicate)
         )
         assert twin.status == "pruned" and not twin.is_rerun
-        assert (audit.config, audit.seed) == (twin.config, twin.seed)
+        assert (rerun.config, rerun.seed) == (twin.config, twin.seed)
 
 
 @pytest.mark.parametrize("share", [0.0001, 0.5, 1.0])
-def test_the_audit_draws_about_its_share_of_the_pruned(tmp_path: Path, share: float) -> None:
+def test_the_check_draws_about_its_share_of_the_pruned(tmp_path: Path, share: float) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(run={"trials": 60}))
     run_serially(engine)
     engine.ledger.close()
     pruned = [trial for trial in engine.history.trials.values() if trial.status == "pruned"]
-    drawn = sum(len(audit_reruns(engine.history, seed, share)) for seed in range(40))
+    drawn = sum(len(pruning_check_reruns(engine.history, seed, share)) for seed in range(40))
     expected = 40 * share * len(pruned)
     assert abs(drawn - expected) <= 4 * (expected * (1 - share)) ** 0.5 + 1
 
 
 def test_a_lone_leader_needs_no_race(tmp_path: Path) -> None:
-    history = finished(tmp_path / "ledger.jsonl", stages=["search"]).history
-    standing = by_loss(history, StudyFolder(tmp_path))
-    alone = Standing(standing.places, 1)
+    history = finished(tmp_path / "ledger.jsonl", phases=["search"]).history
+    summary = by_loss(history, StudyFolder(tmp_path))
+    alone = LeaderSummary(summary.places, 1)
     assert race_reruns(history, alone, RaceConfig()) == []
-    assert race_reruns(history, Standing((), 0), RaceConfig()) == []
+    assert race_reruns(history, LeaderSummary((), 0), RaceConfig()) == []
 
 
 def test_a_rerun_that_fails_is_not_tried_for_ever(tmp_path: Path) -> None:
-    engine = engine_with_stages(tmp_path / "ledger.jsonl", stages=["search", "race"])
+    engine = engine_with_phases(tmp_path / "ledger.jsonl", phases=["search", "race"])
 
     def failing(trial: TrialHistory, positions: int) -> dict[str, Any]:
         said = curve(trial, positions)
@@ -193,22 +193,22 @@ def test_with_several_workers_no_rerun_begins_before_the_search_is_over(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("stages", "word"),
+    ("phases", "word"),
     [
         (["race"], "'search' is missing"),
-        (["race", "search"], "in the order tournament, search, audit, race, confirm"),
+        (["race", "search"], "in the order compare, search, pruning_check, race, confirm"),
         (["search", "race", "race"], "each at most once"),
         (["search", "finish"], "finish"),
     ],
 )
-def test_stages_that_make_no_sense_are_refused(stages: list[str], word: str) -> None:
+def test_phases_that_make_no_sense_are_refused(phases: list[str], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
-        study_config(stages=stages)
+        study_config(phases=phases)
 
 
 def test_a_confirmation_without_test_games_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"data\.split\.test is 0"):
-        study_config(stages=["search", "confirm"], data={"split": {"test": 0.0}})
-    raw = {"question": "?", "stages": ["search", "confirm"], "run": {"trial_files": "s3://b/x"}}
+        study_config(phases=["search", "confirm"], data={"split": {"test": 0.0}})
+    raw = {"question": "?", "phases": ["search", "confirm"], "run": {"trial_files": "s3://b/x"}}
     with pytest.raises(ConfigError, match=r"leave out run\.trial_files"):
         build(StudyConfig, raw, "")

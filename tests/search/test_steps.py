@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 
+from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.trainable import HANG_LOG, Assignment, TrialWorker
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
-from hexsearch.search.mirror import CHECKPOINT
-from hexsearch.search.worker import HANG_LOG, Assignment, TrialWorker
 from hexsearch.training.checkpoint import load_checkpoint
 
 
@@ -40,7 +40,7 @@ def assignment(dataset: Dataset, tmp_path: Path) -> Assignment:
         reported=0,
         threads=1,
         gpus=0.0,
-        storage=None,
+        trial_files=None,
         hang_timeout=600.0,
         report_seconds=None,
     )
@@ -86,7 +86,7 @@ def test_a_step_that_hangs_ends_its_process_and_leaves_its_stack(assignment: Ass
     hanging = replace(assignment, hang_timeout=0.5)
     script = f"""
         import json, time
-        from hexsearch.search.worker import TrialWorker
+        from hexsearch.backend.trainable import TrialWorker
 
         class Hanging(TrialWorker):
             def _next_report(self):

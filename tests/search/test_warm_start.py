@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hexsearch.errors import ConfigError
-from hexsearch.search.folder import StudyFolder
+from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.space_parsing import build_space
 from hexsearch.search.warm_start import warm_start
 from tests.search.simulation import make_engine, run_serially, study_config

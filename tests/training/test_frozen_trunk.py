@@ -240,7 +240,7 @@ def test_a_state_on_another_trunk_is_refused(
     other = read_frozen_trunk(
         checkpoint(dataset, tmp_path / "model.pt", optimiser={"learning_rate": 1e-4})
     )
-    with pytest.raises(CheckpointError, match="differs from this tournament in trunk"):
+    with pytest.raises(CheckpointError, match="differs from this comparison in trunk"):
         frozen(dataset, trained).load_state(frozen(dataset, other).state())
 
 

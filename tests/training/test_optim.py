@@ -8,7 +8,8 @@ import torch
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.model.network import build_network
-from hexsearch.training import milestones, optim
+from hexsearch.training import optim
+from hexsearch.training import report_points as milestones
 from hexsearch.training.optim import (
     build_optimiser,
     clip_gradients,

@@ -131,7 +131,7 @@ def test_interrupted_and_resumed_equals_never_stopped(
 
 def test_a_checkpoint_of_other_heads_is_refused(dataset: Dataset) -> None:
     state = shared(dataset, HEADS[:2]).state()
-    with pytest.raises(CheckpointError, match="differs from this tournament in configs"):
+    with pytest.raises(CheckpointError, match="differs from this comparison in configs"):
         shared(dataset, HEADS[1:]).load_state(state)
     with pytest.raises(CheckpointError, match="mode"):
         shared(dataset, HEADS[:2], mode="probe").load_state(state)

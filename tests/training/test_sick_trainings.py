@@ -14,7 +14,7 @@ from hexsearch.data.batches import TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.training.trial import Trial
-from tests.analysis.games import lopsided_games
+from tests.doctor.games import lopsided_games
 from tests.training.trials import make
 
 BUDGET = 64 * 160

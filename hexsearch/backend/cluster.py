@@ -1,0 +1,270 @@
+"""Ray: this machine or a running cluster, how many trials fit, and the run itself."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+from ray._private import services
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.execution import class_cache
+
+from hexsearch.backend.trainable import Assignment, TrialWorker
+from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
+from hexsearch.config.study import RunConfig as Resources
+from hexsearch.errors import HexsearchError
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import TrialHistory
+from hexsearch.search.engine import Engine
+
+_ENVIRONMENT = {
+    # Its loggers flush every row and leak per trial; the ledger has it all.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Signals are ours: Tune's handler ends trials without telling the searcher.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune's own snapshots are never used.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "60",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Nodes come and go; what Ray calls a preempted node is not the trial's failure.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "0",
+    # The new output engine prints its banner even at verbose=0.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Tune would start one worker after the other; how many may run at once is the engine's word.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
+}
+# What Ray's worker processes import before they have work; optimisers import torch._dynamo.
+_WARM = {
+    "RAY_preload_python_modules": "torch._dynamo,ray.tune,hexsearch.backend.trainable",
+    # Ray ends idle processes that take much memory, and these hold torch.
+    "RAY_idle_worker_killing_memory_threshold_bytes": str(4 * 1024**3),
+    "OMP_NUM_THREADS": "1",  # read at import, before Ray could set it for the trial
+}
+_SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
+_CONNECT_S = 10.0
+_OBJECT_STORE_BYTES = 128 * 1024**2  # trials share a memory map, not Ray objects
+
+
+@contextmanager
+def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
+    """Connect to a cluster, or start Ray on this machine; disconnect or stop at the end.
+
+    Ray on this machine starts a process for each CPU at once. Where each will run a trial, they
+    import torch while the driver is still busy with the games.
+
+    Yields:
+        When Ray was up, in Unix seconds.
+    Raises:
+        HexsearchError: there is no such cluster.
+    """
+    for name, value in environment(address, resources).items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if address:
+        _require_listener(address)
+    try:
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            # Ray asks for a token by default. One of our own needs no file in the home folder, and
+            # dies with this process.
+            if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            with _process_groups_of_their_own():
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                )
+            use_started_processes()
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+        why = str(error).strip().partition("\n")[0]
+        if address and "RAY_AUTH_MODE" not in os.environ:
+            why += "; if the cluster asks for a token, set RAY_AUTH_MODE=token and "
+            why += "RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) here as on its nodes"
+        raise HexsearchError(f"cannot reach or start {where}: {why}") from error
+    # Tune logs a traceback for every worker that dies; the ledger has the reason of those that
+    # no retry could save.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        yield round(time.time(), 3)
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _process_groups_of_their_own() -> Iterator[None]:
+    """Start Ray where signals to the driver's process group do not reach it.
+
+    `timeout 8h python run_search.py ...` and many batch systems send SIGTERM to the whole group.
+    Ray shields its processes from SIGINT alone (ray 2.60, services.start_ray_process), and a
+    driver whose GCS has gone cannot drain. They still die with the driver, by the kernel's hand.
+    """
+    known = services.ConsolePopen
+    services.ConsolePopen = partial(known, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = known
+
+
+def environment(address: str | None, resources: Resources) -> dict[str, str]:
+    """Variables for Ray, where the user has not set them."""
+    all_train = resources.max_concurrent is None and resources.cpus_per_trial == 1
+    if address is None and all_train and not resources.gpus_per_trial:
+        return _ENVIRONMENT | _WARM
+    return _ENVIRONMENT  # most processes would import torch for nothing
+
+
+def use_started_processes() -> None:
+    """Let Tune's actors run in processes that Ray on this machine has started already.
+
+    Tune passes variables to its actors, and Ray starts a fresh process for each environment. Here
+    they are inherited anyway, but for one that is meant for PyTorch Lightning. Credentials of
+    object storage, if there are some, are passed on as ever.
+    """
+    os.environ.pop("RAY_CHDIR_TO_TRIAL_DIR", None)
+    class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
+
+
+def _require_listener(address: str) -> None:
+    """Fail in seconds where nothing listens; Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return  # `auto`, or a form that Ray resolves by itself
+    try:
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_S):
+            return
+    except OSError as error:
+        raise HexsearchError(
+            f"no Ray cluster answers at {address}: {error}. Start one with 'ray start --head', or "
+            "leave --address out to run on this machine"
+        ) from error
+
+
+def trial_slots(resources: Resources) -> Callable[[], int]:
+    """How many trials the cluster has room for, asked anew every few seconds.
+
+    Raises:
+        HexsearchError: it has not room for one.
+    """
+    asked_at, slots = -math.inf, 0
+
+    def count() -> int:
+        nonlocal asked_at, slots
+        if time.monotonic() - asked_at >= _SLOTS_AGE_S:
+            asked_at, slots = time.monotonic(), _count_slots(resources)
+        return slots
+
+    if count() < 1:
+        have = ray.cluster_resources()
+        raise HexsearchError(
+            f"a trial wants {resources.cpus_per_trial} CPU(s) and {resources.gpus_per_trial:g} "
+            f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
+            "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
+        )
+    return count
+
+
+def _count_slots(resources: Resources) -> int:
+    """Room node by node: a trial does not spread over two."""
+    slots = 0
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        room = int(node["Resources"].get("CPU", 0) // resources.cpus_per_trial)
+        if resources.gpus_per_trial:
+            # 1e-9: ten trials at 0.1 GPU fit on one in spite of rounding.
+            gpus = node["Resources"].get("GPU", 0)
+            room = min(room, int(gpus / resources.gpus_per_trial + 1e-9))
+        slots += room
+    return min(slots, resources.max_concurrent or slots)
+
+
+def tune_trials(
+    engine: Engine,
+    assign: Callable[[TrialHistory], Assignment],
+    beat: Callable[[], None],
+    folder: StudyFolder,
+    ship_games: bool,
+) -> None:
+    """Run trials through Ray Tune until the engine wants no more.
+
+    Args:
+        ship_games: put the archive into Ray's object store, for nodes that do not see the folder.
+    Raises:
+        DiskError: the ledger cannot be written any more; what it holds is whole.
+    """
+    run = engine.config.run
+    games = [ray.put(np.fromfile(folder.archive, np.uint8))] if ship_games else []
+    trainable = tune.with_parameters(TrialWorker, games=games)
+    searcher, signs = TuneSearcher(engine, assign), SignsOfLife()
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
+        tune_config=TuneConfig(
+            search_alg=searcher,
+            scheduler=TuneScheduler(engine, searcher, signs),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.config["trial"]),
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str((folder.path / "ray").resolve()),
+            verbose=0,
+            callbacks=[EngineCallback(engine, signs, beat)],
+            # Retries are the engine's: Tune counts the death of a reused worker twice, which
+            # fails a trial that has hardly begun (ray 2.60, TuneController._actor_failed).
+            failure_config=FailureConfig(max_failures=0),
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    try:
+        with every_death_is_an_actors():
+            tuner.fit()
+    except tune.TuneError as error:
+        # Tune wraps whatever is raised under its loop in a traceback of text.
+        if engine.broken is not None:
+            raise engine.broken from error
+        raise
+
+
+@contextmanager
+def every_death_is_an_actors() -> Iterator[None]:
+    """Let Tune retry a trial whatever its worker died of.
+
+    A worker that Ray's memory monitor kills raises `OutOfMemoryError`, which is neither of the
+    two errors that Tune's actor manager knows: it raises "Caught unexpected exception" and ends
+    the whole run (ray 2.60, `RayActorManager._actor_task_failed`).
+    """
+    known = RayActorManager._actor_task_failed
+
+    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if not isinstance(exception, (RayActorError, RayTaskError)):
+            exception = RayActorError(error_msg=str(exception))
+        known(self, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = failed
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = known

@@ -1,0 +1,162 @@
+"""Studies on storage that is no folder: trials work locally and their files travel by report.
+
+The ledger stays on the driver's disk, because object storage cannot append and a record counts
+only once it is synced. Copies of it, of study.yaml and of the games go to storage at intervals, so
+that a study outlives its driver's machine: fetch the folder and resume. What the last copy
+lacks is trained again from checkpoints, which are in storage as soon as they are reported.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hexsearch.backend.storage import Storage
+from hexsearch.errors import CheckpointError, ConfigError, StorageError
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.training.atomic import write_atomically
+
+CHECKPOINT = "checkpoint.pt"
+_COPY_EVERY_S = 60.0
+
+
+class FileSync:
+    """A folder in storage and the same folder here; only what has changed here is sent.
+
+    Args:
+        name: of the folder in storage, such as `my-study/trials/t0001`.
+    """
+
+    def __init__(self, storage: Storage, name: str, local: Path) -> None:
+        self.storage, self.name, self.local = storage, name, local
+        self._sent: dict[str, tuple[int, int]] = {}
+
+    def push(self, names: list[str] | None = None) -> None:
+        """Send files, by default all, the checkpoint last: once it is there, so is the rest."""
+        if names is None:
+            names = sorted(path.name for path in self.local.iterdir() if path.is_file())
+        for name in sorted(names, key=lambda name: name == CHECKPOINT):
+            if name.endswith(".partial"):
+                continue
+            path = self.local / name
+            state = path.stat().st_mtime_ns, path.stat().st_size
+            if self._sent.get(name) != state:
+                self.storage.write(f"{self.name}/{name}", path.read_bytes())
+                self._sent[name] = state
+
+    def pull(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
+        """Fetch the files that storage has, in place of local ones."""
+        for name in self.storage.names(self.name):
+            if wanted(name) and not name.endswith(".partial"):
+                content = self.storage.read(f"{self.name}/{name}")
+                if content is not None:
+                    write_atomically(self.local / name, content)
+
+
+class TrialFiles:
+    """What the driver does with the files of trials that have ended.
+
+    Args:
+        storage: where trials keep them; None if that is the study's folder itself.
+        say: told when storage fails; that ends no study, and is tried again later.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, storage: Storage | None, say: Callable[[str], None]
+    ) -> None:
+        self._folder, self._storage, self._say = folder, storage, say
+        self._to_fetch: dict[str, bool] = {}  # trial -> whether with its checkpoint
+        self._dropped: set[str] = set()
+
+    def fetch(self, trial: str, checkpoint: bool = False) -> None:
+        """Bring a trial's curve and losses, perhaps its checkpoint, into the study's folder."""
+        if self._storage is None:
+            return
+        self._to_fetch[trial] = checkpoint
+        for name, whole in list(self._to_fetch.items()):
+            try:
+                self._mirror(self._storage, name).pull(
+                    lambda file, whole=whole: whole or file != CHECKPOINT  # type: ignore[misc]
+                )
+            except (StorageError, CheckpointError) as error:  # either end may take no more
+                self._say(f"warning: files of {name} stay in storage for now: {error}")
+                return
+            del self._to_fetch[name]
+
+    def drop_checkpoint(self, trial: str) -> None:
+        """Remove the checkpoint of a trial that will not go on."""
+        if trial in self._dropped:
+            return
+        try:
+            (self._folder.trial(trial) / CHECKPOINT).unlink(missing_ok=True)
+            if self._storage is not None:
+                self._storage.delete(f"{trial_name(self._folder, trial)}/{CHECKPOINT}")
+        except (StorageError, OSError) as error:
+            self._say(f"warning: the checkpoint of {trial} is not removed: {error}")
+            return
+        self._dropped.add(trial)
+
+    def _mirror(self, storage: Storage, trial: str) -> FileSync:
+        return FileSync(storage, trial_name(self._folder, trial), self._folder.trial(trial))
+
+
+def trial_name(folder: StudyFolder, trial: str) -> str:
+    """A trial's folder in storage."""
+    return f"{folder.name}/trials/{trial}"
+
+
+def require_unused(folder: StudyFolder, url: str | None) -> None:
+    """Refuse to start a study over another one of its name in storage.
+
+    Raises:
+        ConfigError: says how to start beside it.
+        StorageError: storage cannot be read.
+    """
+    if url and Storage(url).names(folder.name):
+        raise ConfigError(
+            f"{url} holds a study named {folder.name} already; give another --name, or fetch that "
+            f"folder and resume it"
+        )
+
+
+@contextmanager
+def copies_in_storage(
+    folder: StudyFolder, storage: Storage | None, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Keep copies of the ledger, study.yaml and the games in storage, every minute and at the end.
+
+    A copy that cannot be written is said once and tried again a minute later.
+    """
+    if storage is None:
+        yield
+        return
+    mirror = FileSync(storage, folder.name, folder.path)
+    names = [path.name for path in (folder.description, folder.archive, folder.ledger)]
+    ended, failed = threading.Event(), False
+
+    def copy() -> None:
+        nonlocal failed
+        try:
+            mirror.push(names)
+        except (StorageError, OSError) as error:
+            if not failed:
+                say(f"warning: no copy of the ledger in storage: {error}")
+            failed = True
+        else:
+            failed = False
+
+    def copy_at_intervals() -> None:
+        copy()
+        while not ended.wait(_COPY_EVERY_S):
+            copy()
+
+    thread = threading.Thread(target=copy_at_intervals, name="ledger copies", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        copy()

@@ -1,0 +1,131 @@
+"""Every node of a cluster, asked before the first trial: our code, our storage, our games."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from hexsearch import __version__
+from hexsearch.backend.storage import Storage
+from hexsearch.errors import StorageError
+
+_ANSWER_S = 90.0  # a node's first task starts a process and imports
+_REMEDY = (
+    "put --results on a folder that all nodes share, or set run.trial_files to a URL (s3://...)"
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine of a cluster.
+
+    Attributes:
+        name: for messages, with its address. identity: Ray's.
+    """
+
+    name: str
+    identity: str
+
+
+def living_nodes() -> list[Node]:
+    """The nodes that Ray reaches now, in a stable order."""
+    found = [
+        Node(f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})", node["NodeID"])
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    return sorted(found, key=lambda node: (node.name, node.identity))
+
+
+def require_shared_storage(folder: Path, url: str | None) -> None:
+    """Make sure that every node can keep trials where the driver and the others find them.
+
+    Each node reads what the driver wrote, writes, renames and reads back; the driver then reads
+    what each node wrote. One machine with a local folder needs none of this.
+
+    Args:
+        folder: of the study; what is made for the check is removed again.
+        url: `run.trial_files`, if trials keep their files there.
+    Raises:
+        StorageError: one line for each node that cannot.
+    """
+    nodes = living_nodes()
+    if url is None and len(nodes) == 1:
+        return
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    storage = Storage(url) if url else Storage.of_path(folder)
+    check = f".check-{uuid.uuid4().hex}"
+    try:
+        storage.write(f"{check}/driver", check.encode())
+        problems = _ask(nodes, storage, check)
+    finally:
+        with suppress(StorageError):
+            storage.delete_folder(check)
+        for path in made:  # a refusal leaves nothing behind
+            with suppress(OSError):
+                path.rmdir()
+    if problems:
+        raise StorageError(problems)
+
+
+def _ask(nodes: list[Node], storage: Storage, check: str) -> list[str]:
+    """One line for each node that cannot run the study."""
+    questions = {
+        ray.remote(examine_node)
+        .options(
+            num_cpus=0,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.identity, soft=False),
+        )
+        .remote(storage.url, check, node.identity): node
+        for node in nodes
+    }
+    answered, _ = ray.wait(list(questions), num_returns=len(questions), timeout=_ANSWER_S)
+    problems = []
+    for question, node in questions.items():
+        if question not in answered:
+            problem = f"gave no answer within {_ANSWER_S:g} s; leave it out of the cluster"
+        else:
+            problem = _judge(question, node, storage, check)
+        if problem:
+            problems.append(f"node {node.name}: {problem}")
+    return problems
+
+
+def _judge(question: Any, node: Node, storage: Storage, check: str) -> str:
+    """What is wrong with a node that has answered; empty if nothing is."""
+    try:
+        answer = ray.get(question)
+    except ray.exceptions.RayError as error:
+        why = str(error).strip().splitlines()[-1]
+        return f"cannot run hexsearch: {why}; install hexsearch {__version__} there"
+    if answer["hexsearch"] != __version__:
+        return (
+            f"has hexsearch {answer['hexsearch']}, the driver has {__version__}; install the same"
+        )
+    problem: str = answer["problem"]
+    if not problem and storage.read(f"{check}/{node.identity}") != check.encode():
+        problem = "the driver does not see what it wrote"
+    return f"{problem}; {_REMEDY}" if problem else ""
+
+
+def examine_node(url: str, check: str, identity: str) -> dict[str, str]:
+    """Runs on a node: read what the driver wrote, write, move, read back."""
+    storage, name = Storage(url), f"{check}/{identity}"
+    problem = ""
+    try:
+        if storage.read(f"{check}/driver") != check.encode():
+            problem = f"{url} is not the driver's: what the driver wrote there is missing"
+        else:
+            storage.write(name, check.encode())
+            if storage.read(name) != check.encode():
+                problem = f"{url} does not give back what was written"
+    except StorageError as error:
+        problem = str(error)
+    return {"hexsearch": __version__, "problem": problem}

@@ -1,0 +1,59 @@
+"""Games on their way to a node: found by content hash, fetched once, shared by its workers."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from hexsearch.backend.storage import scratch_folder
+from hexsearch.data.archive import GameArchive, open_archive
+from hexsearch.errors import ArchiveError, TrialError
+from hexsearch.training.atomic import write_atomically
+
+Fetch = Callable[[], bytes | None]
+
+
+def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
+    """Map the study's games on this node.
+
+    Where the node sees the study's own archive it is used as it is: the driver has compared its
+    checksum, so the header's hash is enough. Elsewhere the node keeps a copy named by content
+    hash, which its workers and later studies map too; the first of them fetches it.
+
+    Args:
+        fetch: gives the archive's bytes, from the driver; None if it ships none.
+    Raises:
+        TrialError: this node has other games, or none.
+    """
+    try:
+        found = open_archive(archive, check=False)
+        if found.content_hash == content_hash:
+            return found
+        problem = f"{archive} holds other games than the study's"
+    except ArchiveError as error:
+        problem = str(error)
+    copy = _node_copy(scratch_folder() / "games", content_hash, fetch)
+    if copy is None:
+        raise TrialError(f"{problem} (on {socket.gethostname()}, and the driver ships no games)")
+    return copy
+
+
+def _node_copy(folder: Path, content_hash: str, fetch: Fetch) -> GameArchive | None:
+    path = folder / f"{content_hash}.archive"
+    folder.mkdir(exist_ok=True)
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the node's other workers wait instead of fetching too
+        try:
+            return open_archive(path)
+        except ArchiveError:  # missing or damaged
+            content = fetch()
+        if content is None:
+            return None
+        write_atomically(path, content)
+        found = open_archive(path)
+    if found.content_hash != content_hash:
+        path.unlink()
+        raise TrialError(f"the driver sent games {found.content_hash}, not {content_hash}")
+    return found

@@ -1,0 +1,162 @@
+"""`compare`: all value heads of a space, paired, on shared trunks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from hexsearch.cli.arguments import positive
+from hexsearch.cli.leaderboard_command import print_table
+from hexsearch.cli.preflight import check_components, games_examiner
+from hexsearch.cli.study_commands import add_settings, finish, going_on, new_folder, stderr
+from hexsearch.config.study import StudyConfig
+from hexsearch.data.collection.importing import STARTER_GAMES
+from hexsearch.errors import ConfigError
+from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs, sentence
+from hexsearch.leaderboard.comparison import comparison_json, verdicts
+from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.report.console import make_progress
+from hexsearch.report.table import comma_separated, markdown
+from hexsearch.search.space import variant_key
+from hexsearch.search.space_parsing import build_space, load_space
+from hexsearch.study.comparison import contenders, heads_of, launch_comparison
+from hexsearch.study.listener import Listener
+from hexsearch.study.trunk_adoption import adopt_trunk
+
+_FORMATS = ("table", "markdown", "csv", "json")
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command."""
+    parser = commands.add_parser(
+        "compare",
+        help="all value heads of a finite space on shared trunks, compared in pairs",
+        description="Train every value head (and read-out) of a space on one trunk at once, with "
+        "several seeds, and say which differences are real. All else is as in the space's trial.",
+    )
+    parser.add_argument("space", type=Path, metavar="SPACE.yaml")
+    parser.add_argument("--games", action="append", metavar="PATH", help="as for launch")
+    parser.add_argument("--seeds", type=positive, metavar="N", help="trunks (default: the space's)")
+    parser.add_argument(
+        "--mode",
+        choices=("joint", "probe"),
+        help="joint: the trunk learns from the policy and the mean of the heads; probe: from the "
+        "policy (and auxiliary heads) alone, or not at all with --trunk",
+    )
+    parser.add_argument(
+        "--trunk",
+        metavar="CHECKPOINT",
+        help="with mode probe: train the heads on the trunk of this model.pt or checkpoint.pt, "
+        "which stays as it is",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="STUDY_DIR",
+        help="a finished study of the same heads, each with a trunk of its own: say how far the "
+        "two rankings agree",
+    )
+    parser.add_argument("--name", help="of the folder (default: the space's, with date and time)")
+    parser.add_argument("--results", default="results", metavar="DIR")
+    parser.add_argument("--address", metavar="A", help="of a running Ray cluster")
+    parser.add_argument("--no-doctor", action="store_true", help="leave out the quick checks")
+    parser.add_argument("--format", choices=_FORMATS, default="table")
+    add_settings(parser)
+    parser.set_defaults(run=run_compare)
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    """Run a comparison and print who leads; the folder can be read by `leaderboard` later."""
+    settings = list(arguments.set)
+    for option in ("seeds", "mode"):
+        value = getattr(arguments, option)
+        if value is not None:
+            settings.append(f"comparison.{option}={value}")
+    if arguments.trunk is not None:
+        settings.append(f"compare.trunk={json.dumps(arguments.trunk)}")
+    config, space = load_space(arguments.space, settings)
+    config, replaced = adopt_trunk(config)
+    if config.compare.trunk is not None:
+        space = build_space(config, f"{arguments.space}: ")
+    heads = heads_of(space)
+    keys = [variant_key(trial) for _, trial in contenders(heads)]
+    apart = None  # read before anything is trained: it may not be there
+    if arguments.against is not None:
+        apart = _trained_apart(StudyFolder(arguments.against), keys)
+    folder = new_folder(arguments)
+    label = str(arguments.space)
+    if not arguments.no_doctor:
+        check_components(label, heads)
+    console = stderr()
+    for line in (_announcement(config, len(keys), folder), *replaced):
+        console.print(Text(line), soft_wrap=True)
+    with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
+        ended = launch_comparison(
+            config,
+            space,
+            arguments.games or [STARTER_GAMES],
+            folder,
+            arguments.address,
+            Listener(progress.say, progress.record, progress.beat),
+            examine=None if arguments.no_doctor else games_examiner(label, heads, progress.say),
+        )
+    found = None
+    if apart is not None and ended == "finished":
+        found = agreement(finished_runs(folder, apart.heads), apart)
+    print_board(read_leaderboard(folder), arguments.format, found)
+    return finish(folder, ended)
+
+
+def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:
+    """The finished runs of a study of the same heads.
+
+    Raises:
+        LedgerError: it has none, or is no study.
+        ConfigError: it is a comparison itself.
+    """
+    description, _ = folder.read_description()
+    if description.get("kind") == COMPARISON:
+        raise ConfigError(
+            f"--against {folder.path}: is a comparison, whose heads share trunks; name a study "
+            "that `launch` made"
+        )
+    return finished_runs(folder, keys)
+
+
+def print_board(board: Leaderboard, output: str, found: Agreement | None) -> None:
+    """A comparison in one of four formats, with what its ranking is worth elsewhere."""
+    said = [*verdicts(board), sentence(found)]
+    if output == "json":
+        json.dump(comparison_json(board, found), sys.stdout, indent=2, allow_nan=False)
+        print()
+    elif output == "csv":
+        print(comma_separated(board), end="")
+    elif output == "markdown":
+        print(markdown(board), *(f"* {line}" for line in said), sep="\n")
+    else:
+        print_table(board)
+        print()
+        # A terminal breaks lines between words; a pipe gets a sentence a line, to be searched.
+        console = Console(highlight=False)
+        for line in said:
+            console.print(Text(line), soft_wrap=not console.is_terminal)
+
+
+def _announcement(config: StudyConfig, heads: int, folder: StudyFolder) -> str:
+    seeds = config.compare.seeds
+    trunks = "1 trunk" if seeds == 1 else f"{seeds} trunks"
+    on = f"{trunks} ({config.compare.mode})"
+    if config.compare.trunk is not None:
+        times = "once" if seeds == 1 else f"{seeds} times"
+        on = f"the frozen trunk of {config.compare.trunk}, {times}"
+    return (
+        f"{config.question}\n{heads} heads on {on}, {config.scheduler.max_t:,} positions each, "
+        f"into {folder.path}"
+    )

@@ -1,0 +1,45 @@
+"""What a study does besides searching: stages before and after, each with a budget of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from hexsearch.config.section import Section, tuple_from_list
+
+PhaseName = Literal["compare", "search", "pruning_check", "race", "confirm"]
+
+
+def _in_order(stages: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
+    order = get_args(PhaseName)
+    if "search" not in stages:
+        raise ValueError("'search' is missing; the other stages stand before or after it")
+    if list(stages) != sorted(set(stages), key=order.index):
+        raise ValueError(f"each at most once, in the order {', '.join(order)}")
+    return stages
+
+
+Phases = Annotated[
+    tuple[PhaseName, ...], BeforeValidator(tuple_from_list), AfterValidator(_in_order)
+]
+
+
+class PruningCheckConfig(Section):
+    """After the search: some of the pruned trials, drawn at random, are run to the end."""
+
+    share: float = Field(0.05, gt=0.0, le=1.0)  # of the pruned, each drawn on its own
+
+
+class RaceConfig(Section):
+    """After the search: further seeds for those that cannot be told from the leader."""
+
+    runs: int = Field(12, ge=1)  # whole trainings at most
+    seeds: int = Field(5, ge=2)  # of one variant at most, those of the search included
+
+
+class ConfirmConfig(Section):
+    """At the end: winners and the `512->1` baseline with fresh seeds, judged on test games."""
+
+    winners: int = Field(3, ge=1)  # at most; those that are tied for the first place
+    seeds: int = Field(3, ge=1)

@@ -1,0 +1,1 @@
+"""Looking after collections of games: reading, writing, auditing, making them."""

@@ -1,0 +1,74 @@
+"""From what a user names to a pipeline, however broken what is named may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hexsearch.analysis.loading import load_network
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.collection.importing import ImportReport, import_games, read_games
+from hexsearch.data.collection.sources import find_sources
+from hexsearch.doctor.foreign import load_foreign
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.errors import GamesError
+
+
+def admit_configs(
+    label: str, configs: Sequence[TrialConfig], data: DataConfig, games: Sequence[str]
+) -> ExaminedPipeline:
+    """A pipeline that has not trained yet.
+
+    Raises:
+        GamesError: a path leads to no file. Games that are there but unusable are findings.
+    """
+    archive, imported, problem = _read(games, data.board_size)
+    return ExaminedPipeline(
+        label=label,
+        paths=games,
+        archive=archive,
+        imported=imported,
+        games_problem=problem,
+        data=data,
+        configs=configs,
+    )
+
+
+def admit_checkpoint(path: Path, games: Sequence[str]) -> ExaminedPipeline:
+    """A trained network, with the pipeline that its configuration describes.
+
+    Raises:
+        CheckpointError: it cannot be read. GamesError: a path leads to no file.
+    """
+    loaded = load_network(path, checked=False)
+    pipeline = admit_configs(str(path), [loaded.config], loaded.data, games)
+    pipeline.loaded = loaded
+    return pipeline
+
+
+def admit_foreign(model: str, encoder: str, size: int, games: Sequence[str]) -> ExaminedPipeline:
+    """A user's own model.
+
+    Raises:
+        ContractError: it cannot be imported or called. GamesError: a path leads to no file.
+    """
+    pipeline = admit_configs(model, (), DataConfig(board_size=size), games)
+    pipeline.foreign = load_foreign(model, encoder, size)
+    return pipeline
+
+
+def _read(paths: Sequence[str], size: int) -> tuple[GameArchive | None, ImportReport | None, str]:
+    """The games, or why there are none; then what was refused is still there to be judged."""
+    if not paths:
+        return None, None, ""
+    find_sources(paths)  # a path that leads nowhere is wrong usage, not a finding
+    try:
+        archive, report = import_games(paths, size)
+    except GamesError as error:
+        report = ImportReport()
+        for _, refused in read_games(paths, report, size):
+            report.refused += refused
+        return None, report, str(error)
+    return archive, report, ""

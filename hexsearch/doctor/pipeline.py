@@ -1,0 +1,221 @@
+"""What is examined: games, a pipeline ready to train, a trained network, as far as given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from hexsearch.analysis.loading import LoadedCheckpoint
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.collection.importing import ImportReport
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.encoder import PositionEncoder
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
+from hexsearch.errors import CheckpointError, ContractError, HexsearchError
+from hexsearch.model.readout import Readout, build_readout
+from hexsearch.training.ema import answering_weights
+from hexsearch.training.trial import Trial
+
+SEED = 20_251
+_JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for
+_LARGEST_TRUNK = 400_000  # trunk weights that a few hundred steps can be afforded with
+
+
+@dataclass
+class ExaminedPipeline:
+    """Parts that are absent are None, and the checks that need them are left out.
+
+    Attributes:
+        label: what it is called in the report.
+        paths: game files as given; archive, imported: what was read from them.
+        games_problem: why there is no archive.
+        configs: configurations to train, the first one in full, the others as far as they differ
+            in read-out and value head.
+        loaded: a checkpoint. foreign: a user's own model.
+    """
+
+    label: str
+    paths: Sequence[str] = ()
+    archive: GameArchive | None = None
+    imported: ImportReport | None = None
+    games_problem: str = ""
+    data: DataConfig | None = None
+    configs: Sequence[TrialConfig] = ()
+    loaded: LoadedCheckpoint | None = None
+    foreign: ForeignNetwork | None = None
+
+    @property
+    def config(self) -> TrialConfig | None:
+        """The configuration that is trained for a moment."""
+        return self.configs[0] if self.configs else None
+
+    @cached_property
+    def dataset(self) -> Dataset | None:
+        """The games, split; None without games, or with too few."""
+        if self.archive is None or self.data is None:
+            return None
+        try:
+            return Dataset(self.archive, self.data)
+        except HexsearchError as error:
+            self.games_problem = str(error)
+            return None
+
+    @cached_property
+    def brief_dataset(self) -> Dataset | None:
+        """The same games and training split with few validation games, for quick reports."""
+        if self.dataset is None:
+            return None
+        wanted = self.dataset.config.validation_games or _JUDGED_GAMES
+        few = {"validation_games": min(wanted, _JUDGED_GAMES)}
+        return Dataset(self.dataset.archive, self.dataset.config.model_copy(update=few))
+
+    @cached_property
+    def readouts(self) -> dict[str, Readout]:
+        """Every read-out that the configurations name, sound or not, by name."""
+        found: dict[str, Readout] = {}
+        if self.foreign is not None and self.foreign.readout is not None:
+            found["the model's own"] = self.foreign.readout
+        for config in self.configs:
+            name = config.readout.name
+            if config.readout.label_smoothing:
+                name += f" (label_smoothing {config.readout.label_smoothing:g})"
+            if name not in found:
+                found[name] = build_readout(config.readout, checked=False)
+        return found
+
+    @cached_property
+    def trial_config(self) -> TrialConfig | None:
+        """The first configuration on a trunk that is affordable here."""
+        if self.config is None:
+            return None
+        trunk = self.config.trunk
+        weights = sum(
+            blocks * 18 * channels * channels
+            for blocks, channels in zip(trunk.blocks, trunk.channels, strict=True)
+        )
+        if weights <= _LARGEST_TRUNK:
+            return self.config
+        small = TrunkConfig.model_validate(
+            {
+                **TRUNK_PRESETS["small"],
+                "preset": "small",
+                "features": trunk.features,
+                "norm": trunk.norm,
+                "activation": trunk.activation,
+            }
+        )
+        return self.config.model_copy(update={"trunk": small})
+
+    def new_trial(self, budget: int, **changes: object) -> Trial | None:
+        """A fresh trial of the first configuration; a broken read-out is put in all the same.
+
+        Raises:
+            ContractError: a component cannot be built at all.
+        """
+        config, dataset = self.trial_config, self.brief_dataset
+        if config is None or dataset is None:
+            return None
+        readout = build_readout(config.readout, checked=False)
+        sound = config.readout.model_copy(update={"name": "bce", "options": {}})
+        updates = {"precision": "float32", "readout": sound, **changes}
+        trial = Trial(config.model_copy(update=updates), dataset, budget, SEED)
+        trial.readout = readout
+        return trial
+
+    @cached_property
+    def restored(self) -> Trial | None:
+        """The checkpoint's trial, ready to go on; None if these are not its games."""
+        dataset = self.brief_dataset
+        if self.loaded is None or dataset is None or not self.has_finite_weights:
+            return None
+        state = self.loaded.state
+        config = self.loaded.config
+        readout = build_readout(config.readout, checked=False)
+        sound = config.readout.model_copy(update={"name": "bce", "options": {}})
+        trial = Trial(
+            config.model_copy(update={"readout": sound}),
+            dataset,
+            state["budget"],
+            state["seed"],
+        )
+        trial.readout = readout
+        try:
+            trial.load_state({**state, "config": trial.config.model_dump(mode="json")})
+        except CheckpointError:
+            return None
+        return trial
+
+    @cached_property
+    def has_finite_weights(self) -> bool:
+        """Whether there is a checkpoint that can be asked anything."""
+        return self.loaded is not None and all(
+            bool(torch.isfinite(tensor.float()).all())
+            for tensor in answering_weights(self.loaded.state).values()
+        )
+
+    @cached_property
+    def examined(self) -> ExaminedNetwork | None:
+        """The trained network, whosever it is."""
+        if self.foreign is not None:
+            return self.foreign
+        if self.loaded is not None and self.has_finite_weights:
+            return TrainedNetwork(self.loaded.predictor, self.loaded.positions_seen)
+        return None
+
+    @cached_property
+    def observed(self) -> Observed | None:
+        """The network's answers on a sample of held-out games."""
+        if self.examined is None or self.archive is None:
+            return None
+        if self.loaded is not None:
+            if self.dataset is None:
+                return None
+            games = self.dataset.validation_games
+            stages = self.loaded.data.stages
+        else:
+            games = np.arange(len(self.archive))
+            stages = self.data.stages if self.data else DataConfig().stages
+        return observe(self.examined, self.archive, games, stages, SEED)
+
+    @cached_property
+    def stream(self) -> TrainingStream | None:
+        """The training stream of the first configuration."""
+        config, dataset = self.config, self.dataset
+        if config is None or dataset is None:
+            return None
+        shown = config.encoder
+        encoder = PositionEncoder(dataset.config.board_size, shown.perspective, shown.edge_ring)
+        return TrainingStream(
+            BatchBuilder(dataset.archive, encoder, dataset.config.stages, torch.device("cpu")),
+            dataset.training(config.curriculum),
+            config.curriculum,
+            config.augment,
+            SEED,
+        )
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...] | None:
+        """A few hundred training positions as training would see them."""
+        if self.stream is None or self.config is None:
+            return None
+        size = self.config.batch_size
+        count = max(2, -(-1024 // size))
+        return tuple(self.stream.batch(number * size, size) for number in range(count))
+
+    @cached_property
+    def component_problem(self) -> str:
+        """Why no network can be built at all; empty where one can, or where there are no games."""
+        try:
+            self.new_trial(1)
+        except ContractError as error:
+            return str(error)
+        return ""

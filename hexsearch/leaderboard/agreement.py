@@ -1,0 +1,186 @@
+"""How far a comparison's ranking of heads is that of heads trained with trunks of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from hexsearch.errors import LedgerError
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.game_losses import read_game_losses
+from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.ledger import read_ledger
+from hexsearch.statistics.intervals import LEVEL, Floats, GameTable, game_table, holm, p_values
+from hexsearch.statistics.variance import Panel, SeedVariance, difference_variance, seed_variance
+from hexsearch.training.metrics import GameLosses
+
+
+@dataclass(frozen=True)
+class HeadRuns:
+    """Finished runs of some heads, all after as many positions.
+
+    Attributes:
+        where: words for where they come from.
+        heads: variant of each row of the panel's means, in its order.
+    """
+
+    where: str
+    heads: tuple[str, ...]
+    panel: Panel
+    positions: int
+
+    @property
+    def seeds(self) -> int:
+        """Runs of the head that has fewest."""
+        return int(self.panel.seeds.min())
+
+    def only(self, heads: Sequence[str]) -> HeadRuns:
+        """The same of some of the heads, in another order."""
+        runs = np.concatenate(
+            [np.flatnonzero(self.panel.variant == self.heads.index(head)) for head in heads]
+        )
+        names = [self.heads[number] for number in self.panel.variant[runs]]
+        table = GameTable(self.panel.table.sums[runs], self.panel.table.counts)
+        panel = Panel.of(table, names, self.panel.replicate[runs].tolist())
+        return HeadRuns(self.where, tuple(heads), panel, self.positions)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two rankings of the same heads.
+
+    Attributes:
+        where: what the other one is of. seeds, positions: of the other's runs.
+        tau: Kendall's, from -1 for the reverse order to 1 for the same; by_chance: probability of
+            one as far from 0 where the rankings have nothing to do with each other.
+        pairs, same_order: pairs of heads, and those that both rankings put in the same order.
+        real: pairs that differ in independent training (paired, 5%, Holm over all pairs);
+            real_same_order: of them, those that the comparison puts in the same order;
+            real_found: and whose difference it calls real as well.
+    """
+
+    where: str
+    heads: int
+    seeds: int
+    positions: int
+    tau: float
+    by_chance: float
+    pairs: int
+    same_order: int
+    real: int
+    real_same_order: int
+    real_found: int
+
+
+# `benchmarks/truth.py --part c` on games of an engine; see LOG.md, 2026-11-24.
+BENCHMARK = (
+    "this ranking is of heads on a common trunk; measured once, it said nothing about heads "
+    "trained with trunks of their own (benchmarks/truth.py --part c: trunk small, mode joint, 8 "
+    "heads, 3 seeds, 100,000 positions: Kendall's tau 0.07, 15 of 28 pairs in the same order); "
+    "with --against STUDY_DIR it is measured for these heads"
+)
+
+
+def finished_runs(folder: StudyFolder, heads: Sequence[str]) -> HeadRuns:
+    """The completed runs of a folder, searched or of a comparison, of the heads that it has.
+
+    Args:
+        heads: variants, which stand for a head and every other setting of its trial.
+    Raises:
+        LedgerError: no study, or fewer than two of the heads are finished there.
+    """
+    history = StudyHistory.of(read_ledger(folder.ledger))
+    finished = [
+        trial
+        for trial in history.trials.values()
+        if trial.variant in heads and trial.status == "completed" and not trial.is_control
+    ]
+    positions = max((trial.positions_seen for trial in finished), default=0)
+    losses: list[GameLosses] = []
+    names: list[str] = []
+    replicates: list[int] = []
+    for trial in finished:
+        found = read_game_losses(folder.trial(trial.trial), positions)
+        if found is not None:
+            losses.append(found)
+            names.append(trial.variant)
+            replicates.append(trial.replicate)
+    table = game_table(losses)
+    if table is None or len(set(names)) < 2:
+        raise LedgerError(
+            f"{folder.path}: holds finished runs of {len(set(names))} of the comparison's heads, "
+            "two are needed; launch a study of the same space, all else equal, and let it finish"
+        )
+    panel = Panel.of(table, names, replicates)
+    return HeadRuns(folder.name, tuple(dict.fromkeys(names)), panel, positions)
+
+
+def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
+    """Compare the rankings of the heads that both have.
+
+    Raises:
+        ValueError: they are fewer than two.
+    """
+    heads = [head for head in comparison.heads if head in independent.heads]
+    if len(heads) < 2:
+        raise ValueError("fewer than two heads in common")
+    shared, apart = comparison.only(heads).panel, independent.only(heads).panel
+    gaps, real = _pairs(apart)
+    gaps_shared, real_shared = _pairs(shared)
+    same = gaps * gaps_shared > 0
+    level = np.ptp(shared.means) == 0.0 or np.ptp(apart.means) == 0.0  # no order at all
+    rank = kendalltau(shared.means, apart.means)
+    return Agreement(
+        where=independent.where,
+        heads=len(heads),
+        seeds=independent.seeds,
+        positions=independent.positions,
+        tau=0.0 if level else float(rank.statistic),
+        by_chance=1.0 if level else float(rank.pvalue),
+        pairs=len(gaps),
+        same_order=int(same.sum()),
+        real=int(real.sum()),
+        real_same_order=int((real & same).sum()),
+        real_found=int((real & same & real_shared).sum()),
+    )
+
+
+def sentence(found: Agreement | None) -> str:
+    """An agreement in words; for none, what is known of comparisons in general."""
+    if found is None:
+        return BENCHMARK
+    seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    said = (
+        f"against {found.where} ({found.heads} heads trained apart, {seeds}, "
+        f"{found.positions:,} positions): Kendall's tau {found.tau:.2f} (as far from 0 by chance: "
+        f"{found.by_chance:.0%}), {found.same_order} of {found.pairs} pairs in the same order; "
+    )
+    if not found.real:
+        return said + "no difference is real there, so there is no order to agree with"
+    return said + (
+        f"of {found.real} differences that are real there {found.real_same_order} have the same "
+        f"sign here and {found.real_found} are found real"
+    )
+
+
+def _pairs(panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
+    """Difference of each pair of variants, and whether it is significant after Holm."""
+    seed = seed_variance(panel)
+    first, second = np.triu_indices(len(panel.means), k=1)
+    gaps, p = _all_differences(panel, seed)
+    adjusted = holm(p[first, second])
+    return gaps[first, second], adjusted < 1 - LEVEL
+
+
+def _all_differences(panel: Panel, seed: SeedVariance) -> tuple[Floats, Floats]:
+    """[V, V] differences of every variant (column) to every other (row), and their p."""
+    gaps = panel.means[None, :] - panel.means[:, None]
+    p = np.ones_like(gaps)
+    for leader in range(len(panel.means)):
+        variance, freedom = difference_variance(panel, seed, leader)
+        p[leader] = p_values(gaps[leader], variance, freedom)
+    return gaps, p

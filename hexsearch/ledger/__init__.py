@@ -1,0 +1,1 @@
+"""The record of a study: its ledger, the state that follows from it, its folder."""

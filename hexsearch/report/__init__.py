@@ -1,0 +1,1 @@
+"""What is shown of a study: tables, the live view, pictures. Reads, changes nothing."""

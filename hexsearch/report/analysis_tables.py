@@ -1,0 +1,268 @@
+"""Analyses and predictions as rich tables that fit the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hexsearch.analysis.bootstrap import Interval
+from hexsearch.analysis.learnability import LearnabilityStep
+from hexsearch.analysis.value_analyzer import Analysis
+from hexsearch.doctor.findings import Diagnosis
+from hexsearch.game.board import BLUE, RED, Stones
+from hexsearch.training.metrics import SliceMetrics
+
+_WIDE_FROM = 120  # columns of a terminal that has room for every figure
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_SEVERITIES: dict[str, tuple[str, str]] = {
+    "error": ("bold red", "x"),
+    "warning": ("yellow", "!"),
+    "info": ("cyan", "i"),
+}
+_SHADES = {BLUE: "bold blue", RED: "bold red"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What `predict` says about one position.
+
+    Attributes:
+        to_move: BLUE, RED, or None on a finished board.
+        best_moves: (cell name, probability), likeliest first.
+    """
+
+    position: str
+    stones: Stones
+    to_move: int | None
+    win_prob_red: float
+    best_moves: tuple[tuple[str, float], ...]
+
+
+def render_analysis(analysis: Analysis, checkpoint: str, width: int) -> RenderableType:
+    """All figures of an analysis in a handful of tables."""
+    overall = analysis.metrics.overall
+    return Group(
+        Text(f"{checkpoint}: {overall.positions:,} positions of {overall.games:,} held-out games"),
+        _slices(analysis, width >= _WIDE_FROM),
+        _known(analysis, width >= _WIDE_FROM),
+        *(Text(line, style="dim") for line in _notes(analysis)),
+    )
+
+
+def _slices(analysis: Analysis, wide: bool) -> Table:
+    table = _table("win probability, by part of the game")
+    table.add_column("positions")
+    titles = ["n", "loss", "±", "table", "acc", "±", "auc"]
+    if wide:
+        titles += ["±", "strict", "sure", "right then", "log loss", "calib.", "±", "bias"]
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    baseline = analysis.baselines.get("shortest-path table")
+    metrics = analysis.metrics
+    groups: list[tuple[str, dict[str, SliceMetrics], dict[str, SliceMetrics] | None, str]] = [
+        (
+            "overall",
+            {"all": metrics.overall},
+            {"all": baseline.overall} if baseline else None,
+            "{}",
+        ),
+        ("stages", metrics.stages, baseline.stages if baseline else None, "{}"),
+        ("to_end", metrics.to_end, baseline.to_end if baseline else None, "{} plies to go"),
+        ("to_move", metrics.to_move, baseline.to_move if baseline else None, "{} to move"),
+    ]
+    for cut, parts, baselines, title in groups:
+        table.add_section()
+        for name, part in parts.items():
+            level = baselines[name].value_loss if baselines else None
+            cells = _slice_cells(part, analysis.intervals[cut][name], level, wide)
+            style = "" if level is None or part.value_loss <= level else "yellow"
+            table.add_row(Text(title.format(name)), *(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def _slice_cells(
+    part: SliceMetrics, intervals: dict[str, Interval], baseline: float | None, wide: bool
+) -> list[str]:
+    def half(name: str) -> float:
+        low, high = intervals.get(name, (math.nan, math.nan))
+        return (high - low) / 2
+
+    cells = [
+        f"{part.positions:,}",
+        _loss(part.value_loss),
+        _loss(half("value_loss")),
+        "" if baseline is None else _loss(baseline),
+        _share(part.accuracy),
+        "" if math.isnan(half("accuracy")) else f"{100 * half('accuracy'):.1f}",
+        _loss(part.auc, 3),
+    ]
+    if wide:
+        cells += [
+            _loss(half("auc"), 3),
+            _share(part.strict_accuracy),
+            _share(part.confident_share),
+            _share(part.confident_accuracy),
+            f"{part.log_loss:.3f}",
+            _loss(part.calibration_error, 3),
+            _loss(half("calibration_error"), 3),
+            f"{part.bias:+.3f}",
+        ]
+    return cells
+
+
+def _known(analysis: Analysis, wide: bool) -> Table:
+    table = _table("positions whose winner is certain")
+    for title in ("family", "called right", "of", "winner's chance"):
+        table.add_column(title, justify="left" if title == "family" else "right")
+    if wide:
+        table.add_column("")
+    for family, score in analysis.known.items():
+        style = "" if score.accuracy >= 0.95 else "yellow" if score.accuracy >= 0.6 else "red"
+        cells = [_share(score.accuracy), str(score.count), _share(score.winner_prob)]
+        bar = ["━" * round(24 * score.accuracy)] if wide else []
+        table.add_row(family.replace("_", " "), *(Text(cell, style=style) for cell in cells + bar))
+    return table
+
+
+def _notes(analysis: Analysis) -> list[str]:
+    seen = analysis.consistency
+    peak = max(analysis.histogram)
+    bars = "".join(_BLOCKS[-(-8 * count // peak)] for count in analysis.histogram)
+    return [
+        f"answers from 0 to 1: |{bars}|",
+        f"half turn moves an answer by {seen.half_turn:.3f}, reflection by {seen.reflection:.3f}; "
+        f"an added stone raises its colour's chance by {seen.stone_gain:+.3f}, and lowers it by "
+        f"more than 0.01 in {1 - seen.monotone:.1%} of the cases",
+        "loss: Brier score of win_prob_red; ±: half a 95% interval, games resampled; table: the "
+        "baseline, a shortest-path table; yellow: the baseline is better",
+    ]
+
+
+def render_predictions(predictions: Sequence[Prediction], width: int) -> RenderableType:
+    """Each position drawn, with its win probability and its best moves beside it."""
+    blocks: list[RenderableType] = []
+    for prediction in predictions:
+        beside = Table.grid(padding=(0, 3, 0, 0))
+        beside.add_row(draw_board(prediction.stones, prediction.best_moves), _words(prediction))
+        blocks += [Text(prediction.position, style="dim", overflow="fold"), beside, Text("")]
+    return Group(*blocks)
+
+
+def render_learnability(steps: Sequence[LearnabilityStep], verdict: str) -> RenderableType:
+    """Every step with its pass mark, and where learning breaks."""
+    table = _table("from the easiest positions to all of them")
+    table.add_column("step", no_wrap=True)
+    for title in ("judged on", "right", "mark", "majority", "table", "value loss"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("")
+    for step in steps:
+        cells = [
+            f"{step.judged_on:,}",
+            _share(step.accuracy),
+            _share(step.mark),
+            _share(step.majority),
+            _share(step.table),
+            _loss(step.value_loss),
+        ]
+        word = Text("passed", style="green") if step.passed else Text("failed", style="bold red")
+        table.add_row(step.name, *cells, word)
+    problems = [Text(f"{step.name}: {step.problem}") for step in steps if step.problem]
+    note = "mark: halfway from the majority to the shortest-path table, on the same positions"
+    return Group(table, *problems, Text(verdict, style="bold"), Text(note, style="dim"))
+
+
+def render_diagnosis(diagnosis: Diagnosis, width: int) -> RenderableType:
+    """Findings, worst first, each with evidence, cause and remedy; then what was checked."""
+    blocks: list[RenderableType] = [Text(diagnosis.label, style="bold")]
+    for finding in diagnosis.findings:
+        block = Table.grid(padding=(0, 2, 0, 0))
+        block.add_column(no_wrap=True, style="dim", min_width=8)
+        block.add_column(overflow="fold", max_width=min(width - 12, 110))
+        style, mark = _SEVERITIES[finding.severity]
+        title = Text(f"{mark} {finding.severity}: {finding.check}", style=style)
+        block.add_row("seen", Text(finding.evidence))
+        block.add_row("cause", Text(finding.cause, style="bold"))
+        block.add_row("remedy", Text(finding.remedy))
+        blocks += [Text(""), title, block]
+    counts = Counter[str](finding.severity for finding in diagnosis.findings)
+    said = ", ".join(f"{counts[name]} {name}(s)" for name in _SEVERITIES if counts[name])
+    seconds = sum(diagnosis.seconds.values())
+    blocks += [
+        Text(""),
+        Text(f"{len(diagnosis.checks)} checks in {seconds:.0f} s: {said or 'nothing found'}"),
+        Text("done: " + ", ".join(diagnosis.checks), style="dim"),
+    ]
+    reasons: dict[str, list[str]] = {}
+    for check, reason in diagnosis.left_out.items():
+        reasons.setdefault(reason, []).append(check)
+    blocks += [
+        Text(f"left out ({reason}): {', '.join(checks)}", style="dim")
+        for reason, checks in reasons.items()
+    ]
+    return Group(*blocks)
+
+
+def draw_board(stones: Stones, best_moves: Sequence[tuple[str, float]] = ()) -> Text:
+    """A board as a parallelogram: B and R stones, 1, 2, 3 the best moves."""
+    size = stones.shape[0]
+    marks = {name: str(rank) for rank, (name, _) in enumerate(best_moves[:9], start=1)}
+    letters = [chr(ord("a") + column) for column in range(size)]
+    text = Text("    " + " ".join(letters) + "\n", style="", no_wrap=True)
+    for row in range(size):
+        text.append(" " * row)
+        text.append(f"{row + 1:>2} ", style="dim")
+        text.append("\\", style="red")
+        for column, letter in enumerate(letters):
+            stone = int(stones[row, column])
+            mark = marks.get(f"{letter}{row + 1}")
+            edge = "blue" if row in (0, size - 1) else "dim"
+            if stone:
+                text.append("B" if stone == BLUE else "R", style=_SHADES[stone])
+            elif mark:
+                text.append(mark, style="bold green")
+            else:
+                text.append("·", style=edge)
+            text.append(" " if column < size - 1 else "")
+        text.append("\\\n", style="red")
+    return text
+
+
+def _words(prediction: Prediction) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    mover = {BLUE: "Blue", RED: "Red"}.get(prediction.to_move or 0, "nobody: the game is over")
+    table.add_row("to move", Text(mover))
+    table.add_row("Red wins", Text(_share(prediction.win_prob_red), style="red"))
+    table.add_row("Blue wins", Text(_share(1 - prediction.win_prob_red), style="blue"))
+    length = 24
+    red = round(length * prediction.win_prob_red)
+    bar = Text("█" * (length - red), style="blue")
+    table.add_row("", bar.append("▒" * red, style="red"))
+    for rank, (name, chance) in enumerate(prediction.best_moves, start=1):
+        table.add_row(f"{rank}. {name}", Text(_share(chance), style="green"))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _loss(value: float, digits: int = 4) -> str:
+    return "" if value != value else f"{value:.{digits}f}".removeprefix("0")
+
+
+def _share(value: float) -> str:
+    return "" if value != value else f"{value:.1%}"

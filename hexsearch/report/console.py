@@ -1,0 +1,266 @@
+"""What a study shows while it runs: a live view on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hexsearch.leaderboard.rows import variant_name
+from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import Record
+
+_REFRESH_S = 0.25
+_SPEED_TRIALS = 8
+_STAGES = ("early", "middle", "late", "final")
+_WHY = {  # a trial is run, where the search did not propose it
+    "compare": "in the comparison",
+    "pruning_check": "run to the end for the audit",
+    "race": "with another seed for the race",
+    "winner": "of the winners is to be confirmed",
+    "baseline": "is the baseline beside the winners",
+}
+
+
+class PlainProgress:
+    """One line an event, for pipes, logs and CI."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def record(self, record: Record, history: StudyHistory) -> None:
+        """Print what a person wants to know of a record."""
+        line = describe_record(record, history)
+        if line:
+            self.say(line)
+
+    def beat(self, history: StudyHistory) -> None:
+        """Lines appear with events only."""
+
+
+class LiveProgress:
+    """A view that is redrawn in place: running trials, rungs, best so far, speed, time left."""
+
+    def __init__(self, console: Console, budget: int, clock: Callable[[], float]) -> None:
+        self._console, self._budget, self._clock = console, budget, clock
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._drawn_at = 0.0
+        self._started = clock()
+
+    def __enter__(self) -> LiveProgress:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.__exit__(kind, value, traceback)
+
+    def say(self, line: str) -> None:
+        """A line above the live view."""
+        self._console.print(Text(line))
+
+    def record(self, record: Record, history: StudyHistory) -> None:
+        """Failures and what is tried again stay on the screen; the rest shows in the view."""
+        if record["event"] in ("failed", "retried"):
+            self.say(describe_record(record, history))
+        self._draw(history)
+
+    def beat(self, history: StudyHistory) -> None:
+        """Redraw a few times a second."""
+        if self._clock() - self._drawn_at >= _REFRESH_S:
+            self._draw(history)
+
+    def _draw(self, history: StudyHistory) -> None:
+        self._drawn_at = self._clock()
+        elapsed = self._clock() - self._started
+        self._live.update(live_view(history, self._budget, elapsed), refresh=True)
+
+
+Progress = PlainProgress | LiveProgress
+
+
+def make_progress(console: Console, budget: int) -> Progress:
+    """A live view where the console is a terminal, plain lines elsewhere."""
+    if console.is_terminal:
+        return LiveProgress(console, budget, time.monotonic)
+    return PlainProgress(lambda line: console.print(Text(line), soft_wrap=True))
+
+
+def describe_record(record: Record, history: StudyHistory) -> str:
+    """One line about a record, empty where there is nothing to say."""
+    event = record["event"]
+    if event in ("finished", "interrupted"):
+        return f"{history.study.get('stage', 'study')} {event}: {progress_line(history)}"
+    if "trial" not in record:
+        return ""
+    trial = history.trials[record["trial"]]
+    if event == "suggested":
+        seed = f" (seed {trial.replicate + 1})" if trial.replicate else ""
+        why = _WHY.get(trial.origin, f"suggested by {trial.origin}")
+        return f"{trial.trial} {why}: {variant_name(trial)}{seed}"
+    if event == "started" and record["attempt"] > 1:
+        seen = trial.positions_seen
+        return f"{trial.trial} started again (attempt {record['attempt']}) from {seen:,} positions"
+    if event == "reported":
+        report = record["report"]
+        speed = report["timings"]["positions_per_s"]
+        verdict = "" if report["verdict"] == "healthy" else f", {report['verdict']}"
+        return (
+            f"{trial.trial} at {report['positions_seen']:,} positions: value loss "
+            f"{report['value_loss']:.4f} ({_stage_losses(report)}), "
+            f"{speed:,.0f} positions/s{verdict}"
+        )
+    if event == "decided" and record["decision"] == "prune":
+        return f"{trial.trial} pruned: {trial.reason}"
+    if event == "decided" and record["decision"] == "continue":
+        place = f"rank {record['rank']} of {record['of']} at {record['rung']:,} positions"
+        return f"{trial.trial} goes on: {place}"
+    if event == "decided" and record["decision"] == "complete":
+        return f"{trial.trial} completed: value loss {record['value_loss']:.4f}"
+    if event == "failed":
+        return f"{trial.trial} failed: {trial.reason}"
+    if event == "retried":
+        return f"{trial.trial} will be tried again: {record['reason']}"
+    return ""
+
+
+def progress_line(history: StudyHistory) -> str:
+    """Counts of trials by what became of them."""
+    counts = {
+        status: sum(trial.status == status for trial in history.trials.values())
+        for status in ("completed", "pruned", "stopped", "failed")
+    }
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    reruns = len(history.trials) - history.searched
+    further = f" and {reruns} further" if reruns else ""
+    return (
+        f"{history.searched} of {history.target_trials} trials{further}; {told or 'none ended yet'}"
+    )
+
+
+def live_view(history: StudyHistory, budget: int, elapsed: float) -> RenderableType:
+    """The whole view after `elapsed` seconds of this session."""
+    ended = [trial for trial in history.trials.values() if trial.status in ENDED]
+    running = [trial for trial in history.trials.values() if trial.status == "running"]
+    speed = len(running) * _mean_speed(history)
+    left = seconds_left(history, ended, running, speed)
+    head = Text(f"{progress_line(history)}  {speed:,.0f} positions/s  {_clock_time(elapsed)}")
+    head.append(f"  about {_clock_time(left)} left" if left is not None else "  ")
+    bar = Table.grid()  # a bar of its own ends in no line break
+    total = max(history.target_trials, len(history.trials), 1)
+    bar.add_row(ProgressBar(total=total, completed=len(ended), width=60))
+    return Group(
+        bar,
+        head,
+        _running_table(running, budget),
+        _rung_line(history),
+        _best_line(history),
+    )
+
+
+def seconds_left(
+    history: StudyHistory,
+    ended: list[TrialHistory],
+    running: list[TrialHistory],
+    speed: float,
+) -> float | None:
+    """An estimate from what an ended trial has cost on average; None before there is one."""
+    if not ended or not speed:
+        return None
+    mean_cost = sum(trial.positions_seen for trial in ended) / len(ended)
+    target = max(history.target_trials, len(history.trials))
+    waiting = max(0, target - len(ended) - len(running))
+    half_way = sum(max(0.0, mean_cost - trial.positions_seen) for trial in running)
+    return (waiting * mean_cost + half_way) / speed
+
+
+_WRAPPED = ("variant", "verdict")  # columns that give way, without losing anything
+
+
+def _running_table(running: list[TrialHistory], budget: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in ("trial", "variant", "seen", "value loss", *_STAGES, "verdict"):
+        left = title in ("trial", "variant", "verdict")
+        table.add_column(
+            title,
+            justify="left" if left else "right",
+            no_wrap=title not in _WRAPPED,
+            overflow="fold",
+        )
+    for trial in running:
+        last = trial.reports[-1] if trial.reports else None
+        losses = [
+            f"{last['stages'][stage]['value_loss']:.3f}" if last and stage in last["stages"] else ""
+            for stage in _STAGES
+        ]
+        table.add_row(
+            trial.trial,
+            Text(variant_name(trial)),
+            f"{trial.positions_seen / budget:.0%}",
+            f"{last['value_loss']:.4f}" if last else "",
+            *losses,
+            last["verdict"].replace("_", " ") if last else "",
+        )
+    return table
+
+
+def _rung_line(history: StudyHistory) -> Text:
+    rungs = [
+        f"{level / 1000:,.0f}k: {sum(went_on)} of {len(went_on)} went on"
+        for level, went_on in sorted(history.rungs.items())
+    ]
+    return Text("rungs  " + ("   ".join(rungs) or "none reached yet"))
+
+
+def _best_line(history: StudyHistory) -> Text:
+    reported = [trial for trial in history.trials.values() if trial.reports]
+    if not reported:
+        return Text("best   no report yet")
+    furthest = max(trial.positions_seen for trial in reported)
+    best = min(
+        (trial for trial in reported if trial.positions_seen == furthest),
+        key=lambda trial: trial.value_loss or 0.0,
+    )
+    return Text(
+        f"best   {best.value_loss:.4f} at {furthest:,} positions: "
+        f"{best.trial} {variant_name(best)}",
+        style="bold",
+    )
+
+
+def _mean_speed(history: StudyHistory) -> float:
+    """Positions a second of one trial, over the latest reports."""
+    reported = [trial for trial in history.trials.values() if trial.reports][-_SPEED_TRIALS:]
+    speeds = [float(trial.reports[-1]["timings"]["positions_per_s"]) for trial in reported]
+    return sum(speeds) / len(speeds) if speeds else 0.0
+
+
+def _stage_losses(report: dict[str, object]) -> str:
+    stages = report["stages"]
+    assert isinstance(stages, dict)
+    return ", ".join(
+        f"{name} {stages[name]['value_loss']:.3f}" for name in _STAGES if name in stages
+    )
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

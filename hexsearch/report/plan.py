@@ -1,0 +1,83 @@
+"""What `launch --dry-run` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+
+def render_plan(plan: dict[str, Any]) -> RenderableType:
+    """A plan as a person reads it: dimensions, schedule, cost, samples."""
+    dimensions = Table(title="searched", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("setting", "values", "only when"):
+        dimensions.add_column(title)
+    for dimension in plan["dimensions"]:
+        when = ", ".join(
+            f"{name} in {values}" for name, values in dimension.get("when", {}).items()
+        )
+        dimensions.add_row(dimension["name"], Text(_values(dimension)), Text(when))
+    schedule = zip([*plan["rungs"], plan["budget"]], plan["trials_per_rung"], strict=True)
+    steps = ", ".join(f"{trials:g} reach {level:,}" for level, trials in schedule)
+    samples = [
+        Text("  " + ", ".join(f"{name}={_number(value)}" for name, value in sample.items()))
+        for sample in plan["samples"]
+    ]
+    return Group(
+        Text(plan["question"], style="bold"),
+        dimensions,
+        Text(_count(plan)),
+        Text(
+            f"trials: {plan['trials']}, {plan['slots']} at a time; expected by positions: {steps}"
+        ),
+        *([Text(f"besides: {_phases(plan)}")] if plan["phases"] else []),
+        Text(f"cost: {plan['positions']:,} positions, {_duration(plan)}"),
+        Text(f"checkpoints: at most {plan['disk_bytes'] / 1e6:,.0f} MB"),
+        Text("for example:"),
+        *samples,
+    )
+
+
+def _phases(plan: dict[str, Any]) -> str:
+    """`race at most 12, confirm at most 9 whole trainings`, in the order in which they come."""
+    counts = [
+        f"{phase['phase']} {'about' if phase['phase'] == 'pruning_check' else 'at most'} "
+        f"{phase['trainings']:g}"
+        for phase in plan["phases"]
+    ]
+    return ", ".join(counts) + " whole trainings"
+
+
+def _count(plan: dict[str, Any]) -> str:
+    count, combinations = plan["configurations"], plan["combinations"]
+    if count is None:
+        return "configurations: endless, a float is searched"
+    text = f"configurations: {count:,}"
+    if count < combinations:
+        text += f" that differ, of {combinations:,} combinations"
+    if count <= plan["trials"]:
+        text += "; each is tried, and further trials are further seeds"
+    return text
+
+
+def _values(dimension: dict[str, Any]) -> str:
+    if dimension["kind"] == "choice":
+        return ", ".join(str(choice) for choice in dimension["choices"])
+    scale = ", log scale" if dimension["log"] else ""
+    return f"{dimension['kind']} {dimension['low']:g} to {dimension['high']:g}{scale}"
+
+
+def _duration(plan: dict[str, Any]) -> str:
+    seconds = plan["estimated_seconds"]
+    if seconds is None:
+        return "no estimate: trials want a GPU and this machine has none"
+    text = f"about {seconds / 60:,.1f} minutes of training"
+    hours = plan["gpu_hours"]
+    return text if hours is None else f"{text}, {hours:,.1f} GPU hours"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,1 +1,0 @@
-"""Reads ledgers and prints; changes nothing."""

@@ -1,0 +1,129 @@
+"""How much of a study's budget is left, in whole trainings: what pruning has to know.
+
+Pruning pays by what the freed worker trains instead. Where a fresh trial cannot come to its end
+any more, it pays nothing: the pruned trial would have come at least as far.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hexsearch.config.study import RunConfig
+from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.ledger import Record
+
+
+@dataclass
+class Pace:
+    """How fast trials train, from the times of their records.
+
+    The first report comes late for its positions, as it also waits for the set-up of its trial,
+    so it is counted apart.
+    """
+
+    firsts: list[float] = field(default_factory=list)  # seconds to the first report, ascending
+    first_seconds: float = 0.0
+    first_positions: int = 0
+    later_positions: int = 0
+    later_seconds: float = 0.0
+    _since: dict[str, tuple[float, int]] = field(default_factory=dict)  # trial -> at, positions
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account."""
+        event = record["event"]
+        if event == "started":
+            if record["attempt"] == 1:
+                self._since[record["trial"]] = (record["at"], 0)
+            else:  # goes on from a checkpoint, after a pause
+                self._since.pop(record["trial"], None)
+        elif event == "reported":
+            at, positions = record["at"], int(record["report"]["positions_seen"])
+            since = self._since.get(record["trial"])
+            if since is not None:
+                self._count(max(0.0, at - since[0]), positions - since[1], first=since[1] == 0)
+            self._since[record["trial"]] = (at, positions)
+        elif event == "told":
+            self._since.pop(record["trial"], None)
+
+    def _count(self, seconds: float, positions: int, first: bool) -> None:
+        if first:
+            insort(self.firsts, seconds)
+            self.first_seconds += seconds
+            self.first_positions += positions
+        else:
+            self.later_positions += positions
+            self.later_seconds += seconds
+
+    def seconds(self, positions: int, share: float) -> float:
+        """In which this share of fresh trials comes to so many positions; 0 if nothing is known.
+
+        That is the mean of all trials, shorter or longer as that share was at its first report,
+        which every trial comes to.
+        """
+        if not self.firsts:
+            return 0.0
+        count = len(self.firsts)
+        first, first_at = self.first_seconds / count, self.first_positions / count
+        if self.later_positions:
+            each = self.later_seconds / self.later_positions
+        else:
+            each = first / first_at
+        mean = first + each * max(0.0, positions - first_at)
+        quick = self.firsts[int(share * (count - 1))]
+        return mean * quick / first if first > 0.0 else 0.0
+
+
+@dataclass
+class Horizon:
+    """What is left of a study's budgets.
+
+    Args:
+        positions: of a whole training. share: of trials, the quick ones, whose pace counts.
+        seconds_left: until the study stops by the clock; inf if it does not.
+    """
+
+    run: RunConfig
+    positions: int
+    share: float
+    seconds_left: Callable[[], float]
+    pace: Pace = field(default_factory=Pace)
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account."""
+        self.pace.apply(record)
+
+    def trainings_left(self, history: StudyHistory, workers: int) -> float:
+        """Whole trainings that each worker has time for before a budget is used up.
+
+        Args:
+            workers: among whom totals are shared.
+        Returns:
+            inf if no budget is known to end, or none is to be minded.
+        """
+        run = self.run
+        left = [math.inf]
+        if not run.stop_pruning_near_end:
+            return math.inf
+        if run.position_budget is not None:
+            rest = run.position_budget - history.positions
+            left.append(rest / (self.positions * workers))
+        whole = self.pace.seconds(self.positions, self.share)
+        if whole > 0.0:
+            left.append(self.seconds_left() / whole)
+            if run.gpu_hours is not None and run.gpus_per_trial > 0.0:
+                total = run.gpu_hours * 3600 / run.gpus_per_trial
+                left.append((total - history.trial_seconds) / (whole * workers))
+        return min(left)
+
+
+def budget_spent(run: RunConfig, history: StudyHistory) -> str | None:
+    """Which budget of the whole study is used up, in words."""
+    if run.position_budget is not None and history.positions >= run.position_budget:
+        return f"position budget of {run.position_budget:,}"
+    hours = history.trial_seconds * run.gpus_per_trial / 3600
+    if run.gpu_hours is not None and hours >= run.gpu_hours:
+        return f"budget of {run.gpu_hours:g} GPU hours"
+    return None

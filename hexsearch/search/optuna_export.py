@@ -1,0 +1,234 @@
+"""An Optuna storage beside the ledger, for optuna-dashboard and other readers of Optuna.
+
+It is written from the ledger's records and never read back: no decision depends on it, it can be
+rebuilt at any time, and one that cannot be reached is a warning. A thread of its own writes it,
+so that a storage that hangs holds nothing up.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import zlib
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.errors import HexsearchError
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import Ledger, Record
+from hexsearch.search.proposer import objectives_of
+from hexsearch.search.samplers import STATES, distributions_of, to_optuna
+from hexsearch.search.space import SearchSpace
+
+JOURNAL = "journal"  # run.optuna_storage: a file in the study's own folder
+_FAULTS = (
+    OSError,
+    ValueError,  # a damaged journal, a URL that is none
+    ImportError,  # the database's driver is not installed
+    RuntimeError,
+    optuna.exceptions.OptunaError,
+    SQLAlchemyError,
+)
+_CLOSE_S = 30.0
+
+
+def journal_path(folder: StudyFolder) -> Path:
+    """The storage of a study that names no other."""
+    return folder.path / "optuna.journal"
+
+
+class OptunaStorage:
+    """Writes the trials of one study into an Optuna storage.
+
+    Args:
+        where: `journal`, or a database URL that Optuna understands.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, config: StudyConfig, space: SearchSpace, where: str
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._folder, self._config, self._space, self._where = folder, config, space, where
+        self._distributions = distributions_of(space)
+        self._ids: dict[str, int] = {}
+        self._last: dict[str, dict[str, object]] = {}
+
+    @property
+    def name(self) -> str:
+        """Where it lies, without a password."""
+        if self._where == JOURNAL:
+            return str(journal_path(self._folder))
+        return make_url(self._where).render_as_string(hide_password=True)
+
+    def rebuild(self, records: Iterable[Record]) -> None:
+        """Write the whole study anew; a journal appears whole or not at all.
+
+        Args:
+            records: taken one by one: those of a large study would take gigabytes.
+
+        Raises:
+            HexsearchError: the storage cannot be written.
+        """
+        try:
+            self._rebuild(StudyHistory.of(records))
+        except _FAULTS as error:
+            raise HexsearchError(self._fault(error)) from error
+
+    def apply(self, record: Record) -> None:
+        """Take one further record into account.
+
+        Raises:
+            HexsearchError: the storage cannot be written.
+        """
+        try:
+            self._apply(record)
+        except _FAULTS as error:
+            raise HexsearchError(self._fault(error)) from error
+
+    def _fault(self, error: Exception) -> str:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        try:
+            where = self.name
+        except SQLAlchemyError:
+            where = "run.optuna_storage"
+        return f"Optuna storage {where}: {first.rstrip('. ')}"
+
+    def _rebuild(self, history: StudyHistory) -> None:
+        partial = journal_path(self._folder).with_suffix(".partial")
+        name = self._folder.name
+        if self._where == JOURNAL:
+            partial.unlink(missing_ok=True)
+            self._storage: BaseStorage = _journal(partial)
+        else:
+            self._storage = RDBStorage(self._where)
+            # Studies of one name in several results folders share a database.
+            name = f"{name}-{zlib.crc32(f'{name} {history.began}'.encode()):08x}"
+            for study in self._storage.get_all_studies():
+                if study.study_name == name:
+                    self._storage.delete_study(study._study_id)
+        directions = [StudyDirection.MINIMIZE] * len(self._config.searcher.objectives)
+        study_id = self._storage.create_new_study(directions, name)
+        self._storage.set_study_user_attr(study_id, "question", self._config.question)
+        self._study_id = study_id
+        for trial in history.trials.values():
+            template = self._frozen(trial)
+            self._ids[trial.trial] = self._storage.create_new_trial(study_id, template)
+        if self._where == JOURNAL:
+            os.replace(partial, journal_path(self._folder))
+            self._storage = _journal(journal_path(self._folder))
+
+    def _frozen(self, trial: TrialHistory) -> FrozenTrial:
+        state, values = TrialState.WAITING, None
+        if trial.status in ENDED:
+            state = STATES[trial.told_as]
+            if state == TrialState.COMPLETE:
+                values = objectives_of(self._config.searcher, trial.reports[-1])
+                state = state if values else TrialState.PRUNED
+        params = to_optuna(self._space, trial.values)
+        attributes = {
+            "trial": trial.trial,
+            "variant": trial.variant,
+            "replicate": trial.replicate,
+            "seed": trial.seed,
+            **({"reason": trial.reason} if trial.reason else {}),
+        }
+        return create_trial(
+            state=state,
+            values=values,
+            params=params,
+            distributions={key: self._distributions[key] for key in params},
+            user_attrs=attributes,
+            intermediate_values={
+                int(report["positions_seen"]): float(report["value_loss"])
+                for report in trial.reports
+            },
+        )
+
+    def _apply(self, record: Record) -> None:
+        event, storage = record["event"], self._storage
+        if event == "suggested":
+            trial = TrialHistory.suggested(record)
+            self._ids[trial.trial] = storage.create_new_trial(self._study_id, self._frozen(trial))
+        elif event == "started":
+            trial_id = self._ids[record["trial"]]
+            if storage.get_trial(trial_id).state == TrialState.WAITING:
+                storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        elif event == "reported":
+            report = record["report"]
+            self._last[record["trial"]] = report
+            storage.set_trial_intermediate_value(
+                self._ids[record["trial"]], report["positions_seen"], report["value_loss"]
+            )
+        elif event == "failed":
+            storage.set_trial_user_attr(self._ids[record["trial"]], "reason", record["reason"])
+        elif event == "told":
+            self._tell(record)
+        elif event == "interrupted":
+            for trial_id in self._ids.values():
+                if storage.get_trial(trial_id).state == TrialState.RUNNING:
+                    storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def _tell(self, record: Record) -> None:
+        state, values = STATES[record["state"]], None
+        last = self._last.pop(record["trial"], None)
+        if state == TrialState.COMPLETE:
+            values = objectives_of(self._config.searcher, last or {})
+            state = state if values else TrialState.PRUNED
+        self._storage.set_trial_state_values(self._ids.pop(record["trial"]), state, values)
+
+
+class OptunaExport:
+    """Keeps an Optuna storage up to date from a thread of its own.
+
+    Args:
+        ledger: what it holds now is read from the disk by that thread; what is appended from
+            now on is handed to `apply`.
+
+    Attributes:
+        fault: why it stopped, once it has; the study goes on.
+    """
+
+    def __init__(self, storage: OptunaStorage, ledger: Ledger) -> None:
+        self.fault: str | None = None
+        self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        held = islice(ledger, len(ledger))
+        self._thread = threading.Thread(
+            target=self._write, args=(storage, held), name="optuna-storage", daemon=True
+        )
+        self._thread.start()
+
+    def apply(self, record: Record) -> None:
+        """Queue a record; returns at once."""
+        if self.fault is None:
+            self._queue.put(record)
+
+    def close(self) -> None:
+        """Wait until everything is written, but not for long."""
+        self._queue.put(None)
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():
+            self.fault = f"Optuna storage: not written within {_CLOSE_S:.0f} seconds"
+
+    def _write(self, storage: OptunaStorage, records: Iterable[Record]) -> None:
+        try:
+            storage.rebuild(records)
+            while (record := self._queue.get()) is not None:
+                storage.apply(record)
+        except HexsearchError as error:
+            self.fault = str(error)
+
+
+def _journal(path: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(path)))

@@ -1,0 +1,113 @@
+"""What to try next, as a fold over the ledger: enqueued, then enumerated or modelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from hexsearch.config.study import SearcherConfig
+from hexsearch.ledger.ledger import Record
+from hexsearch.search.enumeration import Enumeration
+from hexsearch.search.samplers import OptunaModel, Outcome, derive_seed
+from hexsearch.search.space import SearchSpace, Values, variant_key
+
+__all__ = ["Proposer", "derive_seed"]
+
+
+class Proposer:
+    """Proposes dimension values and is told what became of them.
+
+    A finite space whose distinct configurations are no more than the trials of the study is
+    enumerated, in an order drawn from the seed; what trials are left are modelled, and become
+    further seeds. A grid goes round its points for ever. Where a model proposes, only what has
+    completed comes up again, as a further seed: what was pruned lost already, and what is still
+    running will tell as much as its twin.
+
+    Args:
+        trials: how many the study is to have; an extended study has more.
+    """
+
+    def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int, trials: int) -> None:
+        self._space, self._config = space, config
+        self._model = OptunaModel(space, config, seed)
+        self._last_report: dict[str, dict[str, Any]] = {}
+        self._variants: dict[str, str] = {}  # trial that has not ended -> its variant
+        self._tried: set[str] = set()  # variants that are not worth another trial yet
+        self._refuses = math.isfinite(space.count) and self._model.can_redraw
+        order = derive_seed(seed, "enumerate", 0)
+        self._enumeration: Enumeration | None = None
+        if config.name == "grid":
+            self._enumeration = Enumeration.of(space.grid(config.grid_points), order, endless=True)
+        elif space.count <= max(trials, MAX_LISTED):
+            variants = space.variants()
+            if len(variants) <= trials:
+                self._enumeration = Enumeration(variants, order)
+
+    def propose(self, number: int) -> tuple[Values, str]:
+        """Values of the active dimensions for trial `number`, and where they come from."""
+        if number < len(self._space.enqueued):
+            return self._complete(self._space.enqueued[number]), "enqueued"
+        if self._enumeration is not None:
+            values = self._enumeration.next()
+            if values is not None:
+                return values, "grid" if self._config.name == "grid" else "enumerated"
+        return self._ask(number), self._config.name
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account."""
+        event = record["event"]
+        if event == "suggested":
+            proposed = record["origin"] == self._config.name
+            self._model.add(record["trial"], record["number"], record["values"], proposed)
+            if self._enumeration is not None:
+                self._enumeration.count(record["variant"])
+            self._variants[record["trial"]] = record["variant"]
+            self._tried.add(record["variant"])
+        elif event == "reported":
+            self._last_report[record["trial"]] = record["report"]
+        elif event == "told":
+            report = self._last_report.pop(record["trial"], None)
+            self._model.tell(record["trial"], self._outcome(record["state"], report))
+            variant = self._variants.pop(record["trial"])
+            if record["state"] == "COMPLETE":
+                self._tried.discard(variant)
+        elif event == "warm_started":
+            outcome = self._outcome(record["state"], record["report"])
+            self._model.learn(record["values"], outcome)
+
+    def _ask(self, number: int) -> Values:
+        values = self._model.ask(number)
+        for attempt in range(1, _REDRAWS + 1 if self._refuses else 1):
+            if variant_key(self._space.resolve(values)) not in self._tried:
+                break
+            values = self._model.ask(number, attempt)
+        return values
+
+    def _outcome(self, state: str, report: dict[str, Any] | None) -> Outcome:
+        if report is None:
+            return Outcome(state if state == "FAIL" else "PRUNED")
+        objectives = objectives_of(self._config, report)
+        if state == "COMPLETE" and not objectives:
+            state = "PRUNED"
+        return Outcome(state, objectives, report["positions_seen"], report["value_loss"])
+
+    def _complete(self, values: Values) -> Values:
+        """An enqueued configuration with its missing dimensions at the first or lowest value."""
+        complete: Values = {}
+        for dimension in self._space.dimensions:
+            if dimension.name in values:
+                complete[dimension.name] = values[dimension.name]
+            elif dimension.is_active(complete):
+                complete[dimension.name] = dimension.values()[0]
+        return complete
+
+
+def objectives_of(config: SearcherConfig, report: Mapping[str, Any]) -> tuple[float, ...]:
+    """What a completed trial reached in each objective; empty if it did not measure one."""
+    figures = [report.get(name) for name in config.objectives]
+    return () if None in figures else tuple(float(f) for f in figures if f is not None)
+
+
+_REDRAWS = 8  # then everything may have been tried
+MAX_LISTED = 2_000  # combinations that are resolved one by one, to find equal ones

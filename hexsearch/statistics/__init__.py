@@ -1,0 +1,1 @@
+"""How sure a figure is: intervals, variance, ranking, posterior. Pure functions on arrays."""

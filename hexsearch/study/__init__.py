@@ -1,0 +1,1 @@
+"""A study from launch to confirmed winner, phase by phase."""

@@ -1,0 +1,53 @@
+"""What has changed between the start of a study and its resume, and what may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hexsearch.errors import ConfigError
+from hexsearch.ledger.folder import StudyFolder, code_hash, git_commit, versions
+from hexsearch.ledger.ledger import Record
+from hexsearch.search.warm_start import flat
+
+_FREE = "run."  # how a study is run may change on the way; what it asks may not
+_BOUND = frozenset({"run.seed"})
+
+
+def notes(description: dict[str, Any]) -> list[str]:
+    """Versions and code that differ from those at the start, one line each."""
+    now = versions()
+    lines = [
+        f"note: {package} was {old} when this study began and is {now[package]} now; "
+        "numbers may differ in the last bits"
+        for package, old in description["versions"].items()
+        if now.get(package) != old
+    ]
+    if description.get("code") != code_hash():
+        old, new = description.get("git") or "unknown", git_commit() or "unknown"
+        lines.append(
+            f"note: the code of hexsearch is not what this study began with (git {old[:16]}, now "
+            f"{new[:16]}); trials before and after may not compare"
+        )
+    return lines
+
+
+def require_same_question(folder: StudyFolder, opening: Record) -> list[str]:
+    """Notes on edits of study.yaml since the study began.
+
+    Args:
+        opening: the ledger's `study` record.
+    Raises:
+        ConfigError: one line for each setting that past and future trials must share.
+    """
+    description, _ = folder.read_description()
+    before, after = flat(opening["config"]), flat(description["config"])
+    changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    problems = [
+        f"{folder.description}: config.{key} was {before.get(key)!r} when the study began and is "
+        f"{after.get(key)!r} now; restore it, or launch a new study"
+        for key in changed
+        if not key.startswith(_FREE) or key in _BOUND
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return [f"note: {key} is {after.get(key)!r} now, was {before.get(key)!r}" for key in changed]

@@ -1,0 +1,74 @@
+"""A trained network on its own: its checkpoint, and the YAML that `train` makes it from again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.config.load import dump_yaml
+from hexsearch.errors import CheckpointError, LedgerError
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.ledger import read_ledger
+from hexsearch.training.atomic import write_atomically
+from hexsearch.training.checkpoint import load_checkpoint
+from hexsearch.training.report_points import round_up
+
+MODEL, RECIPE = "model.pt", "train.yaml"
+_REPORTS = 10  # over the whole budget, where the study reported at its rungs only
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and how far the network had been trained."""
+
+    model: Path
+    recipe: Path
+    positions_seen: int
+    budget: int
+
+
+def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
+    """Write a trial's checkpoint to `output/model.pt` and its recipe to `output/train.yaml`.
+
+    The recipe fixes configuration, data, budget and seed; with the same games on the same machine
+    `train` then gives the same weights to the last bit.
+
+    Raises:
+        LedgerError: no such study or trial.
+        CheckpointError: its checkpoint is gone or damaged, or `output` cannot be written.
+    """
+    _, config = folder.read_description()
+    trials = StudyHistory.of(read_ledger(folder.ledger)).trials
+    if name not in trials:
+        raise LedgerError(f"{folder.path}: has no trial '{name}'; see leaderboard --by trial")
+    trial = trials[name]
+    source = folder.trial(name) / CHECKPOINT
+    if not source.exists():
+        kept = [other for other in trials if (folder.trial(other) / CHECKPOINT).exists()]
+        raise CheckpointError(
+            f"{source}: not kept (run.keep_checkpoints is {config.run.keep_checkpoints}); "
+            f"kept are {', '.join(kept) or 'none'}"
+        )
+    state = load_checkpoint(source)["state"]
+    budget = int(state["budget"])
+    batch = int(trial.config["batch_size"])
+    every = config.scheduler.report_every or budget / _REPORTS
+    recipe = {
+        "question": f"How was {name} of the study {folder.name} trained?",
+        "data": config.data.model_dump(mode="json", by_alias=True),
+        "trial": trial.config,
+        "scheduler": {
+            "name": "none",
+            "grace_period": budget,
+            "max_t": budget,
+            "report_every": round_up(max(1, int(every)), batch),
+        },
+        "run": {"seed": trial.seed, "cpus_per_trial": config.run.cpus_per_trial},
+    }
+    export = Export(output / MODEL, output / RECIPE, int(state["positions_seen"]), budget)
+    head = f"# python run_search.py train {export.recipe} --games {folder.archive}\n"
+    write_atomically(export.model, source.read_bytes())
+    write_atomically(export.recipe, (head + dump_yaml(recipe)).encode())
+    return export

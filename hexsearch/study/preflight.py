@@ -1,0 +1,104 @@
+"""What is looked at before the first trial: every component's contract, and the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.config.import_path import is_import_path
+from hexsearch.config.policy_head import PolicyHeadConfig
+from hexsearch.config.readout import ReadoutConfig
+from hexsearch.config.section import build
+from hexsearch.config.trunk import TrunkConfig
+from hexsearch.config.value_head import ValueHeadConfig
+from hexsearch.data.baselines import baseline_predictions
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.positions import stage_of
+from hexsearch.errors import ContractError
+from hexsearch.game.board import RED
+from hexsearch.model.policy_head import build_policy_head, check_policy_head
+from hexsearch.model.readout import build_readout
+from hexsearch.model.trunk import build_trunk, check_trunk
+from hexsearch.model.value_heads import build_value_head, check_value_head
+from hexsearch.search.space import SearchSpace
+from hexsearch.training.metrics import Evaluation, brief
+
+_SIZE = 13  # side of the board that components are tried on
+_MAP_SIDE = 2  # rows of the feature map that heads are tried on
+
+
+def check_components(space: SearchSpace) -> None:
+    """Build each trunk, head and read-out that the space names, and hold it to its contract.
+
+    Raises:
+        ContractError: lists what is wrong with each.
+    """
+    encoder = space.default.encoder
+    planes, side = 3 if encoder.perspective == "absolute" else 2, _SIZE + 2 * encoder.edge_ring
+    checks: dict[str, Callable[[Any], list[str]]] = {
+        "trunk": lambda raw: _trunk_problems(build(TrunkConfig, raw, "trunk"), planes, side),
+        "value_head": lambda raw: _value_head_problems(build(ValueHeadConfig, raw, "value_head")),
+        "policy_head": lambda raw: _policy_head_problems(
+            build(PolicyHeadConfig, raw, "policy_head"), space.default.trunk.features
+        ),
+        "readout": lambda raw: _readout_problems(build(ReadoutConfig, raw, "readout")),
+    }
+    problems: list[str] = []
+    for section, check in checks.items():
+        for raw in _named(space, section):
+            try:
+                problems += check(raw)
+            except ContractError as error:
+                problems.append(str(error))
+    if problems:
+        raise ContractError("\n".join(problems))
+
+
+def _trunk_problems(config: TrunkConfig, planes: int, side: int) -> list[str]:
+    if not is_import_path(config.family):
+        return []  # built-in trunks are tested, and large ones take seconds to build
+    return check_trunk(build_trunk(config, planes, side), config, planes, side)
+
+
+def _value_head_problems(config: ValueHeadConfig) -> list[str]:
+    head = build_value_head(config, _MAP_SIDE)
+    return check_value_head(head, config.inputs, _MAP_SIDE, config.name)
+
+
+def _policy_head_problems(config: PolicyHeadConfig, features: int) -> list[str]:
+    head = build_policy_head(config, features, _SIZE)
+    return check_policy_head(head, features, _SIZE, _MAP_SIDE, config.name)
+
+
+def _readout_problems(config: ReadoutConfig) -> list[str]:
+    build_readout(config)  # raises where the contract is broken
+    return []
+
+
+def _named(space: SearchSpace, section: str) -> list[Any]:
+    """Every value that a section may take as a whole: the choices, or the default."""
+    for dimension in space.dimensions:
+        if dimension.name == section:
+            return list(dimension.choices)
+    return [getattr(space.default, section).model_dump()]
+
+
+def baseline_rows(dataset: Dataset) -> list[dict[str, Any]]:
+    """What is reached without a network, judged as trials are: rows of the leaderboard."""
+    rows = []
+    archive, validation = dataset.archive, dataset.validation
+    games, plies = validation.at(np.arange(len(validation), dtype=np.int64))
+    lengths = archive.lengths[games]
+    red_won = (archive.winners[games] == RED).astype(np.float64)
+    stage = stage_of(plies, dataset.config.board_size, dataset.config.stages)
+    final = (plies == lengths) & archive.finished[games].astype(bool)
+    predictions: dict[str, NDArray[np.float64]] = baseline_predictions(
+        archive, dataset.train_games, validation
+    )
+    for name, win_prob_red in predictions.items():
+        evaluation = Evaluation(win_prob_red, red_won, stage, lengths - plies, final, games, plies)
+        rows.append({"name": name, **brief(evaluation.metrics())})
+    return rows

@@ -1,0 +1,292 @@
+"""Disks that are full, read-only or out of reach: nothing is lost and nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hexsearch.backend import storage as storage_module
+from hexsearch.backend.file_sync import CHECKPOINT, TrialFiles
+from hexsearch.backend.storage import Storage
+from hexsearch.backend.trainable import TrialWorker
+from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import (
+    ArchiveError,
+    CheckpointError,
+    ConfigError,
+    DiskError,
+    LedgerError,
+    StorageError,
+)
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.game_losses import CURVE
+from hexsearch.ledger.ledger import Ledger, read_ledger
+from hexsearch.study.book import Book
+from hexsearch.study.comparison import _Supervisor
+from hexsearch.training.atomic import append_line
+from tests.backend.test_trainable import archive, assignment, reports, scratch
+from tests.data.games import random_games
+from tests.study.test_comparison import job, plain
+
+__all__ = ["archive", "scratch"]  # fixtures
+
+
+@dataclass
+class Disk:
+    """A folder whose disk can be made full for a while."""
+
+    path: Path
+    full: Callable[[int], Any]  # a context: so many bytes and no more
+
+
+def _limited(path: Path) -> Disk:
+    """The kernel refuses files beyond a size, after writing what fits: a full disk anywhere."""
+
+    @contextmanager
+    def full(spare: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (spare, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return Disk(path, full)
+
+
+def mounted(path: Path, *options: str) -> None:
+    """A file system of its own at a folder, where that is allowed."""
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", *options, "tmpfs", str(path)], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"no mounting here: {done.stderr.strip()}")
+
+
+def _small(path: Path) -> Disk:
+    @contextmanager
+    def full(spare: int) -> Iterator[None]:
+        ballast = path / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            free = os.statvfs(path).f_bavail * os.statvfs(path).f_bsize
+            file.write(bytes(max(0, free - spare)))
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    return Disk(path, full)
+
+
+@pytest.fixture(params=["limit", "mount"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    if request.param == "limit":
+        yield _limited(path)
+        return
+    mounted(path, "-o", "size=16m")
+    try:
+        yield _small(path)
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_ledger_on_a_full_disk_keeps_what_it_holds_and_goes_on_later(disk: Disk) -> None:
+    ledger = Ledger(disk.path / "study" / "ledger.jsonl")
+    ledger.append("told", trial="t0")
+    whole = ledger.path.read_bytes()
+    with (
+        disk.full(len(whole) + 30),
+        pytest.raises(DiskError, match=r"ledger\.jsonl: cannot be written: .*resume") as caught,
+    ):
+        for _ in range(9):  # a small file system rounds up
+            ledger.append("told", trial="t1", note="x" * 4096)
+    assert caught.value.exit_status == 1
+    assert ledger.path.read_bytes().startswith(whole)
+    kept = read_ledger(ledger.path)
+    ledger.append("told", trial="t2")
+    assert read_ledger(ledger.path) == [*kept, ledger.records[-1]]
+    ledger.close()
+
+
+def test_a_line_that_does_not_fit_leaves_the_lines_before_it(disk: Disk) -> None:
+    path = disk.path / "t0000" / "curve.jsonl"
+    append_line(path, "first")
+    with disk.full(20), pytest.raises(CheckpointError, match="cannot be written"):
+        append_line(path, "y" * 9000)
+    assert path.read_text() == "first\n"
+    append_line(path, "third")
+    assert path.read_text() == "first\nthird\n"
+
+
+@pytest.mark.parametrize("length", [0, 5, 70_000, 200_000])
+def test_a_torn_last_line_goes_before_the_next_one_is_added(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "curve.jsonl"
+    path.write_text("one\ntwo\n" + "z" * length)
+    append_line(path, "three")
+    assert path.read_text() == "one\ntwo\nthree\n"
+    path.write_text("z" * length)
+    append_line(path, "one")
+    assert path.read_text() == "one\n"
+
+
+# Where the disk is full: at the losses, at the curve, in the middle of the checkpoint.
+@pytest.mark.parametrize("spare", [0, 5_000, None])
+def test_a_worker_on_a_full_disk_says_so_and_goes_on_from_its_last_report(
+    archive: Path, scratch: Path, disk: Disk, spare: int | None, tmp_path: Path
+) -> None:
+    straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight")))
+    expected = reports(straight, 2)
+    trial = disk.path / "t0000"
+    task = assignment(archive, None, str(trial))
+    worker = TrialWorker(task)
+    assert reports(worker, 1) == expected[:1]
+    before = files(trial)
+    with disk.full(len(before[CHECKPOINT]) // 2 if spare is None else spare):
+        message = json.loads(worker.step()["message"])
+    assert set(message) == {"storage"}
+    assert f"{trial}" in message["storage"] and "make room and resume" in message["storage"]
+    after = files(trial)
+    assert after[CHECKPOINT] == before[CHECKPOINT]
+    assert not [name for name in after if "partial" in name]
+    for line in after[CURVE].splitlines():
+        json.loads(line)
+    resumed = TrialWorker({**task, "reported": 64})
+    assert reports(resumed, 1) == expected[1:]
+
+
+def test_a_study_that_cannot_be_opened_leaves_no_folder(disk: Disk) -> None:
+    folder = StudyFolder(disk.path / "results" / "study")
+    games = build_archive(random_games(20, size=5))
+    with disk.full(3000), pytest.raises((ArchiveError, DiskError)), folder.whole_or_not_at_all():
+        write_archive(folder.archive, games)
+        with closing(Ledger(folder.ledger)) as ledger:
+            ledger.append("study", padding="x" * 9000)
+    assert list(disk.path.iterdir()) == []
+
+
+def test_what_was_there_before_a_study_stays_when_it_cannot_be_opened(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "results" / "study")
+    folder.path.mkdir(parents=True)
+    (folder.path / "notes.txt").write_text("mine")
+    with pytest.raises(DiskError), folder.whole_or_not_at_all():
+        folder.archive.write_text("games")
+        raise DiskError("full")
+    assert files(tmp_path) == {"results/study/notes.txt": b"mine"}
+
+
+def test_a_read_only_folder_is_refused_for_a_new_study_and_for_a_resume(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    folder.path.mkdir()
+    mounted(folder.path)
+    try:
+        Ledger(folder.ledger).close()
+        subprocess.run(["mount", "-o", "remount,ro", str(folder.path)], check=True)
+        with pytest.raises(ConfigError, match="is read-only; choose another --results"):
+            StudyFolder(folder.path / "new").require_writable()
+        with pytest.raises(LedgerError, match="cannot be written: Read-only file system"):
+            Ledger(folder.ledger)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder.path)], check=True)
+
+
+def test_a_folder_that_becomes_read_only_costs_a_warning_where_files_were_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    trial_files = TrialFiles(StudyFolder(tmp_path), None, said.append)
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    trial_files.drop_checkpoint("t0000")
+    assert "checkpoint of t0000 is not removed" in said[0] and "Read-only" in said[0]
+
+
+def test_a_full_disk_of_the_driver_leaves_trials_files_in_storage_for_now(
+    tmp_path: Path,
+) -> None:
+    storage = Storage((tmp_path / "bucket").as_uri())
+    storage.write("study/trials/t0000/games-64.npz", bytes(5000))
+    said: list[str] = []
+    trial_files = TrialFiles(StudyFolder(tmp_path / "study"), storage, said.append)
+    with _limited(tmp_path).full(1000):
+        trial_files.fetch("t0000")
+    assert said[0].startswith("warning: files of t0000 stay in storage for now: ")
+    trial_files.fetch("t0001")
+    assert (tmp_path / "study" / "trials" / "t0000" / "games-64.npz").stat().st_size == 5000
+
+
+@pytest.mark.parametrize(("failures", "key"), [(2, "report"), (99, "storage")])
+def test_storage_out_of_reach_is_waited_for_and_then_drains_the_study(
+    archive: Path,
+    scratch: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    key: str,
+) -> None:
+    monkeypatch.setattr(storage_module, "_WAITS_S", (0.0, 0.0, 0.0))
+    place = (tmp_path / "bucket").as_uri()
+    worker = TrialWorker(assignment(archive, place, "study/trials/t0000"))
+    reports(worker, 1)
+    write, left = Storage.write, [failures]
+
+    def fail(self: Storage, name: str, content: bytes) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise StorageError(f"{self.url}: no route to host")
+        write(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "write", fail)
+        message = json.loads(worker.step()["message"])
+    assert set(message) == {key}
+    worker.cleanup()
+    if key == "storage":
+        assert "no route to host" in message[key] and "can be reached" in message[key]
+        again = TrialWorker({**assignment(archive, place, "study/trials/t0000"), "reported": 64})
+        straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight")))
+        assert reports(again, 1) == reports(straight, 2)[1:]
+        again.cleanup()
+
+
+def test_a_tournament_on_a_full_disk_drains_and_fails_no_head(
+    dataset: Dataset, disk: Disk, tmp_path: Path
+) -> None:
+    straight = job(dataset, tmp_path / "straight").open()
+    expected = [plain(straight.advance()) for _ in range(2)]
+    task = job(dataset, disk.path / "cup")
+    runner = task.open()
+    assert plain(runner.advance()) == expected[0]
+    with disk.full(0):
+        (message,) = runner.advance()
+    assert "make room and resume" in message["storage"]
+    with closing(Ledger(disk.path / "cup" / "ledger.jsonl")) as ledger:
+        book = Book(ledger, 256)
+        _Supervisor(book, [task]).heard(task, [message])
+        assert book.draining and str(book.broken) == message["storage"]
+    resumed = task.open()
+    assert plain(resumed.advance()) == expected[0]  # stored, and handed out again
+    assert plain(resumed.advance()) == expected[1]

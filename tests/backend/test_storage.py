@@ -1,0 +1,150 @@
+"""Storage away from the driver, on a folder and on an object store in memory."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from hexsearch.backend.file_sync import (
+    CHECKPOINT,
+    FileSync,
+    TrialFiles,
+    copies_in_storage,
+    require_unused,
+)
+from hexsearch.backend.nodes import examine_node
+from hexsearch.backend.storage import Storage, scratch_folder
+from hexsearch.errors import ConfigError, StorageError
+from hexsearch.ledger.folder import StudyFolder
+
+
+@pytest.fixture(params=["file", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "file":
+        return Storage.of_path(tmp_path / "a place")
+    return Storage(f"memory://{uuid.uuid4().hex}")
+
+
+def test_what_is_written_is_read_back_whole_and_nothing_else_is_there(storage: Storage) -> None:
+    assert storage.read("a/b") is None
+    assert storage.names("a") == []
+    storage.write("a/b", b"older")
+    storage.write("a/b", b"newer")
+    assert storage.read("a/b") == b"newer"
+    assert storage.names("a") == ["b"]
+    storage.delete("a/b")
+    storage.delete("a/b")
+    assert storage.read("a/b") is None
+
+
+def test_the_checkpoint_travels_last_and_unchanged_files_stay(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = tmp_path / "local"
+    local.mkdir()
+    for name in (CHECKPOINT, "curve.jsonl", ".x.partial", "games-1.npz"):
+        (local / name).write_text(name)
+    written: list[str] = []
+    write = Storage.write
+
+    def record(self: Storage, name: str, content: bytes) -> None:
+        written.append(name)
+        write(self, name, content)
+
+    monkeypatch.setattr(Storage, "write", record)
+    mirror = FileSync(storage, "s/trials/t0000", local)
+    mirror.push()
+    assert [name.rpartition("/")[2] for name in written] == [
+        "curve.jsonl",
+        "games-1.npz",
+        CHECKPOINT,
+    ]
+    (local / "curve.jsonl").write_text("longer than before")
+    mirror.push()
+    assert written[3:] == ["s/trials/t0000/curve.jsonl"]
+    other = FileSync(storage, "s/trials/t0000", tmp_path / "other")
+    other.pull(lambda name: name != CHECKPOINT)
+    assert sorted(path.name for path in (tmp_path / "other").iterdir()) == [
+        "curve.jsonl",
+        "games-1.npz",
+    ]
+
+
+def test_the_driver_fetches_what_ended_trials_left_and_drops_losers(
+    storage: Storage, tmp_path: Path
+) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    for trial in ("t0000", "t0001"):
+        storage.write(f"study/trials/{trial}/{CHECKPOINT}", b"network")
+        storage.write(f"study/trials/{trial}/games-64.npz", b"losses")
+    files = TrialFiles(folder, storage, pytest.fail)
+    files.fetch("t0000", checkpoint=True)
+    files.fetch("t0001")
+    files.drop_checkpoint("t0001")
+    assert (folder.trial("t0000") / CHECKPOINT).read_bytes() == b"network"
+    assert sorted(path.name for path in folder.trial("t0001").iterdir()) == ["games-64.npz"]
+    assert storage.names("study/trials/t0001") == ["games-64.npz"]
+
+
+def test_storage_that_fails_is_said_and_tried_again(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    for trial in ("t0000", "t0001"):
+        storage.write(f"study/trials/{trial}/games-64.npz", b"losses")
+    said: list[str] = []
+    files = TrialFiles(folder, storage, said.append)
+
+    def unreachable(self: Storage, folder: str) -> list[str]:
+        raise StorageError("s3://: no route to host")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "names", unreachable)
+        files.fetch("t0000")
+    assert said == [
+        "warning: files of t0000 stay in storage for now: s3://: no route to host",
+    ]
+    files.fetch("t0001")
+    assert (folder.trial("t0000") / "games-64.npz").exists()
+    assert (folder.trial("t0001") / "games-64.npz").exists()
+
+
+def test_the_last_copy_of_the_ledger_is_the_whole_ledger(storage: Storage, tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    folder.path.mkdir()
+    for path in (folder.description, folder.archive, folder.ledger):
+        path.write_text(path.name)
+    with copies_in_storage(folder, storage, pytest.fail):
+        folder.ledger.write_text("with its last record")
+    assert storage.read("study/ledger.jsonl") == b"with its last record"
+    assert storage.read("study/games.archive") == b"games.archive"
+    with pytest.raises(ConfigError, match="holds a study named study already"):
+        require_unused(folder, storage.url)
+
+
+def test_a_node_that_does_not_see_the_drivers_file_is_told_apart(tmp_path: Path) -> None:
+    driver, elsewhere = Storage.of_path(tmp_path / "a"), Storage.of_path(tmp_path / "b")
+    driver.write("check/driver", b"check")
+    assert examine_node(driver.url, "check", "n1")["problem"] == ""
+    assert driver.read("check/n1") == b"check"
+    assert "is not the driver's" in examine_node(elsewhere.url, "check", "n2")["problem"]
+    (tmp_path / "c").write_text("a file, not a folder")
+    blocked = examine_node(Storage.of_path(tmp_path / "c").url, "check", "n3")["problem"]
+    assert blocked.startswith("file://") and "\n" not in blocked
+
+
+@pytest.mark.parametrize("url", ["nonsense://bucket/x", "sftp://nowhere"])
+def test_storage_that_nothing_here_can_reach_is_one_line(url: str) -> None:
+    with pytest.raises(StorageError, match=f"{url}: cannot be used: ") as caught:
+        Storage(url).read("x")
+    assert len(caught.value.problems) == 1
+
+
+def test_scratch_is_private_and_can_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEXSEARCH_SCRATCH", str(tmp_path / "scratch"))
+    assert scratch_folder() == tmp_path / "scratch"
+    assert (tmp_path / "scratch").stat().st_mode & 0o077 == 0

@@ -1,0 +1,194 @@
+"""A worker on a node without the study's folder: games by hash, files through storage."""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import uuid
+import weakref
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.shipping import find_games
+from hexsearch.backend.storage import Storage
+from hexsearch.backend.trainable import Assignment, TrialWorker
+from hexsearch.data.archive import build_archive, open_archive, write_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import TrialError
+from tests.data.games import random_games
+from tests.search.simulation import study_config
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HEXSEARCH_SCRATCH", str(tmp_path / "scratch"))
+    return tmp_path / "scratch"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "driver" / "games.archive"
+    write_archive(path, build_archive(random_games(60, size=5)))
+    return path
+
+
+def never() -> bytes | None:
+    raise AssertionError("fetched again")
+
+
+def test_games_are_fetched_once_and_mapped_by_later_workers(scratch: Path, archive: Path) -> None:
+    content_hash = open_archive(archive).content_hash
+    missing = archive.parent / "elsewhere.archive"
+    first = find_games(missing, content_hash, archive.read_bytes)
+    again = find_games(missing, content_hash, never)
+    assert first.content_hash == again.content_hash == content_hash
+    assert (scratch / "games" / f"{content_hash}.archive").exists()
+    assert find_games(archive, content_hash, never).content_hash == content_hash
+
+
+def test_a_damaged_copy_is_fetched_anew(scratch: Path, archive: Path) -> None:
+    content_hash = open_archive(archive).content_hash
+    missing = archive.parent / "elsewhere.archive"
+    find_games(missing, content_hash, archive.read_bytes)
+    copy = scratch / "games" / f"{content_hash}.archive"
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:-64])
+    assert len(find_games(missing, content_hash, archive.read_bytes)) == 60
+    assert copy.read_bytes() == whole
+
+
+def test_other_games_than_the_studys_are_never_trained_on(scratch: Path, archive: Path) -> None:
+    other = archive.with_name("other.archive")
+    write_archive(other, build_archive(random_games(50, size=5)))
+    wanted = open_archive(other).content_hash
+    with pytest.raises(TrialError, match="the driver sent games"):
+        find_games(archive, wanted, archive.read_bytes)
+    with pytest.raises(TrialError, match="holds other games than the study's"):
+        find_games(archive, wanted, lambda: None)
+    assert len(find_games(archive, wanted, other.read_bytes)) == 50
+
+
+def _fetch(arguments: tuple[str, str, str, str]) -> bool:
+    scratch, archive, content_hash, log = arguments
+
+    def fetch() -> bytes:
+        with open(log, "a") as file:
+            file.write("fetched\n")
+        return Path(archive).read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEXSEARCH_SCRATCH", scratch)
+        return len(find_games(Path("missing"), content_hash, fetch)) == 60
+
+
+def test_workers_of_one_node_fetch_once_between_them(scratch: Path, archive: Path) -> None:
+    log = scratch.parent / "log"
+    scratch.mkdir()
+    task = (str(scratch), str(archive), open_archive(archive).content_hash, str(log))
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        assert all(pool.map(_fetch, [task] * 6))
+    assert log.read_text() == "fetched\n"
+
+
+def assignment(archive: Path, storage: str | None, folder: str, **changes: Any) -> dict[str, Any]:
+    config = study_config()
+    task = Assignment(
+        trial="t0000",
+        folder=folder,
+        archive=str(archive),
+        archive_hash=open_archive(archive).content_hash,
+        config=config.trial.model_dump(mode="json"),
+        data={**config.data.model_dump(mode="json"), "board_size": 5},
+        seed=7,
+        report_points=[64, 128],
+        reported=0,
+        threads=1,
+        gpus=0.0,
+        trial_files=storage,
+    )
+    return {**asdict(task), **changes}
+
+
+def reports(worker: TrialWorker, count: int) -> list[dict[str, Any]]:
+    found = [json.loads(worker.step()["message"])["report"] for _ in range(count)]
+    for report in found:
+        del report["timings"], report["microseconds"]
+    return found
+
+
+@pytest.mark.parametrize("protocol", ["file", "memory"])
+def test_a_trial_moves_between_nodes_through_storage_and_equals_one_that_stayed(
+    scratch: Path, archive: Path, tmp_path: Path, protocol: str
+) -> None:
+    place = (tmp_path / "bucket").as_uri() if protocol == "file" else f"memory://{uuid.uuid4().hex}"
+    stayed = TrialWorker(assignment(archive, None, str(tmp_path / "t0000")))
+    expected = reports(stayed, 2)
+    task = assignment(archive, place, "study/trials/t0000")
+    one = TrialWorker(task)
+    assert reports(one, 1) == expected[:1]
+    one.cleanup()
+    assert not list((scratch / "trials").glob("*/*"))
+    # Another node, told of the first report, and one whose driver never heard it.
+    heard = TrialWorker({**task, "reported": 64})
+    assert reports(heard, 1) == expected[1:]
+    storage = Storage(place)
+    assert CHECKPOINT in storage.names("study/trials/t0000")
+    curve = storage.read("study/trials/t0000/curve.jsonl")
+    assert curve is not None and len(curve.splitlines()) == 2
+    unheard = TrialWorker({**task, "reported": 64})
+    assert reports(unheard, 1) == expected[1:]
+    assert storage.read("study/trials/t0000/curve.jsonl") == curve
+    heard.cleanup()
+    unheard.cleanup()
+
+
+def test_the_kept_dataset_is_for_the_same_games_only(
+    scratch: Path, archive: Path, tmp_path: Path
+) -> None:
+    worker = TrialWorker(assignment(archive, None, str(tmp_path / "t0000")))
+    reports(worker, 1)
+    kept = TrialWorker._dataset
+    worker.reset_config(assignment(archive, None, str(tmp_path / "t0001")))
+    reports(worker, 1)
+    assert isinstance(kept, Dataset) and TrialWorker._dataset is kept
+    other = archive.with_name("other.archive")
+    write_archive(other, build_archive(random_games(50, size=5)))
+    worker.reset_config(assignment(other, None, str(tmp_path / "t0002")))
+    reports(worker, 1)
+    assert TrialWorker._dataset is not kept
+
+
+def test_nothing_of_a_trial_outlives_it_in_a_warm_worker(
+    scratch: Path, archive: Path, tmp_path: Path
+) -> None:
+    gc.disable()  # not by chance
+    try:
+        worker = TrialWorker(assignment(archive, None, str(tmp_path / "t0000")))
+        reports(worker, 1)
+        assert worker._trial is not None
+        network, optimiser = weakref.ref(worker._trial.network), worker._trial.optimiser
+        moments = weakref.ref(next(iter(optimiser.state.values()))["exp_avg"])
+        del optimiser
+        worker.reset_config(assignment(archive, None, str(tmp_path / "t0001")))
+        assert network() is None and moments() is None
+    finally:
+        gc.enable()
+
+
+def test_each_assignment_sets_its_own_threads(scratch: Path, archive: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        worker = TrialWorker(assignment(archive, None, str(tmp_path / "t0000")))
+        for number, threads in enumerate((2, 1)):
+            folder = str(tmp_path / f"t{number}")
+            worker.reset_config(assignment(archive, None, folder, threads=threads))
+            worker._begin()  # two threads of a busy machine would take long to train
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,164 @@
+"""Quickly made games on a small board, and a network trained on them for a few seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hexsearch.cli.main import main
+from hexsearch.config.section import build
+from hexsearch.config.study import DataConfig
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.data.collection.importing import ImportReport
+from hexsearch.data.dataset import Dataset
+from hexsearch.doctor import examine as rounds
+from hexsearch.doctor.findings import Diagnosis, Finding
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.game.formats.trmph import format_trmph
+from hexsearch.training.checkpoint import save_checkpoint
+from hexsearch.training.trial import Trial
+from tests.doctor.games import lopsided_games
+
+SIZE = 5
+BUDGET = 64 * 320
+
+
+@dataclass
+class Detected:
+    """What the fault suite has found, for `--fault-table PATH`.
+
+    Calling it notes a fault with the finding that named it, or a healthy configuration.
+    """
+
+    faults: list[tuple[str, str, str, str, float]] = field(default_factory=list)
+    healthy: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, label: str, diagnosis: Diagnosis | dict[str, Any], finding: Finding | None
+    ) -> None:
+        if isinstance(diagnosis, Diagnosis):
+            diagnosis = diagnosis.to_json()
+        if finding is None:
+            self.healthy.append(label)
+            return
+        seconds = sum(diagnosis["seconds"].values())
+        row = (label.replace("_", " "), finding.check, finding.cause, finding.severity, seconds)
+        self.faults.append(row)
+
+    def markdown(self) -> str:
+        """The detection table of the README."""
+        lines = ["| fault | check | named as | | s |", "|---|---|---|---|---:|"]
+        for label, check, cause, severity, seconds in sorted(self.faults, key=lambda row: row[1]):
+            lines.append(f"| {label} | {check} | {cause} | {severity} | {seconds:.1f} |")
+        lines += ["", f"{len(self.faults)} faults, all named; {len(self.healthy)} healthy "]
+        lines[-1] += "configurations, no error."
+        return "\n".join(lines) + "\n"
+
+
+_DETECTED = Detected()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-table", metavar="PATH", help="write what doctor found as Markdown")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--fault-table", default=None)
+    if path:
+        Path(path).write_text(_DETECTED.markdown(), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def detected() -> Detected:
+    return _DETECTED
+
+
+def pipeline(archive: GameArchive, config: TrialConfig, **parts: Any) -> ExaminedPipeline:
+    """A pipeline that is ready to train."""
+    data = DataConfig(board_size=SIZE)
+    imported = ImportReport(files=["lopsided"], read=len(archive))
+    return ExaminedPipeline(
+        "suite", archive=archive, imported=imported, data=data, configs=[config], **parts
+    )
+
+
+def quick(archive: GameArchive, config: TrialConfig) -> Diagnosis:
+    """What the checks that do not train say of it."""
+    return rounds.examine(pipeline(archive, config), rounds.QUICK)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def archive() -> GameArchive:
+    return build_archive(lopsided_games(600, SIZE))
+
+
+@pytest.fixture(scope="session")
+def dataset(archive: GameArchive) -> Dataset:
+    return Dataset(archive, DataConfig(board_size=SIZE))
+
+
+def tiny(**settings: object) -> TrialConfig:
+    """A configuration on the tiny trunk, sections given as YAML would."""
+    return build(TrialConfig, {"trunk": "tiny", "batch_size": 64, **settings}, "trial")
+
+
+@pytest.fixture(scope="session")
+def trained(dataset: Dataset) -> Trial:
+    """A network in the absolute perspective that has learnt what such games teach."""
+    config = tiny(
+        encoder={"perspective": "absolute", "edge_ring": False},
+        policy_head={"weight": 1.0},
+        optimiser={"learning_rate": 3e-3},
+    )
+    trial = Trial(config, dataset, BUDGET, seed=1)
+    trial.train_to(BUDGET)
+    trial.report()
+    return trial
+
+
+@pytest.fixture(scope="session")
+def checkpoint(trained: Trial, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(trained, tmp_path_factory.mktemp("checkpoint") / "model.pt")
+
+
+@pytest.fixture(scope="session")
+def games_file(archive: GameArchive, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("games") / "games.trmph"
+    lines = [format_trmph(archive.game(index)) for index in range(len(archive))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def save(trial: Trial, path: Path) -> Path:
+    """What `train` writes."""
+    report = trial.report()
+    recorded = {"positions_seen": report.positions_seen, "value_loss": report.value_loss}
+    save_checkpoint(path, {"state": trial.state(), "report": json.dumps(recorded)})
+    return path
+
+
+def doctor(printed: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
+    """Exit status and JSON of the command."""
+    status = main(["doctor", *map(str, arguments), "--format", "json"])
+    out: dict[str, Any] = json.loads(printed.readouterr().out)
+    return status, out
+
+
+def findings(out: dict[str, Any], severity: str = "error") -> dict[str, Finding]:
+    """Findings of one severity by the name of their check."""
+    return {f["check"]: Finding(**f) for f in out["findings"] if f["severity"] == severity}

@@ -1,0 +1,39 @@
+"""The worked examples of `examples/`, run as their texts say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.doctor.conftest import SIZE, doctor, findings
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("load", ["load", "load_mended"])
+def test_the_foreign_resnet_is_named_by_its_fault_and_not_once_it_is_mended(
+    load: str, games_file: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    named = ["--model", f"foreign_resnet:{load}", "--encoder", "foreign_resnet:encode"]
+    status, out = doctor(capsys, *named, "--size", SIZE, "--games", games_file)
+    assert status == 1  # these weights have learnt nothing, mended or not
+    if load == "load":
+        assert "0.50 and 0.73" in findings(out)["read-out"].cause
+    else:
+        assert "read-out" not in findings(out)
+
+
+def test_the_mystery_is_named_before_any_training(
+    games_file: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    space = EXAMPLES.parent / "search_spaces" / "smoke.yaml"
+    setting = "readout=mystery:RawMseShownBySigmoid"
+    sizes = ["--set", f"data.board_size={SIZE}", "--set", setting]
+    status, out = doctor(capsys, space, "--games", games_file, "--quick", *sizes)
+    assert status == 1
+    assert "0.50 and 0.73" in findings(out)["read-out"].cause
+    assert "apply the sigmoid inside the loss" in findings(out)["read-out"].remedy

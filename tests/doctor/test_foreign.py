@@ -1,0 +1,98 @@
+"""A user's own network, sound and with one thing wrong."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+
+from hexsearch.cli.main import main
+from hexsearch.data.archive import build_archive
+from hexsearch.doctor import examine as rounds
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.model.network import build_network
+from hexsearch.training.trial import Trial
+from tests.data.games import random_games
+from tests.doctor import foreign
+from tests.doctor.conftest import SIZE, Detected, doctor, findings, pipeline, tiny
+
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "cause"),
+    [
+        ("", "", ""),
+        ("trained raw", "decode", "trained to put out 0 and 1 itself"),
+        ("blue for red", "decode", "one colour is reported as the other's"),
+        ("train mode", "modes", "train mode at inference"),
+        ("column-major", "policy cells", "column-major"),
+        ("never learnt", "known positions", "has learnt nothing"),
+        ("dead value head", "constant output", "a dead value head"),
+        ("overconfident", "calibration", "confidence and frequency disagree"),
+    ],
+)
+def test_a_foreign_network_is_examined_through_two_functions(
+    fault: str,
+    check: str,
+    cause: str,
+    trained: Trial,
+    games_file: Path,
+    capsys: Printed,
+    monkeypatch: pytest.MonkeyPatch,
+    detected: Detected,
+) -> None:
+    network = deepcopy(trained.network)
+    if fault == "never learnt":
+        network = build_network(trained.config, 3, SIZE, seed=5)
+    monkeypatch.setattr(foreign, "MODEL", foreign.Wrapped(network, fault))
+    module = "tests.doctor.foreign"
+    named = ["--model", f"{module}:load", "--encoder", f"{module}:encode", "--size", SIZE]
+    status, out = doctor(capsys, *named, "--games", games_file)
+    found = findings(out) | findings(out, "warning")
+    if not fault:
+        assert (status, findings(out)) == (0, {})
+    else:
+        assert status == (1 if found[check].severity == "error" else 0)
+        assert cause in found[check].cause
+        detected(f"own model: {fault}", out, found[check])
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder", "complaint"),
+    [
+        ("load", "encode_flat", "expected [C, 5, 5]"),
+        ("load_text", "encode", "not a callable"),
+        ("missing", "encode", "has no 'missing'"),
+    ],
+)
+def test_a_foreign_network_of_the_wrong_shape_is_refused(
+    model: str,
+    encoder: str,
+    complaint: str,
+    trained: Trial,
+    games_file: Path,
+    capsys: Printed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(foreign, "MODEL", foreign.Wrapped(trained.network))
+    module = "tests.doctor.foreign"
+    command = ["doctor", "--model", f"{module}:{model}", "--encoder", f"{module}:{encoder}"]
+    assert main([*command, "--size", str(SIZE), "--games", str(games_file)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_openings_that_no_network_can_judge_are_explained_as_label_noise() -> None:
+    archive = build_archive(random_games(300, size=SIZE))
+    says_half = ForeignNetwork(
+        lambda planes: (torch.zeros(len(planes), SIZE**2), torch.full((len(planes),), 0.5)),
+        foreign.encode,
+        SIZE,
+    )
+    examined = pipeline(archive, tiny(), foreign=says_half)
+    early = [check for check in rounds.ANSWERS if check.name == "early stage"]
+    (finding,) = early[0].look(examined)
+    assert finding.severity == "info"
+    assert "label noise, not a fault" in finding.cause

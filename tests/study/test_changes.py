@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.errors import ArchiveError, ConfigError
+from hexsearch.ledger.folder import StudyFolder, code_hash, versions
+from hexsearch.study.changes import notes, require_same_question
+from tests.data.games import random_games
+from tests.search.simulation import study_config
+
+
+def test_changed_code_and_versions_are_said() -> None:
+    description = {"versions": versions(), "code": code_hash(), "git": "0" * 40}
+    assert notes(description) == []
+    description["versions"] = {**versions(), "torch": "1.0"}
+    description["code"] = "0" * 16
+    version, code = notes(description)
+    assert "torch was 1.0 when this study began" in version
+    assert "the code of hexsearch is not what this study began with (git 0000000000000000" in code
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    folder = StudyFolder(tmp_path / "study")
+    folder.write_description(study_config(), ["starter"], "hash")
+    return folder
+
+
+def edit(folder: StudyFolder, old: str, new: str) -> None:
+    text = folder.description.read_text()
+    assert old in text
+    folder.description.write_text(text.replace(old, new))
+
+
+def test_how_a_study_is_run_may_change_and_is_said(folder: StudyFolder) -> None:
+    opening = folder.read_description()[0]
+    assert require_same_question(folder, opening) == []
+    edit(folder, "retries: 1", "retries: 4")
+    assert require_same_question(folder, opening) == ["note: run.retries is 4 now, was 1"]
+
+
+def test_what_past_and_future_trials_must_share_may_not(folder: StudyFolder) -> None:
+    opening = folder.read_description()[0]
+    edit(folder, "max_t: 1728", "max_t: 5184")
+    edit(folder, "  seed: 0", "  seed: 1")
+    with pytest.raises(ConfigError) as caught:
+        require_same_question(folder, opening)
+    problems = caught.value.problems
+    assert [problem.split("config.")[1].split(" ")[0] for problem in problems] == [
+        "run.seed",
+        "scheduler.max_t",
+    ]
+    assert "was 1728 when the study began and is 5184 now" in problems[1]
+
+
+def test_a_study_is_resumed_with_the_games_it_began_with_or_not_at_all(
+    folder: StudyFolder,
+) -> None:
+    began_with = build_archive(random_games(20, size=5))
+    write_archive(folder.archive, began_with)
+    folder.require_games(began_with.content_hash)
+    write_archive(folder.archive, build_archive(random_games(21, size=5)))
+    with pytest.raises(ArchiveError, match=r"holds other games than study\.yaml says; restore it"):
+        folder.require_games(began_with.content_hash)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import ContractError
+from hexsearch.search.space import SearchSpace
+from hexsearch.search.space_parsing import build_space
+from hexsearch.study.preflight import baseline_rows, check_components
+from tests.search.simulation import study_config
+
+
+def space(search: dict[str, Any]) -> SearchSpace:
+    return build_space(study_config(search=search))
+
+
+def test_floors_are_judged_as_trials_are(dataset: Dataset) -> None:
+    prior, table = baseline_rows(dataset)
+    assert (prior["name"], table["name"]) == ("prior", "shortest-path table")
+    assert prior["value_loss"] == pytest.approx(0.25, abs=0.02)
+    assert table["value_loss"] < prior["value_loss"]
+    assert table["stages"]["final"]["accuracy"] == 1.0
+    assert prior["positions"] == len(dataset.validation)
+
+
+def test_every_component_of_the_space_is_held_to_its_contract_before_the_first_trial() -> None:
+    check_components(space({"readout": {"choice": ["bce", "tanh_mse"]}}))
+    broken = {
+        "value_head": {"choice": ["512->1", "tests.model.test_network:ColumnHead"]},
+        "readout": {"choice": ["bce", "tests.model.test_readout:SilentRawMse"]},
+    }
+    with pytest.raises(ContractError) as caught:
+        check_components(space(broken))
+    assert "returned [4, 1], expected [4]" in str(caught.value)
+    assert "loss and win_prob disagree" in str(caught.value)

@@ -1,0 +1,105 @@
+"""A session's own clock and its warnings, without Ray."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hexsearch.backend import cluster
+from hexsearch.errors import DiskError
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import TrialHistory
+from hexsearch.ledger.ledger import Ledger, read_ledger
+from hexsearch.search.space_parsing import build_space
+from hexsearch.study import session as session_module
+from hexsearch.study.listener import Listener
+from hexsearch.study.session import Session
+from tests.search.simulation import OPENED, curve, run_serially, study_config
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    made = Clock()
+    monkeypatch.setattr(session_module, "time", made)
+    monkeypatch.setattr(cluster, "trial_slots", lambda run: lambda: 1)
+    yield made
+
+
+def make_session(path: Path, said: list[str], **run: object) -> Session:
+    config = study_config(run={"trials": 6, "storage": None, **run})
+    folder = StudyFolder(path)
+    ledger = Ledger(folder.ledger)
+    OPENED.append(ledger)
+    ledger.append("study", trials=6, baselines=[], warnings=[])
+    listener = Listener(say=said.append)
+    deadline = config.run.time_budget or math.inf
+    return Session(
+        config, folder, ledger, "hash", 6, None, listener, build_space(config), deadline=deadline
+    )
+
+
+def test_a_time_budget_drains_the_study_when_it_is_over_and_not_before(
+    tmp_path: Path, clock: Clock
+) -> None:
+    said: list[str] = []
+    session = make_session(tmp_path, said, time_budget="10m")
+    engine = session._engine
+    trial = engine.next_trial()
+    assert isinstance(trial, TrialHistory)
+    engine.start(trial.trial)
+    for minutes, drains in ((9, False), (11, True), (12, True)):
+        clock.now = minutes * 60.0
+        session._beat()
+        assert engine.draining == drains
+    assert engine.halted == "time budget"
+    assert said == ["time budget reached: running trials stop at their next report"]
+    assert engine.report(trial.trial, curve(trial, 64)) == "stop"
+    assert engine.next_trial() == "finished"
+    assert engine.history.trials[trial.trial].status == "running"
+
+
+def test_a_storage_that_fails_on_the_way_is_said_once_and_the_study_goes_on(
+    tmp_path: Path, clock: Clock
+) -> None:
+    said: list[str] = []
+    session = make_session(tmp_path, said, storage="sqlite:////no/such/folder/x.db")
+    assert session._mirror is not None
+    session._mirror._thread.join()
+    run_serially(session._engine)
+    for _ in range(3):
+        session._beat()
+    session._close_mirror()
+    (line,) = said
+    assert "unable to open database file. The study goes on; write it later with 'storage" in line
+    assert {trial.status for trial in session._engine.history.trials.values()} == {
+        "completed",
+        "pruned",
+    }
+
+
+def test_what_a_full_disk_refused_is_raised_after_the_interruption_is_recorded(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = make_session(tmp_path, [])
+
+    def run(engine: object, *arguments: object, **options: object) -> None:
+        session._engine.next_trial()
+        session._engine.halt("end of storage", DiskError("t0000/checkpoint.pt: no space"))
+
+    monkeypatch.setattr(cluster, "tune_trials", run)
+    with pytest.raises(DiskError, match="t0000/checkpoint"):
+        session.run()
+    last = read_ledger(StudyFolder(tmp_path).ledger)[-1]
+    assert (last["event"], last["reason"]) == ("interrupted", "end of storage")

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hexsearch.config.section import build
+from hexsearch.config.study import DataConfig, StudyConfig
+from hexsearch.data.archive import build_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.leaderboard.summary import leader_summary
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.search.space_parsing import build_space
+from hexsearch.study.comparison import contenders, heads_of
+from hexsearch.study.launch import launch
+from hexsearch.study.listener import Listener
+from hexsearch.study.trunk_adoption import (
+    adopt_trunk,
+    check_games,
+    require_trunk,
+    store_trunk,
+)
+from hexsearch.training.checkpoint import save_checkpoint
+from hexsearch.training.frozen_trunk import read_frozen_trunk
+from tests.data.games import random_games
+from tests.study.test_comparison import HEADS, job, plain
+from tests.training.trials import make
+
+
+@pytest.fixture(scope="module")
+def checkpoint(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trunk") / "model.pt"
+    save_checkpoint(path, {"state": make(dataset, seed=7).state()})
+    return path
+
+
+def study(checkpoint: Path, **changes: Any) -> StudyConfig:
+    raw: dict[str, Any] = {
+        "question": "?",
+        "data": {"board_size": 5},
+        "trial": {"trunk": "small", "batch_size": 64},
+        "search": {"value_head": {"choice": HEADS}},
+        "compare": {"mode": "probe", "trunk": str(checkpoint)},
+    }
+    return build(StudyConfig, {**raw, **changes}, "")
+
+
+def test_the_trunks_own_settings_replace_the_spaces_once_and_are_named(checkpoint: Path) -> None:
+    config, said = adopt_trunk(study(checkpoint))
+    assert len(said) == 1
+    assert "trunk comes with the frozen trunk: preset tiny instead of small" in said[0]
+    assert config.trial.trunk.preset == "tiny" and config.trial.batch_size == 64
+    assert config.compare.trunk_hash == read_frozen_trunk(checkpoint).content_hash
+    assert adopt_trunk(config) == (config, [])
+    heads = contenders(heads_of(build_space(config)))
+    assert {trial.trunk.preset for _, trial in heads} == {"tiny"}
+
+
+def test_auxiliary_heads_have_nothing_to_teach_a_frozen_trunk(checkpoint: Path) -> None:
+    taught = {"trunk": "tiny", "auxiliary": {"moves_left": 0.1}}
+    config, said = adopt_trunk(study(checkpoint, trial=taught))
+    assert not config.trial.auxiliary.weights
+    assert any("auxiliary heads are left out" in line for line in said)
+
+
+def test_a_study_refuses_a_frozen_trunk_for_its_first_stage(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    config = study(checkpoint, phases=["compare", "search"])
+    with pytest.raises(ConfigError, match="a frozen trunk is for the command `compare`"):
+        launch(config, [], StudyFolder(tmp_path / "study"), None, Listener(), leader_summary)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_trunk_nothing_changes(checkpoint: Path) -> None:
+    config = study(checkpoint, comparison={"mode": "probe"})
+    assert adopt_trunk(config) == (config, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"board_size": 7}}, "trained on 5x5 boards, data.board_size is 7"),
+        (
+            {
+                "trial": {
+                    "trunk": {"preset": "small", "features": 64},
+                    "value_head": {"family": "linear", "inputs": 64},
+                }
+            },
+            "takes 64 features, but trunk tiny gives 512",
+        ),
+    ],
+    ids=str,
+)
+def test_a_space_that_does_not_fit_the_trunk_is_refused(
+    checkpoint: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        adopt_trunk(study(checkpoint, **changes))
+
+
+@pytest.mark.parametrize(
+    ("compare", "message"),
+    [
+        ({"mode": "joint", "trunk": "model.pt"}, "compare: mode joint trains the trunk"),
+        ({"trunk_hash": "00"}, "compare: trunk_hash is there without a trunk"),
+    ],
+)
+def test_a_contradiction_in_the_file_is_named(
+    checkpoint: Path, compare: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        study(checkpoint, compare=compare)
+
+
+def test_held_out_games_that_the_trunk_was_trained_on_are_refused(
+    dataset: Dataset, checkpoint: Path
+) -> None:
+    trunk = read_frozen_trunk(checkpoint)
+    assert check_games(trunk, dataset) == []
+    salted = DataConfig.model_validate({"board_size": 5, "split": {"salt": "another"}})
+    with pytest.raises(ConfigError, match=r"[1-9]\d* of 56 validation and test games are games"):
+        check_games(trunk, Dataset(dataset.archive, salted))
+
+
+def test_other_games_are_a_warning_and_a_louder_one_under_another_split(
+    dataset: Dataset, checkpoint: Path
+) -> None:
+    trunk = read_frozen_trunk(checkpoint)
+    others = build_archive(random_games(200, size=5))
+    [mild] = check_games(trunk, Dataset(others, dataset.config))
+    assert "none that is held out here" in mild
+    salted = DataConfig.model_validate({"board_size": 5, "split": {"salt": "another"}})
+    [loud] = check_games(trunk, Dataset(others, salted))
+    assert "may be among its training games" in loud
+    assert "--set data.split.salt=hexsearch" in loud
+
+
+def test_the_folder_keeps_the_trunk_and_notices_when_it_is_lost(
+    dataset: Dataset, checkpoint: Path, tmp_path: Path
+) -> None:
+    original = tmp_path / "model.pt"
+    original.write_bytes(checkpoint.read_bytes())
+    config, _ = adopt_trunk(study(original))
+    folder = StudyFolder(tmp_path / "cup")
+    store_trunk(config, folder)
+    original.unlink()
+    assert require_trunk(config, folder) == folder.trunk
+    assert folder.trunk.read_bytes() == checkpoint.read_bytes()
+    save_checkpoint(folder.trunk, {"state": make(dataset, seed=8).state()})
+    with pytest.raises(CheckpointError, match=r"trunk.pt: is another checkpoint"):
+        require_trunk(config, folder)
+    folder.trunk.unlink()
+    with pytest.raises(CheckpointError, match=r"trunk.pt: no such checkpoint"):
+        require_trunk(config, folder)
+
+
+def test_a_trunk_that_changes_on_its_way_leaves_no_folder(
+    dataset: Dataset, checkpoint: Path, tmp_path: Path
+) -> None:
+    original = tmp_path / "model.pt"
+    original.write_bytes(checkpoint.read_bytes())
+    config, _ = adopt_trunk(study(original))
+    save_checkpoint(original, {"state": make(dataset, seed=8).state()})
+    folder = StudyFolder(tmp_path / "results" / "cup")
+    with pytest.raises(CheckpointError, match="another"), folder.whole_or_not_at_all():
+        store_trunk(config, folder)
+    assert list(tmp_path.iterdir()) == [original]
+
+
+def test_a_seed_on_a_frozen_trunk_goes_on_from_its_checkpoint_to_the_same_reports(
+    dataset: Dataset, checkpoint: Path, tmp_path: Path
+) -> None:
+    trunk = read_frozen_trunk(checkpoint)
+    frozen = {"mode": "probe", "trunk": str(checkpoint), "trunk_hash": trunk.content_hash}
+    straight = job(dataset, tmp_path / "straight", **frozen).open()
+    first, second = straight.advance(), straight.advance()
+    cut = job(dataset, tmp_path / "cut", **frozen)
+    json.dumps(cut.trunk)  # it travels
+    cut.open().advance()
+    again = cut.open()
+    assert plain(again.advance()) == plain(first)
+    assert plain(again.advance()) == plain(second)
+    other = replace(cut, trunk_hash="0" * 32)
+    with pytest.raises(CheckpointError, match="is another checkpoint"):
+        other.open()
