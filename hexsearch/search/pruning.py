@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hexsearch.config.study import SchedulerConfig
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import Decided, Event
 from hexsearch.training.report_points import round_up
 
 _MEDIAN_FROM = 5  # of fewer trials a median says little
@@ -123,11 +123,10 @@ class Rungs:
             bracket=bracket,
         )
 
-    def apply(self, record: Record) -> None:
-        """Take a `decided` record into account."""
-        if record["event"] == "decided" and record["rung"] is not None:
-            key = (record.get("bracket", 0), record["rung"])
-            insort(self.recorded.setdefault(key, []), record["value_loss"])
+    def apply(self, event: Event) -> None:
+        """Take a decision into account."""
+        if isinstance(event, Decided) and event.rung is not None:
+            insort(self.recorded.setdefault((event.bracket, event.rung), []), event.value_loss)
 
 
 def cutoff(config: SchedulerConfig, before: Sequence[float]) -> float | None:

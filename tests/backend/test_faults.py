@@ -103,7 +103,7 @@ STACKS = (
     'Timeout (0:00:15)!\nThread 0x1 (most recent call first):\n  File "a.py", line 1 in wait\n\n'
     'Thread 0x2 (most recent call first):\n  File "head.py", line 9 in forward\n'
     + "".join(f'  File "deep.py", line {n} in call\n' for n in range(30))
-    + '  File "/hexsearch/search/worker.py", line 107 in step\n  File "ray.py", line 1 in train\n'
+    + '  File "/hexsearch/backend/trainable.py", line 107 in step\n  File "ray.py", line 1 in train\n'
 )
 
 
