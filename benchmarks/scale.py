@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from leaderboard_scale import example_report
 
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.history import TrialHistory
@@ -117,7 +118,7 @@ def open_engine(path: Path, trials: int) -> Engine:
     config = build(StudyConfig, raw, "")
     ledger = Ledger(path)
     if not len(ledger):
-        ledger.append("study", trials=trials, baselines=[], warnings=[])
+        ledger.append(StudyOpened(trials=trials, baselines=[], warnings=[]))
     return Engine(config, build_space(config), ledger, trials, slots=lambda: WORKERS)
 
 

@@ -35,6 +35,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from scipy.stats import ttest_1samp
 
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine
@@ -70,7 +71,7 @@ class Ours:
             update={"run": config.run.model_copy(update={"seed": seed, "trials": TRIALS})}
         )
         self.ledger = Ledger(folder / "ledger.jsonl", clock=lambda: clock.now)
-        self.ledger.append("study", trials=TRIALS, baselines=[], warnings=[])
+        self.ledger.append(StudyOpened(trials=TRIALS, baselines=[], warnings=[]))
         self.engine = Engine(
             config,
             space,

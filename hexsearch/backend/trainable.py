@@ -116,7 +116,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment in the same process."""
         self.cleanup()
-        self.setup(new_config, self._shipped)
+        self.setup(new_config)
         return True
 
     def cleanup(self) -> None:

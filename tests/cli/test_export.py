@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.backend.trainable import Assignment, TrialWorker
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive, write_archive
@@ -37,7 +38,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     write_archive(folder.archive, archive)
     folder.write_description(config, ["somewhere"], archive.content_hash)
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=2, baselines=[], warnings=[])
+    ledger.append(StudyOpened(trials=2, baselines=[], warnings=[]))
     engine = Engine(config, build_space(config), ledger, 2)
     worker = TrialWorker.__new__(TrialWorker)
     while isinstance(trial := engine.next_trial(), TrialHistory):
@@ -114,7 +115,7 @@ def test_a_study_without_results_has_no_winner(
 ) -> None:
     folder = StudyFolder(tmp_path / "new")
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=2, baselines=[], warnings=[])
+    ledger.append(StudyOpened(trials=2, baselines=[], warnings=[]))
     ledger.close()
     assert main(["export", str(folder.path)]) == 2
     assert "there is no winner" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from hexsearch.ledger.events import Chosen, Decided, Reported, Started, StudyOpened, Suggested
 from hexsearch.cli.leaderboard_command import _row_a_line
 from hexsearch.leaderboard.confirmation import confirmation_sentences, read_confirmation
 from hexsearch.leaderboard.leaderboard import read_leaderboard
@@ -38,8 +39,8 @@ class Written:
             "c": Ledger(self.folder.confirmation.ledger, clock=lambda: 0.0),
         }
         opening: dict[str, Any] = {"trials": 3, "baselines": [], "warnings": []}
-        self.ledgers["t"].append("study", **opening, config=PHASES)
-        self.ledgers["c"].append("study", **opening)
+        self.ledgers["t"].append(StudyOpened(**opening, config=PHASES))
+        self.ledgers["c"].append(StudyOpened(**opening))
         self.counts = {"t": 0, "c": 0}
 
     def run(
@@ -49,17 +50,17 @@ class Written:
         ledger, number = self.ledgers[letter], self.counts[letter]
         self.counts[letter] += 1
         name = f"{letter}{number:04d}"
-        ledger.append("suggested", trial=name, number=number, variant=variant, seed=replicate,
+        ledger.append(Suggested(trial=name, number=number, variant=variant, seed=replicate,
                       replicate=replicate, origin=origin, head=variant, config={},
-                      values={"value_head": variant})  # fmt: skip
-        ledger.append("started", trial=name, attempt=1)
+                      values={"value_head": variant}))  # fmt: skip
+        ledger.append(Started(trial=name, attempt=1))
         seen = 90 if end == "complete" else 30
         losses = self.base + shift + 0.01 * self.rng.standard_normal(200)
         said = report(seen, float(losses.mean())) | {"validation_loss": 0.205}
-        ledger.append("reported", trial=name, report=said)
+        ledger.append(Reported(trial=name, report=said))
         rung = None if end == "complete" else seen
-        ledger.append("decided", trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
-                      of=7, value_loss=float(losses.mean()))  # fmt: skip
+        ledger.append(Decided(trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
+                      of=7, value_loss=float(losses.mean())))  # fmt: skip
         sums = losses[:, None].astype(np.float32)
         where = self.folder if letter == "t" else self.folder.confirmation
         evidence = GameLosses(np.arange(200), sums, np.ones((200, 1), dtype=np.int32))
@@ -70,7 +71,7 @@ class Written:
             {"variant": v, "name": v, "value_loss": 0.2, "expected": 0.203, "seeds": 2}
             for v in variants
         ]
-        self.ledgers["c"].append("chosen", places=places)
+        self.ledgers["c"].append(Chosen(places=places))
 
     def close(self) -> None:
         for ledger in self.ledgers.values():

@@ -13,7 +13,7 @@ from hexsearch.search.proposer import Proposer, derive_seed
 from hexsearch.search.samplers import OptunaModel, Outcome
 from hexsearch.search.space import Values
 from hexsearch.search.space_parsing import build_space
-from tests.search.simulation import curve, make_engine, run_serially, study_config
+from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
 
 
 def test_optuna_is_told_pruned_trials_as_pruned_with_their_last_step(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_what_was_pruned_is_not_tried_again_while_something_is_untried(
 
 def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", few_configurations(), slots=lambda: 8)
-    started = [engine.next_trial() for _ in range(8)]
+    started = [next_trial(engine) for _ in range(8)]
     assert len({trial.variant for trial in started if isinstance(trial, TrialHistory)}) == 8
 
 

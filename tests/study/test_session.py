@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.backend import cluster
 from hexsearch.errors import DiskError
 from hexsearch.ledger.folder import StudyFolder
@@ -42,7 +43,7 @@ def make_session(path: Path, said: list[str], **run: object) -> Session:
     folder = StudyFolder(path)
     ledger = Ledger(folder.ledger)
     OPENED.append(ledger)
-    ledger.append("study", trials=6, baselines=[], warnings=[])
+    ledger.append(StudyOpened(trials=6, baselines=[], warnings=[]))
     listener = Listener(say=said.append)
     deadline = config.run.time_budget or math.inf
     return Session(
