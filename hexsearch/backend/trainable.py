@@ -37,7 +37,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from hexsearch.training.frozen_trunk import FrozenTrunk, read_frozen_trunk
+from hexsearch.training.frozen_trunk import read_frozen_trunk
 
 HANG_LOG = "hang.log"
 _STRIDE = 10  # batches between two looks at the clock
@@ -139,7 +139,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(task.threads)
         self._folders.pull()
         with storing(scratch_folder()):
-            dataset, trunk = self._games(task), self._frozen_trunk(task)
+            dataset, trunk = self._games(task), self._trunk(task)
         trial = self._trial = HeadsOnTrunk(
             [build(TrialConfig, config, "trial") for config in task.configs],
             dataset,
@@ -147,7 +147,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             seed=task.seed,
             device=device_of(task.gpus),
             mode=task.mode,
-            frozen_trunk=trunk,
+            frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
         )
         path = self._folders.job / CHECKPOINT
         if path.exists():
@@ -167,11 +167,11 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             kept = TrialWorker._dataset = Dataset(archive, data)
         return kept
 
-    def _frozen_trunk(self, task: Assignment) -> FrozenTrunk | None:
+    def _trunk(self, task: Assignment) -> Path | None:
+        """Where the checkpoint of a frozen trunk lies on this node."""
         if task.trunk is None or task.trunk_hash is None:
             return None
-        path = find_trunk(Path(task.trunk), task.trunk_hash, self._fetch)
-        return read_frozen_trunk(path, task.trunk_hash)
+        return find_trunk(Path(task.trunk), task.trunk_hash, self._fetch)
 
     def _fetch(self, content_hash: str) -> bytes | None:
         """What the driver ships under a content hash; None if it ships nothing."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from hexsearch.ledger.events import StudyOpened, Told
 from hexsearch.backend import storage as storage_module
 from hexsearch.backend.file_sync import CHECKPOINT, TrialFiles
 from hexsearch.backend.storage import Storage
@@ -29,6 +28,7 @@ from hexsearch.errors import (
     LedgerError,
     StorageError,
 )
+from hexsearch.ledger.events import StudyOpened, Told
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import CURVE
 from hexsearch.ledger.ledger import Ledger, read_ledger

@@ -18,8 +18,8 @@ from hexsearch.backend.message import Message
 from hexsearch.backend.ray_private import every_death_is_an_actors
 from hexsearch.backend.trainable import HANG_LOG
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
-from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.events import Retried
+from hexsearch.ledger.history import TrialHistory
 from hexsearch.report.console import describe_event
 from hexsearch.search.engine import Engine, Job
 from tests.search.simulation import make_engine, study_config
@@ -105,7 +105,8 @@ STACKS = (
     'Timeout (0:00:15)!\nThread 0x1 (most recent call first):\n  File "a.py", line 1 in wait\n\n'
     'Thread 0x2 (most recent call first):\n  File "head.py", line 9 in forward\n'
     + "".join(f'  File "deep.py", line {n} in call\n' for n in range(30))
-    + '  File "/hexsearch/backend/trainable.py", line 107 in step\n  File "ray.py", line 1 in train\n'
+    + '  File "/hexsearch/backend/trainable.py", line 107 in step\n'
+    + '  File "ray.py", line 1 in train\n'
 )
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
+from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Storage
-from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.message import Message
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.data.archive import build_archive, open_archive, write_archive
 from hexsearch.data.dataset import Dataset

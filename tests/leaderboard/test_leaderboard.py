@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from hexsearch.ledger.events import Decided, Failed, Reported, Started, StudyOpened, Suggested
 from hexsearch.cli.main import main
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.leaderboard.sentences import sentences
+from hexsearch.ledger.events import Decided, Failed, Reported, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
@@ -54,15 +54,19 @@ class Study:
         **values: Any,
     ) -> str:
         name = f"t{self.number:04d}"
-        self.ledger.append(Suggested(trial=name,
-            number=self.number,
-            variant=variant or name,
-            replicate=self.replicates[variant or name],
-            seed=self.number,
-            head="512->1",
-            origin="tpe",
-            values={"value_head": "512->1", **values},
-            config=config or {}))
+        self.ledger.append(
+            Suggested(
+                trial=name,
+                number=self.number,
+                variant=variant or name,
+                replicate=self.replicates[variant or name],
+                seed=self.number,
+                head="512->1",
+                origin="tpe",
+                values={"value_head": "512->1", **values},
+                config=config or {},
+            )
+        )
         self.replicates[variant or name] += 1
         self.ledger.append(Started(trial=name, attempt=1))
         for positions, loss in losses.items():
@@ -72,15 +76,23 @@ class Study:
             self.ledger.append(Reported(trial=name, report=said))
         last = max(losses, default=0)
         if end == "prune":
-            self.ledger.append(Decided(trial=name,
-                positions_seen=last,
-                decision="prune",
-                rung=last,
-                rank=3,
-                of=7,
-                value_loss=losses[last]))
+            self.ledger.append(
+                Decided(
+                    trial=name,
+                    positions_seen=last,
+                    decision="prune",
+                    rung=last,
+                    rank=3,
+                    of=7,
+                    value_loss=losses[last],
+                )
+            )
         elif end == "complete":
-            self.ledger.append(Decided(trial=name, positions_seen=last, decision="complete", rung=None))
+            self.ledger.append(
+                Decided(
+                    trial=name, positions_seen=last, decision="complete", value_loss=losses[last]
+                )
+            )
         elif end == "fail":
             self.ledger.append(Failed(trial=name, reason="nan: loss is not finite", log="a\nb"))
         self.number += 1

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.ledger.events import Reported, Told
 from hexsearch.errors import DiskError, LedgerError
+from hexsearch.ledger.events import Reported, Told
 from hexsearch.ledger.ledger import Ledger, is_held, read_events, read_ledger, without_times
 
 

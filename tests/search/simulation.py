@@ -63,13 +63,23 @@ def make_engine(
     clock: Callable[[], float] = lambda: 0.0,
     **options: Any,
 ) -> Engine:
-    """An engine over a ledger, new or old, that is opened by a study record."""
+    """An engine over a ledger, new or old."""
+    return engine_over(opened(path, config, clock), config, **options)
+
+
+def engine_over(ledger: Ledger, config: StudyConfig, **options: Any) -> Engine:
+    """An engine over an open ledger; options are those of EngineSetup."""
+    return Engine(EngineSetup(config, build_space(config), config.run.trials, **options), ledger)
+
+
+def opened(path: Path, config: StudyConfig, clock: Callable[[], float] = lambda: 0.0) -> Ledger:
+    """A ledger, new or old, that begins with the opening of a study; closed after the test."""
     ledger = Ledger(path, clock=clock)
     OPENED.append(ledger)
-    if not ledger.records:
-        ledger.append(StudyOpened(trials=config.run.trials))
-    setup = EngineSetup(config, build_space(config), config.run.trials, **options)
-    return Engine(setup, ledger)
+    if not len(ledger):
+        plain = config.model_dump(mode="json")
+        ledger.append(StudyOpened(trials=config.run.trials, config=plain))
+    return ledger
 
 
 def next_trial(engine: Engine) -> TrialHistory | Literal["wait", "finished"]:

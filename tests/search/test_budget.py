@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hexsearch.config.study import RunConfig
-from hexsearch.ledger.events import Event, Reported, Started
+from hexsearch.ledger.events import Event, Record, Reported, Started
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.ledger import read_ledger, without_times
 from hexsearch.search.budget import Horizon, Pace
 from tests.search.simulation import curve, make_engine, run_serially, study_config
 

@@ -5,10 +5,18 @@ from typing import Any
 
 import pytest
 
+from hexsearch.ledger.events import Record, Reported
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.ledger import read_ledger, without_times
 from hexsearch.search.engine import Engine
-from tests.search.simulation import curve, make_engine, next_trial, report, run_serially, study_config
+from tests.search.simulation import (
+    curve,
+    make_engine,
+    next_trial,
+    report,
+    run_serially,
+    study_config,
+)
 
 
 def finished_ledger(path: Path, **sections: Any) -> list[Record]:
@@ -20,7 +28,7 @@ def finished_ledger(path: Path, **sections: Any) -> list[Record]:
 
 def test_every_trial_ends_and_is_told_once(tmp_path: Path) -> None:
     records = finished_ledger(tmp_path / "ledger.jsonl")
-    history = StudyHistory.of(records)
+    history = StudyHistory.read(tmp_path / "ledger.jsonl")
     assert len(history.trials) == 12
     assert {trial.status for trial in history.trials.values()} == {"completed", "pruned"}
     told = [record["trial"] for record in records if record["event"] == "told"]
@@ -234,7 +242,7 @@ def test_of_superseded_reports_only_the_learning_curve_stays_in_memory(tmp_path:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(run={"trials": 1}))
     run_serially(engine)
     (trial,) = engine.history.trials.values()
-    written = [r["report"] for r in engine.ledger if r["event"] == "reported"]
+    written = [event.report for event in engine.ledger if isinstance(event, Reported)]
     assert len(trial.reports) == len(written) > 2
     assert trial.reports[-1] == written[-1]
     for kept, whole in zip(trial.reports[:-1], written[:-1], strict=True):

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.history import TrialHistory
-from hexsearch.ledger.ledger import read_ledger
+from hexsearch.ledger.ledger import read_events
 from hexsearch.search.proposer import Proposer, derive_seed
 from hexsearch.search.samplers import OptunaModel, Outcome
 from hexsearch.search.space import Values
@@ -36,8 +36,8 @@ def test_a_proposer_rebuilt_from_records_proposes_what_the_live_one_would(tmp_pa
     engine.ledger.close()
     config = study_config()
     rebuilt = Proposer(build_space(config), config.searcher, config.run.seed, 12)
-    for record in read_ledger(tmp_path / "ledger.jsonl"):
-        rebuilt.apply(record)
+    for event in read_events(tmp_path / "ledger.jsonl"):
+        rebuilt.apply(event)
     assert rebuilt.propose(12) == engine._proposer.propose(12)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hexsearch.config.study import SchedulerConfig
+from hexsearch.ledger.events import Decided
 from hexsearch.search import pruning as scheduler
 from hexsearch.search.pruning import Decision, Rungs, RungSchedule, bracket_cycle, rung_levels
 
@@ -13,8 +14,10 @@ ASHA = SchedulerConfig(reduction_factor=3)
 LADDER = RungSchedule(rungs=(10, 30), budget=90, report_every=None)
 
 
-def decided(rung: int, value_loss: float) -> dict[str, object]:
-    return {"event": "decided", "rung": rung, "value_loss": value_loss}
+def decided(rung: int, value_loss: float) -> Decided:
+    return Decided(
+        trial="t0000", positions_seen=rung, decision="continue", rung=rung, value_loss=value_loss
+    )
 
 
 def test_examples_in_docstrings_hold() -> None:
@@ -88,7 +91,7 @@ def test_a_loss_that_is_not_finite_is_never_compared(value: float) -> None:
 def test_rungs_rebuilt_from_records_decide_as_the_live_ones() -> None:
     rng = np.random.default_rng(0)
     live = Rungs(LADDER, ASHA)
-    records: list[dict[str, object]] = []
+    records: list[Decided] = []
     for _ in range(200):
         rung, loss = int(rng.choice([10, 30])), float(rng.normal(0.2, 0.01))
         rebuilt = Rungs(LADDER, ASHA)
@@ -115,7 +118,7 @@ def test_hyperband_gives_each_bracket_its_share_and_compares_within_it() -> None
     assert [cycle.count(bracket) for bracket in range(3)] == [9, 5, 3]
     rungs = Rungs(LADDER, config)
     for loss in (0.1, 0.11, 0.12):
-        rungs.apply({**decided(30, loss), "bracket": 0})
+        rungs.apply(decided(30, loss))
     assert rungs.decide(cycle.index(0), 30, 0.2).action == "prune"
     assert rungs.decide(cycle.index(1), 10, 0.9) == Decision("continue")
     late = rungs.decide(cycle.index(1), 30, 0.2)
