@@ -28,6 +28,11 @@ def register(commands: Any) -> None:
     board.add_argument("--by", choices=("variant", "trial"), default="variant")
     board.add_argument("--stage", choices=_STAGES, help="rank by the value loss of one stage")
     board.add_argument(
+        "--phase",
+        choices=("compare", "search"),
+        help="rank the heads of the comparison, or the trials of the search (default)",
+    )
+    board.add_argument(
         "--sort", choices=tuple(SORTABLE), help="order of the rows; their ranks stay what they are"
     )
     board.add_argument(
@@ -42,7 +47,9 @@ def register(commands: Any) -> None:
 
 def run_leaderboard(arguments: argparse.Namespace) -> int:
     """Print a leaderboard in one of four formats."""
-    board = read_leaderboard(StudyFolder(arguments.study), arguments.by, arguments.stage)
+    board = read_leaderboard(
+        StudyFolder(arguments.study), arguments.by, arguments.stage, arguments.phase
+    )
     if arguments.sort:
         board.sort(arguments.sort)
     if arguments.format == "json":

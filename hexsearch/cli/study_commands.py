@@ -22,7 +22,7 @@ from hexsearch.cli.arguments import positive
 from hexsearch.config.study import StudyConfig, parse_duration
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
-from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.console import make_progress
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
@@ -117,7 +117,6 @@ def run_launch(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
     from hexsearch.cli.preflight import check_components, games_examiner
-    from hexsearch.leaderboard.summary import leader_summary
     from hexsearch.study import launch as study
 
     folder = new_folder(arguments)
@@ -129,15 +128,16 @@ def run_launch(arguments: argparse.Namespace) -> int:
     with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
         ended = study.launch(
-            config,
-            arguments.games or [STARTER_GAMES],
-            folder,
-            arguments.address,
-            listener,
-            leader_summary,
-            where=f"{arguments.space}: ",
-            examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
-            warm_starts=[StudyFolder(path) for path in arguments.warm_start],
+            study.LaunchRequest(
+                config=config,
+                games=arguments.games or [STARTER_GAMES],
+                folder=folder,
+                listener=listener,
+                address=arguments.address,
+                where=f"{arguments.space}: ",
+                examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
+                warm_starts=[StudyFolder(path) for path in arguments.warm_start],
+            )
         )
     _print_leaderboard(folder)
     return finish(folder, ended)
@@ -177,25 +177,13 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
-    from hexsearch.leaderboard.summary import leader_summary
     from hexsearch.study import launch as study
-    from hexsearch.study.comparison import resume_comparison
 
     folder = StudyFolder(arguments.study)
-    description, config = folder.read_description()
-    is_comparison = description.get("kind") == COMPARISON
-    if is_comparison and arguments.trials:
-        raise ConfigError(
-            "--trials: a comparison has as many runs as heads and seeds; leave it out"
-        )
+    _, config = folder.read_description()
     with going_on(folder), make_progress(stderr(), config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
-        if is_comparison:
-            ended = resume_comparison(folder, arguments.address, listener)
-        else:
-            ended = study.resume(
-                folder, arguments.trials, arguments.address, listener, leader_summary
-            )
+        ended = study.resume(folder, arguments.trials, arguments.address, listener)
     _print_leaderboard(folder)
     return finish(folder, ended)
 

@@ -16,7 +16,7 @@ class CompareConfig(Section):
     # joint: the trunk learns from the policy (and auxiliary heads) and the mean of the value heads;
     # probe: from all but the value heads
     mode: Literal["joint", "probe"] = "joint"
-    # As the first stage of a study: so many heads, best first, begin the search.
+    # As the first phase of a study: so many heads, best first, begin the search.
     enqueue: int = Field(5, ge=0)
     # A checkpoint (model.pt, checkpoint.pt), from the folder that the command runs in: in mode
     # probe its trunk and policy head are taken and frozen, and only the value heads train.

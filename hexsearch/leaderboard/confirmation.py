@@ -14,7 +14,6 @@ from hexsearch.leaderboard.game_panels import evidence_panel
 from hexsearch.leaderboard.rows import Entry, make_entry, mean_of
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Record, read_ledger
 from hexsearch.statistics.intervals import interval
 from hexsearch.statistics.ranking import Versus, versus
 from hexsearch.statistics.variance import mean_variance, seed_variance
@@ -73,39 +72,31 @@ class Confirmation:
         return {**asdict(self), "words": confirmation_sentences(self)}
 
 
-def read_confirmation(folder: StudyFolder) -> Confirmation | None:
+def read_confirmation(history: StudyHistory, folder: StudyFolder) -> Confirmation | None:
     """The confirmation of a study, as far as it has come; None if it has not begun."""
-    mine = folder.confirmation
-    if not mine.ledger.exists():
+    if not history.chosen:
         return None
-    records = read_ledger(mine.ledger)
-    history = StudyHistory.of(records)
+    history = history.only({"confirm"})
     groups: dict[str, list[TrialHistory]] = {}
     for trial in history.trials.values():
         groups.setdefault(trial.variant, []).append(trial)
     ended = [make_entry(trials, None) for trials in groups.values()]
     entries = [entry for entry in ended if entry.row.completed]
     done = sum(trial.status == "completed" for trial in history.trials.values())
-    rows, games = _rows(entries, mine, records) if entries else ((), 0)
-    looks = sum(record["event"] == "chosen" for record in records)
-    return Confirmation(rows, games, done, len(history.trials), looks)
+    rows, games = _rows(entries, folder, history) if entries else ((), 0)
+    return Confirmation(rows, games, done, len(history.trials), len(history.chosen))
 
 
 def _rows(
-    entries: Sequence[Entry], folder: StudyFolder, records: Sequence[Record]
+    entries: Sequence[Entry], folder: StudyFolder, history: StudyHistory
 ) -> tuple[tuple[ConfirmedRow, ...], int]:
-    compared, panel = evidence_panel(entries, None, folder, None, room=len(records))
+    compared, panel = evidence_panel(entries, None, folder, None, room=len(history.trials))
     if panel is None:
         return (), 0
     seed = seed_variance(panel)
     low, high = interval(panel.means, *mean_variance(panel, seed))
     against = versus(panel, seed, 0)
-    places = {
-        place["variant"]: place
-        for record in records
-        if record["event"] == "chosen"
-        for place in record["places"]
-    }
+    places = {place["variant"]: place for chosen in history.chosen for place in chosen.places}
     rows = tuple(
         _row(entry, places, float(max(0.0, low[i])), float(high[i]), against, i)
         for i, entry in enumerate(compared)

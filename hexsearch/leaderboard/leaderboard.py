@@ -15,8 +15,8 @@ from hexsearch.leaderboard.game_panels import by_variant, evidence_panel
 from hexsearch.leaderboard.phase_tables import Race, pruning_check, race
 from hexsearch.leaderboard.rows import CONTROL, Entry, Row, make_entry
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import is_held, read_ledger
+from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import is_held
 from hexsearch.statistics.intervals import STAGES, interval
 from hexsearch.statistics.pruning_check import PruningCheck
 from hexsearch.statistics.ranking import Ranking, Versus, rank, seeds_to_separate, versus
@@ -110,22 +110,35 @@ class Leaderboard:
 
 
 def read_leaderboard(
-    folder: StudyFolder, by: By = "variant", stage: str | None = None
+    folder: StudyFolder,
+    by: By = "variant",
+    stage: str | None = None,
+    phase: Literal["compare", "search"] | None = None,
 ) -> Leaderboard:
     """The leaderboard of a study folder, running, interrupted or finished.
 
+    Args:
+        phase: whose trials are ranked; by default the search's with its reruns, and those of a
+            comparison in a study that does nothing else.
     Raises:
         LedgerError: no study, or a damaged ledger.
     """
-    history = StudyHistory.of(read_ledger(folder.ledger))
+    history = StudyHistory.read(folder.ledger)
     state = history.state
     if is_held(folder.ledger):
-        state = "running"  # perhaps in a stage after the search
+        state = "running"
     elif state == "running":
         state = "interrupted"  # its driver is gone without a word
-    board = build_leaderboard(history, folder, by, state, stage)
-    board.confirmation = read_confirmation(folder)
+    ranked = history.only(_ranked_phases(history, phase))
+    board = build_leaderboard(ranked, folder, by, state, stage)
+    board.confirmation = read_confirmation(history, folder)
     return board
+
+
+def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[Phase]:
+    if phase is None and history.study.config.get("phases") == ["compare"]:
+        phase = "compare"
+    return frozenset({"compare"}) if phase == "compare" else SEARCHED
 
 
 def build_leaderboard(

@@ -1,4 +1,4 @@
-"""What the stages of a study ask of its statistics: who was trained to the end, in which order."""
+"""What the phases of a study ask of its statistics: who was trained to the end, in which order."""
 
 from __future__ import annotations
 

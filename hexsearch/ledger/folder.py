@@ -19,10 +19,10 @@ from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
+from hexsearch.ledger.events import FORMAT, other_format
 from hexsearch.ledger.ledger import read_ledger
 from hexsearch.training.atomic import write_atomically
 
-COMPARISON = "compare"  # kind of such a folder, in its study.yaml
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 
 
@@ -56,11 +56,6 @@ class StudyFolder:
     def trunk(self) -> Path:
         """A comparison's own copy of the checkpoint whose trunk it took, where it took one."""
         return self.path / "trunk.pt"
-
-    @property
-    def confirmation(self) -> StudyFolder:
-        """Where a study keeps the trainings that confirm its winners."""
-        return StudyFolder(self.path / "confirm")
 
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
@@ -117,16 +112,12 @@ class StudyFolder:
             raise ArchiveError(f"{self.archive} holds other games than study.yaml says; restore it")
 
     def write_description(
-        self, config: StudyConfig, games: Sequence[str], archive_hash: str, kind: str = "search"
+        self, config: StudyConfig, games: Sequence[str], archive_hash: str
     ) -> dict[str, Any]:
-        """Store study.yaml; what is returned also opens the ledger.
-
-        Args:
-            kind: what `resume` goes on with, such as `search`.
-        """
+        """Store study.yaml; what is returned also opens the ledger."""
         description = {
+            "format": FORMAT,
             "name": self.name,
-            "kind": kind,
             "hexsearch": __version__,
             "versions": versions(),
             "git": git_commit(),
@@ -141,7 +132,7 @@ class StudyFolder:
         """study.yaml as it was written, and its configuration.
 
         Raises:
-            LedgerError: this is no study folder.
+            LedgerError: this is no study folder, or another version wrote it.
             ConfigError: the file was edited into something that does not fit.
         """
         if not self.description.exists():
@@ -150,6 +141,8 @@ class StudyFolder:
         raw = parse_yaml(text, str(self.description))
         if not isinstance(raw, dict) or "config" not in raw:
             raise ConfigError(f"{self.description}: holds no 'config'")
+        if raw.get("format") != FORMAT:
+            raise LedgerError(other_format(str(self.path), raw.get("format"), raw.get("hexsearch")))
         return raw, build(StudyConfig, raw["config"], f"{self.description}: config.")
 
 

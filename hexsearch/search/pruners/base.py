@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hexsearch.config.study import SchedulerConfig
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import Event
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Pruner(ABC):
         """Judge trial `number` at a rung of its bracket, without recording it."""
 
     @abstractmethod
-    def apply(self, record: Record) -> None:
-        """Take one record into account."""
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
 
     @abstractmethod
     def chance(self, before: int) -> float:
