@@ -101,7 +101,7 @@ class SchedulerConfig(Section):
 
     # asha; hyperband: asha in brackets that begin at ever higher rungs; median: at every report,
     # stop what is worse than the median there; none.
-    name: Literal["asha", "hyperband", "median", "none"] = "asha"
+    name: Literal["evidence", "asha", "hyperband", "median", "none"] = "asha"
     grace_period: int = Field(20_000, ge=1)  # positions every trial may see before its first rung
     max_t: int = Field(180_000, ge=1)  # positions after which a trial is finished
     reduction_factor: int = Field(3, ge=2)  # 1 trial in this many goes on past each rung
@@ -128,7 +128,7 @@ Objectives = Annotated[
 class SearcherConfig(Section):
     """What proposes the next configuration."""
 
-    name: Literal["tpe", "random", "grid", "cmaes", "gp", "nsga2"] = "tpe"
+    name: Literal["forecast", "tpe", "random", "grid", "cmaes", "gp", "nsga2"] = "tpe"
     startup_trials: int = Field(10, ge=1)  # drawn at random before anything is modelled
     grid_points: int = Field(5, ge=2)  # grid: values of each float, its ends included
     # What is minimised, each a figure of the last report. Several make a Pareto front, which
@@ -171,6 +171,8 @@ class RunConfig(Section):
     # folder; else a database URL; null keeps none.
     optuna_storage: str | None = "journal"
     keep_checkpoints: int = Field(3, ge=0)  # the best k completed trials keep theirs
+    # Disk for the checkpoints of paused trials; beyond it those that promise least are pruned.
+    paused_checkpoints_gb: float = Field(10.0, ge=0.0)
     # Where trials of a cluster without a shared folder keep their files: s3://bucket/studies.
     trial_files: str | None = Field(None, pattern=r"^\w[\w+.-]*://.")
 

@@ -9,7 +9,7 @@ from typing import Any
 from hexsearch.ledger.history import TrialHistory
 
 CONTROL = "negative control"
-_STATUS_ORDER = ("completed", "running", "waiting", "stopped", "pruned", "failed")
+_STATUS_ORDER = ("completed", "running", "waiting", "stopped", "paused", "pruned", "failed")
 _SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
 
 
@@ -109,7 +109,7 @@ def make_entry(trials: Sequence[TrialHistory], stage: str | None) -> Entry:
         trial_ids=[trial.trial for trial in trials],
         seeds=len({trial.replicate for trial in trials}),
         completed=count("completed"),
-        pruned=count("pruned"),
+        pruned=count("pruned") + count("paused"),
         failed=count("failed"),
         positions_seen=seen,
         failures=[

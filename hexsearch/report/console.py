@@ -172,7 +172,7 @@ def progress_line(history: StudyHistory) -> str:
     """Counts of trials by what became of them."""
     counts = {
         status: sum(trial.status == status for trial in history.trials.values())
-        for status in ("completed", "pruned", "stopped", "failed")
+        for status in ("completed", "paused", "pruned", "stopped", "failed")
     }
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     planned = len(history.trials) - history.searched

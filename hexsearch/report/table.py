@@ -26,6 +26,7 @@ from hexsearch.leaderboard.sentences import sentences
 _STATUS_STYLES = {
     "completed": "green",
     "running": "cyan",
+    "paused": "yellow",
     "pruned": "yellow",
     "interrupted": "cyan",
     "failed": "red",
@@ -272,14 +273,14 @@ def _of_stage(baseline: dict[str, Any], board: Leaderboard) -> float | None:
 
 def _status(row: Row) -> str:
     # Where it was pruned stands in a column of its own.
-    reason = row.reason.partition(" at ")[0] if row.status == "pruned" else row.reason
+    reason = row.reason.partition(" at ")[0] if row.status in ("paused", "pruned") else row.reason
     text = f"{row.status}: {reason}" if reason else row.status
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
 
 
 def _short_status(row: Row) -> str:
     text = row.status
-    if row.status == "pruned":
+    if row.status in ("paused", "pruned"):
         text += f" {_count(row.positions_seen)}"
     # Parted by spaces a verdict breaks where words do, instead of losing its end.
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict.replace('_', ' ')}"

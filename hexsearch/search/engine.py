@@ -14,8 +14,10 @@ from typing import Any, Literal
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.ledger.events import (
+    Discarded,
     Event,
     Failed,
+    Promoted,
     Reported,
     Retried,
     Started,
@@ -27,6 +29,7 @@ from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.decisions import Decisions
+from hexsearch.search.outlook import Outlook
 from hexsearch.search.proposer import Proposer
 from hexsearch.search.reruns import PlannedRun, Planner, nothing_planned
 from hexsearch.search.schedules import PhaseSchedules
@@ -79,8 +82,11 @@ class Engine:
         self.is_finished = False  # everything that was asked for has ended
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
-        self._decisions = Decisions(config, self.schedules, setup.seconds_left)
-        self._proposer = Proposer(setup.space, config.searcher, config.run.seed, setup.trials)
+        self._outlook = self._make_outlook()
+        self._decisions = Decisions(config, self.schedules, setup.seconds_left, self._outlook)
+        self._proposer = Proposer(
+            setup.space, config.searcher, config.run.seed, setup.trials, self._outlook
+        )
         self._missing = 0  # runs that were planned together with the last one, after it
         for event in ledger:
             self._fold(event)
@@ -99,7 +105,8 @@ class Engine:
         """
         if self.draining:
             return "finished"
-        if not self._queue and not self._may_propose:
+        paused = None if self._queue else self._paused_to_go_on()
+        if not self._queue and not self._may_propose and paused is None:
             if self._live:
                 # One that runs may yet lose its worker, and then wants to be started again.
                 return "wait"
@@ -107,13 +114,21 @@ class Engine:
                 return "finished"
         if len(self._live) >= self.setup.slots():
             return "wait"
-        name = self._queue.pop(0) if self._queue else self._suggest()
+        if self._queue:
+            name = self._queue.pop(0)
+        elif paused is not None:
+            self.record(Promoted(trial=paused))
+            name = self.history.trials[paused].job
+        else:
+            name = self._suggest()
         self._live.add(name)
         return Job(name, tuple(self.history.trials_of(name)))
 
     def plan(self) -> bool:
         """Make sure that something can start, unless all is done; whether there is something."""
-        while not (self._may_propose or self.history.unfinished):
+        while not (
+            self._may_propose or self.history.unfinished or self._paused_to_go_on() is not None
+        ):
             if not self._plan_batch():
                 self.is_finished = True
                 return False
@@ -203,6 +218,41 @@ class Engine:
     def _going(self, job: str) -> list[TrialHistory]:
         return [trial for trial in self.history.trials_of(job) if trial.status not in ENDED]
 
+    def _make_outlook(self) -> Outlook | None:
+        """For the rules and searchers that forecast final values."""
+        config, rungs = self.config, self.schedules.rungs
+        if "forecast" != config.searcher.name and "evidence" != config.scheduler.name:
+            return None
+        levels = (*rungs.rungs, rungs.budget)
+        return Outlook(
+            self.setup.space,
+            levels,
+            config.run.seed,
+            self.setup.trials,
+            proposes=config.searcher.name == "forecast",
+        )
+
+    def _paused_to_go_on(self) -> str | None:
+        """The paused trial that a free worker should take, if any."""
+        workers = max(1, self.setup.slots())
+        number = self._decisions.paused_to_go_on(self.history, workers, self._may_propose)
+        if number is None or self._outlook is None:
+            return None
+        return self._outlook.forecast.entries[number].name
+
+    @property
+    def paused(self) -> list[str]:
+        """Names of paused trials, the one that promises least first."""
+        if self._outlook is None or not self._outlook.forecast.is_ready:
+            return []
+        forecast = self._outlook.forecast
+        promised = forecast.promises_of_paused()
+        return [forecast.entries[n].name for n in sorted(promised, key=lambda n: promised[n])]
+
+    def discard(self, name: str) -> None:
+        """A paused trial cannot go on: its checkpoint is removed to save space."""
+        self.record(Discarded(trial=name))
+
     def _suggest(self) -> str:
         values, origin = self._proposer.propose(self.history.searched)
         run = PlannedRun.of(self.setup.space.resolve(values), values, 0, origin)
@@ -271,6 +321,8 @@ class Engine:
     def _fold(self, event: Event) -> None:
         self.history.apply(event)
         trial = self.history.trials[event.trial] if isinstance(event, TrialEvent) else None
+        if self._outlook is not None and trial is not None and trial.phase == "search":
+            self._outlook.apply(event)
         if trial is None or trial.phase in SEARCHED:
             self._decisions.apply(event)
         if trial is None or trial.phase == "search":

@@ -26,9 +26,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import HexsearchError
 from hexsearch.ledger.events import (
+    Decided,
+    Discarded,
     Event,
     Failed,
+    Finished,
     Interrupted,
+    Promoted,
     Reported,
     Started,
     Suggested,
@@ -73,6 +77,7 @@ class OptunaStorage:
         self._folder, self._config, self._space, self._where = folder, config, space, where
         self._distributions = distributions_of(space)
         self._ids: dict[str, int] = {}
+        self._paused: set[str] = set()
         self._last: dict[str, dict[str, object]] = {}
 
     @property
@@ -177,6 +182,10 @@ class OptunaStorage:
             for trial_id in self._ids.values():
                 if storage.get_trial(trial_id).state == TrialState.RUNNING:
                     storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        elif isinstance(event, Finished):
+            for name in list(self._paused):  # they will not go on now
+                storage.set_trial_state_values(self._ids.pop(name), TrialState.PRUNED)
+            self._paused.clear()
         elif isinstance(event, TrialEvent) and event.trial in self._ids:
             self._apply_to_trial(self._ids[event.trial], event)
 
@@ -193,8 +202,18 @@ class OptunaStorage:
             )
         elif isinstance(event, Failed):
             storage.set_trial_user_attr(trial_id, "reason", event.reason)
+        elif isinstance(event, Decided) and event.decision == "pause":
+            self._paused.add(event.trial)
+        elif isinstance(event, Promoted):
+            self._paused.discard(event.trial)
+        elif isinstance(event, Discarded):
+            self._paused.discard(event.trial)
+            storage.set_trial_state_values(self._ids.pop(event.trial), TrialState.PRUNED)
         elif isinstance(event, Told):
-            self._tell(event)
+            if event.trial in self._paused:  # Optuna takes back no end, and it may go on
+                storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            else:
+                self._tell(event)
 
     def _tell(self, event: Told) -> None:
         state, values = STATES[event.state], None

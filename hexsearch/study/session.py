@@ -73,7 +73,10 @@ class Session:
         )
         self._engine = Engine(setup, study.ledger)
         self._retention = CheckpointRetention(
-            self._files, config.run.keep_checkpoints, self._engine.history
+            self._files,
+            config.run.keep_checkpoints,
+            config.run.paused_checkpoints_gb * 1e9,
+            self._engine.history,
         )
         if config.run.optuna_storage is not None and "search" in config.phases:
             storage = OptunaStorage(study.folder, config, space, config.run.optuna_storage)
@@ -124,6 +127,10 @@ class Session:
             ended = history.trials[event.trial]
             self._files.fetch(ended.trial, checkpoint=ended.status == "completed")
             self._retention.ended(ended)
+            if ended.status == "paused":
+                for name in self._retention.surplus(self._engine.paused):
+                    self._engine.discard(name)
+                    self._retention.discard(name)
         if self._export is not None:
             self._export.apply(event)
         self._study.listener.record(event, history)
