@@ -30,6 +30,7 @@ class Decisions:
         outlook: Outlook | None = None,
     ) -> None:
         self._config, self._schedules = config.scheduler, schedules
+        self._outlook = outlook
         self._pruner = make_pruner(config.scheduler, schedules.rungs, outlook)
         # ASHA promotes one trial in `reduction_factor`. If fewer new trials than that can still
         # finish, pruning no longer pays.
@@ -96,12 +97,13 @@ class Decisions:
             trainings_left=round(left, 3) if left < math.inf else None,
         )
 
-    def paused_to_go_on(self, history: StudyHistory, workers: int, may_propose: bool) -> int | None:
-        """Number of the paused trial that a free worker should take, if any."""
-        if not self._pruner.pauses:
+    def paused_to_go_on(self, history: StudyHistory, workers: int, may_propose: bool) -> str | None:
+        """The paused trial that a free worker should take, if any."""
+        if self._outlook is None or not self._pruner.pauses:
             return None
         left = self._horizon.trainings_left(history, workers)
-        return self._pruner.choose_paused(may_propose, left)
+        number = self._pruner.choose_paused(may_propose, left)
+        return None if number is None else self._outlook.forecast.entries[number].name
 
     def _is_unhealthy(self, trial: TrialHistory) -> bool:
         """Whether the verdict of a trial's last report ends it here."""

@@ -82,7 +82,8 @@ class Engine:
         self.is_finished = False  # everything that was asked for has ended
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
-        self._outlook = self._make_outlook()
+        levels = (*self.schedules.rungs.rungs, self.schedules.rungs.budget)
+        self._outlook = Outlook.of(config, setup.space, levels, setup.trials)
         self._decisions = Decisions(config, self.schedules, setup.seconds_left, self._outlook)
         self._proposer = Proposer(
             setup.space, config.searcher, config.run.seed, setup.trials, self._outlook
@@ -218,36 +219,15 @@ class Engine:
     def _going(self, job: str) -> list[TrialHistory]:
         return [trial for trial in self.history.trials_of(job) if trial.status not in ENDED]
 
-    def _make_outlook(self) -> Outlook | None:
-        """For the rules and searchers that forecast final values."""
-        config, rungs = self.config, self.schedules.rungs
-        if "forecast" != config.searcher.name and "evidence" != config.scheduler.name:
-            return None
-        levels = (*rungs.rungs, rungs.budget)
-        return Outlook(
-            self.setup.space,
-            levels,
-            config.run.seed,
-            self.setup.trials,
-            proposes=config.searcher.name == "forecast",
-        )
-
     def _paused_to_go_on(self) -> str | None:
         """The paused trial that a free worker should take, if any."""
         workers = max(1, self.setup.slots())
-        number = self._decisions.paused_to_go_on(self.history, workers, self._may_propose)
-        if number is None or self._outlook is None:
-            return None
-        return self._outlook.forecast.entries[number].name
+        return self._decisions.paused_to_go_on(self.history, workers, self._may_propose)
 
     @property
     def paused(self) -> list[str]:
         """Names of paused trials, the one that promises least first."""
-        if self._outlook is None or not self._outlook.forecast.is_ready:
-            return []
-        forecast = self._outlook.forecast
-        promised = forecast.promises_of_paused()
-        return [forecast.entries[n].name for n in sorted(promised, key=lambda n: promised[n])]
+        return [] if self._outlook is None else self._outlook.forecast.least_promising()
 
     def discard(self, name: str) -> None:
         """A paused trial cannot go on: its checkpoint is removed to save space."""

@@ -140,13 +140,15 @@ class OptunaStorage:
         for trial in history.trials.values():
             template = self._frozen(trial)
             self._ids[trial.trial] = self._storage.create_new_trial(study_id, template)
+            if trial.status == "paused":
+                self._paused.add(trial.trial)
         if self._where == JOURNAL:
             os.replace(partial, journal_path(self._folder))
             self._storage = _journal(journal_path(self._folder))
 
     def _frozen(self, trial: TrialHistory) -> FrozenTrial:
         state, values = TrialState.WAITING, None
-        if trial.status in ENDED:
+        if trial.status in ENDED and trial.status != "paused":
             state = STATES[trial.told_as]
             if state == TrialState.COMPLETE:
                 values = objectives_of(self._config.searcher, trial.reports[-1])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Event
-from hexsearch.search.draws import coordinates, distances, mutated, random_values
+from hexsearch.search.draws import coordinates, mutated, random_values
 from hexsearch.search.forecast import Forecast
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values
@@ -35,7 +36,17 @@ class Outlook:
         self.space, self.forecast = space, Forecast(space, levels)
         self.seed, self.trials, self.proposes = seed, trials, proposes
         self._listed = list(space.variants().values()) if space.count <= _LISTED else []
-        self._made: tuple[tuple[int, int], tuple[Values, float]] | None = None
+        self._made: tuple[tuple[int, int, int], tuple[Values, float]] | None = None
+
+    @classmethod
+    def of(
+        cls, config: StudyConfig, space: SearchSpace, levels: tuple[int, ...], trials: int
+    ) -> Outlook | None:
+        """For a study whose rule or searcher needs one; else None."""
+        proposes = config.searcher.name == "forecast"
+        if not proposes and config.scheduler.name != "evidence":
+            return None
+        return cls(space, levels, config.run.seed, trials, proposes)
 
     def apply(self, event: Event) -> None:
         """Take one event of the search into account."""
@@ -52,7 +63,7 @@ class Outlook:
 
     def candidate(self) -> tuple[Values, float]:
         """The configuration to try next, and its promise."""
-        key = (self.forecast.version, self.forecast.suggested)
+        key = self.forecast.state
         if self._made is None or self._made[0] != key:
             self._made = (key, self._propose())
         return self._made[1]
@@ -87,11 +98,8 @@ class Outlook:
 
         A second seed of what fell behind teaches nothing; one of the best may.
         """
-        entries = list(self.forecast.entries.values())
-        if not entries:
-            return candidates[:_DRAWN]
-        tried = np.array([entry.at for entry in entries])
-        places = np.array([coordinates(self.space, values) for values in candidates])
-        new = distances(self.space, places, tried).min(1) > 1e-12
-        kept = [values for values, is_new in zip(candidates, new, strict=True) if is_new]
-        return kept[: _DRAWN + _NEIGHBOURS] or self.forecast.most_expected(1) or candidates[:1]
+        tried = self.forecast.tried
+        kept = [v for v in candidates if coordinates(self.space, v).tobytes() not in tried]
+        if not kept and not self.forecast.is_ready:
+            return candidates[:1]
+        return kept[: _DRAWN + _NEIGHBOURS] or self.forecast.most_expected(1)

@@ -118,13 +118,13 @@ class EvidencePruner(Pruner):
         mean, variance = forecast.expected(number)
         error = math.sqrt(variance)
         if other == -math.inf:
-            return f"expected to end at {forecast.in_loss(mean):.4f}; nothing else waits", None
+            return f"expected to end at {forecast.fit.in_loss(mean):.4f}; nothing else waits", None
         low, high, level = mean - 8 * error, mean + 8 * error, len(forecast.entries[number].losses)
         for _ in range(12):
             middle = (low + high) / 2
             at = forecast.promises_at(level, np.array([middle]), np.array([variance]))
             low, high = (middle, high) if float(at[0]) >= other else (low, middle)
-        behind = (mean - low) * forecast.spread
+        behind = (mean - low) * forecast.fit.spread
         side = "behind" if behind > 0 else "ahead of"
-        text = f"{abs(behind):.4f} ± {error * forecast.spread:.4f} {side} the cut-off"
-        return text, forecast.in_loss(low)
+        text = f"{abs(behind):.4f} ± {error * forecast.fit.spread:.4f} {side} the cut-off"
+        return text, forecast.fit.in_loss(low)
