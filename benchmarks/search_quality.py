@@ -18,9 +18,11 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -151,11 +153,15 @@ def main() -> int:
     budgets = " | ".join(f"{budget:.0%}" for budget in BUDGETS)
     print(f"| set | workers | searcher | {budgets} |\n|--|--|--|--|--|--|--|", flush=True)
     compared: dict[str, float] = {}
-    with ProcessPoolExecutor(args.processes, get_context("spawn")) as pool:
+    with ExitStack() as stack:
+        run: Callable[..., Any] = map
+        if args.processes > 1:
+            pool = ProcessPoolExecutor(args.processes, get_context("spawn"))
+            run = stack.enter_context(pool).map
         for set_name in args.sets:
             for workers in args.workers:
                 one = partial(regrets_of, workers=workers, set_name=set_name, names=args.searchers)
-                compared |= print_rows(set_name, workers, list(pool.map(one, seeds)))
+                compared |= print_rows(set_name, workers, list(run(one, seeds)))
     adjusted = holm(np.abs(list(compared.values()))) if compared else []
     for word, sign in (("better", -1), ("worse", 1)):
         cells = [
