@@ -57,10 +57,10 @@ class ConfirmationRunner:
         torch.set_num_threads(job.threads)
         self._job = job
         self.finished = False
-        self._trial = Trial(
+        self._trial = Trial.of(
             build(TrialConfig, job.config, "trial"),
             mapped_games(job.archive, job.archive_hash, build(DataConfig, job.data, "data")),
-            budget=job.save_points[-1],
+            max_positions=job.save_points[-1],
             seed=job.seed,
             device=device_of(job.gpus),
         )

@@ -23,8 +23,8 @@ from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import store_evidence
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
-from hexsearch.training.shared_step import Mode
-from hexsearch.training.shared_trial import SharedTrial
+from hexsearch.training.heads import Mode
+from hexsearch.training.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class SharedRunner:
         torch.set_num_threads(job.threads)
         self._job = job
         self._failed = False
-        self._trial = SharedTrial(
+        self._trial = Trial(
             [build(TrialConfig, config, "trial") for config in job.configs],
             mapped_games(job.archive, job.archive_hash, build(DataConfig, job.data, "data")),
-            budget=job.report_points[-1],
+            max_positions=job.report_points[-1],
             seed=job.seed,
             mode=job.mode,
             device=device_of(job.gpus),
-            trunk=(
+            frozen_trunk=(
                 None if job.trunk is None else read_frozen_trunk(Path(job.trunk), job.trunk_hash)
             ),
         )
@@ -110,7 +110,7 @@ class SharedRunner:
         target = next(point for point in job.report_points if point > trial.positions_seen)
         try:
             trial.train_to(target)
-            reports = trial.report()
+            reports = trial.reports()
         except TrialError as error:
             self._failed = True
             reason = f"{error.verdict}: {error}"

@@ -187,10 +187,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 patiently(lambda: mirror.pull(lambda name: name in _RESUMED_FROM))
         with storing(scratch_folder()):
             dataset = self._games(task)
-        self._trial = Trial(
+        self._trial = Trial.of(
             build(TrialConfig, task.config, "trial"),
             dataset,
-            budget=task.report_points[-1],
+            max_positions=task.report_points[-1],
             seed=task.seed,
             device=device_of(task.gpus),
         )

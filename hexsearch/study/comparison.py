@@ -36,7 +36,7 @@ from hexsearch.study.trunk_adoption import (
     require_trunk,
     store_trunk,
 )
-from hexsearch.training.heads import check_contenders
+from hexsearch.training.heads import check_heads
 from hexsearch.training.report_points import report_points
 
 _REPORTS = 6  # evaluations over the whole budget, where the space does not say
@@ -110,9 +110,7 @@ def launch_comparison(
     config, said = adopt_trunk(config)
     trunk = named_trunk(config)
     heads = heads_of(space if trunk is None else build_space(config))
-    check_contenders(
-        [trial for _, trial in contenders(heads)], config.compare.mode, trunk is not None
-    )
+    check_heads([trial for _, trial in contenders(heads)], config.compare.mode, trunk is not None)
     folder.require_new()
     folder.require_writable()
     check_components(heads)

@@ -26,7 +26,7 @@ from hexsearch.study.listener import Ended, Examiner, Listener
 from hexsearch.study.phases import is_through, run_phases
 from hexsearch.study.preflight import baseline_rows, check_components
 from hexsearch.study.trunk_adoption import refuse_frozen_trunk
-from hexsearch.training.heads import check_contenders
+from hexsearch.training.heads import check_heads
 
 
 def launch(
@@ -62,7 +62,7 @@ def launch(
     check_components(space)
     if "compare" in config.phases:
         refuse_frozen_trunk(config)
-        check_contenders([trial for _, trial in contenders(heads_of(space))], config.compare.mode)
+        check_heads([trial for _, trial in contenders(heads_of(space))], config.compare.mode)
     learned = []
     for source in warm_starts:
         taken, lines = warm_start(source, space)

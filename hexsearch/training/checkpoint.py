@@ -14,7 +14,7 @@ from hexsearch.errors import CheckpointError
 from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:

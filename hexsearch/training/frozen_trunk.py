@@ -13,7 +13,6 @@ from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.many_heads import ManyHeads
-from hexsearch.training.ema import answering_weights
 from hexsearch.training.stored_trial import read_stored_trial
 
 # Sections of a trial that come with the trunk: other planes or another shape would not fit it.
@@ -122,5 +121,5 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
         data=stored.data,
         archive_hash=stored.state["archive"],
         positions_seen=stored.state["positions_seen"],
-        weights=answering_weights(stored.state),
+        weights=stored.answering_weights,
     )

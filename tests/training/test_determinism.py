@@ -64,7 +64,7 @@ def test_interrupted_at_any_step_and_resumed_equals_never_stopped(
     dataset: Dataset, tmp_path: Path, configuration: dict[str, Any], stop: int
 ) -> None:
     straight, first, second = (
-        make(dataset, budget=BUDGET, batch_size=32, **configuration) for _ in range(3)
+        make(dataset, max_positions=BUDGET, batch_size=32, **configuration) for _ in range(3)
     )
     for trial in (straight, first):
         trial.train_to(32 * stop)
@@ -83,7 +83,9 @@ def test_the_same_seed_gives_the_same_file(
     dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, configuration: dict[str, Any]
 ) -> None:
     folder = tmp_path_factory.mktemp("twice")
-    one, other = (make(dataset, budget=BUDGET, batch_size=32, **configuration) for _ in range(2))
+    one, other = (
+        make(dataset, max_positions=BUDGET, batch_size=32, **configuration) for _ in range(2)
+    )
     for trial in (one, other):
         trial.train_to(BUDGET)
     assert without_times(one) == without_times(other)
@@ -92,7 +94,7 @@ def test_the_same_seed_gives_the_same_file(
 
 def test_float16_with_its_loss_scale_is_resumed_bit_for_bit(dataset: Dataset) -> None:
     straight, first, second = (
-        make(dataset, budget=64, batch_size=8, precision="float16") for _ in range(3)
+        make(dataset, max_positions=64, batch_size=8, precision="float16") for _ in range(3)
     )
     straight.train_to(64)
     first.train_to(24)

@@ -49,7 +49,7 @@ def test_same_bits_twice_and_when_resumed(
 ) -> None:
     device = torch.device("cuda")
     straight, again, stopped, resumed = (
-        make(dataset, budget=BUDGET, device=device, **settings) for _ in range(4)
+        make(dataset, max_positions=BUDGET, device=device, **settings) for _ in range(4)
     )
     for trial in (straight, again, stopped):
         trial.train_to(192)
@@ -69,7 +69,7 @@ def test_same_bits_twice_and_when_resumed(
 def test_a_step_never_waits_for_the_device(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    trial = make(dataset, budget=100_000, device=torch.device("cuda"), **settings)
+    trial = make(dataset, max_positions=100_000, device=torch.device("cuda"), **settings)
     monkeypatch.setattr(step, "LOOK_EVERY", 5)
     trial.train_to(64 * 10)
     trial.network.train()

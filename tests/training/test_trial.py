@@ -100,7 +100,7 @@ def test_every_combination_learns_32_positions(head: str, readout: str, perspect
     few = Dataset(build_archive(random_games(60, size=5, seed=1)), DataConfig(board_size=5))
     trial = make(
         few,
-        budget=32 * 300,
+        max_positions=32 * 300,
         value_head=head,
         readout=readout,
         encoder={"perspective": perspective},
@@ -111,7 +111,7 @@ def test_every_combination_learns_32_positions(head: str, readout: str, perspect
     games = rng.choice(few.train_games, 32)
     plies = rng.integers(6, few.archive.lengths[games])
     nothing = np.zeros(32, dtype=bool)
-    batch = trial._builder.build(games, plies, nothing, nothing)
+    batch = trial.stream.builder.build(games, plies, nothing, nothing)
     trial.network.train()
     for _ in range(300):
         trial.train_on(batch)
@@ -179,7 +179,7 @@ def test_a_checkpoint_of_another_trial_is_refused_with_what_differs(dataset: Dat
     state = make(dataset, seed=0).state()
     with pytest.raises(CheckpointError, match="differs from this trial in seed"):
         make(dataset, seed=1).load_state(state)
-    with pytest.raises(CheckpointError, match="config"):
+    with pytest.raises(CheckpointError, match="configuration"):
         make(dataset, batch_size=32).load_state(state)
 
 
