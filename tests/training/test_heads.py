@@ -21,6 +21,11 @@ from tests.training.shared_trunks import (
     shared,
     trial_config,
 )
+from tests.training.trials import make
+
+
+def flat(trial: Trial) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in trial.body.parameters()])
 
 
 def test_every_head_starts_as_in_a_trial_of_its_own(dataset: Dataset) -> None:
@@ -32,16 +37,18 @@ def test_every_head_starts_as_in_a_trial_of_its_own(dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("head", [HEADS[0], HEADS[2]], ids=str)
-def test_one_head_alone_learns_what_a_trial_learns_to_the_last_bit(
+def test_two_equal_heads_learn_what_one_alone_learns_to_the_last_bit(
     dataset: Dataset, head: dict[str, Any]
 ) -> None:
-    together = shared(dataset, [head], **NO_CLIP)
+    """The trunk takes the mean of the heads' gradients."""
+    together = shared(dataset, [head] * 2, **NO_CLIP)
     apart = Trial.of(trial_config(**head, **NO_CLIP), dataset, max_positions=512, seed=0)
     together.train_to(512)
     apart.train_to(512)
     assert same(together.body.trunk.state_dict(), apart.network.trunk.state_dict())
-    assert same(head_weights(together, 0), apart.network.value_head.state_dict())
-    assert together.reports()[0].value_loss == apart.report().value_loss
+    for number in (0, 1):
+        assert same(head_weights(together, number), apart.network.value_head.state_dict())
+    assert together.reports()[1].value_loss == apart.report().value_loss
 
 
 def test_in_probe_mode_a_head_learns_the_same_whatever_others_are_there(dataset: Dataset) -> None:
@@ -69,14 +76,30 @@ def test_in_joint_mode_every_head_moves_the_trunk_and_in_probe_mode_none(
     assert same(trunks["probe", 1], trunks["probe", 2])
 
 
-def test_the_trunk_takes_the_mean_of_the_heads_gradients(dataset: Dataset) -> None:
-    """Two equal heads on one trunk push it exactly as one of them does."""
-    head = HEADS[0]
-    once, twice = (shared(dataset, [head] * k, **NO_CLIP) for k in (1, 2))
-    once.train_to(128)
-    twice.train_to(128)
-    assert same(once.body.trunk.state_dict(), twice.body.trunk.state_dict())
-    assert same(head_weights(twice, 0), head_weights(twice, 1))
+@pytest.mark.parametrize("mode", ["joint", "probe"])
+def test_micro_batches_make_the_step_of_the_whole_batch_for_every_head(
+    dataset: Dataset, mode: Mode
+) -> None:
+    settings: dict[str, Any] = {
+        "trunk": {"preset": "tiny", "norm": "none"},
+        "optimiser": {"name": "sgd", "learning_rate": 0.05},
+    }
+    heads = [HEADS[0], HEADS[2]]  # without dropout
+    whole = shared(dataset, heads, mode, **settings)
+    pieces = shared(dataset, heads, mode, **settings, micro_batch=24)
+    start = flat(whole)
+    for trial in (whole, pieces):
+        trial.train_to(256)
+    moved = float((flat(whole) - start).norm())
+    assert float((flat(whole) - flat(pieces)).norm()) < 1e-4 * moved
+
+
+def test_first_answers_lie_at_the_prior_for_the_head_that_asks_for_it(dataset: Dataset) -> None:
+    heads = [HEADS[0], {"value_head": "512->32->1", "readout": {"start_at_prior": True}}]
+    asked, plain = shared(dataset, heads), shared(dataset, HEADS[:1])
+    assert same(head_weights(asked, 0), head_weights(plain, 0))
+    alone = make(dataset, **heads[1])
+    assert same(head_weights(asked, 1), alone.network.value_head.state_dict())
 
 
 @pytest.mark.parametrize("mode", ["joint", "probe"])
@@ -133,9 +156,9 @@ def test_a_head_that_diverges_is_named(dataset: Dataset) -> None:
         trial.train_to(512)
 
 
-def test_one_head_beside_auxiliary_ones_learns_what_a_trial_learns(dataset: Dataset) -> None:
+def test_equal_heads_beside_auxiliary_ones_learn_what_one_alone_learns(dataset: Dataset) -> None:
     head = HEADS[0]
-    together = shared(dataset, [head], **NO_CLIP, **TAUGHT)
+    together = shared(dataset, [head] * 2, **NO_CLIP, **TAUGHT)
     apart = Trial.of(trial_config(**head, **NO_CLIP, **TAUGHT), dataset, max_positions=512, seed=0)
     before = torch.cat([p.detach().flatten() for p in apart.network.parameters()])
     together.train_to(128)

@@ -17,7 +17,7 @@ from hexsearch.training.trial import Trial
 from tests.doctor.games import lopsided_games
 from tests.training.trials import make
 
-BUDGET = 64 * 160
+MAX_POSITIONS = 64 * 160
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def verdict(trial: Trial) -> tuple[str, str]:
 
 
 def test_a_learning_rate_of_0_learns_nothing(games: Dataset) -> None:
-    trial = make(games, max_positions=BUDGET, optimiser={"learning_rate": 1e-30})
+    trial = make(games, max_positions=MAX_POSITIONS, optimiser={"learning_rate": 1e-30})
     name, evidence = verdict(trial)
     assert name == "not_learning" and "weights by 0" in evidence
 
 
 def test_a_learning_rate_of_a_thousand_explodes(games: Dataset) -> None:
-    trial = make(games, max_positions=BUDGET, optimiser={"learning_rate": 1e3})
+    trial = make(games, max_positions=MAX_POSITIONS, optimiser={"learning_rate": 1e3})
     assert verdict(trial)[0] in ("exploding", "nan")
 
 
@@ -115,7 +115,7 @@ HEALTHY: list[dict[str, Any]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", HEALTHY, ids=str)
 def test_a_healthy_training_is_left_in_peace(games: Dataset, settings: dict[str, Any]) -> None:
-    trial = make(games, max_positions=2 * BUDGET, **settings)
+    trial = make(games, max_positions=2 * MAX_POSITIONS, **settings)
     for share in (1, 2, 3, 4):
         trial.train_to(trial.max_positions * share // 4)
         found = trial.report().verdict

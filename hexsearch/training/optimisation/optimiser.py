@@ -73,6 +73,6 @@ def build_optimiser(
     )
 
 
-def clip_gradients(network: Parted, limit: float) -> torch.Tensor:
+def clip_gradients(network: nn.Module | Parted, limit: float) -> torch.Tensor:
     """Scale all gradients so that their joint L2 norm is at most `limit`; the norm before."""
     return torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
