@@ -84,7 +84,7 @@ def test_micro_batches_make_the_step_of_the_whole_batch_for_every_head(
         "trunk": {"preset": "tiny", "norm": "none"},
         "optimiser": {"name": "sgd", "learning_rate": 0.05},
     }
-    heads = [HEADS[0], HEADS[2]]  # without dropout
+    heads = [{"value_head": "512->1"}, {"value_head": "512->32->1", "readout": "tanh_mse"}]
     whole = shared(dataset, heads, mode, **settings)
     pieces = shared(dataset, heads, mode, **settings, micro_batch=24)
     start = flat(whole)
@@ -92,6 +92,17 @@ def test_micro_batches_make_the_step_of_the_whole_batch_for_every_head(
         trial.train_to(256)
     moved = float((flat(whole) - start).norm())
     assert float((flat(whole) - flat(pieces)).norm()) < 1e-4 * moved
+
+
+def test_muon_moves_the_trunk_and_leaves_the_heads_to_adamw(dataset: Dataset) -> None:
+    trunks = []
+    for name in ("muon", "adamw"):
+        trial = shared(dataset, mode="probe", optimiser={"name": name})
+        trial.train_to(64)
+        trunks.append(trial.body.trunk.state_dict())
+        heads = trial.state()["owners"][1:]
+        assert all("state" in owner["optimiser"] for owner in heads)
+    assert not same(*trunks)
 
 
 def test_first_answers_lie_at_the_prior_for_the_head_that_asks_for_it(dataset: Dataset) -> None:

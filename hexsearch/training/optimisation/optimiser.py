@@ -66,7 +66,7 @@ def build_optimiser(
             nesterov=config.momentum > 0,
             fused=fused,
         )
-    if config.name == "muon":
+    if config.name == "muon" and any(group["is_matrix"] for group in groups):
         return MuonWithAdamW(groups, config.learning_rate, config.momentum, fused)
     return torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=(config.momentum, 0.999), fused=fused
