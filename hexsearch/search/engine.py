@@ -15,6 +15,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger, Record
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.budget import Horizon, budget_spent
 from hexsearch.search.proposer import Proposer, derive_seed
 from hexsearch.search.pruning import Decision, Rungs, RungSchedule
@@ -217,8 +218,9 @@ class Engine:
 
     def _judge(self, trial: TrialHistory) -> Literal["continue", "stop"]:
         """Decide on the last report that is recorded."""
-        name, report = trial.trial, trial.reports[-1]
-        positions, value_loss = trial.positions_seen, float(report["value_loss"])
+        name, report = trial.trial, trial.last_report
+        assert report is not None, "a decision follows a report"
+        positions, value_loss = report.positions_seen, report.value_loss
         if trial.is_control or trial.is_rerun:
             # Runs to its end apart from the others: no rung holds its value.
             ended = positions >= self.schedule.budget
@@ -236,7 +238,7 @@ class Engine:
                 value_loss=value_loss,
                 decision="stop",
                 rung=None,
-                reason=f"{report['verdict']} at {positions:,} positions: {report['evidence']}",
+                reason=f"{report.verdict} at {positions:,} positions: {report.evidence}",
             )
             self._end(name)
             return "stop"
@@ -275,24 +277,24 @@ class Engine:
             if trial.status in ENDED:
                 if not trial.told:
                     self._end(trial.trial)
-            elif trial.reports and self._is_due(trial):
+            elif trial.last_report is not None and self._is_due(trial, trial.last_report):
                 self._judge(trial)
 
-    def _is_unhealthy(self, report: dict[str, Any]) -> bool:
+    def _is_unhealthy(self, report: ReportSummary) -> bool:
         """Whether a verdict ends the trial here."""
-        scheduler, positions = self.config.scheduler, report["positions_seen"]
+        scheduler = self.config.scheduler
         return (
-            report["verdict"] in scheduler.stop_on
-            and scheduler.grace_period <= positions < self.schedule.budget
+            report.verdict in scheduler.stop_on
+            and scheduler.grace_period <= report.positions_seen < self.schedule.budget
         )
 
-    def _is_due(self, trial: TrialHistory) -> bool:
+    def _is_due(self, trial: TrialHistory, report: ReportSummary) -> bool:
         """Whether a trial's last report calls for a decision that the ledger does not hold."""
         last = trial.positions_seen
         calls = (
             last >= self.schedule.budget
             or (not trial.is_rerun and self._rungs.is_rung(trial.number, last))
-            or self._is_unhealthy(trial.reports[-1])
+            or self._is_unhealthy(report)
         )
         return calls and trial.judged_at != last
 

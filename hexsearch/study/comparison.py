@@ -125,7 +125,7 @@ def launch_comparison(
         warnings = found + (examine(dataset, imported) if examine is not None else [])
         for line in warnings:
             listener.say(f"warning: {line}")
-        baselines = baseline_rows(dataset)
+        baselines = [row.to_json() for row in baseline_rows(dataset)]
         config = comparison_config(config)
         content_hash = archive.content_hash
         with folder.whole_or_not_at_all():
