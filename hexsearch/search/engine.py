@@ -17,9 +17,10 @@ from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger, Record
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.budget import Horizon, budget_spent
-from hexsearch.search.proposer import Proposer, derive_seed
-from hexsearch.search.pruning import Decision, Rungs, RungSchedule
+from hexsearch.search.proposer import Proposer
+from hexsearch.search.pruning import Decision, RungSchedule, make_pruner
 from hexsearch.search.reruns import Follow
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, position_unit, variant_key
 
 Observer = Callable[[Record], None]
@@ -53,7 +54,7 @@ class Engine:
         self.draining = False
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
-        self._rungs = Rungs(self.schedule, config.scheduler)
+        self._pruner = make_pruner(config.scheduler, self.schedule)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         # One in so many goes on past a rung: with fewer that could come to their end, a fresh
         # trial is no better a bet than one that fell behind.
@@ -226,7 +227,7 @@ class Engine:
             ended = positions >= self.schedule.budget
             decision = Decision("complete" if ended else "continue")
         else:
-            decision = self._rungs.decide(trial.number, positions, value_loss)
+            decision = self._pruner.decide(trial.number, positions, value_loss)
         left = self._horizon.trainings_left(self.history, max(1, len(self._live)))
         if decision.action == "prune" and left < 1.0 and self._would_start_another():
             decision = replace(decision, action="continue")
@@ -293,7 +294,7 @@ class Engine:
         last = trial.positions_seen
         calls = (
             last >= self.schedule.budget
-            or (not trial.is_rerun and self._rungs.is_rung(trial.number, last))
+            or (not trial.is_rerun and self._pruner.is_rung(trial.number, last))
             or self._is_unhealthy(report)
         )
         return calls and trial.judged_at != last
@@ -303,7 +304,7 @@ class Engine:
 
     def _fold(self, record: Record) -> None:
         self.history.apply(record)
-        self._rungs.apply(record)
+        self._pruner.apply(record)
         self._horizon.apply(record)
         trial = self.history.trials.get(record.get("trial", ""))
         if trial is None or not trial.is_rerun:

@@ -30,7 +30,7 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger, Record
 from hexsearch.search.proposer import objectives_of
-from hexsearch.search.samplers import STATES, distributions_of, to_optuna
+from hexsearch.search.searchers.optuna_model import STATES, distributions_of, to_optuna
 from hexsearch.search.space import SearchSpace
 
 JOURNAL = "journal"  # run.optuna_storage: a file in the study's own folder

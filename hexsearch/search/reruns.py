@@ -14,7 +14,7 @@ from hexsearch.config.phases import RaceConfig
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.search.samplers import derive_seed
+from hexsearch.search.seeds import derive_seed
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.folder import COMPARISON, StudyFolder
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.search.proposer import derive_seed
 from hexsearch.search.pruning import RungSchedule
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values, position_unit
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.book import Book
