@@ -45,12 +45,14 @@ COMMANDS = {
         "games and files", "games_commands", "audit, convert, generate and show games"
     ),
     "spaces": Command(
-        "games and files", "spaces_command", "list the search spaces that come along, or copy one"
+        "games and files",
+        "files.spaces_command",
+        "list the search spaces that come along, or copy one",
     ),
     "schema": Command(
-        "games and files", "spaces_command", "JSON Schema of search-space files, for editors"
+        "games and files", "files.spaces_command", "JSON Schema of search-space files, for editors"
     ),
     "completion": Command(
-        "games and files", "completion_command", "complete commands and options in your shell"
+        "games and files", "files.completion_command", "complete commands and options in your shell"
     ),
 }

@@ -43,6 +43,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 def build_whole_parser(name: str) -> argparse.ArgumentParser:
     """Every command with its options; this imports all modules, which takes seconds."""
     parser, commands = _frame(name)
+    commands.help = "what to do"  # what has no help is left out of a completion script
     for module in dict.fromkeys(entry.module for entry in COMMANDS.values()):
         import_module(f"hexsearch.cli.{module}").register(commands)
     return parser
