@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithSpaces(build_py):
-    """Copy the search spaces to where `hexsearch.config.shipped` looks for them in a wheel."""
+    """Copy the search spaces to where `hexsearch.search.shipped` looks for them in a wheel."""
 
     def run(self) -> None:
         super().run()

@@ -9,7 +9,7 @@ from typing import Any
 
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
-from hexsearch.config.shipped import find_space
+from hexsearch.search.shipped import find_space
 from hexsearch.errors import ConfigError
 
 _WIDEST = 100  # columns of a help text

@@ -16,7 +16,7 @@ from rich.text import Text
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
 from hexsearch.cli.preflight import configurations
 from hexsearch.config.load import load_study
-from hexsearch.config.shipped import shipped_spaces
+from hexsearch.search.shipped import shipped_spaces
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES

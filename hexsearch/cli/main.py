@@ -15,7 +15,7 @@ from hexsearch import __version__
 from hexsearch.cli.arguments import Parser
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
-from hexsearch.config.shipped import shipped_folder
+from hexsearch.search.shipped import shipped_folder
 from hexsearch.errors import FaultyInput, HexsearchError
 from hexsearch.study.signals import sigterm_as_ctrl_c
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from hexsearch.cli.arguments import add_command, add_format
 from hexsearch.cli.program import program
 from hexsearch.config.load import read_study
-from hexsearch.config.shipped import find_space, shipped_folder, shipped_spaces
+from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 from hexsearch.errors import ConfigError
 from hexsearch.training.atomic import write_atomically
 

@@ -7,7 +7,7 @@ import pytest
 
 from hexsearch.cli.main import main
 from hexsearch.config.load import read_study
-from hexsearch.config.shipped import shipped_folder, shipped_spaces
+from hexsearch.search.shipped import shipped_folder, shipped_spaces
 
 
 def test_the_list_names_every_shipped_space_with_its_question(
