@@ -9,8 +9,8 @@ from typing import Any
 
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
-from hexsearch.search.shipped import find_space
 from hexsearch.errors import ConfigError
+from hexsearch.search.shipped import find_space
 
 _WIDEST = 100  # columns of a help text
 

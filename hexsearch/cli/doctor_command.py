@@ -16,7 +16,6 @@ from rich.text import Text
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
 from hexsearch.cli.preflight import configurations
 from hexsearch.config.load import load_study
-from hexsearch.search.shipped import shipped_spaces
 from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
@@ -25,6 +24,7 @@ from hexsearch.doctor.examine import ANSWERS, QUICK, examine
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import ConfigError
 from hexsearch.report.analysis_tables import render_diagnosis
+from hexsearch.search.shipped import shipped_spaces
 from hexsearch.search.space_parsing import build_space
 
 _PIPE_WIDTH = 120  # of findings that go into a file or a pipe

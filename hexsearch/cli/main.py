@@ -15,8 +15,8 @@ from hexsearch import __version__
 from hexsearch.cli.arguments import Parser
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
-from hexsearch.search.shipped import shipped_folder
 from hexsearch.errors import FaultyInput, HexsearchError
+from hexsearch.search.shipped import shipped_folder
 from hexsearch.study.signals import sigterm_as_ctrl_c
 
 # Without arguments; from a clone the space is found wherever the command is given.

@@ -7,8 +7,8 @@ import pytest
 
 from hexsearch.config.json_schema import study_schema
 from hexsearch.config.load import parse_yaml
-from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 from hexsearch.errors import ConfigError
+from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 
 
 def test_a_shipped_space_is_found_by_its_name(

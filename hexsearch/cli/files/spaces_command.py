@@ -16,8 +16,8 @@ from rich.text import Text
 from hexsearch.cli.arguments import add_command, add_format
 from hexsearch.cli.program import program
 from hexsearch.config.load import read_study
-from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 from hexsearch.errors import ConfigError
+from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 from hexsearch.training.atomic import write_atomically
 
 _SCHEMA_LINE = "# yaml-language-server: $schema="
