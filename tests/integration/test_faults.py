@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from hexsearch.ledger.ledger import read_ledger
-from tests.integration.test_command_line import LONG, command, essential, launch, run, wait_for
+from tests.integration.test_command_line import (
+    LONG,
+    ROOT,
+    command,
+    essential,
+    launch,
+    run,
+    wait_for,
+)
 from tests.integration.test_command_line import games as games
 
 pytestmark = pytest.mark.slow
