@@ -100,7 +100,8 @@ class StudyFolder:
         try:
             yield
         except HexsearchError:
-            for file in (self.ledger, self.description, self.archive, self.trunk):
+            lock = self.ledger.with_suffix(".lock")
+            for file in (self.ledger, lock, self.description, self.archive, self.trunk):
                 file.unlink(missing_ok=True)
             for path in made:
                 with suppress(OSError):  # somebody else has put something there

@@ -68,7 +68,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
         "run": {"seed": trial.seed, "cpus_per_trial": config.run.cpus_per_trial},
     }
     export = Export(output / MODEL, output / RECIPE, int(state["positions_seen"]), budget)
-    head = f"# python run_search.py train {export.recipe} --games {folder.archive}\n"
+    head = f"# hexsearch train {export.recipe} --games {folder.archive}\n"
     write_atomically(export.model, source.read_bytes())
     write_atomically(export.recipe, (head + dump_yaml(recipe)).encode())
     return export
