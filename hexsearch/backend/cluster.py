@@ -24,7 +24,7 @@ from ray.tune.execution import class_cache
 
 from hexsearch.backend.trainable import Assignment, TrialWorker
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
-from hexsearch.config.study import RunConfig as Resources
+from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import HexsearchError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import TrialHistory

@@ -1,7 +1,4 @@
-"""Parse, dispatch, and turn errors into one line a fault and an exit status.
-
-Status 0: done. 1: the work failed. 2: wrong usage, configuration or input. 130: interrupted.
-"""
+"""Parse and dispatch; what is raised ends at `cli/boundary.py`."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 from hexsearch import __version__
-from hexsearch.errors import FaultyInput, HexsearchError
-from hexsearch.study.signals import sigterm_as_ctrl_c
+from hexsearch.cli.boundary import guarded
+from hexsearch.study.signals import signals_as_ctrl_c
 
 # From a clone the main job is found wherever the command is given.
 MAIN_JOB = ["launch", str(Path(__file__).parents[2] / "search_spaces" / "quick.yaml")]
@@ -55,22 +52,11 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = build_parser(given[0] if given else None).parse_args(given or MAIN_JOB)
-    try:
-        with sigterm_as_ctrl_c():
+
+    def run() -> int:
+        parsed = build_parser(given[0] if given else None).parse_args(given or MAIN_JOB)
+        with signals_as_ctrl_c():
             status: int = parsed.run(parsed)
         return status
-    except FaultyInput as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return error.exit_status
-    except HexsearchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe has gone, as `| head` does; nobody is left to tell.
-        sys.stderr.close()
-        return 1
+
+    return guarded(run, given)

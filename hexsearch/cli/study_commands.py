@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import positive
-from hexsearch.config.study import StudyConfig, parse_duration
+from hexsearch.config.run import parse_duration
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.folder import COMPARISON, StudyFolder
@@ -211,7 +212,7 @@ def run_storage(arguments: argparse.Namespace) -> int:
 
 def run_schema(arguments: argparse.Namespace) -> int:
     """Print the format of search-space files."""
-    from hexsearch.config.json_schema import study_schema
+    from hexsearch.config.files.json_schema import study_schema
 
     json.dump(study_schema(), sys.stdout, indent=2, allow_nan=False)
     print()

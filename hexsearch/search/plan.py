@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from hexsearch.config.study import SchedulerConfig, StudyConfig
+from hexsearch.config.scheduler import SchedulerConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hexsearch.config.study import SearcherConfig
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.ledger.ledger import Record
 from hexsearch.search.enumeration import Enumeration
 from hexsearch.search.samplers import OptunaModel, Outcome, derive_seed

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.ledger import Record
 from hexsearch.training.report_points import round_up
 

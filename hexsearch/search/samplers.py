@@ -29,7 +29,7 @@ from optuna.samplers import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hexsearch.config.study import SearcherConfig
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.search.space import Dimension, SearchSpace, Values, label_of
 
 STATES = {

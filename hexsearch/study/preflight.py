@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.config.import_path import is_import_path
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
-from hexsearch.config.section import build
+from hexsearch.config.section import build, is_import_path
 from hexsearch.config.trunk import TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.baselines import baseline_predictions

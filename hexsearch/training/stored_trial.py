@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import ENCODER_VERSION
 from hexsearch.errors import CheckpointError, ConfigError

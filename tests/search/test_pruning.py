@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.search import pruning as scheduler
 from hexsearch.search.pruning import Decision, Rungs, RungSchedule, bracket_cycle, rung_levels
 

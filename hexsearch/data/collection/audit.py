@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import ArchiveBuilder, GameArchive
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.collection.duplicates import Duplicates, find_duplicates, unique_by_ply
