@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from truth_runs import HEADS, NAMES, Store
 
-from hexsearch.leaderboard.agreement import HeadRuns, agreement, sentence
+from hexsearch.leaderboard.agreement import HeadRuns, agreement
+from hexsearch.leaderboard.phase_sentences import agreement_sentence
 from hexsearch.statistics.ranking import rank
 
 
@@ -46,7 +47,7 @@ def part_c(store: Store, seeds: int) -> str:
         "",
         f"Median half-width of a difference to the leader: {widths[0]:.4f} on one trunk, "
         f"{widths[1]:.4f} apart.",
-        f"Rankings: {sentence(agreed)}.",
+        f"Rankings: {agreement_sentence(agreed)}.",
         *_cost(store),
     ]
     return "\n".join(lines)

@@ -14,13 +14,14 @@ from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.jobs import Message
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Unwritable, storing
-from hexsearch.backend.trainable import device_of, summarise
+from hexsearch.backend.trainable import device_of
 from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import store_evidence
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.shared_step import Mode
@@ -120,7 +121,8 @@ class SharedRunner:
         with storing(self._path.parent):
             for name, folder, report, cost in heads:
                 store_evidence(Path(folder), report)
-                messages.append({"trial": name, "report": summarise(report, cost)})
+                summary = ReportSummary.of(report, cost)
+                messages.append({"trial": name, "report": summary.to_json()})
             if target == job.report_points[-1]:
                 self._store_networks(messages)
             state = {"state": trial.state(), "messages": json.dumps(messages)}

@@ -76,15 +76,6 @@ class Agreement:
     real_found: int
 
 
-# `benchmarks/truth.py --part c` on games of an engine; see LOG.md, 2026-11-24.
-BENCHMARK = (
-    "this ranking is of heads on a common trunk; measured once, it said nothing about heads "
-    "trained with trunks of their own (benchmarks/truth.py --part c: trunk small, mode joint, 8 "
-    "heads, 3 seeds, 100,000 positions: Kendall's tau 0.07, 15 of 28 pairs in the same order); "
-    "with --against STUDY_DIR it is measured for these heads"
-)
-
-
 def finished_runs(folder: StudyFolder, heads: Sequence[str]) -> HeadRuns:
     """The completed runs of a folder, searched or of a comparison, of the heads that it has.
 
@@ -146,24 +137,6 @@ def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
         real=int(real.sum()),
         real_same_order=int((real & same).sum()),
         real_found=int((real & same & real_shared).sum()),
-    )
-
-
-def sentence(found: Agreement | None) -> str:
-    """An agreement in words; for none, what is known of comparisons in general."""
-    if found is None:
-        return BENCHMARK
-    seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    said = (
-        f"against {found.where} ({found.heads} heads trained apart, {seeds}, "
-        f"{found.positions:,} positions): Kendall's tau {found.tau:.2f} (as far from 0 by chance: "
-        f"{found.by_chance:.0%}), {found.same_order} of {found.pairs} pairs in the same order; "
-    )
-    if not found.real:
-        return said + "no difference is real there, so there is no order to agree with"
-    return said + (
-        f"of {found.real} differences that are real there {found.real_same_order} have the same "
-        f"sign here and {found.real_found} are found real"
     )
 
 

@@ -5,22 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from hexsearch.training.metrics import GameLosses
-
 Floats = NDArray[np.float64]
 LEVEL = 0.95  # of every interval that is printed
-STAGES = ("early", "middle", "late")  # columns of GameLosses
+STAGES = ("early", "middle", "late")  # columns of per-game losses
 _BOOTSTRAP_BLOCK = 1 << 22  # cells of resampling weights held at once: 32 MB
+
+
+class GameLosses(Protocol):
+    """Squared errors of one run.
+
+    Attributes:
+        games: [G] number of each game, rising; sums, counts: [G, 3] by game and stage.
+    """
+
+    @property
+    def games(self) -> NDArray[np.int64]: ...
+    @property
+    def sums(self) -> NDArray[np.float32]: ...
+    @property
+    def counts(self) -> NDArray[np.int32]: ...
 
 
 @dataclass(frozen=True)
 class GameTable:
-    """Squared errors of T runs on the G games that all of them were judged on.
+    """Squared errors of T runs on the G games that all of them were evaluated on.
 
     Attributes:
         sums: [T, G] squared errors summed over the positions of a game.

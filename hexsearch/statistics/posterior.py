@@ -28,12 +28,12 @@ class Posterior:
     """What is believed of V variants.
 
     Attributes:
-        expected: [V] true scores. probability_best: [V] of being the lowest.
+        expected_value_loss: [V] true scores. probability_best: [V] of being the lowest.
         modelled: [K] the variants that the model is of; the others are far behind.
         centre, covariance: [K] and [K, K] of true scores under the prior that is for intervals.
     """
 
-    expected: Floats
+    expected_value_loss: Floats
     probability_best: Floats
     modelled: NDArray[np.int64]
     centre: Floats
@@ -44,7 +44,7 @@ class Posterior:
 
         Both are nan where one of the two is not modelled, or nothing is there to learn from.
         """
-        mean = np.full(len(self.expected), np.nan)
+        mean = np.full(len(self.expected_value_loss), np.nan)
         variance = mean.copy()
         if to in self.modelled and len(self.modelled) > 1:
             place = int(np.flatnonzero(self.modelled == to)[0])

@@ -89,7 +89,7 @@ def rank(panel: Panel, rng: np.random.Generator, seed: SeedVariance | None = Non
         leader=leader,
         to_leader=_behind_the_chosen(panel, seed, leader, belief),
         group=tie_groups(panel, seed),
-        expected_value_loss=belief.expected,
+        expected_value_loss=belief.expected_value_loss,
         probability_best=belief.probability_best,
         seed=seed,
     )

@@ -21,8 +21,8 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.folder import COMPARISON, StudyFolder
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.search.proposer import derive_seed
 from hexsearch.search.pruning import RungSchedule
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values, position_unit
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.book import Book
@@ -125,7 +125,7 @@ def launch_comparison(
         warnings = found + (examine(dataset, imported) if examine is not None else [])
         for line in warnings:
             listener.say(f"warning: {line}")
-        baselines = baseline_rows(dataset)
+        baselines = [row.to_json() for row in baseline_rows(dataset)]
         config = comparison_config(config)
         content_hash = archive.content_hash
         with folder.whole_or_not_at_all():

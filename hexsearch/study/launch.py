@@ -79,7 +79,7 @@ def launch(
         warnings = examine(dataset, imported) if examine is not None else []
         for line in warnings:
             listener.say(f"warning: {line}")
-        baselines = baseline_rows(dataset)
+        baselines = [row.to_json() for row in baseline_rows(dataset)]
         require_shared_storage(folder.path, config.run.trial_files)
         require_unused(folder, config.run.trial_files)
         games_hash, trials = archive.content_hash, config.run.trials

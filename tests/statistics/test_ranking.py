@@ -64,13 +64,13 @@ def test_a_probability_of_being_best_happens_as_often_as_it_says() -> None:
 def test_what_is_certain_is_not_shrunk_and_diverged_runs_do_not_matter() -> None:
     scores = np.array([0.160, 0.162, 0.163, 0.165])
     certain = posterior(scores, 1e-12 * np.eye(4), np.random.default_rng(0))
-    np.testing.assert_allclose(certain.expected, scores, atol=1e-6)
+    np.testing.assert_allclose(certain.expected_value_loss, scores, atol=1e-6)
     assert certain.probability_best[0] == 1.0
     noisy = 1e-6 * np.eye(6)
     alone = posterior(scores, noisy[:4, :4], np.random.default_rng(0))
     diverged = posterior(np.append(scores, [0.25, 0.9]), noisy, np.random.default_rng(0))
-    np.testing.assert_allclose(diverged.expected[:4], alone.expected)
-    assert diverged.expected[4:].tolist() == [0.25, 0.9]
+    np.testing.assert_allclose(diverged.expected_value_loss[:4], alone.expected_value_loss)
+    assert diverged.expected_value_loss[4:].tolist() == [0.25, 0.9]
     assert not diverged.probability_best[4:].any()
     assert np.isnan(diverged.differences(0)[0]).tolist() == [False] * 4 + [True] * 2
 

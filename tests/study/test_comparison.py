@@ -169,7 +169,7 @@ def test_a_book_takes_each_report_once_and_ends_a_run_at_its_budget(tmp_path: Pa
     for positions in (128, 128, 256, 256):
         kept.report(name, report(positions, 0.2))
     assert kept.history.trials[name].status == "completed"
-    assert len(kept.history.trials[name].reports) == 2
+    assert len(kept.history.trials[name].curve) == 2
     lost = kept.plan(config, 1, 8, "compare", {})
     kept.fail(lost, "its worker process died")
     assert kept.history.trials[lost].status == "failed"

@@ -78,7 +78,7 @@ def test_a_study_refuses_a_frozen_trunk_for_its_first_stage(
 
 
 def test_without_a_trunk_nothing_changes(checkpoint: Path) -> None:
-    config = study(checkpoint, comparison={"mode": "probe"})
+    config = study(checkpoint, compare={"mode": "probe"})
     assert adopt_trunk(config) == (config, [])
 
 
