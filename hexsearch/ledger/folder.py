@@ -118,12 +118,24 @@ class StudyFolder:
             LedgerError: says what to restore.
         """
         if self.has_records:
-            return read_ledger(self.ledger)
+            records = read_ledger(self.ledger)
+            self._require_same_kind(records)
+            return records
         state = "is empty" if self.ledger.exists() else "is missing"
         raise LedgerError(
             f"{self.ledger}: {state}, and without it the study cannot go on; restore it from a "
             "copy. The files of its trials are untouched; start a new study under another --name"
         )
+
+    def _require_same_kind(self, records: list[Record]) -> None:
+        """The description and the record tell of the same kind of study."""
+        description, _ = self.read_description()
+        began_as = records[0].get("kind", "search") if records else "search"
+        if description["kind"] != began_as:
+            raise ConfigError(
+                f"{self.description}: kind is {description['kind']!r}, and the study began as "
+                f"{began_as!r}; restore it"
+            )
 
     def require_writable(self) -> None:
         """Make sure that the folder can be made, and leave nothing behind.
