@@ -56,6 +56,7 @@ class Decision:
     otherwise_agree: int
     swaps: dict[str, int]
     played_out: tuple[int, int, int] = (0, 0, 0)
+    assumed: tuple[int, ...] = ()  # boards taken where the files state none
 
     def __str__(self) -> str:
         names = ("top to bottom", "left to right")
@@ -78,6 +79,8 @@ class Decision:
         }
         for kind, count in sorted(self.swaps.items()):
             text += f"; swap in {count:,} games: {meaning[kind]}"
+        for size in self.assumed:
+            text += f"; no size is stated: {size}x{size} is assumed"
         return text
 
 
@@ -96,6 +99,8 @@ def settle(record: WrittenGame, reading: Reading) -> WrittenGame:
     if swap is Swap.PIECES:
         moves = moves[:1] + tuple(mirror[cell] for cell in moves[1:])
         winner = None if winner is None else -winner
+    elif swap is not None and record.by_player:
+        winner = None if winner is None else -winner  # the players exchanged colours
     if reading.left_right:
         moves = tuple(mirror[cell] for cell in moves)
     if reading.red_first:
@@ -109,7 +114,8 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     Args:
         records: enough games of the source to judge by; the first few thousand will do.
     """
-    distinct = [record for record in records if len(set(record.moves)) == len(record.moves) > 0]
+    # A swap of pieces frees the first cell, so only settled moves tell whether one comes twice.
+    distinct = [r for r in records if r.moves and (r.swap or len(set(r.moves)) == len(r.moves))]
     swapped = [record for record in distinct if record.swap]
     plain = [record for record in distinct if not record.swap]
     unclear = any(record.swap is Swap.UNCLEAR for record in swapped)
@@ -147,7 +153,10 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
         edges = Reading(not best.left_right, best.swap)
         counts = (len(played_out), _evidence(played_out, best)[0], _evidence(played_out, edges)[0])
     kinds = Counter((best.swap or record.swap or Swap.SIDES).value for record in swapped)
-    return Decision(source, format_name, best, agree, disagree, otherwise, dict(kinds), counts)
+    assumed = tuple(sorted({record.size for record in records if record.assumed_size}))
+    return Decision(
+        source, format_name, best, agree, disagree, otherwise, dict(kinds), counts, assumed
+    )
 
 
 def _swaps(swapped: Sequence[WrittenGame]) -> list[Swap | None]:

@@ -24,6 +24,7 @@ from hexsearch.game.record import Game, Refusal, WrittenGame, verify_games
 __all__ = ["STARTER_GAMES", "ImportReport", "import_games", "read_games", "starter_files"]
 
 _CHUNK = 4096  # games replayed together
+_HEAD, _HEAD_LENGTH = 512, 1 << 20  # lines and characters that decide the format and the board
 
 
 @dataclass
@@ -49,6 +50,8 @@ class ImportReport:
         text = f"{self.read:,} games read from {len(self.files)} file(s)"
         if self.refused:
             text += f", {len(self.refused):,} refused (first: {self.refused[0]})"
+        if self.skipped:
+            text += f"; {len(self.skipped):,} other files skipped"
         return text
 
     def decision_lines(self) -> list[str]:
@@ -77,6 +80,7 @@ class ImportReport:
                 otherwise_agree=sum(decision.otherwise_agree for decision in group),
                 swaps=dict(swaps),
                 played_out=_sum3([decision.played_out for decision in group]),
+                assumed=tuple(sorted({size for each in group for size in each.assumed})),
             )
             where = group[0].source if len(group) == 1 else f"{len(group)} files"
             lines.append(f"{where}: {total}")
@@ -118,7 +122,8 @@ def import_games(
         refuse_dirt(report)
     if not report.read:
         where = ", ".join(str(path) for path in paths)
-        first = f" First refusal: {report.refused[0]}" if report.refused else ""
+        reasons = [*map(str, report.refused), *report.skipped]
+        first = f" First refusal: {reasons[0]}" if reasons else ""
         raise GamesError(f"{where}: no usable {board_size}x{board_size} game.{first}")
     return builder.build(), report
 
@@ -159,21 +164,32 @@ def read_games(
 def _read_texts(
     source: Source, report: ImportReport, board_size: int | None
 ) -> Iterator[tuple[list[Game], list[Refusal]]]:
-    for name, asked_for, lines in open_texts(source):
-        head = list(islice(lines, _CHUNK))
+    for text in open_texts(source):
+        head = _head(text.lines)
         format_ = detect_format(head)
-        if format_ is None:
+        if text.fault or format_ is None:
             known = ", ".join(format_.name for format_ in FORMATS)
-            fault = f"{name}: no games in a known format ({known})"
-            if asked_for:
+            fault = text.fault or f"{text.name}: no games in a known format ({known})"
+            if text.asked_for:
                 raise GamesError(fault)
             report.skipped.append(fault)
             continue
-        report.files.append(name)
+        report.files.append(text.name)
         size = board_size
         if not format_.sized and size is None:
             size = infer_size(format_, head)
-        yield from _read_text(format_, chain(head, lines), name, size, report)
+        yield from _read_text(format_, chain(head, text.lines), text.name, size, report)
+
+
+def _head(lines: Iterator[str]) -> list[str]:
+    """The lines that decide, bounded in number and in length."""
+    head, length = [], 0
+    for line in lines:
+        head.append(line)
+        length += len(line)
+        if len(head) >= _HEAD or length >= _HEAD_LENGTH:
+            break
+    return head
 
 
 def _read_text(
