@@ -159,6 +159,42 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     )
 
 
+def readings_of_single_games(
+    texts: Sequence[tuple[str, str, WrittenGame]],
+) -> list[Decision]:
+    """What `choose_reading` says of texts that hold one game each, for all of them at once.
+
+    One game never overrules a convention. A swap that the text leaves open is one of pieces only
+    where the game could not have gone on otherwise.
+
+    Args:
+        texts: source, name of the format, and the one game of each.
+    """
+    records = [record for _, _, record in texts]
+    usual = [Reading(False, _only_legal_swap(record)) for record in records]
+    other = [replace(reading, left_right=True) for reading in usual]
+    agrees = _verdicts([settle(r, reading) for r, reading in zip(records, usual, strict=True)])
+    mirrored = _verdicts([settle(r, reading) for r, reading in zip(records, other, strict=True)])
+    decisions = []
+    for (source, format_name, record), reading, verdict, otherwise in zip(
+        texts, usual, agrees, mirrored, strict=True
+    ):
+        swaps = {(reading.swap or record.swap or Swap.SIDES).value: 1} if record.swap else {}
+        assumed = (record.size,) if record.assumed_size else ()
+        counts = (int(verdict > 0), int(verdict < 0), int(otherwise > 0))
+        decisions.append(Decision(source, format_name, reading, *counts, swaps, (0, 0, 0), assumed))
+    return decisions
+
+
+def _only_legal_swap(record: WrittenGame) -> Swap | None:
+    if record.swap is not Swap.UNCLEAR:
+        return None
+    if len(set(record.moves)) == len(record.moves):
+        return Swap.SIDES
+    moved = settle(record, Reading(False, Swap.PIECES)).moves
+    return Swap.PIECES if len(set(moved)) == len(moved) else Swap.SIDES
+
+
 def _swaps(swapped: Sequence[WrittenGame]) -> list[Swap | None]:
     if not swapped:
         return [None]
@@ -169,21 +205,28 @@ def _swaps(swapped: Sequence[WrittenGame]) -> list[Swap | None]:
 
 def _evidence(records: Sequence[WrittenGame], reading: Reading) -> tuple[int, int]:
     """Games that end with a connection as stated, and games that the reading contradicts."""
-    agree = disagree = 0
-    for size in sorted({record.size for record in records}):
-        settled = [settle(record, reading) for record in records if record.size == size]
+    verdicts = _verdicts([settle(record, reading) for record in records])
+    return verdicts.count(1), verdicts.count(-1)
+
+
+def _verdicts(settled: Sequence[WrittenGame]) -> list[int]:
+    """For each game 1 if it ends with a connection as stated, -1 if replay contradicts it."""
+    verdicts = [0] * len(settled)
+    legal: dict[int, list[int]] = {}  # board size -> games
+    for index, record in enumerate(settled):
         # A swap of pieces may mirror a stone onto another.
-        legal = [record for record in settled if len(set(record.moves)) == len(record.moves)]
-        disagree += len(settled) - len(legal)
-        if not legal:
-            continue
-        ends, before = replay([record.moves for record in legal], size)
-        for record, won, won_before in zip(legal, ends.tolist(), before.tolist(), strict=True):
-            if won_before or (won and record.stated_winner not in (None, won)):
-                disagree += 1
+        if len(set(record.moves)) < len(record.moves):
+            verdicts[index] = -1
+        elif record.moves:
+            legal.setdefault(record.size, []).append(index)
+    for size, indices in sorted(legal.items()):
+        ends, before = replay([settled[index].moves for index in indices], size)
+        for index, won, won_before in zip(indices, ends.tolist(), before.tolist(), strict=True):
+            if won_before or (won and settled[index].stated_winner not in (None, won)):
+                verdicts[index] = -1
             elif won:
-                agree += 1
-    return agree, disagree
+                verdicts[index] = 1
+    return verdicts
 
 
 def written_only(entries: Sequence[WrittenGame | Refusal]) -> list[WrittenGame]:

@@ -116,7 +116,7 @@ def launch_comparison(
     folder.require_new()
     folder.require_writable()
     check_components(heads)
-    archive, imported = import_games(games, config.data.board_size)
+    archive, imported = import_games(games, config.data.board_size, say=listener.say)
     for line in (imported.summary(), *imported.decision_lines(), *said):
         listener.say(line)
     dataset = Dataset(archive, config.data)

@@ -74,7 +74,7 @@ def launch(
         learned += taken
         for line in lines:
             listener.say(line)
-    archive, imported = import_games(games, config.data.board_size)
+    archive, imported = import_games(games, config.data.board_size, say=listener.say)
     for line in (imported.summary(), *imported.decision_lines()):
         listener.say(line)
     dataset = Dataset(archive, config.data)
