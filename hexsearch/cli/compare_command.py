@@ -93,7 +93,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
     for option in ("seeds", "mode"):
         value = getattr(arguments, option)
         if value is not None:
-            settings.append(f"comparison.{option}={value}")
+            settings.append(f"compare.{option}={value}")
     if arguments.trunk is not None:
         settings.append(f"compare.trunk={json.dumps(arguments.trunk)}")
     config, space = load_space(arguments.space, settings)

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
 from hexsearch.cli.preflight import configurations
-from hexsearch.config.load import load_study
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
+from hexsearch.config.files.load import load_study
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.doctor.admission import admit_checkpoint, admit_configs, admit_foreign

@@ -37,9 +37,9 @@ def register(commands: Any) -> None:
         "ensemble",
         ["results/NAME", "results/NAME --top 5 --method greedy --format json"],
         "Average a study's finished networks, and select from them greedily with replacement "
-        "(Caruana et al., 2004), on its validation games; then evaluate both on its test games beside "
-        "the best single network. Of a comparison the heads of each trunk are averaged too. Each "
-        "reading of the test games makes them a little less of a test.",
+        "(Caruana et al., 2004), on its validation games; then evaluate both on its test games "
+        "beside the best single network. Of a comparison the heads of each trunk are averaged "
+        "too. Each reading of the test games makes them a little less of a test.",
     )
     add_study(parser)
     parser.add_argument(

@@ -16,7 +16,7 @@ from hexsearch.cli.games_view import audit_json, draw_board, position_json, prin
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
 from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
-from hexsearch.data.collection.importing import ImportReport, read_games, refuse_dirt
+from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
 from hexsearch.data.collection.selfplay import SelfplayConfig, generate_games
 from hexsearch.errors import ConfigError, GamesError
 from hexsearch.game.board import (
@@ -100,7 +100,8 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    audit = audit_games(args.paths, args.size)
+    say = Console(stderr=True, highlight=False).print
+    audit = audit_games(args.paths, args.size, say=say)
     if args.strict:
         refuse_dirt(audit.report)
     if args.format == "json":
@@ -114,7 +115,9 @@ def _convert(args: argparse.Namespace) -> int:
     kind = args.to or format_for(args.output)
     if args.output.exists() and not args.force:
         raise GamesError(f"{args.output}: exists already; name another file, or give --force")
-    report, builder = ImportReport(), ArchiveBuilder()
+    messages = Console(stderr=True, highlight=False)
+    report = ImportReport(watch=at_intervals(messages.print))
+    builder = ArchiveBuilder()
     for games, refused in read_games(args.paths, report, args.size):
         report.refused += refused
         report.read += len(games)
@@ -123,7 +126,6 @@ def _convert(args: argparse.Namespace) -> int:
         refuse_dirt(report)
     if not report.read:
         raise GamesError([f"{', '.join(args.paths)}: no usable game", *map(str, report.refused)])
-    messages = Console(stderr=True, highlight=False)
     for line in [*report.decision_lines(), *report.skipped, *map(str, report.refused)]:
         messages.print(line, markup=False, soft_wrap=True)
     archive = builder.build()

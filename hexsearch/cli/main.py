@@ -1,7 +1,4 @@
-"""Parse, dispatch, and turn errors into one line a fault and an exit status.
-
-Status 0: done. 1: the work failed. 2: wrong usage, configuration or input. 130: interrupted.
-"""
+"""Parse and dispatch; what is raised ends at `cli/boundary.py`."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hexsearch import __version__
 from hexsearch.cli.arguments import Parser
+from hexsearch.cli.boundary import guarded
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
-from hexsearch.errors import FaultyInput, HexsearchError
 from hexsearch.search.shipped import shipped_folder
-from hexsearch.study.signals import sigterm_as_ctrl_c
+from hexsearch.study.signals import signals_as_ctrl_c
 
 # Without arguments; from a clone the space is found wherever the command is given.
 MAIN_JOB = ["launch", str(shipped_folder() / "quick.yaml")]
@@ -52,25 +49,14 @@ def build_whole_parser(name: str) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments) or MAIN_JOB
-    parsed = build_parser(given[0]).parse_args(given)
-    try:
-        with sigterm_as_ctrl_c():
+
+    def run() -> int:
+        parsed = build_parser(given[0]).parse_args(given)
+        with signals_as_ctrl_c():
             status: int = parsed.run(parsed)
         return status
-    except FaultyInput as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return error.exit_status
-    except HexsearchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe has gone, as `| head` does; nobody is left to tell.
-        sys.stderr.close()
-        return 1
+
+    return guarded(run, given)
 
 
 class _ShowVersions(argparse.Action):

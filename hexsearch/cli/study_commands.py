@@ -30,10 +30,13 @@ from hexsearch.cli.arguments import (
     positive,
 )
 from hexsearch.cli.program import program
-from hexsearch.config.study import StudyConfig, parse_duration
+from hexsearch.config.run import parse_duration
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError
-from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.errors import ConfigError, printable
+from hexsearch.ledger.folder import COMPARISON, StudyFolder, require_name
+from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.ledger import read_ledger
 from hexsearch.report.console import make_progress
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
@@ -132,10 +135,13 @@ def run_launch(arguments: argparse.Namespace) -> int:
         except ValueError as error:
             raise ConfigError(f"--time-budget: {error}") from error
         settings.append(f"run.time_budget='{arguments.time_budget}'")
-    config, space = load_space(arguments.space, settings)
+    console = stderr()
+    config, space = load_space(
+        arguments.space, settings, lambda line: console.print(Text(line), soft_wrap=True)
+    )
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
-    from hexsearch.cli.preflight import check_components, games_examiner
+    from hexsearch.cli.preflight import check_components, games_examiner, hints
     from hexsearch.leaderboard.summary import leader_summary
     from hexsearch.study import launch as study
 
@@ -143,8 +149,10 @@ def run_launch(arguments: argparse.Namespace) -> int:
     label = str(arguments.space)
     if not arguments.no_doctor:
         check_components(label, space)
-    console = stderr()
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
+    if arguments.address is None:
+        for line in hints(config.run):
+            console.print(Text(line), soft_wrap=True)
     with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
         ended = study.launch(
@@ -174,8 +182,7 @@ def new_folder(arguments: argparse.Namespace) -> StudyFolder:
             f"files elsewhere with --set run.trial_files={arguments.results}"
         )
     name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if Path(name).name != name:
-        raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
+    require_name(name)
     folder = StudyFolder(Path(arguments.results) / name)
     folder.require_new()
     return folder
@@ -243,11 +250,24 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
     """Say how a study ended and, if it can, how to go on; the exit status."""
     message = stderr()
     if ended == "finished":
+        reason = _why_all_failed(folder)
+        if reason:
+            line = f"every trial failed: {folder.path} holds no result. The first said: {reason}"
+            message.print(Text(printable(line)), soft_wrap=True)
+            return 1
         message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
         return 0
     why = "budget reached" if ended == "out_of_budget" else "interrupted"
     message.print(Text(f"{why}; go on with: {program()} resume {folder.path}"), soft_wrap=True)
     return 0 if ended == "out_of_budget" else 130
+
+
+def _why_all_failed(folder: StudyFolder) -> str | None:
+    """The first trial's reason, where no trial of a study came to a result."""
+    trials = StudyHistory.of(read_ledger(folder.ledger)).trials.values()
+    if not trials or any(trial.status != "failed" for trial in trials):
+        return None
+    return next((trial.reason for trial in trials if trial.reason), "nothing")
 
 
 def stderr() -> Console:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.config.load import dump_yaml
+from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.errors import CheckpointError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format
 from hexsearch.cli.program import program
-from hexsearch.config.load import read_study
+from hexsearch.config.files.load import read_study
 from hexsearch.errors import ConfigError
 from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 from hexsearch.training.atomic import write_atomically
@@ -75,7 +75,7 @@ def run_spaces(arguments: argparse.Namespace) -> int:
 
 def run_schema(arguments: argparse.Namespace) -> int:
     """Print the format of search-space files."""
-    from hexsearch.config.json_schema import study_schema
+    from hexsearch.config.files.json_schema import study_schema
 
     json.dump(study_schema(), sys.stdout, indent=2, allow_nan=False)
     print()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hexsearch.cli.main import main
-from hexsearch.config.load import read_study
+from hexsearch.config.files.load import read_study
 from hexsearch.search.shipped import shipped_folder, shipped_spaces
 
 
