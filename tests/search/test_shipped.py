@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hexsearch.config.files.json_schema import study_schema
-from hexsearch.config.files.load import parse_yaml
+from hexsearch.config.files.yaml_text import parse_yaml
 from hexsearch.errors import ConfigError
 from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 
