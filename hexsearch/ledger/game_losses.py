@@ -12,7 +12,7 @@ import numpy as np
 
 from hexsearch.training.atomic import append_line, write_atomically
 from hexsearch.training.metrics import GameLosses
-from hexsearch.training.report import TrialReport
+
 
 CURVE = "curve.jsonl"
 
