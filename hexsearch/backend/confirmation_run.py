@@ -15,8 +15,8 @@ from hexsearch.backend.jobs import Message
 from hexsearch.backend.shared_runs import mapped_games
 from hexsearch.backend.storage import Unwritable, storing
 from hexsearch.backend.trainable import device_of
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError

@@ -15,8 +15,8 @@ from hexsearch.backend.jobs import Message
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Unwritable, storing
 from hexsearch.backend.trainable import device_of
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError

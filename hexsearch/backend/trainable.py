@@ -27,8 +27,8 @@ from ray import tune
 from hexsearch.backend.file_sync import CHECKPOINT, FileSync
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Storage, Unwritable, patiently, scratch_folder, storing
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError

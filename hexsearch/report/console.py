@@ -23,7 +23,7 @@ _SPEED_TRIALS = 8
 _STAGES = ("early", "middle", "late", "final")
 _WHY = {  # a trial is run, where the search did not propose it
     "compare": "in the comparison",
-    "pruning_check": "run to the end for the audit",
+    "pruning_check": "run to the end for the pruning check",
     "race": "with another seed for the race",
     "winner": "of the winners is to be confirmed",
     "baseline": "is the baseline beside the winners",

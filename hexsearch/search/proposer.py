@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hexsearch.config.study import SearcherConfig
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.ledger.ledger import Record
 from hexsearch.search.enumeration import Enumeration
 from hexsearch.search.searchers import SEARCHERS
@@ -33,6 +33,7 @@ class Proposer:
         self._searcher = SEARCHERS[config.name](space, config, seed)
         self._last_report: dict[str, dict[str, Any]] = {}
         self._variants: dict[str, str] = {}  # trial that has not ended -> its variant
+        self._outside: set[str] = set()  # trials that are none of this space
         self._tried: set[str] = set()  # variants that are not worth another trial yet
         self._refuses = math.isfinite(space.count) and self._searcher.can_redraw
         self._enumeration: Enumeration | None = None
@@ -54,7 +55,10 @@ class Proposer:
     def apply(self, record: Record) -> None:
         """Take one record into account."""
         event = record["event"]
-        if event == "suggested":
+        if event in ("suggested", "warm_started") and self._space.faults_of(record["values"]):
+            # Of an older version, or of a ledger that a hand has touched: no searcher takes it.
+            self._outside.add(record.get("trial", ""))
+        elif event == "suggested":
             proposed = record["origin"] == self._config.name
             self._searcher.add(record["trial"], record["number"], record["values"], proposed)
             if self._enumeration is not None:
@@ -63,7 +67,7 @@ class Proposer:
             self._tried.add(record["variant"])
         elif event == "reported":
             self._last_report[record["trial"]] = record["report"]
-        elif event == "told":
+        elif event == "told" and record["trial"] not in self._outside:
             report = self._last_report.pop(record["trial"], None)
             self._searcher.tell(record["trial"], self._outcome(record["state"], report))
             variant = self._variants.pop(record["trial"])

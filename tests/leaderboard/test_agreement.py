@@ -61,7 +61,7 @@ def test_where_nothing_differs_nothing_is_there_to_agree_with() -> None:
     assert found.real == 0
     assert "no difference is real there" in agreement_sentence(found)
     level = runs(np.full(8, 0.16), 0)
-    level.panel.table.sums[:] = 0.16 * level.panel.table.counts
+    level.paired.table.sums[:] = 0.16 * level.paired.table.counts
     assert (agreement(level, level).tau, agreement(level, level).by_chance) == (0.0, 1.0)
 
 

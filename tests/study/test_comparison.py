@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hexsearch.backend.shared_runs import SharedJob
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig, StudyConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
