@@ -18,12 +18,13 @@ from hexsearch.cli.study_commands import add_settings, finish, going_on, new_fol
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
-from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs, sentence
-from hexsearch.leaderboard.comparison import comparison_json, verdicts
+from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs
+from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.leaderboard.phase_sentences import agreement_sentence, comparison_sentences
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.console import make_progress
-from hexsearch.report.table import comma_separated, markdown
+from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.study.comparison import compared_heads, comparison_config
@@ -134,20 +135,20 @@ def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:
 
 def print_board(board: Leaderboard, output: str, found: Agreement | None) -> None:
     """A comparison in one of four formats, with what its ranking is worth elsewhere."""
-    said = [*verdicts(board), sentence(found)]
+    sentences = [*comparison_sentences(board), agreement_sentence(found)]
     if output == "json":
         json.dump(comparison_json(board, found), sys.stdout, indent=2, allow_nan=False)
         print()
     elif output == "csv":
         print(comma_separated(board), end="")
     elif output == "markdown":
-        print(markdown(board), *(f"* {line}" for line in said), sep="\n")
+        print(markdown(board), *(f"* {line}" for line in sentences), sep="\n")
     else:
         print_table(board)
         print()
         # A terminal breaks lines between words; a pipe gets a sentence a line, to be searched.
         console = Console(highlight=False)
-        for line in said:
+        for line in sentences:
             console.print(Text(line), soft_wrap=not console.is_terminal)
 
 

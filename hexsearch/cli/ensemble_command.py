@@ -1,4 +1,4 @@
-"""`ensemble`: what a study's networks are worth together, judged on its test games."""
+"""`ensemble`: what a study's networks are worth together, evaluated on its test games."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hexsearch.data.positions import Indices
 from hexsearch.errors import CheckpointError, ConfigError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
-from hexsearch.report.ensemble import ensemble_json, judge, render_ensembles
+from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, render_ensembles
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.metrics import Evaluation
 
@@ -33,9 +33,9 @@ def register(commands: Any) -> None:
     """Add the sub-command."""
     parser = commands.add_parser(
         "ensemble",
-        help="a study's networks answering together, judged on test games",
+        help="a study's networks answering together, evaluated on test games",
         description="Average a study's finished networks, and select from them greedily with "
-        "replacement (Caruana et al., 2004), on its validation games; then judge both on its "
+        "replacement (Caruana et al., 2004), on its validation games; then evaluate both on its "
         "test games beside the best single network. Of a comparison the heads of each trunk are "
         "averaged too. Each reading of the test games makes them a little less of a test.",
     )
@@ -52,7 +52,7 @@ def register(commands: Any) -> None:
 
 
 def run_ensemble(arguments: argparse.Namespace) -> int:
-    """Choose on validation, judge on test, print."""
+    """Choose on validation, evaluate on test, print."""
     if arguments.top == 1:
         raise ConfigError("--top 1: an ensemble needs two networks or more")
     folder = StudyFolder(arguments.study)
@@ -82,7 +82,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     trunks = _trunks(trials) if is_comparison else {}
     ensembles = choose_ensembles(validation, arguments.method or METHODS, list(trunks.items()))
     names = [trial.trial for trial in trials]
-    rows = judge(ensembles, names, validation, answers(test_games, "test"))
+    rows = evaluate_ensembles(ensembles, names, validation, answers(test_games, "test"))
     document = json.dumps(ensemble_json(folder.name, rows), indent=2, allow_nan=False)
     if arguments.output is not None:
         write_atomically(arguments.output, (document + "\n").encode())

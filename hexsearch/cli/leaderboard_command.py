@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from hexsearch.cli.arguments import positive
-from hexsearch.leaderboard.leaderboard import SORTABLE, Leaderboard, read_leaderboard
+from hexsearch.leaderboard.as_json import leaderboard_json
+from hexsearch.leaderboard.columns import sortable, sorted_rows
+from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.report.table import comma_separated, markdown, render
+from hexsearch.report.table import render
+from hexsearch.report.text_tables import comma_separated, markdown
 
 _TABLE_ROWS = 100  # unless --top asks for more: nobody reads on, and rich takes 1 ms a row
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
@@ -33,7 +37,7 @@ def register(commands: Any) -> None:
         help="rank the heads of the comparison, or the trials of the search (default)",
     )
     board.add_argument(
-        "--sort", choices=tuple(SORTABLE), help="order of the rows; their ranks stay what they are"
+        "--sort", choices=sortable(), help="order of the rows; their ranks stay what they are"
     )
     board.add_argument(
         "--top",
@@ -51,9 +55,9 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
         StudyFolder(arguments.study), arguments.by, arguments.stage, arguments.phase
     )
     if arguments.sort:
-        board.sort(arguments.sort)
+        board = replace(board, rows=sorted_rows(board.rows, arguments.sort))
     if arguments.format == "json":
-        print(_row_a_line(board.to_json(arguments.top)))
+        print(_row_a_line(leaderboard_json(board, arguments.top)))
     elif arguments.format == "markdown":
         print(markdown(board, arguments.top), end="")
     elif arguments.format == "csv":

@@ -73,7 +73,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         return _climb(arguments, trial_config, Dataset(archive, config.data), seed)
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
     dataset = Dataset(archive, config.data)
-    trial = Trial(trial_config, dataset, schedule.budget, seed, device)
+    trial = Trial.of(trial_config, dataset, schedule.budget, seed, device)
     path = arguments.output / "model.pt"
     if path.exists():
         _continue(trial, path)
@@ -136,5 +136,5 @@ def _continue(trial: Trial, path: Path) -> None:
         trial.load_state(load_checkpoint(path)["state"])
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}; name another --output") from error
-    if trial.positions_seen >= trial.budget:
+    if trial.positions_seen >= trial.max_positions:
         raise ConfigError(f"{path}: this training is finished; name another --output")

@@ -29,6 +29,7 @@ from hexsearch.ledger.events import (
     TrialEvent,
 )
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.report import ReportSummary
 
 _REFRESH_S = 0.25
 _SPEED_TRIALS = 8
@@ -140,13 +141,12 @@ def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
         seen = trial.positions_seen
         return f"{name} started again (attempt {event.attempt}) from {seen:,} positions"
     if isinstance(event, Reported):
-        report = event.report
-        speed = report["timings"]["positions_per_s"]
-        verdict = "" if report["verdict"] == "healthy" else f", {report['verdict']}"
+        report = ReportSummary.from_json(event.report)
+        verdict = "" if report.verdict == "healthy" else f", {report.verdict}"
         return (
-            f"{name} at {report['positions_seen']:,} positions: value loss "
-            f"{report['value_loss']:.4f} ({_stage_losses(report)}), "
-            f"{speed:,.0f} positions/s{verdict}"
+            f"{name} at {report.positions_seen:,} positions: value loss "
+            f"{report.value_loss:.4f} ({_stage_losses(report)}), "
+            f"{report.timings.positions_per_s:,.0f} positions/s{verdict}"
         )
     if isinstance(event, Decided):
         return _describe_decision(event, trial)
@@ -233,18 +233,16 @@ def _running_table(running: list[TrialHistory], budget: int) -> Table:
             overflow="fold",
         )
     for trial in running:
-        last = trial.reports[-1] if trial.reports else None
-        losses = [
-            f"{last['stages'][stage]['value_loss']:.3f}" if last and stage in last["stages"] else ""
-            for stage in _STAGES
-        ]
+        last = trial.last_report
+        stages = {} if last is None else last.metrics.stages
+        losses = [f"{stages[stage].value_loss:.3f}" if stage in stages else "" for stage in _STAGES]
         table.add_row(
             trial.trial,
             Text(variant_name(trial)),
             f"{trial.positions_seen / budget:.0%}",
-            f"{last['value_loss']:.4f}" if last else "",
+            f"{last.value_loss:.4f}" if last else "",
             *losses,
-            last["verdict"].replace("_", " ") if last else "",
+            last.verdict.replace("_", " ") if last else "",
         )
     return table
 
@@ -258,7 +256,7 @@ def _rung_line(history: StudyHistory) -> Text:
 
 
 def _best_line(history: StudyHistory) -> Text:
-    reported = [trial for trial in history.trials.values() if trial.reports]
+    reported = [trial for trial in history.trials.values() if trial.curve]
     if not reported:
         return Text("best   no report yet")
     furthest = max(trial.positions_seen for trial in reported)
@@ -275,17 +273,14 @@ def _best_line(history: StudyHistory) -> Text:
 
 def _mean_speed(history: StudyHistory) -> float:
     """Positions a second of one trial, over the latest reports."""
-    reported = [trial for trial in history.trials.values() if trial.reports][-_SPEED_TRIALS:]
-    speeds = [float(trial.reports[-1]["timings"]["positions_per_s"]) for trial in reported]
+    reports = [trial.last_report for trial in history.trials.values() if trial.last_report]
+    speeds = [report.timings.positions_per_s for report in reports[-_SPEED_TRIALS:]]
     return sum(speeds) / len(speeds) if speeds else 0.0
 
 
-def _stage_losses(report: dict[str, object]) -> str:
-    stages = report["stages"]
-    assert isinstance(stages, dict)
-    return ", ".join(
-        f"{name} {stages[name]['value_loss']:.3f}" for name in _STAGES if name in stages
-    )
+def _stage_losses(report: ReportSummary) -> str:
+    stages = report.metrics.stages
+    return ", ".join(f"{name} {stages[name].value_loss:.3f}" for name in _STAGES if name in stages)
 
 
 def _clock_time(seconds: float) -> str:

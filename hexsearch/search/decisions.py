@@ -10,7 +10,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Decided, Event
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.search.budget import Horizon
-from hexsearch.search.pruning import Decision, Rungs
+from hexsearch.search.pruning import Decision, make_pruner
 from hexsearch.search.schedules import PhaseSchedules
 
 
@@ -25,7 +25,7 @@ class Decisions:
         self, config: StudyConfig, schedules: PhaseSchedules, seconds_left: Callable[[], float]
     ) -> None:
         self._config, self._schedules = config.scheduler, schedules
-        self._rungs = Rungs(schedules.rungs, config.scheduler)
+        self._pruner = make_pruner(config.scheduler, schedules.rungs)
         # ASHA promotes one trial in `reduction_factor`. If fewer new trials than that can still
         # finish, pruning no longer pays.
         share = 1.0 / config.scheduler.reduction_factor
@@ -33,16 +33,18 @@ class Decisions:
 
     def apply(self, event: Event) -> None:
         """Take one event into account."""
-        self._rungs.apply(event)
+        self._pruner.apply(event)
         self._horizon.apply(event)
 
     def is_due(self, trial: TrialHistory) -> bool:
         """Whether a trial's last report calls for a decision that the ledger does not hold."""
-        if not trial.reports or trial.judged_at == trial.positions_seen:
+        if trial.last_report is None or trial.judged_at == trial.positions_seen:
             return False
         return (
             trial.positions_seen >= self._schedules.max_positions(trial.phase)
-            or (trial.phase == "search" and self._rungs.is_rung(trial.number, trial.positions_seen))
+            or (
+                trial.phase == "search" and self._pruner.is_rung(trial.number, trial.positions_seen)
+            )
             or self._is_unhealthy(trial)
         )
 
@@ -55,22 +57,23 @@ class Decisions:
             workers: how many train now.
             another: whether a worker that is freed now gets a fresh trial.
         """
-        report, positions, left = trial.reports[-1], trial.positions_seen, math.inf
+        report, positions, left = trial.last_report, trial.positions_seen, math.inf
+        assert report is not None, "a decision follows a report"
         decided = Decided(
             trial=trial.trial,
             positions_seen=positions,
-            value_loss=float(report["value_loss"]),
+            value_loss=report.value_loss,
             decision="stop",
         )
         if self._is_unhealthy(trial):
-            reason = f"{report['verdict']} at {positions:,} positions: {report['evidence']}"
+            reason = f"{report.verdict} at {positions:,} positions: {report.evidence}"
             return replace(decided, reason=reason)
         if trial.phase != "search" or trial.is_control:
             # Runs to its end apart from the others: no rung holds its value.
             ended = positions >= self._schedules.max_positions(trial.phase)
             decision = Decision("complete" if ended else "continue")
         else:
-            decision = self._rungs.decide(trial.number, positions, decided.value_loss)
+            decision = self._pruner.decide(trial.number, positions, decided.value_loss)
             left = self._horizon.trainings_left(history, workers)
         if decision.action == "prune" and left < 1.0 and another:
             decision = replace(decision, action="continue")
@@ -91,6 +94,7 @@ class Decisions:
         """Whether the verdict of a trial's last report ends it here."""
         return (
             trial.phase in SEARCHED
-            and trial.reports[-1]["verdict"] in self._config.stop_on
+            and trial.last_report is not None
+            and trial.last_report.verdict in self._config.stop_on
             and self._config.grace_period <= trial.positions_seen < self._schedules.rungs.budget
         )

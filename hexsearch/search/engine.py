@@ -27,9 +27,10 @@ from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.decisions import Decisions
-from hexsearch.search.proposer import Proposer, derive_seed
+from hexsearch.search.proposer import Proposer
 from hexsearch.search.reruns import PlannedRun, Planner, nothing_planned
 from hexsearch.search.schedules import PhaseSchedules
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace
 
 Verdict = Literal["continue", "stop"]

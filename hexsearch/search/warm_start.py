@@ -26,11 +26,12 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
         ConfigError: nothing of it fits.
     """
     history = StudyHistory.read(source.ledger).only(SEARCHED)
-    ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.reports]
+    ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.curve]
     taken: list[WarmStarted] = []
     misfits: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     for trial in ended:
+        assert trial.last_report is not None, "a curve comes from reports"
         values = place_of(trial, space)
         if isinstance(values, str):
             misfits[values] += 1
@@ -43,7 +44,7 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
                 source_trial=trial.trial,
                 values=values,
                 state=trial.told_as,
-                report=trial.reports[-1],
+                report=trial.last_report.to_json(),
             )
         )
     reasons = "; ".join(f"{count} because {reason}" for reason, count in misfits.most_common(5))

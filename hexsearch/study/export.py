@@ -51,7 +51,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
             f"kept are {', '.join(kept) or 'none'}"
         )
     state = load_checkpoint(source)["state"]
-    budget = int(state["budget"])
+    budget = int(state["max_positions"])
     batch = int(trial.config["batch_size"])
     every = config.scheduler.report_every or budget / _REPORTS
     recipe = {

@@ -34,7 +34,7 @@ from hexsearch.study.trunk_adoption import (
     refuse_frozen_trunk,
     store_trunk,
 )
-from hexsearch.training.heads import check_contenders
+from hexsearch.training.heads import check_heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
     if "search" in config.phases:
         refuse_frozen_trunk(config)
     heads = [trial for _, trial in compared_heads(space)]
-    check_contenders(heads, config.compare.mode, frozen=config.compare.trunk is not None)
+    check_heads(heads, config.compare.mode, frozen=config.compare.trunk is not None)
 
 
 def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted]:
@@ -173,7 +173,8 @@ def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportRepo
     for line in warnings:
         request.listener.say(f"warning: {line}")
     trials = config.run.trials if "search" in config.phases else 0
-    return StudyOpened(trials=trials, baselines=baseline_rows(dataset), warnings=warnings)
+    baselines = [row.to_json() for row in baseline_rows(dataset)]
+    return StudyOpened(trials=trials, baselines=baselines, warnings=warnings)
 
 
 def _open(

@@ -19,12 +19,13 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import stage_of
 from hexsearch.errors import ContractError
 from hexsearch.game.board import RED
+from hexsearch.ledger.report import Baseline, MetricsSummary
 from hexsearch.model.policy_head import build_policy_head, check_policy_head
 from hexsearch.model.readout import build_readout
 from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.search.space import SearchSpace
-from hexsearch.training.metrics import Evaluation, brief
+from hexsearch.training.metrics import Evaluation
 
 _SIZE = 13  # side of the board that components are tried on
 _MAP_SIDE = 2  # rows of the feature map that heads are tried on
@@ -86,7 +87,7 @@ def _named(space: SearchSpace, section: str) -> list[Any]:
     return [getattr(space.default, section).model_dump()]
 
 
-def baseline_rows(dataset: Dataset) -> list[dict[str, Any]]:
+def baseline_rows(dataset: Dataset) -> list[Baseline]:
     """What is reached without a network, judged as trials are: rows of the leaderboard."""
     rows = []
     archive, validation = dataset.archive, dataset.validation
@@ -100,5 +101,5 @@ def baseline_rows(dataset: Dataset) -> list[dict[str, Any]]:
     )
     for name, win_prob_red in predictions.items():
         evaluation = Evaluation(win_prob_red, red_won, stage, lengths - plies, final, games, plies)
-        rows.append({"name": name, **brief(evaluation.metrics())})
+        rows.append(Baseline(name, MetricsSummary.of(evaluation.metrics())))
     return rows

@@ -119,7 +119,7 @@ def test_a_confirmation_reports_nothing_before_its_end_and_then_on_test_games_al
     mean = float(losses.sums.sum() / losses.counts.sum())
     assert math.isclose(report["value_loss"], mean, abs_tol=1e-6)
     (config,) = task["configs"]
-    straight = Trial(build(TrialConfig, config, "trial"), dataset, 192, seed=7)
+    straight = Trial.of(build(TrialConfig, config, "trial"), dataset, 192, seed=7)
     straight.train_to(192)
     assert math.isclose(report["validation_loss"], straight.report().value_loss, abs_tol=1e-12)
 

@@ -200,11 +200,9 @@ def test_nothing_of_a_trial_outlives_it_in_a_warm_worker(
         worker = TrialWorker(assignment(archive, None, str(tmp_path / "t0000")))
         reports(worker, 1)
         assert worker._trial is not None
-        trial = worker._trial._alone
-        assert trial is not None
-        network, optimiser = weakref.ref(trial.network), trial.optimiser
+        network, optimiser = weakref.ref(worker._trial.network), worker._trial.optimiser
         moments = weakref.ref(next(iter(optimiser.state.values()))["exp_avg"])
-        del optimiser, trial
+        del optimiser
         worker.reset_config(assignment(archive, None, str(tmp_path / "t0001")))
         assert network() is None and moments() is None
     finally:

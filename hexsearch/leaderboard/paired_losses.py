@@ -1,4 +1,4 @@
-"""Per-game losses of rows side by side, as statistics take them."""
+"""Per-game losses of several rows on the same games, read from their trials' folders."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from hexsearch.leaderboard.rows import Entry
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
 from hexsearch.statistics.intervals import game_table
-from hexsearch.statistics.variance import Panel
+from hexsearch.statistics.variance import PairedRuns
 from hexsearch.training.metrics import GameLosses
 
 
-def evidence_panel(
+def paired_losses(
     level: Sequence[Entry],
     leader: Entry | None,
     folder: StudyFolder,
     stage: str | None,
-    room: int,
-) -> tuple[list[Entry], Panel | None]:
+    most: int,
+) -> tuple[list[Entry], PairedRuns | None]:
     """The first rows of a level as runs side by side, in their order.
 
     Args:
         leader: of a higher level, to come first with what it was at this one.
-        room: how many runs to take, more or less.
+        most: runs to read; the row that reaches it is still read whole.
     Returns:
-        Also the rows that are compared; rows of which evidence is missing are not.
+        The rows that are compared, without those whose losses are missing; and the losses, None
+        if there are too few to compare.
     """
     positions = level[0].row.positions_seen
     losses: list[GameLosses] = []
@@ -33,14 +34,11 @@ def evidence_panel(
     replicates: list[int] = []
     compared: list[Entry] = []
     for entry in [leader, *level] if leader else level:
-        if len(losses) >= room:
+        if len(losses) >= most:
             break
-        found = [
-            evidence
-            for trial in entry.runs
-            if (evidence := read_game_losses(folder.trial(trial.trial), positions))
-        ]
-        if len(found) < len(entry.runs):  # a mean over fewer seeds would be another figure
+        stored = [read_game_losses(folder.trial(trial.trial), positions) for trial in entry.runs]
+        found = [one for one in stored if one is not None]
+        if len(found) < len(stored):  # a mean over fewer seeds would be another figure
             if entry is leader:
                 return [], None
             continue
@@ -49,10 +47,10 @@ def evidence_panel(
         names += [entry.row.trial_ids[0]] * len(found)
         replicates += [trial.replicate for trial in entry.runs]
     table = game_table(losses, stage)
-    return compared, None if table is None else Panel.of(table, names, replicates)
+    return compared, None if table is None else PairedRuns.of(table, names, replicates)
 
 
-def by_variant(panel: Panel, compared: Sequence[Entry]) -> Panel:
+def by_variant(paired: PairedRuns, compared: Sequence[Entry]) -> PairedRuns:
     """The same runs grouped by variant, where the rows are trials."""
     variants = [trial.variant for entry in compared for trial in entry.runs]
-    return Panel.of(panel.table, variants, panel.replicate.tolist())
+    return PairedRuns.of(paired.table, variants, paired.replicate.tolist())

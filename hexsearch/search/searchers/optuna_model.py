@@ -1,15 +1,13 @@
 """Optuna's samplers over a study in memory that holds what the ledger says.
 
-A proposal is a function of the records and the seed, before and after a resume. The samplers of
-Optuna live in this module alone.
+A proposal is a function of the records and the seed, before and after a resume.
 """
 
 from __future__ import annotations
 
-import hashlib
 import warnings
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -19,17 +17,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import (
-    BaseSampler,
-    CmaEsSampler,
-    GPSampler,
-    NSGAIISampler,
-    RandomSampler,
-    TPESampler,
-)
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hexsearch.config.study import SearcherConfig
+from hexsearch.search.searchers.base import Outcome, Searcher
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import Dimension, SearchSpace, Values, label_of
 
 STATES = {
@@ -37,83 +30,52 @@ STATES = {
     "PRUNED": TrialState.PRUNED,
     "FAIL": TrialState.FAIL,
 }
-# These keep their own state beside the trials, so a rebuild asks them again in the same order.
-_STATEFUL = frozenset({"cmaes", "nsga2"})
 # A suggestion costs time in proportion to the trials that it is modelled on. Beyond so many the
 # model is thinned to the best, of which TPE's good group takes at most 25, and the newest.
 _THIN_AT, _THIN_TO, _BEST = 1500, 1000, 50
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a trial ended, as a sampler wants to know it.
-
-    Attributes:
-        state: COMPLETE, PRUNED or FAIL.
-        objectives: of a COMPLETE trial, all to be minimised.
-        step, value: positions seen and value loss at the last report; None if there was none.
-    """
-
-    state: str
-    objectives: tuple[float, ...] = ()
-    step: int | None = None
-    value: float | None = None
-
-
-class OptunaModel:
-    """Proposes dimension values and is told what became of them.
-
-    Args:
-        seed: proposal number n draws from a generator seeded by (seed, n): a sampler made anew
-            after a resume would otherwise repeat its first draws.
-    """
+class OptunaSearcher(Searcher):
+    """Asks one of Optuna's samplers; a subclass says which."""
 
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._space, self._config, self._seed = space, config, seed
+        super().__init__(space, config, seed)
         self._distributions = distributions_of(space)
         self._study = self._empty_study()
         self._ids: dict[str, int] = {}  # our trial -> Optuna's id, of running trials
         self._asked: tuple[int, Values, int] | None = None  # number, values, id of the last ask
+
+    @abstractmethod
+    def sampler(self, seed: int) -> BaseSampler:
+        """The sampler for one proposal."""
 
     @property
     def trials(self) -> list[FrozenTrial]:
         """What the model knows, in order."""
         return self._study.get_trials(deepcopy=False)
 
-    @property
-    def can_redraw(self) -> bool:
-        """Whether values may be refused; those who count their own proposals would lose count."""
-        return self._config.name not in _STATEFUL
-
-    def ask(self, number: int, attempt: int = 0) -> Values:
-        """Values of the active dimensions for trial `number`.
-
-        Args:
-            attempt: counts the values that were refused for this trial; each draws anew.
-        """
+    def propose(self, number: int, attempt: int = 0) -> Values:
+        """Values that a fresh sampler draws, given the study so far."""
         if attempt and self._asked is not None:
             self._study._storage.set_trial_state_values(self._asked[2], TrialState.FAIL)
         with warnings.catch_warnings():
             # multivariate, group and constant_liar are still marked experimental (optuna 5.0).
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study.sampler = self._sampler(number, attempt)
+            seed = derive_seed(self.seed, f"propose/{attempt}" if attempt else "propose", number)
+            self._study.sampler = self.sampler(seed)
             trial = self._study.ask()
             values: Values = {}
-            for dimension in self._space.dimensions:
+            for dimension in self.space.dimensions:
                 if dimension.is_active(values):
                     values[dimension.name] = _suggest(trial, dimension)
         self._asked = (number, values, trial._trial_id)
         return values
 
     def add(self, name: str, number: int, values: Values, proposed: bool) -> None:
-        """A trial was suggested.
-
-        Args:
-            proposed: whether `ask` made the values, here or in an earlier session.
-        """
-        if proposed and self._asked is None and self._config.name in _STATEFUL:
-            self.ask(number)
+        """Enter a running trial."""
+        if proposed and self._asked is None and not self.can_redraw:
+            self.propose(number)
         asked, self._asked = self._asked, None
         if asked is not None and asked[:2] == (number, values):
             self._ids[name] = asked[2]
@@ -122,7 +84,7 @@ class OptunaModel:
                 self._study._storage.set_trial_state_values(asked[2], TrialState.FAIL)
             running = self._frozen(values, TrialState.RUNNING, Outcome("FAIL"))
             self._ids[name] = self._insert(running)
-        if len(self.trials) >= _THIN_AT and self._config.name not in _STATEFUL:
+        if len(self.trials) >= _THIN_AT and self.can_redraw:
             self._thin()
 
     def tell(self, name: str, outcome: Outcome) -> None:
@@ -140,13 +102,13 @@ class OptunaModel:
 
     @property
     def _single(self) -> bool:
-        return len(self._config.objectives) == 1
+        return len(self.config.objectives) == 1
 
     def _frozen(self, values: Values, state: TrialState, outcome: Outcome) -> FrozenTrial:
         steps = {}
         if state == TrialState.PRUNED and outcome.step is not None and self._single:
             steps = {outcome.step: outcome.value or 0.0}
-        params = to_optuna(self._space, values)
+        params = to_optuna(self.space, values)
         return create_trial(
             state=state,
             values=outcome.objectives if state == TrialState.COMPLETE else None,
@@ -173,37 +135,7 @@ class OptunaModel:
                     self._ids[names[trial._trial_id]] = trial_id
 
     def _empty_study(self) -> optuna.Study:
-        return optuna.create_study(directions=["minimize"] * len(self._config.objectives))
-
-    def _sampler(self, number: int, attempt: int) -> BaseSampler:
-        purpose = f"propose/{attempt}" if attempt else "propose"
-        seed, startup = derive_seed(self._seed, purpose, number), self._config.startup_trials
-        if self._config.name == "random":
-            return RandomSampler(seed=seed)
-        if self._config.name == "cmaes":
-            return CmaEsSampler(
-                n_startup_trials=startup,
-                consider_pruned_trials=True,
-                warn_independent_sampling=False,  # choices are drawn at random, and documented
-                seed=seed,
-            )
-        if self._config.name == "gp":
-            return GPSampler(n_startup_trials=startup, warn_independent_sampling=False, seed=seed)
-        if self._config.name == "nsga2":
-            return NSGAIISampler(population_size=max(2, startup), seed=seed)
-        return TPESampler(
-            n_startup_trials=startup,
-            multivariate=True,
-            group=True,  # models each branch of a conditional space jointly
-            constant_liar=True,
-            seed=seed,
-        )
-
-
-def derive_seed(seed: int, purpose: str, number: int) -> int:
-    """32 bits that depend on all three."""
-    digest = hashlib.blake2b(f"{seed}/{purpose}/{number}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little")
+        return optuna.create_study(directions=["minimize"] * len(self.config.objectives))
 
 
 def distributions_of(space: SearchSpace) -> dict[str, BaseDistribution]:
