@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.config.curriculum import CurriculumConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.collection.importing import import_games

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset

@@ -17,7 +17,7 @@ from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
 from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.cli.analysis_commands import stdout
-from hexsearch.cli.arguments import positive
+from hexsearch.cli.arguments import add_command, add_format, add_study, positive
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import Indices
@@ -31,22 +31,23 @@ from hexsearch.training.metrics import Evaluation
 
 def register(commands: Any) -> None:
     """Add the sub-command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "ensemble",
-        help="a study's networks answering together, evaluated on test games",
-        description="Average a study's finished networks, and select from them greedily with "
-        "replacement (Caruana et al., 2004), on its validation games; then evaluate both on its "
-        "test games beside the best single network. Of a comparison the heads of each trunk are "
-        "averaged too. Each reading of the test games makes them a little less of a test.",
+        ["results/NAME", "results/NAME --top 5 --method greedy --format json"],
+        "Average a study's finished networks, and select from them greedily with replacement "
+        "(Caruana et al., 2004), on its validation games; then evaluate both on its test games "
+        "beside the best single network. Of a comparison the heads of each trunk are averaged "
+        "too. Each reading of the test games makes them a little less of a test.",
     )
-    parser.add_argument("study", type=Path, metavar="STUDY_DIR")
+    add_study(parser)
     parser.add_argument(
         "--top", type=positive, metavar="K", help="networks, best on validation (default: all kept)"
     )
     parser.add_argument(
-        "--method", choices=METHODS, action="append", help="default: both; may be repeated"
+        "--method", choices=METHODS, action="append", help="may be repeated (default: both)"
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
     parser.set_defaults(run=run_ensemble)
 

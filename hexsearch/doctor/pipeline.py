@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hexsearch.analysis.loading import LoadedCheckpoint
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive

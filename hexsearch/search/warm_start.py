@@ -74,7 +74,8 @@ def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:
         found = _value(dimension, config, values, space)
         if found is None:
             given = trial.values.get(dimension.name, config.get(dimension.name, "another value"))
-            return f"{dimension.name}={given} is none of its values here"
+            fault = dimension.fault_of(given) or f"{given!r} stands for other settings there"
+            return f"{dimension.name}: {fault}"
         values[dimension.name] = found[0]
     return values
 
@@ -92,9 +93,7 @@ def _value(
                 return (choice,)
         return None
     value = config.get(dimension.name)
-    if isinstance(value, (int, float)) and dimension.low <= value <= dimension.high:
-        return (value,)
-    return None
+    return (value,) if dimension.fault_of(value) is None else None
 
 
 def _below(config: Mapping[str, Any], name: str) -> dict[str, Any]:

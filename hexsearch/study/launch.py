@@ -25,7 +25,12 @@ from hexsearch.search.warm_start import warm_start
 from hexsearch.study.changes import notes, require_same_question
 from hexsearch.study.comparison import compared_heads
 from hexsearch.study.listener import Ended, Examiner, Listener
-from hexsearch.study.preflight import baseline_rows, check_components
+from hexsearch.study.preflight import (
+    baseline_rows,
+    check_components,
+    require_local_room,
+    require_memory,
+)
 from hexsearch.study.session import OpenStudy, Session
 from hexsearch.study.trunk_adoption import (
     adopt_trunk,
@@ -66,7 +71,7 @@ def launch(request: LaunchRequest) -> Ended:
     Raises:
         FaultyInput: before anything is written, if configuration, games or a trunk are at fault.
     """
-    from hexsearch.backend.cluster import ray_cluster
+    from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
     config, trunk_lines = adopt_trunk(request.config)
@@ -78,15 +83,18 @@ def launch(request: LaunchRequest) -> Ended:
     check_components(space)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
-    archive, imported = import_games(request.games, config.data.board_size)
+    archive, imported = import_games(request.games, config.data.board_size, say=say)
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
         say(line)
-    # Before anything is written, for it may not be there, and before the games are examined, so
-    # that its workers come up in the meantime.
+    require_memory(space, config)
+    opened = _examined(request, archive, imported)
+    require_unused(folder, config.run.trial_files)
+    if request.address is None:
+        require_local_room(config.run)
+    # Before anything is written, for it may not be there.
     with ray_cluster(request.address, config.run) as up_at:
-        opened = _examined(request, archive, imported)
+        require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
-        require_unused(folder, config.run.trial_files)
         opened = replace(opened, timings={"ray_up_at": up_at})
         ledger = _open(request, archive, opened, learned)
         try:
@@ -111,10 +119,11 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
         raise ConfigError(
             "--trials: a comparison has as many trials as heads and seeds; leave it out"
         )
+    folder.require_ledger()
     ledger = Ledger(folder.ledger)
     try:
         if not len(ledger):
-            raise LedgerError(f"{folder.path}: ended before its first record; launch it again")
+            raise LedgerError(f"{folder.ledger}: holds no whole record; restore it from a copy")
         history = StudyHistory.of(ledger)
         content_hash = history.study.games["content_hash"]
         folder.require_games(content_hash)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.many_heads import ManyHeads

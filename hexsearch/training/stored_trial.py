@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import ENCODER_VERSION
 from hexsearch.errors import CheckpointError, ConfigError

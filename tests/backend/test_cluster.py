@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from hexsearch.backend.cluster import environment
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 
 PRELOAD = "RAY_preload_python_modules"
 

@@ -12,8 +12,8 @@ from hexsearch.analysis.loading import load_network
 from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import TrialWorker
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset

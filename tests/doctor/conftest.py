@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from hexsearch.cli.main import main
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.collection.importing import ImportReport

@@ -13,7 +13,7 @@ import torch
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.cli.main import main
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.config.auxiliary import AUXILIARY_HEADS
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.batches import evaluation_batches
 from hexsearch.data.dataset import Dataset

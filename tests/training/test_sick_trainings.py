@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.batches import TrainingStream
 from hexsearch.data.dataset import Dataset

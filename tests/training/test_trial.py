@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, TrialError

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided, Event
 from hexsearch.search.pruners.base import Decision, Pruner
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Event
 
 

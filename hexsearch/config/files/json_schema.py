@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from hexsearch.config.data import STAGE_PRESETS
 from hexsearch.config.dimension import DIMENSION_PRESETS
-from hexsearch.config.study import STAGE_PRESETS, StudyConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import TRUNK_PRESETS
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.config.load import apply_setting, dump_yaml, load_study, parse_yaml
+from hexsearch.config.files.load import apply_setting, load_study, read_study
+from hexsearch.config.files.yaml_text import dump_yaml, parse_yaml
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
 
-SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+SPACES = sorted((Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
 
 
 def write(folder: Path, text: str) -> Path:
@@ -136,3 +137,23 @@ def test_a_setting_below_a_searched_dimension_is_not_lost(tmp_path: Path) -> Non
     config = load_study(space, ["readout=bce", "readout.label_smoothing=0.1"])
     assert config.search == {}
     assert config.trial.readout.label_smoothing == 0.1
+
+
+CONDITIONS = (
+    "search:\n  optimiser.name: {choice: [adamw, sgd]}\n"
+    "  optimiser.momentum: {float: [0.5, 0.9], when: {optimiser.name: sgd}}\n"
+    "  optimiser.warmup: {float: [0.1, 0.2], when: {optimiser.name: adamw}}\n"
+    "enqueue: [{optimiser.name: sgd, optimiser.momentum: 0.8}]\n"
+)
+
+
+def test_fixing_the_parent_of_a_condition_keeps_the_children_whose_condition_holds(
+    tmp_path: Path,
+) -> None:
+    path, said = write(tmp_path, CONDITIONS), list[str]()
+    raw = read_study(path, ["optimiser.name=sgd"], said.append)
+    assert raw["search"] == {"optimiser.momentum": {"float": [0.5, 0.9], "when": {}}}
+    assert raw["enqueue"] == [{"optimiser.momentum": 0.8}]
+    (line,) = said
+    assert "no more searched: optimiser.warmup" in line
+    assert set(load_study(path, ["optimiser.name=muon"]).search) == set()

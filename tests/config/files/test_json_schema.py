@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from hexsearch.config.json_schema import study_schema
-from hexsearch.config.load import read_study
+from hexsearch.config.files.json_schema import study_schema
+from hexsearch.config.files.load import read_study
 
 jsonschema = pytest.importorskip("jsonschema")
-SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+SPACES = sorted((Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
 
 
 def faults(raw: dict[str, Any]) -> list[str]:

@@ -1,90 +1,17 @@
-"""YAML to configuration; the only module that imports yaml.
-
-Three traps of PyYAML are closed: `1e-3` is a number here, only `true` and `false` are
-booleans (`on`, `no` and `y` stay text), and a key given twice is a fault with its line.
-"""
+"""Search-space files to configuration, with single settings laid over them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from hexsearch.config.files.yaml_text import parse_yaml, read_text
 from hexsearch.config.section import build, suggest
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ConfigError
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's numbers and booleans, refusing repeated keys."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"(?:true|false|True|False)\Z"), list("tfTF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?"
-        r"|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf)|\.(?:nan|NaN))\Z"
-    ),
-    list("-+0123456789."),
-)
-
-
-def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        line = key_node.start_mark.line + 1
-        if not isinstance(key, str):
-            raise yaml.MarkedYAMLError(
-                problem=f"key {key!r} is not text; put it in quotes",
-                problem_mark=key_node.start_mark,
-            )
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"key '{key}' is given twice, first in line {seen[key]}; keep one",
-                problem_mark=key_node.start_mark,
-            )
-        seen[key] = line
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_repeats)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text.
-
-    Raises:
-        ConfigError: a syntax fault, with its line.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{where}{line}: {problem}") from error
-
-
-def dump_yaml(value: Any) -> str:
-    """A value as YAML that `parse_yaml` reads back, keys in their order."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
 
 
 def load_study(path: Path, settings: Sequence[str] = ()) -> StudyConfig:
@@ -117,28 +44,31 @@ def sound_parts(raw: Mapping[str, Any]) -> StudyConfig:
     return StudyConfig.model_validate(sound)
 
 
-def read_study(path: Path, settings: Sequence[str] = ()) -> dict[str, Any]:
+def read_study(
+    path: Path, settings: Sequence[str] = (), say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
     """The sections of a search-space file as they are written, settings laid over them.
 
+    Args:
+        say: told of dimensions that a setting leaves without their condition.
     Raises:
         ConfigError: no such file, no YAML, no mapping, or a setting that leads nowhere.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
-    raw: Any = parse_yaml(text, str(path))
+    raw: Any = parse_yaml(read_text(path), str(path))
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
     for setting in settings:
-        raw = apply_setting(raw, setting)
+        raw = apply_setting(raw, setting, say)
     return dict(raw)
 
 
-def apply_setting(raw: Mapping[str, Any], setting: str) -> dict[str, Any]:
+def apply_setting(
+    raw: Mapping[str, Any], setting: str, say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
     """A raw study mapping with one `key=value` fixed.
+
+    Dimensions whose condition was on the fixed one stay where it holds now, and go where it does
+    not.
 
     Raises:
         ConfigError: no '=', or a key that leads nowhere.
@@ -157,7 +87,9 @@ def apply_setting(raw: Mapping[str, Any], setting: str) -> dict[str, Any]:
     result: dict[str, Any] = deepcopy(dict(raw))
     if parts[0] == "trial":
         _refuse_below_searched(result, parts[1:], key)
-        _stop_searching(result, ".".join(parts[1:]))
+        dropped = _stop_searching(result, ".".join(parts[1:]), value)
+        if dropped:
+            say(f"--set {setting}: without their condition, no more searched: {', '.join(dropped)}")
     _set_at(result, parts, value, key)
     return result
 
@@ -166,23 +98,54 @@ def _refuse_below_searched(raw: Mapping[str, Any], parts: Sequence[str], key: st
     """A setting below a searched dimension would be replaced by each of its choices."""
     for depth in range(1, len(parts)):
         above = ".".join(parts[:depth])
-        if above in (raw.get("search") or {}):
+        search = raw.get("search")
+        if isinstance(search, dict) and above in search:
             raise ConfigError(
                 f"--set {key}: {above} is searched as a whole, which would replace this; fix it "
                 f"first, with --set {above}=VALUE before --set {key}"
             )
 
 
-def _stop_searching(raw: dict[str, Any], fixed: str) -> None:
-    """Drop the fixed dimension and those below it, here and in enqueued configurations."""
+def _stop_searching(raw: dict[str, Any], fixed: str, value: Any) -> list[str]:
+    """Drop the fixed dimension and what cannot be searched beside its value.
 
-    def is_fixed(name: object) -> bool:
-        return str(name) == fixed or str(name).startswith(fixed + ".")
-
-    for section in [raw.get("search"), *(raw.get("enqueue") or [])]:
+    Returns:
+        Dimensions elsewhere that are gone because their condition can never hold.
+    """
+    search = raw.get("search")
+    if not isinstance(search, dict):
+        return []
+    gone = {str(name) for name in search if name == fixed}
+    gone |= {
+        str(n) for n in search if str(n).startswith(f"{fixed}.") and fixed not in _when(search[n])
+    }
+    dropped: list[str] = []
+    for name, dimension in search.items():
+        condition = _when(dimension)
+        if fixed not in condition or name in gone:
+            continue
+        allowed = condition.pop(fixed)
+        search[name] = {**dimension, "when": condition}
+        if value not in (allowed if isinstance(allowed, list) else [allowed]):
+            dropped.append(str(name))
+    while more := [
+        str(name)
+        for name, dimension in search.items()
+        if name not in dropped and any(parent in dropped for parent in _when(dimension))
+    ]:
+        dropped += more
+    enqueued = raw.get("enqueue")
+    for section in [search, *(enqueued if isinstance(enqueued, list) else [])]:
         if isinstance(section, dict):
-            for name in [name for name in section if is_fixed(name)]:
-                del section[name]
+            for name in gone | set(dropped):
+                section.pop(name, None)
+    return dropped
+
+
+def _when(dimension: Any) -> dict[str, Any]:
+    """The condition of a raw dimension; empty where there is none, or none that could be read."""
+    condition = dimension.get("when") if isinstance(dimension, dict) else None
+    return dict(condition) if isinstance(condition, dict) else {}
 
 
 def _set_at(raw: dict[str, Any], parts: list[str], value: Any, key: str) -> None:
