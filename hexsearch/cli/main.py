@@ -27,6 +27,8 @@ MODULES = {
     "ensemble_command": ("ensemble",),
     "trial_commands": ("train",),
     "analysis_commands": ("analyze", "predict"),
+    "match_command": ("match",),
+    "engine_command": ("engine",),
     "doctor_command": ("doctor",),
     "games_commands": ("games",),
 }
