@@ -27,8 +27,7 @@ MODULES = {
     "ensemble_command": ("ensemble",),
     "trial_commands": ("train",),
     "analysis_commands": ("analyze", "predict"),
-    "match_command": ("match",),
-    "engine_command": ("engine",),
+    "play_commands": ("match", "engine"),
     "doctor_command": ("doctor",),
     "games_commands": ("games",),
 }

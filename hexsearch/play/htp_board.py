@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hexsearch.analysis.boards import moves_of_board
-from hexsearch.game.board import BLUE, COLOUR_NAMES, RED, Stones, cell_name, parse_cell, winner
+from hexsearch.game.board import BLUE, RED, Stones, cell_name, parse_cell, winner
 from hexsearch.game.symmetry import LONG_DIAGONAL, symmetry_cells, transform_stones
 
 HTP_NAMES = {BLUE: "black", RED: "white"}
@@ -108,8 +108,8 @@ class HtpBoard:
         return cell_name(seen, self.size)
 
     def draw(self) -> str:
-        """Rows of letters, each shifted by half a cell: B, R, or a dot."""
-        letters = {0: ".", **{colour: name[0].upper() for colour, name in COLOUR_NAMES.items()}}
+        """Rows of letters, each shifted by half a cell: B, W, or a dot."""
+        letters = {0: ".", **{colour: name[0].upper() for colour, name in HTP_NAMES.items()}}
         head = "  " + " ".join(chr(ord("a") + column) for column in range(self.size))
         rows = [
             f"{' ' * row}{row + 1:>2} " + " ".join(letters[int(stone)] for stone in stones)

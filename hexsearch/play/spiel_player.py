@@ -25,7 +25,7 @@ class SpielPlayer:
 
     def choose(self, batch: GameBatch, seeds: Seeds) -> Indices:
         """A search for each game, one after the other."""
-        pyspiel = _import_pyspiel()
+        pyspiel = import_pyspiel()
         # Its first player connects top to bottom, as our Blue does; cells are numbered alike.
         game = pyspiel.load_game(f"hex(board_size={batch.size})")
         generators = move_generators(seeds, batch.plies)
@@ -55,11 +55,16 @@ class SpielPlayer:
         """Nothing to give back."""
 
 
-def _import_pyspiel() -> Any:
+def import_pyspiel() -> Any:
+    """OpenSpiel, which is an extra.
+
+    Raises:
+        HexsearchError: it is not installed; says how to get it.
+    """
     try:
         import pyspiel
     except ImportError as error:
         raise HexsearchError(
-            "players mcts:N need OpenSpiel: pip install 'hexsearch[selfplay]'"
+            "MCTS with random rollouts needs OpenSpiel: pip install 'hexsearch[selfplay]'"
         ) from error
     return pyspiel

@@ -1,11 +1,13 @@
-"""`match`: networks, references and engines against each other."""
+"""`match` and `engine`: networks against each other, references and other programs."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from hexsearch.cli.analysis_commands import stdout
 from hexsearch.cli.arguments import positive
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.play.htp_session import HtpSession
 from hexsearch.play.match import MatchSettings, play_match
 from hexsearch.play.openings import read_openings
-from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, parse_player
+from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, build_network_player, parse_player
 from hexsearch.play.standings import standings
 from hexsearch.report.match_table import render_standings
 from hexsearch.training.stored_trial import read_stored_trial
@@ -31,7 +35,7 @@ _CHECKPOINT = "checkpoint.pt"
 
 
 def register(commands: Any) -> None:
-    """Add the sub-command."""
+    """Add the sub-commands that play."""
     match = commands.add_parser("match", help="players against each other, with Elo and intervals")
     match.add_argument("players", nargs="*", metavar="PLAYER", help=SYNTAX)
     match.add_argument(
@@ -44,7 +48,7 @@ def register(commands: Any) -> None:
     match.add_argument(
         "--timeout", type=float, default=60.0, metavar="S", help="for each answer of an engine"
     )
-    add_player_options(match)
+    _add_player_options(match)
     match.add_argument("--policy", type=Path, metavar="CHECKPOINT", help="shared by value players")
     match.add_argument(
         "--candidates", type=positive, default=6, metavar="K", help="of its likeliest moves"
@@ -64,8 +68,21 @@ def register(commands: Any) -> None:
     match.add_argument("--format", choices=("table", "json"), default="table")
     match.set_defaults(run=run_match)
 
+    engine = commands.add_parser("engine", help="play by HTP, for HexGui and other programs")
+    engine.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    _add_player_options(engine)
+    engine.add_argument("--swap", action="store_true", help="take over a strong first move")
+    engine.add_argument(
+        "--resign",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="resign below this win probability (default: never)",
+    )
+    engine.set_defaults(run=run_engine)
 
-def add_player_options(parser: argparse.ArgumentParser) -> None:
+
+def _add_player_options(parser: argparse.ArgumentParser) -> None:
     """How networks play that do not say it themselves."""
     parser.add_argument("--player", choices=STYLES, default="search", help="default: search")
     parser.add_argument(
@@ -80,7 +97,7 @@ def run_match(arguments: argparse.Namespace) -> int:
     """Play what is missing, then print standings."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
-    defaults = player_defaults(arguments)
+    defaults = _player_defaults(arguments)
     problems: list[str] = []
     players: list[PlayerSpec] = []
     for text in arguments.players:
@@ -109,11 +126,28 @@ def run_match(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(found.to_json(), indent=2, allow_nan=False))
     else:
-        Console(highlight=False).print(render_standings(found))
+        stdout().print(render_standings(found))
     return 0
 
 
-def player_defaults(arguments: argparse.Namespace) -> PlayerSpec:
+def run_engine(arguments: argparse.Namespace) -> int:
+    """Answer commands until `quit` or the end of the input."""
+    if not 0.0 <= arguments.resign < 1.0:
+        raise ConfigError(f"--resign {arguments.resign:g}: a probability from 0 to below 1")
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    defaults = _player_defaults(arguments)
+    player = build_network_player(replace(defaults, path=str(arguments.checkpoint)))
+    session = HtpSession(player, swap=arguments.swap, resign_below=arguments.resign)
+    # Bytes that are no text must not end the session.
+    lines = (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
+    for reply in session.serve(lines):
+        sys.stdout.write(reply)
+        sys.stdout.flush()
+    return 0
+
+
+def _player_defaults(arguments: argparse.Namespace) -> PlayerSpec:
     """The options of a command as a specification."""
     policy = getattr(arguments, "policy", None)
     return PlayerSpec(
@@ -141,14 +175,10 @@ def _players(text: str, defaults: PlayerSpec) -> list[PlayerSpec]:
             continue
         checkpoint = study.trial(kept[0]) / _CHECKPOINT
         spec = parse_player(f"{checkpoint}{at}{style}", defaults)
-        players.append(_renamed(spec, f"{study.name}/{row.name}{at}{style}"))
+        players.append(replace(spec, name=f"{study.name}/{row.name}{at}{style}"))
     if not players:
         raise ConfigError(f"{folder}: none of its leaders kept a checkpoint")
     return players
-
-
-def _renamed(spec: PlayerSpec, name: str) -> PlayerSpec:
-    return PlayerSpec(**{**vars(spec), "name": name})
 
 
 def _board_size(players: list[PlayerSpec], asked: int | None) -> int:
