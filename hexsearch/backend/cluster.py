@@ -226,10 +226,12 @@ def tune_trials(
     beat: Callable[[], None],
     folder: StudyFolder,
     ship_games: bool,
+    say: Callable[[str], None],
 ) -> None:
     """Run trials through Ray Tune until the engine wants no more.
 
     Args:
+        say: told what workers warn of.
         ship_games: put the archive into Ray's object store, for nodes that do not see the folder.
     Raises:
         DiskError: the ledger cannot be written any more; what it holds is whole.
@@ -242,7 +244,7 @@ def tune_trials(
         tune.with_resources(trainable, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=TuneScheduler(engine, searcher, signs),
+            scheduler=TuneScheduler(engine, searcher, signs, say),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.config["trial"]),

@@ -34,7 +34,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import CURVE, store_evidence
 from hexsearch.ledger.report import ReportSummary
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.trial import Trial
 
 HANG_LOG = "hang.log"
@@ -88,6 +88,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._shipped = games
         self._trial: Trial | None = None
         self._stored: dict[str, Any] | None = None
+        self._warnings: list[str] = []  # to be said with the next report
         self._mirror: FileSync | None = None
         self._began_at: float | None = None  # of training, in this process
 
@@ -108,7 +109,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         except TrialError as error:
             message = {"failure": str(error), "verdict": error.verdict}
         else:
-            message = {"report": report}
+            message = {"report": report, "warnings": self._warnings}
+            self._warnings = []
         return {"message": json.dumps(message)}
 
     def _next_report(self) -> dict[str, Any]:
@@ -185,19 +187,30 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 patiently(lambda: mirror.pull(lambda name: name in _RESUMED_FROM))
         with storing(scratch_folder()):
             dataset = self._games(task)
-        self._trial = Trial(
+        self._trial = self._make(dataset)
+        content, self._warnings = load_last_good(
+            self._folder / CHECKPOINT, lambda content: self._made.load_state(content["state"])
+        )
+        if content is None and self._warnings:
+            self._trial = self._make(dataset)  # it may have taken in half of a bad one
+        elif content is not None and self._trial.positions_seen > task.reported:
+            self._stored = json.loads(content["report"])
+        catch_up(self._trial, self._points, task.reported)
+
+    def _make(self, dataset: Dataset) -> Trial:
+        task = self._assignment
+        return Trial(
             build(TrialConfig, task.config, "trial"),
             dataset,
             budget=task.report_points[-1],
             seed=task.seed,
             device=device_of(task.gpus),
         )
-        path = self._folder / CHECKPOINT
-        if path.exists():
-            content = load_checkpoint(path)
-            self._trial.load_state(content["state"])
-            if self._trial.positions_seen > task.reported:
-                self._stored = json.loads(content["report"])
+
+    @property
+    def _made(self) -> Trial:
+        assert self._trial is not None
+        return self._trial
 
     def _games(self, task: Assignment) -> Dataset:
         """The mapped games, kept from trial to trial while they stay the same."""
@@ -246,6 +259,17 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             trial.train_to(min(target, trial.positions_seen + stride))
             if trial.positions_seen >= target or time.monotonic() > ends:
                 return
+
+
+def catch_up(trial: Trial, points: Sequence[int], reported: int) -> None:
+    """Train again to the last report that the ledger holds, where a checkpoint was lost.
+
+    Reports renew the statistics that a checkpoint keeps, so each is computed, and not sent again.
+    """
+    for point in points:
+        if trial.positions_seen < point <= reported:
+            trial.train_to(point)
+            trial.report()
 
 
 def device_of(gpus: float) -> torch.device:

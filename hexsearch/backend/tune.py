@@ -101,9 +101,15 @@ class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
 class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
     """Passes results to the engine and its decisions to Tune."""
 
-    def __init__(self, engine: Engine, searcher: TuneSearcher, signs: SignsOfLife) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        searcher: TuneSearcher,
+        signs: SignsOfLife,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         super().__init__()
-        self._engine, self._searcher, self._signs = engine, searcher, signs
+        self._engine, self._searcher, self._signs, self._say = engine, searcher, signs, say
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
@@ -116,6 +122,8 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         if "failure" in message:
             self._engine.fail(name, f"{message['verdict']}: {message['failure']}")
             return str(TrialScheduler.STOP)
+        for warning in message.get("warnings", ()):
+            self._say(f"warning: {name}: {warning}")
         decision = self._engine.report(name, message["report"])
         return str(TrialScheduler.CONTINUE if decision == "continue" else TrialScheduler.STOP)
 

@@ -90,7 +90,9 @@ class Session:
             with draining_signals(engine, self._listener.say), copies:
                 if not engine.is_finished:
                     ship = self._address is not None
-                    tune_trials(engine, self._assign, self._beat, self._folder, ship_games=ship)
+                    tune_trials(
+                        engine, self._assign, self._beat, self._folder, ship, self._listener.say
+                    )
             if engine.is_finished:
                 engine.record("finished")
                 shutil.rmtree(self._folder.path / "ray", ignore_errors=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.file_sync import CHECKPOINT, PREVIOUS
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import Assignment, TrialWorker
@@ -192,3 +192,22 @@ def test_each_assignment_sets_its_own_threads(scratch: Path, archive: Path, tmp_
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("spoilt", ["newest", "both"])
+def test_a_spoilt_checkpoint_costs_training_and_changes_no_later_report(
+    archive: Path, scratch: Path, tmp_path: Path, spoilt: str
+) -> None:
+    points = {"report_points": [64, 128, 192]}
+    straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight"), **points))
+    expected = reports(straight, 3)
+    folder = tmp_path / "t0000"
+    heard = reports(TrialWorker(assignment(archive, None, str(folder), **points)), 2)
+    for name in (CHECKPOINT, PREVIOUS)[: 1 if spoilt == "newest" else 2]:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    task = assignment(archive, None, str(folder), reported=128, **points)
+    worker = TrialWorker(task)
+    message = json.loads(worker.step()["message"])
+    assert len(message["warnings"]) == (1 if spoilt == "newest" else 2)
+    assert message["report"]["value_loss"] == expected[2]["value_loss"]
+    assert message["report"]["positions_seen"] == expected[2]["positions_seen"]
