@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache
 
+from hexsearch.backend.local_ray import LOOPBACK, loopback_only, private_folder
 from hexsearch.backend.trainable import Assignment, TrialWorker
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
 from hexsearch.config.run import RunConfig as Resources
@@ -78,6 +79,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
         _require_listener(address)
+    own = ExitStack()  # what is only there while Ray runs on this machine
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -86,16 +88,20 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             # dies with this process.
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            with _process_groups_of_their_own():
+            folder = own.enter_context(private_folder())
+            with _process_groups_of_their_own(), loopback_only():
                 ray.init(
                     address="local",
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     object_store_memory=_OBJECT_STORE_BYTES,
+                    _node_ip_address=LOOPBACK,
+                    _temp_dir=str(folder),
                 )
             use_started_processes()
     except (ConnectionError, RuntimeError, ValueError) as error:
+        own.close()
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
         if address and "RAY_AUTH_MODE" not in os.environ:
@@ -109,6 +115,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         yield round(time.time(), 3)
     finally:
         ray.shutdown()
+        own.close()
 
 
 @contextmanager

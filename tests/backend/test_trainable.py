@@ -202,7 +202,7 @@ def test_a_spoilt_checkpoint_costs_training_and_changes_no_later_report(
     straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight"), **points))
     expected = reports(straight, 3)
     folder = tmp_path / "t0000"
-    heard = reports(TrialWorker(assignment(archive, None, str(folder), **points)), 2)
+    reports(TrialWorker(assignment(archive, None, str(folder), **points)), 2)
     for name in (CHECKPOINT, PREVIOUS)[: 1 if spoilt == "newest" else 2]:
         (folder / name).write_bytes((folder / name).read_bytes()[:-100])
     task = assignment(archive, None, str(folder), reported=128, **points)
