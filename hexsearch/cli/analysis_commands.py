@@ -17,11 +17,11 @@ from rich.text import Text
 from hexsearch.analysis.boards import Positions, mover_name, positions_of_moves, read_positions
 from hexsearch.analysis.loading import LoadedCheckpoint, load_network
 from hexsearch.analysis.predictor import Predictor
+from hexsearch.analysis.unseen import Hashes, archive_beside, unseen_games
 from hexsearch.analysis.value_analyzer import Analysis, ValueHeadAnalyzer
 from hexsearch.cli.arguments import add_command, add_format, add_games
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.collection.importing import import_games
-from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
 from hexsearch.game.board import cell_name
 from hexsearch.report import analysis_pictures as pictures
@@ -41,8 +41,8 @@ def register(commands: Any) -> None:
             "results/NAME/winner/model.pt --games my_games/",
             "results/NAME/winner/model.pt --games starter --output pictures/",
         ],
-        "Say how good a checkpoint is on validation games, stage by stage, and on positions whose "
-        "winner is certain.",
+        "Say how good a checkpoint is on games that it was not trained on, stage by stage, and on "
+        "positions whose winner is certain.",
     )
     analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
     add_games(analyze, required=True)
@@ -73,23 +73,22 @@ def run_analyze(arguments: argparse.Namespace) -> int:
     """Judge a checkpoint on held-out games and on known positions."""
     loaded = _load(arguments.checkpoint)
     messages = Console(stderr=True, highlight=False)
-    archive, imported = import_games(arguments.games, loaded.data.board_size)
+    archive, imported = import_games(
+        arguments.games,
+        loaded.data.board_size,
+        say=lambda line: messages.print(Text(line), soft_wrap=True),
+    )
     messages.print(Text(imported.summary()), soft_wrap=True)
-    if archive.content_hash != loaded.archive_hash:
-        messages.print(
-            Text(
-                "these are not exactly the games that it was trained on; the split goes by each "
-                "game's own hash, so games that it has seen still stay out"
-            ),
-            soft_wrap=True,
-        )
-    dataset = Dataset(archive, loaded.data)
+    if archive.content_hash == loaded.archive_hash:
+        training: Hashes | None = archive.hashes
+    else:
+        training = loaded.games
+        if training is None:
+            training = archive_beside(arguments.checkpoint, loaded.archive_hash)
+    unseen = unseen_games(archive, loaded.data, training)
+    messages.print(Text(str(unseen)), soft_wrap=True)
     analysis = ValueHeadAnalyzer(
-        loaded.predictor,
-        archive,
-        dataset.validation_games,
-        dataset.train_games,
-        loaded.data.stages,
+        loaded.predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
     ).analyse()
     if arguments.output is not None:
         for path in _draw(analysis, loaded.predictor, archive, arguments.output):
@@ -98,7 +97,11 @@ def run_analyze(arguments: argparse.Namespace) -> int:
         description = {
             "checkpoint": str(arguments.checkpoint),
             "positions_seen": loaded.positions_seen,
-            "split": "validation",  # test games are for confirmation and ensembles alone
+            # Test games are for confirmation and ensembles alone.
+            "left_out": {
+                "trained_on": len(unseen.trained_on),
+                "for_confirmation": len(unseen.for_confirmation),
+            },
         }
         json.dump({**description, **analysis.to_json()}, sys.stdout, indent=2, allow_nan=False)
         print()

@@ -37,7 +37,7 @@ COMMANDS = {
     ),
     "train": Command("networks", "trial_commands", "train one configuration, without a search"),
     "analyze": Command(
-        "networks", "analysis_commands", "how good a network is on validation games, by stage"
+        "networks", "analysis_commands", "how good a network is on games that it has not seen"
     ),
     "predict": Command(
         "networks", "analysis_commands", "win probability and best moves of positions"

@@ -28,7 +28,12 @@ def register(commands: Any) -> None:
         "Write the network of a study's winner, model.pt, and train.yaml, from which 'train' makes "
         "the same weights again; or any network as ONNX or safetensors.",
     )
-    export.add_argument("source", type=Path, metavar="STUDY|CHECKPOINT")
+    export.add_argument(
+        "source",
+        type=Path,
+        metavar="STUDY|CHECKPOINT",
+        help="the folder of a study, or a model.pt",
+    )
     export.add_argument(
         "--format",
         choices=("checkpoint", "onnx", "safetensors"),

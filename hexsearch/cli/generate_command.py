@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from hexsearch.cli.arguments import at_least, board_size
+from hexsearch.cli.number_types import at_least, board_size
 from hexsearch.errors import ConfigError
 from hexsearch.play.mcts_games import SelfplayConfig, generate_games
 from hexsearch.play.selfplay import NetworkGamesConfig, generate_network_games
@@ -29,15 +29,22 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
     network = NetworkGamesConfig(network=Path())
     generate.add_argument("path", type=Path, metavar="PATH", help="TRMPH file to append to")
     generate.add_argument("--games", type=at_least(1), default=1000, help="until the file holds N")
-    generate.add_argument("--opening-plies", type=at_least(0), default=mcts.opening_plies)
-    generate.add_argument("--workers", type=at_least(1), default=1)
-    generate.add_argument("--seed", type=at_least(0), default=mcts.seed)
+    generate.add_argument(
+        "--opening-plies",
+        type=at_least(0),
+        default=mcts.opening_plies,
+        help="random moves at the start",
+    )
+    generate.add_argument("--workers", type=at_least(1), default=1, help="processes")
+    generate.add_argument("--seed", type=at_least(0), default=mcts.seed, help="of every game")
     by_mcts = generate.add_argument_group("by MCTS with random rollouts")
     by_mcts.add_argument("--size", type=board_size, help=f"default: {mcts.size}")
-    by_mcts.add_argument("--playouts", type=at_least(1), default=mcts.playouts)
-    by_mcts.add_argument("--uct-c", type=float, default=mcts.uct_c)
+    by_mcts.add_argument("--playouts", type=at_least(1), default=mcts.playouts, help="of each move")
+    by_mcts.add_argument("--uct-c", type=float, default=mcts.uct_c, help="weight of exploration")
     by_network = generate.add_argument_group("by a network")
-    by_network.add_argument("--network", type=Path, metavar="CHECKPOINT")
+    by_network.add_argument(
+        "--network", type=Path, metavar="CHECKPOINT", help="a model.pt that plays itself"
+    )
     by_network.add_argument(
         "--nodes", type=at_least(1), default=network.nodes, help="evaluations for each move"
     )
@@ -48,7 +55,11 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
         help="how much the first plies vary; 0: not at all",
     )
     by_network.add_argument(
-        "--temperature-plies", type=at_least(0), default=network.temperature_plies, metavar="N"
+        "--temperature-plies",
+        type=at_least(0),
+        default=network.temperature_plies,
+        metavar="N",
+        help="plies that vary",
     )
     by_network.add_argument(
         "--root-values", action="store_true", help="note the search's value of each position"

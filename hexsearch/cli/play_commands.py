@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from hexsearch.cli.analysis_commands import stdout
-from hexsearch.cli.arguments import add_command, positive
+from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -66,14 +66,14 @@ def register(commands: Any) -> None:
     match.add_argument("--openings-file", type=Path, metavar="FILE", help="TRMPH, one a line")
     match.add_argument("--size", type=positive, help=f"without networks (default: {_SIZE})")
     match.add_argument("--swap", action="store_true", help="the first move may be taken over")
-    match.add_argument("--seed", type=int, default=0, metavar="N")
+    match.add_argument("--seed", type=int, default=0, metavar="N", help="of openings and players")
     match.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
     match.add_argument("--output", type=Path, metavar="FILE", help="keeps games; goes on there")
-    match.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(match)
     match.set_defaults(run=run_match)
 
     engine = add_command(commands, "engine", ["model.pt --player search --nodes 256"])
-    engine.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    engine.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
     _add_player_options(engine)
     engine.add_argument("--swap", action="store_true", help="take over a strong first move")
     engine.add_argument(

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -44,16 +46,28 @@ def train_to_end(
                 trial.train_to(min(point, trial.positions_seen + stride))
                 show(trial.positions_seen)
             if trial.positions_seen < point:
-                save_checkpoint(path, {"state": trial.state()})
+                save_checkpoint(path, {"state": trial.state(), "games": _games(trial)})
                 return False
             if trial.positions_seen > point:
                 continue
             report = trial.report()
             recorded = {"positions_seen": report.positions_seen, "value_loss": report.value_loss}
-            save_checkpoint(path, {"state": trial.state(), "report": json.dumps(recorded)})
+            save_checkpoint(
+                path,
+                {
+                    "state": trial.state(),
+                    "report": json.dumps(recorded),
+                    "games": _games(trial),
+                },
+            )
             write(report)
             console.print(Text(describe(report)), soft_wrap=True)
     return True
+
+
+def _games(trial: Trial) -> torch.Tensor:
+    """Hashes of the archive, by which `analyze` knows what training has seen."""
+    return torch.from_numpy(trial.dataset.archive.hashes.view(np.int64).copy())
 
 
 def describe(report: TrialReport) -> str:
