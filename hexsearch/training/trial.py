@@ -29,7 +29,7 @@ from hexsearch.model.auxiliary import auxiliary_losses
 from hexsearch.model.cost import NetworkCost, measure_cost
 from hexsearch.model.network import Network, NetworkOutput, build_network, count_parameters
 from hexsearch.model.policy_head import policy_loss
-from hexsearch.model.readout import build_readout, raw_of, win_prob_red
+from hexsearch.model.readout import Readout, build_readout, raw_of, win_prob_red
 from hexsearch.model.value_heads import set_first_answer
 from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.evaluation import (
@@ -62,6 +62,8 @@ class Trial:
         budget: positions that the learning-rate schedule is laid over.
         seed: of initial weights, data order, symmetries and dropout. Variants that share it
             see the same positions in the same order.
+        readout: used instead of the configuration's, which is then neither built nor held to its
+            contract; the doctor looks at broken ones.
     """
 
     def __init__(
@@ -71,13 +73,14 @@ class Trial:
         budget: int,
         seed: int,
         device: torch.device | None = None,
+        readout: Readout | None = None,
     ) -> None:
         self.config, self.dataset, self.budget, self.seed = config, dataset, budget, seed
         self.device = device or torch.device("cpu")
         self.encoder = PositionEncoder(
             dataset.config.board_size, config.encoder.perspective, config.encoder.edge_ring
         )
-        self.readout = build_readout(config.readout)
+        self.readout = readout or build_readout(config.readout)
         network = build_network(
             config, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
         )

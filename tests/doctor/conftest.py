@@ -18,9 +18,10 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
-from hexsearch.doctor import examine as rounds
+from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Diagnosis, Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.registry import QUICK
 from hexsearch.game.formats.trmph import format_trmph
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.trial import Trial
@@ -91,7 +92,7 @@ def pipeline(archive: GameArchive, config: TrialConfig, **parts: Any) -> Examine
 
 def quick(archive: GameArchive, config: TrialConfig) -> Diagnosis:
     """What the checks that do not train say of it."""
-    return rounds.examine(pipeline(archive, config), rounds.QUICK)
+    return examine(pipeline(archive, config), QUICK)
 
 
 @pytest.fixture(scope="session", autouse=True)

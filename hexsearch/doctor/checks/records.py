@@ -118,7 +118,7 @@ def check_parity(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial, loaded = pipeline.restored, pipeline.loaded
     if trial is None or loaded is None:
         return
-    trial.load_state({**loaded.state, "config": trial.config.model_dump(mode="json")})
+    trial.load_state(loaded.state)
     try:
         parity = compare(capture_next_batch(trial), loaded.trained)
     except TrialError:
