@@ -129,6 +129,10 @@ class ForeignNetwork:
             )
         return answered.reshape(len(raw))
 
+    def on_board(self, policy: Tensor, positions: Positions) -> Tensor:
+        """A model's policy is taken to be on the board as it is played."""
+        return policy
+
     def _as_asked(self, positions: Positions) -> Positions:
         """A value of the side to move needs a side to move, on finished boards, too."""
         if not self.for_mover:

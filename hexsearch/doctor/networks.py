@@ -16,6 +16,7 @@ from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.positions import stage_of
 from hexsearch.game.board import RED
+from hexsearch.game.symmetry import symmetry_cells
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.metrics import Evaluation
 
@@ -45,6 +46,9 @@ class ExaminedNetwork(Protocol):
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
         """[P] win_prob_red as it would be printed."""
 
+    def on_board(self, policy: Tensor, positions: Positions) -> Tensor:
+        """Policy logits [P, N*N] of boards as shown, carried back to the boards as played."""
+
 
 class TrainedNetwork:
     """A hexsearch checkpoint."""
@@ -72,6 +76,11 @@ class TrainedNetwork:
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
         complement = self._predictor.encoder.complement(self._symmetries(positions))
         return win_prob_red(self._predictor.readout, raw, torch.from_numpy(complement))
+
+    def on_board(self, policy: Tensor, positions: Positions) -> Tensor:
+        size = self._predictor.encoder.size
+        cells = symmetry_cells(size)[self._symmetries(positions)]
+        return policy.gather(1, torch.from_numpy(cells))
 
     def _symmetries(self, positions: Positions) -> NDArray[np.int64]:
         red_side = positions.plies % 2 == 1
@@ -147,6 +156,7 @@ def answer(
         for start in range(0, len(positions), _BATCH)
     ]
     policy, raw = respond_in_parts(examined, torch.cat(planes))
+    policy = examined.on_board(policy, positions)
     reported = examined.reported(raw, positions)
     return policy.numpy(), raw.double().numpy(), reported.double().numpy()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.policies import policy_scores, uniform_likelihood
@@ -16,7 +17,18 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     assert examined is not None and observed is not None
     if pipeline.loaded is not None and pipeline.loaded.config.policy_head.weight == 0:
         return
-    yield from policy_findings("policy cells", observed, examined.size)
+    shown_for_mover = pipeline.foreign is not None and pipeline.foreign.for_mover
+    for finding in policy_findings("policy cells", observed, examined.size):
+        if shown_for_mover and "where Red is to move" in finding.cause:
+            yield replace(
+                finding,
+                severity="info",
+                cause="the policy belongs to the board as the mover is shown it, reflected for "
+                "Red, as is usual where the value belongs to the side to move",
+                remedy="carry the policy back to the real board wherever moves are played from it",
+            )
+        else:
+            yield finding
 
 
 def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Finding]:

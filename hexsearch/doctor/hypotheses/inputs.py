@@ -54,6 +54,7 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
         policy, raw = respond_in_parts(examined, change(planes).contiguous())
         p = np.clip(examined.reported(raw, positions).double().numpy(), 0.0, 1.0)
         errors = np.square(p - won)
+        policy = examined.on_board(policy, positions)
         chances = torch.log_softmax(policy, dim=1).double().numpy()
         fits = chances.shape[1] > int(played.max(initial=0))
         log_p = chances[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
