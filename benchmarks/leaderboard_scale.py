@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hexsearch.backend.trainable import summarise
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.model.cost import NetworkCost
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space
@@ -158,7 +158,7 @@ def example_report(rng: np.random.Generator) -> dict[str, object]:
         game_losses=evaluation.game_losses(),
         timings={"train_s": 1.0, "evaluate_s": 1.0, "positions_per_s": 1.0},
     )
-    return summarise(report, NetworkCost(461_000, 18.0, 100.0))
+    return ReportSummary.of(report, NetworkCost(461_000, 18.0, 100.0)).to_json()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from ray.tune.execution import class_cache
 
 from hexsearch.backend.trainable import Assignment, TrialWorker
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
-from hexsearch.config.study import RunConfig as Resources
-from hexsearch.errors import HexsearchError
+from hexsearch.config.run import RunConfig as Resources
+from hexsearch.errors import ConfigError, HexsearchError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.search.engine import Engine
@@ -165,7 +165,7 @@ def trial_slots(resources: Resources) -> Callable[[], int]:
     """How many trials the cluster has room for, asked anew every few seconds.
 
     Raises:
-        HexsearchError: it has not room for one.
+        ConfigError: it has not room for one.
     """
     asked_at, slots = -math.inf, 0
 
@@ -176,13 +176,23 @@ def trial_slots(resources: Resources) -> Callable[[], int]:
         return slots
 
     if count() < 1:
+        require_room(resources)
+    return count
+
+
+def require_room(resources: Resources) -> None:
+    """Refuse a cluster that has not room for one trial.
+
+    Raises:
+        ConfigError: what a trial wants and what there is.
+    """
+    if _count_slots(resources) < 1:
         have = ray.cluster_resources()
-        raise HexsearchError(
+        raise ConfigError(
             f"a trial wants {resources.cpus_per_trial} CPU(s) and {resources.gpus_per_trial:g} "
             f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
             "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
         )
-    return count
 
 
 def _count_slots(resources: Resources) -> int:
@@ -193,11 +203,21 @@ def _count_slots(resources: Resources) -> int:
             continue
         room = int(node["Resources"].get("CPU", 0) // resources.cpus_per_trial)
         if resources.gpus_per_trial:
-            # 1e-9: ten trials at 0.1 GPU fit on one in spite of rounding.
-            gpus = node["Resources"].get("GPU", 0)
-            room = min(room, int(gpus / resources.gpus_per_trial + 1e-9))
+            gpus = int(node["Resources"].get("GPU", 0))
+            room = min(room, _trials_on(gpus, resources.gpus_per_trial))
         slots += room
     return min(slots, resources.max_concurrent or slots)
+
+
+def _trials_on(gpus: int, share: float) -> int:
+    """How many trials a node's GPUs take: a fraction lies on one of them, never across two.
+
+    >>> _trials_on(8, 0.6), _trials_on(8, 0.15), _trials_on(4, 2.0)
+    (8, 48, 2)
+    """
+    if share > 1.0:
+        return gpus // round(share)
+    return gpus * int(1.0 / share + 1e-9)  # ten trials at 0.1 fit in spite of rounding
 
 
 def tune_trials(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.jobs import Message
 from hexsearch.backend.shared_runs import mapped_games
 from hexsearch.backend.storage import Unwritable, storing
-from hexsearch.backend.trainable import device_of, summarise
+from hexsearch.backend.trainable import device_of
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import write_game_losses
+from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from hexsearch.training.metrics import brief
 from hexsearch.training.trial import Trial
 
 
@@ -57,10 +57,10 @@ class ConfirmationRunner:
         torch.set_num_threads(job.threads)
         self._job = job
         self.finished = False
-        self._trial = Trial(
+        self._trial = Trial.of(
             build(TrialConfig, job.config, "trial"),
             mapped_games(job.archive, job.archive_hash, build(DataConfig, job.data, "data")),
-            budget=job.save_points[-1],
+            max_positions=job.save_points[-1],
             seed=job.seed,
             device=device_of(job.gpus),
         )
@@ -103,8 +103,12 @@ class ConfirmationRunner:
         validation = trial.report()  # renews batch-norm statistics, so it comes first
         dataset = trial.dataset
         test, _ = trial.evaluate(all_positions(dataset.archive, dataset.games("test")))
-        summary = summarise(validation, trial.cost)
-        report = {**summary, **brief(test.metrics()), "validation_loss": validation.value_loss}
+        summary = replace(
+            ReportSummary.of(validation, trial.cost),
+            metrics=MetricsSummary.of(test.metrics()),
+            validation_loss=validation.value_loss,
+        )
+        report = summary.to_json()
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_game_losses(folder, trial.positions_seen, test.game_losses())

@@ -18,7 +18,7 @@ import ray
 from hexsearch.backend.cluster import trial_slots
 from hexsearch.backend.faults import Fault, explain, explain_hang
 from hexsearch.backend.jobs import Job, Message, Runner, Supervisor
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 
 _BEAT_S = 0.25
 

@@ -14,17 +14,18 @@ from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.jobs import Message
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Unwritable, storing
-from hexsearch.backend.trainable import device_of, summarise
+from hexsearch.backend.trainable import device_of
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import store_evidence
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
-from hexsearch.training.shared_step import Mode
-from hexsearch.training.shared_trial import SharedTrial
+from hexsearch.training.heads import Mode
+from hexsearch.training.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,14 @@ class SharedRunner:
         torch.set_num_threads(job.threads)
         self._job = job
         self._failed = False
-        self._trial = SharedTrial(
+        self._trial = Trial(
             [build(TrialConfig, config, "trial") for config in job.configs],
             mapped_games(job.archive, job.archive_hash, build(DataConfig, job.data, "data")),
-            budget=job.report_points[-1],
+            max_positions=job.report_points[-1],
             seed=job.seed,
             mode=job.mode,
             device=device_of(job.gpus),
-            trunk=(
+            frozen_trunk=(
                 None if job.trunk is None else read_frozen_trunk(Path(job.trunk), job.trunk_hash)
             ),
         )
@@ -110,7 +111,7 @@ class SharedRunner:
         target = next(point for point in job.report_points if point > trial.positions_seen)
         try:
             trial.train_to(target)
-            reports = trial.report()
+            reports = trial.reports()
         except TrialError as error:
             self._failed = True
             reason = f"{error.verdict}: {error}"
@@ -120,7 +121,8 @@ class SharedRunner:
         with storing(self._path.parent):
             for name, folder, report, cost in heads:
                 store_evidence(Path(folder), report)
-                messages.append({"trial": name, "report": summarise(report, cost)})
+                summary = ReportSummary.of(report, cost)
+                messages.append({"trial": name, "report": summary.to_json()})
             if target == job.report_points[-1]:
                 self._store_networks(messages)
             state = {"state": trial.state(), "messages": json.dumps(messages)}

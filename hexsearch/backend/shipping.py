@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
 from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
 
 from hexsearch.backend.storage import scratch_folder
 from hexsearch.data.archive import GameArchive, open_archive
@@ -43,8 +44,7 @@ def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
 def _node_copy(folder: Path, content_hash: str, fetch: Fetch) -> GameArchive | None:
     path = folder / f"{content_hash}.archive"
     folder.mkdir(exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the node's other workers wait instead of fetching too
+    with FileLock(path.with_suffix(".lock")):  # the node's other workers wait, then find it here
         try:
             return open_archive(path)
         except ArchiveError:  # missing or damaged

@@ -14,7 +14,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +27,14 @@ from ray import tune
 from hexsearch.backend.file_sync import CHECKPOINT, FileSync
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Storage, Unwritable, patiently, scratch_folder, storing
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import CURVE, store_evidence
-from hexsearch.model.cost import NetworkCost
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from hexsearch.training.metrics import brief
-from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
 HANG_LOG = "hang.log"
@@ -187,10 +185,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 patiently(lambda: mirror.pull(lambda name: name in _RESUMED_FROM))
         with storing(scratch_folder()):
             dataset = self._games(task)
-        self._trial = Trial(
+        self._trial = Trial.of(
             build(TrialConfig, task.config, "trial"),
             dataset,
-            budget=task.report_points[-1],
+            max_positions=task.report_points[-1],
             seed=task.seed,
             device=device_of(task.gpus),
         )
@@ -226,8 +224,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             self._began_at = time.time()
         self._train_to(target)
         report = trial.report()
-        summary = summarise(report, trial.cost)
-        summary["timings"]["began_at"] = round(self._began_at, 3)
+        summary = ReportSummary.of(report, trial.cost, round(self._began_at, 3)).to_json()
         with storing(self._folder):
             store_evidence(self._folder, report)
             save_checkpoint(
@@ -268,26 +265,3 @@ def device_of(gpus: float) -> torch.device:
         # Ray's fractions are bookkeeping; this keeps one trial from taking its neighbours' memory.
         torch.cuda.set_per_process_memory_fraction(gpus)
     return torch.device("cuda")
-
-
-def summarise(report: TrialReport, cost: NetworkCost) -> dict[str, Any]:
-    """What the ledger keeps of a report; the rest lies in the trial's folder."""
-    return {
-        "positions_seen": report.positions_seen,
-        "parameters": cost.parameters,
-        "mflops": round(cost.mflops, 4),
-        "microseconds": round(cost.microseconds, 2),
-        **brief(report.metrics),
-        "policy_loss": round(report.policy_loss, 6),
-        "train_value_loss": round(report.train_value_loss, 6),
-        "train_policy_loss": round(report.train_policy_loss, 6),
-        "auxiliary_losses": _rounded(report.auxiliary_losses),
-        "train_auxiliary_losses": _rounded(report.train_auxiliary_losses),
-        "verdict": report.verdict.name,
-        "evidence": report.verdict.evidence,
-        "timings": {**report.timings, "host": socket.gethostname(), "pid": os.getpid()},
-    }
-
-
-def _rounded(losses: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(loss, 6) for name, loss in losses.items()}

@@ -11,8 +11,8 @@ import torch
 from hexsearch.doctor.findings import Check, Diagnosis, Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.doctor.registry import CHECKS
-from hexsearch.doctor.user_code import UserCodeError, examined_code
 from hexsearch.errors import ContractError, HexsearchError
+from hexsearch.model.plugins import plugin_code
 
 _MISSING = {
     "archive": "no games that can be read",
@@ -57,7 +57,7 @@ def examine(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             try:
-                with examined_code(f"check '{check.name}'"):
+                with plugin_code(f"check '{check.name}':"):
                     absent = [need for need in check.needs if not _has(pipeline, need)]
                     if not absent:
                         say(check.name)
@@ -112,11 +112,11 @@ def _why_left_out(pipeline: ExaminedPipeline, need: str) -> str:
 
 def _failed(check: Check, error: HexsearchError) -> Finding:
     """The code under examination raised where a sound one answers."""
-    kind = error.kind if isinstance(error, UserCodeError) else "an error"
+    kind = type(error.__cause__).__name__ if error.__cause__ else "an error"
     return Finding(
         check.name,
         "error",
-        str(error),
+        " ".join(str(error).split()),
         f"the code that is examined raises {kind} where check '{check.name}' runs it",
         "mend the lines named; until then nothing that depends on them can be examined",
         root="raises",

@@ -50,9 +50,8 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
-from hexsearch.doctor.user_code import examined_code
 from hexsearch.errors import ContractError
-from hexsearch.model.plugins import import_factory
+from hexsearch.model.plugins import import_factory, plugin_code
 from hexsearch.model.readout import Readout
 
 
@@ -78,7 +77,7 @@ class ForeignNetwork:
         """Planes of each position by the user's encoder."""
         shown = self._as_asked(positions)
         planes = []
-        with examined_code(self._encoder_name):
+        with plugin_code(self._encoder_name):
             for board, mover in zip(shown.stones, shown.to_move, strict=True):
                 made = np.asarray(self._encode(board, int(mover)))
                 planes.append(torch.as_tensor(made).float())
@@ -93,7 +92,7 @@ class ForeignNetwork:
 
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """One call of the model, in whatever mode `load` left it."""
-        with torch.no_grad(), examined_code(self._model_name):
+        with torch.no_grad(), plugin_code(self._model_name):
             answer = self.model(planes.clone())
         if not isinstance(answer, tuple | list) or len(answer) < 2:
             raise ContractError(
@@ -115,7 +114,7 @@ class ForeignNetwork:
         """The model's own win_prob_red, or the raw value where it has none."""
         if not callable(self._decode):
             return raw if raw.ndim == 1 else _of_list(raw)
-        with torch.no_grad(), examined_code(f"{self._model_name}: win_prob_red()"):
+        with torch.no_grad(), plugin_code(f"{self._model_name}: win_prob_red()"):
             if self.for_mover:
                 to_move = torch.from_numpy(self._as_asked(positions).to_move.astype(np.int64))
                 found = self._decode(raw, to_move)
@@ -169,11 +168,9 @@ def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
     Raises:
         ContractError: not importable, raises, or not of the shape described above.
     """
-    with examined_code(f"--model {model}"):
-        load = import_factory(model, "--model")
-    with examined_code(f"--encoder {encoder}"):
-        encode = import_factory(encoder, "--encoder")
-    with examined_code(f"--model {model}"):
+    load = import_factory(model, "--model")
+    encode = import_factory(encoder, "--encoder")
+    with plugin_code(f"--model {model}"):
         loaded = load()
     if not callable(loaded):
         raise ContractError(f"--model {model}: returned a {type(loaded).__name__}, not a callable")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hexsearch.analysis.loading import LoadedCheckpoint
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive
@@ -25,7 +25,7 @@ from hexsearch.doctor.samples import ShownSamples, shown_samples
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.errors import CheckpointError, ContractError, HexsearchError
 from hexsearch.model.readout import Readout, build_readout
-from hexsearch.training.ema import answering_weights
+from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
@@ -138,7 +138,7 @@ class ExaminedPipeline:
         if config is None or dataset is None:
             return None
         readout = build_readout(config.readout, checked=False)
-        return Trial(_plainly_computed(config), dataset, budget, SEED, readout=readout)
+        return Trial.of(_plainly_computed(config), dataset, budget, SEED, readout=readout)
 
     @cached_property
     def watched(self) -> WatchedTrial | None:
@@ -146,12 +146,12 @@ class ExaminedPipeline:
         config, dataset = self.trial_config, self.brief_dataset
         if config is None or dataset is None:
             return None
-        trial = WatchedTrial(
+        trial = WatchedTrial.of(
             _plainly_computed(config),
             dataset,
             config.batch_size * (_WATCHED_STEPS + 1),
             SEED,
-            build_readout(config.readout, checked=False),
+            readout=build_readout(config.readout, checked=False),
         )
         trial.watch(_WATCHED_STEPS)
         return trial
@@ -169,10 +169,10 @@ class ExaminedPipeline:
             return None
         state = self.loaded.state
         config = self.loaded.config
-        trial = Trial(
+        trial = Trial.of(
             config,
             dataset,
-            state["budget"],
+            state["max_positions"],
             state["seed"],
             readout=build_readout(config.readout, checked=False),
         )

@@ -7,20 +7,19 @@ trial returned with their gradients, the gradients at the optimiser, and the wei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch
-from hexsearch.data.dataset import Dataset
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.errors import TrialError
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout
-from hexsearch.training.step import Losses
+from hexsearch.training.step import Junction, Losses, Stepper
 from hexsearch.training.trial import Trial
 
 Flat = dict[str, Tensor]  # by part of the network, all its numbers in one row
@@ -80,25 +79,42 @@ class WatchedStep:
     progress: float = 0.0
 
 
-class WatchedTrial(Trial):
-    """A trial whose steps are recorded in `steps`. The only place that looks inside a trial.
+class WatchedStepper(Stepper):
+    """A stepper that shows each forward pass to the trial that watches it."""
 
-    Args:
-        readout: passed on to `Trial`; it is wrapped to see the targets.
+    note: Callable[[Batch, Losses], None] | None = None
+
+    def _forward(self, batch: Batch, watched: bool) -> tuple[Losses, Junction | None]:
+        losses, junction = super()._forward(batch, watched)
+        if self.note is not None and torch.is_grad_enabled():
+            self.note(batch, losses)
+        return losses, junction
+
+
+class WatchedTrial(Trial):
+    """A trial of one head whose steps are recorded. The only place that looks inside a trial.
+
+    Attributes:
+        steps: what was trained. asked: losses that were asked for without a step.
+        problem: why training ended early; empty where it did not.
     """
 
-    def __init__(
-        self, config: TrialConfig, dataset: Dataset, budget: int, seed: int, readout: Readout
-    ) -> None:
-        self.watched_readout = WatchedReadout(readout)
+    stepper_type = WatchedStepper
+
+    def __init__(self, *arguments: Any, readouts: Sequence[Readout], **options: Any) -> None:
+        self.watched_readout = WatchedReadout(readouts[0])
         self.steps: list[WatchedStep] = []
+        self.asked: list[WatchedStep] = []
         self.problem = ""
-        super().__init__(config, dataset, budget, seed, readout=self.watched_readout)
+        self._is_stepping = False
+        self._outputs: list[tuple[Tensor, NetworkOutput]] = []
+        self._kept: list[tuple[Tensor, NetworkOutput]] = []
+        super().__init__(*arguments, readouts=[self.watched_readout], **options)
+        assert isinstance(self._stepper, WatchedStepper)
+        self._stepper.note = self._note
         self.network.register_forward_hook(self._look_at_forward)
         self.optimiser.register_step_pre_hook(self._look_before_step)
         self.optimiser.register_step_post_hook(self._look_after_step)
-        self._outputs: list[tuple[Tensor, NetworkOutput]] = []
-        self._kept: list[tuple[Tensor, NetworkOutput]] = []
         self.initial_answering = [p.detach().clone() for p in self.answering.parameters()]
 
     def watch(self, count: int) -> None:
@@ -108,6 +124,7 @@ class WatchedTrial(Trial):
                 self.train_to(self.positions_seen + self.config.batch_size)
         except TrialError as error:
             self.problem = str(error)
+        self._ask_for_losses()
 
     def shown_batch(self, cursor: int, size: int) -> Batch:
         """What training would train on at a cursor, as it fetches it."""
@@ -118,20 +135,37 @@ class WatchedTrial(Trial):
         if self.steps:
             self.steps[-1].late = self._weights()
         self.steps.append(step)
-        self._kept.clear()
-        self.watched_readout.targets.clear()
-        step.progress = self.positions_seen / self.budget
+        self._clear()
+        step.progress = self.positions_seen / self.max_positions
+        self._is_stepping = True
         super().train_on(batch)
+        self._is_stepping = False
         self._note_outputs(step)
 
-    def losses(self, batch: Batch, watched: bool = True) -> Losses:
+    def _ask_for_losses(self) -> None:
+        """The losses of the next batch, through the door that others use."""
+        batch = self.next_batch()
+        self._clear()
+        step = WatchedStep(batch)
+        losses = self.losses(batch)
+        step.value, step.policy = losses.value.detach(), float(losses.policy.detach())
+        self._kept = [each for each in self._outputs if len(each[0]) == len(batch)][:1]
+        self._note_outputs(step)
+        self.asked.append(step)
+
+    def _clear(self) -> None:
         self._outputs.clear()
-        losses = super().losses(batch, watched)
-        if self.steps and torch.is_grad_enabled():
-            # Where the network is called twice for one loss, the first call stands for both.
-            self._kept += [each for each in self._outputs if len(each[0]) == len(batch)][:1]
-            self._note_losses(self.steps[-1], batch, losses)
-        return losses
+        self._kept.clear()
+        self.watched_readout.targets.clear()
+
+    def _note(self, part: Batch, losses: Losses) -> None:
+        """One forward pass of a step, with the graph of its losses."""
+        if not self._is_stepping:
+            return
+        # Where the network is called twice for one loss, the first call stands for both.
+        self._kept += [each for each in self._outputs if len(each[0]) == len(part)][:1]
+        self._outputs.clear()
+        self._note_losses(self.steps[-1], part, losses)
 
     def _note_outputs(self, step: WatchedStep) -> None:
         if self._kept:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hexsearch.config.readout import CONTROLS
 from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
 Status = Literal["waiting", "running", "completed", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
@@ -25,8 +26,8 @@ class TrialHistory:
         head: the value head's spelling. values: dimension -> value.
         config: the whole resolved trial, as plain mappings.
         variant: equal for trials that differ only in their seed; replicate: number of the seed.
-        reports: in order; the last as written by the worker, earlier ones only `positions_seen`
-            and `value_loss`: kept whole, they would fill the memory of the driver.
+        curve: a point for each report, in order. last_report: the last one in full; earlier ones
+            are not kept, they would fill the memory of the driver.
         rung: at which it was pruned.
         origin: the searcher that proposed it, `enqueued`, `enumerated`, or why it was run again.
     """
@@ -41,7 +42,8 @@ class TrialHistory:
     config: dict[str, Any]
     origin: str
     status: Status = "waiting"
-    reports: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
+    last_report: ReportSummary | None = None
     reason: str = ""
     rung: int | None = None
     log: str = ""  # the end of what a failed trial's worker said
@@ -60,7 +62,7 @@ class TrialHistory:
     @property
     def positions_seen(self) -> int:
         """At the last report that the ledger holds."""
-        return int(self.reports[-1]["positions_seen"]) if self.reports else 0
+        return self.curve[-1].positions_seen if self.curve else 0
 
     @property
     def is_control(self) -> bool:
@@ -80,7 +82,7 @@ class TrialHistory:
     @property
     def value_loss(self) -> float | None:
         """Brier score at the last report."""
-        return float(self.reports[-1]["value_loss"]) if self.reports else None
+        return self.curve[-1].value_loss if self.curve else None
 
 
 @dataclass
@@ -91,7 +93,7 @@ class StudyHistory:
     state: StudyState = "running"
     target_trials: int = 0
     study: dict[str, Any] = field(default_factory=dict)
-    baselines: list[dict[str, Any]] = field(default_factory=list)
+    baselines: list[Baseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     rungs: dict[int, list[bool]] = field(default_factory=dict)  # level -> who went on, in order
     seconds: float = 0.0  # of all sessions, without the pauses between them
@@ -117,7 +119,8 @@ class StudyHistory:
         if event == "study":
             self.study = record
             self.target_trials = record["trials"]
-            self.baselines, self.warnings = record["baselines"], record["warnings"]
+            self.baselines = [Baseline.from_json(raw) for raw in record["baselines"]]
+            self.warnings = record["warnings"]
         elif event == "suggested":
             entry = TrialHistory.suggested(record)
             self.trials[entry.trial] = entry
@@ -140,10 +143,11 @@ class StudyHistory:
             trial.attempts = record["attempt"]
             trial._last_at = record["at"]
         elif event == "reported":
-            self.positions += record["report"]["positions_seen"] - trial.positions_seen
+            report = ReportSummary.from_json(record["report"])
+            self.positions += report.positions_seen - trial.positions_seen
             self._count_work(trial, record["at"])
-            trial.reports[-1:] = [_point(report) for report in trial.reports[-1:]]
-            trial.reports.append(record["report"])
+            trial.curve.append(report.point)
+            trial.last_report = report
         elif event == "decided":
             trial.judged_at = record["positions_seen"]
             if record["rung"] is not None:
@@ -191,11 +195,6 @@ class StudyHistory:
     def replicates(self, variant: str) -> int:
         """How many seeds of a variant have been given out."""
         return self._replicates.get(variant, 0)
-
-
-def _point(report: dict[str, Any]) -> dict[str, Any]:
-    """What a report adds to a learning curve."""
-    return {name: report[name] for name in ("positions_seen", "value_loss")}
 
 
 _SUGGESTED = (

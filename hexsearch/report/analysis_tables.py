@@ -152,7 +152,7 @@ def render_learnability(steps: Sequence[LearnabilityStep], verdict: str) -> Rend
     """Every step with its pass mark, and where learning breaks."""
     table = _table("from the easiest positions to all of them")
     table.add_column("step", no_wrap=True)
-    for title in ("judged on", "right", "mark", "majority", "table", "value loss"):
+    for title in ("evaluated on", "right", "mark", "majority", "table", "value loss"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("")
     for step in steps:

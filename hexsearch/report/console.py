@@ -16,13 +16,14 @@ from rich.text import Text
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.report import ReportSummary
 
 _REFRESH_S = 0.25
 _SPEED_TRIALS = 8
 _STAGES = ("early", "middle", "late", "final")
 _WHY = {  # a trial is run, where the search did not propose it
     "compare": "in the comparison",
-    "pruning_check": "run to the end for the audit",
+    "pruning_check": "run to the end for the pruning check",
     "race": "with another seed for the race",
     "winner": "of the winners is to be confirmed",
     "baseline": "is the baseline beside the winners",
@@ -119,13 +120,12 @@ def describe_record(record: Record, history: StudyHistory) -> str:
         seen = trial.positions_seen
         return f"{trial.trial} started again (attempt {record['attempt']}) from {seen:,} positions"
     if event == "reported":
-        report = record["report"]
-        speed = report["timings"]["positions_per_s"]
-        verdict = "" if report["verdict"] == "healthy" else f", {report['verdict']}"
+        report = ReportSummary.from_json(record["report"])
+        verdict = "" if report.verdict == "healthy" else f", {report.verdict}"
         return (
-            f"{trial.trial} at {report['positions_seen']:,} positions: value loss "
-            f"{report['value_loss']:.4f} ({_stage_losses(report)}), "
-            f"{speed:,.0f} positions/s{verdict}"
+            f"{trial.trial} at {report.positions_seen:,} positions: value loss "
+            f"{report.value_loss:.4f} ({_stage_losses(report)}), "
+            f"{report.timings.positions_per_s:,.0f} positions/s{verdict}"
         )
     if event == "decided" and record["decision"] == "prune":
         return f"{trial.trial} pruned: {trial.reason}"
@@ -205,18 +205,16 @@ def _running_table(running: list[TrialHistory], budget: int) -> Table:
             overflow="fold",
         )
     for trial in running:
-        last = trial.reports[-1] if trial.reports else None
-        losses = [
-            f"{last['stages'][stage]['value_loss']:.3f}" if last and stage in last["stages"] else ""
-            for stage in _STAGES
-        ]
+        last = trial.last_report
+        stages = {} if last is None else last.metrics.stages
+        losses = [f"{stages[stage].value_loss:.3f}" if stage in stages else "" for stage in _STAGES]
         table.add_row(
             trial.trial,
             Text(variant_name(trial)),
             f"{trial.positions_seen / budget:.0%}",
-            f"{last['value_loss']:.4f}" if last else "",
+            f"{last.value_loss:.4f}" if last else "",
             *losses,
-            last["verdict"].replace("_", " ") if last else "",
+            last.verdict.replace("_", " ") if last else "",
         )
     return table
 
@@ -230,7 +228,7 @@ def _rung_line(history: StudyHistory) -> Text:
 
 
 def _best_line(history: StudyHistory) -> Text:
-    reported = [trial for trial in history.trials.values() if trial.reports]
+    reported = [trial for trial in history.trials.values() if trial.curve]
     if not reported:
         return Text("best   no report yet")
     furthest = max(trial.positions_seen for trial in reported)
@@ -247,17 +245,14 @@ def _best_line(history: StudyHistory) -> Text:
 
 def _mean_speed(history: StudyHistory) -> float:
     """Positions a second of one trial, over the latest reports."""
-    reported = [trial for trial in history.trials.values() if trial.reports][-_SPEED_TRIALS:]
-    speeds = [float(trial.reports[-1]["timings"]["positions_per_s"]) for trial in reported]
+    reports = [trial.last_report for trial in history.trials.values() if trial.last_report]
+    speeds = [report.timings.positions_per_s for report in reports[-_SPEED_TRIALS:]]
     return sum(speeds) / len(speeds) if speeds else 0.0
 
 
-def _stage_losses(report: dict[str, object]) -> str:
-    stages = report["stages"]
-    assert isinstance(stages, dict)
-    return ", ".join(
-        f"{name} {stages[name]['value_loss']:.3f}" for name in _STAGES if name in stages
-    )
+def _stage_losses(report: ReportSummary) -> str:
+    stages = report.metrics.stages
+    return ", ".join(f"{name} {stages[name].value_loss:.3f}" for name in _STAGES if name in stages)
 
 
 def _clock_time(seconds: float) -> str:

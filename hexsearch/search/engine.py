@@ -15,10 +15,12 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger, Record
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.budget import Horizon, budget_spent
-from hexsearch.search.proposer import Proposer, derive_seed
-from hexsearch.search.pruning import Decision, Rungs, RungSchedule
+from hexsearch.search.proposer import Proposer
+from hexsearch.search.pruning import Decision, RungSchedule, make_pruner
 from hexsearch.search.reruns import Follow
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, position_unit, variant_key
 
 Observer = Callable[[Record], None]
@@ -52,7 +54,7 @@ class Engine:
         self.draining = False
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
-        self._rungs = Rungs(self.schedule, config.scheduler)
+        self._pruner = make_pruner(config.scheduler, self.schedule)
         self._proposer = Proposer(space, config.searcher, config.run.seed, trials)
         # One in so many goes on past a rung: with fewer that could come to their end, a fresh
         # trial is no better a bet than one that fell behind.
@@ -217,14 +219,15 @@ class Engine:
 
     def _judge(self, trial: TrialHistory) -> Literal["continue", "stop"]:
         """Decide on the last report that is recorded."""
-        name, report = trial.trial, trial.reports[-1]
-        positions, value_loss = trial.positions_seen, float(report["value_loss"])
+        name, report = trial.trial, trial.last_report
+        assert report is not None, "a decision follows a report"
+        positions, value_loss = report.positions_seen, report.value_loss
         if trial.is_control or trial.is_rerun:
             # Runs to its end apart from the others: no rung holds its value.
             ended = positions >= self.schedule.budget
             decision = Decision("complete" if ended else "continue")
         else:
-            decision = self._rungs.decide(trial.number, positions, value_loss)
+            decision = self._pruner.decide(trial.number, positions, value_loss)
         left = self._horizon.trainings_left(self.history, max(1, len(self._live)))
         if decision.action == "prune" and left < 1.0 and self._would_start_another():
             decision = replace(decision, action="continue")
@@ -236,7 +239,7 @@ class Engine:
                 value_loss=value_loss,
                 decision="stop",
                 rung=None,
-                reason=f"{report['verdict']} at {positions:,} positions: {report['evidence']}",
+                reason=f"{report.verdict} at {positions:,} positions: {report.evidence}",
             )
             self._end(name)
             return "stop"
@@ -275,24 +278,24 @@ class Engine:
             if trial.status in ENDED:
                 if not trial.told:
                     self._end(trial.trial)
-            elif trial.reports and self._is_due(trial):
+            elif trial.last_report is not None and self._is_due(trial, trial.last_report):
                 self._judge(trial)
 
-    def _is_unhealthy(self, report: dict[str, Any]) -> bool:
+    def _is_unhealthy(self, report: ReportSummary) -> bool:
         """Whether a verdict ends the trial here."""
-        scheduler, positions = self.config.scheduler, report["positions_seen"]
+        scheduler = self.config.scheduler
         return (
-            report["verdict"] in scheduler.stop_on
-            and scheduler.grace_period <= positions < self.schedule.budget
+            report.verdict in scheduler.stop_on
+            and scheduler.grace_period <= report.positions_seen < self.schedule.budget
         )
 
-    def _is_due(self, trial: TrialHistory) -> bool:
+    def _is_due(self, trial: TrialHistory, report: ReportSummary) -> bool:
         """Whether a trial's last report calls for a decision that the ledger does not hold."""
         last = trial.positions_seen
         calls = (
             last >= self.schedule.budget
-            or (not trial.is_rerun and self._rungs.is_rung(trial.number, last))
-            or self._is_unhealthy(trial.reports[-1])
+            or (not trial.is_rerun and self._pruner.is_rung(trial.number, last))
+            or self._is_unhealthy(report)
         )
         return calls and trial.judged_at != last
 
@@ -301,7 +304,7 @@ class Engine:
 
     def _fold(self, record: Record) -> None:
         self.history.apply(record)
-        self._rungs.apply(record)
+        self._pruner.apply(record)
         self._horizon.apply(record)
         trial = self.history.trials.get(record.get("trial", ""))
         if trial is None or not trial.is_rerun:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -29,7 +30,7 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger, Record
 from hexsearch.search.proposer import objectives_of
-from hexsearch.search.samplers import STATES, distributions_of, to_optuna
+from hexsearch.search.searchers.optuna_model import STATES, distributions_of, to_optuna
 from hexsearch.search.space import SearchSpace
 
 JOURNAL = "journal"  # run.optuna_storage: a file in the study's own folder
@@ -134,7 +135,7 @@ class OptunaStorage:
         if trial.status in ENDED:
             state = STATES[trial.told_as]
             if state == TrialState.COMPLETE:
-                values = objectives_of(self._config.searcher, trial.reports[-1])
+                values = objectives_of(self._config.searcher, _last_report(trial))
                 state = state if values else TrialState.PRUNED
         params = to_optuna(self._space, trial.values)
         attributes = {
@@ -150,10 +151,7 @@ class OptunaStorage:
             params=params,
             distributions={key: self._distributions[key] for key in params},
             user_attrs=attributes,
-            intermediate_values={
-                int(report["positions_seen"]): float(report["value_loss"])
-                for report in trial.reports
-            },
+            intermediate_values={point.positions_seen: point.value_loss for point in trial.curve},
         )
 
     def _apply(self, record: Record) -> None:
@@ -228,6 +226,10 @@ class OptunaExport:
                 storage.apply(record)
         except HexsearchError as error:
             self.fault = str(error)
+
+
+def _last_report(trial: TrialHistory) -> dict[str, Any]:
+    return {} if trial.last_report is None else trial.last_report.to_json()
 
 
 def _journal(path: Path) -> JournalStorage:

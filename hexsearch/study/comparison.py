@@ -21,13 +21,13 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.folder import COMPARISON, StudyFolder
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.search.proposer import derive_seed
 from hexsearch.search.pruning import RungSchedule
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values, position_unit
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.book import Book
 from hexsearch.study.listener import Ended, Examiner, Listener
-from hexsearch.study.preflight import baseline_rows, check_components
+from hexsearch.study.preflight import baseline_rows, check_components, require_local_room
 from hexsearch.study.signals import draining_signals
 from hexsearch.study.trunk_adoption import (
     adopt_trunk,
@@ -36,7 +36,7 @@ from hexsearch.study.trunk_adoption import (
     require_trunk,
     store_trunk,
 )
-from hexsearch.training.heads import check_contenders
+from hexsearch.training.heads import check_heads
 from hexsearch.training.report_points import report_points
 
 _REPORTS = 6  # evaluations over the whole budget, where the space does not say
@@ -105,27 +105,28 @@ def launch_comparison(
     Raises:
         FaultyInput: before anything is written, if configuration, games or trunk are at fault.
     """
-    from hexsearch.backend.cluster import ray_cluster
+    from hexsearch.backend.cluster import ray_cluster, require_room
 
     config, said = adopt_trunk(config)
     trunk = named_trunk(config)
     heads = heads_of(space if trunk is None else build_space(config))
-    check_contenders(
-        [trial for _, trial in contenders(heads)], config.compare.mode, trunk is not None
-    )
+    check_heads([trial for _, trial in contenders(heads)], config.compare.mode, trunk is not None)
     folder.require_new()
     folder.require_writable()
     check_components(heads)
-    archive, imported = import_games(games, config.data.board_size)
+    archive, imported = import_games(games, config.data.board_size, say=listener.say)
     for line in (imported.summary(), *imported.decision_lines(), *said):
         listener.say(line)
     dataset = Dataset(archive, config.data)
     found = [] if trunk is None else check_games(trunk, dataset)
+    warnings = found + (examine(dataset, imported) if examine is not None else [])
+    for line in warnings:
+        listener.say(f"warning: {line}")
+    if address is None:
+        require_local_room(config.run)
     with ray_cluster(address, config.run):  # before anything is written: it may not be there
-        warnings = found + (examine(dataset, imported) if examine is not None else [])
-        for line in warnings:
-            listener.say(f"warning: {line}")
-        baselines = baseline_rows(dataset)
+        require_room(config.run)
+        baselines = [row.to_json() for row in baseline_rows(dataset)]
         config = comparison_config(config)
         content_hash = archive.content_hash
         with folder.whole_or_not_at_all():
@@ -145,6 +146,7 @@ def resume_comparison(folder: StudyFolder, address: str | None, listener: Listen
     from hexsearch.backend.cluster import ray_cluster
 
     description, config = folder.read_description()
+    folder.require_ledger()
     heads = build_space(config)
     content_hash = description["games"]["content_hash"]
     folder.require_games(content_hash)

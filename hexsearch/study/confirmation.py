@@ -20,7 +20,7 @@ from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger, read_ledger
 from hexsearch.search.pruning import RungSchedule
 from hexsearch.search.reruns import LeaderSummary
-from hexsearch.search.samplers import derive_seed
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import position_unit, variant_key, with_values
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.book import Book

@@ -24,9 +24,14 @@ from hexsearch.study.changes import notes, require_same_question
 from hexsearch.study.comparison import contenders, heads_of
 from hexsearch.study.listener import Ended, Examiner, Listener
 from hexsearch.study.phases import is_through, run_phases
-from hexsearch.study.preflight import baseline_rows, check_components
+from hexsearch.study.preflight import (
+    baseline_rows,
+    check_components,
+    require_local_room,
+    require_memory,
+)
 from hexsearch.study.trunk_adoption import refuse_frozen_trunk
-from hexsearch.training.heads import check_contenders
+from hexsearch.training.heads import check_heads
 
 
 def launch(
@@ -53,7 +58,7 @@ def launch(
     Raises:
         FaultyInput: before anything is written, if configuration or games are at fault.
     """
-    from hexsearch.backend.cluster import ray_cluster
+    from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
     space = build_space(config, where)
@@ -62,26 +67,29 @@ def launch(
     check_components(space)
     if "compare" in config.phases:
         refuse_frozen_trunk(config)
-        check_contenders([trial for _, trial in contenders(heads_of(space))], config.compare.mode)
+        check_heads([trial for _, trial in contenders(heads_of(space))], config.compare.mode)
     learned = []
     for source in warm_starts:
         taken, lines = warm_start(source, space)
         learned += taken
         for line in lines:
             listener.say(line)
-    archive, imported = import_games(games, config.data.board_size)
+    archive, imported = import_games(games, config.data.board_size, say=listener.say)
     for line in (imported.summary(), *imported.decision_lines()):
         listener.say(line)
     dataset = Dataset(archive, config.data)
-    # Before anything is written, for it may not be there, and before the games are examined, so
-    # that its workers come up in the meantime.
+    require_memory(space, config)
+    warnings = examine(dataset, imported) if examine is not None else []
+    for line in warnings:
+        listener.say(f"warning: {line}")
+    baselines = [row.to_json() for row in baseline_rows(dataset)]
+    require_unused(folder, config.run.trial_files)
+    if address is None:
+        require_local_room(config.run)
+    # Before anything is written, for it may not be there.
     with ray_cluster(address, config.run) as up_at:
-        warnings = examine(dataset, imported) if examine is not None else []
-        for line in warnings:
-            listener.say(f"warning: {line}")
-        baselines = baseline_rows(dataset)
+        require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
-        require_unused(folder, config.run.trial_files)
         games_hash, trials = archive.content_hash, config.run.trials
         with folder.whole_or_not_at_all():
             write_archive(folder.archive, archive)
@@ -115,10 +123,11 @@ def resume(
     from hexsearch.backend.nodes import require_shared_storage
 
     description, config = folder.read_description()
+    folder.require_ledger()
     ledger = Ledger(folder.ledger)
     try:
         if not len(ledger):
-            raise LedgerError(f"{folder.path}: ended before its first record; launch it again")
+            raise LedgerError(f"{folder.ledger}: holds no whole record; restore it from a copy")
         history = StudyHistory.of(ledger)
         content_hash = description["games"]["content_hash"]
         folder.require_games(content_hash)

@@ -9,7 +9,7 @@ import pytest
 from ray.tune.execution import class_cache
 
 from hexsearch.backend.cluster import environment, use_started_processes
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 
 PRELOAD = "RAY_preload_python_modules"
 

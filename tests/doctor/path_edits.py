@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batches import Batch, TrainingStream
 from hexsearch.model.network import Network
-from hexsearch.training import step as steps
-from hexsearch.training import trial as trials
+from hexsearch.training.evaluation import Evaluator
+from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.step import Stepper
 from hexsearch.training.trial import Trial
 
@@ -21,23 +21,30 @@ Edit = Callable[[Patch, float, int], None]
 
 
 def _losses(change: Callable[[Any, Batch, Any, float], Any]) -> Edit:
+    """Other losses than those that the step computes."""
+
     def edit(patch: Patch, amount: float, seed: int) -> None:
-        sound = Trial.losses
+        sound = Stepper._forward
 
-        def losses(self: Any, batch: Batch, watched: bool = True) -> Any:
-            return change(sound(self, batch, watched), batch, self, amount)
+        def forward(self: Any, batch: Batch, watched: bool) -> Any:
+            losses, junction = sound(self, batch, watched)
+            return change(losses, batch, self, amount), junction
 
-        patch.setattr(Trial, "losses", losses)
+        patch.setattr(Stepper, "_forward", forward)
 
     return edit
+
+
+def _value(change: Callable[[torch.Tensor, Batch, float], torch.Tensor]) -> Edit:
+    return _losses(lambda m, b, t, a: m._replace(values=(change(m.value, b, a),)))
 
 
 def _own_value(of: Callable[[Any, torch.Tensor, Batch, float], torch.Tensor]) -> Edit:
     """Another value loss, from the network's own outputs."""
 
-    def change(losses: Any, batch: Batch, trial: Any, amount: float) -> Any:
-        raw = trial.network(trial.execution.show(batch.planes)).value_raw.float()
-        return losses._replace(value=of(trial.readout, raw, batch, amount))
+    def change(losses: Any, batch: Batch, stepper: Any, amount: float) -> Any:
+        raw = stepper.network(batch.planes).value_raw.float()
+        return losses._replace(values=(of(stepper._readouts[0], raw, batch, amount),))
 
     return _losses(change)
 
@@ -71,10 +78,10 @@ def _after_step(change: Callable[[Any, dict[str, torch.Tensor], float], None]) -
         sound = Stepper.step
 
         def step(self: Any, *arguments: Any) -> None:
-            before = {n: p.detach().clone() for n, p in self._network.named_parameters()}
+            before = {n: p.detach().clone() for n, p in self.network.named_parameters()}
             sound(self, *arguments)
             with torch.no_grad():
-                change(self._network, before, amount)
+                change(self.network, before, amount)
 
         patch.setattr(Stepper, "step", step)
 
@@ -119,12 +126,12 @@ def _random_answers(output: Any, network: Network, kept: dict[str, Any], amount:
 
 def _reported(change: Callable[[torch.Tensor, Batch, float], torch.Tensor]) -> Edit:
     def edit(patch: Patch, amount: float, seed: int) -> None:
-        sound = Trial.reported
-        patch.setattr(
-            Trial,
-            "reported",
-            lambda self, raw, batch: change(sound(self, raw, batch), batch, amount),
-        )
+        sound = Evaluator.reported
+
+        def reported(self: Any, raw: torch.Tensor, batch: Batch, number: int = 0) -> torch.Tensor:
+            return change(sound(self, raw, batch, number), batch, amount)
+
+        patch.setattr(Evaluator, "reported", reported)
 
     return edit
 
@@ -167,24 +174,24 @@ def _eval_mode(patch: Patch, amount: float, seed: int) -> None:
 
 
 def _train_mode_evaluation(patch: Patch, amount: float, seed: int) -> None:
-    sound = Trial._answer
+    sound = Evaluator._answer
 
-    def answer(self: Any, network: Network, batch: Batch) -> Any:
+    def answer(self: Any, network: Any, batch: Batch) -> Any:
         network.train()
         return sound(self, network, batch)
 
-    patch.setattr(Trial, "_answer", answer)
+    patch.setattr(Evaluator, "_answer", answer)
 
 
 def _same_batch(patch: Patch, amount: float, seed: int) -> None:
-    sound = trials.TrainingStream.batch
-    patch.setattr(trials.TrainingStream, "batch", lambda self, cursor, size: sound(self, 0, size))
+    sound = TrainingStream.batch
+    patch.setattr(TrainingStream, "batch", lambda self, cursor, size: sound(self, 0, size))
 
 
 def _few_games(patch: Patch, amount: float, seed: int) -> None:
-    sound = trials.TrainingStream.batch
+    sound = TrainingStream.batch
     patch.setattr(
-        trials.TrainingStream,
+        TrainingStream,
         "batch",
         lambda self, cursor, size: sound(self, cursor % (3 * size), size),
     )
@@ -201,25 +208,25 @@ def _only_trunk(gradient: torch.Tensor, name: str, amount: float) -> torch.Tenso
 
 
 PATH_EDITS: dict[str, tuple[Edit, str]] = {
-    "value loss negative": (_losses(lambda m, b, t, a: m._replace(value=-m.value)), "sign"),
+    "value loss negative": (_value(lambda v, b, a: -v), "sign"),
     "value loss scaled": (
-        _losses(lambda m, b, t, a: m._replace(value=0.02 * a * m.value)),
+        _value(lambda v, b, a: 0.02 * a * v),
         "multiplied|times",
     ),
     "value loss by batch": (
-        _losses(lambda m, b, t, a: m._replace(value=m.value / len(b))),
+        _value(lambda v, b, a: v / len(b)),
         "multiplied|times",
     ),
     "value loss masked": (
-        _losses(lambda m, b, t, a: m._replace(value=m.value * b.has_move)),
+        _value(lambda v, b, a: v * b.has_move),
         "masked",
     ),
     "value loss on moves only": (
-        _losses(lambda m, b, t, a: m._replace(value=m.value * (b.ply % 2))),
+        _value(lambda v, b, a: v * (b.ply % 2)),
         "masked",
     ),
     "value loss detached": (
-        _losses(lambda m, b, t, a: m._replace(value=m.value.detach())),
+        _value(lambda v, b, a: v.detach()),
         "detached|does not depend|does not enter|gradient",
     ),
     "value loss against red_won": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.examine import examine
 from hexsearch.doctor.foreign import ForeignNetwork

@@ -13,7 +13,7 @@ import pytest
 
 from hexsearch.backend.cluster import ray_cluster
 from hexsearch.backend.jobs import Job, Message
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 from tests.conftest import ROOT
 
 

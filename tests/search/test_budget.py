@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Record, read_ledger, without_times
 from hexsearch.search.budget import Horizon, Pace

@@ -16,7 +16,7 @@ import torch
 
 from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.trainable import HANG_LOG, Assignment, TrialWorker
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset

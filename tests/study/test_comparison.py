@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hexsearch.backend.shared_runs import SharedJob
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig, StudyConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
@@ -168,7 +169,7 @@ def test_a_book_takes_each_report_once_and_ends_a_run_at_its_budget(tmp_path: Pa
     for positions in (128, 128, 256, 256):
         kept.report(name, report(positions, 0.2))
     assert kept.history.trials[name].status == "completed"
-    assert len(kept.history.trials[name].reports) == 2
+    assert len(kept.history.trials[name].curve) == 2
     lost = kept.plan(config, 1, 8, "compare", {})
     kept.fail(lost, "its worker process died")
     assert kept.history.trials[lost].status == "failed"

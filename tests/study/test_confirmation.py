@@ -125,7 +125,7 @@ def test_a_run_says_nothing_before_its_end_and_is_then_judged_on_test_games_alon
     assert report["positions"] == len(positions)
     mean = float(losses.sums.sum() / losses.counts.sum())
     assert math.isclose(report["value_loss"], mean, abs_tol=1e-6)
-    straight: Trial = make(dataset, seed=7, budget=192)
+    straight: Trial = make(dataset, seed=7, max_positions=192)
     straight.train_to(192)
     assert math.isclose(report["validation_loss"], straight.report().value_loss, abs_tol=1e-12)
 

@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 
 def make_session(path: Path, said: list[str], **run: object) -> Session:
-    config = study_config(run={"trials": 6, "storage": None, **run})
+    config = study_config(run={"trials": 6, "optuna_storage": None, **run})
     folder = StudyFolder(path)
     ledger = Ledger(folder.ledger)
     OPENED.append(ledger)
@@ -74,7 +74,7 @@ def test_a_storage_that_fails_on_the_way_is_said_once_and_the_study_goes_on(
     tmp_path: Path, clock: Clock
 ) -> None:
     said: list[str] = []
-    session = make_session(tmp_path, said, storage="sqlite:////no/such/folder/x.db")
+    session = make_session(tmp_path, said, optuna_storage="sqlite:////no/such/folder/x.db")
     assert session._mirror is not None
     session._mirror._thread.join()
     run_serially(session._engine)

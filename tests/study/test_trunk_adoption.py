@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig, StudyConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
@@ -77,7 +78,7 @@ def test_a_study_refuses_a_frozen_trunk_for_its_first_stage(
 
 
 def test_without_a_trunk_nothing_changes(checkpoint: Path) -> None:
-    config = study(checkpoint, comparison={"mode": "probe"})
+    config = study(checkpoint, compare={"mode": "probe"})
     assert adopt_trunk(config) == (config, [])
 
 

@@ -35,7 +35,7 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         planes.append(inputs[0].detach().clone())
         training.append(module.training)
 
-    handle = trial.answering.register_forward_hook(look)
+    handle = trial.answering.trunk.register_forward_hook(look)
     try:
         evaluation, _ = trial.evaluate(all_positions(dataset.archive, games))
     finally:

@@ -19,7 +19,7 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = pipeline.watched
     assert trial is not None
     readout = trial.watched_readout.inner
-    for number, step in enumerate(trial.steps):
+    for number, step in enumerate([*trial.steps, *trial.asked]):
         count = len(step.batch)
         if step.raw.shape != (count,):
             yield Finding(
@@ -83,7 +83,7 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     assert trial is not None
     if trial.config.policy_head.weight == 0 or trial.config.micro_batch:
         return
-    for number, step in enumerate(trial.steps):
+    for number, step in enumerate([*trial.steps, *trial.asked]):
         batch = step.batch
         if step.policy_logits.shape[0] != len(batch):
             return

@@ -151,7 +151,7 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return  # the read-out contract says more about that
     outcome = batch.outcome > 0.5
     raw = torch.where(outcome, one.raw, zero.raw)
-    reported = trial.reported(raw, batch)
+    reported = trial.evaluator.reported(raw, batch)
     called = (reported > 0.5).numpy()
     right = float((called == red_won).mean())
     if right < 0.02:

@@ -13,8 +13,8 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.errors import TrialError
 from hexsearch.model.network import build_network
-from hexsearch.training.ema import answering_weights
 from hexsearch.training.seeds import initial_weights_seed
+from hexsearch.training.stored_trial import answering_weights
 
 _LOSS_GAP = 2e-3  # between machines, and between the devices of one
 _ALL_POSITIONS = 40_000  # more are sampled: minutes on a CPU

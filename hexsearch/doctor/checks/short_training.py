@@ -247,7 +247,7 @@ def check_permutation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     budget = config.batch_size * _SHORT_STEPS
     trial = pipeline.new_trial(budget)
     assert trial is not None
-    trial = Trial(trial.config, shuffled, budget, SEED, readout=trial.readout)
+    trial = Trial.of(trial.config, shuffled, budget, SEED, readout=trial.readout)
     try:
         trial.train_to(budget)
         evaluation, _ = trial.evaluate()

@@ -9,7 +9,7 @@ import torch
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
-from hexsearch.training.optim import learning_rate
+from hexsearch.training.optimisation.schedule import learning_rate
 
 
 def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
