@@ -50,7 +50,8 @@ class ConvNeXtBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        out: Tensor = x + self.layers(x)
+        return out
 
 
 class Tokens(nn.Module):
@@ -82,7 +83,8 @@ class Tokens(nn.Module):
         else:
             tokens = self.encoder(tokens)
         side = round(tokens.shape[1] ** 0.5)
-        return tokens.transpose(1, 2).reshape(len(planes), _WIDTH, side, side)
+        features: Tensor = tokens.transpose(1, 2).reshape(len(planes), _WIDTH, side, side)
+        return features
 
 
 def _trunk(kind: str, planes: int, size: int) -> nn.Module:

@@ -94,7 +94,7 @@ def draw_network_fault(seed: int) -> NetworkFault:
     """The faulty network of a seed."""
     rng = np.random.default_rng([seed, 1])
     put_out = list(_OUTPUTS)[rng.integers(4)]
-    sound = {"put_out": put_out, "read_as": put_out}
+    sound: dict[str, Any] = {"put_out": put_out, "read_as": put_out}
     kind = ["decoding", "sides", "input", "policy", "noise", "random", "over_batch"][
         rng.choice(7, p=[0.25, 0.2, 0.2, 0.15, 0.1, 0.05, 0.05])
     ]
@@ -127,7 +127,8 @@ def draw_network_fault(seed: int) -> NetworkFault:
         return NetworkFault(f"{put_out}, policy {name}", {**sound, "policy": moved}, named_by)
     if kind == "noise":
         share = float(rng.uniform(0.2, 0.5))
-        what = {**sound, "noise": share}
-        return NetworkFault(f"{put_out}, {share:.0%} label noise", what, "random|noise|smooth")
+        return NetworkFault(
+            f"{put_out}, {share:.0%} label noise", {**sound, "noise": share}, "random|noise|smooth"
+        )
     words = "dropout|train mode|random" if kind == "random" else "batch"
     return NetworkFault(f"{put_out}, {kind}", {**sound, kind: True}, words)

@@ -100,11 +100,11 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     best = simplest_of_the_best(found, _GAIN)
     scores = input_scores(examined, observed, SEED)
     shown = restoring(scores)
-    decoded_only = best is not None and not any(turned_against(best, found))
-    if shown is not None and not decoded_only:
+    if shown is not None:
         near = observed.evaluation.to_end <= NEAR
         won = observed.evaluation.red_won[near]
-        read = 1.0 if best is None else float(np.square(best.answers[near] - won).mean())
+        restored = best is not None and _restores(best, observed)
+        read = np.square(best.answers[near] - won).mean() if best and restored else 1.0
         if shown.value_loss < read:
             yield _other_planes(shown, scores[0])
             return
@@ -212,10 +212,8 @@ def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not strength.problem:
         return
     young = examined.positions_seen is not None and examined.positions_seen < YOUNG
-    if simplest_of_the_best(readings(observed), _GAIN) is not None and not strength.at_chance:
-        return  # another reading explains it, and another check says so
-    certain = strength.above_quarter or (strength.at_chance and not young)
-    if young and not strength.at_chance and not strength.above_quarter:
+    certain = strength.above_quarter or strength.at_chance
+    if young and not certain:
         return  # a beginner may well be weaker than a table
     yield Finding(
         "strength",
@@ -223,7 +221,7 @@ def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         strength.problem,
         _unexplained(examined, observed, strength, young),
         _next_step(pipeline, young),
-        root="strength",
+        root="reading",
     )
 
 
