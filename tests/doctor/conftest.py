@@ -58,8 +58,8 @@ class Detected:
         lines = ["| fault | check | named as | | s |", "|---|---|---|---|---:|"]
         for label, check, cause, severity, seconds in sorted(self.faults, key=lambda row: row[1]):
             lines.append(f"| {label} | {check} | {cause} | {severity} | {seconds:.1f} |")
-        lines += ["", f"{len(self.faults)} faults, all named; {len(self.healthy)} healthy "]
-        lines[-1] += "configurations, no error."
+        lines += ["", f"{len(self.faults)} faults that a check was written for, and "]
+        lines[-1] += f"{len(self.healthy)} healthy set-ups without an error."
         return "\n".join(lines) + "\n"
 
 

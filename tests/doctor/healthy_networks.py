@@ -173,7 +173,7 @@ class OwnNetwork(nn.Module):
 
 
 def train(
-    kind: Kind, archive: GameArchive, size: int, steps: int = 400, seed: int = 0
+    kind: Kind, archive: GameArchive, size: int, steps: int = 250, seed: int = 0
 ) -> OwnNetwork:
     """A network of a kind, trained on whole games in a plain loop."""
     torch.manual_seed(seed)

@@ -14,7 +14,7 @@ from hexsearch.data.batches import Batch
 from hexsearch.data.positions import all_positions
 from hexsearch.doctor.checks.policies import policy_findings
 from hexsearch.doctor.checks.readouts import optimum
-from hexsearch.doctor.checks.values import reading_findings
+from hexsearch.doctor.checks.values import as_control, reading_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import Observed, TrainedNetwork, observe
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
@@ -172,6 +172,8 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             break
     yield from _health(report, observed)
     found = list(reading_findings("short training", observed))
+    if trial.readout.control:
+        found = [as_control(finding) for finding in found]
     found += policy_findings("short training", observed, observed.positions.size)
     yield from found
     if strength.at_chance and not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -108,7 +109,16 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if shown.value_loss < read:
             yield _other_planes(shown, scores[0])
             return
-    yield from reading_findings("reading of the value", observed)
+    control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
+    for finding in reading_findings("reading of the value", observed):
+        yield as_control(finding) if control else finding
+
+
+def as_control(finding: Finding) -> Finding:
+    """What is wrong on purpose is said, and is no error."""
+    return replace(
+        finding, severity="info", cause=f"a negative control, by design: {finding.cause}"
+    )
 
 
 def _other_planes(best: InputScore, as_it_is: InputScore) -> Finding:
