@@ -77,6 +77,12 @@ def _wrong_value_loss(
     )
 
 
+_POLICY_ROOTS = {
+    "positions without a next move count in the policy loss": "policy mask",
+    "the policy loss is always 0": "detached policy",
+}
+
+
 def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """The policy loss, recomputed from the same logits and moves."""
     trial = pipeline.watched
@@ -102,6 +108,6 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"same outputs and moves it is {right:.4f}",
             cause,
             best.remedy if best else "mask positions without a next move, then take the mean",
-            root="policy mask" if "without a next move" in cause else "",
+            root=_POLICY_ROOTS.get(cause, ""),
         )
         return

@@ -149,7 +149,9 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     zero, one = optimum(trial.readout, 0.0), optimum(trial.readout, 1.0)
     if zero.probability > 0.2 or one.probability < 0.8:
         return  # the read-out contract says more about that
-    outcome = batch.outcome > 0.5
+    # As the games say; whether the batch's own labels are right is another check's question.
+    shown = torch.from_numpy(red_won ^ (compared.symmetry >= 2))
+    outcome = ~shown if compared.mover_view else shown
     raw = torch.where(outcome, one.raw, zero.raw)
     reported = trial.evaluator.reported(raw, batch)
     called = (reported > 0.5).numpy()

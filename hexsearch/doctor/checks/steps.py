@@ -97,8 +97,16 @@ def _movement(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findi
                 "its learning rate is 0, it is missing from the optimiser, or no gradient reaches "
                 "it",
                 "see the findings on parameter groups and gradient flow",
-                root="movement",
+                root=_root_of_rest(part, stepped),
             )
+
+
+def _root_of_rest(part: str, stepped: list[WatchedStep]) -> str:
+    """What rests because no gradient reaches it is the fault of its loss."""
+    reached = any(bool(step.given[part].any()) for step in stepped if part in step.given)
+    if reached or part not in ("value_head", "policy_head"):
+        return "movement"
+    return f"detached {part.removesuffix('_head')}"
 
 
 def _outside(stepped: list[WatchedStep]) -> Iterator[Finding]:
