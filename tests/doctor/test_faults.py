@@ -112,7 +112,7 @@ FAULTS = [
     ),
     fault(faults.winner_on_a_plane, "boards", "side-to-move plane shows the wrong side"),
     fault(faults.unshuffled, "batches", "not shuffled across games"),
-    fault(faults.four_siblings, "batches", "not shuffled across games"),
+    fault(faults.four_siblings, "batches", "drawn again and again"),
     fault(faults.finished_with_mover, "finished boards", ""),
     fault(
         faults.finished_with_mover,

@@ -106,7 +106,7 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         won = observed.evaluation.red_won[near]
         restored = best is not None and _restores(best, observed)
         read = np.square(best.answers[near] - won).mean() if best and restored else 1.0
-        if shown.value_loss < read:
+        if shown.value_loss < read - _GAIN:
             yield _other_planes(shown, scores[0])
             return
     control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
