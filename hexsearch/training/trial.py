@@ -53,6 +53,8 @@ class Trial:
         ContractError: a plug-in breaks its contract.
     """
 
+    stepper_type: type[Stepper] = Stepper  # the doctor's records what it does
+
     def __init__(
         self,
         configs: Sequence[TrialConfig],
@@ -119,7 +121,7 @@ class Trial:
         self.execution = execution
         self.body = body = execution.place(body, self.device)
         self._ahead = ReadAhead(self.stream, execution.show)
-        self._stepper = Stepper(
+        self._stepper = self.stepper_type(
             body, self.configs, self.readouts, self.mode, self.seed, self.device, execution
         )
         self.network = self._stepper.network or body.with_head(0)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from hexsearch.doctor.encoding import encoded_boards
+from hexsearch.doctor.checks.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import ContractError
@@ -48,7 +47,19 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         problems = check_readout(inner)
         if problems:
             cause, remedy = explain(inner)
-            yield Finding("read-out", "error", f"{name}: {'; '.join(problems)}", cause, remedy)
+            evidence = f"{name}: {'; '.join(problems)}"
+            yield Finding("read-out", "error", evidence, cause, remedy, root="reading")
+        elif inner.control:
+            zero, one = optimum(inner, 0.0), optimum(inner, 1.0)
+            yield Finding(
+                "read-out",
+                "info",
+                f"{name} is a negative control: a perfect network would be reported as "
+                f"{zero.probability:.2f} and {one.probability:.2f}",
+                "it is in this space on purpose, to show what a read-out does that does not belong "
+                "to its loss",
+                "leave it out where no control is wanted; it is never ranked",
+            )
 
 
 def check_heads(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -130,19 +141,21 @@ def check_smoothing(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """What evaluation reports must be the read-out's answer, carried back to Red."""
-    trial = pipeline.new_trial(pipeline.trial_config.batch_size) if pipeline.trial_config else None
-    if trial is None:
-        return
-    shown = encoded_boards(pipeline)
+    trial = pipeline.watched
+    assert trial is not None
+    compared = compared_samples(pipeline)
+    batch, red_won = compared.samples.batch, compared.truth.red_won
     # A network that knows: the raw output of least loss for the outcome of each sample.
     zero, one = optimum(trial.readout, 0.0), optimum(trial.readout, 1.0)
     if zero.probability > 0.2 or one.probability < 0.8:
         return  # the read-out contract says more about that
-    outcome = shown.batch.outcome > 0.5
+    # As the games say; whether the batch's own labels are right is another check's question.
+    shown = torch.from_numpy(red_won ^ (compared.symmetry >= 2))
+    outcome = ~shown if compared.mover_view else shown
     raw = torch.where(outcome, one.raw, zero.raw)
-    reported = trial.evaluator.reported(raw, shown.batch)
+    reported = trial.evaluator.reported(raw, batch)
     called = (reported > 0.5).numpy()
-    right = float((called == shown.red_won).mean())
+    right = float((called == red_won).mean())
     if right < 0.02:
         yield Finding(
             "perspective",
@@ -151,10 +164,11 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "training samples",
             "the chance of Blue is reported as that of Red",
             "report win_prob_red: 1 - p where the network answers for Blue, p elsewhere",
+            root="perspective",
         )
     elif right < 0.98:
-        reflected = (shown.images & np.array([False, False, True, True])).any(axis=1)
-        share = float((called == shown.red_won)[reflected].mean()) if reflected.any() else 1.0
+        reflected = compared.symmetry >= 2
+        share = float((called == red_won)[reflected].mean()) if reflected.any() else 1.0
         yield Finding(
             "perspective",
             "error",
@@ -162,4 +176,5 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"training samples, {share:.1%} of those shown with colours exchanged",
             "answers are not carried back wherever the position was shown reflected",
             "report win_prob_red: 1 - p exactly where the network answers for Blue",
+            root="perspective",
         )

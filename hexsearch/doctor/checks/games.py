@@ -17,7 +17,6 @@ from hexsearch.game.board import winners
 from hexsearch.game.reading import Decision
 
 _LAID = 5_000  # games of a file that are tried the other way round
-_HASHED = 50_000  # games whose symmetric forms are compared
 _REPLAYED = 200_000  # games whose winner is replayed, spread over the archive
 _CHUNK = 8192
 
@@ -161,7 +160,7 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Games that are copies of each other, mirrored and turned ones included."""
     archive = pipeline.archive
     assert archive is not None
-    forms = _forms(archive, np.arange(min(len(archive), _HASHED), dtype=np.int64))
+    forms = pipeline.forms
     groups: dict[bytes, list[int]] = defaultdict(list)
     for game, (form, _) in forms.items():
         groups[form].append(game)
@@ -193,26 +192,6 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
 
 
-def _forms(archive: GameArchive, games: NDArray[np.int64]) -> dict[int, tuple[bytes, int]]:
-    """Symmetry-invariant form of each game, and whether its colours are as played (1) or not (-1).
-
-    Written without the symmetry tables of `game`, which this checks as well.
-    """
-    forms = {}
-    for game in games.tolist():
-        record = archive.game(game)
-        row, column = np.divmod(np.array(record.moves, dtype=">u2"), record.size)
-        last = record.size - 1
-        images = [
-            (np.stack([row, column]).astype(">u2").tobytes(), 1),
-            (np.stack([last - row, last - column]).astype(">u2").tobytes(), 1),
-            (np.stack([column, row]).astype(">u2").tobytes(), -1),
-            (np.stack([last - column, last - row]).astype(">u2").tobytes(), -1),
-        ]
-        forms[game] = min(images)
-    return forms
-
-
 def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Whether any game, or a symmetric copy of one, lies on two sides of the split."""
     dataset = pipeline.dataset
@@ -238,7 +217,7 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "test": dataset.games("test"),
     }
     known = {
-        name: {form for form, _ in _forms(dataset.archive, games[:_HASHED]).values()}
+        name: {pipeline.forms[game][0] for game in games.tolist() if game in pipeline.forms}
         for name, games in sides.items()
     }
     for name in ("validation", "test"):
