@@ -43,7 +43,7 @@ def test_one_command_leads_from_a_comparison_to_a_confirmed_winner(
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
     assert "comparison: " in done.stderr and "the search begins with 512->" in done.stderr
     assert "race: 2 further trainings of at most 2" in done.stdout
-    assert "confirmed: 512->" in done.stdout and "the search had said" in done.stdout
+    assert "confirmed: 512->" in done.stdout and "in the search it had" in done.stdout
     board = json.loads(run("leaderboard", tmp_path / "all", "--format", "json").stdout)
     assert board["state"] == "finished"
     assert {row["head"] for row in board["rows"]} == {"512->1", "512->32->1"}
