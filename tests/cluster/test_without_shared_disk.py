@@ -25,7 +25,7 @@ from tests.cluster.test_two_hosts import (
 from tests.data.games import random_games
 
 __all__ = ["hosts"]  # a fixture
-pytest.importorskip("moto.server", reason="wants the extra `test`")
+pytest.importorskip("moto.server", reason="wants the extra `s3test`, without constraints.txt")
 pytestmark = pytest.mark.slow
 PORT = 5555
 STORE = f"s3://studies/all?scheme=http&endpoint_override={HEAD}:{PORT}&allow_bucket_creation=true"
