@@ -60,13 +60,13 @@ def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_di
         "HEXSEARCH_SCRATCH": str(results / "scratch"),
     }
     second = {**first, "HEXSEARCH_SCRATCH": str(scratch)}
-    common = ["--num-cpus=1", "--disable-usage-stats", "--block"]
+    common = ["--disable-usage-stats", "--block"]
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
     started = [
         start(hosts[0], first, sys.executable, "-m", "moto.server", "-H", HEAD, "-p", PORT),
         start(
             hosts[0], first, *RAY, "start", "--head", f"--node-ip-address={HEAD}", "--port=6379",
-            "--include-dashboard=false", f"--temp-dir=/tmp/{hosts[0]}", *common,
+            "--include-dashboard=false", f"--temp-dir=/tmp/{hosts[0]}", "--num-cpus=0", *common,
         ),
     ]  # fmt: skip
     try:
@@ -82,10 +82,10 @@ def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_di
         started.append(
             start(
                 hosts[1], second, *own_disk, "sh", *RAY, "start", f"--address={HEAD}:6379",
-                f"--node-ip-address={OTHER}", *common,
+                f"--node-ip-address={OTHER}", "--num-cpus=1", *common,
             )
         )  # fmt: skip
-        wait_until(lambda: "0.0/2.0 CPU" in ray_status(hosts[0], first).stdout)
+        wait_until(lambda: "0.0/1.0 CPU" in ray_status(hosts[0], first).stdout)
         driver = start(
             hosts[0], first, sys.executable, ROOT / "run_search.py", "launch",
             ROOT / "search_spaces" / "smoke.yaml", "--games", games, "--results", results,
@@ -103,10 +103,7 @@ def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_di
     assert history.state == "finished"
     assert {"compare", "search", "confirm"} <= {trial.phase for trial in history.trials.values()}
     assert {trial.status for trial in history.trials.values()} <= {"completed", "pruned"}
-    hosts_seen = {
-        trial.last_report.timings.pid for trial in history.trials.values() if trial.last_report
-    }
-    assert len(hosts_seen) >= 2
+    # The driver's host has no CPU to offer: every trial ran where its disk is not seen.
     assert list((scratch / "games").glob("*.archive")), "games were not shipped to the other host"
     (chosen,) = history.chosen
     confirmed = history.only({"confirm"}).trials.values()
