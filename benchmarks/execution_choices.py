@@ -89,7 +89,7 @@ class Contender:
             "compile": compiled,
         }
         config = build(TrialConfig, raw, "trial")
-        self._trial = Trial(config, dataset, BUDGET, seed=0, device=device)
+        self._trial = Trial.of(config, dataset, BUDGET, seed=0, device=device)
         self.train: list[float] = []
         self.answer: list[float] = []
         self.first_s = 0.0

@@ -110,7 +110,7 @@ def train(dataset: Dataset, readout: str, curriculum: str, positions: int, seed:
         "optimiser": {"learning_rate": 4e-3},
         "batch_size": _BATCH,
     }
-    trial = Trial(build(TrialConfig, raw, "trial"), dataset, positions, seed)
+    trial = Trial.of(build(TrialConfig, raw, "trial"), dataset, positions, seed)
     started, losses = time.perf_counter(), []
     trial.network.train()
     while trial.positions_seen < positions:

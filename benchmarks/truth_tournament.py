@@ -13,8 +13,8 @@ from hexsearch.statistics.ranking import rank
 def part_c(store: Store, seeds: int) -> str:
     """Both rankings side by side, as Markdown."""
     found = {kind: store.read(kind, HEADS, seeds) for kind in ("shared", "variant")}
-    panels = {kind: runs.panel() for kind, runs in found.items()}
-    shared, separate = (rank(panel, np.random.default_rng(0)) for panel in panels.values())
+    panels = {kind: runs.paired() for kind, runs in found.items()}
+    shared, separate = (rank(paired, np.random.default_rng(0)) for paired in panels.values())
     lines = [
         f"{len(HEADS)} heads, {found['shared'].seeds} seeds on one trunk each, "
         f"{found['variant'].seeds} apart, {store.positions:,} positions",

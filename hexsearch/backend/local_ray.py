@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ray._private import ray_constants
-
 from hexsearch.errors import HexsearchError
 
 LOOPBACK = "127.0.0.1"
@@ -38,21 +36,6 @@ def private_folder() -> Iterator[Path]:
         yield folder
     finally:
         _remove(folder)
-
-
-@contextmanager
-def loopback_only() -> Iterator[None]:
-    """Let Ray take this machine's loopback address for its own.
-
-    It does so by itself on Windows and macOS, where it knows no clusters; on Linux it would turn
-    127.0.0.1 into an address that others reach (ray 2.60, services.resolve_ip_for_localhost).
-    """
-    known = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = known
 
 
 def _base() -> Path:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.cli.arguments import add_command, add_study
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -18,12 +19,18 @@ from hexsearch.study.export import export_trial
 
 def register(commands: Any) -> None:
     """Add the sub-command."""
-    export = commands.add_parser("export", help="the winner's network and how to train it again")
-    export.add_argument("study", type=Path, metavar="STUDY_DIR")
-    export.add_argument(
-        "--output", type=Path, metavar="DIR", help="default: the folder 'winner' in the study's"
+    export = add_command(
+        commands,
+        "export",
+        ["results/NAME", "results/NAME --trial t0007 --output exported/"],
+        "Write the network of a study's winner, model.pt, and train.yaml, from which 'train' makes "
+        "the same weights again.",
     )
-    export.add_argument("--trial", metavar="ID", help="another trial than the winner's best")
+    add_study(export)
+    export.add_argument(
+        "--output", type=Path, metavar="DIR", help="(default: the folder 'winner' in the study's)"
+    )
+    export.add_argument("--trial", metavar="ID", help="(default: the winner's best trial)")
     export.set_defaults(run=run_export)
 
 

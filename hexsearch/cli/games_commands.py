@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hexsearch.cli.arguments import add_command, add_format
 from hexsearch.cli.games_view import audit_json, draw_board, position_json, print_audit
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
@@ -37,40 +38,59 @@ _PATHS_HELP = (
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `games` and its sub-commands; each sets `run`."""
-    games = subparsers.add_parser("games", help="look after game files")
-    commands = games.add_subparsers(dest="games_command", required=True, metavar="COMMAND")
-
+    games = add_command(
+        subparsers,
+        "games",
+        [
+            "audit my_games/",
+            "convert my_games/ --output games.trmph",
+            "generate new.trmph --games 100 --playouts 200",
+            "show '#5,a1b2c3'",
+        ],
+    )
+    commands = games.add_subparsers(
+        dest="games_command", required=True, metavar="COMMAND", title="commands"
+    )
     audit = commands.add_parser("audit", help="what to know about games before training on them")
     _add_reading(audit)
-    audit.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(audit)
     audit.set_defaults(run=_audit)
 
     convert = commands.add_parser("convert", help="write games as an archive or in a text format")
     _add_reading(convert)
-    convert.add_argument("--output", type=Path, required=True, metavar="FILE")
-    convert.add_argument("--to", choices=(ARCHIVE, *TEXT_FORMATS), help="default: by FILE's name")
+    convert.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the file to write"
+    )
+    convert.add_argument("--to", choices=(ARCHIVE, *TEXT_FORMATS), help="(default: by FILE's name)")
     convert.add_argument("--force", action="store_true", help="replace FILE if it exists")
     convert.set_defaults(run=_convert)
 
-    generate = commands.add_parser("generate", help="new games by OpenSpiel's MCTS")
-    defaults = SelfplayConfig()
-    generate.add_argument("path", type=Path, metavar="PATH", help="TRMPH file to append to")
-    generate.add_argument("--games", type=_at_least(1), default=1000, help="until the file holds N")
-    generate.add_argument("--size", type=_board_size, default=defaults.size)
-    generate.add_argument("--playouts", type=_at_least(1), default=defaults.playouts)
-    generate.add_argument("--opening-plies", type=_at_least(0), default=defaults.opening_plies)
-    generate.add_argument("--uct-c", type=float, default=defaults.uct_c)
-    generate.add_argument("--workers", type=_at_least(1), default=1)
-    generate.add_argument("--seed", type=_at_least(0), default=defaults.seed)
-    generate.set_defaults(run=_generate)
+    _register_generate(commands.add_parser("generate", help="new games by OpenSpiel's MCTS"))
 
     show = commands.add_parser("show", help="draw a game or a position")
     show.add_argument("path", metavar="PATH", help="a game file, or a position such as '#5,a1b2'")
     show.add_argument("--game", type=_at_least(1), default=1, help="which game of the file, from 1")
-    show.add_argument("--ply", type=_at_least(0), help="after so many moves; default: the last")
+    show.add_argument("--ply", type=_at_least(0), help="after so many moves (default: the last)")
     show.add_argument("--size", type=_board_size, help="board of files that do not state it")
-    show.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(show)
     show.set_defaults(run=_show)
+
+
+def _register_generate(parser: argparse.ArgumentParser) -> None:
+    defaults = SelfplayConfig()
+    parser.add_argument("path", type=Path, metavar="PATH", help="TRMPH file to append to")
+    numbers = (
+        ("--games", _at_least(1), 1000, "until the file holds N"),
+        ("--size", _board_size, defaults.size, "board side"),
+        ("--playouts", _at_least(1), defaults.playouts, "of each move"),
+        ("--opening-plies", _at_least(0), defaults.opening_plies, "random moves at the start"),
+        ("--uct-c", float, defaults.uct_c, "weight of exploration"),
+        ("--workers", _at_least(1), 1, "processes"),
+        ("--seed", _at_least(0), defaults.seed, "of every game"),
+    )
+    for option, kind, default, text in numbers:
+        parser.add_argument(option, type=kind, default=default, metavar="N", help=text)
+    parser.set_defaults(run=_generate)
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:

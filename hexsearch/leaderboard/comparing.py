@@ -15,7 +15,7 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.statistics.intervals import STAGES, interval
 from hexsearch.statistics.ranking import Ranking, Versus, rank, seeds_to_separate, versus
 from hexsearch.statistics.variance import (
-    Panel,
+    PairedRuns,
     SeedVariance,
     combine,
     seed_variance,
@@ -65,18 +65,18 @@ def compare(
     left = _MOST_RUNS
     leader: Entry | None = None
     for level in levels if stage is None or stage in STAGES else []:
-        compared, panel = paired_losses(level, leader, folder, stage, left)
-        if panel is None:
+        compared, paired = paired_losses(level, leader, folder, stage, left)
+        if paired is None:
             continue
-        left -= len(panel.variant)
-        here = seed_variance(by_variant(panel, compared))
+        left -= len(paired.variant)
+        here = seed_variance(by_variant(paired, compared))
         if leader is None:
-            ranking = rank(panel, np.random.default_rng(0), here)
+            ranking = rank(paired, np.random.default_rng(0), here)
             rows |= _with_ranking(compared, ranking)
-            seed, spread = here, _spread(panel, ranking)
+            seed, spread = here, _spread(paired, ranking)
             leader = compared[ranking.leader]
         else:
-            against = versus(panel, here if here.measured else seed, 0)
+            against = versus(paired, here if here.measured else seed, 0)
             for index, entry in enumerate(compared):
                 if entry is not leader:
                     rows[_key(entry)] = _with_difference(entry.row, against, index)
@@ -150,10 +150,10 @@ def _with_intervals(
     }
 
 
-def _spread(panel: Panel, ranking: Ranking) -> Spread:
+def _spread(paired: PairedRuns, ranking: Ranking) -> Spread:
     seed = ranking.seed
     for delta in _DIFFERENCES:
-        more = seeds_to_separate(panel, seed, delta)
+        more = seeds_to_separate(paired, seed, delta)
         if more is not None and more <= _MOST_SEEDS:
             return Spread(seed.deviation, seed.measured, delta, more)
     return Spread(seed.deviation, seed.measured)

@@ -8,7 +8,7 @@ from hexsearch.leaderboard.rows import Entry
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
 from hexsearch.statistics.intervals import game_table
-from hexsearch.statistics.variance import Panel
+from hexsearch.statistics.variance import PairedRuns
 from hexsearch.training.metrics import GameLosses
 
 
@@ -18,7 +18,7 @@ def paired_losses(
     folder: StudyFolder,
     stage: str | None,
     most: int,
-) -> tuple[list[Entry], Panel | None]:
+) -> tuple[list[Entry], PairedRuns | None]:
     """The first rows of a level as runs side by side, in their order.
 
     Args:
@@ -47,10 +47,10 @@ def paired_losses(
         names += [entry.row.trial_ids[0]] * len(found)
         replicates += [trial.replicate for trial in entry.runs]
     table = game_table(losses, stage)
-    return compared, None if table is None else Panel.of(table, names, replicates)
+    return compared, None if table is None else PairedRuns.of(table, names, replicates)
 
 
-def by_variant(panel: Panel, compared: Sequence[Entry]) -> Panel:
+def by_variant(paired: PairedRuns, compared: Sequence[Entry]) -> PairedRuns:
     """The same runs grouped by variant, where the rows are trials."""
     variants = [trial.variant for entry in compared for trial in entry.runs]
-    return Panel.of(panel.table, variants, panel.replicate.tolist())
+    return PairedRuns.of(paired.table, variants, paired.replicate.tolist())

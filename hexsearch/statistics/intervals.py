@@ -70,7 +70,7 @@ def game_table(losses: Sequence[GameLosses], stage: str | None = None) -> GameTa
     Returns:
         None for fewer than two games in common, which say nothing about a spread.
     Raises:
-        ValueError: two runs were judged on different positions of one game.
+        ValueError: two runs were evaluated on different positions of one game.
     """
     if not losses:
         return None
@@ -85,7 +85,7 @@ def game_table(losses: Sequence[GameLosses], stage: str | None = None) -> GameTa
         sums.append(run.sums[at][:, columns].sum(axis=1, dtype=np.float64))
         here = run.counts[at][:, columns].sum(axis=1)
         if counts is not None and not np.array_equal(here, counts):
-            raise ValueError("runs were judged on different positions of the same games")
+            raise ValueError("runs were evaluated on different positions of the same games")
         counts = here
     assert counts is not None
     present = counts > 0

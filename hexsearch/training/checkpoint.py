@@ -1,4 +1,4 @@
-"""One file that holds all a trial needs to go on, written atomically, loaded without pickle."""
+"""One file with all that a trial needs to be resumed; written atomically, read without pickle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hexsearch.errors import CheckpointError
 from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # What missing or foreign parts raise where a trial goes on from them.
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
 
@@ -72,7 +72,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Content of a checkpoint, tensors on the CPU; nothing in the file is executed.
 
     Raises:
-        CheckpointError: missing, damaged, not ours, or of another version.
+        CheckpointError: missing, damaged, not of hexsearch, or of another version.
     """
     try:
         with warnings.catch_warnings():
@@ -82,8 +82,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: damaged, or no checkpoint") from error
     except pickle.UnpicklingError as error:  # whose advice is to run what the file says
         raise CheckpointError(
             f"{path}: damaged, or no checkpoint: it holds more than tensors and plain values"

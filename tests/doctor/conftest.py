@@ -125,7 +125,7 @@ def trained(dataset: Dataset) -> Trial:
         policy_head={"weight": 1.0},
         optimiser={"learning_rate": 3e-3},
     )
-    trial = Trial(config, dataset, BUDGET, seed=1)
+    trial = Trial.of(config, dataset, BUDGET, seed=1)
     trial.train_to(BUDGET)
     trial.report()
     return trial

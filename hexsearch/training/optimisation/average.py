@@ -8,7 +8,7 @@ never reads the average.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -47,9 +47,3 @@ class AveragedNetwork(Generic[M]):
         """
         half_life = min(self._half_life, _LARGEST_SHARE * positions_seen)
         torch._foreach_lerp_(self._averages, self._weights, 1.0 - 0.5 ** (size / half_life))
-
-
-def answering_weights(state: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights of a trial's state that were evaluated: the average where there is one."""
-    weights: dict[str, Tensor] = state.get("average", state["network"])
-    return weights

@@ -8,18 +8,17 @@ import torch
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.model.network import build_network
-from hexsearch.training import optim
-from hexsearch.training import report_points as milestones
-from hexsearch.training.optim import (
+from hexsearch.training import report_points
+from hexsearch.training.optimisation import schedule
+from hexsearch.training.optimisation.optimiser import (
     build_optimiser,
     clip_gradients,
-    learning_rate,
     parameter_groups,
-    set_learning_rate,
 )
+from hexsearch.training.optimisation.schedule import learning_rate, set_learning_rate
 
 
-@pytest.mark.parametrize("module", [optim, milestones], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [schedule, report_points], ids=lambda module: module.__name__)
 def test_examples_in_docstrings_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted and not result.failed

@@ -1,8 +1,7 @@
-"""Parameter groups and the learning-rate schedule, a pure function of positions seen."""
+"""The optimiser of a configuration, and its groups of parameters."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,9 +10,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.model.network import Parted
-from hexsearch.training.muon import MuonWithAdamW
+from hexsearch.training.optimisation.muon import MuonWithAdamW
 
-_ONE_CYCLE_START, _ONE_CYCLE_END = 1 / 25, 1e-4  # of the peak rate (Smith, arXiv:1708.07120)
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
@@ -68,49 +66,13 @@ def build_optimiser(
             nesterov=config.momentum > 0,
             fused=fused,
         )
-    if config.name == "muon":
+    if config.name == "muon" and any(group["is_matrix"] for group in groups):
         return MuonWithAdamW(groups, config.learning_rate, config.momentum, fused)
     return torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=(config.momentum, 0.999), fused=fused
     )
 
 
-def learning_rate(config: OptimiserConfig, progress: float) -> float:
-    """Rate at a share of the budget seen, in [0, 1].
-
-    Defined on the whole budget, never on what a scheduler may cut it to, so that trials are
-    compared at equal points of equal schedules.
-
-    >>> cycle = OptimiserConfig(learning_rate=1.0, schedule="one_cycle", warmup=0.5)
-    >>> [round(learning_rate(cycle, at), 4) for at in (0.0, 0.5, 1.0)]
-    [0.04, 1.0, 0.0]
-    """
-    peak = config.learning_rate
-    if progress < config.warmup:
-        rising = progress / config.warmup
-        if config.schedule == "one_cycle":
-            return _cosine(peak * _ONE_CYCLE_START, peak, rising)
-        return peak * rising
-    if config.schedule == "constant":
-        return peak
-    falling = (progress - config.warmup) / (1.0 - config.warmup)
-    end = peak * _ONE_CYCLE_START * _ONE_CYCLE_END if config.schedule == "one_cycle" else 0.0
-    return _cosine(peak, end, min(falling, 1.0))
-
-
-def set_learning_rate(
-    optimiser: torch.optim.Optimizer, config: OptimiserConfig, progress: float
-) -> None:
-    """Set every group's rate for the next step."""
-    rate = learning_rate(config, progress)
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group["factor"]
-
-
-def clip_gradients(network: nn.Module, limit: float) -> torch.Tensor:
+def clip_gradients(network: nn.Module | Parted, limit: float) -> torch.Tensor:
     """Scale all gradients so that their joint L2 norm is at most `limit`; the norm before."""
     return torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
-
-
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))

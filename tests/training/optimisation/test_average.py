@@ -11,7 +11,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.model.network import Network, build_network
 from hexsearch.training.checkpoint import save_checkpoint
-from hexsearch.training.ema import AveragedNetwork
+from hexsearch.training.optimisation.average import AveragedNetwork
 from tests.training.trials import make
 
 

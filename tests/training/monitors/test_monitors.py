@@ -17,7 +17,7 @@ from hexsearch.training.monitors.activations import (
     scatter,
 )
 from hexsearch.training.monitors.gradients import GradientHealth, GradientMonitor
-from hexsearch.training.monitors.verdict import VERDICTS, judge
+from hexsearch.training.monitors.verdict import VERDICTS, find_verdict
 
 
 class Scale(nn.Module):
@@ -247,13 +247,15 @@ def test_each_sickness_gets_its_verdict(
     verdict: str,
 ) -> None:
     activations = {"trunk_features": features, "value_raw": answer}
-    found = judge(seen, activations, answers(value_loss), spread, prior_loss=0.247, progress=0.5)
+    found = find_verdict(
+        seen, activations, answers(value_loss), spread, prior_loss=0.247, progress=0.5
+    )
     assert found.name == verdict
     assert found.name in VERDICTS
     assert bool(found.evidence) == (verdict != "healthy")
 
 
-def test_answers_are_not_judged_before_the_warm_up_is_over() -> None:
+def test_answers_do_not_count_before_the_warm_up_is_over() -> None:
     for progress, verdict in ((0.1, "healthy"), (0.5, "constant_output")):
-        found = judge(gradients(), {}, answers(0.25), 0.0, 0.247, progress)
+        found = find_verdict(gradients(), {}, answers(0.25), 0.0, 0.247, progress)
         assert found.name == verdict
