@@ -16,7 +16,7 @@ from hexsearch.errors import HexsearchError
 LOOPBACK = "127.0.0.1"
 _PREFIX = "hexsearch-ray"
 # A socket's path may have 107 bytes, of which Ray's own part takes about 70.
-_LONGEST = 36
+_LONGEST = 34
 _PATIENCE_S = 5.0  # until the last process has written its last line
 
 
@@ -33,7 +33,7 @@ def private_folder() -> Iterator[Path]:
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-", dir=base))
     try:
-        yield folder
+        yield folder / "r"  # Ray opens its own folder to everybody (ray 2.60)
     finally:
         _remove(folder)
 

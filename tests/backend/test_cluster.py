@@ -70,8 +70,8 @@ def test_a_local_ray_listens_on_the_loopback_alone_and_leaves_no_folder() -> Non
         "        found -= ours; ours |= found\n"
         "    listed = subprocess.check_output(['ss', '-Hltnp'], text=True).splitlines()\n"
         "    mine = [x.split()[3] for x in listed if any(f'pid={p},' in x for p in ours)]\n"
-        "    print(oct(stat.S_IMODE(folder.stat().st_mode)), *mine)\n"
-        "print(folder.exists())\n"
+        "    print(oct(stat.S_IMODE(folder.parent.stat().st_mode)), *mine)\n"
+        "print(folder.parent.exists())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -89,9 +89,9 @@ def test_folders_of_drivers_that_were_killed_are_swept(
     (tmp_path / f"hexsearch-ray-{os.getpid()}-x").mkdir()
     with private_folder() as folder:
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-            [f"hexsearch-ray-{os.getpid()}-x", folder.name]
+            [f"hexsearch-ray-{os.getpid()}-x", folder.parent.name]
         )
-    assert not folder.exists()
+    assert not folder.parent.exists()
 
 
 def test_a_long_place_for_temporary_files_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

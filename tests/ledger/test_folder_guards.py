@@ -17,8 +17,9 @@ LEFT = ["study.yaml", "ledger.jsonl", "games.archive", "trials/t0000/checkpoint.
 def test_a_folder_with_anything_of_a_study_is_not_launched_into(tmp_path: Path, left: str) -> None:
     folder = StudyFolder(tmp_path / "s")
     folder.require_new()
-    (folder.path / left).parent.mkdir(parents=True)
+    folder.path.mkdir()
     folder.require_new()  # an empty folder is none
+    (folder.path / left).parent.mkdir(parents=True, exist_ok=True)
     (folder.path / left).write_bytes(b"")
     with pytest.raises(ConfigError, match="without a record in its ledger"):
         folder.require_new()
