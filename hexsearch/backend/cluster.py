@@ -13,8 +13,12 @@ from contextlib import ExitStack, contextmanager
 
 import ray
 
-from hexsearch.backend.local_ray import LOOPBACK, loopback_only, private_folder
-from hexsearch.backend.ray_private import process_groups_of_their_own, use_started_processes
+from hexsearch.backend.local_ray import LOOPBACK, private_folder
+from hexsearch.backend.ray_private import (
+    loopback_only,
+    process_groups_of_their_own,
+    use_started_processes,
+)
 from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import ConfigError, HexsearchError
 

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ray._private import ray_constants
-
 from hexsearch.errors import HexsearchError
 
 LOOPBACK = "127.0.0.1"
 _PREFIX = "hexsearch-ray"
 # A socket's path may have 107 bytes, of which Ray's own part takes about 70.
-_LONGEST = 36
+_LONGEST = 34
 _PATIENCE_S = 5.0  # until the last process has written its last line
 
 
@@ -35,24 +33,9 @@ def private_folder() -> Iterator[Path]:
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-", dir=base))
     try:
-        yield folder
+        yield folder / "r"  # Ray opens its own folder to everybody (ray 2.60)
     finally:
         _remove(folder)
-
-
-@contextmanager
-def loopback_only() -> Iterator[None]:
-    """Let Ray take this machine's loopback address for its own.
-
-    It does so by itself on Windows and macOS, where it knows no clusters; on Linux it would turn
-    127.0.0.1 into an address that others reach (ray 2.60, services.resolve_ip_for_localhost).
-    """
-    known = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = known
 
 
 def _base() -> Path:

@@ -12,7 +12,7 @@ import gc
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +76,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """
         try:
             with self._watchdog():
-                message = Message(reports=self._next_reports())
+                reports = self._next_reports()
+            message = Message(reports=reports, warnings=self._warnings)
+            self._warnings = []
         except Unwritable as error:
             message = Message(unwritable=str(error))
         except TrialError as error:
@@ -145,32 +147,28 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._folders.pull()
         with storing(scratch_folder()):
             dataset, trunk = self._games(task), self._trunk(task)
-        self._trial = self._make(dataset, trunk)
+
+        def make() -> Trial:
+            return Trial(
+                [build(TrialConfig, config, "trial") for config in task.configs],
+                dataset,
+                max_positions=task.points[-1],
+                seed=task.seed,
+                device=device_of(task.gpus),
+                mode=task.mode,
+                frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+            )
+
+        trial = make()
         content, self._warnings = load_last_good(
-            self._folders.job / CHECKPOINT, lambda content: self._made.load_state(content["state"])
+            self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
         )
         if content is None and self._warnings:
-            self._trial = self._make(dataset, trunk)  # it may have taken in half of a bad one
-        elif content is not None and self._trial.positions_seen > task.reported:
+            trial = make()  # it may have taken in half of a bad one
+        elif content is not None and trial.positions_seen > task.reported:
             self._stored = _stored_reports(content, task)
-        catch_up(self._trial, task.points, task.reported)
-
-    @property
-    def _made(self) -> Trial:
-        assert self._trial is not None
-        return self._trial
-
-    def _make(self, dataset: Dataset, trunk: Path | None) -> Trial:
-        task = self._assignment
-        return Trial(
-            [build(TrialConfig, config, "trial") for config in task.configs],
-            dataset,
-            max_positions=task.points[-1],
-            seed=task.seed,
-            device=device_of(task.gpus),
-            mode=task.mode,
-            frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
-        )
+        catch_up(trial, task)
+        self._trial = trial
 
     def _games(self, task: Assignment) -> Dataset:
         """The mapped games, kept from job to job while they stay the same."""
@@ -265,15 +263,16 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 return
 
 
-def catch_up(trial: Trial, points: Sequence[int], reported: int) -> None:
+def catch_up(trial: Trial, task: Assignment) -> None:
     """Train again to the last report that the ledger holds, where a checkpoint was lost.
 
     Reports renew the statistics that a checkpoint keeps, so each is computed, and not sent again.
     """
-    for point in points:
-        if trial.positions_seen < point <= reported:
+    for point in task.points:
+        if trial.positions_seen < point <= task.reported:
             trial.train_to(point)
-            trial.reports()
+            if task.judged_on == "validation":
+                trial.reports()
 
 
 def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:

@@ -158,7 +158,8 @@ class TuneRun:
 
     Attributes:
         assign: a worker's description of a job.
-        beat: called several times a second. say: told what workers warn of.
+        beat: called several times a second.
+        say: told what workers warn of.
         ship: files to put into Ray's object store, by content hash, for nodes that do not see
             the study's folder.
     """
@@ -166,7 +167,7 @@ class TuneRun:
     folder: StudyFolder
     assign: Callable[[Job], Assignment]
     beat: Callable[[], None]
-    say: Callable[[str], None]
+    say: Callable[[str], None] = lambda line: None
     ship: Mapping[str, Path] = field(default_factory=dict)
 
 

@@ -41,8 +41,8 @@ def register(commands: Any) -> None:
             "results/NAME/winner/model.pt --games my_games/",
             "results/NAME/winner/model.pt --games starter --output pictures/",
         ],
-        "Say how good a checkpoint is on games that it was not trained on, stage by stage, and on "
-        "positions whose winner is certain.",
+        "Say how good a checkpoint is on games that it was not trained on, and on positions whose "
+        "winner is certain.",
     )
     analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
     add_games(analyze, required=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
 from hexsearch.leaderboard.phase_tables import Race, pruning_check, race
@@ -62,6 +63,8 @@ def read_leaderboard(
     Raises:
         LedgerError: no study, or a damaged ledger.
     """
+    if folder.ledger.exists() and not folder.has_records:
+        raise LedgerError(f"{folder.ledger}: holds no record, so there is nothing to rank")
     history = StudyHistory.read(folder.ledger)
     ranked = history.only(_ranked_phases(history, phase))
     board = build_leaderboard(ranked, folder, by, state_of(history, folder), stage)

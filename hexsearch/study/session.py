@@ -115,7 +115,7 @@ class Session:
             ship[study.archive_hash] = study.folder.archive
             if self._trunk is not None and study.config.compare.trunk_hash is not None:
                 ship[study.config.compare.trunk_hash] = self._trunk
-        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, study.listener.say, ship))
+        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, self._say, ship))
 
     def _observe(self, event: Event) -> None:
         """Follow an event that is on disk."""

@@ -82,8 +82,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: damaged, or no checkpoint") from error
     except pickle.UnpicklingError as error:  # whose advice is to run what the file says
         raise CheckpointError(
             f"{path}: damaged, or no checkpoint: it holds more than tensors and plain values"

@@ -12,6 +12,7 @@ from hexsearch.analysis.unseen import archive_beside, unseen_games
 from hexsearch.cli.main import main
 from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import GamesError
 from hexsearch.game.formats.trmph import format_trmph
@@ -71,11 +72,16 @@ def test_a_studys_own_games_are_found_above_its_checkpoints(tmp_path: Path) -> N
 
 
 def test_analyze_says_how_many_games_it_judged_and_why_not_the_others(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path, games_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    study = tmp_path / "study"
+    write_archive(study / "games.archive", import_games([games_file], 5)[0])
+    copy = study / "trials" / "t0001" / "checkpoint.pt"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(checkpoint.read_bytes())
     path = tmp_path / "others.trmph"
     path.write_text("\n".join(format_trmph(game) for game in OTHERS))
-    assert main(["analyze", str(checkpoint), "--games", str(path), "--format", "json"]) == 0
+    assert main(["analyze", str(copy), "--games", str(path), "--format", "json"]) == 0
     printed = capsys.readouterr()
     found = json.loads(printed.out)
     assert found["games"] == 40 and found["left_out"] == {"trained_on": 0, "for_confirmation": 0}
