@@ -23,6 +23,7 @@ MODULES = {
     "study_commands": ("launch", "storage", "resume", "schema"),
     "compare_command": ("compare",),
     "leaderboard_command": ("leaderboard",),
+    "report_command": ("report",),
     "export_command": ("export",),
     "ensemble_command": ("ensemble",),
     "trial_commands": ("train",),
