@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hexsearch.cli.arguments import add_command, add_format, at_least, board_size
 from hexsearch.cli.games_view import audit_json, draw_board, position_json, print_audit
+from hexsearch.cli.generate_command import register_generate
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
 from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
-from hexsearch.data.collection.importing import ImportReport, read_games, refuse_dirt
-from hexsearch.data.collection.selfplay import SelfplayConfig, generate_games
-from hexsearch.errors import ConfigError, GamesError
+from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
+from hexsearch.errors import GamesError
 from hexsearch.game.board import (
     COLOUR_NAMES,
-    MAX_SIZE,
-    MIN_SIZE,
     cell_name,
     colour_to_move,
     stones_after,
@@ -37,50 +35,53 @@ _PATHS_HELP = (
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `games` and its sub-commands; each sets `run`."""
-    games = subparsers.add_parser("games", help="look after game files")
-    commands = games.add_subparsers(dest="games_command", required=True, metavar="COMMAND")
-
+    games = add_command(
+        subparsers,
+        "games",
+        [
+            "audit my_games/",
+            "convert my_games/ --output games.trmph",
+            "generate new.trmph --games 100 --playouts 200",
+            "show '#5,a1b2c3'",
+        ],
+    )
+    commands = games.add_subparsers(
+        dest="games_command", required=True, metavar="COMMAND", title="commands"
+    )
     audit = commands.add_parser("audit", help="what to know about games before training on them")
     _add_reading(audit)
-    audit.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(audit)
     audit.set_defaults(run=_audit)
 
     convert = commands.add_parser("convert", help="write games as an archive or in a text format")
     _add_reading(convert)
-    convert.add_argument("--output", type=Path, required=True, metavar="FILE")
-    convert.add_argument("--to", choices=(ARCHIVE, *TEXT_FORMATS), help="default: by FILE's name")
+    convert.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the file to write"
+    )
+    convert.add_argument("--to", choices=(ARCHIVE, *TEXT_FORMATS), help="(default: by FILE's name)")
     convert.add_argument("--force", action="store_true", help="replace FILE if it exists")
     convert.set_defaults(run=_convert)
 
-    generate = commands.add_parser("generate", help="new games by OpenSpiel's MCTS")
-    defaults = SelfplayConfig()
-    generate.add_argument("path", type=Path, metavar="PATH", help="TRMPH file to append to")
-    generate.add_argument("--games", type=_at_least(1), default=1000, help="until the file holds N")
-    generate.add_argument("--size", type=_board_size, default=defaults.size)
-    generate.add_argument("--playouts", type=_at_least(1), default=defaults.playouts)
-    generate.add_argument("--opening-plies", type=_at_least(0), default=defaults.opening_plies)
-    generate.add_argument("--uct-c", type=float, default=defaults.uct_c)
-    generate.add_argument("--workers", type=_at_least(1), default=1)
-    generate.add_argument("--seed", type=_at_least(0), default=defaults.seed)
-    generate.set_defaults(run=_generate)
+    register_generate(commands)
 
     show = commands.add_parser("show", help="draw a game or a position")
     show.add_argument("path", metavar="PATH", help="a game file, or a position such as '#5,a1b2'")
-    show.add_argument("--game", type=_at_least(1), default=1, help="which game of the file, from 1")
-    show.add_argument("--ply", type=_at_least(0), help="after so many moves; default: the last")
-    show.add_argument("--size", type=_board_size, help="board of files that do not state it")
-    show.add_argument("--format", choices=("table", "json"), default="table")
+    show.add_argument("--game", type=at_least(1), default=1, help="which game of the file, from 1")
+    show.add_argument("--ply", type=at_least(0), help="after so many moves; default: the last")
+    show.add_argument("--size", type=board_size, help="board of files that do not state it")
+    add_format(show)
     show.set_defaults(run=_show)
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS_HELP)
-    parser.add_argument("--size", type=_board_size, help="board of files that do not state it")
+    parser.add_argument("--size", type=board_size, help="board of files that do not state it")
     parser.add_argument("--strict", action="store_true", help="a refused game is an error")
 
 
 def _audit(args: argparse.Namespace) -> int:
-    audit = audit_games(args.paths, args.size)
+    say = Console(stderr=True, highlight=False).print
+    audit = audit_games(args.paths, args.size, say=say)
     if args.strict:
         refuse_dirt(audit.report)
     if args.format == "json":
@@ -94,7 +95,9 @@ def _convert(args: argparse.Namespace) -> int:
     kind = args.to or format_for(args.output)
     if args.output.exists() and not args.force:
         raise GamesError(f"{args.output}: exists already; name another file, or give --force")
-    report, builder = ImportReport(), ArchiveBuilder()
+    messages = Console(stderr=True, highlight=False)
+    report = ImportReport(watch=at_intervals(messages.print))
+    builder = ArchiveBuilder()
     for games, refused in read_games(args.paths, report, args.size):
         report.refused += refused
         report.read += len(games)
@@ -103,48 +106,12 @@ def _convert(args: argparse.Namespace) -> int:
         refuse_dirt(report)
     if not report.read:
         raise GamesError([f"{', '.join(args.paths)}: no usable game", *map(str, report.refused)])
-    messages = Console(stderr=True, highlight=False)
     for line in [*report.decision_lines(), *report.skipped, *map(str, report.refused)]:
         messages.print(line, markup=False, soft_wrap=True)
     archive = builder.build()
     write_games(args.output, archive, kind)
     summary = f"{report.summary()}; {len(archive):,} written to {args.output}"
     messages.print(summary, markup=False, soft_wrap=True)
-    return 0
-
-
-def _generate(args: argparse.Namespace) -> int:
-    config = SelfplayConfig(
-        size=args.size,
-        playouts=args.playouts,
-        opening_plies=args.opening_plies,
-        uct_c=args.uct_c,
-        seed=args.seed,
-    )
-    if config.opening_plies > config.size:
-        raise ConfigError(
-            f"--opening-plies {config.opening_plies} could decide games on a "
-            f"{config.size}x{config.size} board; give at most {config.size}"
-        )
-    console = Console(stderr=True)
-    columns = (TextColumn("games"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    held = 0
-    try:
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("games", total=args.games)
-
-            def advance(count: int) -> None:
-                nonlocal held
-                held = count
-                progress.update(task, completed=count)
-
-            generate_games(args.path, config, args.games, args.workers, advance)
-    except KeyboardInterrupt:
-        console.print(
-            f"interrupted: {args.path} holds {held:,} whole games; the same command goes on there"
-        )
-        return 130
-    console.print(f"{args.path} holds {held:,} games", markup=False)
     return 0
 
 
@@ -193,20 +160,3 @@ def _chosen_game(args: argparse.Namespace) -> tuple[int, tuple[int, ...], str]:
 def _print_json(value: dict[str, Any]) -> None:
     json.dump(value, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
-
-
-def _board_size(text: str) -> int:
-    size = int(text)
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise argparse.ArgumentTypeError(f"{text}: boards from {MIN_SIZE} to {MAX_SIZE} are played")
-    return size
-
-
-def _at_least(lowest: int) -> Any:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"{text}: must be {lowest} or more")
-        return value
-
-    return number

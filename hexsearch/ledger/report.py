@@ -6,11 +6,13 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hexsearch.model.cost import NetworkCost
 from hexsearch.training.metrics import SliceMetrics, StageMetrics
-from hexsearch.training.report import TrialReport
+
+if TYPE_CHECKING:  # they import torch, which whoever reads a ledger need not wait for
+    from hexsearch.model.cost import NetworkCost
+    from hexsearch.training.report import TrialReport
 
 _LOSS_PLACES, _METRIC_PLACES = 6, 7  # decimals that are kept
 _METRICS = tuple(SliceMetrics.__dataclass_fields__)

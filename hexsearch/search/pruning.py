@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.search.pruners import PRUNERS
 from hexsearch.search.pruners.base import Decision, Pruner
 from hexsearch.training.report_points import round_up
