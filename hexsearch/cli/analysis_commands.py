@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.analysis.boards import Positions, mover_name, positions_of_moves, read_positions
+from hexsearch.analysis.boards import Positions, mover_name, read_positions
 from hexsearch.analysis.loading import LoadedCheckpoint, load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.unseen import Hashes, archive_beside, unseen_games
@@ -26,10 +26,10 @@ from hexsearch.errors import ConfigError
 from hexsearch.game.board import cell_name
 from hexsearch.report import analysis_pictures as pictures
 from hexsearch.report.analysis_tables import Prediction, render_analysis, render_predictions
+from hexsearch.report.board_answers import boards_of_a_game
 from hexsearch.training.atomic import write_atomically
 
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
-_DRAWN = (0.2, 0.4, 0.6, 0.75, 0.9, 1.0)  # of a game, where its boards are drawn
 
 
 def register(commands: Any) -> None:
@@ -171,33 +171,13 @@ def _draw(
         "reliability.svg": pictures.draw_reliability(analysis),
         "stages.svg": pictures.draw_stages(analysis),
         "course.svg": pictures.draw_course(analysis),
-        "boards.svg": pictures.draw_boards(_boards_of_a_game(analysis, predictor, archive)),
+        "boards.svg": pictures.draw_boards(
+            boards_of_a_game(analysis.evaluation, predictor, archive)
+        ),
     }
     for name, svg in drawn.items():
         write_atomically(folder / name, svg.encode())
     return [folder / name for name in drawn]
-
-
-def _boards_of_a_game(
-    analysis: Analysis, predictor: Predictor, archive: GameArchive
-) -> list[pictures.BoardAnswer]:
-    """The held-out game of median length at several points of its course."""
-    games = np.unique(analysis.evaluation.game)
-    lengths = archive.lengths[games]
-    game = archive.game(int(games[np.argsort(lengths, kind="stable")[len(games) // 2]]))
-    plies = sorted({round(share * len(game.moves)) for share in _DRAWN})
-    positions = positions_of_moves([game.moves[:ply] for ply in plies], game.size)
-    answers = predictor.answer(positions)
-    return [
-        pictures.BoardAnswer(
-            title=f"{ply} stones, {mover_name(int(positions.to_move[row])) or 'nobody'} to move",
-            stones=positions.stones[row],
-            win_prob_red=float(answers.win_prob_red[row]),
-            policy=answers.policy[row],
-            played=game.moves[ply] if ply < len(game.moves) else None,
-        )
-        for row, ply in enumerate(plies)
-    ]
 
 
 def _load(path: Path) -> LoadedCheckpoint:
