@@ -1,4 +1,4 @@
-"""What a study does besides searching: stages before and after, each with a budget of its own."""
+"""What a study does besides searching: phases before and after, each with a budget of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hexsearch.config.section import Section, tuple_from_list
 PhaseName = Literal["compare", "search", "pruning_check", "race", "confirm"]
 
 
-def _in_order(stages: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
+def _in_order(phases: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
     order = get_args(PhaseName)
-    if "search" not in stages:
-        raise ValueError("'search' is missing; the other stages stand before or after it")
-    if list(stages) != sorted(set(stages), key=order.index):
+    if "search" not in phases and phases != ("compare",):
+        raise ValueError("'search' is missing; only 'compare' can stand alone")
+    if list(phases) != sorted(set(phases), key=order.index):
         raise ValueError(f"each at most once, in the order {', '.join(order)}")
-    return stages
+    return phases
 
 
 Phases = Annotated[

@@ -66,10 +66,4 @@ class StudyConfig(Section):
     def _phases_fit(self) -> StudyConfig:
         if "confirm" in self.phases and not self.data.split.test:
             raise ValueError("phases: confirm judges on test games, and data.split.test is 0")
-        apart = [stage for stage in self.phases if stage in ("compare", "confirm")]
-        if apart and self.run.trial_files:
-            raise ValueError(
-                f"phases: {' and '.join(apart)} keep their files in the study's folder, which "
-                "every node has to see; leave out run.trial_files, or these phases"
-            )
         return self

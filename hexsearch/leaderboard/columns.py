@@ -233,9 +233,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("trial_ids", lambda row: list(row.trial_ids), "its trials"),
     Column("failures", lambda row: [asdict(one) for one in row.failures], "why trials failed",
            files=_JSON),
-    Column("stages", lambda row: {k: asdict(part) for k, part in row.stages.items()},
+    Column("stages", lambda row: {k: part.to_json() for k, part in row.stages.items()},
            "figures of each stage", files=_JSON),
-    Column("to_end", lambda row: {k: asdict(part) for k, part in row.to_end.items()},
+    Column("to_end", lambda row: {k: part.to_json() for k, part in row.to_end.items()},
            "figures by plies to the end of the game", files=_JSON),
     Column("values", lambda row: dict(row.values), "searched settings", files=_JSON),
 )  # fmt: skip

@@ -16,7 +16,8 @@ from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
 from hexsearch.search.proposer import MAX_LISTED, Proposer
 from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
-from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit, variant_key
+from hexsearch.search.reruns import PlannedRun
+from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 
 _SAMPLES = 5
 _TIMED_BATCH = 32  # small, so that a large trunk is timed in a moment on a CPU too
@@ -104,9 +105,8 @@ def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
     for number in range(min(_SAMPLES, config.run.trials)):
         values, origin = proposer.propose(number)
         samples.append(values)
-        key = variant_key(space.resolve(values))
-        suggested = {"trial": str(number), "number": number, "values": values}
-        proposer.apply({"event": "suggested", **suggested, "origin": origin, "variant": key})
+        run = PlannedRun.of(space.resolve(values), values, 0, origin)
+        proposer.apply(run.suggested(str(number), number, seed=0))
     return samples
 
 
