@@ -11,9 +11,9 @@ from hexsearch.config.study import StudyConfig
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 _HEAD = """# Which settings are there, and what are their defaults?
 
-This page is written by `scripts/docs` from the fields of `hexsearch/config/`. A setting is fixed in a search space, or for one run by
-`--set`. Every setting below `trial` can be searched: [search spaces](search-spaces.md) shows how. Numbers with `null` may be left
-out, and durations may be written as `90s`, `10m` or `2h`.
+This page is written by `scripts/docs` from the fields of `hexsearch/config/`. A setting is fixed in
+a search space, or for one run by `--set`. Every setting below `trial` can be searched:
+[search spaces](search-spaces.md) shows how. Durations may be written as `90s`, `10m` or `2h`.
 """
 
 
@@ -118,7 +118,7 @@ def _cell(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Docstrings and descriptions, whichever way they begin, as a sentence's start."""
+    """A docstring or description on one line."""
     return " ".join(text.split())
 
 
