@@ -28,7 +28,9 @@ COMMANDS = {
         "studies", "ensemble_command", "a study's networks answering together, on test games"
     ),
     "export": Command(
-        "studies", "export_command", "the winner's network and how to train it again"
+        "studies",
+        "export_command",
+        "a network as checkpoint and recipe, or as ONNX",
     ),
     "storage": Command(
         "studies", "study_commands", "write a study's Optuna storage anew, for optuna-dashboard"
@@ -39,6 +41,10 @@ COMMANDS = {
     ),
     "predict": Command(
         "networks", "analysis_commands", "win probability and best moves of positions"
+    ),
+    "match": Command("networks", "play_commands", "networks against each other, with Elo"),
+    "engine": Command(
+        "networks", "play_commands", "play by the Hex Text Protocol, for HexGui and other programs"
     ),
     "doctor": Command("networks", "doctor_command", "name what is mis-wired, with evidence"),
     "games": Command(

@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hexsearch.cli.arguments import add_command, add_format
+from hexsearch.cli.arguments import add_command, add_format, at_least, board_size
 from hexsearch.cli.games_view import audit_json, draw_board, position_json, print_audit
+from hexsearch.cli.generate_command import register_generate
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
 from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
 from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
-from hexsearch.data.collection.selfplay import SelfplayConfig, generate_games
-from hexsearch.errors import ConfigError, GamesError
+from hexsearch.errors import GamesError
 from hexsearch.game.board import (
     COLOUR_NAMES,
-    MAX_SIZE,
-    MIN_SIZE,
     cell_name,
     colour_to_move,
     stones_after,
@@ -65,37 +62,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     convert.add_argument("--force", action="store_true", help="replace FILE if it exists")
     convert.set_defaults(run=_convert)
 
-    _register_generate(commands.add_parser("generate", help="new games by OpenSpiel's MCTS"))
+    register_generate(commands)
 
     show = commands.add_parser("show", help="draw a game or a position")
     show.add_argument("path", metavar="PATH", help="a game file, or a position such as '#5,a1b2'")
-    show.add_argument("--game", type=_at_least(1), default=1, help="which game of the file, from 1")
-    show.add_argument("--ply", type=_at_least(0), help="after so many moves (default: the last)")
-    show.add_argument("--size", type=_board_size, help="board of files that do not state it")
+    show.add_argument("--game", type=at_least(1), default=1, help="which game of the file, from 1")
+    show.add_argument("--ply", type=at_least(0), help="after so many moves; default: the last")
+    show.add_argument("--size", type=board_size, help="board of files that do not state it")
     add_format(show)
     show.set_defaults(run=_show)
 
 
-def _register_generate(parser: argparse.ArgumentParser) -> None:
-    defaults = SelfplayConfig()
-    parser.add_argument("path", type=Path, metavar="PATH", help="TRMPH file to append to")
-    numbers = (
-        ("--games", _at_least(1), 1000, "until the file holds N"),
-        ("--size", _board_size, defaults.size, "board side"),
-        ("--playouts", _at_least(1), defaults.playouts, "of each move"),
-        ("--opening-plies", _at_least(0), defaults.opening_plies, "random moves at the start"),
-        ("--uct-c", float, defaults.uct_c, "weight of exploration"),
-        ("--workers", _at_least(1), 1, "processes"),
-        ("--seed", _at_least(0), defaults.seed, "of every game"),
-    )
-    for option, kind, default, text in numbers:
-        parser.add_argument(option, type=kind, default=default, metavar="N", help=text)
-    parser.set_defaults(run=_generate)
-
-
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS_HELP)
-    parser.add_argument("--size", type=_board_size, help="board of files that do not state it")
+    parser.add_argument("--size", type=board_size, help="board of files that do not state it")
     parser.add_argument("--strict", action="store_true", help="a refused game is an error")
 
 
@@ -132,41 +112,6 @@ def _convert(args: argparse.Namespace) -> int:
     write_games(args.output, archive, kind)
     summary = f"{report.summary()}; {len(archive):,} written to {args.output}"
     messages.print(summary, markup=False, soft_wrap=True)
-    return 0
-
-
-def _generate(args: argparse.Namespace) -> int:
-    config = SelfplayConfig(
-        size=args.size,
-        playouts=args.playouts,
-        opening_plies=args.opening_plies,
-        uct_c=args.uct_c,
-        seed=args.seed,
-    )
-    if config.opening_plies > config.size:
-        raise ConfigError(
-            f"--opening-plies {config.opening_plies} could decide games on a "
-            f"{config.size}x{config.size} board; give at most {config.size}"
-        )
-    console = Console(stderr=True)
-    columns = (TextColumn("games"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    held = 0
-    try:
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("games", total=args.games)
-
-            def advance(count: int) -> None:
-                nonlocal held
-                held = count
-                progress.update(task, completed=count)
-
-            generate_games(args.path, config, args.games, args.workers, advance)
-    except KeyboardInterrupt:
-        console.print(
-            f"interrupted: {args.path} holds {held:,} whole games; the same command goes on there"
-        )
-        return 130
-    console.print(f"{args.path} holds {held:,} games", markup=False)
     return 0
 
 
@@ -215,20 +160,3 @@ def _chosen_game(args: argparse.Namespace) -> tuple[int, tuple[int, ...], str]:
 def _print_json(value: dict[str, Any]) -> None:
     json.dump(value, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
-
-
-def _board_size(text: str) -> int:
-    size = int(text)
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise argparse.ArgumentTypeError(f"{text}: boards from {MIN_SIZE} to {MAX_SIZE} are played")
-    return size
-
-
-def _at_least(lowest: int) -> Any:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"{text}: must be {lowest} or more")
-        return value
-
-    return number

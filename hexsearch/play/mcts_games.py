@@ -6,22 +6,19 @@ same games, and an interrupted run goes on where the file ends. A file holds who
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hexsearch.errors import GamesError, HexsearchError
 from hexsearch.game.board import BLUE, RED
-from hexsearch.game.formats.trmph import format_trmph, read_trmph
-from hexsearch.game.record import Game, Refusal
-from hexsearch.game.symmetry import canonical_moves
+from hexsearch.game.record import Game
+from hexsearch.play.game_file import GameFile
+from hexsearch.play.spiel_player import import_pyspiel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +47,7 @@ def play_game(config: SelfplayConfig, index: int) -> Game:
     Raises:
         HexsearchError: OpenSpiel is not installed.
     """
-    pyspiel = _import_pyspiel()
+    pyspiel = import_pyspiel()
     spiel = pyspiel.load_game(f"hex(board_size={config.size})")
     rng = np.random.default_rng([config.seed, index])
     evaluator_seed, bot_seed = (int(seed) for seed in rng.integers(2**31, size=2))
@@ -88,34 +85,19 @@ def generate_games(
 ) -> int:
     """Play games and append them to a TRMPH file until it holds `games` of them.
 
-    Duplicates up to symmetry are left out, and the comment of each line keeps its number.
-
     Returns:
         How many games the file holds now.
     Raises:
-        GamesError: the file was made with other settings, is damaged, or is a compressed one.
+        GamesError: see GameFile.
     """
-    if path.suffix in {".gz", ".zip"}:
-        raise GamesError(
-            f"{path}: games are appended to plain text; name it {path.with_suffix('')}"
-        )
-    held, next_index, seen = _resume_point(path, config)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _append(path, config.header() + "\n")
-    on_game(held)
-    stream = _play_in_order(config, next_index, workers)
-    while held < games:
-        game = next(stream)
-        key = canonical_moves(np.asarray(game.moves), game.size)
-        if key in seen:
-            continue
-        seen.add(key)
-        _append(path, f"{format_trmph(game)} # {game.line}\n")
-        held += 1
-        on_game(held)
+    file = GameFile(path, config.header())
+    on_game(file.held)
+    stream = _play_in_order(config, file.next_number, workers)
+    while file.held < games:
+        if file.add(next(stream)):
+            on_game(file.held)
     stream.close()
-    return held
+    return file.held
 
 
 def _play_in_order(config: SelfplayConfig, first: int, workers: int) -> Generator[Game, None, None]:
@@ -133,40 +115,3 @@ def _play_in_order(config: SelfplayConfig, first: int, workers: int) -> Generato
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _resume_point(path: Path, config: SelfplayConfig) -> tuple[int, int, set[bytes]]:
-    """Games held, the next game number, and the canonical forms seen so far."""
-    if not path.exists():
-        return 0, 0, set()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines or lines[0] != config.header():
-        found = lines[0] if lines else "an empty file"
-        raise GamesError(
-            f"{path}: was made with other settings ({found}); this run is {config.header()!r}. "
-            "Name another file, or use the same settings."
-        )
-    seen, last = set(), -1
-    for record, line in zip(read_trmph(lines, str(path)), lines[1:], strict=True):
-        if isinstance(record, Refusal):
-            raise GamesError(f"{record}. Delete the line to go on from there.")
-        seen.add(canonical_moves(np.asarray(record.moves), record.size))
-        last = int(line.rsplit(" # ", 1)[1])
-    return len(seen), last + 1, seen
-
-
-def _append(path: Path, text: str) -> None:
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _import_pyspiel() -> Any:
-    try:
-        import pyspiel
-    except ImportError as error:
-        raise HexsearchError(
-            "games generate needs OpenSpiel: pip install -e '.[selfplay]'"
-        ) from error
-    return pyspiel
