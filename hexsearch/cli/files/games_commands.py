@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from hexsearch.cli.arguments import add_command, add_format, at_least, board_size
-from hexsearch.cli.games_view import audit_json, draw_board, position_json, print_audit
-from hexsearch.cli.generate_command import register_generate
+from hexsearch.cli.files.games_view import audit_json, draw_board, position_json, print_audit
+from hexsearch.cli.files.generate_command import register_generate
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
 from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
