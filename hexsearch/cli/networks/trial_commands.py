@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hexsearch.analysis.learnability import climb, verdict
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings, add_space
-from hexsearch.cli.training_loop import train_to_end
+from hexsearch.cli.networks.training_loop import train_to_end
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset

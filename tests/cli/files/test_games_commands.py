@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hexsearch.cli.games_commands import register
+from hexsearch.cli.files.games_commands import register
 from hexsearch.data.archive import build_archive, open_archive
 from hexsearch.data.collection.importing import import_games
 from hexsearch.errors import ConfigError, GamesError

@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from hexsearch.cli.arguments import add_command, add_format
-from hexsearch.cli.games_view import audit_json, draw_board, position_json, print_audit
-from hexsearch.cli.generate_command import register_generate
+from hexsearch.cli.files.games_view import audit_json, draw_board, position_json, print_audit
+from hexsearch.cli.files.generate_command import register_generate
 from hexsearch.cli.number_types import at_least, board_size
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games

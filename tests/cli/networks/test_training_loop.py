@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from hexsearch.cli.training_loop import train_to_end
+from hexsearch.cli.networks.training_loop import train_to_end
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
 from hexsearch.training.checkpoint import load_checkpoint
