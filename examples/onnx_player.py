@@ -1,7 +1,7 @@
 """Ask an exported network without hexsearch and without torch: numpy and onnxruntime are enough.
 
-    python run_search.py export model.pt --format onnx --output exported
-    python examples/onnx_player.py exported g7 a3 f5
+python run_search.py export model.pt --format onnx --output exported
+python examples/onnx_player.py exported g7 a3 f5
 """
 
 import json
