@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.predictor import Predictor
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.errors import CheckpointError

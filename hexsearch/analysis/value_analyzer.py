@@ -13,7 +13,7 @@ from hexsearch.analysis.boards import Positions, positions_of_boards
 from hexsearch.analysis.bootstrap import Interval, metric_intervals
 from hexsearch.analysis.known_positions import FAMILIES, as_positions, known_positions, outcomes
 from hexsearch.analysis.predictor import Predictor
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import baseline_predictions, stones_at
 from hexsearch.data.batches import BatchBuilder, evaluation_batches

@@ -18,6 +18,7 @@ from hexsearch.analysis.boards import Positions, mover_name, positions_of_moves,
 from hexsearch.analysis.loading import LoadedCheckpoint, load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import Analysis, ValueHeadAnalyzer
+from hexsearch.cli.arguments import add_command, add_format, add_games
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
@@ -33,24 +34,38 @@ _DRAWN = (0.2, 0.4, 0.6, 0.75, 0.9, 1.0)  # of a game, where its boards are draw
 
 def register(commands: Any) -> None:
     """Add the sub-commands that judge a network."""
-    analyze = commands.add_parser(
-        "analyze", help="how good a checkpoint is on validation games, stage by stage"
+    analyze = add_command(
+        commands,
+        "analyze",
+        [
+            "results/NAME/winner/model.pt --games my_games/",
+            "results/NAME/winner/model.pt --games starter --output pictures/",
+        ],
+        "Say how good a checkpoint is on validation games, stage by stage, and on positions whose "
+        "winner is certain.",
     )
-    analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    analyze.add_argument("--games", action="append", required=True, metavar="PATH")
+    analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
+    add_games(analyze, required=True)
     analyze.add_argument("--output", type=Path, metavar="DIR", help="also draw pictures, as SVG")
-    analyze.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(analyze)
     analyze.set_defaults(run=run_analyze)
 
-    predict = commands.add_parser("predict", help="win probability and best moves of positions")
-    predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    predict.add_argument("positions", nargs="*", metavar="POSITION", help="such as '#13,g7a1'")
+    predict = add_command(
+        commands,
+        "predict",
+        [
+            "results/NAME/winner/model.pt '#13,g7f8'",
+            "results/NAME/winner/model.pt --file positions.txt --format json",
+        ],
+    )
+    predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
+    predict.add_argument("positions", nargs="*", metavar="POSITION", help="such as '#13,g7f8'")
     predict.add_argument("--file", type=Path, metavar="PATH", help="positions, one a line")
     predict.add_argument(
         "--symmetric", action="store_true", help="average over the four symmetries"
     )
     predict.add_argument("--top", type=int, default=3, metavar="N", help="best moves to list")
-    predict.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(predict)
     predict.set_defaults(run=run_predict)
 
 

@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
+from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
 from hexsearch.cli.preflight import configurations
-from hexsearch.cli.study_commands import add_settings
-from hexsearch.config.load import load_study
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
+from hexsearch.config.files.load import load_study
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.doctor.admission import admit_checkpoint, admit_configs, admit_foreign
@@ -24,6 +24,7 @@ from hexsearch.doctor.examine import ANSWERS, QUICK, examine
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import ConfigError
 from hexsearch.report.analysis_tables import render_diagnosis
+from hexsearch.search.shipped import shipped_spaces
 from hexsearch.search.space_parsing import build_space
 
 _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
@@ -31,21 +32,39 @@ _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
 
 def register(commands: Any) -> None:
     """Add `doctor`."""
-    doctor = commands.add_parser("doctor", help="name what is mis-wired, with evidence")
-    doctor.add_argument("examined", nargs="?", type=Path, metavar="SPACE.yaml|CHECKPOINT")
-    doctor.add_argument(
-        "--games",
-        action="append",
-        metavar="PATH",
-        help="game files, archives or folders, repeatable (default: the games that come along)",
+    doctor = add_command(
+        commands,
+        "doctor",
+        [
+            "search_spaces/quick.yaml --games my_games/",
+            "results/NAME/winner/model.pt --format json",
+            "--model my_net:load --encoder my_net:encode --quick",
+        ],
+        "Examine a search space, a checkpoint or a network of your own, and name what is "
+        "mis-wired, with the evidence and a remedy. The exit status is 1 if there are errors.",
     )
-    doctor.add_argument("--model", metavar="PACKAGE.MODULE:LOAD", help="a network of your own")
-    doctor.add_argument("--encoder", metavar="PACKAGE.MODULE:ENCODE", help="its encoder")
-    doctor.add_argument("--size", type=int, default=13, help="board side, with --model")
-    doctor.add_argument("--quick", action="store_true", help="leave out what has to train")
-    doctor.add_argument("--format", choices=("table", "json"), default="table")
-    add_settings(doctor)
+    doctor.add_argument(
+        "examined",
+        nargs="?",
+        type=_examined,
+        metavar="SPACE.yaml|CHECKPOINT",
+        help="(default: the default configuration)",
+    )
+    add_games(doctor)
+    own = doctor.add_argument_group("a network of your own")
+    own.add_argument("--model", metavar="MODULE:LOAD", help="a function that makes the network")
+    own.add_argument("--encoder", metavar="MODULE:ENCODE", help="a function that encodes positions")
+    own.add_argument("--size", type=int, default=13, metavar="N", help="board side")
+    checks = doctor.add_argument_group("checks")
+    checks.add_argument("--quick", action="store_true", help="leave out what has to train")
+    add_settings(checks)
+    add_format(checks)
     doctor.set_defaults(run=run_doctor)
+
+
+def _examined(text: str) -> Path:
+    """A file; a plain name that is none stands for a shipped space."""
+    return shipped_spaces().get(text, Path(text)) if not Path(text).exists() else Path(text)
 
 
 def run_doctor(arguments: argparse.Namespace) -> int:

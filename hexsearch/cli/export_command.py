@@ -12,6 +12,7 @@ from rich.text import Text
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.standalone import DESCRIPTION, export_onnx, export_safetensors
 from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.cli.arguments import add_command
 from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -20,10 +21,14 @@ from hexsearch.study.export import export_trial
 
 def register(commands: Any) -> None:
     """Add the sub-command."""
-    export = commands.add_parser(
-        "export", help="the winner's network and how to train it again, or a network as ONNX"
+    export = add_command(
+        commands,
+        "export",
+        ["results/NAME", "results/NAME --trial t0007 --output exported/", "model.pt --format onnx"],
+        "Write the network of a study's winner, model.pt, and train.yaml, from which 'train' makes "
+        "the same weights again; or any network as ONNX or safetensors.",
     )
-    export.add_argument("source", type=Path, metavar="STUDY_DIR|CHECKPOINT")
+    export.add_argument("source", type=Path, metavar="STUDY|CHECKPOINT")
     export.add_argument(
         "--format",
         choices=("checkpoint", "onnx", "safetensors"),
@@ -34,9 +39,9 @@ def register(commands: Any) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="default: the folder 'winner' in the study's, or the checkpoint's own folder",
+        help="(default: the folder 'winner' in the study's, or the checkpoint's own folder)",
     )
-    export.add_argument("--trial", metavar="ID", help="another trial than the winner's best")
+    export.add_argument("--trial", metavar="ID", help="(default: the winner's best trial)")
     export.set_defaults(run=run_export)
 
 

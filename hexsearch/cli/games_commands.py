@@ -10,13 +10,13 @@ from typing import Any
 
 from rich.console import Console
 
-from hexsearch.cli.arguments import at_least, board_size
+from hexsearch.cli.arguments import add_command, add_format, at_least, board_size
 from hexsearch.cli.games_view import audit_json, draw_board, position_json, print_audit
 from hexsearch.cli.generate_command import register_generate
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
 from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
-from hexsearch.data.collection.importing import ImportReport, read_games, refuse_dirt
+from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
 from hexsearch.errors import GamesError
 from hexsearch.game.board import (
     COLOUR_NAMES,
@@ -35,18 +35,30 @@ _PATHS_HELP = (
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `games` and its sub-commands; each sets `run`."""
-    games = subparsers.add_parser("games", help="look after game files")
-    commands = games.add_subparsers(dest="games_command", required=True, metavar="COMMAND")
-
+    games = add_command(
+        subparsers,
+        "games",
+        [
+            "audit my_games/",
+            "convert my_games/ --output games.trmph",
+            "generate new.trmph --games 100 --playouts 200",
+            "show '#5,a1b2c3'",
+        ],
+    )
+    commands = games.add_subparsers(
+        dest="games_command", required=True, metavar="COMMAND", title="commands"
+    )
     audit = commands.add_parser("audit", help="what to know about games before training on them")
     _add_reading(audit)
-    audit.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(audit)
     audit.set_defaults(run=_audit)
 
     convert = commands.add_parser("convert", help="write games as an archive or in a text format")
     _add_reading(convert)
-    convert.add_argument("--output", type=Path, required=True, metavar="FILE")
-    convert.add_argument("--to", choices=(ARCHIVE, *TEXT_FORMATS), help="default: by FILE's name")
+    convert.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the file to write"
+    )
+    convert.add_argument("--to", choices=(ARCHIVE, *TEXT_FORMATS), help="(default: by FILE's name)")
     convert.add_argument("--force", action="store_true", help="replace FILE if it exists")
     convert.set_defaults(run=_convert)
 
@@ -57,7 +69,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.add_argument("--game", type=at_least(1), default=1, help="which game of the file, from 1")
     show.add_argument("--ply", type=at_least(0), help="after so many moves; default: the last")
     show.add_argument("--size", type=board_size, help="board of files that do not state it")
-    show.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(show)
     show.set_defaults(run=_show)
 
 
@@ -68,7 +80,8 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    audit = audit_games(args.paths, args.size)
+    say = Console(stderr=True, highlight=False).print
+    audit = audit_games(args.paths, args.size, say=say)
     if args.strict:
         refuse_dirt(audit.report)
     if args.format == "json":
@@ -82,7 +95,9 @@ def _convert(args: argparse.Namespace) -> int:
     kind = args.to or format_for(args.output)
     if args.output.exists() and not args.force:
         raise GamesError(f"{args.output}: exists already; name another file, or give --force")
-    report, builder = ImportReport(), ArchiveBuilder()
+    messages = Console(stderr=True, highlight=False)
+    report = ImportReport(watch=at_intervals(messages.print))
+    builder = ArchiveBuilder()
     for games, refused in read_games(args.paths, report, args.size):
         report.refused += refused
         report.read += len(games)
@@ -91,7 +106,6 @@ def _convert(args: argparse.Namespace) -> int:
         refuse_dirt(report)
     if not report.read:
         raise GamesError([f"{', '.join(args.paths)}: no usable game", *map(str, report.refused)])
-    messages = Console(stderr=True, highlight=False)
     for line in [*report.decision_lines(), *report.skipped, *map(str, report.refused)]:
         messages.print(line, markup=False, soft_wrap=True)
     archive = builder.build()

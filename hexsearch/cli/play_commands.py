@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from hexsearch.cli.analysis_commands import stdout
-from hexsearch.cli.arguments import positive
+from hexsearch.cli.arguments import add_command, positive
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -36,7 +36,11 @@ _CHECKPOINT = "checkpoint.pt"
 
 def register(commands: Any) -> None:
     """Add the sub-commands that play."""
-    match = commands.add_parser("match", help="players against each other, with Elo and intervals")
+    match = add_command(
+        commands,
+        "match",
+        ["results/A results/B --openings 30", "model.pt mcts:400 --player search --nodes 256"],
+    )
     match.add_argument("players", nargs="*", metavar="PLAYER", help=SYNTAX)
     match.add_argument(
         "--engine",
@@ -68,7 +72,7 @@ def register(commands: Any) -> None:
     match.add_argument("--format", choices=("table", "json"), default="table")
     match.set_defaults(run=run_match)
 
-    engine = commands.add_parser("engine", help="play by HTP, for HexGui and other programs")
+    engine = add_command(commands, "engine", ["model.pt --player search --nodes 256"])
     engine.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     _add_player_options(engine)
     engine.add_argument("--swap", action="store_true", help="take over a strong first move")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from hexsearch.config.run import RunConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
@@ -62,6 +63,17 @@ def games_examiner(
         return [_line(finding) for finding in diagnosis.findings if finding.severity == "warning"]
 
     return look
+
+
+def hints(run: RunConfig) -> list[str]:
+    """What a user may have overlooked on this machine, one line each."""
+    gpus = torch.cuda.device_count()
+    if not gpus or run.gpus_per_trial:
+        return []
+    return [
+        f"hint: this machine has {gpus} GPU(s), and trials will train on the CPU "
+        "(run.gpus_per_trial is 0); add --set run.gpus_per_trial=1 to use them"
+    ]
 
 
 def _refuse(diagnosis: Diagnosis) -> None:

@@ -114,7 +114,7 @@ def _view(trial: Trial, console: Console) -> Iterator[Callable[[int], None]]:
         console=console,
         transient=True,
     )
-    task = progress.add_task("", total=trial.budget, completed=trial.positions_seen)
+    task = progress.add_task("", total=trial.max_positions, completed=trial.positions_seen)
     with progress if console.is_terminal else nullcontext():
         yield lambda seen: progress.update(task, completed=seen)
 

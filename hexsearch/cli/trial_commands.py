@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.learnability import climb, verdict
-from hexsearch.cli.study_commands import add_settings
+from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings, add_space
 from hexsearch.cli.training_loop import train_to_end
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
@@ -31,26 +31,38 @@ _REPORTS = 10  # evaluations over the whole budget, where the space does not say
 
 
 def register(commands: Any) -> None:
-    """Add the sub-commands that are about single networks."""
-    train = commands.add_parser("train", help="train one configuration, without a search")
-    train.add_argument("space", type=Path, metavar="SPACE.yaml")
-    train.add_argument("--games", action="append", metavar="PATH", help="as for launch")
-    train.add_argument("--output", type=Path, default=Path("results/train"), metavar="DIR")
-    train.add_argument("--seed", type=int, metavar="N", help="default: the file's run.seed")
-    train.add_argument(
+    """Add the sub-command that trains a single network."""
+    train = add_command(
+        commands,
+        "train",
+        ["best_small --output results/best", "quick --learnability --set value_head='512->1'"],
+        "Train one configuration, the first that the space enqueues or else its default, with "
+        "monitors on; DIR/model.pt holds the network. Ctrl-C keeps the last full step, and the "
+        "same command goes on from there.",
+    )
+    add_space(train)
+    data = train.add_argument_group("games and results")
+    add_games(data)
+    data.add_argument(
+        "--output", type=Path, default=Path("results/train"), metavar="DIR", help="folder"
+    )
+    data.add_argument("--tensorboard", action="store_true", help="also write curves to DIR/events")
+    training = train.add_argument_group("training")
+    training.add_argument(
+        "--seed", type=int, metavar="N", help="of everything (default: the space's run.seed)"
+    )
+    add_settings(training)
+    learning = train.add_argument_group("learnability check")
+    learning.add_argument(
         "--learnability",
         action="store_true",
         help="instead, train briefly on final, last 2, last 20 and all positions, and say at "
         "which step learning breaks",
     )
-    train.add_argument(
+    learning.add_argument(
         "--learnability-positions", type=int, default=40_000, metavar="N", help="for each step"
     )
-    train.add_argument("--tensorboard", action="store_true", help="also write curves to DIR/events")
-    train.add_argument(
-        "--format", choices=("table", "json"), default="table", help="of the schedule"
-    )
-    add_settings(train)
+    add_format(learning, of="of the check's steps")
     train.set_defaults(run=run_train)
 
 
@@ -73,7 +85,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         return _climb(arguments, trial_config, Dataset(archive, config.data), seed)
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
     dataset = Dataset(archive, config.data)
-    trial = Trial(trial_config, dataset, schedule.budget, seed, device)
+    trial = Trial.of(trial_config, dataset, schedule.budget, seed, device)
     path = arguments.output / "model.pt"
     if path.exists():
         _continue(trial, path)
@@ -136,5 +148,5 @@ def _continue(trial: Trial, path: Path) -> None:
         trial.load_state(load_checkpoint(path)["state"])
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}; name another --output") from error
-    if trial.positions_seen >= trial.budget:
+    if trial.positions_seen >= trial.max_positions:
         raise ConfigError(f"{path}: this training is finished; name another --output")

@@ -1,4 +1,4 @@
-"""What a study does besides searching: stages before and after, each with a budget of its own."""
+"""What a study does besides searching: phases before and after, each with a budget of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hexsearch.config.section import Section, tuple_from_list
 PhaseName = Literal["compare", "search", "pruning_check", "race", "confirm"]
 
 
-def _in_order(stages: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
+def _in_order(phases: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
     order = get_args(PhaseName)
-    if "search" not in stages:
-        raise ValueError("'search' is missing; the other stages stand before or after it")
-    if list(stages) != sorted(set(stages), key=order.index):
+    if "search" not in phases and phases != ("compare",):
+        raise ValueError("'search' is missing; only 'compare' can stand alone")
+    if list(phases) != sorted(set(phases), key=order.index):
         raise ValueError(f"each at most once, in the order {', '.join(order)}")
-    return stages
+    return phases
 
 
 Phases = Annotated[
@@ -28,18 +28,24 @@ Phases = Annotated[
 class PruningCheckConfig(Section):
     """After the search: some of the pruned trials, drawn at random, are run to the end."""
 
-    share: float = Field(0.05, gt=0.0, le=1.0)  # of the pruned, each drawn on its own
+    share: float = Field(
+        0.05, gt=0.0, le=1.0, description="of the pruned trials, each drawn on its own"
+    )
 
 
 class RaceConfig(Section):
     """After the search: further seeds for those that cannot be told from the leader."""
 
-    runs: int = Field(12, ge=1)  # whole trainings at most
-    seeds: int = Field(5, ge=2)  # of one variant at most, those of the search included
+    runs: int = Field(12, ge=1, le=10_000, description="whole trainings at most")
+    seeds: int = Field(
+        5, ge=2, le=1000, description="of one variant at most, those of the search included"
+    )
 
 
 class ConfirmConfig(Section):
     """At the end: winners and the `512->1` baseline with fresh seeds, judged on test games."""
 
-    winners: int = Field(3, ge=1)  # at most; those that are tied for the first place
-    seeds: int = Field(3, ge=1)
+    winners: int = Field(
+        3, ge=1, le=100, description="at most; those that are tied for the first place"
+    )
+    seeds: int = Field(3, ge=1, le=1000, description="fresh ones, for each winner")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hexsearch.analysis.boards import Positions, positions_of_moves
 from hexsearch.analysis.predictor import Predictor
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.positions import stage_of
 from hexsearch.game.board import RED

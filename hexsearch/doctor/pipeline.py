@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hexsearch.analysis.loading import LoadedCheckpoint
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive
@@ -22,7 +22,7 @@ from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
 from hexsearch.errors import CheckpointError, ContractError, HexsearchError
 from hexsearch.model.readout import Readout, build_readout
-from hexsearch.training.ema import answering_weights
+from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
@@ -125,11 +125,8 @@ class ExaminedPipeline:
         if config is None or dataset is None:
             return None
         readout = build_readout(config.readout, checked=False)
-        sound = config.readout.model_copy(update={"name": "bce", "options": {}})
-        updates = {"precision": "float32", "readout": sound, **changes}
-        trial = Trial(config.model_copy(update=updates), dataset, budget, SEED)
-        trial.readout = readout
-        return trial
+        changed = config.model_copy(update={"precision": "float32", **changes})
+        return Trial.of(changed, dataset, budget, SEED, readout=readout)
 
     @cached_property
     def restored(self) -> Trial | None:
@@ -139,17 +136,15 @@ class ExaminedPipeline:
             return None
         state = self.loaded.state
         config = self.loaded.config
-        readout = build_readout(config.readout, checked=False)
-        sound = config.readout.model_copy(update={"name": "bce", "options": {}})
-        trial = Trial(
-            config.model_copy(update={"readout": sound}),
+        trial = Trial.of(
+            config,
             dataset,
-            state["budget"],
+            state["max_positions"],
             state["seed"],
+            readout=build_readout(config.readout, checked=False),
         )
-        trial.readout = readout
         try:
-            trial.load_state({**state, "config": trial.config.model_dump(mode="json")})
+            trial.load_state(state)
         except CheckpointError:
             return None
         return trial

@@ -140,7 +140,7 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return  # the read-out contract says more about that
     outcome = shown.batch.outcome > 0.5
     raw = torch.where(outcome, one.raw, zero.raw)
-    reported = trial.reported(raw, shown.batch)
+    reported = trial.evaluator.reported(raw, shown.batch)
     called = (reported > 0.5).numpy()
     right = float((called == shown.red_won).mean())
     if right < 0.02:

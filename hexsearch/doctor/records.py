@@ -13,8 +13,8 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.errors import TrialError
 from hexsearch.model.network import build_network
-from hexsearch.training.ema import answering_weights
 from hexsearch.training.seeds import initial_weights_seed
+from hexsearch.training.stored_trial import answering_weights
 
 _LOSS_GAP = 2e-3  # between machines, and between the devices of one
 _ALL_POSITIONS = 40_000  # more are sampled: minutes on a CPU
@@ -118,7 +118,7 @@ def check_parity(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial, loaded = pipeline.restored, pipeline.loaded
     if trial is None or loaded is None:
         return
-    trial.load_state({**loaded.state, "config": trial.config.model_dump(mode="json")})
+    trial.load_state(loaded.state)
     try:
         parity = compare(capture_next_batch(trial), loaded.trained)
     except TrialError:

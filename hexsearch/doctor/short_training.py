@@ -158,7 +158,7 @@ def check_permutation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     budget = config.batch_size * _LESSON_STEPS
     trial = pipeline.new_trial(budget)
     assert trial is not None
-    trial = Trial(trial.config, shuffled, budget, SEED)
+    trial = Trial.of(trial.config, shuffled, budget, SEED, readout=trial.readout)
     try:
         trial.train_to(budget)
         evaluation, _ = trial.evaluate()

@@ -12,7 +12,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.flow import head_losses
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import TrialError
-from hexsearch.training.optim import learning_rate
+from hexsearch.training.optimisation.schedule import learning_rate
 from hexsearch.training.trial import Trial
 
 _STEPS = 12
@@ -57,7 +57,7 @@ def watch_steps(trial: Trial, steps: int = _STEPS) -> Watched:
         ]
         watched.after.append(float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0)
         watched.rates.append([group["lr"] for group in optimiser.param_groups])
-        watched.progress.append(trial.positions_seen / trial.budget)
+        watched.progress.append(trial.positions_seen / trial.max_positions)
 
     handle = trial.optimiser.register_step_pre_hook(look)
     try:

@@ -1,4 +1,4 @@
-"""The ledger: an append-only record of everything a search did, the one truth about it.
+"""The ledger: an append-only record of everything a study did, the one truth about it.
 
 One JSON object a line, `{"n": 12, "bytes": 345, "crc": "89abcdef", "record": {...}}`: a running
 number, and length and checksum of the record's own text. Each append reaches the disk before
@@ -8,7 +8,6 @@ damage anywhere else is an error. Searcher, rungs, leaderboard and progress are 
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import itertools
 import json
@@ -20,9 +19,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hexsearch.errors import DiskError, LedgerError
+from filelock import FileLock, Timeout
 
-Record = dict[str, Any]
+from hexsearch.errors import DiskError, LedgerError
+from hexsearch.ledger.events import Event, Record, event_of
+
 _BEFORE, _AFTER = b',"record":', b"}\n"  # of a record's own text, in its line
 # Keys of a record that differ between two equal runs.
 TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
@@ -31,7 +32,7 @@ TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
 class Ledger:
     """The ledger of one study folder, open for appending, held against other drivers.
 
-    Its length is the number of records. Iterating reads them from the disk one by one: kept in
+    Its length is the number of events. Iterating reads them from the disk one by one: kept in
     memory, the reports of a large study would take gigabytes.
 
     Raises:
@@ -46,13 +47,18 @@ class Ledger:
             self._file = open(path, "a+b", buffering=0)  # a buffer would keep what failed
         except OSError as error:
             raise LedgerError(f"{path}: cannot be written: {error.strerror}") from error
+        self._lock = _lock_of(path)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
             self._file.close()
             raise LedgerError(
                 f"{path.parent}: another process is running this study; wait for it, or end it"
             ) from error
+        except OSError as error:
+            self._file.close()
+            where = self._lock.lock_file
+            raise LedgerError(f"{where}: cannot be locked: {error.strerror}") from error
         whole, self._count = _whole(path)
         if whole < path.stat().st_size:
             self._file.truncate(whole)
@@ -61,32 +67,32 @@ class Ledger:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[Event]:
         # Compared with their checksums when the ledger was opened, and held since.
         with _collector_paused(), _reading(self.path) as file:
-            for line in itertools.islice(file, self._count):
+            for number, line in enumerate(itertools.islice(file, self._count), start=1):
                 body = line[line.index(_BEFORE) + len(_BEFORE) : -len(_AFTER)]
-                yield json.loads(body.decode())
+                yield event_of(json.loads(body.decode()), f"{self.path} line {number}")
 
     @property
     def records(self) -> list[Record]:
-        """All records, read anew; for those who need them at once."""
+        """All records as plain values, read anew; for those who need them at once."""
         return _read(self.path)
 
-    def append(self, event: str, **fields: Any) -> Record:
-        """Write one record and sync it.
+    def append(self, event: Event) -> Event:
+        """Write one event and sync it; the event with its time.
 
         Raises:
             DiskError: the disk is full or gone; nothing is half-written.
         """
-        record: Record = {"event": event, "at": round(self._clock(), 3), **fields}
-        text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+        written = event.written(round(self._clock(), 3))
+        text = json.dumps(written.to_record(), separators=(",", ":"), allow_nan=False)
         line = _frame(self._count, text.encode())
         end = self._file.seek(0, os.SEEK_END)
         try:
-            written = 0
-            while written < len(line):
-                written += self._file.write(line[written:])
+            sent = 0
+            while sent < len(line):
+                sent += self._file.write(line[sent:])
             os.fsync(self._file.fileno())
         except OSError as error:
             with suppress(OSError):
@@ -96,15 +102,26 @@ class Ledger:
                 f"room and go on with 'resume {self.path.parent}'"
             ) from error
         self._count += 1
-        return record
+        return written
 
     def close(self) -> None:
         """Give the ledger back."""
         self._file.close()
+        self._lock.release()
+
+
+def read_events(path: Path) -> list[Event]:
+    """All whole events; a torn last line, perhaps being written, is left out.
+
+    Raises:
+        LedgerError: missing, damaged before its last line, or written by another version.
+    """
+    records = enumerate(read_ledger(path), start=1)
+    return [event_of(record, f"{path} line {number}") for number, record in records]
 
 
 def read_ledger(path: Path) -> list[Record]:
-    """All whole records; a torn last line, perhaps being written, is left out.
+    """The same as plain values, for those who compare ledgers or look at a few fields.
 
     Raises:
         LedgerError: missing, or damaged before its last line.
@@ -116,14 +133,22 @@ def read_ledger(path: Path) -> list[Record]:
 
 def is_held(path: Path) -> bool:
     """Whether a driver has the ledger open for appending."""
-    try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no such file, or a file system without locks
+    lock = _lock_of(path)
+    if not Path(lock.lock_file).exists():
         return False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    except OSError:  # a folder that may only be read, or a file system without locks
+        return False
+    lock.release()
     return False
+
+
+def _lock_of(path: Path) -> FileLock:
+    """The lock beside a ledger; the operating system gives it back when its holder dies."""
+    return FileLock(path.with_suffix(".lock"), thread_local=False)
 
 
 def without_times(record: Record) -> Record:

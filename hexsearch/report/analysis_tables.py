@@ -159,7 +159,7 @@ def render_learnability(steps: Sequence[LearnabilityStep], verdict: str) -> Rend
     """Every step with its pass mark, and where learning breaks."""
     table = _table("from the easiest positions to all of them")
     table.add_column("step", no_wrap=True)
-    for title in ("judged on", "right", "mark", "majority", "table", "value loss"):
+    for title in ("evaluated on", "right", "mark", "majority", "table", "value loss"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("")
     for step in steps:
@@ -192,11 +192,11 @@ def render_diagnosis(diagnosis: Diagnosis, width: int) -> RenderableType:
         block.add_row("remedy", Text(finding.remedy))
         blocks += [Text(""), title, block]
     counts = Counter[str](finding.severity for finding in diagnosis.findings)
-    said = ", ".join(f"{counts[name]} {name}(s)" for name in _SEVERITIES if counts[name])
+    counted = ", ".join(f"{counts[name]} {name}(s)" for name in _SEVERITIES if counts[name])
     seconds = sum(diagnosis.seconds.values())
     blocks += [
         Text(""),
-        Text(f"{len(diagnosis.checks)} checks in {seconds:.0f} s: {said or 'nothing found'}"),
+        Text(f"{len(diagnosis.checks)} checks in {seconds:.0f} s: {counted or 'nothing found'}"),
         Text("done: " + ", ".join(diagnosis.checks), style="dim"),
     ]
     reasons: dict[str, list[str]] = {}

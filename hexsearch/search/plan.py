@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from hexsearch.config.study import SchedulerConfig, StudyConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
 from hexsearch.search.proposer import MAX_LISTED, Proposer
-from hexsearch.search.pruning import RungSchedule, bracket_cycle, chance
-from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit, variant_key
+from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
+from hexsearch.search.reruns import PlannedRun
+from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 
 _SAMPLES = 5
 _TIMED_BATCH = 32  # small, so that a large trunk is timed in a moment on a CPU too
@@ -31,7 +32,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     the checkpoints of the best and of the running trials take.
     """
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
-    arrivals = expected_arrivals(config.run.trials, len(schedule.rungs), config.scheduler)
+    arrivals = expected_arrivals(config.run.trials, make_pruner(config.scheduler, schedule))
     samples = _samples(config, space)
     largest = max(
         (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
@@ -104,9 +105,8 @@ def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
     for number in range(min(_SAMPLES, config.run.trials)):
         values, origin = proposer.propose(number)
         samples.append(values)
-        key = variant_key(space.resolve(values))
-        suggested = {"trial": str(number), "number": number, "values": values}
-        proposer.apply({"event": "suggested", **suggested, "origin": origin, "variant": key})
+        run = PlannedRun.of(space.resolve(values), values, 0, origin)
+        proposer.apply(run.suggested(str(number), number, seed=0))
     return samples
 
 
@@ -117,12 +117,12 @@ def _distinct(space: SearchSpace, combinations: float) -> int | None:
     return int(combinations) if combinations > MAX_LISTED else len(space.variants())
 
 
-def expected_arrivals(trials: int, rungs: int, config: SchedulerConfig) -> list[float]:
+def expected_arrivals(trials: int, pruner: Pruner) -> list[float]:
     """Trials expected at each rung and at the budget, if they arrive in random order.
 
     Early arrivals go on more often than late ones, as there are fewer to be compared with.
     """
-    cycle = bracket_cycle(rungs, config)
+    cycle, rungs = pruner.brackets, len(pruner.rungs)
     arrivals = [0.0] * (rungs + 1)
     for bracket in set(cycle):
         there = trials * cycle.count(bracket) / len(cycle)
@@ -130,7 +130,7 @@ def expected_arrivals(trials: int, rungs: int, config: SchedulerConfig) -> list[
             arrivals[rung] += there
             if rung >= bracket:
                 count = max(1, round(there))
-                there = min(there, sum(chance(config, before) for before in range(count)))
+                there = min(there, sum(pruner.chance(before) for before in range(count)))
     return arrivals
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from hexsearch.config.study import SearcherConfig
-from hexsearch.ledger.ledger import Record
+from hexsearch.config.scheduler import SearcherConfig
+from hexsearch.ledger.events import Compared, Event, Reported, Suggested, Told, WarmStarted
 from hexsearch.search.enumeration import Enumeration
-from hexsearch.search.samplers import OptunaModel, Outcome, derive_seed
+from hexsearch.search.searchers import SEARCHERS
+from hexsearch.search.searchers.base import Outcome
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values, variant_key
-
-__all__ = ["Proposer", "derive_seed"]
 
 
 class Proposer:
@@ -30,19 +31,17 @@ class Proposer:
 
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int, trials: int) -> None:
         self._space, self._config = space, config
-        self._model = OptunaModel(space, config, seed)
+        self._searcher = SEARCHERS[config.name](space, config, seed)
         self._last_report: dict[str, dict[str, Any]] = {}
         self._variants: dict[str, str] = {}  # trial that has not ended -> its variant
+        self._outside: set[str] = set()  # trials that are none of this space
         self._tried: set[str] = set()  # variants that are not worth another trial yet
-        self._refuses = math.isfinite(space.count) and self._model.can_redraw
-        order = derive_seed(seed, "enumerate", 0)
+        self._refuses = math.isfinite(space.count) and self._searcher.can_redraw
         self._enumeration: Enumeration | None = None
-        if config.name == "grid":
-            self._enumeration = Enumeration.of(space.grid(config.grid_points), order, endless=True)
-        elif space.count <= max(trials, MAX_LISTED):
+        if config.name != "grid" and space.count <= max(trials, MAX_LISTED):
             variants = space.variants()
             if len(variants) <= trials:
-                self._enumeration = Enumeration(variants, order)
+                self._enumeration = Enumeration(variants, derive_seed(seed, "enumerate", 0))
 
     def propose(self, number: int) -> tuple[Values, str]:
         """Values of the active dimensions for trial `number`, and where they come from."""
@@ -51,37 +50,41 @@ class Proposer:
         if self._enumeration is not None:
             values = self._enumeration.next()
             if values is not None:
-                return values, "grid" if self._config.name == "grid" else "enumerated"
+                return values, "enumerated"
         return self._ask(number), self._config.name
 
-    def apply(self, record: Record) -> None:
-        """Take one record into account."""
-        event = record["event"]
-        if event == "suggested":
-            proposed = record["origin"] == self._config.name
-            self._model.add(record["trial"], record["number"], record["values"], proposed)
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
+        if isinstance(event, (Suggested, WarmStarted)) and self._space.faults_of(event.values):
+            # Of a ledger that a hand has touched: no searcher takes it.
+            self._outside.add(event.trial if isinstance(event, Suggested) else "")
+        elif isinstance(event, Suggested):
+            proposed = event.origin == self._config.name
+            self._searcher.add(event.trial, event.number, event.values, proposed)
             if self._enumeration is not None:
-                self._enumeration.count(record["variant"])
-            self._variants[record["trial"]] = record["variant"]
-            self._tried.add(record["variant"])
-        elif event == "reported":
-            self._last_report[record["trial"]] = record["report"]
-        elif event == "told":
-            report = self._last_report.pop(record["trial"], None)
-            self._model.tell(record["trial"], self._outcome(record["state"], report))
-            variant = self._variants.pop(record["trial"])
-            if record["state"] == "COMPLETE":
+                self._enumeration.count(event.variant)
+            self._variants[event.trial] = event.variant
+            self._tried.add(event.variant)
+        elif isinstance(event, Reported):
+            self._last_report[event.trial] = event.report
+        elif isinstance(event, Told) and event.trial not in self._outside:
+            report = self._last_report.pop(event.trial, None)
+            self._searcher.tell(event.trial, self._outcome(event.state, report))
+            variant = self._variants.pop(event.trial)
+            if event.state == "COMPLETE":
                 self._tried.discard(variant)
-        elif event == "warm_started":
-            outcome = self._outcome(record["state"], record["report"])
-            self._model.learn(record["values"], outcome)
+        elif isinstance(event, WarmStarted):
+            self._searcher.learn(event.values, self._outcome(event.state, event.report))
+        elif isinstance(event, Compared):
+            enqueued = (*self._space.enqueued, *event.enqueued)
+            self._space = replace(self._space, enqueued=enqueued)
 
     def _ask(self, number: int) -> Values:
-        values = self._model.ask(number)
+        values = self._searcher.propose(number)
         for attempt in range(1, _REDRAWS + 1 if self._refuses else 1):
             if variant_key(self._space.resolve(values)) not in self._tried:
                 break
-            values = self._model.ask(number, attempt)
+            values = self._searcher.propose(number, attempt)
         return values
 
     def _outcome(self, state: str, report: dict[str, Any] | None) -> Outcome:

@@ -1,4 +1,4 @@
-"""What other studies have learned, as records for the ledger of a new one."""
+"""What other studies have learned, as events for the ledger of a new one."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from hexsearch.errors import ConfigError
+from hexsearch.ledger.events import WarmStarted
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import read_ledger
+from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 from hexsearch.search.space import Dimension, SearchSpace, Values
 
 
-def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[dict[str, Any]], list[str]]:
+def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarted], list[str]]:
     """Trials of another study that this space holds, and what is to be said about them.
 
     A dimension takes its value from the trial's whole configuration, so what was fixed there may
     be searched here. Settings that are fixed differently are said; such trials are still taken.
 
     Returns:
-        fields of `warm_started` records, and lines for a person.
+        events, and lines for a person.
     Raises:
         LedgerError: there is no study.
         ConfigError: nothing of it fits.
     """
-    history = StudyHistory.of(read_ledger(source.ledger))
-    ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.reports]
-    taken: list[dict[str, Any]] = []
+    history = StudyHistory.read(source.ledger).only(SEARCHED)
+    ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.curve]
+    taken: list[WarmStarted] = []
     misfits: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     for trial in ended:
+        assert trial.last_report is not None, "a curve comes from reports"
         values = place_of(trial, space)
         if isinstance(values, str):
             misfits[values] += 1
@@ -38,13 +39,13 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[dict[str, 
         here, there = flat(space.resolve(values).model_dump(mode="json")), flat(trial.config)
         differing.update(key for key in here if here[key] != there.get(key))
         taken.append(
-            {
-                "source": source.name,
-                "source_trial": trial.trial,
-                "values": values,
-                "state": trial.told_as,
-                "report": trial.reports[-1],
-            }
+            WarmStarted(
+                source=source.name,
+                source_trial=trial.trial,
+                values=values,
+                state=trial.told_as,
+                report=trial.last_report.to_json(),
+            )
         )
     reasons = "; ".join(f"{count} because {reason}" for reason, count in misfits.most_common(5))
     if not taken:
@@ -73,7 +74,8 @@ def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:
         found = _value(dimension, config, values, space)
         if found is None:
             given = trial.values.get(dimension.name, config.get(dimension.name, "another value"))
-            return f"{dimension.name}={given} is none of its values here"
+            fault = dimension.fault_of(given) or f"{given!r} stands for other settings there"
+            return f"{dimension.name}: {fault}"
         values[dimension.name] = found[0]
     return values
 
@@ -91,9 +93,7 @@ def _value(
                 return (choice,)
         return None
     value = config.get(dimension.name)
-    if isinstance(value, (int, float)) and dimension.low <= value <= dimension.high:
-        return (value,)
-    return None
+    return (value,) if dimension.fault_of(value) is None else None
 
 
 def _below(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.config.load import dump_yaml
+from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.errors import CheckpointError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import read_ledger
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.checkpoint import load_checkpoint
 from hexsearch.training.report_points import round_up
@@ -40,7 +39,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
         CheckpointError: its checkpoint is gone or damaged, or `output` cannot be written.
     """
     _, config = folder.read_description()
-    trials = StudyHistory.of(read_ledger(folder.ledger)).trials
+    trials = StudyHistory.read(folder.ledger).trials
     if name not in trials:
         raise LedgerError(f"{folder.path}: has no trial '{name}'; see leaderboard --by trial")
     trial = trials[name]
@@ -52,7 +51,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
             f"kept are {', '.join(kept) or 'none'}"
         )
     state = load_checkpoint(source)["state"]
-    budget = int(state["budget"])
+    budget = int(state["max_positions"])
     batch = int(trial.config["batch_size"])
     every = config.scheduler.report_every or budget / _REPORTS
     recipe = {
@@ -68,7 +67,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
         "run": {"seed": trial.seed, "cpus_per_trial": config.run.cpus_per_trial},
     }
     export = Export(output / MODEL, output / RECIPE, int(state["positions_seen"]), budget)
-    head = f"# python run_search.py train {export.recipe} --games {folder.archive}\n"
+    head = f"# hexsearch train {export.recipe} --games {folder.archive}\n"
     write_atomically(export.model, source.read_bytes())
     write_atomically(export.recipe, (head + dump_yaml(recipe)).encode())
     return export

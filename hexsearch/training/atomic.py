@@ -1,4 +1,4 @@
-"""Files that are whole or not there. Apart from checkpoints: who needs no torch loads none."""
+"""Files that are written whole or not at all. Not in `checkpoint`, since this needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file that holds all a trial needs to go on, written atomically, loaded without pickle."""
+"""One file with all that a trial needs to be resumed; written atomically, read without pickle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexsearch.errors import CheckpointError
 from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Content of a checkpoint, tensors on the CPU; nothing in the file is executed.
 
     Raises:
-        CheckpointError: missing, damaged, not ours, or of another version.
+        CheckpointError: missing, damaged, not of hexsearch, or of another version.
     """
     try:
         with warnings.catch_warnings():

@@ -30,7 +30,7 @@ _COMPILERS = ("c++", "g++", "clang++")
 
 @dataclass(frozen=True)
 class Execution:
-    """A choice for each, none left open. It is part of a checkpoint: resumed is as begun."""
+    """The choices, none of them `auto`. A checkpoint keeps them for the resumed trial."""
 
     precision: Precision
     memory_format: MemoryFormat

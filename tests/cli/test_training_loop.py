@@ -27,7 +27,7 @@ def test_an_interrupt_keeps_the_last_full_step_and_the_rest_is_as_never_stopped(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
-    straight, first, second = (make(dataset, budget=2048, batch_size=32) for _ in range(3))
+    straight, first, second = (make(dataset, max_positions=2048, batch_size=32) for _ in range(3))
     assert train_to_end(straight, POINTS, tmp_path / "a.pt", quiet(), None)
     sound = type(first).train_to
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from hexsearch.cli.main import main
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.collection.importing import ImportReport
@@ -125,7 +125,7 @@ def trained(dataset: Dataset) -> Trial:
         policy_head={"weight": 1.0},
         optimiser={"learning_rate": 3e-3},
     )
-    trial = Trial(config, dataset, BUDGET, seed=1)
+    trial = Trial.of(config, dataset, BUDGET, seed=1)
     trial.train_to(BUDGET)
     trial.report()
     return trial

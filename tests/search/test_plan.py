@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hexsearch.search.plan import expected_arrivals, plan_study
+from hexsearch.search.pruners.asha import AshaPruner
 from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import study_config
 
@@ -37,8 +38,9 @@ def test_configurations_that_train_alike_are_counted_once_and_sampled_once() -> 
 def test_arrivals_are_those_of_random_orders() -> None:
     # Of 4 in random order: the first goes on; then whoever falls below the quantile 1/3 of one,
     # two and three others, which lies 0, 1/3 and 2/3 of a gap above the lowest.
+    pruner = AshaPruner(study_config().scheduler, (64,), 192)
     second = 1 + 1 / 2 + (1 + 1 / 3) / 3 + (1 + 2 / 3) / 4
-    assert expected_arrivals(4, 1, study_config().scheduler) == [4.0, pytest.approx(second)]
+    assert expected_arrivals(4, pruner) == [4.0, pytest.approx(second)]
 
 
 def test_trials_that_want_a_gpu_have_no_estimate_where_there_is_none() -> None:

@@ -8,18 +8,29 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.history import TrialHistory
-from hexsearch.ledger.ledger import read_ledger
-from hexsearch.search.proposer import Proposer, derive_seed
-from hexsearch.search.samplers import OptunaModel, Outcome
+from hexsearch.ledger.ledger import read_events
+from hexsearch.search.engine import Engine
+from hexsearch.search.proposer import Proposer
+from hexsearch.search.searchers.base import Outcome
+from hexsearch.search.searchers.optuna_model import OptunaSearcher
+from hexsearch.search.searchers.random_draws import RandomSearcher
+from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import Values
 from hexsearch.search.space_parsing import build_space
-from tests.search.simulation import curve, make_engine, run_serially, study_config
+from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
+
+
+def modelled(engine: Engine) -> list[FrozenTrial]:
+    """What Optuna's study in memory holds."""
+    searcher = engine._proposer._searcher
+    assert isinstance(searcher, OptunaSearcher)
+    return searcher.trials
 
 
 def test_optuna_is_told_pruned_trials_as_pruned_with_their_last_step(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config())
     run_serially(engine)
-    told = engine._proposer._model.trials
+    told = modelled(engine)
     assert len(told) == 12
     for trial, ours in zip(told, engine.history.trials.values(), strict=True):
         if ours.status == "completed":
@@ -36,15 +47,15 @@ def test_a_proposer_rebuilt_from_records_proposes_what_the_live_one_would(tmp_pa
     engine.ledger.close()
     config = study_config()
     rebuilt = Proposer(build_space(config), config.searcher, config.run.seed, 12)
-    for record in read_ledger(tmp_path / "ledger.jsonl"):
-        rebuilt.apply(record)
+    for event in read_events(tmp_path / "ledger.jsonl"):
+        rebuilt.apply(event)
     assert rebuilt.propose(12) == engine._proposer.propose(12)
 
 
 def test_no_optuna_trial_is_left_running(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config())
     run_serially(engine)
-    states = {trial.state for trial in engine._proposer._model.trials}
+    states = {trial.state for trial in modelled(engine)}
     assert TrialState.RUNNING not in states
 
 
@@ -139,7 +150,7 @@ def test_cmaes_evolves_what_is_a_number_from_completed_and_pruned_trials(
     config = study_config(search=search, searcher=searcher, run={"trials": 40})
     engine = make_engine(tmp_path / "ledger.jsonl", config)
     run_serially(engine)
-    trials = engine._proposer._model.trials
+    trials = modelled(engine)
     assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     for trial in trials:
         assert trial.state == TrialState.COMPLETE or trial.intermediate_values
@@ -159,7 +170,7 @@ def test_cmaes_evolves_what_is_a_number_from_completed_and_pruned_trials(
     cut.write_bytes(b"".join(lines[: len(lines) * 3 // 4]))
     again = make_engine(cut, config)
     run_serially(again)
-    assert [t.params for t in again._proposer._model.trials] == [t.params for t in trials]
+    assert [t.params for t in modelled(again)] == [t.params for t in trials]
 
 
 def _generation(trial: FrozenTrial) -> int:
@@ -181,10 +192,11 @@ def test_accuracy_and_speed_make_a_front_that_is_searched(tmp_path: Path, name: 
 
     engine = make_engine(tmp_path / "ledger.jsonl", config)
     run_serially(engine, timed)
-    trials = engine._proposer._model.trials
+    trials = modelled(engine)
     assert len(trials) == 64 and {len(trial.values) for trial in trials} == {2}
     for trial, seen in zip(trials, engine.history.trials.values(), strict=True):
-        assert trial.values == [seen.value_loss, seen.reports[-1]["microseconds"]]
+        assert seen.last_report is not None
+        assert trial.values == [seen.value_loss, seen.last_report.microseconds]
     # The wide head costs more and brings nothing here, so it is dominated.
     late = [trial.params["value_head"] for trial in trials[-24:]]
     assert late.count("512->1") > 12
@@ -197,7 +209,7 @@ def test_several_objectives_are_told_together(tmp_path: Path) -> None:
     config = study_config(searcher={"name": "nsga2", "objectives": objectives})
     engine = make_engine(tmp_path / "ledger.jsonl", config)
     run_serially(engine)
-    completed = [t for t in engine._proposer._model.trials if t.state == TrialState.COMPLETE]
+    completed = [t for t in modelled(engine) if t.state == TrialState.COMPLETE]
     assert completed
     assert all(trial.values[1] == 1000.0 for trial in completed)
 
@@ -205,10 +217,10 @@ def test_several_objectives_are_told_together(tmp_path: Path) -> None:
 def test_a_model_of_many_trials_is_thinned_to_the_best_and_the_newest() -> None:
     config = study_config(searcher={"name": "random"})
 
-    def model() -> OptunaModel:
-        made = OptunaModel(build_space(config), config.searcher, seed=0)
+    def model() -> RandomSearcher:
+        made = RandomSearcher(build_space(config), config.searcher, seed=0)
         for number in range(1600):
-            values = proposed[number] if number in proposed else made.ask(number)
+            values = proposed[number] if number in proposed else made.propose(number)
             proposed[number] = values
             made.add(f"t{number}", number, values, proposed=True)
             if number != 7:  # which runs on and on
@@ -257,7 +269,7 @@ def test_what_was_pruned_is_not_tried_again_while_something_is_untried(
 
 def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", few_configurations(), slots=lambda: 8)
-    started = [engine.next_trial() for _ in range(8)]
+    started = [next_trial(engine) for _ in range(8)]
     assert len({trial.variant for trial in started if isinstance(trial, TrialHistory)}) == 8
 
 

@@ -61,8 +61,8 @@ def simulate(world: World, studies: int, seed: int = 0) -> Found:
 
 
 def study(world: World, rng: np.random.Generator) -> list[float]:
-    truth, panel = world.draw(rng)
-    ranking = rank(panel, rng)
+    truth, paired = world.draw(rng)
+    ranking = rank(paired, rng)
     leader = ranking.leader
     others = np.arange(len(truth)) != leader
     behind, shown = truth - truth[leader], ranking.to_leader

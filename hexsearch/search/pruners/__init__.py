@@ -1,0 +1,16 @@
+"""Pruning rules by their `scheduler.name`; a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from hexsearch.search.pruners.asha import AshaPruner
+from hexsearch.search.pruners.base import Pruner
+from hexsearch.search.pruners.hyperband import HyperbandPruner
+from hexsearch.search.pruners.median import MedianPruner
+from hexsearch.search.pruners.none import NoPruner
+
+PRUNERS: dict[str, type[Pruner]] = {
+    "asha": AshaPruner,
+    "hyperband": HyperbandPruner,
+    "median": MedianPruner,
+    "none": NoPruner,
+}

@@ -1,0 +1,105 @@
+"""What every pruning rule has in common: one class, one method that compares a trial at a rung."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from hexsearch.config.scheduler import SchedulerConfig
+from hexsearch.ledger.events import Event
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a trial after a report, and why.
+
+    Attributes:
+        rung: level at which it was compared, if it was. rank: 1 is best, of `of` at this rung.
+        cutoff: value loss that a trial had to reach to go on, at that moment.
+        bracket: among whose trials it was compared.
+    """
+
+    action: Literal["continue", "prune", "complete"]
+    rung: int | None = None
+    rank: int | None = None
+    of: int | None = None
+    cutoff: float | None = None
+    bracket: int = 0
+
+
+class Pruner(ABC):
+    """Decides who goes on past a rung. It is a fold: equal events give equal decisions.
+
+    A new rule is a subclass with `compare`, named in `PRUNERS`.
+
+    Args:
+        rungs: positions seen at which trials are compared, ascending.
+        max_positions: at which a trial is finished.
+    """
+
+    def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
+        self.config, self.rungs, self.max_positions = config, rungs, max_positions
+
+    @classmethod
+    def levels(cls, config: SchedulerConfig) -> Iterable[int]:
+        """Positions seen at which this rule compares trials."""
+        return rung_levels(config.grace_period, config.max_t, config.reduction_factor)
+
+    @property
+    def brackets(self) -> tuple[int, ...]:
+        """Brackets of consecutive trials, which begin again at its end."""
+        return (0,)
+
+    def bracket(self, number: int) -> int:
+        """Bracket of trial `number`; it is compared from the rung of that place on."""
+        return self.brackets[number % len(self.brackets)]
+
+    def is_rung(self, number: int, positions_seen: int) -> bool:
+        """Whether trial `number` is compared at these positions."""
+        return positions_seen in self.rungs[self.bracket(number) :]
+
+    def decide(self, number: int, positions_seen: int, value_loss: float) -> Decision:
+        """Judge a report of trial `number`, without recording it.
+
+        Raises:
+            ValueError: the value loss is not finite; such a trial must be failed, not compared.
+        """
+        if not math.isfinite(value_loss):
+            raise ValueError(f"value_loss is {value_loss} at {positions_seen:,} positions")
+        if positions_seen >= self.max_positions:
+            return Decision("complete")
+        if not self.is_rung(number, positions_seen):
+            return Decision("continue")
+        return self.compare(number, positions_seen, value_loss)
+
+    @abstractmethod
+    def compare(self, number: int, rung: int, value_loss: float) -> Decision:
+        """Judge trial `number` at a rung of its bracket, without recording it."""
+
+    @abstractmethod
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
+
+    @abstractmethod
+    def chance(self, before: int) -> float:
+        """That a trial goes on past a rung after `before` others of the same distribution."""
+
+
+def rung_levels(grace_period: int, max_t: int, reduction_factor: int) -> tuple[int, ...]:
+    """Positions seen at which ASHA compares trials, lowest first.
+
+    A trial that reaches `max_t` is finished, so `max_t` itself is no rung.
+
+    >>> rung_levels(grace_period=1, max_t=27, reduction_factor=3)
+    (1, 3, 9)
+    """
+    levels = []
+    level = grace_period
+    # Multiply rather than take logs: log(243) / log(3) is 4.999... and drops a rung.
+    while level < max_t:
+        levels.append(level)
+        level *= reduction_factor
+    return tuple(levels)

@@ -1,0 +1,20 @@
+"""Searchers by their `searcher.name`; a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from hexsearch.search.searchers.base import Searcher
+from hexsearch.search.searchers.cmaes import CmaEsSearcher
+from hexsearch.search.searchers.gp import GpSearcher
+from hexsearch.search.searchers.grid import GridSearcher
+from hexsearch.search.searchers.nsga2 import Nsga2Searcher
+from hexsearch.search.searchers.random_draws import RandomSearcher
+from hexsearch.search.searchers.tpe import TpeSearcher
+
+SEARCHERS: dict[str, type[Searcher]] = {
+    "cmaes": CmaEsSearcher,
+    "gp": GpSearcher,
+    "grid": GridSearcher,
+    "nsga2": Nsga2Searcher,
+    "random": RandomSearcher,
+    "tpe": TpeSearcher,
+}

@@ -1,0 +1,18 @@
+"""NSGA-II, for several objectives. Source: Deb et al., IEEE TEC 6(2), 2002."""
+
+from __future__ import annotations
+
+from optuna.samplers import BaseSampler, NSGAIISampler
+
+from hexsearch.search.searchers.optuna_model import OptunaSearcher
+
+
+class Nsga2Searcher(OptunaSearcher):
+    """Evolves a Pareto front."""
+
+    # It keeps its own state beside the trials, so a rebuild asks it again in the same order.
+    can_redraw = False
+
+    def sampler(self, seed: int) -> BaseSampler:
+        """A generation is as large as the start-up."""
+        return NSGAIISampler(population_size=max(2, self.config.startup_trials), seed=seed)
