@@ -23,8 +23,8 @@ from torch import Tensor
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
@@ -95,7 +95,7 @@ def fresh(folder: Path) -> Path:
     archive, _ = import_games([STARTER_GAMES], SIZE)
     config = build(TrialConfig, {"trunk": "small"}, "trial")
     path = folder / "small.pt"
-    trial = Trial(config, Dataset(archive, DataConfig()), 64, 0)
+    trial = Trial.of(config, Dataset(archive, DataConfig()), 64, 0)
     save_checkpoint(path, {"state": trial.state()})
     return path
 

@@ -52,8 +52,8 @@ class StudyConfig(Section):
     phases: Phases = Field(
         ("search",),
         max_length=6,
-        description="compare, search, pruning_check, race, confirm, match: what the study does, in this "
-        "order",
+        description="compare, search, pruning_check, race, confirm, match: what the study does, in "
+        "this order",
     )
     compare: CompareConfig = Field(
         default_factory=CompareConfig, description="how heads are compared on shared trunks"

@@ -22,7 +22,9 @@ from hexsearch.analysis.standalone import (
     standalone_planes,
 )
 from hexsearch.cli.main import main
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trunk import TRUNK_PRESETS
+from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.training.checkpoint import save_checkpoint
 from tests.data.games import random_games
@@ -39,12 +41,19 @@ ENCODERS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """300 random games on 5x5."""
+    return Dataset(build_archive(random_games(300, size=5)), DataConfig(board_size=5))
+
+
 def stored(dataset: Dataset, path: Path, **settings: Any) -> LoadedCheckpoint:
     """A network whose every weight is drawn, as a fresh value head would answer 0.5 to all."""
     trial = make(dataset, **settings)
+    network = trial.body
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for weight in trial.network.parameters():
+        for weight in network.parameters():
             weight += 0.05 * torch.randn(weight.shape, generator=generator)
     save_checkpoint(path, {"state": trial.state()})
     return load_network(path)
@@ -156,12 +165,27 @@ def test_safetensors_hold_the_weights_that_answer(dataset: Dataset, tmp_path: Pa
     assert json.loads((tmp_path / "model.json").read_text())["trial"]["batch_size"] == 64
 
 
+def test_a_checkpoint_for_others_is_smaller_and_answers_alike(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    path, output = tmp_path / "model.pt", tmp_path / "slim"
+    loaded = stored(dataset, path, optimiser={"ema_half_life": 100})
+    assert main(["export", str(path), "--output", str(output)]) == 0
+    slim = output / "model.pt"
+    assert slim.stat().st_size < path.stat().st_size
+    positions = positions_of_moves(GAMES, 5)
+    for name in ("win_prob_red", "policy"):
+        expected = getattr(loaded.predictor.answer(positions), name)
+        found = getattr(load_network(slim).predictor.answer(positions), name)
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_what_cannot_be_exported_is_said_so(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "model.pt"
     stored(dataset, path)
     assert main(["export", str(path)]) == 2
-    assert "is a checkpoint already" in capsys.readouterr().err
+    assert "would replace itself" in capsys.readouterr().err
     assert main(["export", str(path), "--format", "onnx", "--trial", "t0000"]) == 2
     assert "--trial" in capsys.readouterr().err
