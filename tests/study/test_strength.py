@@ -29,7 +29,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
         data={"board_size": 5, "validation_games": 5},
         trial={"trunk": "tiny", "batch_size": 64},
         scheduler={"name": "none", "grace_period": 384, "max_t": 384},
-        enqueue=[{"value_head": "512->1"}, {"value_head": "512->64->1"}],
+        enqueue=[
+            {"value_head": head, "optimiser.learning_rate": 4e-3}
+            for head in ("512->1", "512->32->1")
+        ],
         run={"trials": 2},
     )
     archive = build_archive(random_games(80, size=5))
