@@ -59,6 +59,11 @@ class StudyFolder:
         """A comparison's own copy of the checkpoint whose trunk it took, where it took one."""
         return self.path / "trunk.pt"
 
+    @property
+    def match(self) -> Path:
+        """What the phase `match` found: players with their Elo."""
+        return self.path / "match.json"
+
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name

@@ -97,7 +97,8 @@ def _header(study: Study) -> str:
         f"<h1>{escape(study.question)}</h1>"
         + "".join(paragraph(sentence, "answer") for sentence in answer_sentences(study))
         + paragraph(cost_sentence(study))
-        + f'<p class="state {study.board.state}">{escape(study.folder.name)}: {study.board.state}</p>'
+        + f'<p class="state {study.board.state}">'
+        + f"{escape(study.folder.name)}: {study.board.state}</p>"
         + bullets([f"warning: {warning}" for warning in study.board.warnings])
     )
 

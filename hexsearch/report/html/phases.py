@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from hexsearch.config.load import dump_yaml
+from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.config.section import build
 from hexsearch.config.study import DataConfig
 from hexsearch.data.archive import open_archive
@@ -75,7 +75,8 @@ def repeat_part(study: Study) -> str:
         definition(facts)
         + paragraph(f"Save the configuration below as {name}.yaml, then run:")
         + f"<pre><code>{escape(command)}</code></pre>"
-        + f"<details><summary>configuration</summary><pre>{escape(dump_yaml(config))}</pre></details>"
+        + "<details><summary>configuration</summary>"
+        + f"<pre>{escape(dump_yaml(config))}</pre></details>"
     )
 
 

@@ -1,4 +1,4 @@
-"""What each setting does: value loss against its values, and how much of it the setting explains."""
+"""What each setting does: value loss against its values, and how much of it that explains."""
 
 from __future__ import annotations
 
