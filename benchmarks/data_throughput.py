@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive, open_archive, write_archive
 from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.collection.importing import import_games

@@ -17,8 +17,8 @@ from itertools import product
 
 import torch
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
@@ -89,7 +89,7 @@ class Contender:
             "compile": compiled,
         }
         config = build(TrialConfig, raw, "trial")
-        self._trial = Trial(config, dataset, BUDGET, seed=0, device=device)
+        self._trial = Trial.of(config, dataset, BUDGET, seed=0, device=device)
         self.train: list[float] = []
         self.answer: list[float] = []
         self.first_s = 0.0

@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 
-from hexsearch.backend.summary import summarise
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import (
@@ -32,6 +31,7 @@ from hexsearch.ledger.events import (
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.model.cost import NetworkCost
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space
@@ -85,7 +85,7 @@ def write_study(folder: StudyFolder, trials: int) -> None:
     lengths = rng.integers(10, 40, (GAMES, 3))
     shared = lengths * rng.normal(0.16, 0.1, (GAMES, 3))
     ledger = Ledger(folder.ledger)
-    ledger.append(StudyOpened(trials=trials, baselines=[], warnings=[]))
+    ledger.append(StudyOpened(trials=trials))
     values: dict[str, object] = {}
     replicate = 0
     for number in range(trials):
@@ -116,7 +116,8 @@ def write_study(folder: StudyFolder, trials: int) -> None:
         ledger.append(Started(trial=name, attempt=1))
         gain = float(rng.normal(0.0, 0.002))
         for rung in RUNGS:
-            said = {**example, "positions_seen": rung, "value_loss": round(0.165 + gain, 7)}
+            loss = round(0.165 + gain, 7)
+            said = {**example, "positions_seen": rung, "value_loss": loss}
             ledger.append(Reported(trial=name, report=said))
             last = rung == RUNGS[-1]
             goes_on = rng.random() < 1 / 3
@@ -132,7 +133,7 @@ def write_study(folder: StudyFolder, trials: int) -> None:
                 Decided(
                     trial=name,
                     positions_seen=rung,
-                    value_loss=said["value_loss"],
+                    value_loss=loss,
                     decision=decision,
                     rung=None if last else rung,
                     rank=1,
@@ -172,7 +173,7 @@ def example_report(rng: np.random.Generator) -> dict[str, object]:
         game_losses=evaluation.game_losses(),
         timings={"train_s": 1.0, "evaluate_s": 1.0, "positions_per_s": 1.0},
     )
-    return summarise(report, NetworkCost(461_000, 18.0, 100.0))
+    return ReportSummary.of(report, NetworkCost(461_000, 18.0, 100.0)).to_json()
 
 
 if __name__ == "__main__":

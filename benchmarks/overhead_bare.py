@@ -23,7 +23,7 @@ def main() -> int:
     for seed in seeds:
         began, cpu = time.time(), time.process_time()
         config = work.trial(work.learning_rate(seed))
-        trial = Trial(config, dataset, budget=work.positions, seed=seed)
+        trial = Trial.of(config, dataset, max_positions=work.positions, seed=seed)
         reports = []
         for point in work.points:
             trial.train_to(point)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hexsearch.config.load import dump_yaml
+from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.config.curriculum import CurriculumConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.collection.importing import import_games
@@ -110,7 +110,7 @@ def train(dataset: Dataset, readout: str, curriculum: str, positions: int, seed:
         "optimiser": {"learning_rate": 4e-3},
         "batch_size": _BATCH,
     }
-    trial = Trial(build(TrialConfig, raw, "trial"), dataset, positions, seed)
+    trial = Trial.of(build(TrialConfig, raw, "trial"), dataset, positions, seed)
     started, losses = time.perf_counter(), []
     trial.network.train()
     while trial.positions_seen < positions:

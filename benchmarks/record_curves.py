@@ -68,7 +68,7 @@ def record(
     curve: list[list[float]] = []
     verdicts: list[str] = []
     started = time.process_time()
-    trial = Trial(space.resolve(values), dataset, budget=points[-1], seed=SEED)
+    trial = Trial.of(space.resolve(values), dataset, max_positions=points[-1], seed=SEED)
     line: dict[str, Any] = {"values": values, "parameters": trial.parameters}
     try:
         for point in points:

@@ -28,15 +28,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.model.network import Network, build_network
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.training import step as steps
-from hexsearch.training.optim import build_optimiser, clip_gradients, set_learning_rate
+from hexsearch.training.optimisation.optimiser import build_optimiser, clip_gradients
+from hexsearch.training.optimisation.schedule import set_learning_rate
 from hexsearch.training.trial import Trial
 
 SIZE = 13
@@ -119,8 +120,8 @@ def compete(contenders: dict[str, Callable[[], int]], rounds: int) -> Rate:
 
 
 def training_rows(config: TrialConfig, dataset: Dataset, count: int, rounds: int) -> Iterator[str]:
-    whole = Trial(config, dataset, BUDGET, seed=0, device=device())
-    unwatched = Trial(config, dataset, BUDGET, seed=0, device=device())
+    whole = Trial.of(config, dataset, BUDGET, seed=0, device=device())
+    unwatched = Trial.of(config, dataset, BUDGET, seed=0, device=device())
     size = config.batch_size
 
     def train(trial: Trial) -> int:
@@ -207,7 +208,7 @@ def random_batches(trial: Trial, size: int) -> list[tuple[Tensor, Tensor, Tensor
 
 def dense_loader(trial: Trial, size: int, count: int) -> DataLoader[tuple[Tensor, ...]]:
     """As many positions as a round takes, as dense planes, shuffled and collated one by one."""
-    batches = [trial._stream.batch(number * size, size) for number in range(count)]
+    batches = [trial.stream.batch(number * size, size) for number in range(count)]
     tensors = (
         torch.cat([getattr(batch, name) for batch in batches]).cpu()
         for name in ("planes", "policy_target", "outcome")
@@ -216,13 +217,13 @@ def dense_loader(trial: Trial, size: int, count: int) -> DataLoader[tuple[Tensor
 
 
 def evaluation_rows(config: TrialConfig, dataset: Dataset, rounds: int) -> Iterator[str]:
-    trial = Trial(config, dataset, BUDGET, seed=0, device=device())
+    trial = Trial.of(config, dataset, BUDGET, seed=0, device=device())
     network = fresh(config, trial).eval()
     positions = len(dataset.validation)
     few = positions
     if config.trunk.preset == "resnet18":
         games = dataset.config.model_copy(update={"validation_games": 20})
-        trial = Trial(config, Dataset(dataset.archive, games), BUDGET, 0, device())
+        trial = Trial.of(config, Dataset(dataset.archive, games), BUDGET, 0, device())
         few = len(trial.dataset.validation)
     sizes = [INFERENCE_BATCH] * (few // INFERENCE_BATCH) + [few % INFERENCE_BATCH]
     planes = random_batches(trial, INFERENCE_BATCH)[0][0]

@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.ledger.game_losses import read_game_losses, write_game_losses
 from hexsearch.statistics.intervals import Floats, GameTable, game_table
-from hexsearch.statistics.variance import Panel
+from hexsearch.statistics.variance import PairedRuns
 from hexsearch.training.metrics import GameLosses
-from hexsearch.training.shared_trial import SharedTrial
 from hexsearch.training.trial import Trial
 
 RATE = 4e-3
@@ -55,18 +54,18 @@ class Runs:
     variants: tuple[int, ...]
     seeds: int
 
-    def panel(self, seeds: Sequence[int] | None = None) -> Panel:
+    def paired(self, seeds: Sequence[int] | None = None) -> PairedRuns:
         """What a study of these seeds (default: all) would know."""
         return self.panel_of(
             [list(range(self.seeds) if seeds is None else seeds)] * len(self.variants)
         )
 
-    def panel_of(self, seeds: Sequence[Sequence[int]]) -> Panel:
+    def panel_of(self, seeds: Sequence[Sequence[int]]) -> PairedRuns:
         """What a study would know that takes other seeds for each variant."""
         rows = [v * self.seeds + seed for v, mine in enumerate(seeds) for seed in mine]
         table = GameTable(self.table.sums[rows], self.table.counts)
         names = [v for v, mine in enumerate(seeds) for _ in mine]
-        return Panel.of(table, names, [seed for mine in seeds for seed in mine])
+        return PairedRuns.of(table, names, [seed for mine in seeds for seed in mine])
 
     @property
     def means(self) -> Floats:
@@ -140,7 +139,7 @@ def train_apart(store: Store, dataset: Dataset, numbers: Sequence[int], seeds: i
             if store.run("variant", number, seed) is not None:
                 continue
             started = time.process_time()
-            trial = Trial(config_of(number), dataset, store.positions, seed)
+            trial = Trial.of(config_of(number), dataset, store.positions, seed)
             trial.train_to(store.positions)
             report = trial.report()
             seconds = time.process_time() - started
@@ -159,9 +158,9 @@ def train_together(store: Store, dataset: Dataset, seeds: int) -> None:
             continue
         started = time.process_time()
         configs = [config_of(number) for number in HEADS]
-        trial = SharedTrial(configs, dataset, store.positions, seed)
+        trial = Trial(configs, dataset, max_positions=store.positions, seed=seed)
         trial.train_to(store.positions)
-        reports = trial.report()
+        reports = trial.reports()
         seconds = time.process_time() - started
         for number, report in zip(HEADS, reports, strict=True):
             store.keep("shared", number, seed, report.game_losses)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from truth_runs import NAMES, Runs
 
 from hexsearch.statistics.ranking import rank
-from hexsearch.statistics.variance import Panel
+from hexsearch.statistics.variance import PairedRuns
 
 _DRAWS = 400  # pairs of studies in which every variant has a seed of its own
 
@@ -34,17 +34,17 @@ class Announced:
     means: NDArray[np.float64]
 
 
-def announce(panel: Panel) -> Announced:
+def announce(paired: PairedRuns) -> Announced:
     """Both answers, the second as `leaderboard` gives it."""
-    best = int(np.argmin(panel.table.means))
-    ranking = rank(panel, np.random.default_rng(0))
+    best = int(np.argmin(paired.table.means))
+    ranking = rank(paired, np.random.default_rng(0))
     return Announced(
-        naive=int(panel.variant[best]),
-        naive_score=float(panel.table.means[best]),
+        naive=int(paired.variant[best]),
+        naive_score=float(paired.table.means[best]),
         leader=ranking.leader,
         tied=ranking.tied,
         expected=float(ranking.expected_value_loss[ranking.leader]),
-        means=panel.means,
+        means=paired.means,
     )
 
 
@@ -70,14 +70,14 @@ def part_a(runs: Runs) -> str:
         "|" + "---:|" * (len(COUNTS) + 5),
     ]
     for count in range(1, runs.seeds // 2 + 1):
-        studies = {s: announce(runs.panel(s)) for s in combinations(range(runs.seeds), count)}
+        studies = {s: announce(runs.paired(s)) for s in combinations(range(runs.seeds), count)}
         pairs = [
             (studies[s], studies[t]) for s, t in combinations(studies, 2) if not set(s) & set(t)
         ]
         lines.append(f"| {count} | {len(pairs)} | {_row(pairs)} |")
     drawn = _drawn(runs, np.random.default_rng(0))
     lines.append(f"| 1, another for every variant | {len(drawn)} drawn | {_row(drawn)} |")
-    everything = rank(runs.panel(), np.random.default_rng(0))
+    everything = rank(runs.paired(), np.random.default_rng(0))
     lines += ["", "| variant | value loss over all seeds | lowest and highest | group |"]
     lines.append("|---|---:|---:|---:|")
     for place in np.argsort(everything.means, kind="stable"):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from truth_runs import HEADS, NAMES, Store
 
-from hexsearch.leaderboard.agreement import HeadRuns, agreement, sentence
+from hexsearch.leaderboard.agreement import HeadRuns, agreement
+from hexsearch.leaderboard.phase_sentences import agreement_sentence
 from hexsearch.statistics.ranking import rank
 
 
 def part_c(store: Store, seeds: int) -> str:
     """Both rankings side by side, as Markdown."""
     found = {kind: store.read(kind, HEADS, seeds) for kind in ("shared", "variant")}
-    panels = {kind: runs.panel() for kind, runs in found.items()}
-    shared, separate = (rank(panel, np.random.default_rng(0)) for panel in panels.values())
+    panels = {kind: runs.paired() for kind, runs in found.items()}
+    shared, separate = (rank(paired, np.random.default_rng(0)) for paired in panels.values())
     lines = [
         f"{len(HEADS)} heads, {found['shared'].seeds} seeds on one trunk each, "
         f"{found['variant'].seeds} apart, {store.positions:,} positions",
@@ -46,7 +47,7 @@ def part_c(store: Store, seeds: int) -> str:
         "",
         f"Median half-width of a difference to the leader: {widths[0]:.4f} on one trunk, "
         f"{widths[1]:.4f} apart.",
-        f"Rankings: {sentence(agreed)}.",
+        f"Rankings: {agreement_sentence(agreed)}.",
         *_cost(store),
     ]
     return "\n".join(lines)

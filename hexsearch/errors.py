@@ -10,13 +10,33 @@ HexsearchError            the work itself failed                     exit status
 |   |-- DiagnosisError    the doctor names errors before a study       exit status 1
 |   `-- StorageError      storage that nodes share cannot be used from here
 |-- DiskError             a disk or storage takes no more; what it holds is whole
-|-- ContractError         a plug-in or component breaks its contract
+|-- ContractError         a plug-in or component breaks its contract     exit status 2
+|   `-- PluginError       a plug-in's own code raised
 `-- TrialError            one trial cannot go on (non-finite loss, unhealthy network)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+_SHOWN = 2_000  # characters of a message; foreign text may go on for megabytes
+
+
+def printable(text: str) -> str:
+    """Text of foreign origin for a terminal: control characters escaped, not too long.
+
+    >>> printable("a\x1b]0;title\x07b")
+    'a\\x1b]0;title\\x07b'
+    """
+    if len(text) > _SHOWN:
+        text = f"{text[:_SHOWN]}... ({len(text):,} characters)"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class HexsearchError(Exception):
@@ -71,6 +91,10 @@ class ContractError(HexsearchError):
     """A component (often a plug-in) does not do what its contract promises."""
 
     exit_status = 2
+
+
+class PluginError(ContractError):
+    """A plug-in's own code raised; the message holds the user's own frames."""
 
 
 class DiagnosisError(FaultyInput):

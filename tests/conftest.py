@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from tests.data.games import random_games

@@ -91,7 +91,7 @@ def climb(
     for name, curriculum, back in STEPS:
         inside = np.ones(len(games), dtype=bool) if back is None else (to_end <= back) & finished
         changed = config.model_copy(update={"curriculum": curriculum})
-        trial = Trial(changed, dataset, positions, seed)
+        trial = Trial.of(changed, dataset, positions, seed)
         steps.append(_climb_one(name, trial, inside, table))
         say(steps[-1])
     return tuple(steps)
@@ -102,7 +102,7 @@ def _climb_one(
 ) -> LearnabilityStep:
     """Train one step to the end of its budget and judge it on the positions inside it."""
     try:
-        trial.train_to(trial.budget)
+        trial.train_to(trial.max_positions)
         trial.report()  # renews batch-norm statistics; refuses answers that are not finite
         evaluation, _ = trial.evaluate()
     except TrialError as error:

@@ -90,30 +90,26 @@ class _Recorder(Readout):
 
 
 def capture_next_batch(trial: Trial) -> Capture:
-    """Train the next batch, looking on, and put the trial back to where it was."""
-    state = deepcopy(trial.state())
-    readout = trial.readout
-    recorder = _Recorder(readout)
+    """Train the next batch in a copy of the trial, looking on; the trial stays where it is."""
+    recorder = _Recorder(trial.readout)
+    copied = Trial.of(
+        trial.config, trial.dataset, trial.max_positions, trial.seed, trial.device, recorder
+    )
+    copied.load_state(deepcopy(trial.state()))
     planes: list[Tensor] = []
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         planes.append(inputs[0].detach().clone())
 
     seen, batch = trial.positions_seen, trial.next_batch()
-    handle = trial.network.register_forward_hook(look)
-    trial.readout = recorder
-    try:
-        trial.train_to(seen + len(batch))
-    finally:
-        handle.remove()
-        trial.readout = readout
-        trial.load_state(state)
+    copied.network.register_forward_hook(look)
+    copied.train_to(seen + len(batch))
     return Capture(
         planes=planes[0],
         raw=recorder.raw,
         target=recorder.target,
         losses=recorder.losses,
-        probability=readout.win_prob(recorder.raw),
+        probability=trial.readout.win_prob(recorder.raw),
         batch=batch,
         positions_seen=seen,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from hexsearch.training.shared_step import Mode
+from hexsearch.training.heads import Mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Assignment:
         points: positions at which it reports, the last one being the budget.
         reported: positions at the last report of all trials that the ledger holds.
         judged_on: `test`: only save at the points, and judge on test games at the last one.
-        mode: how heads teach the trunk that they share; None for a trial that is trained alone.
+        mode: how the heads teach their trunk.
         trunk, trunk_hash: checkpoint of a frozen trunk and its content; None trains one.
         gpus: how much of a GPU; 0 trains on the CPU.
         trial_files: URL under which jobs keep their files; None if `folder` is a path.
@@ -42,7 +42,7 @@ class Assignment:
     points: tuple[int, ...]
     reported: int = 0
     judged_on: Literal["validation", "test"] = "validation"
-    mode: Mode | None = None
+    mode: Mode = "joint"
     trunk: str | None = None
     trunk_hash: str | None = None
     threads: int = 1
@@ -50,6 +50,11 @@ class Assignment:
     trial_files: str | None = None
     hang_timeout: float | None = None
     report_seconds: float | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the job is no trial itself, but heads that share a trunk."""
+        return self.trials != (self.job,)
 
     def to_config(self) -> dict[str, Any]:
         """As a configuration of Ray Tune."""

@@ -9,13 +9,18 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import ray
 
-from hexsearch.backend.ray_private import process_groups_of_their_own, use_started_processes
-from hexsearch.config.study import RunConfig as Resources
-from hexsearch.errors import HexsearchError
+from hexsearch.backend.local_ray import LOOPBACK, private_folder
+from hexsearch.backend.ray_private import (
+    loopback_only,
+    process_groups_of_their_own,
+    use_started_processes,
+)
+from hexsearch.config.run import RunConfig as Resources
+from hexsearch.errors import ConfigError, HexsearchError
 
 _ENVIRONMENT = {
     # Its loggers flush every row and leak per trial; the ledger has it all.
@@ -65,6 +70,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
         _require_listener(address)
+    own = ExitStack()  # what is only there while Ray runs on this machine
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -73,16 +79,20 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             # dies with this process.
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            with process_groups_of_their_own():
+            folder = own.enter_context(private_folder())
+            with process_groups_of_their_own(), loopback_only():
                 ray.init(
                     address="local",
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     object_store_memory=_OBJECT_STORE_BYTES,
+                    _node_ip_address=LOOPBACK,
+                    _temp_dir=str(folder),
                 )
             use_started_processes()
     except (ConnectionError, RuntimeError, ValueError) as error:
+        own.close()
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
         if address and "RAY_AUTH_MODE" not in os.environ:
@@ -96,6 +106,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         yield round(time.time(), 3)
     finally:
         ray.shutdown()
+        own.close()
 
 
 def environment(address: str | None, resources: Resources) -> dict[str, str]:
@@ -125,7 +136,7 @@ def trial_slots(resources: Resources) -> Callable[[], int]:
     """How many trials the cluster has room for, asked anew every few seconds.
 
     Raises:
-        HexsearchError: it has not room for one.
+        ConfigError: it has not room for one.
     """
     asked_at, slots = -math.inf, 0
 
@@ -136,13 +147,23 @@ def trial_slots(resources: Resources) -> Callable[[], int]:
         return slots
 
     if count() < 1:
+        require_room(resources)
+    return count
+
+
+def require_room(resources: Resources) -> None:
+    """Refuse a cluster that has not room for one trial.
+
+    Raises:
+        ConfigError: what a trial wants and what there is.
+    """
+    if _count_slots(resources) < 1:
         have = ray.cluster_resources()
-        raise HexsearchError(
+        raise ConfigError(
             f"a trial wants {resources.cpus_per_trial} CPU(s) and {resources.gpus_per_trial:g} "
             f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
             "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
         )
-    return count
 
 
 def _count_slots(resources: Resources) -> int:
@@ -153,8 +174,18 @@ def _count_slots(resources: Resources) -> int:
             continue
         room = int(node["Resources"].get("CPU", 0) // resources.cpus_per_trial)
         if resources.gpus_per_trial:
-            # 1e-9: ten trials at 0.1 GPU fit on one in spite of rounding.
-            gpus = node["Resources"].get("GPU", 0)
-            room = min(room, int(gpus / resources.gpus_per_trial + 1e-9))
+            gpus = int(node["Resources"].get("GPU", 0))
+            room = min(room, _trials_on(gpus, resources.gpus_per_trial))
         slots += room
     return min(slots, resources.max_concurrent or slots)
+
+
+def _trials_on(gpus: int, share: float) -> int:
+    """How many trials a node's GPUs take: a fraction lies on one of them, never across two.
+
+    >>> _trials_on(8, 0.6), _trials_on(8, 0.15), _trials_on(4, 2.0)
+    (8, 48, 2)
+    """
+    if share > 1.0:
+        return gpus // round(share)
+    return gpus * int(1.0 / share + 1e-9)  # ten trials at 0.1 fit in spite of rounding

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
 
 from hexsearch.backend.storage import scratch_folder
 from hexsearch.data.archive import GameArchive, open_archive
@@ -79,10 +79,7 @@ def _node_copy(folder: Path, content_hash: str, fetch: Fetch) -> GameArchive | N
     return found
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> FileLock:
     """The node's other workers wait instead of fetching a file too."""
     path.parent.mkdir(exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return FileLock(path.with_suffix(".lock"))

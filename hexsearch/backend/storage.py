@@ -7,8 +7,10 @@ written beside its name and then moved, so that whoever reads finds it whole or 
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -35,15 +37,22 @@ def scratch_folder() -> Path:
         StorageError: it belongs to somebody else, or cannot be made.
     """
     given = os.environ.get("HEXSEARCH_SCRATCH")
-    path = Path(given) if given else Path(tempfile.gettempdir()) / f"hexsearch-{os.getuid()}"
+    path = Path(given) if given else Path(tempfile.gettempdir()) / f"hexsearch-{_user()}"
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = path.stat().st_uid
     except OSError as error:
         raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
-    if owner != os.getuid():
+    if sys.platform != "win32" and owner != os.getuid():
         raise StorageError(f"{path}: belongs to another user; set HEXSEARCH_SCRATCH to a folder")
     return path
+
+
+def _user() -> str:
+    """What tells users of one machine apart."""
+    if sys.platform == "win32":
+        return getpass.getuser()
+    return str(os.getuid())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,21 @@ from ray import tune
 from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.devices import device_of
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.backend.heads_on_trunk import HeadsOnTrunk
 from hexsearch.backend.job_folders import JobFolders
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
 from hexsearch.backend.storage import Unwritable, scratch_folder, storing
-from hexsearch.backend.summary import judge_on_test, summarise
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
+from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.ledger.report import MetricsSummary, ReportSummary
+from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
+from hexsearch.training.trial import Trial
 
 HANG_LOG = "hang.log"
 _STRIDE = 10  # batches between two looks at the clock
@@ -60,8 +62,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """
         self._assignment = Assignment(**config)
         self._shipped = shipped or {}
-        self._trial: HeadsOnTrunk | None = None
+        self._trial: Trial | None = None
         self._stored: Reports = {}
+        self._warnings: list[str] = []  # to be said with the next message
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # of training, in this process
 
@@ -73,11 +76,15 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """
         try:
             with self._watchdog():
-                message = Message(reports=self._next_reports())
+                reports = self._next_reports()
+            message = Message(reports=reports, warnings=self._warnings)
+            self._warnings = []
         except Unwritable as error:
             message = Message(unwritable=str(error))
         except TrialError as error:
             message = Message(failure=f"{error.verdict}: {error}")
+        message = replace(message, warnings=self._warnings)
+        self._warnings = []
         return message.to_result()
 
     def _next_reports(self) -> Reports:
@@ -121,7 +128,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         """Give back memory and scratch space; the process may live on."""
-        if self._trial is not None and self._trial.is_compiled:
+        if self._trial is not None and self._trial.execution.compiled:
             # Compiled code is kept by the source that it came from: after a few trials of other
             # configurations torch would give up and run the next one as it is.
             torch.compiler.reset()
@@ -140,21 +147,28 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._folders.pull()
         with storing(scratch_folder()):
             dataset, trunk = self._games(task), self._trunk(task)
-        trial = self._trial = HeadsOnTrunk(
-            [build(TrialConfig, config, "trial") for config in task.configs],
-            dataset,
-            max_positions=task.points[-1],
-            seed=task.seed,
-            device=device_of(task.gpus),
-            mode=task.mode,
-            frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+
+        def make() -> Trial:
+            return Trial(
+                [build(TrialConfig, config, "trial") for config in task.configs],
+                dataset,
+                max_positions=task.points[-1],
+                seed=task.seed,
+                device=device_of(task.gpus),
+                mode=task.mode,
+                frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+            )
+
+        trial = make()
+        content, self._warnings = load_last_good(
+            self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
         )
-        path = self._folders.job / CHECKPOINT
-        if path.exists():
-            content = load_checkpoint(path)
-            trial.load_state(content["state"])
-            if trial.positions_seen > task.reported:
-                self._stored = _stored_reports(content, task)
+        if content is None and self._warnings:
+            trial = make()  # it may have taken in half of a bad one
+        elif content is not None and trial.positions_seen > task.reported:
+            self._stored = _stored_reports(content, task)
+        catch_up(trial, task)
+        self._trial = trial
 
     def _games(self, task: Assignment) -> Dataset:
         """The mapped games, kept from job to job while they stay the same."""
@@ -186,7 +200,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         assert trial is not None
         target = next(point for point in task.points if point > trial.positions_seen)
         if self._began_at is None:
-            self._began_at = time.time()
+            self._began_at = round(time.time(), 3)
         self._train_to(target)
         reports: Reports = {}
         if task.judged_on == "validation":
@@ -194,7 +208,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         elif trial.positions_seen >= task.points[-1]:
             reports = self._judge()
         with storing(folders.job):
-            if task.mode is not None and trial.positions_seen >= task.points[-1]:
+            if task.is_shared and trial.positions_seen >= task.points[-1]:
                 self._store_networks(reports)
             save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
             folders.push()
@@ -204,25 +218,29 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """Reports of all heads on the validation games, with their evidence stored."""
         trial, task, folders = self._trial, self._assignment, self._folders
         assert trial is not None
-        made = list(zip(task.trials, trial.reports(), trial.costs, strict=True))
+        reports: Reports = {}
         with storing(folders.job):
-            for name, report, _ in made:
+            for name, report, cost in zip(task.trials, trial.reports(), trial.costs, strict=True):
                 store_evidence(folders.of(name), report)
-        return {name: self._timed(summarise(report, cost)) for name, report, cost in made}
+                reports[name] = ReportSummary.of(report, cost, self._began_at).to_json()
+        return reports
 
     def _judge(self) -> Reports:
-        """The report on the test games."""
+        """The report on the test games, with the validation loss of the search beside it."""
         trial, (name,) = self._trial, self._assignment.trials
         assert trial is not None
-        report, losses = judge_on_test(trial)
-        with storing(self._folders.of(name)):
-            self._folders.of(name).mkdir(parents=True, exist_ok=True)
-            write_game_losses(self._folders.of(name), trial.positions_seen, losses)
-        return {name: self._timed(report)}
-
-    def _timed(self, report: dict[str, Any]) -> dict[str, Any]:
-        report["timings"]["began_at"] = round(self._began_at or 0.0, 3)
-        return report
+        validation = trial.report()  # renews batch-norm statistics, so it comes first
+        dataset, folder = trial.dataset, self._folders.of(name)
+        test, _ = trial.evaluate(all_positions(dataset.archive, dataset.games("test")))
+        summary = replace(
+            ReportSummary.of(validation, trial.cost, self._began_at),
+            metrics=MetricsSummary.of(test.metrics()),
+            validation_loss=validation.value_loss,
+        )
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_game_losses(folder, trial.positions_seen, test.game_losses())
+        return {name: summary.to_json()}
 
     def _store_networks(self, reports: Reports) -> None:
         """Each head with its trunk as a checkpoint of its own, for `analyze` and ensembles."""
@@ -243,6 +261,18 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             trial.train_to(min(target, trial.positions_seen + stride))
             if trial.positions_seen >= target or time.monotonic() > ends:
                 return
+
+
+def catch_up(trial: Trial, task: Assignment) -> None:
+    """Train again to the last report that the ledger holds, where a checkpoint was lost.
+
+    Reports renew the statistics that a checkpoint keeps, so each is computed, and not sent again.
+    """
+    for point in task.points:
+        if trial.positions_seen < point <= task.reported:
+            trial.train_to(point)
+            if task.judged_on == "validation":
+                trial.reports()
 
 
 def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:

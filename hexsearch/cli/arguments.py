@@ -1,8 +1,147 @@
-"""Values that several commands take on the command line."""
+"""Options that several commands take, and how their help looks."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hexsearch.cli.commands import COMMANDS
+from hexsearch.cli.program import program
+from hexsearch.errors import ConfigError
+from hexsearch.search.shipped import find_space
+
+_WIDEST = 100  # columns of a help text
+
+
+class Help(argparse.HelpFormatter):
+    """Shows defaults; a text that has lines of its own keeps them; others are wrapped."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
+        self._width = min(self._width, _WIDEST)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        is_told = action.default in (None, False, argparse.SUPPRESS) or "default" in text
+        if is_told or action.default == []:
+            return text
+        return f"{text} (default: %(default)s)".strip()
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return "".join(indent + line for line in text.splitlines(keepends=True))
+        return super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser with this help; its sub-commands have it too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": Help, **options})
+
+
+def add_command(
+    commands: Any, name: str, examples: Sequence[str], description: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a command of the table, described by its summary there or by a longer text.
+
+    Args:
+        examples: what may stand after the command's name, one line each.
+    """
+    summary = COMMANDS[name].summary
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description or f"{summary[0].upper()}{summary[1:]}.",
+        epilog=examples_text([f"{name} {example}".rstrip() for example in examples]),
+    )
+    return parser
+
+
+def examples_text(lines: Sequence[str]) -> str:
+    """Examples as they stand below a help, with the program as the user calls it."""
+    return "examples:\n" + "\n".join(f"  {program()} {line}" for line in lines).replace("%", "%%")
+
+
+def add_space(parser: argparse._ActionsContainer) -> None:
+    """The search space that a command works on."""
+    parser.add_argument(
+        "space",
+        type=space_file,
+        metavar="SPACE.yaml",
+        help="a search-space file, or the name of one that comes along, such as quick",
+    )
+
+
+def add_study(parser: argparse._ActionsContainer) -> None:
+    """The study that a command reads."""
+    parser.add_argument(
+        "study", type=Path, metavar="STUDY", help="the folder of a study, such as results/NAME"
+    )
+
+
+def add_games(parser: argparse._ActionsContainer, required: bool = False) -> None:
+    """The games that a command reads; without any, those that come along."""
+    which = "" if required else " (default: the starter games that come along)"
+    parser.add_argument(
+        "--games",
+        action="append",
+        required=required,
+        metavar="PATH",
+        help=f"game files, archives or folders; may be repeated{which}",
+    )
+
+
+def add_results(parser: argparse._ActionsContainer) -> None:
+    """Where a new study is kept, under which name."""
+    parser.add_argument(
+        "--name", metavar="NAME", help="of the study (default: the space's, with date and time)"
+    )
+    parser.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
+
+
+def add_address(parser: argparse._ActionsContainer) -> None:
+    """The cluster that a study runs on."""
+    parser.add_argument(
+        "--address",
+        metavar="A",
+        help="of a running Ray cluster, or 'auto' (default: Ray is started on this machine)",
+    )
+
+
+def add_settings(parser: argparse._ActionsContainer) -> None:
+    """The `--set` option, which fixes settings of the search space."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="fix a setting, such as trunk.preset=tiny; a searched setting is then searched no "
+        "more; may be repeated",
+    )
+
+
+def add_format(
+    parser: argparse._ActionsContainer,
+    choices: Sequence[str] = ("table", "json"),
+    of: str = "of the output",
+) -> None:
+    """How a command prints its table; with `json`, stdout holds nothing else."""
+    parser.add_argument("--format", choices=choices, default="table", help=of)
+
+
+def space_file(text: str) -> Path:
+    """A search-space file by its path or by its shipped name.
+
+    Raises:
+        argparse.ArgumentTypeError: a plain name that is neither.
+    """
+    try:
+        return find_space(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def positive(text: str) -> int:

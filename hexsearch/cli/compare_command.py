@@ -11,19 +11,29 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.cli.arguments import positive
+from hexsearch.cli.arguments import (
+    add_address,
+    add_command,
+    add_format,
+    add_games,
+    add_results,
+    add_settings,
+    add_space,
+    positive,
+)
 from hexsearch.cli.leaderboard_command import print_table
 from hexsearch.cli.preflight import check_components, games_examiner
-from hexsearch.cli.study_commands import add_settings, finish, going_on, new_folder, stderr
+from hexsearch.cli.study_commands import finish, going_on, new_folder, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
-from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs, sentence
-from hexsearch.leaderboard.comparison import comparison_json, verdicts
+from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs
+from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.leaderboard.phase_sentences import agreement_sentence, comparison_sentences
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.console import make_progress
-from hexsearch.report.table import comma_separated, markdown
+from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.study.comparison import compared_heads, comparison_config
@@ -36,40 +46,45 @@ _FORMATS = ("table", "markdown", "csv", "json")
 
 def register(commands: Any) -> None:
     """Add the sub-command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "compare",
-        help="all value heads of a finite space on shared trunks, compared in pairs",
-        description="Train every value head (and read-out) of a space on one trunk at once, with "
-        "several seeds, and say which differences are real. All else is as in the space's trial.",
+        ["heads --seeds 3", "heads --games my_games/ --against results/NAME"],
+        "Train every value head (and read-out) of a space on one trunk at once, with several "
+        "seeds, and say which differences are real. All else is as in the space's trial.",
     )
-    parser.add_argument("space", type=Path, metavar="SPACE.yaml")
-    parser.add_argument("--games", action="append", metavar="PATH", help="as for launch")
-    parser.add_argument("--seeds", type=positive, metavar="N", help="trunks (default: the space's)")
-    parser.add_argument(
+    add_space(parser)
+    data = parser.add_argument_group("games and results")
+    add_games(data)
+    add_results(data)
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--seeds", type=positive, metavar="N", help="trunks (default: the space's)"
+    )
+    training.add_argument(
         "--mode",
         choices=("joint", "probe"),
         help="joint: the trunk learns from the policy and the mean of the heads; probe: from the "
-        "policy (and auxiliary heads) alone, or not at all with --trunk",
+        "policy (and auxiliary heads) alone, or not at all with --trunk (default: the space's)",
     )
-    parser.add_argument(
+    training.add_argument(
         "--trunk",
         metavar="CHECKPOINT",
         help="with mode probe: train the heads on the trunk of this model.pt or checkpoint.pt, "
         "which stays as it is",
     )
-    parser.add_argument(
+    add_settings(training)
+    training.add_argument(
         "--against",
         type=Path,
-        metavar="STUDY_DIR",
+        metavar="STUDY",
         help="a finished study of the same heads, each with a trunk of its own: say how far the "
         "two rankings agree",
     )
-    parser.add_argument("--name", help="of the folder (default: the space's, with date and time)")
-    parser.add_argument("--results", default="results", metavar="DIR")
-    parser.add_argument("--address", metavar="A", help="of a running Ray cluster")
-    parser.add_argument("--no-doctor", action="store_true", help="leave out the quick checks")
-    parser.add_argument("--format", choices=_FORMATS, default="table")
-    add_settings(parser)
+    running = parser.add_argument_group("running")
+    add_address(running)
+    running.add_argument("--no-doctor", action="store_true", help="leave out the quick checks")
+    add_format(running, _FORMATS)
     parser.set_defaults(run=run_compare)
 
 
@@ -134,20 +149,20 @@ def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:
 
 def print_board(board: Leaderboard, output: str, found: Agreement | None) -> None:
     """A comparison in one of four formats, with what its ranking is worth elsewhere."""
-    said = [*verdicts(board), sentence(found)]
+    sentences = [*comparison_sentences(board), agreement_sentence(found)]
     if output == "json":
         json.dump(comparison_json(board, found), sys.stdout, indent=2, allow_nan=False)
         print()
     elif output == "csv":
         print(comma_separated(board), end="")
     elif output == "markdown":
-        print(markdown(board), *(f"* {line}" for line in said), sep="\n")
+        print(markdown(board), *(f"* {line}" for line in sentences), sep="\n")
     else:
         print_table(board)
         print()
         # A terminal breaks lines between words; a pipe gets a sentence a line, to be searched.
         console = Console(highlight=False)
-        for line in said:
+        for line in sentences:
             console.print(Text(line), soft_wrap=not console.is_terminal)
 
 

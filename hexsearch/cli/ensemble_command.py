@@ -1,4 +1,4 @@
-"""`ensemble`: what a study's networks are worth together, judged on its test games."""
+"""`ensemble`: what a study's networks are worth together, evaluated on its test games."""
 
 from __future__ import annotations
 
@@ -16,43 +16,44 @@ from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.cli.analysis_commands import stdout
-from hexsearch.cli.arguments import positive
+from hexsearch.cli.arguments import add_command, add_format, add_study, positive
+from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import Indices
 from hexsearch.errors import CheckpointError, ConfigError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
-from hexsearch.report.ensemble import ensemble_json, judge, render_ensembles
+from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, render_ensembles
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.metrics import Evaluation
 
 
 def register(commands: Any) -> None:
     """Add the sub-command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "ensemble",
-        help="a study's networks answering together, judged on test games",
-        description="Average a study's finished networks, and select from them greedily with "
-        "replacement (Caruana et al., 2004), on its validation games; then judge both on its "
-        "test games beside the best single network. Of a comparison the heads of each trunk are "
-        "averaged too. Each reading of the test games makes them a little less of a test.",
+        ["results/NAME", "results/NAME --top 5 --method greedy --format json"],
+        "Average a study's finished networks, and select from them greedily with replacement "
+        "(Caruana et al., 2004), on its validation games; then evaluate both on its test games "
+        "beside the best single network. Of a comparison the heads of each trunk are averaged "
+        "too. Each reading of the test games makes them a little less of a test.",
     )
-    parser.add_argument("study", type=Path, metavar="STUDY_DIR")
+    add_study(parser)
     parser.add_argument(
         "--top", type=positive, metavar="K", help="networks, best on validation (default: all kept)"
     )
     parser.add_argument(
-        "--method", choices=METHODS, action="append", help="default: both; may be repeated"
+        "--method", choices=METHODS, action="append", help="may be repeated (default: both)"
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
     parser.set_defaults(run=run_ensemble)
 
 
 def run_ensemble(arguments: argparse.Namespace) -> int:
-    """Choose on validation, judge on test, print."""
+    """Choose on validation, evaluate on test, print."""
     if arguments.top == 1:
         raise ConfigError("--top 1: an ensemble needs two networks or more")
     folder = StudyFolder(arguments.study)
@@ -82,7 +83,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     trunks = _trunks(trials) if is_comparison else {}
     ensembles = choose_ensembles(validation, arguments.method or METHODS, list(trunks.items()))
     names = [trial.trial for trial in trials]
-    rows = judge(ensembles, names, validation, answers(test_games, "test"))
+    rows = evaluate_ensembles(ensembles, names, validation, answers(test_games, "test"))
     document = json.dumps(ensemble_json(folder.name, rows), indent=2, allow_nan=False)
     if arguments.output is not None:
         write_atomically(arguments.output, (document + "\n").encode())

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from hexsearch.cli.arguments import positive
-from hexsearch.leaderboard.leaderboard import SORTABLE, Leaderboard, read_leaderboard
+from hexsearch.cli.arguments import add_command, add_format, add_study, positive
+from hexsearch.leaderboard.as_json import leaderboard_json
+from hexsearch.leaderboard.columns import sortable, sorted_rows
+from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.report.table import comma_separated, markdown, render
+from hexsearch.report.table import render
+from hexsearch.report.text_tables import comma_separated, markdown
 
 _TABLE_ROWS = 100  # unless --top asks for more: nobody reads on, and rich takes 1 ms a row
 _PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
@@ -23,17 +26,28 @@ _STAGES = ("early", "middle", "late", "penultimate", "final")
 
 def register(commands: Any) -> None:
     """Add the sub-command."""
-    board = commands.add_parser("leaderboard", help="who leads, and how sure")
-    board.add_argument("study", type=Path, metavar="STUDY_DIR")
-    board.add_argument("--by", choices=("variant", "trial"), default="variant")
-    board.add_argument("--stage", choices=_STAGES, help="rank by the value loss of one stage")
+    board = add_command(
+        commands,
+        "leaderboard",
+        ["results/NAME", "results/NAME --by trial --top 20", "results/NAME --format csv"],
+        "Print who leads a study, and how sure that is. It works while the study runs, too.",
+    )
+    add_study(board)
     board.add_argument(
         "--phase",
         choices=("compare", "search"),
-        help="rank the heads of the comparison, or the trials of the search (default)",
+        help="rank the heads of the comparison, or the trials of the search (default: search)",
     )
     board.add_argument(
-        "--sort", choices=tuple(SORTABLE), help="order of the rows; their ranks stay what they are"
+        "--by", choices=("variant", "trial"), default="variant", help="what a row stands for"
+    )
+    board.add_argument(
+        "--stage", choices=_STAGES, help="rank by one stage's value loss (default: all positions)"
+    )
+    board.add_argument(
+        "--sort",
+        choices=sortable(),
+        help="order of the rows; their ranks stay what they are (default: by rank)",
     )
     board.add_argument(
         "--top",
@@ -41,7 +55,7 @@ def register(commands: Any) -> None:
         metavar="N",
         help=f"rows (default: all, and {_TABLE_ROWS} of a table)",
     )
-    board.add_argument("--format", choices=_FORMATS, default="table")
+    add_format(board, _FORMATS)
     board.set_defaults(run=run_leaderboard)
 
 
@@ -51,9 +65,9 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
         StudyFolder(arguments.study), arguments.by, arguments.stage, arguments.phase
     )
     if arguments.sort:
-        board.sort(arguments.sort)
+        board = replace(board, rows=sorted_rows(board.rows, arguments.sort))
     if arguments.format == "json":
-        print(_row_a_line(board.to_json(arguments.top)))
+        print_json(board, arguments.top)
     elif arguments.format == "markdown":
         print(markdown(board, arguments.top), end="")
     elif arguments.format == "csv":
@@ -61,6 +75,11 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
     else:
         print_table(board, arguments.top)
     return 0
+
+
+def print_json(board: Leaderboard, top: int | None = None) -> None:
+    """The document that other programs read."""
+    print(_row_a_line(leaderboard_json(board, top)))
 
 
 def print_table(board: Leaderboard, top: int | None = None) -> None:

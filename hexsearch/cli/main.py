@@ -1,7 +1,4 @@
-"""Parse, dispatch, and turn errors into one line a fault and an exit status.
-
-Status 0: done. 1: the work failed. 2: wrong usage, configuration or input. 130: interrupted.
-"""
+"""Parse and dispatch; what is raised ends at `cli/boundary.py`."""
 
 from __future__ import annotations
 
@@ -9,68 +6,102 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 
 from hexsearch import __version__
-from hexsearch.errors import FaultyInput, HexsearchError
-from hexsearch.study.signals import sigterm_as_ctrl_c
+from hexsearch.cli.arguments import Parser
+from hexsearch.cli.boundary import guarded
+from hexsearch.cli.commands import COMMANDS
+from hexsearch.cli.program import program
+from hexsearch.search.shipped import shipped_folder
+from hexsearch.study.signals import signals_as_ctrl_c
 
-# From a clone the main job is found wherever the command is given.
-MAIN_JOB = ["launch", str(Path(__file__).parents[2] / "search_spaces" / "quick.yaml")]
-
-# Module of this package -> the commands that it registers, in the order of the help.
-MODULES = {
-    "study_commands": ("launch", "storage", "resume", "schema"),
-    "compare_command": ("compare",),
-    "leaderboard_command": ("leaderboard",),
-    "export_command": ("export",),
-    "ensemble_command": ("ensemble",),
-    "trial_commands": ("train",),
-    "analysis_commands": ("analyze", "predict"),
-    "doctor_command": ("doctor",),
-    "games_commands": ("games",),
-}
+# Without arguments; from a clone the space is found wherever the command is given.
+MAIN_JOB = ["launch", str(shipped_folder() / "quick.yaml")]
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The whole command line, or what one command needs of it.
+    """The command line as far as one command needs it.
 
     Args:
-        command: only its module is imported, since Ray alone takes seconds; any other text, and
-            None, gives all commands.
+        command: only its module is imported, since Ray alone takes seconds. Any other text, and
+            None, give the names of all commands without their options: enough for the help, and
+            to refuse a wrong name.
     """
-    parser = argparse.ArgumentParser(
-        prog="hexsearch",
-        description="Search for the value head that predicts the winner of Hex games best. "
-        "Without a command: launch search_spaces/quick.yaml on the games that come along.",
-    )
-    parser.add_argument("--version", action="version", version=f"hexsearch {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    chosen = [module for module, names in MODULES.items() if command in names]
-    for module in chosen or MODULES:
+    parser, commands = _frame(program())
+    if command in COMMANDS:
+        import_module(f"hexsearch.cli.{COMMANDS[command].module}").register(commands)
+    else:
+        for name in COMMANDS:
+            commands.add_parser(name)
+    return parser
+
+
+def build_whole_parser(name: str) -> argparse.ArgumentParser:
+    """Every command with its options; this imports all modules, which takes seconds."""
+    parser, commands = _frame(name)
+    commands.help = "what to do"  # what has no help is left out of a completion script
+    for module in dict.fromkeys(entry.module for entry in COMMANDS.values()):
         import_module(f"hexsearch.cli.{module}").register(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = build_parser(given[0] if given else None).parse_args(given or MAIN_JOB)
-    try:
-        with sigterm_as_ctrl_c():
+    given = list(sys.argv[1:] if arguments is None else arguments) or MAIN_JOB
+
+    def run() -> int:
+        parsed = build_parser(given[0]).parse_args(given)
+        with signals_as_ctrl_c():
             status: int = parsed.run(parsed)
         return status
-    except FaultyInput as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return error.exit_status
-    except HexsearchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe has gone, as `| head` does; nobody is left to tell.
-        sys.stderr.close()
-        return 1
+
+    return guarded(run, given)
+
+
+class _ShowVersions(argparse.Action):
+    """Print the versions that decide how a network trains and a search goes, and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"hexsearch {__version__}")
+        for package in ("torch", "ray", "optuna"):
+            try:
+                print(f"{package} {version(package)}")
+            except PackageNotFoundError:
+                print(f"{package} is not installed")
+        parser.exit()
+
+
+def _frame(
+    name: str,
+) -> tuple[Parser, argparse._SubParsersAction[Parser]]:
+    """The parser of a program of this name without its commands, and where they are added."""
+    parser = Parser(
+        prog=name,
+        usage=f"{name} [COMMAND] [OPTION]...",
+        description="Search for the value head that predicts the winners of Hex games best.\n"
+        f"Without a command: {name} launch quick, on the games that come along.\n\n"
+        + _list_of_commands(),
+        epilog=f"{name} COMMAND --help shows the options of a command.",
+    )
+    parser.add_argument(
+        "--version",
+        action=_ShowVersions,
+        nargs=0,
+        help="show the versions of hexsearch, torch, ray and optuna, and leave",
+    )
+    commands = parser.add_subparsers(
+        metavar="COMMAND", required=True, prog=name, help=argparse.SUPPRESS
+    )
+    return parser, commands
+
+
+def _list_of_commands() -> str:
+    widest = max(map(len, COMMANDS))
+    lines = []
+    for group in dict.fromkeys(entry.group for entry in COMMANDS.values()):
+        lines.append(f"{group}:")
+        for name, entry in COMMANDS.items():
+            if entry.group == group:
+                lines.append(f"  {name:{widest}}  {entry.summary}")
+    return "\n".join(lines)

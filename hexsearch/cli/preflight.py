@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import torch
 
+from hexsearch.config.run import RunConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
-from hexsearch.doctor.examine import QUICK, examine
+from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Diagnosis, Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.registry import QUICK
 from hexsearch.errors import DiagnosisError
 from hexsearch.search.space import SearchSpace, with_values
 
@@ -62,6 +64,17 @@ def games_examiner(
         return [_line(finding) for finding in diagnosis.findings if finding.severity == "warning"]
 
     return look
+
+
+def hints(run: RunConfig) -> list[str]:
+    """What a user may have overlooked on this machine, one line each."""
+    gpus = torch.cuda.device_count()
+    if not gpus or run.gpus_per_trial:
+        return []
+    return [
+        f"hint: this machine has {gpus} GPU(s), and trials will train on the CPU "
+        "(run.gpus_per_trial is 0); add --set run.gpus_per_trial=1 to use them"
+    ]
 
 
 def _refuse(diagnosis: Diagnosis) -> None:

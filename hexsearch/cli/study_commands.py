@@ -1,4 +1,4 @@
-"""`launch`, `resume` and `schema`.
+"""`launch`, `resume` and `storage`.
 
 Each imports what it runs when it runs: Ray, torch and Optuna take seconds, which help, a wrong
 option and a dry run need not wait for.
@@ -18,11 +18,24 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.cli.arguments import positive
-from hexsearch.config.study import StudyConfig, parse_duration
+from hexsearch.cli.arguments import (
+    add_address,
+    add_command,
+    add_format,
+    add_games,
+    add_results,
+    add_settings,
+    add_space,
+    add_study,
+    positive,
+)
+from hexsearch.cli.program import program
+from hexsearch.config.run import parse_duration
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.errors import ConfigError, printable
+from hexsearch.ledger.folder import StudyFolder, require_name
+from hexsearch.ledger.history import StudyHistory
 from hexsearch.report.console import make_progress
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
@@ -31,73 +44,81 @@ from hexsearch.study.listener import Ended, Listener
 
 def register(commands: Any) -> None:
     """Add the sub-commands that are about studies."""
-    launch = commands.add_parser("launch", help="start a study")
-    launch.add_argument("space", type=Path, metavar="SPACE.yaml")
-    launch.add_argument(
-        "--games",
-        action="append",
-        metavar="PATH",
-        help="game files, archives or folders, repeatable (default: the games that come along)",
+    _register_launch(commands)
+    _register_resume(commands)
+    storage = add_command(
+        commands, "storage", ["results/NAME", "results/NAME --to sqlite:///trials.db"]
     )
-    launch.add_argument("--name", help="of the study (default: the space's, with date and time)")
-    launch.add_argument("--results", default="results", metavar="DIR")
-    launch.add_argument("--trials", type=positive, metavar="N")
-    launch.add_argument("--time-budget", metavar="10m", help="stop, resumable, after this long")
-    launch.add_argument("--seed", type=int, metavar="N")
-    launch.add_argument("--address", metavar="A", help="of a running Ray cluster")
-    add_settings(launch)
-    launch.add_argument(
-        "--no-doctor", action="store_true", help="start without the doctor's quick checks"
-    )
-    launch.add_argument("--dry-run", action="store_true", help="say what it would do, in seconds")
-    launch.add_argument(
-        "--format", choices=("table", "json"), default="table", help="of what --dry-run says"
-    )
-    launch.set_defaults(run=run_launch)
+    add_study(storage)
+    storage.add_argument("--to", metavar="URL", help="a database (default: the study's own)")
+    storage.set_defaults(run=run_storage)
 
-    launch.add_argument(
+
+def _register_launch(commands: Any) -> None:
+    launch = add_command(
+        commands,
+        "launch",
+        [
+            "quick",
+            "search_spaces/quick.yaml --games my_games/ --name mine",
+            "value_head --set trunk.preset=small --time-budget 2h",
+            "confirmed --dry-run",
+        ],
+        "Start a study: propose configurations, train them, stop the poor ones early, and print a "
+        "leaderboard. Ctrl-C stops it so that 'resume' goes on.",
+    )
+    add_space(launch)
+    data = launch.add_argument_group("games and results")
+    add_games(data)
+    add_results(data)
+    search = launch.add_argument_group("search")
+    search.add_argument(
+        "--trials", type=positive, metavar="N", help="trials (default: the space's run.trials)"
+    )
+    search.add_argument(
+        "--time-budget",
+        metavar="10m",
+        help="stop, resumable, after this long (default: the space's run.time_budget)",
+    )
+    search.add_argument(
+        "--seed", type=int, metavar="N", help="of everything (default: the space's run.seed)"
+    )
+    add_settings(search)
+    search.add_argument(
         "--warm-start",
         action="append",
         type=Path,
         default=[],
-        metavar="STUDY_DIR",
-        help="let the searcher know the trials of another study, repeatable",
+        metavar="STUDY",
+        help="let the searcher know the trials of another study; may be repeated",
     )
-
-    storage = commands.add_parser(
-        "storage", help="write a study's Optuna storage anew, for optuna-dashboard"
+    running = launch.add_argument_group("running")
+    add_address(running)
+    running.add_argument(
+        "--no-doctor", action="store_true", help="start without the doctor's quick checks"
     )
-    storage.add_argument("study", type=Path, metavar="STUDY_DIR")
-    storage.add_argument("--to", metavar="URL", help="a database; default: the study's own storage")
-    storage.set_defaults(run=run_storage)
+    running.add_argument(
+        "--dry-run", action="store_true", help="say what the study would do and cost, in seconds"
+    )
+    add_format(running, of="of the leaderboard, or of what --dry-run says")
+    launch.set_defaults(run=run_launch)
 
-    resume = commands.add_parser("resume", help="go on where a study stopped")
-    resume.add_argument("study", type=Path, metavar="STUDY_DIR")
+
+def _register_resume(commands: Any) -> None:
+    resume = add_command(
+        commands,
+        "resume",
+        ["results/NAME", "results/NAME --trials +20"],
+        "Go on where a study stopped, with its unfinished trials first. No result is lost and "
+        "none is trained twice.",
+    )
+    add_study(resume)
     resume.add_argument(
-        "--trials",
-        type=positive,
-        default=0,
-        metavar="+N",
-        help="further trials beyond the study's",
+        "--trials", type=positive, default=0, metavar="+N", help="trials beyond the study's"
     )
-    resume.add_argument("--address", metavar="A", help="of a running Ray cluster")
+    add_address(resume)
+    add_format(resume, of="of the leaderboard")
     resume.set_defaults(run=run_resume)
-
-    schema = commands.add_parser(
-        "schema", help="JSON Schema of search-space files, for editors that check while one types"
-    )
-    schema.set_defaults(run=run_schema)
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """The `--set` option, which several commands share."""
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="fix a setting, such as trunk.preset=tiny; a searched one is searched no more",
-    )
 
 
 def run_launch(arguments: argparse.Namespace) -> int:
@@ -113,18 +134,23 @@ def run_launch(arguments: argparse.Namespace) -> int:
         except ValueError as error:
             raise ConfigError(f"--time-budget: {error}") from error
         settings.append(f"run.time_budget='{arguments.time_budget}'")
-    config, space = load_space(arguments.space, settings)
+    console = stderr()
+    config, space = load_space(
+        arguments.space, settings, lambda line: console.print(Text(line), soft_wrap=True)
+    )
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
-    from hexsearch.cli.preflight import check_components, games_examiner
+    from hexsearch.cli.preflight import check_components, games_examiner, hints
     from hexsearch.study import launch as study
 
     folder = new_folder(arguments)
     label = str(arguments.space)
     if not arguments.no_doctor:
         check_components(label, space)
-    console = stderr()
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
+    if arguments.address is None:
+        for line in hints(config.run):
+            console.print(Text(line), soft_wrap=True)
     with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
         ended = study.launch(
@@ -139,7 +165,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
                 warm_starts=[StudyFolder(path) for path in arguments.warm_start],
             )
         )
-    _print_leaderboard(folder)
+    _print_leaderboard(folder, arguments.format)
     return finish(folder, ended)
 
 
@@ -155,8 +181,7 @@ def new_folder(arguments: argparse.Namespace) -> StudyFolder:
             f"files elsewhere with --set run.trial_files={arguments.results}"
         )
     name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if Path(name).name != name:
-        raise ConfigError(f"--name {name}: give a plain name; --results says in which folder")
+    require_name(name)
     folder = StudyFolder(Path(arguments.results) / name)
     folder.require_new()
     return folder
@@ -184,7 +209,7 @@ def run_resume(arguments: argparse.Namespace) -> int:
     with going_on(folder), make_progress(stderr(), config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
         ended = study.resume(folder, arguments.trials, arguments.address, listener)
-    _print_leaderboard(folder)
+    _print_leaderboard(folder, arguments.format)
     return finish(folder, ended)
 
 
@@ -194,15 +219,6 @@ def run_storage(arguments: argparse.Namespace) -> int:
 
     where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
     print(f"written from the ledger: {where}\nlook at it with: optuna-dashboard {where}")
-    return 0
-
-
-def run_schema(arguments: argparse.Namespace) -> int:
-    """Print the format of search-space files."""
-    from hexsearch.config.json_schema import study_schema
-
-    json.dump(study_schema(), sys.stdout, indent=2, allow_nan=False)
-    print()
     return 0
 
 
@@ -221,13 +237,24 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
     """Say how a study ended and, if it can, how to go on; the exit status."""
     message = stderr()
     if ended == "finished":
+        reason = _why_all_failed(folder)
+        if reason:
+            line = f"every trial failed: {folder.path} holds no result. The first said: {reason}"
+            message.print(Text(printable(line)), soft_wrap=True)
+            return 1
         message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
         return 0
     why = "budget reached" if ended == "out_of_budget" else "interrupted"
-    message.print(
-        Text(f"{why}; go on with: python run_search.py resume {folder.path}"), soft_wrap=True
-    )
+    message.print(Text(f"{why}; go on with: {program()} resume {folder.path}"), soft_wrap=True)
     return 0 if ended == "out_of_budget" else 130
+
+
+def _why_all_failed(folder: StudyFolder) -> str | None:
+    """The first trial's reason, where no trial of a study came to a result."""
+    trials = StudyHistory.read(folder.ledger).trials.values()
+    if not trials or any(trial.status != "failed" for trial in trials):
+        return None
+    return next((trial.reason for trial in trials if trial.reason), "nothing")
 
 
 def stderr() -> Console:
@@ -235,11 +262,15 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def _print_leaderboard(folder: StudyFolder) -> None:
-    from hexsearch.cli.leaderboard_command import print_table
+def _print_leaderboard(folder: StudyFolder, output: str) -> None:
+    from hexsearch.cli.leaderboard_command import print_json, print_table
     from hexsearch.leaderboard.leaderboard import read_leaderboard
 
-    print_table(read_leaderboard(folder))
+    board = read_leaderboard(folder)
+    if output == "json":
+        print_json(board)
+    else:
+        print_table(board)
 
 
 def _where_to(config: StudyConfig, folder: StudyFolder) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from hexsearch.config.section import Section
+from hexsearch.config.section import MAX_PLIES, MAX_WEIGHT, Section
 
 # What a weight stands for: a head, its loss and its targets; the order in which they are built.
 AUXILIARY_HEADS = ("moves_left", "ownership", "winning_chain", "future_stones")
@@ -13,8 +13,10 @@ AUXILIARY_HEADS = ("moves_left", "ownership", "winning_chain", "future_stones")
 class FutureStonesConfig(Section):
     """Who puts a stone where within the next moves."""
 
-    weight: float = Field(0.0, ge=0.0)
-    plies: int = Field(8, ge=1)  # how far ahead
+    weight: float = Field(
+        0.0, ge=0.0, le=MAX_WEIGHT, description="in the training loss; 0 leaves the head out"
+    )
+    plies: int = Field(8, ge=1, le=MAX_PLIES, description="how far ahead, in plies")
 
 
 class AuxiliaryConfig(Section):
@@ -24,11 +26,23 @@ class AuxiliaryConfig(Section):
     teach the trunk during training; no answer comes from them.
     """
 
-    # How long the game still lasts, in pairs of plies, which say nothing of who ends it.
-    moves_left: float = Field(0.0, ge=0.0)
-    ownership: float = Field(0.0, ge=0.0)  # whose stone lies on each free cell at the end
-    winning_chain: float = Field(0.0, ge=0.0)  # which cells join the winner's edges at the end
-    future_stones: FutureStonesConfig = Field(default_factory=FutureStonesConfig)
+    moves_left: float = Field(
+        0.0,
+        ge=0.0,
+        le=MAX_WEIGHT,
+        description="How long the game still lasts, in pairs of plies, which say nothing of who "
+        "ends it.",
+    )
+    ownership: float = Field(
+        0.0, ge=0.0, le=MAX_WEIGHT, description="whose stone lies on each free cell at the end"
+    )
+    winning_chain: float = Field(
+        0.0, ge=0.0, le=MAX_WEIGHT, description="which cells join the winner's edges at the end"
+    )
+    future_stones: FutureStonesConfig = Field(
+        default_factory=FutureStonesConfig,
+        description="who puts a stone where within the next moves",
+    )
 
     @property
     def weights(self) -> dict[str, float]:

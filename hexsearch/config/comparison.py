@@ -6,22 +6,36 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hexsearch.config.section import Section
+from hexsearch.config.section import MAX_TEXT, Section
 
 
 class CompareConfig(Section):
     """All value heads (and read-outs) of a finite space, trained on one trunk at once."""
 
-    seeds: int = Field(3, ge=1)
-    # joint: the trunk learns from the policy (and auxiliary heads) and the mean of the value heads;
-    # probe: from all but the value heads
-    mode: Literal["joint", "probe"] = "joint"
-    # As the first phase of a study: so many heads, best first, begin the search.
-    enqueue: int = Field(5, ge=0)
-    # A checkpoint (model.pt, checkpoint.pt), from the folder that the command runs in: in mode
-    # probe its trunk and policy head are taken and frozen, and only the value heads train.
-    trunk: str | None = None
-    trunk_hash: str | None = None  # content of that file, filled in when the comparison begins
+    seeds: int = Field(3, ge=1, le=1000, description="trunks, each with a seed of its own")
+    mode: Literal["joint", "probe"] = Field(
+        "joint",
+        description="joint: the trunk learns from the policy (and auxiliary heads) and the mean of "
+        "the value heads; probe: from all but the value heads",
+    )
+    enqueue: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="As the first phase of a study: so many heads, best first, begin the search.",
+    )
+    trunk: str | None = Field(
+        None,
+        max_length=MAX_TEXT,
+        description="A checkpoint (model.pt, checkpoint.pt), from the folder that the command runs "
+        "in: in mode probe its trunk and policy head are taken and frozen, and only the value "
+        "heads train.",
+    )
+    trunk_hash: str | None = Field(
+        None,
+        max_length=MAX_TEXT,
+        description="content of that file, filled in when the comparison begins",
+    )
 
     @model_validator(mode="after")
     def _frozen_fits(self) -> CompareConfig:

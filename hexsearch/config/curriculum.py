@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hexsearch.config.section import Section, StrTuple, suggest, tuple_from_list
+from hexsearch.config.section import (
+    MAX_PLIES,
+    MAX_POSITIONS,
+    MAX_WEIGHT,
+    Section,
+    StrTuple,
+    suggest,
+    tuple_from_list,
+)
 
 STAGES = ("early", "middle", "late")
 
@@ -15,13 +23,27 @@ STAGES = ("early", "middle", "late")
 class RuleConfig(Section):
     """Bounds on the positions of each game. All of them hold at once."""
 
-    k: int = Field(20, ge=1)  # last_k: each sample lies 0..k plies before the end
-    stages: StrTuple = ()  # early, middle, late: only these, which must adjoin; empty: all
-    first_ply: int = Field(0, ge=0)  # only positions with at least this many stones
-    last_ply: int | None = Field(None, ge=0)  # and at most this many; null: no bound
-    # At most so many positions of a game in one pass, drawn anew for each pass and spread over
-    # the game; null: every one.
-    positions_per_game: int | None = Field(None, ge=1)
+    k: int = Field(
+        20, ge=1, le=MAX_PLIES, description="last_k: each sample lies 0..k plies before the end"
+    )
+    stages: StrTuple = Field(
+        (),
+        max_length=len(STAGES),
+        description="early, middle, late: only these, which must adjoin; empty: all",
+    )
+    first_ply: int = Field(
+        0, ge=0, le=MAX_PLIES, description="only positions with at least this many stones"
+    )
+    last_ply: int | None = Field(
+        None, ge=0, le=MAX_PLIES, description="and at most this many; null: no bound"
+    )
+    positions_per_game: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_PLIES,
+        description="At most so many positions of a game in one pass, drawn anew for each pass "
+        "and spread over the game; null: every one.",
+    )
 
     @model_validator(mode="after")
     def _bounds_leave_something(self) -> RuleConfig:
@@ -43,15 +65,22 @@ RuleName = Literal["all", "last_k", "penultimate", "penultimate_and_final", "fin
 class PartConfig(RuleConfig):
     """One part of a mixture."""
 
-    name: RuleName = "all"
-    share: float = Field(1.0, gt=0.0)  # of the samples, relative to the other parts
+    name: RuleName = Field("all", description="which positions of a game")
+    share: float = Field(
+        1.0, gt=0.0, le=1e6, description="of the samples, relative to the other parts"
+    )
 
 
 class PhaseConfig(RuleConfig):
     """One phase of a progressive curriculum."""
 
-    name: RuleName = "all"
-    until: int | None = Field(None, ge=1)  # positions seen when it ends; null in the last phase
+    name: RuleName = Field("all", description="which positions of a game")
+    until: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_POSITIONS,
+        description="positions seen when it ends; null in the last phase",
+    )
 
 
 Parts = Annotated[tuple[PartConfig, ...], BeforeValidator(tuple_from_list)]
@@ -65,13 +94,23 @@ class CurriculumConfig(RuleConfig):
     penultimate position is the winner: a network can score there without looking at the board.
     """
 
-    name: Literal[RuleName, "mixture", "progressive"] = "all"
-    parts: Parts = ()  # mixture: what is mixed
-    phases: Phases = ()  # progressive: what is shown when
-    mix_all: float = Field(0.2, ge=0.0, le=1.0)  # progressive: share of `all` in every phase
-    # Weight of a position in the value loss, by stage (1 where left out), scaled so that the mean
-    # over what is shown is 1: the learning rate then means the same in every trial.
-    stage_weights: dict[str, float] = Field(default_factory=dict)
+    name: Literal[RuleName, "mixture", "progressive"] = Field(
+        "all",
+        description="all positions; last_k before the end; the last but one; the last two; the "
+        "final one; a mixture of such parts; or progressive phases of them",
+    )
+    parts: Parts = Field((), max_length=20, description="mixture: what is mixed")
+    phases: Phases = Field((), max_length=20, description="progressive: what is shown when")
+    mix_all: float = Field(
+        0.2, ge=0.0, le=1.0, description="progressive: share of `all` in every phase"
+    )
+    stage_weights: dict[str, float] = Field(
+        default_factory=dict,
+        max_length=len(STAGES),
+        description="Weight of a position in the value loss, by stage (1 where left out), scaled "
+        "so that the mean over what is shown is 1: the learning rate then means the same in every "
+        "trial.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -97,6 +136,8 @@ class CurriculumConfig(RuleConfig):
                 raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")
             if weight < 0.0:
                 raise ValueError(f"stage_weights.{stage} is {weight:g}; it must not be negative")
+            if weight > MAX_WEIGHT:
+                raise ValueError(f"stage_weights.{stage} is {weight:g}; at most {MAX_WEIGHT:g}")
         if len(self.stage_weights) == len(STAGES) and not any(self.stage_weights.values()):
             raise ValueError("stage_weights are all 0: nothing would be learned")
         return self

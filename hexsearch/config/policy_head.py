@@ -6,16 +6,24 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from hexsearch.config.import_path import is_import_path
-from hexsearch.config.section import Section
+from hexsearch.config.section import MAX_TEXT, MAX_WEIGHT, Options, Section, is_import_path
 
 
 class PolicyHeadConfig(Section):
     """Trunk features to one logit for each cell."""
 
-    family: str = "linear"  # mean pooling, then one linear layer; or package.module:factory
-    weight: float = Field(0.2, ge=0.0)  # of the policy loss in the training loss; 0 leaves it out
-    options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
+    family: str = Field(
+        "linear",
+        max_length=MAX_TEXT,
+        description="mean pooling, then one linear layer; or package.module:factory",
+    )
+    weight: float = Field(
+        0.2,
+        ge=0.0,
+        le=MAX_WEIGHT,
+        description="of the policy loss in the training loss; 0 leaves it out",
+    )
+    options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
     @model_validator(mode="before")
     @classmethod

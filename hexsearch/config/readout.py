@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hexsearch.config.import_path import is_import_path
-from hexsearch.config.section import Section
+from hexsearch.config.section import MAX_TEXT, Options, Section, is_import_path
 
 READOUTS = ("bce", "sigmoid_mse", "tanh_mse", "tanh_logcosh", "raw_mse")
 CONTROLS = ("raw_mse",)  # negative controls: their trials are listed and never ranked
@@ -16,13 +15,24 @@ CONTROLS = ("raw_mse",)  # negative controls: their trials are listed and never 
 class ReadoutConfig(Section):
     """How a raw value becomes a loss and a probability: one object, never two."""
 
-    name: str = "bce"  # one of READOUTS, or package.module:factory
-    label_smoothing: float = Field(0.0, ge=0.0, lt=0.5)
-    # Begin by answering the share of wins among the training positions, not 50%.
-    start_at_prior: bool = False
-    # raw_mse only: matched clamps the raw output to [0, 1], mismatched takes its sigmoid.
-    decode: Literal["matched", "mismatched"] = "matched"
-    options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
+    name: str = Field(
+        "bce",
+        max_length=MAX_TEXT,
+        description=f"{', '.join(READOUTS)}, or package.module:factory",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0.0, lt=0.5, description="how far targets are moved from 0 and 1"
+    )
+    start_at_prior: bool = Field(
+        False,
+        description="Begin by answering the share of wins among the training positions, not 50%.",
+    )
+    decode: Literal["matched", "mismatched"] = Field(
+        "matched",
+        description="raw_mse only: matched clamps the raw output to [0, 1], mismatched takes its "
+        "sigmoid",
+    )
+    options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
     @model_validator(mode="before")
     @classmethod

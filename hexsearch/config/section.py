@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from hexsearch.errors import ConfigError
 
+# Every number has a finite range and every list a greatest length; these are shared.
+MAX_POSITIONS = 10**12  # positions seen: at a million a second, eleven days
+MAX_PLIES = 19 * 19  # of the largest board
+MAX_WEIGHT = 1000.0  # in the training loss
+MAX_WIDTH = 65_536  # channels or units of one layer
+MAX_TEXT = 2000  # characters
+_MAX_ENTRIES = 1000  # of a list or mapping that a plug-in is given
+_SHOWN = 80  # characters of a value in a message
+_IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+
 
 class Section(BaseModel):
-    """A frozen YAML section: unknown keys and loose types are faults."""
+    """A frozen YAML section: unknown keys, loose types and numbers without end are faults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+def is_import_path(text: str) -> bool:
+    """Whether text names a plug-in, `package.module:factory`."""
+    return len(text) <= MAX_TEXT and _IMPORT_PATH.match(text) is not None
+
+
+def plain_value(value: Any) -> Any:
+    """A value of any kind as it is, if it is within the bounds of all values.
+
+    Raises:
+        ValueError: a number without end, or text, lists or whole numbers that are too large.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not finite")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError(f"a whole number of {len(str(abs(value)))} digits; 18 are read")
+    if isinstance(value, (str, list, dict)):
+        limit = MAX_TEXT if isinstance(value, str) else _MAX_ENTRIES
+        if len(value) > limit:
+            raise ValueError(f"{len(value):,} entries or characters; at most {limit:,}")
+    if isinstance(value, (list, dict)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            plain_value(inner)
+    return value
 
 
 def tuple_from_list(value: object) -> object:
@@ -25,7 +71,27 @@ def tuple_from_list(value: object) -> object:
 IntTuple = Annotated[tuple[int, ...], BeforeValidator(tuple_from_list)]
 StrTuple = Annotated[tuple[str, ...], BeforeValidator(tuple_from_list)]
 
+PlainValue = Annotated[Any, AfterValidator(plain_value)]
+Options = Annotated[dict[str, PlainValue], Field(max_length=100)]
 S = TypeVar("S", bound=Section)
+
+# Words of other tools -> where the same is said here.
+_ELSEWHERE = {
+    "parameters": "search",
+    "method": "searcher.name",
+    "metric": "searcher.objectives",
+    "early_terminate": "scheduler",
+    "n_trials": "run.trials",
+    "num_samples": "run.trials",
+    "max_concurrent_trials": "run.max_concurrent",
+    "timeout": "run.time_budget",
+    "lr": "optimiser.learning_rate",
+    "wd": "optimiser.weight_decay",
+    "optimizer": "optimiser",
+    "min_resource": "scheduler.grace_period",
+    "max_resource": "scheduler.max_t",
+    "dropout_rate": "dropout",
+}
 
 
 def build(section: type[S], raw: object, where: str) -> S:
@@ -70,12 +136,16 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
     kind = fault["type"]
     if kind == "extra_forbidden":
         known = _keys_at(section, fault["loc"][:-1])
-        return f"{location}: unknown key; {suggest(str(fault['loc'][-1]), known)}"
+        key = str(fault["loc"][-1])
+        meant = _ELSEWHERE.get(key)
+        if meant and key not in known and (meant in known or "." in meant):
+            return f"{location}: unknown key; here it is called {meant}"
+        return f"{location}: unknown key; {suggest(key, known)}"
     if kind == "missing":
         return f"{location}: missing"
     if kind == "literal_error":
         known = [str(option) for option in _literals_at(section, fault["loc"])]
-        return f"{location}: unknown value {value!r}; {suggest(str(value), known)}"
+        return f"{location}: unknown value {_shown(value)}; {suggest(str(value), known)}"
     if kind == "value_error":
         return f"{location}: {context['error']}"
     expected = {
@@ -88,8 +158,25 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
         "tuple_type": "a list",
     }.get(kind)
     if expected:
-        return f"{location}: expected {expected}, got {type(value).__name__} {value!r}"
-    return f"{location}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {value!r}"
+        return f"{location}: expected {expected}, got {type(value).__name__} {_shown(value)}"
+    bounds = {
+        "greater_than": "must be above {gt:,}",
+        "greater_than_equal": "must be {ge:,} or more",
+        "less_than": "must be below {lt:,}",
+        "less_than_equal": "must be at most {le:,}",
+        "finite_number": "must be a finite number",
+        "too_long": "must have at most {max_length:,} entries",
+        "too_short": "must have {min_length:,} entries or more",
+        "string_too_long": "must have at most {max_length:,} characters",
+        "string_too_short": "must not be empty",
+    }.get(kind)
+    problem = bounds.format(**context) if bounds else f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
+    return f"{location}: {problem}, got {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    text = f"{len(value):,} entries" if isinstance(value, (list, tuple, dict)) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _field_at(section: type[Section], location: tuple[object, ...]) -> Any:
@@ -105,9 +192,8 @@ def _field_at(section: type[Section], location: tuple[object, ...]) -> Any:
 
 def _keys_at(section: type[Section], location: tuple[object, ...]) -> list[str]:
     found = _field_at(section, location)
-    if isinstance(found, type) and issubclass(found, Section):
-        return list(found.model_fields)
-    return list(section.model_fields)
+    named = found if isinstance(found, type) and issubclass(found, Section) else section
+    return [field.alias or name for name, field in named.model_fields.items()]
 
 
 def _literals_at(section: type[Section], location: tuple[object, ...]) -> list[object]:

@@ -11,40 +11,76 @@ from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
-from hexsearch.config.section import Section
+from hexsearch.config.section import MAX_WEIGHT, Section
 from hexsearch.config.trunk import TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
+
+MAX_BATCH = 1_000_000
+MAX_PARAMETERS = 1_000_000_000  # 16 GB with gradients and the optimiser's moments
 
 
 class EncoderConfig(Section):
     """How a position is shown to the network."""
 
-    # absolute: planes blue, red, side to move. mover: reflected and recoloured so that whoever is
-    # to move connects top to bottom; two planes.
-    perspective: Literal["absolute", "mover"] = "mover"
-    edge_ring: bool = True  # paint each colour's edges as a ring of stones: boards of N + 2
+    perspective: Literal["absolute", "mover"] = Field(
+        "mover",
+        description="absolute: planes blue, red, side to move. mover: reflected and recoloured so "
+        "that whoever is to move connects top to bottom; two planes.",
+    )
+    edge_ring: bool = Field(
+        True, description="paint each colour's edges as a ring of stones: boards of N + 2"
+    )
 
 
 class TrialConfig(Section):
     """Everything that makes a variant; with a seed, a trial."""
 
-    trunk: TrunkConfig = Field(default_factory=TrunkConfig)
-    value_head: ValueHeadConfig = Field(default_factory=ValueHeadConfig)
-    policy_head: PolicyHeadConfig = Field(default_factory=PolicyHeadConfig)
-    auxiliary: AuxiliaryConfig = Field(default_factory=AuxiliaryConfig)
-    readout: ReadoutConfig = Field(default_factory=ReadoutConfig)
-    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
-    curriculum: CurriculumConfig = Field(default_factory=CurriculumConfig)
-    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
-    batch_size: int = Field(64, ge=2)  # positions a step
-    value_weight: float = Field(1.0, gt=0.0)  # of the value loss in the training loss
-    augment: bool = True  # show each sample under a symmetry drawn at random
-    # Positions of one forward and backward pass, several of which make a step; 0: all of it.
-    micro_batch: int = Field(0, ge=0)
+    trunk: TrunkConfig = Field(
+        default_factory=TrunkConfig, description="the shared body: planes to features"
+    )
+    value_head: ValueHeadConfig = Field(
+        default_factory=ValueHeadConfig, description="features to one raw value"
+    )
+    policy_head: PolicyHeadConfig = Field(
+        default_factory=PolicyHeadConfig, description="features to one logit for each cell"
+    )
+    auxiliary: AuxiliaryConfig = Field(
+        default_factory=AuxiliaryConfig, description="what else the trunk is taught"
+    )
+    readout: ReadoutConfig = Field(
+        default_factory=ReadoutConfig, description="raw value to loss and probability"
+    )
+    encoder: EncoderConfig = Field(
+        default_factory=EncoderConfig, description="how a position is shown"
+    )
+    curriculum: CurriculumConfig = Field(
+        default_factory=CurriculumConfig, description="which positions are shown"
+    )
+    optimiser: OptimiserConfig = Field(
+        default_factory=OptimiserConfig, description="optimiser and learning rate"
+    )
+    batch_size: int = Field(64, ge=2, le=MAX_BATCH, description="positions a step")
+    value_weight: float = Field(
+        1.0, gt=0.0, le=MAX_WEIGHT, description="of the value loss in the training loss"
+    )
+    augment: bool = Field(True, description="show each sample under a symmetry drawn at random")
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        le=MAX_BATCH,
+        description="Positions of one forward and backward pass, several of which make a step; 0: "
+        "all of it.",
+    )
     # auto in these three: by a table of kinds of devices, in training/execution.py.
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
-    compile: Literal["auto", "always", "never"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of the training step; auto: by the kind of device"
+    )
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto", description="order of the axes in memory; auto: by the kind of device"
+    )
+    compile: Literal["auto", "always", "never"] = Field(
+        "auto", description="torch.compile; auto: by the kind of device"
+    )
 
     @model_validator(mode="after")
     def _head_fits_trunk(self) -> TrialConfig:
@@ -55,3 +91,21 @@ class TrialConfig(Section):
                 f"{trunk.name} gives {trunk.features}; make the two agree"
             )
         return self
+
+    @model_validator(mode="after")
+    def _is_trainable(self) -> TrialConfig:
+        """Told from the settings alone, before anything of the network is allocated."""
+        count = self.trunk.estimated_parameters + self.value_head.estimated_parameters
+        if count > MAX_PARAMETERS:
+            raise ValueError(
+                f"the network would have about {count:,} parameters; at most {MAX_PARAMETERS:,} "
+                "are trained. Lower channels, blocks or widths"
+            )
+        return self
+
+    def estimated_bytes(self, board_size: int) -> int:
+        """Memory of training, roughly: weights with gradient and two moments, activations kept."""
+        weights = self.trunk.estimated_parameters + self.value_head.estimated_parameters
+        side = board_size + 2 * self.encoder.edge_ring
+        positions = min(self.micro_batch or self.batch_size, self.batch_size)
+        return 4 * (4 * weights + 3 * positions * self.trunk.activations(side))

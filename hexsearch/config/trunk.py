@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from hexsearch.config.import_path import is_import_path
-from hexsearch.config.section import IntTuple, Section
+from hexsearch.config.section import MAX_TEXT, MAX_WIDTH, IntTuple, Options, Section, is_import_path
 
 TRUNK_PRESETS: dict[str, dict[str, Any]] = {
     # The network of the project whose value head would not learn; features are its last stage.
@@ -50,23 +49,48 @@ TRUNK_PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+_MAX_STAGES = 16
+_LARGEST = {"channels": 8192, "blocks": 200, "strides": 19}  # in one stage
+
 
 class TrunkConfig(Section):
     """The shared body: a stem, stages of residual blocks, `features` channels at the end."""
 
-    family: str = "resnet"  # or package.module:factory
-    preset: str = "small"  # where the rest comes from; what is given beside it comes first
-    stem_kernel: Literal[3, 5] = 5
-    channels: IntTuple = (16, 32, 64, 128)  # of each stage
-    blocks: IntTuple = (1, 1, 1, 1)  # of each stage
-    strides: IntTuple = (1, 2, 2, 2)  # of each stage's first block
-    block: Literal["plain", "preact", "bottleneck"] = "plain"
-    squeeze_excitation: bool = False  # each block weighs its channels by what the whole map holds
-    global_pooling_every: int = Field(0, ge=0)  # every k-th block sees the whole map; 0: none
-    features: int = Field(512, ge=1)  # channels that the heads see
-    norm: Literal["batch", "layer", "group", "none"] = "batch"
-    activation: Literal["relu", "silu", "mish", "gelu"] = "relu"
-    options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
+    family: str = Field(
+        "resnet", max_length=MAX_TEXT, description="resnet, or package.module:factory"
+    )
+    preset: str = Field(
+        "small",
+        max_length=MAX_TEXT,
+        description="where the rest comes from; what is given beside it comes first",
+    )
+    stem_kernel: Literal[3, 5] = Field(5, description="side of the first convolution")
+    channels: IntTuple = Field(
+        (16, 32, 64, 128), max_length=_MAX_STAGES, description="of each stage"
+    )
+    blocks: IntTuple = Field(
+        (1, 1, 1, 1), max_length=_MAX_STAGES, description="residual blocks of each stage"
+    )
+    strides: IntTuple = Field(
+        (1, 2, 2, 2), max_length=_MAX_STAGES, description="of each stage's first block"
+    )
+    block: Literal["plain", "preact", "bottleneck"] = Field(
+        "plain", description="kind of residual block"
+    )
+    squeeze_excitation: bool = Field(
+        False, description="each block weighs its channels by what the whole map holds"
+    )
+    global_pooling_every: int = Field(
+        0, ge=0, le=_LARGEST["blocks"], description="every k-th block sees the whole map; 0: none"
+    )
+    features: int = Field(512, ge=1, le=MAX_WIDTH, description="channels that the heads see")
+    norm: Literal["batch", "layer", "group", "none"] = Field(
+        "batch", description="normalisation after each convolution"
+    )
+    activation: Literal["relu", "silu", "mish", "gelu"] = Field(
+        "relu", description="between layers"
+    )
+    options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
     @model_validator(mode="before")
     @classmethod
@@ -109,9 +133,12 @@ class TrunkConfig(Section):
                 f"{len(self.strides)} entries; give one of each for every stage"
             )
         for name in ("channels", "blocks", "strides"):
-            if min(getattr(self, name)) < 1:
+            entries = getattr(self, name)
+            if min(entries) < 1:
+                raise ValueError(f"{name} {list(entries)}: every entry must be 1 or more")
+            if max(entries) > _LARGEST[name]:
                 raise ValueError(
-                    f"{name} {list(getattr(self, name))}: every entry must be 1 or more"
+                    f"{name} {list(entries)}: every entry must be at most {_LARGEST[name]:,}"
                 )
         if self.global_pooling_every > sum(self.blocks):
             raise ValueError(
@@ -119,6 +146,32 @@ class TrunkConfig(Section):
                 f"{sum(self.blocks)} blocks: none would pool. Lower it"
             )
         return self
+
+    @property
+    def estimated_parameters(self) -> int:
+        """About how many weights the built-in trunk has; 0 of a plug-in, which is not known."""
+        if is_import_path(self.family):
+            return 0
+        before = self.channels[0]
+        total = 3 * self.stem_kernel**2 * before
+        for channels, blocks in zip(self.channels, self.blocks, strict=True):
+            inside = channels // 2 if self.block == "bottleneck" else channels
+            first = before * inside if self.block == "bottleneck" else 9 * before * channels
+            later = channels * inside if self.block == "bottleneck" else 9 * channels**2
+            rest = 9 * inside**2 + inside * channels if self.block == "bottleneck" else later
+            total += first + before * channels + (blocks - 1) * later + blocks * rest
+            before = channels
+        return total + before * self.features
+
+    def activations(self, side: int) -> int:
+        """About how many numbers a position leaves for the backward pass; 0 of a plug-in."""
+        if is_import_path(self.family):
+            return 0
+        total = side**2 * self.channels[0]
+        for channels, blocks, stride in zip(self.channels, self.blocks, self.strides, strict=True):
+            side = -(-side // stride)
+            total += 2 * blocks * channels * side**2
+        return total + self.features * side**2
 
     @property
     def name(self) -> str:

@@ -8,20 +8,21 @@ the default: `512->64->1`, `reduced 512->64->1`, `flatten 512->4->128->1`,
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from hexsearch.config.import_path import is_import_path
-from hexsearch.config.section import IntTuple, Section
+from hexsearch.config.section import MAX_TEXT, MAX_WIDTH, IntTuple, Options, Section, is_import_path
 
 FAMILIES = ("linear", "mlp", "bottleneck", "flatten", "mean_max", "gpool", "attention")
 _POOLED = ("mean_max", "gpool", "attention")  # with or without a 1x1 convolution before
 _SPELLING = re.compile(
     r"(?:(?P<family>flatten|mean_max|gpool|attention) )?(?P<reduced>reduced )?"
-    r"(?P<widths>\d+(?:->\d+)*)->1(?P<rest>(?: (?:dropout|norm|activation|heads) \S+)*)\Z"
+    r"(?P<widths>\d{1,9}(?:->\d{1,9})*)->1(?P<rest>(?: (?:dropout|norm|activation|heads) \S+)*)\Z"
 )
 _ATTENTION_HEADS = 4
+_MAX_LAYERS = 16
 
 
 def parse_value_head(spelling: str) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def parse_value_head(spelling: str) -> dict[str, Any]:
     """
     if is_import_path(spelling):
         return {"family": spelling}
+    if len(spelling) > MAX_TEXT:
+        raise ValueError(f"a spelling of {len(spelling):,} characters is no value head")
     match = _SPELLING.match(spelling)
     if match is None:
         raise ValueError(
@@ -80,15 +83,32 @@ class ValueHeadConfig(Section):
     `reduced 512->64->1` spells a 1x1 convolution to 64 channels before the pooling.
     """
 
-    family: str = "linear"  # one of FAMILIES, or package.module:factory
-    inputs: int = Field(512, ge=1)  # trunk features; must equal trunk.features
-    channels: int = Field(0, ge=0)  # left by a 1x1 convolution before the pooling; 0: none
-    widths: IntTuple = ()  # hidden layers after the pooling
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)  # before the last layer
-    norm: Literal["none", "batch", "layer"] = "none"  # of the hidden layers
-    activation: Literal["relu", "silu", "mish", "gelu"] = "relu"  # of hidden layers and convolution
-    heads: int = Field(0, ge=0)  # attention: groups of channels with a weighting each
-    options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of a plug-in
+    family: str = Field(
+        "linear",
+        max_length=MAX_TEXT,
+        description=f"{', '.join(FAMILIES)}, or package.module:factory",
+    )
+    inputs: int = Field(
+        512, ge=1, le=MAX_WIDTH, description="trunk features; must equal trunk.features"
+    )
+    channels: int = Field(
+        0,
+        ge=0,
+        le=MAX_WIDTH,
+        description="left by a 1x1 convolution before the pooling; 0: none",
+    )
+    widths: IntTuple = Field(
+        (), max_length=_MAX_LAYERS, description="hidden layers after the pooling"
+    )
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="before the last layer")
+    norm: Literal["none", "batch", "layer"] = Field("none", description="of the hidden layers")
+    activation: Literal["relu", "silu", "mish", "gelu"] = Field(
+        "relu", description="of hidden layers and convolution"
+    )
+    heads: int = Field(
+        0, ge=0, le=1024, description="attention: groups of channels with a weighting each"
+    )
+    options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
     @model_validator(mode="before")
     @classmethod
@@ -129,8 +149,8 @@ class ValueHeadConfig(Section):
 
     def _misfit(self) -> str | None:
         family, seen = self.family, self.channels or self.inputs
-        if any(width < 1 for width in self.widths):
-            return f"widths {list(self.widths)}: every width must be 1 or more"
+        if any(not 1 <= width <= MAX_WIDTH for width in self.widths):
+            return f"widths {list(self.widths)}: every width must lie from 1 to {MAX_WIDTH:,}"
         if family == "linear" and self.widths:
             return f"family linear has no hidden widths, got {list(self.widths)}; use mlp"
         if family == "mlp" and not self.widths:
@@ -148,6 +168,15 @@ class ValueHeadConfig(Section):
         if self.activation != "relu" and not (self.widths or self.channels):
             return "activation: there is neither a hidden layer nor a convolution for it to act on"
         return None
+
+    @property
+    def estimated_parameters(self) -> int:
+        """About how many weights a built-in head has; 0 of a plug-in, which is not known."""
+        seen = self.channels or self.inputs
+        # flatten sees each cell of the map (at most 21x21 with its edge ring).
+        pooled = seen * (441 if self.family == "flatten" else 3)
+        layers = [pooled, *self.widths, 1]
+        return self.inputs * self.channels + sum(a * b for a, b in pairwise(layers))
 
     @property
     def name(self) -> str:

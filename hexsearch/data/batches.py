@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.auxiliary import TargetBuilder, WholeGames
 from hexsearch.data.device import DeviceGames

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.positions import Indices, PositionSet, all_positions, curriculum_positions
 from hexsearch.data.split import SplitName, split_games

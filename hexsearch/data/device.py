@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.auxiliary import TargetBuilder, WholeGames
 from hexsearch.data.encoder import PositionEncoder

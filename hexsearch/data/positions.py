@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.curriculum import CurriculumConfig, PartConfig, PhaseConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.order import Indices, without_replacement
 from hexsearch.data.position_set import CurriculumPhase, PositionSet, joined, position_set

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.curriculum import STAGES
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.order import Indices
 
 STAGE_NAMES = STAGES

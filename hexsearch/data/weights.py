@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.positions import CurriculumPhase, PositionSet
 from hexsearch.data.stages import STAGE_NAMES, first_plies
 

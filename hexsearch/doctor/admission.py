@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hexsearch.analysis.loading import load_network
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.collection.importing import ImportReport, import_games, read_games

@@ -56,6 +56,7 @@ class Decision:
     otherwise_agree: int
     swaps: dict[str, int]
     played_out: tuple[int, int, int] = (0, 0, 0)
+    assumed: tuple[int, ...] = ()  # boards taken where the files state none
 
     def __str__(self) -> str:
         names = ("top to bottom", "left to right")
@@ -78,6 +79,8 @@ class Decision:
         }
         for kind, count in sorted(self.swaps.items()):
             text += f"; swap in {count:,} games: {meaning[kind]}"
+        for size in self.assumed:
+            text += f"; no size is stated: {size}x{size} is assumed"
         return text
 
 
@@ -96,6 +99,8 @@ def settle(record: WrittenGame, reading: Reading) -> WrittenGame:
     if swap is Swap.PIECES:
         moves = moves[:1] + tuple(mirror[cell] for cell in moves[1:])
         winner = None if winner is None else -winner
+    elif swap is not None and record.by_player:
+        winner = None if winner is None else -winner  # the players exchanged colours
     if reading.left_right:
         moves = tuple(mirror[cell] for cell in moves)
     if reading.red_first:
@@ -109,7 +114,8 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     Args:
         records: enough games of the source to judge by; the first few thousand will do.
     """
-    distinct = [record for record in records if len(set(record.moves)) == len(record.moves) > 0]
+    # A swap of pieces frees the first cell, so only settled moves tell whether one comes twice.
+    distinct = [r for r in records if r.moves and (r.swap or len(set(r.moves)) == len(r.moves))]
     swapped = [record for record in distinct if record.swap]
     plain = [record for record in distinct if not record.swap]
     unclear = any(record.swap is Swap.UNCLEAR for record in swapped)
@@ -147,7 +153,46 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
         edges = Reading(not best.left_right, best.swap)
         counts = (len(played_out), _evidence(played_out, best)[0], _evidence(played_out, edges)[0])
     kinds = Counter((best.swap or record.swap or Swap.SIDES).value for record in swapped)
-    return Decision(source, format_name, best, agree, disagree, otherwise, dict(kinds), counts)
+    assumed = tuple(sorted({record.size for record in records if record.assumed_size}))
+    return Decision(
+        source, format_name, best, agree, disagree, otherwise, dict(kinds), counts, assumed
+    )
+
+
+def readings_of_single_games(
+    texts: Sequence[tuple[str, str, WrittenGame]],
+) -> list[Decision]:
+    """What `choose_reading` says of texts that hold one game each, for all of them at once.
+
+    One game never overrules a convention. A swap that the text leaves open is one of pieces only
+    where the game could not have gone on otherwise.
+
+    Args:
+        texts: source, name of the format, and the one game of each.
+    """
+    records = [record for _, _, record in texts]
+    usual = [Reading(False, _only_legal_swap(record)) for record in records]
+    other = [replace(reading, left_right=True) for reading in usual]
+    agrees = _verdicts([settle(r, reading) for r, reading in zip(records, usual, strict=True)])
+    mirrored = _verdicts([settle(r, reading) for r, reading in zip(records, other, strict=True)])
+    decisions = []
+    for (source, format_name, record), reading, verdict, otherwise in zip(
+        texts, usual, agrees, mirrored, strict=True
+    ):
+        swaps = {(reading.swap or record.swap or Swap.SIDES).value: 1} if record.swap else {}
+        assumed = (record.size,) if record.assumed_size else ()
+        counts = (int(verdict > 0), int(verdict < 0), int(otherwise > 0))
+        decisions.append(Decision(source, format_name, reading, *counts, swaps, (0, 0, 0), assumed))
+    return decisions
+
+
+def _only_legal_swap(record: WrittenGame) -> Swap | None:
+    if record.swap is not Swap.UNCLEAR:
+        return None
+    if len(set(record.moves)) == len(record.moves):
+        return Swap.SIDES
+    moved = settle(record, Reading(False, Swap.PIECES)).moves
+    return Swap.PIECES if len(set(moved)) == len(moved) else Swap.SIDES
 
 
 def _swaps(swapped: Sequence[WrittenGame]) -> list[Swap | None]:
@@ -160,21 +205,28 @@ def _swaps(swapped: Sequence[WrittenGame]) -> list[Swap | None]:
 
 def _evidence(records: Sequence[WrittenGame], reading: Reading) -> tuple[int, int]:
     """Games that end with a connection as stated, and games that the reading contradicts."""
-    agree = disagree = 0
-    for size in sorted({record.size for record in records}):
-        settled = [settle(record, reading) for record in records if record.size == size]
+    verdicts = _verdicts([settle(record, reading) for record in records])
+    return verdicts.count(1), verdicts.count(-1)
+
+
+def _verdicts(settled: Sequence[WrittenGame]) -> list[int]:
+    """For each game 1 if it ends with a connection as stated, -1 if replay contradicts it."""
+    verdicts = [0] * len(settled)
+    legal: dict[int, list[int]] = {}  # board size -> games
+    for index, record in enumerate(settled):
         # A swap of pieces may mirror a stone onto another.
-        legal = [record for record in settled if len(set(record.moves)) == len(record.moves)]
-        disagree += len(settled) - len(legal)
-        if not legal:
-            continue
-        ends, before = replay([record.moves for record in legal], size)
-        for record, won, won_before in zip(legal, ends.tolist(), before.tolist(), strict=True):
-            if won_before or (won and record.stated_winner not in (None, won)):
-                disagree += 1
+        if len(set(record.moves)) < len(record.moves):
+            verdicts[index] = -1
+        elif record.moves:
+            legal.setdefault(record.size, []).append(index)
+    for size, indices in sorted(legal.items()):
+        ends, before = replay([settled[index].moves for index in indices], size)
+        for index, won, won_before in zip(indices, ends.tolist(), before.tolist(), strict=True):
+            if won_before or (won and settled[index].stated_winner not in (None, won)):
+                verdicts[index] = -1
             elif won:
-                agree += 1
-    return agree, disagree
+                verdicts[index] = 1
+    return verdicts
 
 
 def written_only(entries: Sequence[WrittenGame | Refusal]) -> list[WrittenGame]:

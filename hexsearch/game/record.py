@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.errors import printable
 from hexsearch.game.board import (
     BLUE,
     COLOUR_NAMES,
@@ -46,6 +47,8 @@ class WrittenGame:
     setup: int = 0  # leading moves that were set up, so that their order means nothing
     swap: Swap | None = None
     given_up: bool = False  # the record says that somebody resigned
+    by_player: bool = False  # stated_winner BLUE is the first player, whatever a swap did
+    assumed_size: bool = False  # the file states no size
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Refusal:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file} line {self.line}: {self.reason}"
+        return printable(f"{self.file} line {self.line}: {self.reason}")
 
 
 def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refusal]]:

@@ -14,7 +14,12 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
 from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory
 from hexsearch.statistics.intervals import LEVEL, Floats, GameTable, game_table, holm, p_values
-from hexsearch.statistics.variance import Panel, SeedVariance, difference_variance, seed_variance
+from hexsearch.statistics.variance import (
+    PairedRuns,
+    SeedVariance,
+    difference_variance,
+    seed_variance,
+)
 from hexsearch.training.metrics import GameLosses
 
 
@@ -24,28 +29,28 @@ class HeadRuns:
 
     Attributes:
         where: words for where they come from.
-        heads: variant of each row of the panel's means, in its order.
+        heads: variant of each mean of the paired runs, in their order.
     """
 
     where: str
     heads: tuple[str, ...]
-    panel: Panel
+    paired: PairedRuns
     positions: int
 
     @property
     def seeds(self) -> int:
         """Runs of the head that has fewest."""
-        return int(self.panel.seeds.min())
+        return int(self.paired.seeds.min())
 
     def only(self, heads: Sequence[str]) -> HeadRuns:
         """The same of some of the heads, in another order."""
         runs = np.concatenate(
-            [np.flatnonzero(self.panel.variant == self.heads.index(head)) for head in heads]
+            [np.flatnonzero(self.paired.variant == self.heads.index(head)) for head in heads]
         )
-        names = [self.heads[number] for number in self.panel.variant[runs]]
-        table = GameTable(self.panel.table.sums[runs], self.panel.table.counts)
-        panel = Panel.of(table, names, self.panel.replicate[runs].tolist())
-        return HeadRuns(self.where, tuple(heads), panel, self.positions)
+        names = [self.heads[number] for number in self.paired.variant[runs]]
+        table = GameTable(self.paired.table.sums[runs], self.paired.table.counts)
+        paired = PairedRuns.of(table, names, self.paired.replicate[runs].tolist())
+        return HeadRuns(self.where, tuple(heads), paired, self.positions)
 
 
 @dataclass(frozen=True)
@@ -73,15 +78,6 @@ class Agreement:
     real: int
     real_same_order: int
     real_found: int
-
-
-# `benchmarks/truth.py --part c` on games of an engine; see LOG.md, 2026-11-24.
-BENCHMARK = (
-    "this ranking is of heads on a common trunk; measured once, it said nothing about heads "
-    "trained with trunks of their own (benchmarks/truth.py --part c: trunk small, mode joint, 8 "
-    "heads, 3 seeds, 100,000 positions: Kendall's tau 0.07, 15 of 28 pairs in the same order); "
-    "with --against STUDY_DIR it is measured for these heads"
-)
 
 
 def finished_runs(
@@ -117,8 +113,8 @@ def finished_runs(
             f"{folder.path}: holds finished runs of {len(set(names))} of the comparison's heads, "
             "two are needed; launch a study of the same space, all else equal, and let it finish"
         )
-    panel = Panel.of(table, names, replicates)
-    return HeadRuns(folder.name, tuple(dict.fromkeys(names)), panel, positions)
+    paired = PairedRuns.of(table, names, replicates)
+    return HeadRuns(folder.name, tuple(dict.fromkeys(names)), paired, positions)
 
 
 def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
@@ -130,7 +126,7 @@ def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
     heads = [head for head in comparison.heads if head in independent.heads]
     if len(heads) < 2:
         raise ValueError("fewer than two heads in common")
-    shared, apart = comparison.only(heads).panel, independent.only(heads).panel
+    shared, apart = comparison.only(heads).paired, independent.only(heads).paired
     gaps, real = _pairs(apart)
     gaps_shared, real_shared = _pairs(shared)
     same = gaps * gaps_shared > 0
@@ -151,38 +147,20 @@ def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
     )
 
 
-def sentence(found: Agreement | None) -> str:
-    """An agreement in words; for none, what is known of comparisons in general."""
-    if found is None:
-        return BENCHMARK
-    seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    said = (
-        f"against {found.where} ({found.heads} heads trained apart, {seeds}, "
-        f"{found.positions:,} positions): Kendall's tau {found.tau:.2f} (as far from 0 by chance: "
-        f"{found.by_chance:.0%}), {found.same_order} of {found.pairs} pairs in the same order; "
-    )
-    if not found.real:
-        return said + "no difference is real there, so there is no order to agree with"
-    return said + (
-        f"of {found.real} differences that are real there {found.real_same_order} have the same "
-        f"sign here and {found.real_found} are found real"
-    )
-
-
-def _pairs(panel: Panel) -> tuple[Floats, NDArray[np.bool_]]:
+def _pairs(paired: PairedRuns) -> tuple[Floats, NDArray[np.bool_]]:
     """Difference of each pair of variants, and whether it is significant after Holm."""
-    seed = seed_variance(panel)
-    first, second = np.triu_indices(len(panel.means), k=1)
-    gaps, p = _all_differences(panel, seed)
+    seed = seed_variance(paired)
+    first, second = np.triu_indices(len(paired.means), k=1)
+    gaps, p = _all_differences(paired, seed)
     adjusted = holm(p[first, second])
     return gaps[first, second], adjusted < 1 - LEVEL
 
 
-def _all_differences(panel: Panel, seed: SeedVariance) -> tuple[Floats, Floats]:
+def _all_differences(paired: PairedRuns, seed: SeedVariance) -> tuple[Floats, Floats]:
     """[V, V] differences of every variant (column) to every other (row), and their p."""
-    gaps = panel.means[None, :] - panel.means[:, None]
+    gaps = paired.means[None, :] - paired.means[:, None]
     p = np.ones_like(gaps)
-    for leader in range(len(panel.means)):
-        variance, freedom = difference_variance(panel, seed, leader)
+    for leader in range(len(paired.means)):
+        variance, freedom = difference_variance(paired, seed, leader)
         p[leader] = p_values(gaps[leader], variance, freedom)
     return gaps, p

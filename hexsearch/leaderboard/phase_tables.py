@@ -30,7 +30,7 @@ def pruning_check(history: StudyHistory, rows: Sequence[Row]) -> PruningCheck | 
     Args:
         rows: of the leaderboard, best first.
     Returns:
-        None where a study audits nothing, or has no leader yet.
+        None where a study checks no pruning, or has no leader yet.
     """
     winner = next((row for row in rows if _was_never_pruned(row, history)), None)
     if "pruning_check" not in _phases(history) or winner is None or winner.value_loss is None:
@@ -48,7 +48,7 @@ def pruning_check(history: StudyHistory, rows: Sequence[Row]) -> PruningCheck | 
 
 
 def race(history: StudyHistory, rows: Sequence[Row]) -> Race | None:
-    """How the race stands; None where a study has none, or its search is not over."""
+    """How far the race is; None where a study has none, or its search is not over."""
     searching = history.searched < history.target_trials or any(
         not trial.is_rerun for trial in history.unfinished
     )

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from hexsearch.leaderboard.leaderboard import Leaderboard
-from hexsearch.leaderboard.phase_tables import Race
+from hexsearch.leaderboard.phase_sentences import pruning_check_sentence, race_sentence
 from hexsearch.leaderboard.rows import CONTROL, Row
-from hexsearch.statistics.pruning_check import sentence
+from hexsearch.leaderboard.strength import match_sentences
 
 
-def sentences(board: Leaderboard) -> list[str]:
+def leaderboard_sentences(board: Leaderboard) -> list[str]:
     """The findings of a leaderboard, most important first; none for an empty one."""
     ranked = [row for row in board.rows if row.rank is not None]
     if not ranked:
         return []
     leader = min(ranked, key=lambda row: (row.rank, row.difference or 0.0))
     level = [row for row in ranked if row.group is not None]
-    said = [_verdict(board, leader, level)]
-    luck = _luck(board, leader, level)
+    sentences = [_lead(board, leader, level)]
+    luck = _luck(leader, level)
     if luck:
-        said.append(luck)
+        sentences.append(luck)
     if len(level) > 1:
-        said.append(_noise(board))
+        sentences.append(_seed_spread(board))
     beyond = sum(
         row.difference is None and row.positions_seen == leader.positions_seen for row in ranked
     )
     if level and beyond:
-        said.append(f"{beyond} {_kind(board, beyond)} further back were not compared game by game")
+        were = "was" if beyond == 1 else "were"
+        sentences.append(f"{beyond} {_kind(board, beyond)} {were} not compared game by game")
     if board.race is not None:
-        said.append(_race(board.race))
+        sentences.append(race_sentence(board.race))
     if board.pruning_check is not None:
-        said.append(sentence(board.pruning_check))
+        sentences.append(pruning_check_sentence(board.pruning_check))
+    if board.match is not None:
+        sentences += match_sentences(board.match)
     controls = sum(row.status == CONTROL for row in board.rows)
     if controls:
-        said.append(f"{controls} negative {_plural('control', controls)} listed, never ranked")
-    return said
+        sentences.append(f"{controls} negative {_plural('control', controls)} listed, never ranked")
+    return sentences
 
 
-def _verdict(board: Leaderboard, leader: Row, level: list[Row]) -> str:
+def _lead(board: Leaderboard, leader: Row, level: list[Row]) -> str:
     if not level:
         return (
             "no rows were compared: this stage has no per-game losses"
@@ -44,7 +47,7 @@ def _verdict(board: Leaderboard, leader: Row, level: list[Row]) -> str:
             else "no rows were compared: the leader's per-game losses are missing"
         )
     if len(level) == 1:
-        return _without_company(board, leader)
+        return _alone(board, leader)
     tied = [row for row in level if row.tied_with_leader]
     if len(tied) == 1:
         return (
@@ -54,15 +57,15 @@ def _verdict(board: Leaderboard, leader: Row, level: list[Row]) -> str:
     return f"{len(tied)} {_kind(board, len(tied))} cannot be told apart{_remedy(board)}"
 
 
-def _without_company(board: Leaderboard, leader: Row) -> str:
-    """A leader that nobody followed to the end."""
-    said = "no other row came as far as the first"
+def _alone(board: Leaderboard, leader: Row) -> str:
+    """A leader that no other row followed to its positions."""
+    alone = "no other row came as far as the first"
     others = [row for row in board.rows if row.p_adjusted is not None and row is not leader]
     if not others:
-        return f"{said}, so its lead cannot be judged"
+        return f"{alone}, so its lead cannot be tested"
     behind = sum((row.p_adjusted or 0.0) < 0.05 and (row.difference or 0.0) > 0 for row in others)
     return (
-        f"{said}; at the positions where they were last judged {behind} of {len(others)} were "
+        f"{alone}; at the positions where they were last compared {behind} of {len(others)} were "
         "behind it (paired by game, at 95%)"
     )
 
@@ -79,26 +82,19 @@ def _remedy(board: Leaderboard) -> str:
     return f"; {count} would separate {spread.separable:g}"
 
 
-def _luck(board: Leaderboard, leader: Row, level: list[Row]) -> str:
+def _luck(leader: Row, level: list[Row]) -> str:
     if leader.expected_value_loss is None or leader.value_loss is None or len(level) < 2:
         return ""
-    said = (
+    sentence = (
         f"the first is truly the best with probability {leader.probability_best or 0.0:.0%}; "
         f"expect {leader.expected_value_loss:.4f} of it"
     )
     if round(leader.expected_value_loss, 4) > round(leader.value_loss, 4):
-        said += f" rather than {leader.value_loss:.4f}: the best of {len(level)} is partly luck"
-    return said
+        sentence += f" rather than {leader.value_loss:.4f}: the best of {len(level)} is partly luck"
+    return sentence
 
 
-def _race(race: Race) -> str:
-    runs = f"{race.runs} further {_plural('training', race.runs)} of at most {race.budget}"
-    if race.tied < 2:
-        return f"race: {runs}; the lead is decided"
-    return f"race: {runs}; {race.tied} are still tied"
-
-
-def _noise(board: Leaderboard) -> str:
+def _seed_spread(board: Leaderboard) -> str:
     deviation = board.spread.seed_deviation
     if board.spread.measured:
         return f"between seeds the value loss varies by {deviation:.4f} (standard deviation)"

@@ -1,4 +1,4 @@
-"""What the phases of a study ask of its statistics: who was trained to the end, in which order."""
+"""Who was trained to the end, best first: what the phases of a study ask of its leaderboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def leader_summary(history: StudyHistory, folder: StudyFolder) -> LeaderSummary:
     board = build_leaderboard(history, folder)
     rows = [row for row in board.rows if row.rank is not None and row.completed]
     level = [row for row in rows if row.positions_seen == rows[0].positions_seen]
-    # Without evidence to compare the first stands alone: no row may pass for tied unseen.
+    # Without per-game losses nothing is known to be tied, so the first stands alone.
     tied = sum(bool(row.tied_with_leader) for row in level)
     return LeaderSummary(
         tuple(_place(row, history) for row in level), max(tied, min(1, len(level)))
@@ -28,6 +28,6 @@ def _place(row: Row, history: StudyHistory) -> Place:
         variant=history.trials[row.trial_ids[0]].variant,
         name=row.name,
         value_loss=row.value_loss,
-        expected=row.value_loss if expected is None else expected,
+        expected_value_loss=row.value_loss if expected is None else expected,
         seeds=row.seeds,
     )

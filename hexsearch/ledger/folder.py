@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from hexsearch import __version__
-from hexsearch.config.load import dump_yaml, parse_yaml
+from hexsearch.config.files.yaml_text import dump_yaml, parse_yaml, read_text
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
 from hexsearch.ledger.events import FORMAT, other_format
-from hexsearch.ledger.ledger import read_ledger
 from hexsearch.training.atomic import write_atomically
 
+# What a study leaves in its folder, from its first file to its last.
+_STUDY_FILES = ("study.yaml", "ledger.jsonl", "games.archive", "trunk.pt", "trials", "ray")
+_LONGEST_NAME = 200  # bytes: file systems take 255, and names of files are made of it
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 
 
@@ -57,22 +59,59 @@ class StudyFolder:
         """A comparison's own copy of the checkpoint whose trunk it took, where it took one."""
         return self.path / "trunk.pt"
 
+    @property
+    def match(self) -> Path:
+        """What the phase `match` found: players with their Elo."""
+        return self.path / "match.json"
+
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name
 
     def require_new(self) -> None:
-        """Refuse to start over an existing study.
+        """Refuse to start where anything of a study lies: its results would be lost.
 
         Raises:
             ConfigError: says how to go on or start beside it.
         """
-        # A driver killed before its first record leaves an empty ledger, which is no study.
-        if self.ledger.exists() and read_ledger(self.ledger):
+        found = [name for name in _STUDY_FILES if os.path.lexists(self.path / name)]
+        if not found:
+            return
+        if self.has_records:
             raise ConfigError(
                 f"{self.path}: a study of this name exists; go on with 'resume {self.path}', or "
                 "give another --name"
             )
+        trials = self.path / "trials"
+        remedy = "remove the folder, or give another --name"
+        if trials.is_dir() and any(trials.iterdir()):
+            remedy = "restore its ledger.jsonl from a copy and resume it, or give another --name"
+        raise ConfigError(
+            f"{self.path}: holds {', '.join(found)} of a study without a record in its ledger; "
+            f"{remedy}"
+        )
+
+    @property
+    def has_records(self) -> bool:
+        """Whether the ledger is there and holds anything, damaged or not."""
+        try:
+            return self.ledger.stat().st_size > 0
+        except OSError:
+            return False
+
+    def require_ledger(self) -> None:
+        """Refuse to go on without the record of what was done so far. Nothing is made here.
+
+        Raises:
+            LedgerError: says what to restore.
+        """
+        if self.has_records:
+            return
+        state = "is empty" if self.ledger.exists() else "is missing"
+        raise LedgerError(
+            f"{self.ledger}: {state}, and without it the study cannot go on; restore it from a "
+            "copy. The files of its trials are untouched; start a new study under another --name"
+        )
 
     def require_writable(self) -> None:
         """Make sure that the folder can be made, and leave nothing behind.
@@ -95,7 +134,8 @@ class StudyFolder:
         try:
             yield
         except HexsearchError:
-            for file in (self.ledger, self.description, self.archive, self.trunk):
+            lock = self.ledger.with_suffix(".lock")
+            for file in (self.ledger, lock, self.description, self.archive, self.trunk):
                 file.unlink(missing_ok=True)
             for path in made:
                 with suppress(OSError):  # somebody else has put something there
@@ -135,15 +175,50 @@ class StudyFolder:
             LedgerError: this is no study folder, or another version wrote it.
             ConfigError: the file was edited into something that does not fit.
         """
-        if not self.description.exists():
+        where = str(self.description)
+        if not os.path.lexists(self.description):
             raise LedgerError(f"{self.path}: no study.yaml; is this a study folder?")
-        text = self.description.read_text(encoding="utf-8")
-        raw = parse_yaml(text, str(self.description))
+        raw = parse_yaml(read_text(self.description), where)
         if not isinstance(raw, dict) or "config" not in raw:
-            raise ConfigError(f"{self.description}: holds no 'config'")
+            raise ConfigError(f"{where}: holds no 'config'")
         if raw.get("format") != FORMAT:
             raise LedgerError(other_format(str(self.path), raw.get("format"), raw.get("hexsearch")))
-        return raw, build(StudyConfig, raw["config"], f"{self.description}: config.")
+        problems = _description_faults(raw, where)
+        try:
+            config = build(StudyConfig, raw["config"], f"{where}: config.")
+        except ConfigError as error:
+            raise ConfigError([*problems, *error.problems]) from error
+        if problems:
+            raise ConfigError(problems)
+        return raw, config
+
+
+def _description_faults(raw: dict[str, Any], where: str) -> list[str]:
+    """What a hand has made of study.yaml beside its configuration."""
+    problems = []
+    games = raw.get("games")
+    if not isinstance(games, dict) or not isinstance(games.get("content_hash"), str):
+        problems.append(f"{where}: games.content_hash: missing; restore the file from a copy")
+    if not isinstance(raw.get("versions"), dict):
+        problems.append(f"{where}: versions: missing; restore the file from a copy")
+    return problems
+
+
+def require_name(name: str) -> None:
+    """Refuse a study's name that would leave the folder of results, or that no disk takes.
+
+    Raises:
+        ConfigError: says what a name may be.
+    """
+    fault = None
+    if Path(name).name != name or name in ("", ".", "..") or "\\" in name:
+        fault = "give a plain name; --results says in which folder"
+    elif not name.isprintable():
+        fault = "holds control characters; give a plain name"
+    elif len(os.fsencode(name)) > _LONGEST_NAME:
+        fault = f"has {len(os.fsencode(name))} bytes; a name may have {_LONGEST_NAME}"
+    if fault:
+        raise ConfigError(f"--name {name[:60]!r}: {fault}")
 
 
 def versions() -> dict[str, str]:

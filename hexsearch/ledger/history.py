@@ -28,6 +28,7 @@ from hexsearch.ledger.events import (
     TrialEvent,
 )
 from hexsearch.ledger.ledger import read_events
+from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
 Status = Literal["waiting", "running", "completed", "paused", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
@@ -63,8 +64,8 @@ class TrialHistory:
 
     Attributes:
         number, variant, replicate, seed, head, values, config, origin: as in Suggested.
-        reports: in order; the last as written by the worker, earlier ones only `positions_seen`
-            and `value_loss`: kept whole, they would fill the memory of the driver.
+        curve: a point for each report, in order. last_report: the last one in full; earlier ones
+            are not kept, they would fill the memory of the driver.
         rung: at which it was pruned.
     """
 
@@ -78,7 +79,8 @@ class TrialHistory:
     config: dict[str, Any]
     origin: str
     status: Status = "waiting"
-    reports: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
+    last_report: ReportSummary | None = None
     reason: str = ""
     rung: int | None = None
     log: str = ""  # the end of what a failed trial's worker said
@@ -107,7 +109,7 @@ class TrialHistory:
     @property
     def positions_seen(self) -> int:
         """At the last report that the ledger holds."""
-        return int(self.reports[-1]["positions_seen"]) if self.reports else 0
+        return self.curve[-1].positions_seen if self.curve else 0
 
     @property
     def is_control(self) -> bool:
@@ -127,7 +129,7 @@ class TrialHistory:
     @property
     def value_loss(self) -> float | None:
         """Brier score at the last report."""
-        return float(self.reports[-1]["value_loss"]) if self.reports else None
+        return self.curve[-1].value_loss if self.curve else None
 
 
 @dataclass
@@ -143,7 +145,7 @@ class StudyHistory:
     state: StudyState = "running"
     target_trials: int = 0
     study: StudyOpened = field(default_factory=StudyOpened)
-    baselines: list[dict[str, Any]] = field(default_factory=list)
+    baselines: list[Baseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     compared: Compared | None = None
     chosen: list[Chosen] = field(default_factory=list)
@@ -190,7 +192,8 @@ class StudyHistory:
             self._apply_to_trial(self.trials[event.trial], event)
         elif isinstance(event, StudyOpened):
             self.study, self.target_trials = event, event.trials
-            self.baselines, self.warnings = event.baselines, event.warnings
+            self.baselines = [Baseline.from_json(raw) for raw in event.baselines]
+            self.warnings = event.warnings
         elif isinstance(event, Interrupted):
             self.state = "interrupted"
         elif isinstance(event, Finished):
@@ -219,11 +222,12 @@ class StudyHistory:
             trial.attempts = event.attempt
             trial._last_at = event.at
         elif isinstance(event, Reported):
+            report = ReportSummary.from_json(event.report)
             if self._stands_for_its_job(trial):
-                self.positions += event.report["positions_seen"] - trial.positions_seen
+                self.positions += report.positions_seen - trial.positions_seen
             self._count_work(trial, event.at)
-            trial.reports[-1:] = [_point(report) for report in trial.reports[-1:]]
-            trial.reports.append(event.report)
+            trial.curve.append(report.point)
+            trial.last_report = report
         elif isinstance(event, Decided):
             self._decide(trial, event)
         elif isinstance(event, Failed):
@@ -288,11 +292,6 @@ class StudyHistory:
     def replicates(self, variant: str) -> int:
         """How many seeds of a variant the search has given out."""
         return self._replicates.get(("search", variant), 0)
-
-
-def _point(report: dict[str, Any]) -> dict[str, Any]:
-    """What a report adds to a learning curve."""
-    return {name: report[name] for name in ("positions_seen", "value_loss")}
 
 
 _SUGGESTED = (

@@ -8,7 +8,6 @@ damage anywhere else is an error. Searcher, rungs, leaderboard and progress are 
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import itertools
 import json
@@ -19,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
 
 from hexsearch.errors import DiskError, LedgerError
 from hexsearch.ledger.events import Event, Record, event_of
@@ -46,13 +47,18 @@ class Ledger:
             self._file = open(path, "a+b", buffering=0)  # a buffer would keep what failed
         except OSError as error:
             raise LedgerError(f"{path}: cannot be written: {error.strerror}") from error
+        self._lock = _lock_of(path)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
             self._file.close()
             raise LedgerError(
                 f"{path.parent}: another process is running this study; wait for it, or end it"
             ) from error
+        except OSError as error:
+            self._file.close()
+            where = self._lock.lock_file
+            raise LedgerError(f"{where}: cannot be locked: {error.strerror}") from error
         whole, self._count = _whole(path)
         if whole < path.stat().st_size:
             self._file.truncate(whole)
@@ -101,6 +107,7 @@ class Ledger:
     def close(self) -> None:
         """Give the ledger back."""
         self._file.close()
+        self._lock.release()
 
 
 def read_events(path: Path) -> list[Event]:
@@ -126,14 +133,22 @@ def read_ledger(path: Path) -> list[Record]:
 
 def is_held(path: Path) -> bool:
     """Whether a driver has the ledger open for appending."""
-    try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no such file, or a file system without locks
+    lock = _lock_of(path)
+    if not Path(lock.lock_file).exists():
         return False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    except OSError:  # a folder that may only be read, or a file system without locks
+        return False
+    lock.release()
     return False
+
+
+def _lock_of(path: Path) -> FileLock:
+    """The lock beside a ledger; the operating system gives it back when its holder dies."""
+    return FileLock(path.with_suffix(".lock"), thread_local=False)
 
 
 def without_times(record: Record) -> Record:

@@ -22,7 +22,10 @@ class Parts(nn.ModuleDict):
 class ManyHeads(nn.Module):
     """One trunk, policy head and set of auxiliary heads, K value heads; every parameter once.
 
+    The first head is named as in a `Network`, so with one head both have the same `state_dict`.
+
     Attributes:
+        heads: the value heads in their order.
         frozen: trunk and policy head stay as they are, in every mode.
     """
 
@@ -35,10 +38,16 @@ class ManyHeads(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = trunk
+        self._names = ["value_head", *(f"value_head_{n}" for n in range(2, len(heads) + 1))]
+        for name, head in zip(self._names, heads, strict=True):
+            self.add_module(name, head)
         self.policy_head = policy_head
-        self.heads = nn.ModuleList(heads)
         self.auxiliary = auxiliary
         self.frozen = False
+
+    @property
+    def heads(self) -> list[nn.Module]:
+        return [self.get_submodule(name) for name in self._names]
 
     def freeze_shared(self) -> None:
         """From now on trunk and policy head have no gradients and answer as in eval mode.
@@ -66,7 +75,7 @@ class ManyHeads(nn.Module):
 
     def value_raw(self, number: int, features: Tensor) -> Tensor:
         """[B] raw value of one head."""
-        raw: Tensor = self.heads[number](features)
+        raw: Tensor = self.get_submodule(self._names[number])(features)
         return raw
 
     def with_head(self, number: int) -> Network:

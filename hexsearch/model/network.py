@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.config.auxiliary import AUXILIARY_HEADS
-from hexsearch.config.import_path import is_import_path
+from hexsearch.config.section import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.auxiliary import build_auxiliary_head

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.config.import_path import is_import_path
 from hexsearch.config.policy_head import PolicyHeadConfig
-from hexsearch.model.plugins import build_plugin
+from hexsearch.config.section import is_import_path
+from hexsearch.model.plugins import build_plugin, plugin_code
 
 
 class LinearPolicyHead(nn.Module):
@@ -49,8 +49,8 @@ def check_policy_head(head: nn.Module, inputs: int, size: int, side: int, name: 
     """
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(3, inputs, side, side, generator=generator, requires_grad=True)
-    # On a copy: a forward pass moves batch-norm statistics.
-    logits = deepcopy(head)(features)
+    with plugin_code(f"policy head '{name}': its forward()"):
+        logits = deepcopy(head)(features)  # a copy: a forward pass moves batch-norm statistics
     who, wanted = f"policy head '{name}'", (3, size * size)
     if not isinstance(logits, Tensor) or logits.shape != wanted:
         got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

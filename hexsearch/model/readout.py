@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hexsearch.config.import_path import is_import_path
 from hexsearch.config.readout import ReadoutConfig
+from hexsearch.config.section import is_import_path
 from hexsearch.errors import ContractError
-from hexsearch.model.plugins import import_factory
+from hexsearch.model.plugins import import_factory, plugin_code
 
 
 class Readout(ABC):
@@ -140,7 +140,8 @@ def build_readout(config: ReadoutConfig, checked: bool = True) -> Readout:
                 f"readout {config.name}: calls itself a negative control; only raw_mse is one, as "
                 "its trials are known by that name. Remove `control`"
             )
-        problems = check_readout(readout) if checked else []
+        with plugin_code(f"readout {config.name}: its loss() or win_prob()"):
+            problems = check_readout(readout) if checked else []
         if problems:
             raise ContractError(f"readout {config.name}: " + "; ".join(problems))
     elif config.name == "raw_mse":
@@ -234,10 +235,8 @@ def _probability_at_optimum(readout: Readout, share_of_ones: float) -> float:
 
 
 def _call(factory: Any, path: str, options: dict[str, Any]) -> Readout:
-    try:
+    with plugin_code(f"readout {path}: its factory"):
         readout = factory(**options)
-    except TypeError as error:
-        raise ContractError(f"readout {path}: {error}; see readout.options") from error
     missing = [name for name in ("loss", "win_prob") if not callable(getattr(readout, name, None))]
     if missing:
         raise ContractError(f"readout {path}: the object it makes lacks {' and '.join(missing)}()")

@@ -10,12 +10,12 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from hexsearch.config.import_path import is_import_path
+from hexsearch.config.section import is_import_path
 from hexsearch.config.trunk import TrunkConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.blocks import BLOCKS
 from hexsearch.model.layers import make_activation, make_norm
-from hexsearch.model.plugins import build_plugin
+from hexsearch.model.plugins import build_plugin, plugin_code
 
 
 class Trunk(nn.Module):
@@ -92,9 +92,9 @@ def check_trunk(trunk: nn.Module, config: TrunkConfig, planes: int, side: int) -
     """What is wrong with a trunk, in words: shape, finiteness, gradient to its weights."""
     generator = torch.Generator().manual_seed(0)
     shown = (torch.rand(3, planes, side, side, generator=generator) < 0.3).float()
-    # On a copy: a forward pass moves batch-norm statistics.
-    trial = deepcopy(trunk)
-    features = trial(shown)
+    with plugin_code(f"trunk '{config.name}': its forward()"):
+        trial = deepcopy(trunk)  # a forward pass moves batch-norm statistics
+        features = trial(shown)
     who = f"trunk '{config.name}'"
     got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
     if not isinstance(features, Tensor) or features.ndim != 4 or len(features) != 3:

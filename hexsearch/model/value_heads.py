@@ -11,11 +11,11 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from hexsearch.config.import_path import is_import_path
+from hexsearch.config.section import is_import_path
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.layers import make_activation, make_vector_norm
-from hexsearch.model.plugins import build_plugin
+from hexsearch.model.plugins import build_plugin, plugin_code
 from hexsearch.model.pooling import (
     AttentionPooling,
     Flatten,
@@ -118,8 +118,8 @@ def check_value_head(head: nn.Module, inputs: int, side: int, name: str) -> list
     features = torch.randn(
         4, inputs, side, side, generator=torch.Generator().manual_seed(0), requires_grad=True
     )
-    # On a copy: a forward pass moves batch-norm statistics.
-    raw = deepcopy(head)(features)
+    with plugin_code(f"value head '{name}': its forward()"):
+        raw = deepcopy(head)(features)  # a copy: a forward pass moves batch-norm statistics
     if not isinstance(raw, Tensor) or raw.shape != (4,):
         got = list(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
         hint = ": drop the last axis in its forward()" if got == [4, 1] else ""

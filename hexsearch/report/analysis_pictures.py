@@ -58,9 +58,9 @@ def draw_reliability(analysis: Analysis) -> str:
     fifths = (0, 0.2, 0.4, 0.6, 0.8, 1)
     axes.ticks(fifths, fifths, "{:.0%}", "{:.0%}")
     picture.line(axes.at(0, 0), axes.at(1, 1), FAINT, 1.2, "5 4")
-    shown = [part for part in analysis.reliability if part.positions]
-    most = max(part.positions for part in shown)
-    for part in shown:
+    filled = [part for part in analysis.reliability if part.positions]
+    most = max(part.positions for part in filled)
+    for part in filled:
         if not math.isnan(part.standard_error):
             half = _Z_95 * part.standard_error
             low, high = max(0.0, part.red_won - half), min(1.0, part.red_won + half)
@@ -137,9 +137,9 @@ def draw_course(analysis: Analysis, games: int = 4) -> str:
     high = [axes.at(x, float(np.quantile(row, 0.9))) for x, row in zip(plies, rows, strict=True)]
     picture.area([*low, *reversed(high)], ACCENT, 0.14)
     for game in np.unique(evaluation.game)[:games]:
-        mine = (evaluation.game == game) & (to_end <= longest)
-        order = np.argsort(-to_end[mine])
-        line = zip(to_end[mine][order], chance[mine][order], strict=True)
+        of_game = (evaluation.game == game) & (to_end <= longest)
+        order = np.argsort(-to_end[of_game])
+        line = zip(to_end[of_game][order], chance[of_game][order], strict=True)
         picture.path([axes.at(float(x), float(y)) for x, y in line], FAINT, 1, 0.7)
     picture.line(axes.at(longest, 0.5), axes.at(0, 0.5), INK, 1, "4 4")
     picture.path(

@@ -18,10 +18,12 @@ from hexsearch.ledger.events import (
     Chosen,
     Compared,
     Decided,
+    Discarded,
     Event,
     Failed,
     Finished,
     Interrupted,
+    Promoted,
     Reported,
     Retried,
     Started,
@@ -29,6 +31,7 @@ from hexsearch.ledger.events import (
     TrialEvent,
 )
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.report import ReportSummary
 
 _REFRESH_S = 0.25
 _SPEED_TRIALS = 8
@@ -140,18 +143,21 @@ def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
         seen = trial.positions_seen
         return f"{name} started again (attempt {event.attempt}) from {seen:,} positions"
     if isinstance(event, Reported):
-        report = event.report
-        speed = report["timings"]["positions_per_s"]
-        verdict = "" if report["verdict"] == "healthy" else f", {report['verdict']}"
+        report = ReportSummary.from_json(event.report)
+        verdict = "" if report.verdict == "healthy" else f", {report.verdict}"
         return (
-            f"{name} at {report['positions_seen']:,} positions: value loss "
-            f"{report['value_loss']:.4f} ({_stage_losses(report)}), "
-            f"{speed:,.0f} positions/s{verdict}"
+            f"{name} at {report.positions_seen:,} positions: value loss "
+            f"{report.value_loss:.4f} ({_stage_losses(report)}), "
+            f"{report.timings.positions_per_s:,.0f} positions/s{verdict}"
         )
     if isinstance(event, Decided):
         return _describe_decision(event, trial)
     if isinstance(event, Failed):
         return f"{name} failed: {trial.reason}"
+    if isinstance(event, Promoted):
+        return f"{name} goes on from its pause at {trial.positions_seen:,} positions"
+    if isinstance(event, Discarded):
+        return f"{name} pruned: its checkpoint made room for others"
     if isinstance(event, Retried):
         return f"{name} will be tried again: {event.reason}"
     return ""
@@ -160,6 +166,10 @@ def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
 def _describe_decision(event: Decided, trial: TrialHistory) -> str:
     if event.decision == "prune":
         return f"{trial.trial} pruned: {trial.reason}"
+    if event.decision == "pause":
+        return f"{trial.trial} paused at {event.rung:,} positions: {event.reason}"
+    if event.decision == "continue" and event.reason:
+        return f"{trial.trial} goes on at {event.rung:,} positions: {event.reason}"
     if event.decision == "continue":
         place = f"rank {event.rank} of {event.of} at {event.rung:,} positions"
         return f"{trial.trial} goes on: {place}"
@@ -233,18 +243,16 @@ def _running_table(running: list[TrialHistory], budget: int) -> Table:
             overflow="fold",
         )
     for trial in running:
-        last = trial.reports[-1] if trial.reports else None
-        losses = [
-            f"{last['stages'][stage]['value_loss']:.3f}" if last and stage in last["stages"] else ""
-            for stage in _STAGES
-        ]
+        last = trial.last_report
+        stages = {} if last is None else last.metrics.stages
+        losses = [f"{stages[stage].value_loss:.3f}" if stage in stages else "" for stage in _STAGES]
         table.add_row(
             trial.trial,
             Text(variant_name(trial)),
             f"{trial.positions_seen / budget:.0%}",
-            f"{last['value_loss']:.4f}" if last else "",
+            f"{last.value_loss:.4f}" if last else "",
             *losses,
-            last["verdict"].replace("_", " ") if last else "",
+            last.verdict.replace("_", " ") if last else "",
         )
     return table
 
@@ -258,7 +266,7 @@ def _rung_line(history: StudyHistory) -> Text:
 
 
 def _best_line(history: StudyHistory) -> Text:
-    reported = [trial for trial in history.trials.values() if trial.reports]
+    reported = [trial for trial in history.trials.values() if trial.curve]
     if not reported:
         return Text("best   no report yet")
     furthest = max(trial.positions_seen for trial in reported)
@@ -275,17 +283,14 @@ def _best_line(history: StudyHistory) -> Text:
 
 def _mean_speed(history: StudyHistory) -> float:
     """Positions a second of one trial, over the latest reports."""
-    reported = [trial for trial in history.trials.values() if trial.reports][-_SPEED_TRIALS:]
-    speeds = [float(trial.reports[-1]["timings"]["positions_per_s"]) for trial in reported]
+    reports = [trial.last_report for trial in history.trials.values() if trial.last_report]
+    speeds = [report.timings.positions_per_s for report in reports[-_SPEED_TRIALS:]]
     return sum(speeds) / len(speeds) if speeds else 0.0
 
 
-def _stage_losses(report: dict[str, object]) -> str:
-    stages = report["stages"]
-    assert isinstance(stages, dict)
-    return ", ".join(
-        f"{name} {stages[name]['value_loss']:.3f}" for name in _STAGES if name in stages
-    )
+def _stage_losses(report: ReportSummary) -> str:
+    stages = report.metrics.stages
+    return ", ".join(f"{name} {stages[name].value_loss:.3f}" for name in _STAGES if name in stages)
 
 
 def _clock_time(seconds: float) -> str:

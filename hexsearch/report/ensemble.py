@@ -1,4 +1,4 @@
-"""What ensembles are worth: judged on test games beside the best single network."""
+"""What ensembles are worth: evaluated on test games beside the best single network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class EnsembleRow:
     difference_high: float
 
 
-def judge(
+def evaluate_ensembles(
     ensembles: Sequence[Ensemble],
     names: Sequence[str],
     validation: Sequence[Evaluation],
@@ -104,7 +104,7 @@ def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> Ren
         table.add_row(Text(row.name), *(Text(cell) for cell in cells))
     test = rows[0].test
     notes = [
-        f"value losses; chosen on validation games, judged once on {test.games:,} test games "
+        f"value losses; chosen on validation games, evaluated once on {test.games:,} test games "
         f"({test.positions:,} positions); 95% intervals by resampling whole games, each on its own",
         *(f"{row.name}: {_members(row)}" for row in rows if row.name in ("best single", "greedy")),
     ]
@@ -117,7 +117,7 @@ def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> Ren
 
 def findings(rows: Sequence[EnsembleRow]) -> list[str]:
     """One sentence for each ensemble: whether it beats the best single network."""
-    said = []
+    sentences = []
     for row in rows[1:]:
         if row.difference_high < 0:
             verdict = f"is better than the best single network by {-row.difference:.4f}"
@@ -125,8 +125,8 @@ def findings(rows: Sequence[EnsembleRow]) -> list[str]:
             verdict = f"is worse than the best single network by {row.difference:.4f}"
         else:
             verdict = "cannot be told from the best single network"
-        said.append(f"{row.name} {verdict} ({_interval(row)})")
-    return said
+        sentences.append(f"{row.name} {verdict} ({_interval(row)})")
+    return sentences
 
 
 def _half(row: EnsembleRow) -> float:

@@ -11,7 +11,7 @@ from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 from hexsearch.ledger.events import Event, Reported, Started, Told
 from hexsearch.ledger.history import StudyHistory
 

@@ -39,13 +39,14 @@ class Decisions:
 
     def apply(self, event: Event) -> None:
         """Take one event into account."""
+        if self._outlook is not None:
+            self._outlook.apply(event)
         self._pruner.apply(event)
         self._horizon.apply(event)
 
     def is_due(self, trial: TrialHistory) -> bool:
         """Whether a trial's last report calls for a decision that the ledger does not hold."""
-        last = trial.positions_seen
-        if not trial.reports or trial.judged_at == last:
+        if trial.last_report is None or trial.judged_at == trial.positions_seen:
             return False
         return (
             trial.positions_seen >= self._schedules.max_positions(trial.phase)
@@ -64,15 +65,16 @@ class Decisions:
             workers: how many train now.
             another: whether a worker that is freed now gets a fresh trial.
         """
-        report, positions, left = trial.reports[-1], trial.positions_seen, math.inf
+        report, positions, left = trial.last_report, trial.positions_seen, math.inf
+        assert report is not None, "a decision follows a report"
         decided = Decided(
             trial=trial.trial,
             positions_seen=positions,
-            value_loss=float(report["value_loss"]),
+            value_loss=report.value_loss,
             decision="stop",
         )
         if self._is_unhealthy(trial):
-            reason = f"{report['verdict']} at {positions:,} positions: {report['evidence']}"
+            reason = f"{report.verdict} at {positions:,} positions: {report.evidence}"
             return replace(decided, reason=reason)
         if trial.phase != "search" or trial.is_control:
             # Runs to its end apart from the others: no rung holds its value.
@@ -105,10 +107,16 @@ class Decisions:
         number = self._pruner.choose_paused(may_propose, left)
         return None if number is None else self._outlook.forecast.entries[number].name
 
+    @property
+    def paused(self) -> list[str]:
+        """Names of paused trials, the one that promises least first."""
+        return [] if self._outlook is None else self._outlook.forecast.least_promising()
+
     def _is_unhealthy(self, trial: TrialHistory) -> bool:
         """Whether the verdict of a trial's last report ends it here."""
         return (
             trial.phase in SEARCHED
-            and trial.reports[-1]["verdict"] in self._config.stop_on
+            and trial.last_report is not None
+            and trial.last_report.verdict in self._config.stop_on
             and self._config.grace_period <= trial.positions_seen < self._schedules.rungs.budget
         )

@@ -14,7 +14,6 @@ from typing import Any, Literal
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.ledger.events import (
-    Discarded,
     Event,
     Failed,
     Promoted,
@@ -82,12 +81,11 @@ class Engine:
         self.is_finished = False  # everything that was asked for has ended
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
-        levels = (*self.schedules.rungs.rungs, self.schedules.rungs.budget)
-        self._outlook = Outlook.of(config, setup.space, levels, setup.trials)
-        self._decisions = Decisions(config, self.schedules, setup.seconds_left, self._outlook)
-        self._proposer = Proposer(
-            setup.space, config.searcher, config.run.seed, setup.trials, self._outlook
-        )
+        rungs, trials = self.schedules.rungs, setup.trials
+        outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.budget), trials)
+        self.decisions = Decisions(config, self.schedules, setup.seconds_left, outlook)
+        seed = config.run.seed
+        self._proposer = Proposer(setup.space, config.searcher, seed, trials, outlook)
         self._missing = 0  # runs that were planned together with the last one, after it
         for event in ledger:
             self._fold(event)
@@ -222,16 +220,7 @@ class Engine:
     def _paused_to_go_on(self) -> str | None:
         """The paused trial that a free worker should take, if any."""
         workers = max(1, self.setup.slots())
-        return self._decisions.paused_to_go_on(self.history, workers, self._may_propose)
-
-    @property
-    def paused(self) -> list[str]:
-        """Names of paused trials, the one that promises least first."""
-        return [] if self._outlook is None else self._outlook.forecast.least_promising()
-
-    def discard(self, name: str) -> None:
-        """A paused trial cannot go on: its checkpoint is removed to save space."""
-        self.record(Discarded(trial=name))
+        return self.decisions.paused_to_go_on(self.history, workers, self._may_propose)
 
     def _suggest(self) -> str:
         values, origin = self._proposer.propose(self.history.searched)
@@ -268,7 +257,7 @@ class Engine:
         """Decide on the last report that is recorded."""
         another = not (self.draining or self._queue) and self._may_propose
         workers = max(1, len(self._live))
-        decided = self._decisions.decide(trial, self.history, workers, another)
+        decided = self.decisions.decide(trial, self.history, workers, another)
         if decided is not None:
             self.record(decided)
         if decided is None or decided.decision == "continue":
@@ -292,7 +281,7 @@ class Engine:
             if trial.status in ENDED:
                 if not trial.told:
                     self._end(trial)
-            elif self._decisions.is_due(trial):
+            elif self.decisions.is_due(trial):
                 self._decide(trial)
 
     def _unless_draining(self) -> Verdict:
@@ -301,10 +290,8 @@ class Engine:
     def _fold(self, event: Event) -> None:
         self.history.apply(event)
         trial = self.history.trials[event.trial] if isinstance(event, TrialEvent) else None
-        if self._outlook is not None and trial is not None and trial.phase == "search":
-            self._outlook.apply(event)
         if trial is None or trial.phase in SEARCHED:
-            self._decisions.apply(event)
+            self.decisions.apply(event)
         if trial is None or trial.phase == "search":
             self._proposer.apply(event)
         if isinstance(event, Suggested):

@@ -26,6 +26,7 @@ from hexsearch.ledger.events import (
     Suggested,
     TrialEvent,
 )
+from hexsearch.ledger.history import phase_of
 from hexsearch.search.draws import Floats, coordinates, distances
 from hexsearch.search.forecast_fit import ForecastFit, Row
 from hexsearch.search.promise import promises
@@ -74,6 +75,8 @@ class Forecast:
     def apply(self, event: Event) -> None:
         """Take one event of the search into account."""
         if isinstance(event, Suggested):
+            if phase_of(event.origin) != "search":
+                return
             self.suggested += 1
             if event.config.get("readout", {}).get("name") not in CONTROLS:
                 at = coordinates(self.space, event.values)

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -151,7 +152,7 @@ class OptunaStorage:
         if trial.status in ENDED and trial.status != "paused":
             state = STATES[trial.told_as]
             if state == TrialState.COMPLETE:
-                values = objectives_of(self._config.searcher, trial.reports[-1])
+                values = objectives_of(self._config.searcher, _last_report(trial))
                 state = state if values else TrialState.PRUNED
         params = to_optuna(self._space, trial.values)
         attributes = {
@@ -167,10 +168,7 @@ class OptunaStorage:
             params=params,
             distributions={key: self._distributions[key] for key in params},
             user_attrs=attributes,
-            intermediate_values={
-                int(report["positions_seen"]): float(report["value_loss"])
-                for report in trial.reports
-            },
+            intermediate_values={point.positions_seen: point.value_loss for point in trial.curve},
         )
 
     def _apply(self, event: Event) -> None:
@@ -265,6 +263,10 @@ class OptunaExport:
                 storage.apply(event)
         except HexsearchError as error:
             self.fault = str(error)
+
+
+def _last_report(trial: TrialHistory) -> dict[str, Any]:
+    return {} if trial.last_report is None else trial.last_report.to_json()
 
 
 def _journal(path: Path) -> JournalStorage:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hexsearch.config.study import SearcherConfig
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.ledger.events import Compared, Event, Reported, Suggested, Told, WarmStarted
 from hexsearch.search.enumeration import Enumeration
 from hexsearch.search.outlook import Outlook
@@ -43,6 +43,7 @@ class Proposer:
         self._searcher.outlook = outlook
         self._last_report: dict[str, dict[str, Any]] = {}
         self._variants: dict[str, str] = {}  # trial -> its variant
+        self._outside: set[str] = set()  # trials that are none of this space
         self._tried: set[str] = set()  # variants that are not worth another trial yet
         self._refuses = math.isfinite(space.count) and self._searcher.can_redraw
         self._enumeration: Enumeration | None = None
@@ -63,7 +64,10 @@ class Proposer:
 
     def apply(self, event: Event) -> None:
         """Take one event into account."""
-        if isinstance(event, Suggested):
+        if isinstance(event, (Suggested, WarmStarted)) and self._space.faults_of(event.values):
+            # Of a ledger that a hand has touched: no searcher takes it.
+            self._outside.add(event.trial if isinstance(event, Suggested) else "")
+        elif isinstance(event, Suggested):
             proposed = event.origin == self._config.name
             self._searcher.add(event.trial, event.number, event.values, proposed)
             if self._enumeration is not None:
@@ -72,7 +76,7 @@ class Proposer:
             self._tried.add(event.variant)
         elif isinstance(event, Reported):
             self._last_report[event.trial] = event.report
-        elif isinstance(event, Told):
+        elif isinstance(event, Told) and event.trial not in self._outside:
             report = self._last_report.pop(event.trial, None)
             self._searcher.tell(event.trial, self._outcome(event.state, report))
             variant = self._variants[event.trial]

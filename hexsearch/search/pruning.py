@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.search.outlook import Outlook
 from hexsearch.search.pruners import PRUNERS
 from hexsearch.search.pruners.base import Decision, Pruner

@@ -93,14 +93,14 @@ class Place:
     """One variant in the order that the evidence so far gives.
 
     Attributes:
-        value_loss: mean over its runs at the full budget; expected: of it on fresh seeds, the
-            luck of having been picked allowed for.
+        value_loss: mean over its runs at the full budget.
+        expected_value_loss: what fresh seeds would give, the luck of the search allowed for.
     """
 
     variant: str
     name: str
     value_loss: float
-    expected: float
+    expected_value_loss: float
     seeds: int
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from hexsearch.config.section import build
+from hexsearch.config.section import build, suggest
 from hexsearch.config.trial import TrialConfig
 
 Values = dict[str, Any]
@@ -58,13 +58,37 @@ class Dimension:
             return 1 + (int(self.high) - int(self.low)) // self.step
         return 1 if self.low == self.high else math.inf
 
-    def values(self) -> list[Any]:
+    def values(self) -> Sequence[Any]:
         """All values of a finite dimension, or the ends of an infinite one."""
         if self.kind == "choice":
-            return list(self.choices)
+            return self.choices
         if self.kind == "int":
-            return list(range(int(self.low), int(self.high) + 1, self.step))
-        return [self.low, self.high]
+            return range(int(self.low), int(self.high) + 1, self.step)  # takes no memory
+        return (self.low, self.high)
+
+    def fault_of(self, value: Any) -> str | None:
+        """Why a value is none of this dimension, with the nearest ones; None if it is one."""
+        if self.kind == "choice":
+            if label_of(value) in self.labels and isinstance(value, str) == _is_text(self, value):
+                return None
+            shown = [*self.labels[:_SHOWN], *(["..."] if len(self.labels) > _SHOWN else [])]
+            return f"{value!r} is none of {', '.join(shown)}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return f"{value!r} is no number"
+        if not self.low <= value <= self.high:  # nor is what is not finite
+            return f"{value!r} lies outside [{self.low}, {self.high}]"
+        if self.kind == "float":
+            return None
+        if not isinstance(value, int):
+            return f"{value!r} is no whole number; write {round(value)}"
+        over = (value - int(self.low)) % self.step
+        if over:
+            nearest = [n for n in (value - over, value - over + self.step) if n <= self.high]
+            return (
+                f"{value} is not reached by steps of {self.step} from {int(self.low)}; nearest: "
+                f"{' and '.join(map(str, nearest))}"
+            )
+        return None
 
     def points(self, count: int) -> tuple[float, ...]:
         """So many values of a float at equal distances, on its own scale."""
@@ -78,9 +102,24 @@ class Dimension:
             between = [self.low + (self.high - self.low) * share for share in shares]
         return (self.low, *between[1:-1], self.high)
 
+    @property
+    def needs(self) -> str:
+        """Its condition as text."""
+        return ", ".join(
+            f"{parent}: {' or '.join(map(label_of, allowed))}" for parent, allowed in self.when
+        )
+
     def is_active(self, values: Mapping[str, Any]) -> bool:
         """Whether the dimension exists beside these values of its parents."""
         return all(parent in values and values[parent] in allowed for parent, allowed in self.when)
+
+
+_SHOWN = 12  # values that a message lists
+
+
+def _is_text(dimension: Dimension, value: Any) -> bool:
+    """Whether the choice of this label is text, which JSON's numbers must not be taken for."""
+    return isinstance(dimension.choices[dimension.labels.index(label_of(value))], str)
 
 
 def label_of(choice: Any) -> str:
@@ -103,6 +142,38 @@ class SearchSpace:
             ConfigError: the values do not fit together.
         """
         return with_values(self.default, values)
+
+    def faults_of(self, values: Mapping[str, Any], *, whole: bool = False) -> dict[str, str]:
+        """What keeps a configuration from being one of this space, by dimension.
+
+        The one check of whatever comes from outside of a searcher: enqueued configurations, trials
+        of other studies, records of a ledger.
+
+        Args:
+            whole: every dimension that exists must be there; else what is missing counts as
+                its first or lowest value.
+        """
+        by_name = {dimension.name: dimension for dimension in self.dimensions}
+        faults = {
+            name: f"is not searched; {suggest(name, list(by_name))}"
+            for name in values
+            if name not in by_name
+        }
+        complete: Values = {}
+        for name, dimension in by_name.items():
+            exists = dimension.is_active(complete)
+            if name in values:
+                fault = dimension.fault_of(values[name])
+                if fault is None and not exists:
+                    fault = f"its condition does not hold in this configuration ({dimension.needs})"
+                if fault:
+                    faults[name] = fault
+                complete[name] = values[name]
+            elif exists:
+                if whole:
+                    faults[name] = "is missing"
+                complete[name] = dimension.values()[0]
+        return faults
 
     @property
     def count(self) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from hexsearch.config.dimension import DimensionConfig
-from hexsearch.config.load import read_study, sound_parts
+from hexsearch.config.files.load import read_study, sound_parts
 from hexsearch.config.section import build, suggest
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
@@ -63,13 +63,17 @@ def _has_parents(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> b
     return all(parent in dimensions for parent, _ in dimension.when)
 
 
-def load_space(path: Path, settings: Sequence[str] = ()) -> tuple[StudyConfig, SearchSpace]:
+def load_space(
+    path: Path, settings: Sequence[str] = (), say: Callable[[str], None] = lambda line: None
+) -> tuple[StudyConfig, SearchSpace]:
     """A search-space file as configuration and typed space.
 
+    Args:
+        say: told of dimensions that a setting leaves without their condition.
     Raises:
         ConfigError: every fault of the file, of its sections and of its dimensions together.
     """
-    raw = read_study(path, settings)
+    raw = read_study(path, settings, say)
     where = f"{path}: "
     problems: list[str] = []
     try:
@@ -126,12 +130,10 @@ def _when(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> list[str
         if dimensions[parent].kind == "float":
             faults.append(f"{parent}: a condition needs a choice or an int, this is a float")
             continue
-        known = dimensions[parent].values()
-        faults += [
-            f"{parent}: {value!r} is none of its values {known}"
-            for value in allowed
-            if value not in known
-        ]
+        for value in allowed:
+            fault = dimensions[parent].fault_of(value)
+            if fault:
+                faults.append(f"{parent}: {fault}")
     return faults
 
 
@@ -164,8 +166,8 @@ def _value_faults(space: SearchSpace, where: str) -> list[str]:
 
     problems = []
     for dimension in space.dimensions:
-        ends = dimension.values()
-        tried = ends if dimension.kind == "choice" else [ends[0], ends[-1]]
+        every = dimension.values()
+        tried = every if dimension.kind == "choice" else [every[0], every[-1]]
         for value in tried:
             try:
                 space.resolve({**parents(dimension), dimension.name: value})
@@ -208,27 +210,11 @@ def _searcher_faults(space: SearchSpace, config: StudyConfig, where: str) -> lis
 
 
 def _enqueue_faults(space: SearchSpace, where: str) -> list[str]:
-    by_name = {dimension.name: dimension for dimension in space.dimensions}
-    problems = []
-    for number, values in enumerate(space.enqueued):
-        place = f"{where}enqueue.{number}"
-        for name, value in values.items():
-            dimension = by_name.get(name)
-            if dimension is None:
-                problems.append(f"{place}.{name}: is not searched; {suggest(name, list(by_name))}")
-            elif dimension.kind == "choice" and value not in dimension.choices:
-                problems.append(f"{place}.{name}: {value!r} is none of {list(dimension.choices)}")
-            elif dimension.kind != "choice" and not (
-                isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
-            ):
-                problems.append(
-                    f"{place}.{name}: {value!r} lies outside [{dimension.low}, {dimension.high}]"
-                )
-            elif not dimension.is_active(values):
-                problems.append(
-                    f"{place}.{name}: its condition does not hold in this configuration"
-                )
-    return problems
+    return [
+        f"{where}enqueue.{number}.{name}: {fault}"
+        for number, values in enumerate(space.enqueued)
+        for name, fault in space.faults_of(values).items()
+    ]
 
 
 def _combination_faults(space: SearchSpace, where: str) -> list[str]:

@@ -26,11 +26,12 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
         ConfigError: nothing of it fits.
     """
     history = StudyHistory.read(source.ledger).only(SEARCHED)
-    ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.reports]
+    ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.curve]
     taken: list[WarmStarted] = []
     misfits: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     for trial in ended:
+        assert trial.last_report is not None, "a curve comes from reports"
         values = place_of(trial, space)
         if isinstance(values, str):
             misfits[values] += 1
@@ -43,7 +44,7 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
                 source_trial=trial.trial,
                 values=values,
                 state=trial.told_as,
-                report=trial.reports[-1],
+                report=trial.last_report.to_json(),
             )
         )
     reasons = "; ".join(f"{count} because {reason}" for reason, count in misfits.most_common(5))
@@ -73,7 +74,8 @@ def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:
         found = _value(dimension, config, values, space)
         if found is None:
             given = trial.values.get(dimension.name, config.get(dimension.name, "another value"))
-            return f"{dimension.name}={given} is none of its values here"
+            fault = dimension.fault_of(given) or f"{given!r} stands for other settings there"
+            return f"{dimension.name}: {fault}"
         values[dimension.name] = found[0]
     return values
 
@@ -91,9 +93,7 @@ def _value(
                 return (choice,)
         return None
     value = config.get(dimension.name)
-    if isinstance(value, (int, float)) and dimension.low <= value <= dimension.high:
-        return (value,)
-    return None
+    return (value,) if dimension.fault_of(value) is None else None
 
 
 def _below(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -5,22 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from hexsearch.training.metrics import GameLosses
-
 Floats = NDArray[np.float64]
 LEVEL = 0.95  # of every interval that is printed
-STAGES = ("early", "middle", "late")  # columns of GameLosses
+STAGES = ("early", "middle", "late")  # columns of per-game losses
 _BOOTSTRAP_BLOCK = 1 << 22  # cells of resampling weights held at once: 32 MB
+
+
+class GameLosses(Protocol):
+    """Squared errors of one run.
+
+    Attributes:
+        games: [G] number of each game, rising; sums, counts: [G, 3] by game and stage.
+    """
+
+    @property
+    def games(self) -> NDArray[np.int64]: ...
+    @property
+    def sums(self) -> NDArray[np.float32]: ...
+    @property
+    def counts(self) -> NDArray[np.int32]: ...
 
 
 @dataclass(frozen=True)
 class GameTable:
-    """Squared errors of T runs on the G games that all of them were judged on.
+    """Squared errors of T runs on the G games that all of them were evaluated on.
 
     Attributes:
         sums: [T, G] squared errors summed over the positions of a game.
@@ -56,7 +70,7 @@ def game_table(losses: Sequence[GameLosses], stage: str | None = None) -> GameTa
     Returns:
         None for fewer than two games in common, which say nothing about a spread.
     Raises:
-        ValueError: two runs were judged on different positions of one game.
+        ValueError: two runs were evaluated on different positions of one game.
     """
     if not losses:
         return None
@@ -71,7 +85,7 @@ def game_table(losses: Sequence[GameLosses], stage: str | None = None) -> GameTa
         sums.append(run.sums[at][:, columns].sum(axis=1, dtype=np.float64))
         here = run.counts[at][:, columns].sum(axis=1)
         if counts is not None and not np.array_equal(here, counts):
-            raise ValueError("runs were judged on different positions of the same games")
+            raise ValueError("runs were evaluated on different positions of the same games")
         counts = here
     assert counts is not None
     present = counts > 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, cholesky
 
 from hexsearch.statistics.intervals import Floats
-from hexsearch.statistics.variance import Panel, SeedVariance
+from hexsearch.statistics.variance import PairedRuns, SeedVariance
 
 _OUTLIER = 3.0  # deviations beyond which a poor variant says nothing about the good ones
 _GRID = 21  # spreads between variants that are averaged over
@@ -28,12 +28,12 @@ class Posterior:
     """What is believed of V variants.
 
     Attributes:
-        expected: [V] true scores. probability_best: [V] of being the lowest.
+        expected_value_loss: [V] true scores. probability_best: [V] of being the lowest.
         modelled: [K] the variants that the model is of; the others are far behind.
         centre, covariance: [K] and [K, K] of true scores under the prior that is for intervals.
     """
 
-    expected: Floats
+    expected_value_loss: Floats
     probability_best: Floats
     modelled: NDArray[np.int64]
     centre: Floats
@@ -44,7 +44,7 @@ class Posterior:
 
         Both are nan where one of the two is not modelled, or nothing is there to learn from.
         """
-        mean = np.full(len(self.expected), np.nan)
+        mean = np.full(len(self.expected_value_loss), np.nan)
         variance = mean.copy()
         if to in self.modelled and len(self.modelled) > 1:
             place = int(np.flatnonzero(self.modelled == to)[0])
@@ -92,17 +92,17 @@ def posterior(scores: Floats, noise: Floats, rng: np.random.Generator) -> Poster
     return Posterior(expected, best, kept, *_moments(fits, careful / careful.sum()))
 
 
-def differing_noise(panel: Panel, seed: SeedVariance) -> Floats:
+def differing_noise(paired: PairedRuns, seed: SeedVariance) -> Floats:
     """[V, V] sampling covariance of the variants' means, over games and seeds.
 
     What games do to the average of all variants is taken out. It is the same for all, so it
     decides nothing between them; left in, the slightly different weights with which it enters
     each variant would move everybody's expected score far outside of what was seen.
     """
-    games = panel.game_covariance
+    games = paired.game_covariance
     over_games = games - games.mean(axis=0) - games.mean(axis=1)[:, None] + games.mean()
-    over_seeds = seed.own * np.diag(1.0 / panel.seeds)
-    shared = seed.shared * panel.seed_weights @ panel.seed_weights.T
+    over_seeds = seed.own * np.diag(1.0 / paired.seeds)
+    shared = seed.shared * paired.seed_weights @ paired.seed_weights.T
     noise: Floats = over_games + over_seeds + shared
     return noise
 

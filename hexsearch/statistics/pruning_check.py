@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from scipy.special import betaincinv
 
@@ -38,16 +37,12 @@ class PruningCheck:
         known_not_to = self.checked - self.beat_the_winner
         return min(math.ceil(self.high * self.pruned), self.pruned - known_not_to)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a rate that is not known yet is None."""
-        return {**asdict(self), "rate": self.rate if self.checked else None, "most": self.most}
-
 
 def check_pruning(final_losses: Sequence[float], winner: float, pruned: int) -> PruningCheck:
     """Estimate the rate of wrongly pruned winners.
 
     Single runs are compared, so noise between seeds lets some trial beat the winner that is not
-    better. The interval holds the true rate in at least 95% of audits, however few there were:
+    better. The interval holds the true rate in at least 95% of checks, however few there were:
     Clopper & Pearson, Biometrika 26, 1934. It takes the checked as drawn from endlessly many
     pruned trials, which errs on the careful side.
 
@@ -88,18 +83,3 @@ def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
     low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
     high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
     return low, high
-
-
-def sentence(check: PruningCheck) -> str:
-    """What stands under the leaderboard."""
-    if not check.pruned:
-        return "pruning check: no trial was pruned"
-    if not check.checked:
-        return f"pruning check: none of {check.pruned} pruned trials has been run to the end yet"
-    ran = "1 pruned trial" if check.checked == 1 else f"{check.checked} pruned trials"
-    gain = f", the best by {check.best_gain:.4f}" if check.beat_the_winner else ""
-    return (
-        f"pruning check: of {ran} run to the end {check.beat_the_winner} beat the winner{gain}; "
-        f"of all {check.pruned} pruned {check.rate:.0%} would have ({check.low:.0%} to "
-        f"{check.high:.0%}, at most {check.most})"
-    )

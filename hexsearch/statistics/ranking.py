@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from hexsearch.statistics.intervals import LEVEL, Floats, holm, interval, p_values
 from hexsearch.statistics.posterior import Posterior, differing_noise, posterior
 from hexsearch.statistics.variance import (
-    Panel,
+    PairedRuns,
     SeedVariance,
     difference_variance,
     mean_variance,
@@ -42,7 +42,7 @@ class Versus:
 
 @dataclass(frozen=True)
 class Ranking:
-    """V variants judged on equal positions seen, in the order of the panel.
+    """V variants evaluated at equal positions seen, in the order of the paired runs.
 
     Attributes:
         means: value loss over seeds; low, high: its 95% interval over games and future seeds.
@@ -71,43 +71,45 @@ class Ranking:
         return first
 
 
-def rank(panel: Panel, rng: np.random.Generator, seed: SeedVariance | None = None) -> Ranking:
-    """Compare the variants of a panel.
+def rank(paired: PairedRuns, rng: np.random.Generator, seed: SeedVariance | None = None) -> Ranking:
+    """Compare variants that were evaluated on the same games.
 
     Args:
         rng: for the probability of being best, which is drawn.
         seed: spread between seeds, where it is known from elsewhere.
     """
-    seed = seed_variance(panel) if seed is None else seed
-    low, high = interval(panel.means, *mean_variance(panel, seed))
-    leader = int(np.argmin(panel.means))
-    belief = posterior(panel.means, differing_noise(panel, seed), rng)
+    seed = seed_variance(paired) if seed is None else seed
+    low, high = interval(paired.means, *mean_variance(paired, seed))
+    leader = int(np.argmin(paired.means))
+    belief = posterior(paired.means, differing_noise(paired, seed), rng)
     return Ranking(
-        means=panel.means,
+        means=paired.means,
         low=np.maximum(low, 0.0),
         high=high,
         leader=leader,
-        to_leader=_behind_the_chosen(panel, seed, leader, belief),
-        group=tie_groups(panel, seed),
-        expected_value_loss=belief.expected,
+        to_leader=_behind_the_chosen(paired, seed, leader, belief),
+        group=tie_groups(paired, seed),
+        expected_value_loss=belief.expected_value_loss,
         probability_best=belief.probability_best,
         seed=seed,
     )
 
 
-def versus(panel: Panel, seed: SeedVariance, leader: int) -> Versus:
+def versus(paired: PairedRuns, seed: SeedVariance, leader: int) -> Versus:
     """Every variant's difference to one of them, paired by game and replicate.
 
-    Its intervals hold for one that was named beforehand, or chosen on other evidence.
+    Its intervals hold for one that was named beforehand, or chosen by other games.
     """
-    difference, variance, freedom = _differences(panel, seed, leader)
+    difference, variance, freedom = _differences(paired, seed, leader)
     low, high = interval(difference, variance, freedom)
-    everyone = np.arange(len(panel.means))
-    return Versus(difference, low, high, _against(panel, seed, leader, everyone))
+    everyone = np.arange(len(paired.means))
+    return Versus(difference, low, high, _against(paired, seed, leader, everyone))
 
 
-def _behind_the_chosen(panel: Panel, seed: SeedVariance, leader: int, belief: Posterior) -> Versus:
-    """Every variant's difference to the leader, which is the leader for having been lucky too.
+def _behind_the_chosen(
+    paired: PairedRuns, seed: SeedVariance, leader: int, belief: Posterior
+) -> Versus:
+    """Every variant's difference to the leader, which is the leader partly by luck.
 
     An interval round the difference as seen is too far up: of twelve variants as unlike as their
     noise it holds the truth in 91% of cases. What is believed once all scores are seen does not
@@ -115,9 +117,9 @@ def _behind_the_chosen(panel: Panel, seed: SeedVariance, leader: int, belief: Po
     inference, 1994), so the interval is the belief's, with Student's quantile for a noise that is
     itself estimated. Variants too poor for the model keep the plain interval.
     """
-    plain = versus(panel, seed, leader)
+    plain = versus(paired, seed, leader)
     expected, variance = belief.differences(leader)
-    _, freedom = difference_variance(panel, seed, leader)
+    _, freedom = difference_variance(paired, seed, leader)
     low, high = interval(expected, variance, freedom)
     modelled = np.isfinite(expected)
     return replace(
@@ -127,42 +129,42 @@ def _behind_the_chosen(panel: Panel, seed: SeedVariance, leader: int, belief: Po
     )
 
 
-def tie_groups(panel: Panel, seed: SeedVariance) -> NDArray[np.int64]:
+def tie_groups(paired: PairedRuns, seed: SeedVariance) -> NDArray[np.int64]:
     """[V] number of the group of each variant, best first.
 
     A group is the best of the variants that are left, and those whose paired difference to it
     is not significant at 5% after Holm's correction over all that are left. To be tied is not
     transitive, so a group says what cannot be told from its first member, and no more.
     """
-    group = np.full(len(panel.means), -1, dtype=np.int64)
-    left = np.argsort(panel.means, kind="stable")
+    group = np.full(len(paired.means), -1, dtype=np.int64)
+    left = np.argsort(paired.means, kind="stable")
     number = 0
     while len(left):
-        tied = _against(panel, seed, int(left[0]), left) > 1 - LEVEL
+        tied = _against(paired, seed, int(left[0]), left) > 1 - LEVEL
         group[left[tied]] = number
         left = left[~tied]
         number += 1
     return group
 
 
-def seeds_to_separate(panel: Panel, seed: SeedVariance, delta: float) -> int | None:
+def seeds_to_separate(paired: PairedRuns, seed: SeedVariance, delta: float) -> int | None:
     """Further seeds for each of two variants until a difference of `delta` shows.
 
     Shows means: is significant at 5% with 80% probability (two-sided normal approximation,
-    Cohen, 1988), between typical variants of the panel that start from its fewest seeds.
+    Cohen, 1988), between typical variants that start from its fewest seeds.
     Without replicates all noise is taken to shrink with more seeds: a lower bound.
 
     Returns:
         None if no number of seeds does it, because the games are too few.
     """
-    fewest = int(panel.seeds.min())
-    variants = len(panel.means)
+    fewest = int(paired.seeds.min())
+    variants = len(paired.means)
     if variants < 2:
         return None
-    first = int(np.argmin(panel.means))
+    first = int(np.argmin(paired.means))
     others = np.arange(variants) != first
-    over_games = panel.paired_game_variance(first)[others]
-    share = (1.0 / panel.seeds + 1.0 / panel.seeds[first])[others]
+    over_games = paired.paired_game_variance(first)[others]
+    share = (1.0 / paired.seeds + 1.0 / paired.seeds[first])[others]
     if math.isnan(seed.per_game):
         per_seed = float(np.median(over_games / share))
         fixed = 0.0
@@ -176,14 +178,18 @@ def seeds_to_separate(panel: Panel, seed: SeedVariance, delta: float) -> int | N
     return max(0, needed - fewest) if needed <= MOST_SEEDS else None
 
 
-def _differences(panel: Panel, seed: SeedVariance, leader: int) -> tuple[Floats, Floats, Floats]:
-    variance, freedom = difference_variance(panel, seed, leader)
-    return panel.means - panel.means[leader], variance, freedom
+def _differences(
+    paired: PairedRuns, seed: SeedVariance, leader: int
+) -> tuple[Floats, Floats, Floats]:
+    variance, freedom = difference_variance(paired, seed, leader)
+    return paired.means - paired.means[leader], variance, freedom
 
 
-def _against(panel: Panel, seed: SeedVariance, leader: int, among: NDArray[np.int64]) -> Floats:
+def _against(
+    paired: PairedRuns, seed: SeedVariance, leader: int, among: NDArray[np.int64]
+) -> Floats:
     """Holm's adjusted p of `among`, which holds the leader, against the leader."""
-    p = p_values(*_differences(panel, seed, leader))[among]
+    p = p_values(*_differences(paired, seed, leader))[among]
     others = among != leader
     adjusted = np.ones(len(among))
     adjusted[others] = holm(p[others])

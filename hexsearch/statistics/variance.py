@@ -27,7 +27,7 @@ _LEAST_FREEDOM = 3
 
 
 @dataclass(frozen=True)
-class Panel:
+class PairedRuns:
     """Runs of several variants with several seeds on the same games.
 
     Attributes:
@@ -42,7 +42,9 @@ class Panel:
     replicate: NDArray[np.int64]
 
     @classmethod
-    def of(cls, table: GameTable, variants: Sequence[object], replicates: Sequence[int]) -> Panel:
+    def of(
+        cls, table: GameTable, variants: Sequence[object], replicates: Sequence[int]
+    ) -> PairedRuns:
         """Variants may be named by anything; they are numbered in the order of appearance."""
         numbers: dict[object, int] = {}
         variant = [numbers.setdefault(name, len(numbers)) for name in variants]
@@ -73,7 +75,7 @@ class Panel:
 
     @cached_property
     def game_covariance(self) -> Floats:
-        """[V, V] of the variants' means, over the games that they were judged on."""
+        """[V, V] of the variants' means, over the games that they were evaluated on."""
         games = len(self.table.counts)
         covariance: Floats = games / (games - 1) * self.influence @ self.influence.T
         return covariance
@@ -124,7 +126,7 @@ class SeedVariance:
         return float(np.sqrt(self.total))
 
 
-def seed_variance(panel: Panel) -> SeedVariance:
+def seed_variance(paired: PairedRuns) -> SeedVariance:
     """Estimated from the variants that have several seeds, pooled.
 
     Taking out a mean for each variant leaves shared + own; taking out one for each replicate as
@@ -132,8 +134,8 @@ def seed_variance(panel: Panel) -> SeedVariance:
     either is noise of these games. Below three degrees of freedom DEFAULT_SEED_SD fills up; where
     own and shared cannot be told apart all counts as own, which errs on the careful side.
     """
-    values = np.column_stack([panel.table.means, panel.table.influence])
-    return _estimate(values, panel.variant, panel.replicate)
+    values = np.column_stack([paired.table.means, paired.table.influence])
+    return _estimate(values, paired.variant, paired.replicate)
 
 
 def seed_variance_of_means(
@@ -198,23 +200,25 @@ def _left_over(values: Floats, design: Floats) -> _LeftOver:
     return _LeftOver(freedom, float(np.square(rest[:, 0]).sum() / freedom), float(noise))
 
 
-def mean_variance(panel: Panel, seed: SeedVariance) -> tuple[Floats, Floats]:
+def mean_variance(paired: PairedRuns, seed: SeedVariance) -> tuple[Floats, Floats]:
     """Variance [V] of variants' means over other games and future seeds, and its freedom [V]."""
-    over_games = np.diag(panel.game_covariance)
-    return combine(over_games, len(panel.table.counts) - 1, 1.0 / panel.seeds, seed, seed.shared)
+    over_games = np.diag(paired.game_covariance)
+    return combine(over_games, len(paired.table.counts) - 1, 1.0 / paired.seeds, seed, seed.shared)
 
 
-def difference_variance(panel: Panel, seed: SeedVariance, leader: int) -> tuple[Floats, Floats]:
+def difference_variance(
+    paired: PairedRuns, seed: SeedVariance, leader: int
+) -> tuple[Floats, Floats]:
     """Variance [V] of variants' means less the leader's, paired by game and replicate.
 
     Returns:
         Also its degrees of freedom [V].
     """
-    over_games = panel.paired_game_variance(leader)
-    share = 1.0 / panel.seeds + 1.0 / panel.seeds[leader]
+    over_games = paired.paired_game_variance(leader)
+    share = 1.0 / paired.seeds + 1.0 / paired.seeds[leader]
     share[leader] = 0.0
-    unshared = np.square(panel.seed_weights - panel.seed_weights[leader]).sum(axis=1)
-    games = len(panel.table.counts) - 1
+    unshared = np.square(paired.seed_weights - paired.seed_weights[leader]).sum(axis=1)
+    games = len(paired.table.counts) - 1
     variance, freedom = combine(over_games, games, share, seed, 0.0)
     return variance + unshared * seed.shared, freedom
 

@@ -46,7 +46,7 @@ class Assigner:
             points=self.schedules.points(phase),
             reported=min(trial.positions_seen for trial in job.trials),
             judged_on="test" if phase == "confirm" else "validation",
-            mode=compare.mode if is_shared else None,
+            mode=compare.mode if is_shared else "joint",
             trunk=str(self.trunk.resolve()) if is_shared and self.trunk else None,
             trunk_hash=compare.trunk_hash if is_shared else None,
             threads=run.cpus_per_trial,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.config.load import dump_yaml
+from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.errors import CheckpointError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
@@ -51,7 +51,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
             f"kept are {', '.join(kept) or 'none'}"
         )
     state = load_checkpoint(source)["state"]
-    budget = int(state["budget"])
+    budget = int(state["max_positions"])
     batch = int(trial.config["batch_size"])
     every = config.scheduler.report_every or budget / _REPORTS
     recipe = {
@@ -67,7 +67,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
         "run": {"seed": trial.seed, "cpus_per_trial": config.run.cpus_per_trial},
     }
     export = Export(output / MODEL, output / RECIPE, int(state["positions_seen"]), budget)
-    head = f"# python run_search.py train {export.recipe} --games {folder.archive}\n"
+    head = f"# hexsearch train {export.recipe} --games {folder.archive}\n"
     write_atomically(export.model, source.read_bytes())
     write_atomically(export.recipe, (head + dump_yaml(recipe)).encode())
     return export

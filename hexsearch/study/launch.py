@@ -25,7 +25,12 @@ from hexsearch.search.warm_start import warm_start
 from hexsearch.study.changes import notes, require_same_question
 from hexsearch.study.comparison import compared_heads
 from hexsearch.study.listener import Ended, Examiner, Listener
-from hexsearch.study.preflight import baseline_rows, check_components
+from hexsearch.study.preflight import (
+    baseline_rows,
+    check_components,
+    require_local_room,
+    require_memory,
+)
 from hexsearch.study.session import OpenStudy, Session
 from hexsearch.study.trunk_adoption import (
     adopt_trunk,
@@ -34,7 +39,7 @@ from hexsearch.study.trunk_adoption import (
     refuse_frozen_trunk,
     store_trunk,
 )
-from hexsearch.training.heads import check_contenders
+from hexsearch.training.heads import check_heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,7 @@ def launch(request: LaunchRequest) -> Ended:
     Raises:
         FaultyInput: before anything is written, if configuration, games or a trunk are at fault.
     """
-    from hexsearch.backend.cluster import ray_cluster
+    from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
     config, trunk_lines = adopt_trunk(request.config)
@@ -78,15 +83,18 @@ def launch(request: LaunchRequest) -> Ended:
     check_components(space)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
-    archive, imported = import_games(request.games, config.data.board_size)
+    archive, imported = import_games(request.games, config.data.board_size, say=say)
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
         say(line)
-    # Before anything is written, for it may not be there, and before the games are examined, so
-    # that its workers come up in the meantime.
+    require_memory(space, config)
+    opened = _examined(request, archive, imported)
+    require_unused(folder, config.run.trial_files)
+    if request.address is None:
+        require_local_room(config.run)
+    # Before anything is written, for it may not be there.
     with ray_cluster(request.address, config.run) as up_at:
-        opened = _examined(request, archive, imported)
+        require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
-        require_unused(folder, config.run.trial_files)
         opened = replace(opened, timings={"ray_up_at": up_at})
         ledger = _open(request, archive, opened, learned)
         try:
@@ -111,12 +119,15 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
         raise ConfigError(
             "--trials: a comparison has as many trials as heads and seeds; leave it out"
         )
+    folder.require_ledger()
     ledger = Ledger(folder.ledger)
     try:
         if not len(ledger):
-            raise LedgerError(f"{folder.path}: ended before its first record; launch it again")
+            raise LedgerError(f"{folder.ledger}: holds no whole record; restore it from a copy")
         history = StudyHistory.of(ledger)
-        content_hash = history.study.games["content_hash"]
+        content_hash = description["games"]["content_hash"]
+        if history.study.games.get("content_hash", content_hash) != content_hash:
+            raise LedgerError(f"{folder.path}: study.yaml and ledger.jsonl tell of different games")
         folder.require_games(content_hash)
         for line in (*require_same_question(folder, history.study), *notes(description)):
             listener.say(line)
@@ -150,7 +161,7 @@ def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
     if "search" in config.phases:
         refuse_frozen_trunk(config)
     heads = [trial for _, trial in compared_heads(space)]
-    check_contenders(heads, config.compare.mode, frozen=config.compare.trunk is not None)
+    check_heads(heads, config.compare.mode, frozen=config.compare.trunk is not None)
 
 
 def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted]:
@@ -173,7 +184,8 @@ def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportRepo
     for line in warnings:
         request.listener.say(f"warning: {line}")
     trials = config.run.trials if "search" in config.phases else 0
-    return StudyOpened(trials=trials, baselines=baseline_rows(dataset), warnings=warnings)
+    baselines = [row.to_json() for row in baseline_rows(dataset)]
+    return StudyOpened(trials=trials, baselines=baselines, warnings=warnings)
 
 
 def _open(

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from hexsearch.config.import_path import is_import_path
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
-from hexsearch.config.section import build
+from hexsearch.config.run import RunConfig
+from hexsearch.config.section import build, is_import_path
+from hexsearch.config.study import StudyConfig
 from hexsearch.config.trunk import TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import stage_of
-from hexsearch.errors import ContractError
+from hexsearch.errors import ConfigError, ContractError
 from hexsearch.game.board import RED
+from hexsearch.ledger.report import Baseline, MetricsSummary
 from hexsearch.model.policy_head import build_policy_head, check_policy_head
 from hexsearch.model.readout import build_readout
 from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.search.space import SearchSpace
-from hexsearch.training.metrics import Evaluation, brief
+from hexsearch.training.metrics import Evaluation
 
+_MEASURED = 2_000  # configurations whose memory is estimated
 _SIZE = 13  # side of the board that components are tried on
 _MAP_SIDE = 2  # rows of the feature map that heads are tried on
 
@@ -86,7 +92,43 @@ def _named(space: SearchSpace, section: str) -> list[Any]:
     return [getattr(space.default, section).model_dump()]
 
 
-def baseline_rows(dataset: Dataset) -> list[dict[str, Any]]:
+def require_local_room(run: RunConfig) -> None:
+    """Refuse what this machine cannot run, before Ray is started on it.
+
+    Raises:
+        ConfigError: a trial wants more CPUs or GPUs than there are.
+    """
+    cpus, gpus = os.cpu_count() or 1, torch.cuda.device_count()
+    for name, wanted, there in (
+        ("cpus_per_trial", run.cpus_per_trial, cpus),
+        ("gpus_per_trial", run.gpus_per_trial, gpus),
+    ):
+        if wanted > there:
+            raise ConfigError(
+                f"run.{name}: a trial wants {wanted:g}, this machine has {there}; lower it, or "
+                "join a larger cluster with --address"
+            )
+
+
+def require_memory(space: SearchSpace, config: StudyConfig) -> None:
+    """Refuse a network whose training this machine's memory could not hold.
+
+    Raises:
+        ConfigError: with the estimate.
+    """
+    if config.run.gpus_per_trial or not hasattr(os, "sysconf"):
+        return
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for values in islice(space.configurations(), _MEASURED):
+        needed = space.resolve(values).estimated_bytes(config.data.board_size)
+        if needed > there:
+            raise ConfigError(
+                f"training would take about {needed / 1e9:,.0f} GB, this machine has "
+                f"{there / 1e9:,.0f} GB; lower channels, features or batch_size, or set micro_batch"
+            )
+
+
+def baseline_rows(dataset: Dataset) -> list[Baseline]:
     """What is reached without a network, judged as trials are: rows of the leaderboard."""
     rows = []
     archive, validation = dataset.archive, dataset.validation
@@ -100,5 +142,5 @@ def baseline_rows(dataset: Dataset) -> list[dict[str, Any]]:
     )
     for name, win_prob_red in predictions.items():
         evaluation = Evaluation(win_prob_red, red_won, stage, lengths - plies, final, games, plies)
-        rows.append({"name": name, **brief(evaluation.metrics())})
+        rows.append(Baseline(name, MetricsSummary.of(evaluation.metrics())))
     return rows

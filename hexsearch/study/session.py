@@ -11,7 +11,7 @@ from pathlib import Path
 from hexsearch.backend.file_sync import TrialFiles, copies_in_storage
 from hexsearch.backend.storage import Storage
 from hexsearch.config.study import StudyConfig
-from hexsearch.ledger.events import Event, Finished, Interrupted, Told
+from hexsearch.ledger.events import Discarded, Event, Finished, Interrupted, Told
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine, EngineSetup
@@ -22,6 +22,7 @@ from hexsearch.study.listener import Ended, Listener
 from hexsearch.study.phases import PhasePlanner
 from hexsearch.study.retention import CheckpointRetention
 from hexsearch.study.signals import draining_signals
+from hexsearch.study.strength import play_study_match
 from hexsearch.study.trunk_adoption import require_trunk
 
 
@@ -96,6 +97,7 @@ class Session:
                 if engine.plan():
                     self._run_jobs()
             if engine.broken is None and not engine.plan():
+                self._play()
                 engine.record(Finished())
                 shutil.rmtree(study.folder.path / "ray", ignore_errors=True)
                 return "finished"
@@ -105,6 +107,12 @@ class Session:
         if engine.broken is not None:
             raise engine.broken
         return "out_of_budget" if engine.halted else "interrupted"
+
+    def _play(self) -> None:
+        """The phase that trains nothing."""
+        study = self._study
+        if "match" in study.config.phases:
+            play_study_match(study.config, self._engine.history, study.folder, self._say)
 
     def _run_jobs(self) -> None:
         from hexsearch.backend.tune import TuneRun, run_jobs
@@ -118,7 +126,7 @@ class Session:
             ship[study.archive_hash] = study.folder.archive
             if self._trunk is not None and study.config.compare.trunk_hash is not None:
                 ship[study.config.compare.trunk_hash] = self._trunk
-        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, ship))
+        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, self._say, ship))
 
     def _observe(self, event: Event) -> None:
         """Follow an event that is on disk."""
@@ -128,8 +136,8 @@ class Session:
             self._files.fetch(ended.trial, checkpoint=ended.status == "completed")
             self._retention.ended(ended)
             if ended.status == "paused":
-                for name in self._retention.surplus(self._engine.paused):
-                    self._engine.discard(name)
+                for name in self._retention.surplus(self._engine.decisions.paused):
+                    self._engine.record(Discarded(trial=name))
                     self._retention.discard(name)
         if self._export is not None:
             self._export.apply(event)

@@ -1,16 +1,27 @@
-"""Ctrl-C and SIGTERM: the first lets what runs come to its next report, the second leaves.
+"""Signals: the first lets what runs come to its next report, the second leaves at once.
 
-Before trials run and after, either one leaves.
+Before trials run and after, any of them leaves. A signal that was ignored when the command began
+stays ignored: `nohup` means that a closed terminal is to change nothing.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
+
+# What a terminal, a batch system and a closed terminal send; QUIT asks for the stacks as well.
+STOPPING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)  # Windows has two of them
+)
+_Handler = Callable[[int, FrameType | None], Any]
 
 
 class Drainable(Protocol):
@@ -23,34 +34,51 @@ class Drainable(Protocol):
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """SIGTERM interrupts as Ctrl-C does, so that what was begun is cleaned up and said."""
+def handled(handler: _Handler) -> Iterator[None]:
+    """Handle every signal that asks for an end, save those that are ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    previous = {}
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            previous[number] = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+@contextmanager
+def signals_as_ctrl_c() -> Iterator[None]:
+    """Interrupt as Ctrl-C does, so that what was begun is cleaned up and said."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        print_stacks(number)
+        signal.default_int_handler(number, frame)
+
+    with handled(handle):
+        yield
 
 
 @contextmanager
 def draining_signals(target: Drainable, say: Callable[[str], None]) -> Iterator[None]:
-    """First SIGINT or SIGTERM: drain. A second one leaves at once."""
+    """First signal: drain. A second one leaves at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if target.draining:
             raise KeyboardInterrupt
+        print_stacks(number)
         target.drain()
         say("stopping: running trials are kept at their next report; once more leaves at once")
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled(handle):
         yield
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+
+
+def print_stacks(number: int) -> None:
+    """Where every thread is, for QUIT; nothing for other signals."""
+    if number == getattr(signal, "SIGQUIT", None):
+        with suppress(OSError, ValueError, AttributeError):  # stderr may be no file
+            faulthandler.dump_traceback(sys.stderr, all_threads=True)

@@ -1,1 +1,1 @@
-"""One trial, stepped in a plain loop. Has never heard of Ray."""
+"""One trial, trained in a plain loop. Nothing here knows Ray."""

@@ -1,10 +1,10 @@
-"""Batch-norm statistics as they should be when a network is judged.
+"""Batch-norm statistics for evaluation.
 
 The running averages that training keeps lag behind weights that move fast: near the peak of a
-one-cycle schedule a network with a value loss of 0.238 was judged at 0.384, worse than chance,
+one-cycle schedule a network with a value loss of 0.238 was measured at 0.384, worse than chance,
 and ASHA would have cut it for that. Before every evaluation the statistics are therefore taken
 anew over a few thousand training positions (Wu and Johnson, arXiv:2105.07576, section 3.1).
-They stay in the network, so a checkpoint answers exactly as it was judged; training itself
+They stay in the network, so a checkpoint answers exactly as it was evaluated; training itself
 never reads them.
 """
 

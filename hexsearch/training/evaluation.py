@@ -1,118 +1,142 @@
-"""A network's answers on a set of positions, gathered without waiting for the device."""
+"""What value heads on one trunk answer on held-out positions, and how healthy they look there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
-from hexsearch.data.batches import Batch, BatchBuilder, evaluation_batches
+from hexsearch.data.batches import NOTHING_ELSE, Batch, TrainingStream, evaluation_batches
 from hexsearch.data.position_set import PositionSet
 from hexsearch.model.auxiliary import auxiliary_losses, counted
-from hexsearch.model.network import Network, NetworkOutput, taught
+from hexsearch.model.cost import NetworkCost, measure_cost
+from hexsearch.model.many_heads import ManyHeads
+from hexsearch.model.network import Network, taught
 from hexsearch.model.policy_head import policy_loss
+from hexsearch.model.readout import Readout, win_prob_red
+from hexsearch.training.calibration import calibrate_norms
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth, ActivationMonitor
+from hexsearch.training.seeds import derive_seed
 
-_AUXILIARY_POSITIONS, _AUXILIARY_BATCH = 4096, 1024  # that auxiliary heads are judged on, at most
+_BATCH = 1024
+_WATCHED_BATCH = 256
+_CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
+_AUXILIARY_POSITIONS = 4096  # at most, for the losses of auxiliary heads
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
 
 
-def evaluate_batches(
-    batches: Iterable[Batch],
-    forward: Callable[[Batch], NetworkOutput],
-    reported: Callable[[Tensor, Batch], Tensor],
-) -> tuple[Evaluation, float]:
-    """Answers on every position, and the mean policy loss of those with a next move, in nats.
+@dataclass(frozen=True)
+class Evaluator:
+    """Calibrates, evaluates and watches a network, in float32 as every later answer is given.
 
-    Args:
-        forward: the network, in eval mode.
-        reported: raw values [B] of a batch to win_prob_red [B].
+    Attributes:
+        stream: of training positions; seed: of the trial, for those that calibration takes.
+        readouts: of the heads, in their order.
+        show: planes [B, C, N, N] in the memory format that the network reads.
     """
 
-    def answer(batch: Batch) -> tuple[list[Tensor], Tensor]:
-        output = forward(batch)
-        return [reported(output.value_raw, batch)], output.policy_logits
+    stream: TrainingStream
+    seed: int
+    readouts: Sequence[Readout]
+    show: Callable[[Tensor], Tensor]
 
-    evaluations, mean_policy_loss = evaluate_heads(batches, answer)
-    return evaluations[0], mean_policy_loss
+    def calibrate(self, network: ManyHeads) -> None:
+        """Renew the batch-norm statistics of what trains; a frozen trunk keeps its own."""
+        seed, size = derive_seed(self.seed, "calibration"), _CALIBRATION_BATCH
+        stream = replace(self.stream, seed=seed, auxiliary=NOTHING_ELSE)
+        batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
+        network.eval()
+        trained = nn.ModuleList(network.heads) if network.frozen else network
+        calibrate_norms(trained, batches, lambda batch: self._answer(network, batch))
 
+    @torch.inference_mode()
+    def evaluate(
+        self, network: ManyHeads, positions: PositionSet
+    ) -> tuple[tuple[Evaluation, ...], float]:
+        """Each head's answers, and the mean policy loss of positions with a next move, in nats."""
+        network.eval()
+        columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
+        answers: list[list[Tensor]] = []
+        policy_sums, moves = [], []
+        for batch in evaluation_batches(self.stream.builder, positions, _BATCH):
+            raws, policy_logits = self._answer(network, batch)
+            answers.append([self.reported(raw, batch, n) for n, raw in enumerate(raws)])
+            count = batch.has_move.sum()
+            policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
+            policy_sums.append(count * policy)
+            moves.append(count)
+            for name in _COLUMNS:
+                columns[name].append(getattr(batch, name))
+        arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in columns.items()}
+        arrays["red_won"] = arrays["red_won"].astype(np.float64)
+        evaluations = tuple(
+            Evaluation(win_prob_red=torch.cat(seen).cpu().numpy().astype(np.float64), **arrays)
+            for seen in zip(*answers, strict=True)
+        )
+        mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
+        return evaluations, float(mean_policy_loss)
 
-@torch.inference_mode()
-def evaluate_heads(
-    batches: Iterable[Batch], answer: Callable[[Batch], tuple[list[Tensor], Tensor]]
-) -> tuple[list[Evaluation], float]:
-    """The same of K heads on one trunk, which share a pass of it.
+    def reported(self, raw: Tensor, batch: Batch, number: int = 0) -> Tensor:
+        """[B] win_prob_red of raw values [B] that a head has for a batch."""
+        return win_prob_red(self.readouts[number], raw, batch.complement)
 
-    Args:
-        answer: win_prob_red [B] of each head, and the policy logits [B, N*N].
-    """
-    columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
-    answers: list[list[Tensor]] = []
-    policy_sums, moves = [], []
-    for batch in batches:
-        answered, policy_logits = answer(batch)
-        answers.append(answered)
-        count = batch.has_move.sum()
-        policy = policy_loss(policy_logits, batch.policy_target, batch.has_move)
-        policy_sums.append(count * policy)
-        moves.append(count)
-        for name in _COLUMNS:
-            columns[name].append(getattr(batch, name))
-    arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in columns.items()}
-    arrays["red_won"] = arrays["red_won"].astype(np.float64)
-    evaluations = [
-        Evaluation(win_prob_red=torch.cat(seen).cpu().numpy().astype(np.float64), **arrays)
-        for seen in zip(*answers, strict=True)
-    ]
-    mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
-    return evaluations, float(mean_policy_loss)
+    @torch.inference_mode()
+    def auxiliary_losses(
+        self, network: ManyHeads, positions: PositionSet, wanted: AuxiliaryConfig
+    ) -> dict[str, float]:
+        """Mean loss of each auxiliary head over what counts, on every n-th position."""
+        if not wanted.weights:
+            return {}
+        network.eval()
+        every = -(-len(positions) // _AUXILIARY_POSITIONS)
+        sums: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
+        counts: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
+        for batch in evaluation_batches(self.stream.builder, positions, _BATCH, every, wanted):
+            features = network.trunk(self.show(batch.planes))
+            losses = auxiliary_losses(taught(network.auxiliary, features), batch.auxiliary)
+            for name, loss in losses.items():
+                count = counted(batch.auxiliary[name])
+                counts[name].append(count)
+                sums[name].append(loss * count)
+        return {
+            name: float(torch.stack(each).sum() / torch.stack(counts[name]).sum().clamp(min=1))
+            for name, each in sums.items()
+        }
 
+    @torch.inference_mode()
+    def watch(
+        self, network: ManyHeads, positions: PositionSet
+    ) -> list[dict[str, ActivationHealth]]:
+        """For each head the activations of its network on the first few positions, by place."""
+        batch = next(evaluation_batches(self.stream.builder, positions, _WATCHED_BATCH))
+        planes, found = self.show(batch.planes), []
+        for number, readout in enumerate(self.readouts):
+            alone = network.with_head(number).eval()
+            monitor = ActivationMonitor(alone, readout.win_prob)
+            with monitor.watching(batch.outcome):
+                alone(planes)
+            found.append(monitor.health())
+        return found
 
-@torch.inference_mode()
-def evaluate_auxiliary(
-    builder: BatchBuilder,
-    positions: PositionSet,
-    wanted: AuxiliaryConfig,
-    heads: nn.ModuleDict,
-    features: Callable[[Batch], Tensor],
-) -> dict[str, float]:
-    """Mean loss of each auxiliary head over what counts, on positions at equal distances.
+    def costs(self, network: ManyHeads) -> tuple[NetworkCost, ...]:
+        """For each head: size, arithmetic and speed of its network."""
+        builder = self.stream.builder
 
-    Args:
-        features: the trunk's, in eval mode.
-    """
-    if not wanted.weights:
-        return {}
-    every = -(-len(positions) // _AUXILIARY_POSITIONS)
-    sums: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
-    counts: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
-    for batch in evaluation_batches(builder, positions, _AUXILIARY_BATCH, every, wanted):
-        losses = auxiliary_losses(taught(heads, features(batch)), batch.auxiliary)
-        for name, loss in losses.items():
-            count = counted(batch.auxiliary[name])
-            counts[name].append(count)
-            sums[name].append(loss * count)
-    return {
-        name: float(torch.stack(each).sum() / torch.stack(counts[name]).sum().clamp(min=1))
-        for name, each in sums.items()
-    }
+        def cost_of(alone: Network) -> NetworkCost:
+            planes, side = builder.encoder.planes, builder.encoder.side
+            return measure_cost(
+                alone, planes, side, builder.device, lambda shown: alone(self.show(shown))
+            )
 
+        return tuple(cost_of(network.with_head(n)) for n in range(len(self.readouts)))
 
-@torch.inference_mode()
-def watch_answers(
-    network: Network, planes: Tensor, outcome: Tensor, win_prob: Callable[[Tensor], Tensor]
-) -> dict[str, ActivationHealth]:
-    """Activations in eval mode on one batch, by place.
-
-    Args:
-        planes: [B, C, N, N]; outcome: [B], in the network's own perspective.
-        win_prob: the read-out's.
-    """
-    monitor = ActivationMonitor(network.eval(), win_prob)
-    with monitor.watching(outcome):
-        network(planes)
-    return monitor.health()
+    def _answer(self, network: ManyHeads, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """Raw values [B] of each head, and policy logits [B, N*N]."""
+        features, policy_logits = network.shared(self.show(batch.planes))
+        heads = range(len(self.readouts))
+        return [network.value_raw(number, features) for number in heads], policy_logits

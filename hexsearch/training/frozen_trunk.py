@@ -1,4 +1,4 @@
-"""A trunk that is finished: heads are trained on it, and nothing of it moves any more."""
+"""A trunk from a checkpoint: heads are trained on it, and it does not change any more."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.many_heads import ManyHeads
-from hexsearch.training.ema import answering_weights
 from hexsearch.training.stored_trial import read_stored_trial
 
-# Sections of a trial that come with the trunk: other planes or another shape would not fit it.
-_ITS_OWN = ("trunk", "encoder", "policy_head")
+# Sections of a trial that come with the trunk: it needs the same planes and the same shape.
+_FROM_THE_TRUNK = ("trunk", "encoder", "policy_head")
 
 
 @dataclass(frozen=True)
@@ -41,23 +40,25 @@ class FrozenTrunk:
     def beneath(self, config: TrialConfig) -> TrialConfig:
         """A trial with trunk, encoder and policy head of the checkpoint in place of its own.
 
-        Auxiliary heads are left out: they teach a trunk, and this one learns no more.
+        Auxiliary heads are left out: they are there to train a trunk, and this one is not trained.
 
         Raises:
             ConfigError: its value head takes another number of features.
         """
         raw = config.model_dump(mode="json")
         own = self.config.model_dump(mode="json")
-        taken = {name: own[name] for name in _ITS_OWN}
+        taken = {name: own[name] for name in _FROM_THE_TRUNK}
         where = f"trial on the trunk of {self.path}"
         return build(TrialConfig, {**raw, **taken, "auxiliary": {}}, where)
 
     def replaced(self, config: TrialConfig) -> list[str]:
         """Sections of a trial that `beneath` takes from the checkpoint and that differ there."""
-        return [name for name in _ITS_OWN if getattr(config, name) != getattr(self.config, name)]
+        return [
+            name for name in _FROM_THE_TRUNK if getattr(config, name) != getattr(self.config, name)
+        ]
 
     def require_fit(self, config: TrialConfig, board_size: int) -> None:
-        """Refuse what would show the trunk something else than it was trained on.
+        """Refuse other inputs or another board than the trunk was trained on.
 
         Raises:
             ConfigError: another board, or a trial with a trunk, encoder or policy head of its own.
@@ -104,7 +105,7 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
     """The trunk of a `model.pt` or `checkpoint.pt`.
 
     Args:
-        content_hash: that the file has to have; None takes any.
+        content_hash: that the file must have; None takes any file.
     Raises:
         CheckpointError: no such checkpoint, damaged, from another encoder, or another file.
     """
@@ -112,8 +113,8 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
     found = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     if content_hash is not None and found != content_hash:
         raise CheckpointError(
-            f"{path}: is another checkpoint (content {found}) than the comparison was begun with "
-            f"({content_hash}); restore it"
+            f"{path}: is another checkpoint than the one that the comparison began with: its "
+            f"content is {found}, not {content_hash}; restore that file"
         )
     return FrozenTrunk(
         path=path,
@@ -122,5 +123,5 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
         data=stored.data,
         archive_hash=stored.state["archive"],
         positions_seen=stored.state["positions_seen"],
-        weights=answering_weights(stored.state),
+        weights=stored.answering_weights,
     )

@@ -1,17 +1,19 @@
-"""Which value heads may share a trunk, and how it may be taught."""
+"""Which value heads may share a trunk, and what may train it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ConfigError
-from hexsearch.training.shared_step import Mode
+
+Mode = Literal["joint", "probe"]  # whether the value heads train the trunk; see training/step.py
 
 _MAY_DIFFER = {"value_head", "readout"}
 
 
-def check_contenders(configs: Sequence[TrialConfig], mode: Mode, frozen: bool = False) -> None:
+def check_heads(configs: Sequence[TrialConfig], mode: Mode, frozen: bool = False) -> None:
     """Whether heads can share a trunk.
 
     Args:
@@ -28,20 +30,20 @@ def check_contenders(configs: Sequence[TrialConfig], mode: Mode, frozen: bool = 
         for name in TrialConfig.model_fields
         if name not in _MAY_DIFFER and getattr(config, name) != getattr(first, name)
     ]
-    if first.micro_batch or first.precision == "float16" or first.compile == "always":
+    alone = len(configs) == 1 and mode == "joint"
+    if not alone and (first.precision == "float16" or first.compile == "always"):
         problems.append(
-            "micro_batch, precision float16 and compile always are for networks trained alone; "
-            "leave them out"
+            "precision float16 and compile always are for networks trained alone; leave them out"
         )
     if frozen and mode != "probe":
         problems.append(f"mode {mode} would train the trunk, which is frozen; use mode probe")
     if frozen and first.auxiliary.weights:
         problems.append(
-            f"auxiliary {', '.join(first.auxiliary.weights)}: would teach the trunk, which is "
-            "frozen; leave them out"
+            f"auxiliary {', '.join(first.auxiliary.weights)}: these heads would train the trunk, "
+            "which is frozen; leave them out"
         )
-    taught = frozen or first.policy_head.weight or first.auxiliary.weights
-    if mode == "probe" and not taught:
+    trains = frozen or first.policy_head.weight or first.auxiliary.weights
+    if mode == "probe" and not trains:
         problems.append(
             "policy_head.weight is 0: in mode probe nothing would train the trunk; raise it, or "
             "use mode joint"

@@ -74,19 +74,6 @@ class StageMetrics:
         }
 
 
-def brief(metrics: StageMetrics) -> dict[str, Any]:
-    """What a leaderboard row needs: all figures overall, loss and accuracy of each slice."""
-    full = metrics.to_json()
-    short = ("value_loss", "accuracy", "positions")
-    return {
-        **full["overall"],
-        **{
-            cut: {name: {key: part[key] for key in short} for name, part in full[cut].items()}
-            for cut in ("stages", "to_end")
-        },
-    }
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """Answers on a validation set, position by position, as arrays of one length P."""

@@ -1,10 +1,41 @@
-"""How often the training positions are won: the answer of a network that knows nothing yet."""
+"""First answers at the share of training positions that are won, instead of about one half."""
 
 from __future__ import annotations
 
-from hexsearch.data.batches import TrainingStream
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.batches import NOTHING_ELSE, TrainingStream
+from hexsearch.model.many_heads import ManyHeads
+from hexsearch.model.readout import Readout, raw_of
+from hexsearch.model.value_heads import set_first_answer
+from hexsearch.training.seeds import derive_seed
 
 _SAMPLE = 8192  # positions; the share's standard error is 0.006
+
+
+def start_at_prior(
+    body: ManyHeads,
+    configs: Sequence[TrialConfig],
+    readouts: Sequence[Readout],
+    stream: TrainingStream,
+    seed: int,
+) -> None:
+    """Set the first answers of every head whose read-out asks for it.
+
+    Args:
+        stream: of training positions; the sample is drawn with a seed of its own.
+    Raises:
+        ContractError: a plug-in head has no bias to set.
+    """
+    wanted = [number for number, each in enumerate(configs) if each.readout.start_at_prior]
+    if not wanted:
+        return
+    own = replace(stream, seed=derive_seed(seed, "prior"), auxiliary=NOTHING_ELSE)
+    prior = training_prior(own)
+    for number in wanted:
+        set_first_answer(body.heads[number], raw_of(readouts[number], prior))
 
 
 def training_prior(stream: TrainingStream) -> float:

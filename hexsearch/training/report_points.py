@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 
-def report_points(budget: int, every: int | None, rungs: tuple[int, ...]) -> tuple[int, ...]:
-    """Positions at which a trial reports: its rungs, each multiple of `every`, and the budget.
+def report_points(max_positions: int, every: int | None, rungs: tuple[int, ...]) -> tuple[int, ...]:
+    """Positions at which a trial reports: its rungs, each multiple of `every`, and its last.
 
-    >>> report_points(budget=100, every=40, rungs=(10, 30))
+    >>> report_points(max_positions=100, every=40, rungs=(10, 30))
     (10, 30, 40, 80, 100)
     """
-    regular = range(every, budget, every) if every else ()
-    return tuple(sorted({*rungs, *regular, budget} - {0}))
+    regular = range(every, max_positions, every) if every else ()
+    return tuple(sorted({*rungs, *regular, max_positions} - {0}))
 
 
 def round_up(positions: int, unit: int) -> int:

@@ -36,7 +36,7 @@ class OwnGenerator:
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
-        """The global generator goes on from `state`; afterwards the caller's is back."""
+        """Inside, the global generator continues from `state`; afterwards it is put back."""
         on_gpu = self._device.type == "cuda"
         with torch.random.fork_rng(devices=[self._device] if on_gpu else []):
             if on_gpu:

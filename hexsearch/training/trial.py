@@ -1,152 +1,166 @@
-"""One trial: step it in a plain loop, read its reports. It has never heard of Ray."""
+"""One trial: train it in a plain loop, read its reports. It does not know Ray."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from hexsearch import __version__
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.batches import (
-    NOTHING_ELSE,
-    Batch,
-    BatchBuilder,
-    TrainingStream,
-    evaluation_batches,
-)
+from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.data.position_set import PositionSet
 from hexsearch.data.read_ahead import ReadAhead
-from hexsearch.errors import CheckpointError, TrialError
-from hexsearch.model.auxiliary import auxiliary_losses
-from hexsearch.model.cost import NetworkCost, measure_cost
-from hexsearch.model.network import Network, NetworkOutput, build_network, count_parameters
-from hexsearch.model.policy_head import policy_loss
-from hexsearch.model.readout import build_readout, raw_of, win_prob_red
-from hexsearch.model.value_heads import set_first_answer
-from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.evaluation import (
-    evaluate_auxiliary,
-    evaluate_batches,
-    watch_answers,
-)
+from hexsearch.model.cost import NetworkCost
+from hexsearch.model.many_heads import ManyHeads, build_many_heads
+from hexsearch.model.network import Network, count_parameters
+from hexsearch.model.readout import Readout, build_readout
+from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.execution import Execution, repeatable, resolve_execution
-from hexsearch.training.judgement import Health, Point, make_report
+from hexsearch.training.frozen_trunk import FrozenTrunk
+from hexsearch.training.heads import Mode, check_heads
 from hexsearch.training.metrics import Evaluation
-from hexsearch.training.monitors.activations import ActivationHealth
-from hexsearch.training.prior import training_prior
-from hexsearch.training.report import TrialReport
-from hexsearch.training.seeds import OwnGenerator, derive_seed, initial_weights_seed
+from hexsearch.training.prior import start_at_prior
+from hexsearch.training.report import Health, Point, TrialReport, make_report
+from hexsearch.training.seeds import derive_seed, initial_weights_seed
 from hexsearch.training.step import Losses, Stepper
-
-_EVALUATION_BATCH = 1024
-_WATCHED_BATCH = 256
-_CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
-_DEFAULTS = TrialConfig().model_dump(mode="json")
+from hexsearch.training.stored_trial import require_same_trial
 
 
 class Trial:
-    """A network in training on one dataset, counted in positions seen.
+    """One or more value heads in training on one trunk and one dataset, counted in positions seen.
 
-    The same configuration, budget, seed and machine give the same numbers to the last bit,
-    also when stopped after any `train_to` and continued from `state()` elsewhere.
+    The same configurations, `max_positions`, seed and machine give the same numbers to the last
+    bit, also when stopped after any `train_to` and continued from `state()` elsewhere. A head
+    starts with the weights that it would have in a trial of its own, and sees the same positions
+    in the same order. `config`, `network`, `report()` and the like are about the first head.
 
     Args:
-        budget: positions that the learning-rate schedule is laid over.
-        seed: of initial weights, data order, symmetries and dropout. Variants that share it
-            see the same positions in the same order.
+        configs: one for each head, equal but for `value_head` and `readout`.
+        max_positions: positions that the learning-rate schedule is laid over.
+        seed: of initial weights, data order, symmetries and dropout.
+        mode: whether the heads train the trunk; see hexsearch.training.step.
+        frozen_trunk: of a checkpoint, to stay as it is; None trains one from its first weights.
+        readouts: to take in place of those that the configurations name.
+    Raises:
+        ConfigError: the heads cannot share a trunk, or not this one.
+        ContractError: a plug-in breaks its contract.
     """
+
+    stepper_type: type[Stepper] = Stepper  # the doctor's records what it does
 
     def __init__(
         self,
-        config: TrialConfig,
+        configs: Sequence[TrialConfig],
         dataset: Dataset,
-        budget: int,
+        *,
+        max_positions: int,
         seed: int,
         device: torch.device | None = None,
+        mode: Mode = "joint",
+        frozen_trunk: FrozenTrunk | None = None,
+        readouts: Sequence[Readout] | None = None,
     ) -> None:
-        self.config, self.dataset, self.budget, self.seed = config, dataset, budget, seed
+        check_heads(configs, mode, frozen=frozen_trunk is not None)
+        self.configs, self.dataset = tuple(configs), dataset
+        self.max_positions, self.seed, self.mode = max_positions, seed, mode
         self.device = device or torch.device("cpu")
+        self.config = config = configs[0]
+        self.readouts = tuple(readouts or (build_readout(each.readout) for each in configs))
         self.encoder = PositionEncoder(
             dataset.config.board_size, config.encoder.perspective, config.encoder.edge_ring
         )
-        self.readout = build_readout(config.readout)
-        network = build_network(
-            config, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
+        body = build_many_heads(
+            configs, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
         )
-        builder = BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device)
-        self._builder = builder
-        self._stream = TrainingStream(
-            builder,
+        self._trunk_hash = None if frozen_trunk is None else frozen_trunk.content_hash
+        if frozen_trunk is not None:
+            frozen_trunk.require_fit(config, dataset.config.board_size)
+            frozen_trunk.load_into(body)
+        self.stream = TrainingStream(
+            BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device),
             dataset.training(config.curriculum),
             config.curriculum,
             config.augment,
             derive_seed(seed, "order"),
             config.auxiliary,
         )
-        if config.readout.start_at_prior:
-            prior = training_prior(self._stream_for("prior"))
-            set_first_answer(network.value_head, raw_of(self.readout, prior))
-        self._prepare(network, resolve_execution(config, self.device))
+        start_at_prior(body, self.configs, self.readouts, self.stream, seed)
+        execution = resolve_execution(config, self.device)
+        if execution.precision == "float16" and (len(configs) > 1 or mode == "probe"):
+            # A loss scale that all heads share would let one of them change another's steps.
+            execution = replace(execution, precision="float32")
+        self._prepare(body, execution)
         self.positions_seen = 0
-        self._generator = OwnGenerator(derive_seed(seed, "dropout"), self.device)
         self._train_seconds = 0.0
 
-    def _prepare(self, network: Network, execution: Execution) -> None:
-        """Place a network and begin its optimiser, which holds views of the placed weights."""
-        self.execution = execution
-        self.network = execution.place(network, self.device)
-        self._compiled = (
-            execution.compile(self.network, self.device) if execution.compiled else None
-        )
-        self._ahead = ReadAhead(self._stream, execution.show)
-        self._stepper = Stepper(
-            self.network,
-            self.config,
-            self.device,
-            scaled=execution.precision == "float16",
-            win_prob=lambda raw: self.readout.win_prob(raw),
+    @classmethod
+    def of(
+        cls,
+        config: TrialConfig,
+        dataset: Dataset,
+        max_positions: int,
+        seed: int,
+        device: torch.device | None = None,
+        readout: Readout | None = None,
+    ) -> Self:
+        """A trial of one head, the ordinary case."""
+        chosen: dict[str, Any] = {} if readout is None else {"readouts": [readout]}
+        return cls(
+            [config], dataset, max_positions=max_positions, seed=seed, device=device, **chosen
         )
 
-    def _stream_for(self, purpose: str) -> TrainingStream:
-        """Training positions in an order of its own, without auxiliary targets."""
-        seed = derive_seed(self.seed, purpose)
-        return replace(self._stream, seed=seed, auxiliary=NOTHING_ELSE)
+    def _prepare(self, body: ManyHeads, execution: Execution) -> None:
+        """Place a network and begin its optimisers, which hold views of the placed weights."""
+        self.execution = execution
+        self.body = body = execution.place(body, self.device)
+        self._ahead = ReadAhead(self.stream, execution.show)
+        self._stepper = self.stepper_type(
+            body, self.configs, self.readouts, self.mode, self.seed, self.device, execution
+        )
+        self.network = self._stepper.network or body.with_head(0)
+        self.evaluator = Evaluator(self.stream, self.seed, self.readouts, execution.show)
+
+    @property
+    def readout(self) -> Readout:
+        """The first head's."""
+        return self.readouts[0]
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """What moves the weights."""
-        return self._stepper.optimiser
+        """What moves the weights of a network with one head."""
+        return self._stepper.owners[0].optimiser
+
+    @property
+    def _answering(self) -> ManyHeads:
+        average = self._stepper.average
+        return self.body if average is None else average.network
 
     @property
     def answering(self) -> Network:
         """The network that is evaluated: the averaged weights where there are some."""
-        average = self._stepper.average
-        return self.network if average is None else average.network
+        return self.network if self._stepper.average is None else self._answering.with_head(0)
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers of the network."""
+        """Trainable numbers of the first head's network."""
         return count_parameters(self.network)
 
     @cached_property
+    def costs(self) -> tuple[NetworkCost, ...]:
+        """For each head: size, arithmetic and speed of its network, measured once."""
+        return self.evaluator.costs(self._answering)
+
+    @property
     def cost(self) -> NetworkCost:
-        """Size, arithmetic and speed of the network at inference, measured once."""
-        network = self.answering
-        return measure_cost(
-            network,
-            self.encoder.planes,
-            self.encoder.side,
-            self.device,
-            lambda planes: network(self.execution.show(planes)),
-        )
+        """The first head's."""
+        return self.costs[0]
 
     def next_batch(self, size: int | None = None) -> Batch:
         """The positions that training shows next; asking does not move on.
@@ -154,122 +168,92 @@ class Trial:
         Args:
             size: how many, the configured batch size by default.
         """
-        return self._stream.batch(self.positions_seen, size or self.config.batch_size)
+        return self.stream.batch(self.positions_seen, size or self.config.batch_size)
 
     def train_to(self, positions: int) -> None:
         """Train until `positions` have been seen; the last batch may be smaller.
 
         Raises:
-            TrialError: the loss is no longer finite.
+            TrialError: a loss is no longer finite; names the heads.
         """
         started = time.perf_counter()
-        self.network.train()
-        with self._generator.borrowed(), repeatable():
+        self.body.train()
+        with self._stepper.running(), repeatable():
             while self.positions_seen < positions:
                 size = min(self.config.batch_size, positions - self.positions_seen)
                 self.train_on(self._ahead.batch(self.positions_seen, size))
-        if not self._stepper.is_finite:
-            raise TrialError(
-                f"training loss is not finite at {self.positions_seen:,} positions "
-                f"(learning rate {self.config.optimiser.learning_rate:g})",
-                verdict="nan",
-            )
+        rate = self.config.optimiser.learning_rate
+        self._stepper.loss_monitor.require_finite(
+            f"at {self.positions_seen:,} positions (learning rate {rate:g})"
+        )
         self._train_seconds += time.perf_counter() - started
 
     def train_on(self, batch: Batch) -> None:
         """One step on a batch of the caller's choice, in the mode that the network is in."""
-        self._stepper.step(batch, self.losses, self.positions_seen, self.budget)
+        self._stepper.step(batch, self.positions_seen, self.max_positions)
         self.positions_seen += len(batch)
 
-    def losses(self, batch: Batch, watched: bool = True) -> Losses:
-        """What a batch costs, unweighted, with its graph.
+    def losses(self, batch: Batch) -> Losses:
+        """The losses of a batch, unweighted, with their graph."""
+        return self._stepper.losses(batch)
+
+    def evaluations(
+        self, positions: PositionSet | None = None
+    ) -> tuple[tuple[Evaluation, ...], float]:
+        """Each head's answers on positions, and the mean policy loss in nats.
+
+        The network answers with the batch-norm statistics that it has; `reports` renews them.
 
         Args:
-            watched: hooks on modules have to see the pass, so that nothing compiled may run.
+            positions: by default all of the validation games.
         """
-        network: Callable[..., NetworkOutput] = self.network
-        # Compiled once, for full batches: a shape that comes later must not change their kernel.
-        usual = self.config.micro_batch or self.config.batch_size
-        if self._compiled is not None and not watched and len(batch) == usual:
-            network = self._compiled
-        with self.execution.autocast(self.device):
-            output = network(self.execution.show(batch.planes), bool(batch.auxiliary))
-        return Losses(
-            self.readout.loss(output.value_raw.float(), batch.outcome),
-            policy_loss(output.policy_logits, batch.policy_target, batch.has_move),
-            auxiliary_losses(output.auxiliary or {}, batch.auxiliary),
-        )
-
-    def reported(self, raw: Tensor, batch: Batch) -> Tensor:
-        """[B] win_prob_red as evaluation reports it, of raw values [B] for a batch."""
-        return win_prob_red(self.readout, raw, batch.complement)
+        asked = self.dataset.validation if positions is None else positions
+        return self.evaluator.evaluate(self._answering, asked)
 
     def evaluate(self, positions: PositionSet | None = None) -> tuple[Evaluation, float]:
-        """Answers on positions, by default all of the validation games, and the mean policy loss.
+        """As `evaluations`, of the first head."""
+        evaluations, policy_loss = self.evaluations(positions)
+        return evaluations[0], policy_loss
 
-        The network answers with the batch-norm statistics that it has; `report` renews them.
-        """
-        network = self.answering.eval()
-        judged = self.dataset.validation if positions is None else positions
-        batches = evaluation_batches(self._builder, judged, _EVALUATION_BATCH)
-        return evaluate_batches(batches, lambda batch: self._answer(network, batch), self.reported)
-
-    def _calibrate(self) -> None:
-        stream = self._stream_for("calibration")
-        size = _CALIBRATION_BATCH
-        batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
-        network = self.answering
-        calibrate_norms(network, batches, lambda batch: self._answer(network, batch))
-
-    def report(self) -> TrialReport:
-        """Renew batch-norm statistics, evaluate, and say where training stands.
+    def reports(self) -> tuple[TrialReport, ...]:
+        """Renew batch-norm statistics, evaluate, and say where each head stands.
 
         Raises:
             TrialError: an answer is not finite.
         """
         started = time.perf_counter()
-        self._calibrate()
-        evaluation, validation_policy_loss = self.evaluate()
-        stepper, network = self._stepper, self.answering
-        return make_report(
-            Point(self.positions_seen, self.budget, self._train_seconds, started),
-            evaluation,
-            validation_policy_loss,
-            evaluate_auxiliary(
-                self._builder,
-                self.dataset.validation,
-                self.config.auxiliary,
-                network.auxiliary,
-                lambda batch: network.trunk(self.execution.show(batch.planes)),
-            ),
-            stepper.take_losses(),
-            Health(
-                gradients=stepper.gradient_monitor.health(),
-                activations=stepper.activation_monitor.health(),
-                evaluation_activations=self._watched_answers(),
-            ),
+        network, validation = self._answering, self.dataset.validation
+        self.evaluator.calibrate(network)
+        evaluations, policy_loss = self.evaluations()
+        auxiliary = self.evaluator.auxiliary_losses(network, validation, self.config.auxiliary)
+        trained, health = self._stepper.loss_monitor.take(), self._stepper.health()
+        watched = self.evaluator.watch(network, validation)
+        point = Point(self.positions_seen, self.max_positions, self._train_seconds, started)
+        return tuple(
+            make_report(
+                config.value_head.name,
+                point,
+                evaluations[number],
+                policy_loss,
+                auxiliary,
+                trained[number],
+                Health(*health[number], watched[number]),
+            )
+            for number, config in enumerate(self.configs)
         )
 
-    def _watched_answers(self) -> dict[str, ActivationHealth]:
-        batch = next(evaluation_batches(self._builder, self.dataset.validation, _WATCHED_BATCH))
-        planes = self.execution.show(batch.planes)
-        return watch_answers(self.answering, planes, batch.outcome, self.readout.win_prob)
+    def report(self) -> TrialReport:
+        """As `reports`, of the first head."""
+        return self.reports()[0]
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit-exactly, as tensors and plain values."""
         return {
-            "config": self.config.model_dump(mode="json"),
-            "data": self.dataset.config.model_dump(mode="json"),
-            "archive": self.dataset.archive.content_hash,
-            "encoder_version": ENCODER_VERSION,
-            "code_version": __version__,
+            **self._identity(),
             "execution": asdict(self.execution),
-            "budget": self.budget,
-            "seed": self.seed,
             "positions_seen": self.positions_seen,
-            "network": self.network.state_dict(),
+            "network": self.body.state_dict(),
             **self._stepper.state(),
-            "rng": self._generator.state,
             "train_seconds": self._train_seconds,
         }
 
@@ -277,38 +261,39 @@ class Trial:
         """Go on from a state of an equal trial.
 
         Raises:
-            CheckpointError: it belongs to another configuration, dataset, seed or encoder.
+            CheckpointError: it belongs to other configurations, or to another dataset, seed, trunk
+                or encoder.
         """
-        mine = {
-            "config": self.config.model_dump(mode="json"),
-            "archive": self.dataset.archive.content_hash,
-            "encoder_version": ENCODER_VERSION,
-            "budget": self.budget,
-            "seed": self.seed,
-        }
-        absent = [name for name in self.state() if name not in state]
-        if absent:
-            raise CheckpointError(
-                f"checkpoint lacks {', '.join(absent)}: it was written by hexsearch "
-                f"{state.get('code_version', 'of another version')} and cannot go on"
-            )
-        # A setting that the file does not know was at its default: it came later.
-        stored = {**state, "config": {**_DEFAULTS, **state["config"]}}
-        different = [name for name, value in mine.items() if stored[name] != value]
-        if different:
-            raise CheckpointError(
-                f"checkpoint differs from this trial in {', '.join(different)}; it cannot go on"
-            )
+        require_same_trial(state, self.state(), self.configs)
         execution = Execution(**state["execution"])
         if execution != self.execution:
-            self._prepare(self.network, execution)
-        self.network.load_state_dict(state["network"])
+            self._prepare(self.body, execution)
+        self.body.load_state_dict(state["network"])
         self._stepper.load_state(state)
-        self._generator.state = state["rng"]
         self.positions_seen = state["positions_seen"]
         self._train_seconds = state["train_seconds"]
 
-    def _answer(self, network: Network, batch: Batch) -> NetworkOutput:
-        """In float32, as every later answer of these weights is given."""
-        output: NetworkOutput = network(self.execution.show(batch.planes))
-        return output
+    def head_states(self) -> tuple[dict[str, Any], ...]:
+        """For each head the network that answers, for `analyze`; it cannot be resumed."""
+        return tuple(
+            {
+                **self._identity(),
+                "configs": [config.model_dump(mode="json")],
+                "positions_seen": self.positions_seen,
+                "network": self._answering.with_head(number).state_dict(),
+            }
+            for number, config in enumerate(self.configs)
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "configs": [config.model_dump(mode="json") for config in self.configs],
+            "mode": self.mode,
+            "trunk": self._trunk_hash,
+            "data": self.dataset.config.model_dump(mode="json"),
+            "archive": self.dataset.archive.content_hash,
+            "encoder_version": ENCODER_VERSION,
+            "code_version": __version__,
+            "max_positions": self.max_positions,
+            "seed": self.seed,
+        }

@@ -24,7 +24,7 @@ from tests.doctor.plugins import RawMseShownBySigmoid
 @pytest.fixture(scope="module")
 def trial(trained: Trial, dataset: Dataset) -> Trial:
     """The trained network again, with half of its budget left."""
-    copy = Trial(trained.config, dataset, BUDGET, seed=1)
+    copy = Trial.of(trained.config, dataset, BUDGET, seed=1)
     copy.load_state(deepcopy(trained.state()))
     return copy
 
@@ -41,7 +41,7 @@ def predictor(checkpoint: Path) -> Predictor:
 
 @pytest.mark.parametrize("perspective", ["absolute", "mover"])
 def test_a_sound_pipeline_has_parity(perspective: str, dataset: Dataset) -> None:
-    trial = Trial(tiny(encoder={"perspective": perspective}), dataset, 64 * 60, seed=2)
+    trial = Trial.of(tiny(encoder={"perspective": perspective}), dataset, 64 * 60, seed=2)
     trial.train_to(64 * 30)
     trial.report()
     predictor = Predictor(trial.network, trial.readout, trial.encoder, trial.device)
@@ -54,7 +54,7 @@ def test_a_sound_pipeline_has_parity(perspective: str, dataset: Dataset) -> None
 
 
 def test_catching_a_batch_leaves_training_as_it_was(dataset: Dataset) -> None:
-    plain, watched = (Trial(tiny(), dataset, 64 * 6, seed=4) for _ in range(2))
+    plain, watched = (Trial.of(tiny(), dataset, 64 * 6, seed=4) for _ in range(2))
     plain.train_to(64 * 4)
     watched.train_to(64 * 2)
     caught = capture_next_batch(watched)
@@ -70,7 +70,7 @@ def test_catching_a_batch_leaves_training_as_it_was(dataset: Dataset) -> None:
 def test_other_weights_are_explained_as_stale_or_never_averaged(
     capture: Capture, predictor: Predictor, dataset: Dataset
 ) -> None:
-    fresh = Trial(tiny(encoder={"perspective": "absolute"}), dataset, BUDGET, seed=1).network
+    fresh = Trial.of(tiny(encoder={"perspective": "absolute"}), dataset, BUDGET, seed=1).network
     parity = compare(capture, replace(predictor, network=fresh))
     assert parity.explanation.startswith("weights")
     assert "EMA" in parity.explanation and "stale" in parity.explanation

@@ -52,7 +52,7 @@ def test_a_loaded_checkpoint_answers_exactly_as_training_was_judged(
 def test_positions_by_their_moves_get_the_answers_of_the_archive(
     perspective: str, dataset: Dataset, archive: GameArchive
 ) -> None:
-    trial = Trial(tiny(encoder={"perspective": perspective}), dataset, 640, seed=3)
+    trial = Trial.of(tiny(encoder={"perspective": perspective}), dataset, 640, seed=3)
     trial.train_to(640)
     evaluation, _ = trial.evaluate()
     predictor = Predictor(trial.network, trial.readout, trial.encoder, torch.device("cpu"))
@@ -67,7 +67,7 @@ def test_positions_by_their_moves_get_the_answers_of_the_archive(
 
 @pytest.mark.parametrize("perspective", ["absolute", "mover"])
 def test_answers_are_carried_back_from_every_symmetry(perspective: str, dataset: Dataset) -> None:
-    trial = Trial(tiny(encoder={"perspective": perspective}), dataset, 640, seed=3)
+    trial = Trial.of(tiny(encoder={"perspective": perspective}), dataset, 640, seed=3)
     predictor = Predictor(trial.network, trial.readout, trial.encoder, torch.device("cpu"))
     moves = [(0, 6, 12), (3, 7), (24, 1, 2, 3), (10, 5, 11, 6, 12, 7, 13, 8, 14, 9)]
     positions = positions_of_moves(moves, SIZE)

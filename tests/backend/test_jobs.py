@@ -12,8 +12,8 @@ from hexsearch.analysis.loading import load_network
 from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import TrialWorker
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
@@ -88,11 +88,11 @@ def test_each_head_leaves_a_checkpoint_that_answers_as_it_was_judged(
 
 
 def test_a_divergence_is_the_failure_of_the_whole_trunk(archive: Path, tmp_path: Path) -> None:
-    task = comparison(archive, tmp_path, points=(512,))
-    for config in task["configs"]:
-        config["optimiser"] |= {"learning_rate": 1e30, "name": "sgd", "clip": 1e30}
-        config["trunk"]["norm"] = "none"
-    message = heard(TrialWorker(task))
+    worker = TrialWorker(comparison(archive, tmp_path))
+    worker._begin()
+    assert worker._trial is not None
+    next(worker._trial.body.trunk.parameters()).data.fill_(math.nan)
+    message = heard(worker)
     assert message.reports == {}
     assert message.failure is not None and message.failure.startswith("nan: training loss")
 
@@ -119,7 +119,7 @@ def test_a_confirmation_reports_nothing_before_its_end_and_then_on_test_games_al
     mean = float(losses.sums.sum() / losses.counts.sum())
     assert math.isclose(report["value_loss"], mean, abs_tol=1e-6)
     (config,) = task["configs"]
-    straight = Trial(build(TrialConfig, config, "trial"), dataset, 192, seed=7)
+    straight = Trial.of(build(TrialConfig, config, "trial"), dataset, 192, seed=7)
     straight.train_to(192)
     assert math.isclose(report["validation_loss"], straight.report().value_loss, abs_tol=1e-12)
 

@@ -16,7 +16,7 @@ from ray.tune.experiment import Trial
 
 from hexsearch.backend import ray_private
 from hexsearch.backend.cluster import environment
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 
 PACKAGE = Path(ray_private.__file__).parents[1]
 CHANGED = f"Ray {ray.__version__} has changed {{}}: adapt hexsearch/backend/ray_private.py"

@@ -17,7 +17,7 @@ from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.message import Message
 from hexsearch.backend.trainable import HANG_LOG, TrialWorker
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset

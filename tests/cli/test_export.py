@@ -49,7 +49,7 @@ def test_train_makes_the_winner_again_to_the_last_bit(study: StudyFolder, tmp_pa
     assert main(train) == 0
     first = load_checkpoint(exported / "model.pt")["state"]
     second = load_checkpoint(again / "model.pt")["state"]
-    assert first["positions_seen"] == second["positions_seen"] == first["budget"]
+    assert first["positions_seen"] == second["positions_seen"] == first["max_positions"]
     assert first["network"].keys() == second["network"].keys()
     for name, weights in first["network"].items():
         assert torch.equal(weights, second["network"][name]), name

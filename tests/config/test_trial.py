@@ -57,7 +57,7 @@ def test_the_spelling_and_the_mapping_of_a_head_are_the_same() -> None:
         ({"family": "mlp"}, "needs widths"),
         ({"family": "bottleneck"}, "channels needs to be above 0"),
         ({"family": "mpl", "widths": [3]}, "unknown family 'mpl'"),
-        ({"family": "mlp", "widths": [0]}, "every width must be 1 or more"),
+        ({"family": "mlp", "widths": [0]}, "every width must lie from 1"),
         ({"options": {"a": 1}}, "options are for plug-ins"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"ownership": -0.1}, "trial.auxiliary.ownership: input should be greater than or equal"),
+        ({"ownership": -0.1}, "trial.auxiliary.ownership: must be 0.0 or more"),
         ({"owner": 0.1}, "trial.auxiliary.owner: unknown key; did you mean 'ownership'?"),
         ({"future_stones": 0.1}, "trial.auxiliary.future_stones: expected a mapping"),
         ({"future_stones": {"plies": 0}}, "trial.auxiliary.future_stones.plies"),

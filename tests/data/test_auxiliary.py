@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.auxiliary import joining_stones
 from hexsearch.data.batches import Batch, BatchBuilder

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.encoder import PositionEncoder

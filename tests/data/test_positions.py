@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexsearch.config.curriculum import CurriculumConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.positions import (
     all_positions,
@@ -238,7 +238,7 @@ def test_positions_before_a_set_up_are_never_shown() -> None:
         ({"stage_weights": {"late": -1.0}}, "must not be negative"),
         ({"stage_weights": {"end": 1.0}}, "unknown stage 'end'"),
         ({"stage_weights": {"early": 0, "middle": 0, "late": 0}}, "nothing would be learned"),
-        ({"positions_per_game": 0}, "greater than or equal to 1"),
+        ({"positions_per_game": 0}, "must be 1 or more"),
     ],
 )
 def test_faults_of_a_curriculum_are_named(raw: object, fault: str) -> None:

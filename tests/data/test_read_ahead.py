@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexsearch.config.curriculum import CurriculumConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import StagesConfig
 from hexsearch.data import read_ahead
 from hexsearch.data.archive import build_archive
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream

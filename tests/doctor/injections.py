@@ -18,10 +18,13 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import all_positions
 from hexsearch.game.symmetry import SWAPS_COLOURS, symmetry_cells
+from hexsearch.model import many_heads
+from hexsearch.model.many_heads import ManyHeads
 from hexsearch.model.network import Network
-from hexsearch.training import ema
-from hexsearch.training import step as steps
-from hexsearch.training import trial as trials
+from hexsearch.training import evaluation, step
+from hexsearch.training.optimisation import average
+from hexsearch.training.optimisation import owner as steps
+from hexsearch.training.trial import Trial
 
 Patch = pytest.MonkeyPatch
 
@@ -31,8 +34,8 @@ def nothing(patch: Patch) -> None:
 
 
 def blue_for_red(patch: Patch) -> None:
-    sound = trials.win_prob_red  # type: ignore[attr-defined]
-    patch.setattr(trials, "win_prob_red", lambda *arguments: 1.0 - sound(*arguments))
+    sound = evaluation.win_prob_red  # type: ignore[attr-defined]
+    patch.setattr(evaluation, "win_prob_red", lambda *arguments: 1.0 - sound(*arguments))
 
 
 def never_carried_back(patch: Patch) -> None:
@@ -159,7 +162,7 @@ def empty_targets_count(patch: Patch) -> None:
 
 def mask_ignored(patch: Patch) -> None:
     patch.setattr(
-        trials,
+        step,
         "policy_loss",
         lambda logits, target, mask: torch.nn.functional.cross_entropy(logits, target),
     )
@@ -216,7 +219,7 @@ def head_not_optimised(patch: Patch) -> None:
 
 
 def average_never_updated(patch: Patch) -> None:
-    patch.setattr(ema.AveragedNetwork, "update", lambda *arguments: None)
+    patch.setattr(average.AveragedNetwork, "update", lambda *arguments: None)
 
 
 def group_twice(patch: Patch) -> None:
@@ -240,19 +243,19 @@ def rate_stays_zero(patch: Patch) -> None:
 
 def heads_pull_apart(patch: Patch) -> None:
     """The value loss enters the policy's with the wrong sign."""
-    sound = trials.Trial.losses
+    sound = Trial.losses
 
-    def losses(self: Any, batch: Batch, watched: bool = True) -> Any:
-        losses = sound(self, batch, watched)
+    def losses(self: Any, batch: Batch) -> Any:
+        losses = sound(self, batch)
         if not batch.has_move.any():
             return losses
         return losses._replace(policy=losses.policy - 100 * losses.value.mean())
 
-    patch.setattr(trials.Trial, "losses", losses)
+    patch.setattr(Trial, "losses", losses)
 
 
 def dead_units(patch: Patch) -> None:
-    sound = trials.build_network  # type: ignore[attr-defined]
+    sound = many_heads.build_network  # type: ignore[attr-defined]
 
     def build(*arguments: Any) -> Network:
         network: Network = sound(*arguments)
@@ -260,30 +263,34 @@ def dead_units(patch: Patch) -> None:
             network.get_parameter("trunk.widen.1.bias")[:400] = -50.0
         return network
 
-    patch.setattr(trials, "build_network", build)
+    patch.setattr(many_heads, "build_network", build)
 
 
 def value_output_stuck(patch: Patch) -> None:
-    forward = Network.forward
+    forward, value_raw = Network.forward, ManyHeads.value_raw
 
     def constant(self: Network, planes: torch.Tensor, *rest: Any) -> Any:
         output = forward(self, planes, *rest)
         return output._replace(value_raw=output.value_raw * 0.0 - 30.0)
 
+    def constant_raw(self: ManyHeads, number: int, features: torch.Tensor) -> torch.Tensor:
+        return value_raw(self, number, features) * 0.0 - 30.0
+
     patch.setattr(Network, "forward", constant)
+    patch.setattr(ManyHeads, "value_raw", constant_raw)
 
 
 def evaluation_sees_the_label(patch: Patch) -> None:
-    sound = trials.Trial.reported
+    sound = evaluation.Evaluator.reported
     patch.setattr(
-        trials.Trial,
+        evaluation.Evaluator,
         "reported",
-        lambda self, raw, batch: 0.9 * sound(self, raw, batch) + 0.1 * batch.red_won,
+        lambda self, raw, batch, number=0: 0.9 * sound(self, raw, batch) + 0.1 * batch.red_won,
     )
 
 
 def trunk_frozen(patch: Patch) -> None:
-    sound = trials.build_network  # type: ignore[attr-defined]
+    sound = many_heads.build_network  # type: ignore[attr-defined]
 
     def build(*arguments: Any) -> Network:
         network: Network = sound(*arguments)
@@ -291,7 +298,7 @@ def trunk_frozen(patch: Patch) -> None:
             parameter.requires_grad = False
         return network
 
-    patch.setattr(trials, "build_network", build)
+    patch.setattr(many_heads, "build_network", build)
 
 
 def _put(planes: Any, channel: int, values: Any) -> Any:

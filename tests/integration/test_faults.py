@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from hexsearch.ledger.ledger import read_ledger
-from tests.integration.test_command_line import LONG, command, essential, launch, run, wait_for
+from tests.integration.test_command_line import (
+    LONG,
+    ROOT,
+    command,
+    essential,
+    launch,
+    run,
+    wait_for,
+)
 from tests.integration.test_command_line import games as games
 
 pytestmark = pytest.mark.slow
@@ -130,12 +138,12 @@ def test_signals_during_launch_and_resume_drain_and_a_second_one_leaves_at_once(
     study, ledger = tmp_path / "stopped", tmp_path / "stopped" / "ledger.jsonl"
     status, said = interrupt(launch(games, tmp_path, "stopped", *OPTIONS), ledger, signal.SIGTERM)
     assert (status, read_ledger(ledger)[-1]["event"]) == (130, "interrupted"), said
-    assert f"go on with: python run_search.py resume {study}" in said
+    assert f"go on with: python {ROOT / 'run_search.py'} resume {study}" in said
     status, said = interrupt(["resume", study], ledger, signal.SIGINT)
     assert (status, read_ledger(ledger)[-1]["event"]) == (130, "interrupted"), said
     status, said = interrupt(["resume", study], ledger, signal.SIGINT, signal.SIGTERM)
     assert status == 130 and "Traceback" not in said
-    assert f"go on with: python run_search.py resume {study}" in said
+    assert f"go on with: python {ROOT / 'run_search.py'} resume {study}" in said
     board = json.loads(run("leaderboard", study, "--format", "json").stdout)
     assert board["state"] == "interrupted"
     resumed = run("resume", study)

@@ -9,7 +9,8 @@ from hexsearch.cli.main import main
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import LedgerError
-from hexsearch.leaderboard.agreement import HeadRuns, agreement, finished_runs, sentence
+from hexsearch.leaderboard.agreement import HeadRuns, agreement, finished_runs
+from hexsearch.leaderboard.phase_sentences import agreement_sentence
 from hexsearch.ledger.events import Decided, Reported, StudyOpened
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
@@ -37,7 +38,7 @@ def test_the_same_clear_order_is_seen_to_be_the_same() -> None:
     assert found.pairs == found.same_order == 28
     assert found.real == found.real_same_order == found.real_found == 28
     assert found.by_chance < 0.001
-    assert "28 of 28 pairs in the same order; of 28 differences" in sentence(found)
+    assert "28 of 28 pairs in the same order; of 28 differences" in agreement_sentence(found)
 
 
 def test_heads_are_matched_by_name_not_by_place() -> None:
@@ -59,9 +60,9 @@ def test_a_tie_on_the_trunk_hides_what_is_real_apart() -> None:
 def test_where_nothing_differs_nothing_is_there_to_agree_with() -> None:
     found = agreement(runs(np.full(8, 0.16), 0), runs(np.full(8, 0.16), 1))
     assert found.real == 0
-    assert "no difference is real there" in sentence(found)
+    assert "no difference is real there" in agreement_sentence(found)
     level = runs(np.full(8, 0.16), 0)
-    level.panel.table.sums[:] = 0.16 * level.panel.table.counts
+    level.paired.table.sums[:] = 0.16 * level.paired.table.counts
     assert (agreement(level, level).tau, agreement(level, level).by_chance) == (0.0, 1.0)
 
 

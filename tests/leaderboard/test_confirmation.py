@@ -11,16 +11,19 @@ import pytest
 from rich.console import Console
 
 from hexsearch.cli.leaderboard_command import _row_a_line
-from hexsearch.leaderboard.confirmation import confirmation_sentences, read_confirmation
+from hexsearch.leaderboard.as_json import leaderboard_json
+from hexsearch.leaderboard.confirmation import read_confirmation
 from hexsearch.leaderboard.leaderboard import read_leaderboard
-from hexsearch.leaderboard.sentences import sentences
+from hexsearch.leaderboard.phase_sentences import confirmation_sentences
+from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.leaderboard.summary import leader_summary
 from hexsearch.ledger.events import Chosen, Decided, Reported, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.report.table import markdown, render
+from hexsearch.report.table import render
+from hexsearch.report.text_tables import markdown
 from hexsearch.training.metrics import GameLosses
 from tests.search.simulation import report
 
@@ -68,7 +71,7 @@ class Written:
 
     def chosen(self, *variants: str) -> None:
         places = [
-            {"variant": v, "name": v, "value_loss": 0.2, "expected": 0.203, "seeds": 2}
+            {"variant": v, "name": v, "value_loss": 0.2, "expected_value_loss": 0.203, "seeds": 2}
             for v in variants
         ]
         self.ledger.append(Chosen(places=places))
@@ -120,7 +123,7 @@ def test_winner_and_baseline_are_compared_on_test_games_in_pairs(study: Written)
     width = baseline.to_winner_high - baseline.to_winner_low
     assert width < (baseline.test_high - baseline.test_low) / 4
     said = " ".join(confirmation_sentences(found))
-    assert "the search had said 0.2000" in said and "3 fresh seeds" in said
+    assert "in the search it had 0.2000" in said and "3 fresh seeds" in said
     assert "the baseline base is worse than it by 0.04" in said
 
 
@@ -165,7 +168,7 @@ def test_the_leaderboard_shows_every_phase_in_every_format(
         board.pruning_check.beat_the_winner,
     ) == (1, 1, 0)
     assert (board.race.runs, board.race.budget, board.race.tied) == (1, 7, 1)
-    text = " ".join(sentences(board))
+    text = " ".join(leaderboard_sentences(board))
     assert "race: 1 further training of at most 7; the lead is decided" in text
     assert "pruning check: of 1 pruned trial run to the end 0 beat the winner" in text
     for width in (80, 160):
@@ -175,7 +178,7 @@ def test_the_leaderboard_shows_every_phase_in_every_format(
         assert max(len(line.rstrip()) for line in lines) <= width
         assert any(line.startswith("confirmation: fresh seeds on 200 test games") for line in lines)
     assert "| good | 0.2000 |" in markdown(board)
-    plain = json.loads(_row_a_line(board.to_json()))
+    plain = json.loads(_row_a_line(leaderboard_json(board)))
     assert plain["confirmation"]["rows"][0]["name"] == "good"
     assert plain["pruning_check"]["rate"] == 0.0 and plain["race"]["runs"] == 1
 
@@ -191,16 +194,19 @@ def test_a_checked_seed_counts_once_and_its_variant_is_ranked_where_it_ended(
     assert rows["good"].seeds == 2
 
 
-def test_the_standing_names_who_was_trained_to_the_end_best_first(study: Written) -> None:
+def test_the_summary_names_who_was_trained_to_the_end_best_first(study: Written) -> None:
     searched(study)
     history = study.history
     found = leader_summary(history, study.folder)
     assert [place.variant for place in found.places] == ["good", "poor", "cut"]
     assert found.tied == 1
-    assert found.places[0].seeds == 2 and found.places[0].expected >= found.places[0].value_loss
+    assert (
+        found.places[0].seeds == 2
+        and found.places[0].expected_value_loss >= found.places[0].value_loss
+    )
 
 
-def test_without_a_completed_trial_there_is_no_standing(study: Written) -> None:
+def test_without_a_completed_trial_there_is_no_leader(study: Written) -> None:
     study.run("t", "cut", 0, "tpe", 0.1, "prune")
     found = leader_summary(study.history, study.folder)
     assert found.places == () and found.tied == 0

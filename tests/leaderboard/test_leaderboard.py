@@ -12,18 +12,21 @@ from rich.console import Console
 
 from hexsearch.cli.main import main
 from hexsearch.errors import LedgerError
+from hexsearch.leaderboard.as_json import leaderboard_json
+from hexsearch.leaderboard.columns import sorted_rows
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
-from hexsearch.leaderboard.sentences import sentences
+from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.ledger.events import Decided, Failed, Reported, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.report.table import comma_separated, markdown, render
+from hexsearch.report.table import render
+from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.statistics.variance import DEFAULT_SEED_SD
 from hexsearch.training.metrics import GameLosses
 from tests.search.simulation import report
 
-FLOOR = {
+PRIOR = {
     "name": "prior",
     "value_loss": 0.247,
     "accuracy": 0.55,
@@ -39,7 +42,7 @@ class Study:
     def __init__(self, path: Path) -> None:
         self.folder = StudyFolder(path / "study")
         self.ledger = Ledger(self.folder.ledger, clock=lambda: 0.0)
-        self.ledger.append(StudyOpened(trials=9, baselines=[FLOOR], warnings=["a leak"]))
+        self.ledger.append(StudyOpened(trials=9, baselines=[PRIOR], warnings=["a leak"]))
         self.number = 0
         self.replicates: Counter[str] = Counter()
 
@@ -134,7 +137,7 @@ def test_seeds_of_a_variant_share_a_row_with_their_mean(study: Study) -> None:
     (row,) = study.board().rows
     assert row.value_loss == pytest.approx(0.21)
     assert (row.seeds, row.completed, row.pruned, row.failed) == (3, 2, 1, 0)
-    assert row.trial_ids == ["t0000", "t0001", "t0002"]
+    assert row.trial_ids == ("t0000", "t0001", "t0002")
 
 
 def test_without_evidence_the_interval_still_counts_games_and_seeds(study: Study) -> None:
@@ -151,7 +154,7 @@ def test_without_evidence_the_interval_still_counts_games_and_seeds(study: Study
 def test_by_trial_every_seed_has_a_row(study: Study) -> None:
     study.trial({90: 0.20}, "complete", variant="a")
     study.trial({90: 0.22}, "complete", variant="a")
-    assert [row.trial_ids for row in study.board(by="trial").rows] == [["t0000"], ["t0001"]]
+    assert [row.trial_ids for row in study.board(by="trial").rows] == [("t0000",), ("t0001",)]
 
 
 def test_a_seed_that_was_pruned_is_not_averaged_into_what_went_further(study: Study) -> None:
@@ -175,7 +178,7 @@ def test_a_failure_says_why_and_ends_with_its_log_also_when_another_seed_did_not
     failed = study.trial({}, "fail", variant="a")
     board = study.board()
     expected = {"trial": failed, "reason": "nan: loss is not finite", "log": "a\nb"}
-    assert board.to_json()["rows"][0]["failures"] == [expected]
+    assert leaderboard_json(board)["rows"][0]["failures"] == [expected]
     console = Console(width=160)
     with console.capture() as shown:
         console.print(render(board, 160))
@@ -206,8 +209,8 @@ def test_rows_are_tied_by_paired_losses_and_not_by_their_wide_intervals(study: S
     assert board.rows[3].difference == pytest.approx(0.05, abs=1e-6)
     low, high = board.rows[2].difference_low, board.rows[2].difference_high
     assert low is not None and high is not None and low < 0.02 < high
-    assert "2 variants cannot be told apart" in sentences(board)[0]
-    assert "at least 4 more seeds of each would separate 0.002" in sentences(board)[0]
+    assert "2 variants cannot be told apart" in leaderboard_sentences(board)[0]
+    assert "at least 4 more seeds of each would separate 0.002" in leaderboard_sentences(board)[0]
     text = markdown(board)
     assert "| 1= |" in text and "| 3 |" in text
 
@@ -222,7 +225,7 @@ def test_replicates_on_equal_seeds_are_paired_and_their_spread_is_measured(study
     board = study.board()
     assert [row.tied_with_leader for row in board.rows] == [True, False]
     assert board.spread.measured
-    assert "better than the other variant" in sentences(board)[0]
+    assert "better than the other variant" in leaderboard_sentences(board)[0]
     assert (board.rows[0].probability_best or 0.0) > 0.95
     by_trial = read_leaderboard(study.folder, by="trial")
     assert len(by_trial.rows) == 6
@@ -240,7 +243,7 @@ def test_a_row_with_missing_evidence_is_shown_and_not_compared(study: Study) -> 
     damaged.write_bytes(b"no archive")
     board = study.board()
     assert [row.tied_with_leader for row in board.rows] == [True, True, None]
-    assert any("1 variant further back" in line for line in sentences(board)[1:])
+    assert any("1 variant was not compared" in line for line in leaderboard_sentences(board)[1:])
 
 
 def test_a_negative_control_is_listed_and_never_ranked(study: Study) -> None:
@@ -251,7 +254,7 @@ def test_a_negative_control_is_listed_and_never_ranked(study: Study) -> None:
         (1, "completed"),
         (None, "negative control"),
     ]
-    assert any("1 negative control listed" in line for line in sentences(board))
+    assert any("1 negative control listed" in line for line in leaderboard_sentences(board))
 
 
 def test_ranked_by_a_stage_its_own_losses_count(study: Study) -> None:
@@ -264,7 +267,7 @@ def test_ranked_by_a_stage_its_own_losses_count(study: Study) -> None:
     assert board.rows[1].difference == pytest.approx(0.04, abs=1e-6)
     assert "late loss" in markdown(board)
     final = read_leaderboard(study.folder, stage="final")
-    assert "no per-game losses" in sentences(final)[0]
+    assert "no per-game losses" in leaderboard_sentences(final)[0]
     assert final.rows[0].difference is None
 
 
@@ -273,14 +276,12 @@ def test_rows_can_be_put_in_another_order_and_keep_their_ranks(study: Study) -> 
     study.trial({90: 0.18}, "complete", lr=2.0)
     study.trial({}, "fail", lr=3.0)
     board = study.board()
-    board.sort("name")
-    assert [row.rank for row in board.rows] == [2, 1, None]
-    board.sort("value_loss")
-    assert [row.rank for row in board.rows] == [1, 2, None]
+    assert [row.rank for row in sorted_rows(board.rows, "name")] == [2, 1, None]
+    assert [row.rank for row in sorted_rows(board.rows, "value_loss")] == [1, 2, None]
 
 
-def test_an_empty_study_has_floors_and_no_rows(study: Study) -> None:
-    board = study.board().to_json()
+def test_an_empty_study_has_baselines_and_no_rows(study: Study) -> None:
+    board = leaderboard_json(study.board())
     assert board["rows"] == []
     assert [baseline["name"] for baseline in board["baselines"]] == ["prior"]
     assert board["state"] == "interrupted"  # nobody holds its ledger
@@ -303,7 +304,7 @@ def test_a_folder_that_is_no_study_is_said_to_be_none(tmp_path: Path) -> None:
 
 def test_json_has_the_names_that_others_build_on(study: Study) -> None:
     study.trial({90: 0.2}, "complete")
-    board = json.loads(json.dumps(study.board().to_json(), allow_nan=False))
+    board = json.loads(json.dumps(leaderboard_json(study.board()), allow_nan=False))
     assert {"study", "state", "by", "rows", "baselines"} <= set(board)
     assert set(board["rows"][0]) >= set(
         "rank name status reason trial_ids seeds positions_seen value_loss value_loss_low "
@@ -334,8 +335,8 @@ def test_markdown_and_csv_hold_a_line_for_each_row_and_baseline(study: Study) ->
     assert sum(line.startswith("|") for line in markdown(board).splitlines()) == 4
     lines = comma_separated(board).splitlines()
     assert len(lines) == 3
-    assert lines[1].startswith("1,512->1,512->1,completed,")
-    assert lines[2].startswith(",prior,,baseline,")
+    assert lines[1].startswith("1,512->1,512->1,0.2,")
+    assert lines[2].startswith(",prior,,0.247,") and ",baseline," in lines[2]
     assert len({line.count(",") for line in lines}) == 1
 
 
@@ -348,7 +349,7 @@ def test_printed_json_has_a_row_a_line_and_the_table_names_what_it_leaves_out(
     assert main([*command, "--format", "json"]) == 0
     text = capsys.readouterr().out
     board = json.loads(text)
-    assert board == json.loads(json.dumps(read_leaderboard(study.folder).to_json()))
+    assert board == json.loads(json.dumps(leaderboard_json(read_leaderboard(study.folder))))
     assert sum('"trial_ids"' in line for line in text.splitlines()) == len(board["rows"]) == 103
     assert main(command) == 0
     assert "3 more rows" in capsys.readouterr().out
@@ -369,5 +370,5 @@ def test_a_narrow_table_rounds_an_interval_instead_of_cutting_it(study: Study) -
     board = study.board()
     row = replace(board.rows[0], value_loss=0.2, value_loss_low=0.1862, value_loss_high=0.2138)
     console = Console(width=80, record=True)
-    console.print(render(replace(board, rows=[row]), 80))
+    console.print(render(replace(board, rows=(row,)), 80))
     assert ".2000±.014" in console.export_text()  # of .0138

@@ -14,13 +14,14 @@ from hexsearch.report.console import (
     make_progress,
     progress_line,
 )
+from hexsearch.search.engine import Engine
 from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
 
 
 def lines_of_a_study(path: Path) -> list[str]:
     lines: list[str] = []
     progress = PlainProgress(lines.append)
-    engine = make_engine(
+    engine: Engine = make_engine(
         path / "ledger.jsonl",
         study_config(),
         observe=lambda event: progress.record(event, engine.history),

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from hexsearch.analysis.ensemble import Ensemble, choose_ensembles
-from hexsearch.report.ensemble import ensemble_json, findings, judge, render_ensembles
+from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, findings, render_ensembles
 from hexsearch.training.metrics import Evaluation
 
 GAMES, PLIES = 300, 20
@@ -42,7 +42,7 @@ NAMES = ["t0000", "t0003", "t0004", "t0007"]
 def test_a_gain_is_found_on_games_that_had_no_part_in_the_choice() -> None:
     validation, test = judged(0, NOISES), judged(1, NOISES)
     ensembles = choose_ensembles(validation, ("average", "greedy"))
-    rows = judge(ensembles, NAMES, validation, test)
+    rows = evaluate_ensembles(ensembles, NAMES, validation, test)
     assert [row.name for row in rows] == ["best single", "average", "greedy"]
     assert rows[0].difference == rows[0].difference_low == rows[0].difference_high == 0.0
     for row in rows[1:]:
@@ -60,7 +60,9 @@ def test_what_is_worse_and_what_is_the_same_is_said_to_be() -> None:
     validation = judged(0, [0.1, 0.6])
     single = Ensemble("best single", np.array([1.0, 0.0]))
     others = [Ensemble("other", np.array([0.0, 1.0])), Ensemble("same", np.array([1.0, 0.0]))]
-    worse, same = findings(judge([single, *others], NAMES[:2], validation, judged(1, [0.1, 0.6])))
+    worse, same = findings(
+        evaluate_ensembles([single, *others], NAMES[:2], validation, judged(1, [0.1, 0.6]))
+    )
     assert worse.startswith("other is worse") and same.startswith("same cannot be told")
 
 
@@ -68,7 +70,8 @@ def test_what_is_worse_and_what_is_the_same_is_said_to_be() -> None:
 def test_intervals_of_the_gain_hold_the_truth_as_often_as_they_say() -> None:
     pair = [Ensemble("best single", np.array([1.0, 0.0])), Ensemble("both", np.full(2, 0.5))]
     rows = [
-        judge(pair, NAMES[:2], few, few)[1] for few in (judged(s, [0.2, 0.2]) for s in range(200))
+        evaluate_ensembles(pair, NAMES[:2], few, few)[1]
+        for few in (judged(s, [0.2, 0.2]) for s in range(200))
     ]
     truth = np.mean([row.difference for row in rows])
     held = np.mean([row.difference_low <= truth <= row.difference_high for row in rows])
@@ -78,19 +81,19 @@ def test_intervals_of_the_gain_hold_the_truth_as_often_as_they_say() -> None:
 @pytest.mark.parametrize("columns", [80, 160])
 def test_the_table_fits_the_terminal(columns: int) -> None:
     test = judged(1, NOISES)
-    rows = judge(choose_ensembles(test, ("average", "greedy")), NAMES, test, test)
+    rows = evaluate_ensembles(choose_ensembles(test, ("average", "greedy")), NAMES, test, test)
     console = Console(width=columns)
     with console.capture() as shown:
         console.print(render_ensembles("a study", rows, columns))
     lines = shown.get().splitlines()
     assert max(map(len, lines)) <= columns
     assert "…" not in shown.get()
-    assert "judged once on 300 test games" in shown.get().replace("\n", " ")
+    assert "evaluated once on 300 test games" in shown.get().replace("\n", " ")
 
 
 def test_the_json_is_plain() -> None:
     test = judged(1, NOISES)
-    rows = judge(choose_ensembles(test, ("greedy",)), NAMES, test, test)
+    rows = evaluate_ensembles(choose_ensembles(test, ("greedy",)), NAMES, test, test)
     document = json.loads(json.dumps(ensemble_json("a study", rows), allow_nan=False))
     assert document["split"] == "test"
     assert document["rows"][1]["weights"].keys() <= set(NAMES)

@@ -49,11 +49,16 @@ def report(positions: int, value_loss: float) -> dict[str, Any]:
         "parameters": 1000,
         **part,
         "value_loss_se": 0.004,
+        "policy_loss": 4.5,
+        "train_value_loss": value_loss,
+        "train_policy_loss": 4.5,
+        "auxiliary_losses": {},
+        "train_auxiliary_losses": {},
         "stages": {name: dict(part) for name in ("early", "middle", "late", "final")},
         "to_end": {"0-5": dict(part)},
         "verdict": "healthy",
         "evidence": "",
-        "timings": {"positions_per_s": 1000.0},
+        "timings": {"train_s": positions / 1000, "evaluate_s": 0.0, "positions_per_s": 1000.0},
     }
 
 

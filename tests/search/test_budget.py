@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hexsearch.config.study import RunConfig
+from hexsearch.config.run import RunConfig
 from hexsearch.ledger.events import Event, Record, Reported, Started
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import read_ledger, without_times

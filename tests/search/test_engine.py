@@ -8,6 +8,7 @@ import pytest
 from hexsearch.ledger.events import Record, Reported
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import read_ledger, without_times
+from hexsearch.ledger.report import CurvePoint, ReportSummary
 from hexsearch.search.engine import Engine
 from tests.search.simulation import (
     curve,
@@ -243,7 +244,7 @@ def test_of_superseded_reports_only_the_learning_curve_stays_in_memory(tmp_path:
     run_serially(engine)
     (trial,) = engine.history.trials.values()
     written = [event.report for event in engine.ledger if isinstance(event, Reported)]
-    assert len(trial.reports) == len(written) > 2
-    assert trial.reports[-1] == written[-1]
-    for kept, whole in zip(trial.reports[:-1], written[:-1], strict=True):
-        assert kept == {name: whole[name] for name in ("positions_seen", "value_loss")}
+    assert len(trial.curve) == len(written) > 2
+    assert trial.last_report == ReportSummary.from_json(written[-1])
+    for kept, whole in zip(trial.curve, written, strict=True):
+        assert kept == CurvePoint(whole["positions_seen"], whole["value_loss"])

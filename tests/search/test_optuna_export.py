@@ -65,7 +65,7 @@ def assert_equal(study: optuna.Study, history: StudyHistory) -> None:
         assert trial.user_attrs["trial"] == ours.trial
         assert trial.params["optimiser.learning_rate"] == ours.values["optimiser.learning_rate"]
         assert trial.intermediate_values == {
-            report["positions_seen"]: report["value_loss"] for report in ours.reports
+            point.positions_seen: point.value_loss for point in ours.curve
         }
         if ours.status == "completed":
             assert trial.value == ours.value_loss

@@ -195,7 +195,8 @@ def test_accuracy_and_speed_make_a_front_that_is_searched(tmp_path: Path, name: 
     trials = modelled(engine)
     assert len(trials) == 64 and {len(trial.values) for trial in trials} == {2}
     for trial, seen in zip(trials, engine.history.trials.values(), strict=True):
-        assert trial.values == [seen.value_loss, seen.reports[-1]["microseconds"]]
+        assert seen.last_report is not None
+        assert trial.values == [seen.value_loss, seen.last_report.microseconds]
     # The wide head costs more and brings nothing here, so it is dominated.
     late = [trial.params["value_head"] for trial in trials[-24:]]
     assert late.count("512->1") > 12

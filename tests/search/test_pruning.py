@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.search.pruners import PRUNERS
 from hexsearch.search.pruning import RungSchedule
 

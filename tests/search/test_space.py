@@ -71,7 +71,7 @@ def test_values_make_a_trial_whole_sections_before_their_parts() -> None:
         ({"optimizer.momentum": {"choice": [0.9]}}, "did you mean 'optimiser'?"),
         ({"batch_size.x": {"choice": [1]}}, "trial.batch_size is a single value"),
         ({"readout": {"choice": ["bce", "bec"]}}, "unknown read-out 'bec'"),
-        ({"value_weight": {"float": [-1.0, 1.0]}}, "greater than 0"),
+        ({"value_weight": {"float": [-1.0, 1.0]}}, "must be above 0"),
         ({"batch_size": {"choice": [64], "when": {"trunc": "tiny"}}}, "trunc: no such dimension"),
     ],
 )
@@ -81,7 +81,7 @@ def test_a_dimension_that_fits_no_setting_is_a_fault(search: dict[str, Any], mes
 
 def test_a_condition_on_a_value_that_does_not_exist_is_a_fault() -> None:
     search = {**CONDITIONAL, "curriculum.k": {"int": [4, 8], "when": {"curriculum": "last_n"}}}
-    assert any("'last_n' is none of its values" in problem for problem in problems(search))
+    assert any("last_n' is none of all, last_k" in problem for problem in problems(search))
 
 
 def test_conditions_in_a_circle_are_a_fault() -> None:
@@ -272,3 +272,33 @@ def test_a_grid_too_large_to_list_is_a_fault() -> None:
     }
     found = problems(search, searcher={"name": "grid", "grid_points": 12})
     assert "20,736 configurations is more than 20,000" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"curriculum": "last_k", "curriculum.k": 11}, "not reached by steps of 2 from 10"),
+        ({"curriculum": "last_k", "curriculum.k": 12.0}, "no whole number; write 12"),
+        ({"curriculum": "last_k", "curriculum.k": True}, "is no number"),
+        ({"curriculum": "all", "curriculum.k": 12}, "its condition does not hold"),
+        ({"optimiser.learning_rate": True}, "is no number"),
+        ({"curriculum": "last"}, "is none of all, last_k"),
+        ({"curricullum": "all"}, "did you mean 'curriculum'?"),
+    ],
+    ids=str,
+)
+def test_one_check_says_why_a_configuration_is_none_of_a_space(
+    values: dict[str, Any], said: str
+) -> None:
+    search = {
+        "curriculum": {"choice": ["all", "last_k"]},
+        "curriculum.k": {"int": [10, 40], "step": 2, "when": {"curriculum": "last_k"}},
+        "optimiser.learning_rate": {"float": [1e-3, 1e-2]},
+    }
+    (problem,) = problems(search, enqueue=[values])
+    assert problem.startswith("enqueue.0.") and said in problem
+
+
+def test_a_wide_range_of_whole_numbers_takes_no_memory() -> None:
+    space = build_space(study({"optimiser.ema_half_life": {"int": [0, 10**11]}}))
+    assert len(space.dimensions[0].values()) == 10**11 + 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hexsearch.statistics.intervals import Floats, GameTable
-from hexsearch.statistics.variance import Panel
+from hexsearch.statistics.variance import PairedRuns
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class World:
     seed_game: float = 0.03
     unequal: bool = False
 
-    def draw(self, rng: np.random.Generator) -> tuple[Floats, Panel]:
+    def draw(self, rng: np.random.Generator) -> tuple[Floats, PairedRuns]:
         """True value losses [V], and what a study would see of them."""
         truth = 0.165 + self.between * rng.standard_normal(self.variants)
         return truth, self.judge(truth, rng)
 
-    def judge(self, truth: Floats, rng: np.random.Generator) -> Panel:
+    def judge(self, truth: Floats, rng: np.random.Generator) -> PairedRuns:
         """What fresh seeds on fresh games would show of variants of true value losses [V]."""
         lengths = rng.integers(20, 90, self.games).astype(np.float64)
         seeds = [1 + int(rng.integers(self.seeds)) if self.unequal else self.seeds for _ in truth]
@@ -51,4 +51,4 @@ class World:
         rest = self.seed_game * rng.standard_normal((runs, self.games))
         losses = (truth[variant] + by_seed)[:, None] + by_game + by_both[variant] + rest
         table = GameTable(losses * lengths, lengths)
-        return Panel.of(table, list(variant), list(replicate))
+        return PairedRuns.of(table, list(variant), list(replicate))

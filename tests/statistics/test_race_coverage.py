@@ -15,7 +15,7 @@ from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.search.reruns import LeaderSummary, Place, race_reruns
 from hexsearch.statistics.intervals import Floats, GameTable
 from hexsearch.statistics.ranking import Ranking, rank
-from hexsearch.statistics.variance import Panel
+from hexsearch.statistics.variance import PairedRuns
 from tests.statistics.simulated import World
 
 
@@ -30,7 +30,7 @@ def completed(variant: int, replicate: int, origin: str, number: int) -> TrialHi
 class RacedStudy:
     """One seed of each variant from the search, then what the race adds."""
 
-    whole: Panel
+    whole: PairedRuns
     history: StudyHistory
     rng: np.random.Generator
 
@@ -43,7 +43,9 @@ class RacedStudy:
             for trial in sorted(self.history.trials.values(), key=lambda t: int(t.variant))
         ]
         table = GameTable(self.whole.table.sums[runs], self.whole.table.counts)
-        return rank(Panel(table, self.whole.variant[runs], self.whole.replicate[runs]), self.rng)
+        return rank(
+            PairedRuns(table, self.whole.variant[runs], self.whole.replicate[runs]), self.rng
+        )
 
     def race(self, config: RaceConfig) -> Ranking:
         while True:
@@ -64,11 +66,11 @@ def add(history: StudyHistory, variant: int, replicate: int, origin: str) -> Non
 
 
 def race(world: World, config: RaceConfig, rng: np.random.Generator) -> list[float]:
-    truth, panel = world.draw(rng)
+    truth, paired = world.draw(rng)
     history = StudyHistory()
     for variant in range(world.variants):
         add(history, variant, 0, "tpe")
-    study = RacedStudy(panel, history, rng)
+    study = RacedStudy(paired, history, rng)
     before = study.ranking()
     after = study.race(config)
     best = truth.min()

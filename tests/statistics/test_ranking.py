@@ -16,8 +16,8 @@ def simulate(world: World, studies: int, seed: int = 0) -> list[tuple[Floats, Ra
     rng = np.random.default_rng(seed)
     results = []
     for _ in range(studies):
-        truth, panel = world.draw(rng)
-        results.append((truth, rank(panel, rng)))
+        truth, paired = world.draw(rng)
+        results.append((truth, rank(paired, rng)))
     return results
 
 
@@ -29,23 +29,23 @@ def test_the_tied_hold_the_true_best_and_leave_the_poor_out(seeds: int) -> None:
 
 
 def test_groups_follow_one_another_and_hold_everyone() -> None:
-    _, panel = World(between=0.02).draw(np.random.default_rng(0))
-    group = tie_groups(panel, seed_variance(panel))
+    _, paired = World(between=0.02).draw(np.random.default_rng(0))
+    group = tie_groups(paired, seed_variance(paired))
     assert set(group) == set(range(group.max() + 1))
     assert group.max() >= 3
-    best_of_each = [panel.means[group == number].min() for number in range(group.max() + 1)]
+    best_of_each = [paired.means[group == number].min() for number in range(group.max() + 1)]
     assert best_of_each == sorted(best_of_each)
 
 
 def test_games_that_move_all_variants_alike_move_no_expectation() -> None:
-    _, panel = World(variants=5, seeds=3, between=0.0).draw(np.random.default_rng(0))
-    table = panel.table
+    _, paired = World(variants=5, seeds=3, between=0.0).draw(np.random.default_rng(0))
+    table = paired.table
     common = table.sums.mean(axis=0)
     level = common.sum() / table.counts.sum() * table.counts
     # The same games, answered alike but for how far each variant goes from 0.5.
     boldness = np.repeat([1.0, 1.02, 1.04, 1.05, 1.06], 3)[:, None]
     sums = level + boldness * (common - level) + 0.01 * (table.sums - common)
-    ranking = rank(replace(panel, table=GameTable(sums, table.counts)), np.random.default_rng(0))
+    ranking = rank(replace(paired, table=GameTable(sums, table.counts)), np.random.default_rng(0))
     slack = 0.5 * np.ptp(ranking.means)
     assert ranking.means.min() - slack <= ranking.expected_value_loss.min()
     assert ranking.expected_value_loss.max() <= ranking.means.max() + slack
@@ -64,13 +64,13 @@ def test_a_probability_of_being_best_happens_as_often_as_it_says() -> None:
 def test_what_is_certain_is_not_shrunk_and_diverged_runs_do_not_matter() -> None:
     scores = np.array([0.160, 0.162, 0.163, 0.165])
     certain = posterior(scores, 1e-12 * np.eye(4), np.random.default_rng(0))
-    np.testing.assert_allclose(certain.expected, scores, atol=1e-6)
+    np.testing.assert_allclose(certain.expected_value_loss, scores, atol=1e-6)
     assert certain.probability_best[0] == 1.0
     noisy = 1e-6 * np.eye(6)
     alone = posterior(scores, noisy[:4, :4], np.random.default_rng(0))
     diverged = posterior(np.append(scores, [0.25, 0.9]), noisy, np.random.default_rng(0))
-    np.testing.assert_allclose(diverged.expected[:4], alone.expected)
-    assert diverged.expected[4:].tolist() == [0.25, 0.9]
+    np.testing.assert_allclose(diverged.expected_value_loss[:4], alone.expected_value_loss)
+    assert diverged.expected_value_loss[4:].tolist() == [0.25, 0.9]
     assert not diverged.probability_best[4:].any()
     assert np.isnan(diverged.differences(0)[0]).tolist() == [False] * 4 + [True] * 2
 
@@ -81,36 +81,36 @@ def test_variants_that_answer_alike_share_the_chance_of_being_best() -> None:
 
 
 def test_one_variant_alone_is_the_best() -> None:
-    truth, panel = World(variants=1).draw(np.random.default_rng(0))
-    ranking = rank(panel, np.random.default_rng(0))
+    truth, paired = World(variants=1).draw(np.random.default_rng(0))
+    ranking = rank(paired, np.random.default_rng(0))
     assert ranking.probability_best.tolist() == [1.0]
     assert (ranking.low < truth).all() and ranking.tied.all()
 
 
 def test_a_ranking_is_a_function_of_its_generator() -> None:
-    _, panel = World().draw(np.random.default_rng(0))
-    once, again = (rank(panel, np.random.default_rng(7)) for _ in range(2))
+    _, paired = World().draw(np.random.default_rng(0))
+    once, again = (rank(paired, np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(once.probability_best, again.probability_best)
 
 
 def test_the_seeds_that_are_asked_for_do_separate() -> None:
     world = World(variants=2, seeds=3, games=2000, between=0.0, variant_game=0.0)
     exact = SeedVariance(0.0, world.own**2, 1.1 * world.seed_game**2 / 2000, world.own**2, 1e9)
-    _, panel = world.draw(np.random.default_rng(0))
-    more = seeds_to_separate(panel, exact, delta=0.002)
+    _, paired = world.draw(np.random.default_rng(0))
+    more = seeds_to_separate(paired, exact, delta=0.002)
     assert more is not None and 1 <= more <= 10
     rng = np.random.default_rng(1)
     seen = []
     for _ in range(300):
-        _, panel = replace(world, seeds=3 + more).draw(rng)
-        panel.table.sums[panel.variant == 1] += 0.002 * panel.table.counts
-        seen.append(rank(panel, rng, exact).group[1] == 1)
+        _, paired = replace(world, seeds=3 + more).draw(rng)
+        paired.table.sums[paired.variant == 1] += 0.002 * paired.table.counts
+        seen.append(rank(paired, rng, exact).group[1] == 1)
     assert 0.7 <= np.mean(seen) <= 0.92
 
 
 def test_more_seeds_are_no_remedy_for_too_few_games() -> None:
     world = World(games=50, variant_game=0.1, seed_game=0.001)
-    _, panel = world.draw(np.random.default_rng(0))
-    seed = seed_variance(panel)
-    assert seeds_to_separate(panel, seed, delta=0.0005) is None
-    assert seeds_to_separate(panel, seed, delta=0.5) == 0
+    _, paired = world.draw(np.random.default_rng(0))
+    seed = seed_variance(paired)
+    assert seeds_to_separate(paired, seed, delta=0.0005) is None
+    assert seeds_to_separate(paired, seed, delta=0.5) == 0

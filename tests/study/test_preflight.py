@@ -16,13 +16,14 @@ def space(search: dict[str, Any]) -> SearchSpace:
     return build_space(study_config(search=search))
 
 
-def test_floors_are_judged_as_trials_are(dataset: Dataset) -> None:
+def test_baselines_are_evaluated_as_trials_are(dataset: Dataset) -> None:
     prior, table = baseline_rows(dataset)
-    assert (prior["name"], table["name"]) == ("prior", "shortest-path table")
-    assert prior["value_loss"] == pytest.approx(0.25, abs=0.02)
-    assert table["value_loss"] < prior["value_loss"]
-    assert table["stages"]["final"]["accuracy"] == 1.0
-    assert prior["positions"] == len(dataset.validation)
+    assert (prior.name, table.name) == ("prior", "shortest-path table")
+    losses = [row.metrics.overall.value_loss for row in (prior, table)]
+    assert losses[0] == pytest.approx(0.25, abs=0.02)
+    assert losses[1] < losses[0]
+    assert table.metrics.stages["final"].accuracy == 1.0
+    assert prior.metrics.overall.positions == len(dataset.validation)
 
 
 def test_every_component_of_the_space_is_held_to_its_contract_before_the_first_trial() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.trainable import TrialWorker
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig, StudyConfig
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.config.auxiliary import AUXILIARY_HEADS
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.batches import evaluation_batches
 from hexsearch.data.dataset import Dataset
@@ -110,7 +110,7 @@ def test_all_heads_learn_32_positions(trunk: str) -> None:
     steps = 120
     trial = make(
         few,
-        budget=32 * steps,
+        max_positions=32 * steps,
         batch_size=32,
         auxiliary={name: 1.0 if name != "future_stones" else {"weight": 1.0} for name in ALL},
         **TRUNKS[trunk],
@@ -196,7 +196,7 @@ def test_reports_hold_each_loss_unweighted(dataset: Dataset) -> None:
     assert written["auxiliary_losses"] == report.auxiliary_losses
     assert set(report.auxiliary_losses) == set(AUXILIARY_HEADS)
     (whole,) = evaluation_batches(
-        trial._builder, dataset.validation, 10_000, auxiliary=trial.config.auxiliary
+        trial.stream.builder, dataset.validation, 10_000, auxiliary=trial.config.auxiliary
     )
     with torch.no_grad():
         output = trial.network.eval()(trial.execution.show(whole.planes), True)
@@ -241,7 +241,7 @@ def test_a_checkpoint_from_before_there_were_auxiliary_heads_goes_on(dataset: Da
     straight.train_to(320)
     old.train_to(192)
     state = old.state()
-    del state["config"]["auxiliary"]
+    del state["configs"][0]["auxiliary"]
     resumed.load_state(state)
     resumed.train_to(320)
     assert same(weights_of(resumed, ""), weights_of(straight, ""))

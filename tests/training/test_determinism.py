@@ -14,7 +14,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.training.trials import assert_same_state, make, without_times
 
-BUDGET = 320
+MAX_POSITIONS = 320
 CURRICULA: list[Any] = [
     "all",
     {"name": "last_k", "k": 6},
@@ -59,20 +59,20 @@ def content_of(trial: Any, folder: Path, name: str) -> bytes:
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(configuration=CONFIGURATIONS, stop=st.integers(1, BUDGET // 32 - 1))
+@given(configuration=CONFIGURATIONS, stop=st.integers(1, MAX_POSITIONS // 32 - 1))
 def test_interrupted_at_any_step_and_resumed_equals_never_stopped(
     dataset: Dataset, tmp_path: Path, configuration: dict[str, Any], stop: int
 ) -> None:
     straight, first, second = (
-        make(dataset, budget=BUDGET, batch_size=32, **configuration) for _ in range(3)
+        make(dataset, max_positions=MAX_POSITIONS, batch_size=32, **configuration) for _ in range(3)
     )
     for trial in (straight, first):
         trial.train_to(32 * stop)
-    straight.train_to(BUDGET)
+    straight.train_to(MAX_POSITIONS)
     save_checkpoint(tmp_path / "c.pt", {"state": first.state()})
     torch.rand(3)  # the caller's own randomness must not matter
     second.load_state(load_checkpoint(tmp_path / "c.pt")["state"])
-    second.train_to(BUDGET)
+    second.train_to(MAX_POSITIONS)
     second._train_seconds = straight._train_seconds
     assert_same_state(straight, second)
 
@@ -83,16 +83,18 @@ def test_the_same_seed_gives_the_same_file(
     dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, configuration: dict[str, Any]
 ) -> None:
     folder = tmp_path_factory.mktemp("twice")
-    one, other = (make(dataset, budget=BUDGET, batch_size=32, **configuration) for _ in range(2))
+    one, other = (
+        make(dataset, max_positions=MAX_POSITIONS, batch_size=32, **configuration) for _ in range(2)
+    )
     for trial in (one, other):
-        trial.train_to(BUDGET)
+        trial.train_to(MAX_POSITIONS)
     assert without_times(one) == without_times(other)
     assert content_of(one, folder, "a.pt") == content_of(other, folder, "b.pt")
 
 
 def test_float16_with_its_loss_scale_is_resumed_bit_for_bit(dataset: Dataset) -> None:
     straight, first, second = (
-        make(dataset, budget=64, batch_size=8, precision="float16") for _ in range(3)
+        make(dataset, max_positions=64, batch_size=8, precision="float16") for _ in range(3)
     )
     straight.train_to(64)
     first.train_to(24)

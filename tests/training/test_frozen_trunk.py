@@ -12,8 +12,8 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.frozen_trunk import FrozenTrunk, read_frozen_trunk
-from hexsearch.training.shared_trial import SharedTrial
-from tests.training.test_shared_trial import (
+from hexsearch.training.trial import Trial
+from tests.training.shared_trunks import (
     HEADS,
     TAUGHT,
     essence,
@@ -27,7 +27,7 @@ DECAYED: dict[str, Any] = {"optimiser": {"weight_decay": 0.5}}
 
 
 def checkpoint(dataset: Dataset, path: Path, **settings: Any) -> Path:
-    trial = make(dataset, seed=7, budget=256, **settings)
+    trial = make(dataset, seed=7, max_positions=256, **settings)
     trial.train_to(256)
     trial.report()
     save_checkpoint(path, {"state": trial.state()})
@@ -45,9 +45,9 @@ def frozen(
     heads: list[dict[str, Any]] = HEADS,
     seed: int = 0,
     **settings: Any,
-) -> SharedTrial:
+) -> Trial:
     configs = [trunk.beneath(trial_config(**settings, **head)) for head in heads]
-    return SharedTrial(configs, dataset, budget=512, seed=seed, mode="probe", trunk=trunk)
+    return Trial(configs, dataset, max_positions=512, seed=seed, mode="probe", frozen_trunk=trunk)
 
 
 def shared_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -83,12 +83,11 @@ def test_only_the_heads_have_gradients_and_optimiser_state(
 ) -> None:
     trial = frozen(dataset, trained, heads=HEADS[:1])
     trial.train_to(128)
-    for part in (trial.network.trunk, trial.network.policy_head):
+    for part in (trial.body.trunk, trial.body.policy_head):
         assert all(p.grad is None and not p.requires_grad for p in part.parameters())
     state = trial.state()
-    assert state["shared"] is None
-    moved = sum(len(head["optimiser"]["state"]) for head in state["heads"])
-    assert moved == len(list(trial.network.heads.parameters()))
+    (head,) = state["owners"]
+    assert len(head["optimiser"]["state"]) == len(list(trial.body.heads[0].parameters()))
 
 
 def test_the_heads_start_as_on_a_trunk_that_trains(dataset: Dataset, trained: FrozenTrunk) -> None:
@@ -129,21 +128,21 @@ def test_a_head_descends_on_what_the_frozen_trunk_answers(
     }
     trial = frozen(dataset, trained, HEADS[:1], **plain)
     apart = make(dataset, **HEADS[0], **plain)
-    apart.network.trunk.load_state_dict(trial.network.trunk.state_dict())
+    apart.network.trunk.load_state_dict(trial.body.trunk.state_dict())
     apart.network.eval()
     batch = apart.next_batch()
-    value = apart.losses(batch)[0]
+    value = apart.losses(batch).value
     torch.autograd.backward([(value * batch.weight).mean()])
     expected = []
     for parameter in apart.network.value_head.parameters():
         assert parameter.grad is not None
         expected.append(parameter.detach() - rate * parameter.grad)
     trial.train_to(64)
-    for weight, wanted in zip(trial.network.heads[0].parameters(), expected, strict=True):
+    for weight, wanted in zip(trial.body.heads[0].parameters(), expected, strict=True):
         torch.testing.assert_close(weight, wanted)
-    policy = trial.report()[0].policy_loss
+    policy = trial.reports()[0].policy_loss
     trial.train_to(512)
-    assert trial.report()[0].policy_loss == policy
+    assert trial.reports()[0].policy_loss == policy
 
 
 def test_interrupted_and_resumed_equals_never_stopped(
@@ -170,7 +169,7 @@ def test_averaged_weights_are_taken_where_evaluation_used_them(
     path = checkpoint(dataset, tmp_path / "model.pt", optimiser={"ema_half_life": 100})
     state = load_checkpoint(path)["state"]
     trial = frozen(dataset, read_frozen_trunk(path))
-    taken = shared_weights(trial.network.state_dict())
+    taken = shared_weights(trial.body.state_dict())
     assert same(taken, shared_weights(state["average"]))
     assert not same(taken, shared_weights(state["network"]))
 
@@ -193,11 +192,13 @@ def test_what_does_not_fit_a_frozen_trunk_is_refused_in_a_line(
 ) -> None:
     other = trial_config(encoder={"perspective": "absolute"})
     with pytest.raises(ConfigError, match="the trial's encoder are not the frozen trunk's"):
-        SharedTrial([other], dataset, budget=512, seed=0, mode="probe", trunk=trained)
+        Trial([other], dataset, max_positions=512, seed=0, mode="probe", frozen_trunk=trained)
     with pytest.raises(ConfigError, match="this trunk was trained on 5x5 boards"):
         trained.require_fit(trained.config, 7)
     with pytest.raises(ConfigError, match="mode joint would train the trunk, which is frozen"):
-        SharedTrial([trial_config()], dataset, budget=512, seed=0, mode="joint", trunk=trained)
+        Trial(
+            [trial_config()], dataset, max_positions=512, seed=0, mode="joint", frozen_trunk=trained
+        )
     narrow = build(
         TrialConfig,
         {
@@ -219,19 +220,19 @@ def test_a_trunk_that_auxiliary_heads_taught_is_taken_without_them(
     trial = frozen(dataset, trunk, **TAUGHT)
     assert all(not config.auxiliary.weights for config in trial.configs)
     trial.train_to(128)
-    assert trial.report()[0].auxiliary_losses == {}
-    kept = shared_weights(trial.network.state_dict())
+    assert trial.reports()[0].auxiliary_losses == {}
+    kept = shared_weights(trial.body.state_dict())
     assert kept and same(kept, shared_weights(trunk.weights))
-    assert not any(name.startswith("auxiliary.") for name in trial.network.state_dict())
+    assert not any(name.startswith("auxiliary.") for name in trial.body.state_dict())
 
 
 def test_auxiliary_heads_are_refused_on_a_frozen_trunk(
     dataset: Dataset, trained: FrozenTrunk
 ) -> None:
     taught = [trial_config(**TAUGHT)]
-    message = "auxiliary moves_left, .*: would teach the trunk, which is frozen; leave them out"
+    message = "auxiliary moves_left, .*: these heads would train the trunk, which is frozen"
     with pytest.raises(ConfigError, match=message):
-        SharedTrial(taught, dataset, budget=512, seed=0, mode="probe", trunk=trained)
+        Trial(taught, dataset, max_positions=512, seed=0, mode="probe", frozen_trunk=trained)
 
 
 def test_a_state_on_another_trunk_is_refused(
@@ -240,7 +241,7 @@ def test_a_state_on_another_trunk_is_refused(
     other = read_frozen_trunk(
         checkpoint(dataset, tmp_path / "model.pt", optimiser={"learning_rate": 1e-4})
     )
-    with pytest.raises(CheckpointError, match="differs from this comparison in trunk"):
+    with pytest.raises(CheckpointError, match="differs from this trial in trunk"):
         frozen(dataset, trained).load_state(frozen(dataset, other).state())
 
 

@@ -16,7 +16,7 @@ from tests.training.trials import assert_same_state, make, without_times
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-BUDGET = 640
+MAX_POSITIONS = 640
 TAUGHT: dict[str, Any] = {
     "auxiliary": {
         "moves_left": 0.1,
@@ -49,7 +49,7 @@ def test_same_bits_twice_and_when_resumed(
 ) -> None:
     device = torch.device("cuda")
     straight, again, stopped, resumed = (
-        make(dataset, budget=BUDGET, device=device, **settings) for _ in range(4)
+        make(dataset, max_positions=MAX_POSITIONS, device=device, **settings) for _ in range(4)
     )
     for trial in (straight, again, stopped):
         trial.train_to(192)
@@ -58,7 +58,7 @@ def test_same_bits_twice_and_when_resumed(
     resumed.load_state(load_checkpoint(tmp_path / "c.pt")["state"])
     for trial in (straight, again, resumed):
         torch.compiler.reset()  # as between the trials of a worker
-        trial.train_to(BUDGET)
+        trial.train_to(MAX_POSITIONS)
     report = without_times(straight)
     for other in (again, resumed):
         assert without_times(other) == report
@@ -69,7 +69,7 @@ def test_same_bits_twice_and_when_resumed(
 def test_a_step_never_waits_for_the_device(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    trial = make(dataset, budget=100_000, device=torch.device("cuda"), **settings)
+    trial = make(dataset, max_positions=100_000, device=torch.device("cuda"), **settings)
     monkeypatch.setattr(step, "LOOK_EVERY", 5)
     trial.train_to(64 * 10)
     trial.network.train()

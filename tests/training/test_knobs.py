@@ -145,7 +145,7 @@ KNOBS: dict[type[Section], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
 def learned(dataset: Dataset, raw: dict[str, Any]) -> list[float]:
     """Answers on validation positions after three steps."""
     config = build(TrialConfig, {"batch_size": 32, **raw}, "trial")
-    trial = Trial(config, dataset, budget=96, seed=0)
+    trial = Trial.of(config, dataset, max_positions=96, seed=0)
     trial.train_to(96)
     evaluation, policy_loss = trial.evaluate()
     return [*evaluation.win_prob_red[:200].tolist(), policy_loss]

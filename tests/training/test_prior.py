@@ -23,7 +23,7 @@ def make(dataset: Dataset, **settings: Any) -> Trial:
         "curriculum": "final",
         **settings,
     }
-    return Trial(build(TrialConfig, raw, "trial"), dataset, budget=512, seed=0)
+    return Trial.of(build(TrialConfig, raw, "trial"), dataset, max_positions=512, seed=0)
 
 
 def red_share(dataset: Dataset) -> float:

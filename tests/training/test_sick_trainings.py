@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.batches import TrainingStream
 from hexsearch.data.dataset import Dataset
@@ -17,7 +17,7 @@ from hexsearch.training.trial import Trial
 from tests.doctor.games import lopsided_games
 from tests.training.trials import make
 
-BUDGET = 64 * 160
+MAX_POSITIONS = 64 * 160
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def games() -> Dataset:
 
 def verdict(trial: Trial) -> tuple[str, str]:
     try:
-        trial.train_to(trial.budget)
+        trial.train_to(trial.max_positions)
         found = trial.report().verdict
     except TrialError as error:
         return error.verdict, str(error)
@@ -36,18 +36,18 @@ def verdict(trial: Trial) -> tuple[str, str]:
 
 
 def test_a_learning_rate_of_0_learns_nothing(games: Dataset) -> None:
-    trial = make(games, budget=BUDGET, optimiser={"learning_rate": 1e-30})
+    trial = make(games, max_positions=MAX_POSITIONS, optimiser={"learning_rate": 1e-30})
     name, evidence = verdict(trial)
     assert name == "not_learning" and "weights by 0" in evidence
 
 
 def test_a_learning_rate_of_a_thousand_explodes(games: Dataset) -> None:
-    trial = make(games, budget=BUDGET, optimiser={"learning_rate": 1e3})
+    trial = make(games, max_positions=MAX_POSITIONS, optimiser={"learning_rate": 1e3})
     assert verdict(trial)[0] in ("exploding", "nan")
 
 
 def test_a_trunk_whose_units_never_fire_is_dead(games: Dataset) -> None:
-    trial = make(games, budget=64 * 60)
+    trial = make(games, max_positions=64 * 60)
     for module in trial.network.trunk.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.constant_(module.bias, -100.0)
@@ -56,7 +56,7 @@ def test_a_trunk_whose_units_never_fire_is_dead(games: Dataset) -> None:
 
 
 def test_a_detached_head_lets_the_gradient_vanish(games: Dataset) -> None:
-    trial = make(games, budget=64 * 60)
+    trial = make(games, max_positions=64 * 60)
     head = trial.network.value_head
     head.register_forward_pre_hook(lambda module, inputs: (inputs[0].detach(),))
     assert verdict(trial) == ("vanishing", "no gradient of the value loss reaches the trunk")
@@ -73,11 +73,13 @@ def test_an_input_that_is_not_a_number_ends_the_trial_as_nan(
         return batch
 
     monkeypatch.setattr(TrainingStream, "batch", spoilt)
-    assert verdict(make(games, budget=64 * 4))[0] == "nan"
+    assert verdict(make(games, max_positions=64 * 4))[0] == "nan"
 
 
 def test_certain_answers_that_are_wrong_are_saturated(games: Dataset) -> None:
-    trial = make(games, budget=64 * 60, readout="sigmoid_mse", optimiser={"value_lr_factor": 1e-9})
+    trial = make(
+        games, max_positions=64 * 60, readout="sigmoid_mse", optimiser={"value_lr_factor": 1e-9}
+    )
     output = next(m for m in trial.network.value_head.modules() if isinstance(m, nn.Linear))
     nn.init.constant_(output.bias, 50.0)
     name, evidence = verdict(trial)
@@ -113,8 +115,8 @@ HEALTHY: list[dict[str, Any]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", HEALTHY, ids=str)
 def test_a_healthy_training_is_left_in_peace(games: Dataset, settings: dict[str, Any]) -> None:
-    trial = make(games, budget=2 * BUDGET, **settings)
+    trial = make(games, max_positions=2 * MAX_POSITIONS, **settings)
     for share in (1, 2, 3, 4):
-        trial.train_to(trial.budget * share // 4)
+        trial.train_to(trial.max_positions * share // 4)
         found = trial.report().verdict
         assert found.is_healthy, (share, found)

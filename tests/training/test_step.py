@@ -39,7 +39,14 @@ def test_micro_batches_make_the_step_of_the_whole_batch(dataset: Dataset, micro_
 def test_float16_learns_what_float32_learns(dataset: Dataset) -> None:
     sgd = {"name": "sgd", "learning_rate": 0.05}
     trials = [
-        make(dataset, budget=96, batch_size=32, trunk=NORM_FREE, optimiser=sgd, precision=precision)
+        make(
+            dataset,
+            max_positions=96,
+            batch_size=32,
+            trunk=NORM_FREE,
+            optimiser=sgd,
+            precision=precision,
+        )
         for precision in ("float32", "float16")
     ]
     before = weights(trials[0])

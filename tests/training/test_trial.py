@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hexsearch.config.study import DataConfig
+from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, TrialError
@@ -100,7 +100,7 @@ def test_every_combination_learns_32_positions(head: str, readout: str, perspect
     few = Dataset(build_archive(random_games(60, size=5, seed=1)), DataConfig(board_size=5))
     trial = make(
         few,
-        budget=32 * 300,
+        max_positions=32 * 300,
         value_head=head,
         readout=readout,
         encoder={"perspective": perspective},
@@ -111,7 +111,7 @@ def test_every_combination_learns_32_positions(head: str, readout: str, perspect
     games = rng.choice(few.train_games, 32)
     plies = rng.integers(6, few.archive.lengths[games])
     nothing = np.zeros(32, dtype=bool)
-    batch = trial._builder.build(games, plies, nothing, nothing)
+    batch = trial.stream.builder.build(games, plies, nothing, nothing)
     trial.network.train()
     for _ in range(300):
         trial.train_on(batch)
@@ -179,8 +179,35 @@ def test_a_checkpoint_of_another_trial_is_refused_with_what_differs(dataset: Dat
     state = make(dataset, seed=0).state()
     with pytest.raises(CheckpointError, match="differs from this trial in seed"):
         make(dataset, seed=1).load_state(state)
-    with pytest.raises(CheckpointError, match="config"):
+    with pytest.raises(CheckpointError, match="configuration"):
         make(dataset, batch_size=32).load_state(state)
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("optimiser", "ema_half_life"), ("readout", "label_smoothing"), ("policy_head", "weight")],
+)
+def test_a_checkpoint_older_than_a_nested_setting_is_resumed_with_its_default(
+    dataset: Dataset, section: str, key: str
+) -> None:
+    straight, old, resumed = (make(dataset) for _ in range(3))
+    straight.train_to(320)
+    old.train_to(192)
+    state = old.state()
+    del state["configs"][0][section][key]
+    resumed.load_state(state)
+    resumed.train_to(320)
+    resumed._train_seconds = straight._train_seconds
+    assert_same_state(straight, resumed)
+
+
+def test_a_checkpoint_without_a_setting_is_refused_where_the_default_is_not_what_is_asked_for(
+    dataset: Dataset,
+) -> None:
+    state = make(dataset, optimiser={"ema_half_life": 100}).state()
+    del state["configs"][0]["optimiser"]["ema_half_life"]
+    with pytest.raises(CheckpointError, match="configuration"):
+        make(dataset, optimiser={"ema_half_life": 100}).load_state(state)
 
 
 def test_the_evaluation_covers_every_ply_of_every_validation_game(dataset: Dataset) -> None:
@@ -191,12 +218,12 @@ def test_the_evaluation_covers_every_ply_of_every_validation_game(dataset: Datas
     assert int(evaluation.final.sum()) == len(lengths)
 
 
-def test_a_checkpoint_answers_as_it_was_judged(dataset: Dataset) -> None:
+def test_a_checkpoint_answers_as_it_was_evaluated(dataset: Dataset) -> None:
     trial = make(dataset)
     trial.train_to(256)
     before = trial.evaluate()[0].metrics().overall.value_loss
-    judged = trial.report().value_loss
-    assert judged != before  # the statistics were renewed
+    reported = trial.report().value_loss
+    assert reported != before  # the statistics were renewed
     again = make(dataset)
     again.load_state(trial.state())
-    assert again.evaluate()[0].metrics().overall.value_loss == judged
+    assert again.evaluate()[0].metrics().overall.value_loss == reported

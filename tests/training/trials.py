@@ -16,12 +16,12 @@ from hexsearch.training.trial import Trial
 def make(
     dataset: Dataset,
     seed: int = 0,
-    budget: int = 512,
+    max_positions: int = 512,
     device: torch.device | None = None,
     **settings: Any,
 ) -> Trial:
     raw = {"trunk": "tiny", "batch_size": 64, **settings}
-    return Trial(build(TrialConfig, raw, "trial"), dataset, budget, seed, device)
+    return Trial.of(build(TrialConfig, raw, "trial"), dataset, max_positions, seed, device)
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

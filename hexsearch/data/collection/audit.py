@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import ArchiveBuilder, GameArchive
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.collection.duplicates import Duplicates, find_duplicates, unique_by_ply
-from hexsearch.data.collection.importing import ImportReport, read_games
+from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games
 from hexsearch.data.collection.leaks import AUDITED, Leak, check_curriculum
 from hexsearch.data.order import Indices
 from hexsearch.data.positions import all_positions
@@ -62,16 +62,20 @@ class Audit:
 
 
 def audit_games(
-    paths: Sequence[str | Path], board_size: int | None = None, stages: StagesConfig | None = None
+    paths: Sequence[str | Path],
+    board_size: int | None = None,
+    stages: StagesConfig | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Audit:
     """Read games and count what is worth knowing.
 
     Args:
         board_size: of files that do not state it.
+        say: told now and then how far reading is.
     Raises:
         GamesError: a path cannot be used, or holds no usable game.
     """
-    report = ImportReport()
+    report = ImportReport(watch=at_intervals(say))
     builder = ArchiveBuilder()
     for games, refused in read_games(paths, report, board_size):
         report.refused += refused

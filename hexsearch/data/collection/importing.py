@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
 from hexsearch.data.archive import ArchiveBuilder, GameArchive, is_archive, open_archive
+from hexsearch.data.collection.import_report import ImportReport, at_intervals
 from hexsearch.data.collection.sources import (
     STARTER_GAMES,
     Source,
@@ -18,73 +18,33 @@ from hexsearch.data.collection.sources import (
 )
 from hexsearch.errors import GamesError
 from hexsearch.game.formats.detect import FORMATS, Format, detect_format, infer_size
-from hexsearch.game.reading import Decision, choose_reading, settle, written_only
+from hexsearch.game.reading import (
+    choose_reading,
+    readings_of_single_games,
+    settle,
+    written_only,
+)
 from hexsearch.game.record import Game, Refusal, WrittenGame, verify_games
 
-__all__ = ["STARTER_GAMES", "ImportReport", "import_games", "read_games", "starter_files"]
+__all__ = [
+    "STARTER_GAMES",
+    "ImportReport",
+    "at_intervals",
+    "import_games",
+    "read_games",
+    "starter_files",
+]
 
 _CHUNK = 4096  # games replayed together
-
-
-@dataclass
-class ImportReport:
-    """What became of every game that the files hold.
-
-    Attributes:
-        files: read, in order.
-        read: games kept.
-        refused: games left out, each with its reason.
-        skipped: files found in a folder that hold no games, each with the reason.
-        decisions: how each text was read; archives need none.
-    """
-
-    files: list[str] = field(default_factory=list)
-    read: int = 0
-    refused: list[Refusal] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-
-    def summary(self) -> str:
-        """One line for the console."""
-        text = f"{self.read:,} games read from {len(self.files)} file(s)"
-        if self.refused:
-            text += f", {len(self.refused):,} refused (first: {self.refused[0]})"
-        return text
-
-    def decision_lines(self) -> list[str]:
-        """What was decided on edges and swaps, one line for each way of reading."""
-        groups: dict[tuple[str, bool, bool, frozenset[str]], list[Decision]] = {}
-        for decision in self.decisions:
-            reading = decision.reading
-            key = (
-                decision.format,
-                reading.left_right,
-                reading.red_first,
-                frozenset(decision.swaps),
-            )
-            groups.setdefault(key, []).append(decision)
-        lines = []
-        for group in groups.values():
-            swaps: Counter[str] = Counter()
-            for decision in group:
-                swaps.update(decision.swaps)
-            total = Decision(
-                source="",
-                format=group[0].format,
-                reading=group[0].reading,
-                agree=sum(decision.agree for decision in group),
-                disagree=sum(decision.disagree for decision in group),
-                otherwise_agree=sum(decision.otherwise_agree for decision in group),
-                swaps=dict(swaps),
-                played_out=_sum3([decision.played_out for decision in group]),
-            )
-            where = group[0].source if len(group) == 1 else f"{len(group)} files"
-            lines.append(f"{where}: {total}")
-        return lines
+_HEAD, _HEAD_LENGTH = 512, 1 << 20  # lines and characters that decide the format and the board
 
 
 def import_games(
-    paths: Sequence[str | Path], board_size: int, *, strict: bool = False
+    paths: Sequence[str | Path],
+    board_size: int,
+    *,
+    strict: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> tuple[GameArchive, ImportReport]:
     """All usable games of one board size from files and folders.
 
@@ -93,11 +53,12 @@ def import_games(
             `-` for standard input, or `starter`.
         board_size: games of other sizes are refused; also the board of files that state none.
         strict: a refused game is an error.
+        say: told now and then how far it is, where there are many files.
     Raises:
         GamesError: a path is missing or holds no games, no game is left, or one was refused
             under `strict`.
     """
-    report = ImportReport()
+    report = ImportReport(watch=at_intervals(say))
     if len(paths) == 1 and Path(paths[0]).is_file() and is_archive(Path(paths[0])):
         archive = open_archive(Path(paths[0]))
         _require_size(archive, board_size, str(paths[0]))
@@ -118,7 +79,8 @@ def import_games(
         refuse_dirt(report)
     if not report.read:
         where = ", ".join(str(path) for path in paths)
-        first = f" First refusal: {report.refused[0]}" if report.refused else ""
+        reasons = [*map(str, report.refused), *report.skipped]
+        first = f" First refusal: {reasons[0]}" if reasons else ""
         raise GamesError(f"{where}: no usable {board_size}x{board_size} game.{first}")
     return builder.build(), report
 
@@ -144,58 +106,112 @@ def read_games(
     Raises:
         GamesError: a path does not exist, cannot be read, or holds no known format.
     """
-    for source in find_sources(paths):
+    single: list[_SingleGame] = []  # read and not yet replayed
+    sources = find_sources(paths)
+    for done, source in enumerate(sources):
+        report.watch(done, len(sources))
         # A pipe can be read only once, so it is never looked into beforehand.
         if source.path is not None and source.path.is_file() and is_archive(source.path):
+            yield from _replayed(single, report)
             report.files.append(source.name)
             archive = open_archive(source.path)
             for start in range(0, len(archive), _CHUNK):
                 stop = min(start + _CHUNK, len(archive))
                 yield [archive.game(index) for index in range(start, stop)], []
             continue
-        yield from _read_texts(source, report, board_size)
+        yield from _read_texts(source, report, board_size, single)
+    yield from _replayed(single, report)
+
+
+@dataclass(frozen=True)
+class _SingleGame:
+    """A text with one game, or with refusals alone."""
+
+    name: str
+    format: str
+    written: list[WrittenGame]
+    refused: list[Refusal]
 
 
 def _read_texts(
-    source: Source, report: ImportReport, board_size: int | None
+    source: Source, report: ImportReport, board_size: int | None, single: list[_SingleGame]
 ) -> Iterator[tuple[list[Game], list[Refusal]]]:
-    for name, asked_for, lines in open_texts(source):
-        head = list(islice(lines, _CHUNK))
-        format_ = detect_format(head)
+    for text in open_texts(source):
+        head = _head(text.lines)
+        format_ = None if text.fault else detect_format(head)
         if format_ is None:
             known = ", ".join(format_.name for format_ in FORMATS)
-            fault = f"{name}: no games in a known format ({known})"
-            if asked_for:
+            fault = text.fault or f"{text.name}: no games in a known format ({known})"
+            if text.asked_for:
                 raise GamesError(fault)
             report.skipped.append(fault)
             continue
-        report.files.append(name)
+        report.files.append(text.name)
         size = board_size
         if not format_.sized and size is None:
             size = infer_size(format_, head)
-        yield from _read_text(format_, chain(head, lines), name, size, report)
+        entries = format_.read(chain(head, text.lines), text.name, size)
+        first = list(islice(entries, _CHUNK))
+        written = written_only(first)
+        if len(written) <= 1 and len(first) < _CHUNK:
+            refused = [entry for entry in first if isinstance(entry, Refusal)]
+            single.append(_SingleGame(text.name, format_.name, written, refused))
+            if len(single) >= _CHUNK:
+                yield from _replayed(single, report)
+            continue
+        yield from _replayed(single, report)
+        yield from _read_text(format_, first, entries, text.name, report)
+
+
+def _replayed(
+    single: list[_SingleGame], report: ImportReport
+) -> Iterator[tuple[list[Game], list[Refusal]]]:
+    """The texts that were read and not yet replayed, together: one by one takes milliseconds."""
+    texts = [(text.name, text.format, text.written[0]) for text in single if text.written]
+    decisions = readings_of_single_games(texts)
+    report.decisions += decisions
+    settled = [
+        settle(record, decision.reading)
+        for (_, _, record), decision in zip(texts, decisions, strict=True)
+    ]
+    games, contradictions = verify_games(settled)
+    refused = [refusal for text in single for refusal in text.refused] + contradictions
+    order = {text.name: place for place, text in enumerate(single)}
+    single.clear()
+    if games or refused:
+        yield (
+            sorted(games, key=lambda game: order[game.source]),
+            sorted(refused, key=lambda refusal: (order[refusal.file], refusal.line)),
+        )
+
+
+def _head(lines: Iterator[str]) -> list[str]:
+    """The lines that decide, bounded in number and in length."""
+    head, length = [], 0
+    for line in lines:
+        head.append(line)
+        length += len(line)
+        if len(head) >= _HEAD or length >= _HEAD_LENGTH:
+            break
+    return head
 
 
 def _read_text(
-    format_: Format, lines: Iterable[str], name: str, size: int | None, report: ImportReport
+    format_: Format,
+    first: list[WrittenGame | Refusal],
+    entries: Iterator[WrittenGame | Refusal],
+    name: str,
+    report: ImportReport,
 ) -> Iterator[tuple[list[Game], list[Refusal]]]:
-    entries = format_.read(lines, name, size)
-    decision = None
-    while chunk := list(islice(entries, _CHUNK)):
-        written = written_only(chunk)
-        if decision is None:
-            decision = choose_reading(written, name, format_.name)
-            report.decisions.append(decision)
-        reading = decision.reading
-        settled: list[WrittenGame] = [settle(record, reading) for record in written]
+    decision = choose_reading(written_only(first), name, format_.name)
+    report.decisions.append(decision)
+    chunk = first
+    while chunk:
+        settled = [settle(record, decision.reading) for record in written_only(chunk)]
         games, contradictions = verify_games(settled)
         refused = [entry for entry in chunk if isinstance(entry, Refusal)]
         yield games, sorted(refused + contradictions, key=lambda refusal: refusal.line)
-
-
-def _sum3(counts: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
-    first, second, third = zip(*counts, strict=True)
-    return sum(first), sum(second), sum(third)
+        chunk = list(islice(entries, _CHUNK))
 
 
 def _require_size(archive: GameArchive, board_size: int, where: str) -> None:

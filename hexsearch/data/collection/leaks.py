@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.study import StagesConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.order import Indices
 from hexsearch.data.positions import curriculum_positions

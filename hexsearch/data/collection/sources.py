@@ -1,10 +1,17 @@
-"""Paths to texts: files, folders, `.gz`, `.zip` and standard input, told by what they hold."""
+"""Paths to texts: files, folders, `.gz`, `.zip` and standard input, told by what they hold.
+
+Memory and time are bounded whatever a file holds: its kind is told by its first bytes, archives
+may hold so many members and unpack to so much, and a long line comes in pieces.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
+import re
 import shutil
+import stat
 import sys
 import tempfile
 import zipfile
@@ -15,13 +22,19 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import IO, cast
 
+from hexsearch.data.collection.encodings import PREFIX, Encoding, decoded_by_trial, encoding_of
 from hexsearch.errors import GamesError
+from hexsearch.game.formats.lines import PIECE
 
 STARTER_GAMES = "starter"  # names the games that come with the package
 STANDARD_INPUT = "-"
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
-_LONGEST_LINE = 1 << 20  # bytes; longer ones come in pieces, so that no file fills the memory
 _IN_MEMORY = 1 << 26  # bytes of a zip on standard input before it goes to disk
+_MOST_FILES = 1_000_000  # of one folder
+_MOST_MEMBERS = 100_000  # of one archive
+_MOST_UNPACKED = 4 << 30  # bytes of one archive
+_RATIO, _RATIO_FROM = 400, 1 << 24  # unpacked bytes for a packed one, once there are so many
+_MOST_TRIED = 1 << 22  # bytes of a text whose encoding is found by trial
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,21 @@ class Source:
     asked_for: bool
 
 
+@dataclass(frozen=True)
+class Text:
+    """A text of a source.
+
+    Attributes:
+        lines: use them up before the next text.
+        fault: why there are none.
+    """
+
+    name: str
+    asked_for: bool
+    lines: Iterator[str]
+    fault: str | None = None
+
+
 def find_sources(paths: Sequence[str | Path]) -> list[Source]:
     """The files behind paths: folders are walked in name order, `starter` is the package's own.
 
@@ -48,26 +76,40 @@ def find_sources(paths: Sequence[str | Path]) -> list[Source]:
     found: list[Source] = []
     problems = []
     for path in paths:
-        if str(path) == STANDARD_INPUT:
-            found.append(Source("<standard input>", None, True))
-        elif str(path) == STARTER_GAMES and not Path(path).exists():
-            found += [Source(str(file), file, True) for file in starter_files()]
-        elif Path(path).is_dir():
-            inside = sorted(
-                file
-                for file in Path(path).rglob("*")
-                if file.is_file() and not file.name.startswith(".")
-            )
-            if not inside:
-                problems.append(f"{path}: the folder holds no file")
-            found += [Source(str(file), file, False) for file in inside]
-        elif Path(path).exists():
-            found.append(Source(str(path), Path(path), True))
-        else:
-            problems.append(f"{path}: no such file or folder")
+        try:
+            sources, fault = _find(path)
+        except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+            sources, fault = [], f"{path!s}: cannot be read: {getattr(error, 'strerror', error)}"
+        found += sources
+        if fault:
+            problems.append(fault)
     if problems:
         raise GamesError(problems)
     return found
+
+
+def _find(path: str | Path) -> tuple[list[Source], str | None]:
+    if str(path) == STANDARD_INPUT:
+        return [Source("<standard input>", None, True)], None
+    if str(path) == STARTER_GAMES and not Path(path).exists():
+        return [Source(str(file), file, True) for file in starter_files()], None
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        return [], f"{path}: no such file or folder"
+    if stat.S_ISREG(mode):
+        return [Source(str(path), Path(path), True)], None
+    if not stat.S_ISDIR(mode):
+        return [], f"{path}: a pipe or device, no file; give its text on standard input, as '-'"
+    inside: list[Path] = []
+    for file in Path(path).rglob("*"):
+        if file.is_file() and not file.name.startswith("."):
+            inside.append(file)
+            if len(inside) > _MOST_FILES:
+                return [], f"{path}: more than {_MOST_FILES:,} files; name a folder within"
+    if not inside:
+        return [], f"{path}: the folder holds no file"
+    return [Source(str(file), file, False) for file in sorted(inside)], None
 
 
 def starter_files() -> list[Path]:
@@ -83,12 +125,9 @@ def starter_files() -> list[Path]:
     return found
 
 
-def open_texts(source: Source) -> Iterator[tuple[str, bool, Iterator[str]]]:
+def open_texts(source: Source) -> Iterator[Text]:
     """The texts of a source: one for a file, one for each member of a `.zip`.
 
-    Yields:
-        Name, whether the user asked for just this text, and its lines; use them up before the
-        next text.
     Raises:
         GamesError: it cannot be read, or is damaged; may come up while lines are read.
     """
@@ -99,10 +138,10 @@ def open_texts(source: Source) -> Iterator[tuple[str, bool, Iterator[str]]]:
                 yield from _members(source.name, raw)
             elif start.startswith(_GZIP):
                 with gzip.open(raw) as unpacked:
-                    file = cast(IO[bytes], unpacked)
-                    yield source.name, source.asked_for, _lines(file, source.name)
+                    inner = _Limited(cast(IO[bytes], unpacked), source.name, _size(source))
+                    yield _text(inner, source.name, source.asked_for)
             else:
-                yield source.name, source.asked_for, _lines(raw, source.name)
+                yield _text(raw, source.name, source.asked_for)
     except OSError as error:
         raise GamesError(f"{source.name}: cannot be read: {error.strerror or error}") from error
 
@@ -114,32 +153,111 @@ def _open(source: Source) -> io.BufferedReader:
     return open(source.path, "rb")
 
 
-def _members(name: str, raw: IO[bytes]) -> Iterator[tuple[str, bool, Iterator[str]]]:
+def _size(source: Source) -> int | None:
+    return None if source.path is None else source.path.stat().st_size
+
+
+def _members(name: str, raw: IO[bytes]) -> Iterator[Text]:
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
         if not raw.seekable():
             shutil.copyfileobj(raw, copy)
             raw = copy
         try:
             with zipfile.ZipFile(raw) as folder:
-                for member in sorted(folder.namelist()):
-                    if member.endswith("/") or Path(member).name.startswith("."):
+                members = folder.infolist()
+                if len(members) > _MOST_MEMBERS:
+                    raise GamesError(f"{name}: {len(members):,} members; unpack it into folders")
+                total = 0
+                for member in sorted(members, key=lambda member: member.filename):
+                    if member.is_dir() or Path(member.filename).name.startswith("."):
                         continue
-                    inner = f"{name}/{member}"
+                    inner = f"{name}/{member.filename}"
                     with folder.open(member) as file:
-                        yield inner, False, _lines(file, inner)
+                        limited = _Limited(file, inner, member.compress_size, total)
+                        yield _text(limited, inner, False)
+                        total = limited.total
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
             # Encrypted members raise RuntimeError, unknown compressions NotImplementedError.
             raise GamesError(f"{name}: cannot be unpacked: {error}") from error
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[str]:
+class _Limited:
+    """Reads what is being unpacked, and refuses what was packed to take the machine's memory.
+
+    Args:
+        packed: bytes that it unpacks from; None if that is not known.
+        total: bytes that the archive has given already.
+    """
+
+    def __init__(self, file: IO[bytes], name: str, packed: int | None, total: int = 0) -> None:
+        self._file, self._name, self._packed = file, name, packed
+        self._read, self.total = 0, total
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes."""
+        content = self._file.read(size)
+        self._read += len(content)
+        self.total += len(content)
+        if self.total > _MOST_UNPACKED:
+            raise GamesError(f"{self._name}: unpacks to more than {_MOST_UNPACKED >> 30} GB")
+        if (
+            self._packed is not None
+            and self._read > _RATIO_FROM
+            and self._read > _RATIO * self._packed
+        ):
+            raise GamesError(
+                f"{self._name}: unpacks to more than {_RATIO} times its size, which games never do"
+            )
+        return content
+
+
+def _text(file: IO[bytes] | _Limited, name: str, asked_for: bool) -> Text:
+    """A text, or why it is none; damage and unreadable bytes come up here or with its lines."""
     try:
-        first = True
-        while line := file.readline(_LONGEST_LINE):
-            text = line.decode("utf-8", errors="replace")
-            yield text.removeprefix("\ufeff") if first else text
-            first = False
+        prefix = file.read(PREFIX)
+        encoding = encoding_of(prefix, name)
+        if encoding is not None:
+            return Text(name, asked_for, _lines(file, prefix, encoding, name))
+        content = prefix + file.read(_MOST_TRIED)
+        if len(content) > _MOST_TRIED:
+            raise GamesError(f"{name}: is not UTF-8, and states no encoding (CA); add it")
+        text = decoded_by_trial(content, name).replace("\r\n", "\n").replace("\r", "\n")
+        return Text(name, asked_for, iter(re.findall(r"[^\n]*\n|[^\n]+", text)))
+    except GamesError as error:
+        return Text(name, asked_for, iter(()), str(error))
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise _damaged(name, error) from error
+
+
+def _lines(
+    file: IO[bytes] | _Limited, prefix: bytes, encoding: Encoding, name: str
+) -> Iterator[str]:
+    """Lines, those that are longer than PIECE in pieces."""
+    errors = "strict" if encoding.strict else "replace"
+    decoder = io.IncrementalNewlineDecoder(
+        codecs.getincrementaldecoder(encoding.name)(errors), translate=True
+    )
+    rest, content = "", prefix
+    try:
+        while content:
+            *whole, rest = (rest + decoder.decode(content)).split("\n")
+            for line in whole:
+                yield f"{line}\n"
+            while len(rest) >= PIECE:
+                yield rest[:PIECE]
+                rest = rest[PIECE:]
+            content = file.read(PREFIX)
+        rest += decoder.decode(b"", final=True)
+        if rest:
+            yield rest
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise _damaged(name, error) from error
+    except UnicodeDecodeError as error:
         raise GamesError(
-            f"{name}: cannot be read to its end: {error}; mend or remove it"
+            f"{name}: is not in {encoding.name}, as it says or as it begins ({error.reason}); "
+            "correct its encoding"
         ) from error
+
+
+def _damaged(name: str, error: Exception) -> GamesError:
+    return GamesError(f"{name}: cannot be read to its end: {error}; mend or remove it")

@@ -8,22 +8,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hexsearch.game.board import MAX_SIZE, MIN_SIZE
-from hexsearch.game.formats.hexworld import LINE as _HEXWORLD
-from hexsearch.game.formats.hexworld import read_hexworld
+from hexsearch.game.formats.hexworld import link_part, read_hexworld
+from hexsearch.game.formats.lines import is_header
+from hexsearch.game.formats.numbered import LINE as _NUMBERED
+from hexsearch.game.formats.numbered import read_numbered
 from hexsearch.game.formats.plain import read_coloured, read_dat
 from hexsearch.game.formats.sgf import read_sgf
-from hexsearch.game.formats.trmph import is_header, read_trmph
+from hexsearch.game.formats.trmph import read_trmph
 from hexsearch.game.record import Refusal, WrittenGame, replay
 
 Reader = Callable[[Iterable[str], str, int | None], Iterator[WrittenGame | Refusal]]
 
 _SGF = re.compile(r"^\(\s*;\s*[A-Za-z]+\s*\[", re.MULTILINE)
 _SIZED = re.compile(r"(?:(?:https?://)?[^\s#]*)#[0-9]+,")
-_BARE = re.compile(r"(?:[a-zA-Z][0-9]{1,2})+(?:\s+[brBR12])?(?:\s+#.*)?\Z")
+_BARE = re.compile(r"(?:[a-zA-Z][0-9]{1,2})+(?:\s+[brBR012])?(?:\s+#.*)?\Z")
 _DAT = re.compile(r"[a-z][0-9]{1,2}(?:\s+[a-z][0-9]{1,2})+\Z", re.IGNORECASE)
 _COLOURED = re.compile(r"(?:b|w|r|black|white|red|blue)\s+\S+\s*,", re.IGNORECASE)
 _CELL = re.compile(r"([a-z])([0-9]{1,2})(?![0-9])")
 _SAMPLE = 200  # lines that decide the format
+_LONGEST = 1 << 16  # characters of a line that may be a game
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ HEXWORLD = Format("HexWorld", read_hexworld, True)
 SGF = Format("SGF", read_sgf, True)
 DAT = Format("Neurohex", read_dat, False)
 COLOURED = Format("coloured moves", read_coloured, False)
-FORMATS = (TRMPH, BARE, HEXWORLD, SGF, DAT, COLOURED)
+NUMBERED = Format("numbered moves", read_numbered, False)
+FORMATS = (TRMPH, BARE, HEXWORLD, SGF, DAT, COLOURED, NUMBERED)
 
 
 def detect_format(head: Sequence[str]) -> Format | None:
@@ -68,10 +72,14 @@ def detect_format(head: Sequence[str]) -> Format | None:
 
 
 def _of_line(text: str) -> Format | None:
-    if _HEXWORLD.match(text.split(" # ", 1)[0].strip()):
+    if len(text) > _LONGEST:
+        return None
+    if link_part(text) is not None:
         return HEXWORLD
     if _SIZED.match(text):
         return TRMPH
+    if _NUMBERED.match(text):
+        return NUMBERED
     if _COLOURED.match(text):
         return COLOURED
     if _DAT.match(text):

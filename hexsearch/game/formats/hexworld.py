@@ -1,6 +1,7 @@
 """HexWorld: `15r9c1,e6:sf7i8:rw`, the part after `#` of hexworld.org's board links.
 
-The size, options of the display, then the moves; a further comma marks where the viewer stood.
+The size, perhaps options of the display, then the moves; links may stand in a sentence, and may
+write the comma as `%2C`. A further comma marks where the viewer stood.
 `:s` swaps pieces, `:p` passes, `:rb` and `:fw` say which side resigned or forfeited, `b` being
 the first player. A first player connects top to bottom.
 """
@@ -19,13 +20,16 @@ from hexsearch.game.board import (
     cells_by_name,
     parse_cell,
 )
-from hexsearch.game.formats.trmph import is_header
+from hexsearch.game.formats.lines import read_game_lines
 from hexsearch.game.record import Game, Refusal, Swap, WrittenGame
 
 LINE = re.compile(
     r"(?:(?:https?://)?[^\s#]*#)?(?P<size>[0-9]{1,3})(?:x(?P<rows>[0-9]{1,3}))?"
-    r"(?P<options>(?:r[0-9]+|n|c[0-9]+)+),(?P<moves>\S*)\Z"
+    r"(?P<options>(?:r[0-9]+|n|c[0-9]+)*),(?P<moves>\S*)\Z"
 )
+_LINK = re.compile(r"(?:https?://)?(?:www\.)?hexworld\.org/board/?#(\S+)", re.IGNORECASE)
+_COMMA = re.compile("%2c", re.IGNORECASE)
+_COLON = re.compile("%3a", re.IGNORECASE)
 # ':s' and ':p' run into the move that follows, as in 'e6:sf7', so they are cut off by name.
 _TOKEN = re.compile(r":[rf][bw]|:[a-z]|[a-z]+[0-9]+")
 _LOSERS = {":rb": BLUE, ":fb": BLUE, ":rw": RED, ":fw": RED}
@@ -35,14 +39,31 @@ def read_hexworld(
     lines: Iterable[str], source: str, size: int | None = None
 ) -> Iterator[WrittenGame | Refusal]:
     """One record or refusal for each line that is neither blank nor a comment."""
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if is_header(text):
-            continue
-        try:
-            yield parse_hexworld(text, source, number)
-        except ValueError as error:
-            yield Refusal(source, number, str(error))
+
+    def parse(text: str, number: int) -> WrittenGame:
+        return parse_hexworld(text, source, number)
+
+    return read_game_lines(lines, source, parse)
+
+
+def link_part(text: str) -> str | None:
+    """The part after `#` of the one HexWorld link in a text, or of a text that is one.
+
+    None where there is none, and where the size and moves could as well be TRMPH's.
+    """
+    links = _LINK.findall(text)
+    if len(links) > 1:
+        return None
+    part = _unescaped(links[0]).rstrip(".,;)]>'\"") if links else None
+    bare = _unescaped(text.split(" # ", 1)[0].strip())
+    match = LINE.match(bare)
+    if part is None and match is not None and (match["options"] or ":" in match["moves"]):
+        return bare
+    return part
+
+
+def _unescaped(text: str) -> str:
+    return _COLON.sub(":", _COMMA.sub(",", text))
 
 
 def parse_hexworld(text: str, source: str = "<text>", line: int = 0) -> WrittenGame:
@@ -51,7 +72,8 @@ def parse_hexworld(text: str, source: str = "<text>", line: int = 0) -> WrittenG
     Raises:
         ValueError: what is wrong with it.
     """
-    match = LINE.match(text.split(" # ", 1)[0].strip())
+    part = link_part(text)
+    match = LINE.match(_unescaped(text.split(" # ", 1)[0].strip()) if part is None else part)
     if match is None:
         raise ValueError("no HexWorld game: expected SIZE, options and moves, as in '11c1,a10b4'")
     size = int(match["size"])

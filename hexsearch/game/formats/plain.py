@@ -7,10 +7,10 @@ Coloured moves: `b a1,w f6,b resign,W`, who played what, and at the end who won.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from hexsearch.game.board import BLUE, RED, cell_name, cells_by_name, parse_cell
-from hexsearch.game.formats.trmph import is_header
+from hexsearch.game.formats.lines import read_game_lines
 from hexsearch.game.record import Game, Refusal, Swap, WrittenGame
 
 _COLOUR = r"(?:b|w|r|black|white|red|blue)"
@@ -34,10 +34,11 @@ def read_dat(
         size: the board; without it every line is refused.
     """
 
-    def parse(text: str, size: int, number: int) -> WrittenGame:
-        return WrittenGame(size, _cells(text.split(), size), None, source, number)
+    def parse(text: str, number: int) -> WrittenGame:
+        known = check_line(text, size)
+        return WrittenGame(known, _cells(text.split(), known), None, source, number)
 
-    return _read_lines(lines, source, size, parse)
+    return read_game_lines(lines, source, parse)
 
 
 def read_coloured(
@@ -49,29 +50,10 @@ def read_coloured(
         size: the board; without it every line is refused.
     """
 
-    def parse(text: str, size: int, number: int) -> WrittenGame:
-        return parse_coloured(text, size, source, number)
+    def parse(text: str, number: int) -> WrittenGame:
+        return parse_coloured(text, check_line(text, size), source, number)
 
-    return _read_lines(lines, source, size, parse)
-
-
-def _read_lines(
-    lines: Iterable[str],
-    source: str,
-    size: int | None,
-    parse: Callable[[str, int, int], WrittenGame],
-) -> Iterator[WrittenGame | Refusal]:
-    """What `parse` makes of each line's text, board size and number, or why it cannot."""
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if is_header(text):
-            continue
-        try:
-            _check_line(text, size)
-            assert size is not None
-            yield parse(text, size, number)
-        except ValueError as error:
-            yield Refusal(source, number, str(error))
+    return read_game_lines(lines, source, parse)
 
 
 def parse_coloured(text: str, size: int, source: str = "<text>", line: int = 0) -> WrittenGame:
@@ -154,11 +136,17 @@ def format_coloured(game: Game | WrittenGame) -> str:
     return ",".join(plays + letters)
 
 
-def _check_line(text: str, size: int | None) -> None:
+def check_line(text: str, size: int | None) -> int:
+    """The board of a line that does not state it.
+
+    Raises:
+        ValueError: it is not known, or the line is a merge marker.
+    """
     if _MERGE_MARKER.match(text):
         raise ValueError(f"a merge marker and no game ('{text[:20]}'); mend the file's history")
     if size is None:
         raise ValueError("the board size is not stated and could not be told; give --size")
+    return size
 
 
 def _cells(names: list[str], size: int) -> tuple[int, ...]:

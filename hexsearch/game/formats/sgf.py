@@ -20,27 +20,60 @@ from hexsearch.game.symmetry import LONG_DIAGONAL, symmetry_cells
 _RESULT = re.compile(r"\s*(b|w|black|white)\s*(?:\+.*|wins.*|resign.*)?\Z", re.IGNORECASE)
 _NO_RESULT = ("", "?", "0", "void", "draw")
 _PAIR = re.compile(r"[a-zA-Z]{2}\Z")
+_CELL = re.compile(r"([a-z])([0-9]{1,2})\Z")
+_COMMON_SIZES = (11, 13, 14, 15, 19)  # 11 is what the standard says where SZ is absent
+_PASS = "pass"
 _OTHER = {"b": "w", "w": "b"}
 
 
 def read_sgf(
     lines: Iterable[str], source: str, size: int | None = None
 ) -> Iterator[WrittenGame | Refusal]:
-    """One record or refusal for each game tree of a collection."""
+    """One record or refusal for each game tree of a collection.
+
+    Args:
+        size: the board of games that state none; else the smallest common one that fits.
+    """
     for game in sgf_games(lines):
         try:
             if game.fault:
                 raise ValueError(f"broken SGF: {game.fault}")
-            yield _written(game, source)
+            yield _written(game, source, size)
         except ValueError as error:
             yield Refusal(source, game.line, str(error))
 
 
-def _written(game: SgfGame, source: str) -> WrittenGame:
+def _written(game: SgfGame, source: str, known: int | None) -> WrittenGame:
     if not game.nodes:
         raise ValueError("an SGF tree without nodes")
     root = dict(reversed(game.nodes[0]))
-    size = _size(root)
+    stated = _size(root)
+    size = stated or known or _smallest_common(game)
+    try:
+        record = _played(game, root, size, source)
+    except ValueError as error:
+        if stated or "off a" not in str(error):
+            raise
+        raise ValueError(f"{error}, which is assumed because SZ is missing") from error
+    return replace(record, assumed_size=not stated)
+
+
+def _smallest_common(game: SgfGame) -> int:
+    """The smallest board on which people play that holds every move."""
+    span = 0
+    for node in game.nodes:
+        for name, values in node:
+            if name in ("B", "W", "AB", "AW"):
+                for value in values:
+                    cell = _CELL.match(value.strip().lower())
+                    if cell is not None:
+                        span = max(span, ord(cell[1]) - 96, int(cell[2]))
+                    elif _is_pair(value) and value.strip().lower() != "tt":
+                        span = max(span, *(1 + _letter_value(c) for c in value.strip()))
+    return next((size for size in _COMMON_SIZES if size >= span), _COMMON_SIZES[-1])
+
+
+def _played(game: SgfGame, root: dict[str, list[str]], size: int, source: str) -> WrittenGame:
     plays: list[tuple[str, str]] = []
     setup: dict[str, list[str]] = {"b": [], "w": []}
     to_play = root.get("PL", [""])[:1]
@@ -59,6 +92,13 @@ def _written(game: SgfGame, source: str) -> WrittenGame:
             elif name == "AE" and any(values):
                 raise ValueError("AE takes stones off the board, which Hex never does")
     winner = _result(root)
+    resigned = bool(plays) and plays[-1][1] == _PASS
+    if resigned:  # some programs save a resignation as a pass
+        if winner is None:
+            raise ValueError(f"move {len(plays)} is a pass, and RE names no winner")
+        plays.pop()
+    if any(word == _PASS for _, word in plays):
+        raise ValueError("a pass in mid-game, which value training cannot use")
     little_golem = (
         bool(plays)
         and plays[0][0] == "w"
@@ -71,7 +111,7 @@ def _written(game: SgfGame, source: str) -> WrittenGame:
         raise ValueError("no moves")
     order = _setup_order(setup, plays, "".join(to_play).lower())
     record = written_from_plays(order + plays, winner, size, source, game.line)
-    record = replace(record, setup=len(order))
+    record = replace(record, setup=len(order), given_up=record.given_up or resigned)
     if (order + plays)[0][0] == "w" and not little_golem:
         # Black is top to bottom whoever begins: reflect, so that the first mover is.
         mirror = symmetry_cells(size)[LONG_DIAGONAL].tolist()
@@ -79,13 +119,14 @@ def _written(game: SgfGame, source: str) -> WrittenGame:
     return record
 
 
-def _size(root: dict[str, list[str]]) -> int:
+def _size(root: dict[str, list[str]]) -> int | None:
+    """The board that the root states, or None where it may be left out and is."""
     game = "".join(root.get("GM", ["11"])).strip()
     if game not in ("11", "1"):
         raise ValueError(f"GM[{game[:10]}] is not Hex; GM[11] is, and KataHex writes GM[1]")
     text = "/".join(root.get("SZ", [""])).strip()
     if not text and game == "11":
-        return 11  # what the standard says where SZ is absent
+        return None
     match = re.fullmatch(r"([0-9]{1,3})(?::([0-9]{1,3}))?", text)
     if match is None:
         raise ValueError(f"SZ[{text[:10]}] is no board size")
@@ -108,7 +149,9 @@ def _word(value: str, size: int, number: int) -> str:
     if word in SWAP_WORDS or word in GIVE_UP_WORDS:
         return word
     if word in ("", "pass") or (word == "tt" and size < 20):
-        raise ValueError(f"move {number} is a pass, which value training cannot use")
+        if not number:
+            raise ValueError(f"'{text}' is no cell for a stone that is set up")
+        return _PASS
     if _is_pair(text):
         column, row = (_letter_value(letter) for letter in text)
         if column >= size or row >= size:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from hexsearch.game.formats.lines import PIECE
+
 _MARK = re.compile(r"[();]|[A-Za-z]+|\[")
 _VALUE_END = re.compile(r"[\]\\]")
 # What may follow a value: another value, a node, a tree, or the next property.
@@ -19,7 +21,16 @@ _AFTER_VALUE = re.compile(r"\s*(?:\Z|[\[;()]|[A-Za-z]{1,12}\s*\[)")
 _KNOWN = re.compile(r"(?:PB|PW|SZ|RE|GC|SO|EV|FF|GM|DT)\[")
 _NEW_GAME = re.compile(r"\s*\(\s*;\s*(?:FF|GM|SZ|AP|EV|CA|PB)\s*\[")
 _LONGEST_VALUE = 4096  # characters kept of a comment
-_LONGEST_GAME = 100_000  # properties on a main line
+_LONGEST_TEXT = 1 << 20  # characters of one value; a bracket that never closes ends here
+_LONGEST_GAME = 2_000  # nodes, and properties of a node: the largest board takes 361 moves
+_MOST_VALUES = 400  # of a property: every cell of the largest board
+_DEEPEST = 1_000  # variations within each other
+# What a value that ends in an unescaped backslash would be followed by.
+_STRUCTURE = re.compile(r"\s*(?:[;(]\s*)+[A-Z]{1,2}\s*\[|\s*\)\s*(?:\(\s*;|\Z)")
+_TWO_READINGS = (
+    "a backslash before ']' can be read in two ways, as part of the text or as its last character "
+    "in another encoding; state the encoding (CA), or delete the backslash"
+)
 
 
 @dataclass
@@ -47,7 +58,7 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
     depth = 0  # open parentheses
     main_depth = 0  # depth of the main line; beyond the first ')' everything is a variation
     value: list[str] | None = None  # pieces of a property value that is still open
-    for number, line in enumerate(lines, start=1):
+    for number, line in _numbered(lines):
         position = 0
         if game is not None and _NEW_GAME.match(line):
             game.fault = game.fault or "its parentheses or brackets never close"
@@ -55,10 +66,16 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
             game, value, depth = None, None, 0
         while position < len(line):
             if value is not None:
-                position, closed = _read_value(line, position, value)
+                position, closed, fault = _read_value(line, position, value)
+                if game is not None and fault:
+                    game.fault = game.fault or fault
                 if closed:
                     _store(game, "".join(value)[:_LONGEST_VALUE])
                     value = None
+                elif sum(map(len, value)) > _LONGEST_TEXT:
+                    value[1:] = []  # it never closes; what follows is read and not kept
+                    if game is not None:
+                        game.fault = game.fault or "a bracket never closes"
                 continue
             match = _MARK.search(line, position)
             if match is None:
@@ -66,6 +83,8 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
             position, text = match.end(), match[0]
             if text == "(":
                 depth += 1
+                if game is not None and depth > _DEEPEST:
+                    game.fault = game.fault or f"more than {_DEEPEST:,} variations in each other"
                 if game is None:
                     game, main_depth = SgfGame(number), 1
                 elif main_depth == depth - 1:
@@ -91,11 +110,13 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
 
 
 def _add(game: SgfGame, text: str) -> None:
-    if text == ";":
+    if text == ";" and len(game.nodes) > _LONGEST_GAME:
+        game.fault = game.fault or "it is too long for a game of Hex"
+    elif text == ";":
         game.nodes.append([])
     elif not game.nodes:
         game.fault = game.fault or f"property {text[:12]} stands outside of any node"
-    elif len(game.nodes) + len(game.nodes[-1]) > _LONGEST_GAME:
+    elif len(game.nodes[-1]) > _LONGEST_GAME:
         game.fault = game.fault or "it is too long for a game of Hex"
     else:
         # Old files spell names out, 'GaMe': only capitals count.
@@ -108,29 +129,48 @@ def _store(game: SgfGame | None, value: str) -> None:
         return
     if not game.nodes or not game.nodes[-1]:
         game.fault = game.fault or "a value stands without a property"
+    elif len(game.nodes[-1][-1][1]) > _MOST_VALUES:
+        game.fault = game.fault or f"more than {_MOST_VALUES} values of one property"
     else:
         game.nodes[-1][-1][1].append(value)
 
 
-def _read_value(line: str, position: int, value: list[str]) -> tuple[int, bool]:
-    """Read on in a value: where it stopped, and whether the value ended there."""
+def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; of a line that arrives in pieces, pieces that end with a value."""
+    number, rest, began = 0, "", False
+    for line in lines:
+        number += not began
+        line = rest + line
+        began = len(line) >= PIECE and not line.endswith("\n")
+        cut = line.rfind("];") + 1 if began else len(line)
+        rest = line[cut:] if cut else ""
+        yield number, line[: cut or None]
+    if rest:
+        yield number, rest
+
+
+def _read_value(line: str, position: int, value: list[str]) -> tuple[int, bool, str | None]:
+    """Read on in a value: where it stopped, whether the value ended there, and what is unclear."""
+    fault = None
     while True:
         match = _VALUE_END.search(line, position)
         if match is None:
             value.append(line[position:])
-            return len(line), False
+            return len(line), False, fault
         at = match.start()
         value.append(line[position:at])
         if match[0] == "]":
             if _AFTER_VALUE.match(line, at + 1):
-                return at + 1, True
+                return at + 1, True, fault
             value.append("]")  # unescaped, in a player's name
             position = at + 1
         elif line.startswith("\\]", at) and _KNOWN.match(line, at + 2):
             value.append("\\")  # a player's name that ends in a backslash
-            return at + 2, True
+            return at + 2, True, fault
         else:
+            if line.startswith("\\]", at) and _STRUCTURE.match(line, at + 2):
+                fault = _TWO_READINGS
             value.append(line[at + 1 : at + 2].rstrip("\n"))
             position = at + 2
             if position >= len(line):
-                return len(line), False
+                return len(line), False, fault

@@ -9,7 +9,9 @@ headers, and ` # ` begins a comment. A second move on the first stone is a swap.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 from hexsearch.game.board import (
     BLUE,
@@ -19,7 +21,10 @@ from hexsearch.game.board import (
     cell_name,
     cells_by_name,
     parse_cell,
+    stones_after,
 )
+from hexsearch.game.board import winner as winner_of
+from hexsearch.game.formats.lines import game_lines, read_game_lines
 from hexsearch.game.record import Game, Refusal, Swap, WrittenGame
 
 _LINE = re.compile(
@@ -28,6 +33,8 @@ _LINE = re.compile(
 )
 _MOVE = re.compile(r"[a-z][0-9]+")
 _WINNERS = {"b": BLUE, "1": BLUE, "r": RED, "2": RED}
+_HEAD = 1024  # lines that tell what 0 and 1 stand for
+_ENOUGH, _WRONG = 3, 0.1  # finished games that must agree; share of others that may not
 _LETTERS = {BLUE: "b", RED: "r"}
 
 
@@ -39,28 +46,52 @@ def read_trmph(
     Args:
         size: the board of lines that state none.
     """
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if is_header(text):
-            continue
-        try:
-            yield parse_trmph(text, source, number, size)
-        except ValueError as error:
-            yield Refusal(source, number, str(error))
+    rows = iter(lines)
+    head = list(islice(rows, _HEAD))
+    numbers = _numbered_winners(head, size)
+
+    def parse(text: str, number: int) -> WrittenGame:
+        return parse_trmph(text, source, number, size, numbers)
+
+    return read_game_lines(chain(head, rows), source, parse)
 
 
-def is_header(text: str) -> bool:
-    """Whether a stripped line is blank or a comment."""
-    return not text or text == "#" or text.startswith("# ")
+def _numbered_winners(head: Sequence[str], size: int | None) -> Mapping[str, int] | None:
+    """Who 0 and 1 stand for in a text that writes winners so; None where it does not.
+
+    No convention says, so the games that were played to the end are asked.
+    """
+    tokens = [text.split(" # ", 1)[0].split() for _, text in game_lines(head) if text]
+    if not any(len(words) == 2 and words[1] == "0" for words in tokens):
+        return None
+    votes: Counter[int] = Counter()  # what 0 stands for, by the finished games
+    for words in tokens:
+        if len(words) == 2 and words[1] in ("0", "1"):
+            try:
+                game = parse_trmph(words[0], size=size)
+            except ValueError:
+                continue
+            won = winner_of(stones_after(game.moves, game.size)) if not game.swap else 0
+            votes[won if words[1] == "0" else -won] += 1
+    letters = {name: colour for name, colour in _WINNERS.items() if name.isalpha()}
+    zero = BLUE if votes[BLUE] > votes[RED] else RED
+    if votes[zero] < _ENOUGH or votes[-zero] > votes[zero] * _WRONG:
+        return letters
+    return {**letters, "0": zero, "1": -zero}
 
 
 def parse_trmph(
-    text: str, source: str = "<text>", line: int = 0, size: int | None = None
+    text: str,
+    source: str = "<text>",
+    line: int = 0,
+    size: int | None = None,
+    winners: Mapping[str, int] | None = None,
 ) -> WrittenGame:
     """A record from one line.
 
     Args:
         size: the board, where the line itself does not say.
+        winners: what stands for whom, where it is not the usual.
     Raises:
         ValueError: what is wrong with the line.
     """
@@ -74,13 +105,19 @@ def parse_trmph(
         raise ValueError("no board size; write '#13,' before the moves, or give --size")
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} are read")
-    if winner is not None and winner.lower() not in _WINNERS:
+    known_winners = _WINNERS if winners is None else winners
+    if winner is not None and winner.lower() not in known_winners:
+        if winner in ("0", "1"):
+            raise ValueError(
+                f"winner '{winner}': 0 and 1 stand for nobody by convention, and too few finished "
+                "games here tell; write b or r"
+            )
         raise ValueError(f"winner '{winner}'; expected b or 1 (blue), r or 2 (red)")
     cells = parse_moves(moves, size)
     swap = None
     if len(cells) > 1 and cells[0] == cells[1]:
         cells, swap = cells[:1] + cells[2:], Swap.UNCLEAR
-    outcome = None if winner is None else _WINNERS[winner.lower()]
+    outcome = None if winner is None else known_winners[winner.lower()]
     return WrittenGame(size, cells, outcome, source, line, 0, swap)
 
 

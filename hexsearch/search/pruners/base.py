@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Event
 from hexsearch.search.outlook import Outlook
 
@@ -34,7 +34,7 @@ class Decision:
 
 
 class Pruner(ABC):
-    """Decides who goes on past a rung. It is a fold: equal records give equal decisions.
+    """Decides who goes on past a rung. It is a fold: equal events give equal decisions.
 
     A new rule is a subclass with `compare`, named in `PRUNERS`.
 

@@ -21,7 +21,7 @@ from bisect import bisect_right, insort
 import numpy as np
 from scipy.special import ndtr
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided, Event
 from hexsearch.search.forecast import Forecast
 from hexsearch.search.pruners.base import Decision, Pruner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexsearch.config.study import SearcherConfig
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.search.enumeration import Enumeration
 from hexsearch.search.searchers.base import Searcher
 from hexsearch.search.seeds import derive_seed

@@ -20,7 +20,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hexsearch.config.study import SearcherConfig
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.search.searchers.base import Outcome, Searcher
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import Dimension, SearchSpace, Values, label_of

@@ -1,5 +1,6 @@
-"""Is the network healthy? Gradient and activation monitors, and their verdict.
+"""Whether the network is healthy: monitors of losses, gradients and activations, and a verdict.
 
-Both look at every k-th step only and leave what they see on the device until a report asks, so
-that no step waits for them. Between looks they cost nothing: no hook is armed.
+The monitors of gradients and activations look at every k-th step only. All of them keep what they
+see on the device until a report asks, so that no step waits for them. Between two looks they cost
+nothing, since no hook is set.
 """

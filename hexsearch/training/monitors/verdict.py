@@ -1,4 +1,4 @@
-"""The monitors' word on a training, with the figures behind it."""
+"""What the monitors conclude about a training, with the figures behind it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hexsearch.training.metrics import SliceMetrics
 from hexsearch.training.monitors.activations import ActivationHealth
 from hexsearch.training.monitors.gradients import GradientHealth
 
-# From the best to the worst that can be said; `nan` ends a trial by itself.
+# From the best to the worst; `nan` ends a trial by itself.
 VERDICTS = (
     "healthy",
     "not_learning",
@@ -19,9 +19,9 @@ VERDICTS = (
     "exploding",
     "nan",
 )
-_JUDGED_FROM = 0.2  # of the budget: the schedule's warm-up is over, and then some
+_ANSWERS_COUNT_FROM = 0.2  # share of the positions: the schedule's warm-up is over by then
 _LOOKS = 2  # the first one may fall on a rate of 0
-_LEARNT_FROM = 0.4  # near the peak of the rate sound trainings are still behind the prior
+_LEARNT_FROM = 0.4  # near the peak learning rate, sound trainings are still behind the prior
 _LARGEST_UPDATE = 0.1  # of the trunk's weights, in one step
 _LARGEST_HEAD_UPDATE = 0.5  # heads begin with small weights, and may grow fast
 _SMALLEST_UPDATE = 1e-9
@@ -40,11 +40,11 @@ class Verdict:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether there is nothing to say."""
+        """Whether nothing is wrong."""
         return self.name == "healthy"
 
 
-def judge(
+def find_verdict(
     gradients: GradientHealth,
     activations: dict[str, ActivationHealth],
     answers: SliceMetrics,
@@ -58,13 +58,13 @@ def judge(
         activations: on a training batch.
         answers: over the whole validation set; answer_spread: standard deviation of its
             win_prob_red; prior_loss: of always answering Red's share of it.
-        progress: share of the budget seen. A network that has hardly begun is not judged by its
-            answers yet.
+        progress: share of the trial's positions that have been seen. The answers of a network
+            that has hardly begun do not count yet.
     """
     verdict = _by_weights(gradients) or _by_activations(activations, answers, prior_loss)
     if verdict is None:
         verdict = _by_gradient(gradients, answers, prior_loss)
-    if verdict is None and progress >= _JUDGED_FROM:
+    if verdict is None and progress >= _ANSWERS_COUNT_FROM:
         verdict = _by_answers(answers, answer_spread, prior_loss, progress)
     return verdict or Verdict("healthy")
 
@@ -73,7 +73,7 @@ def _by_weights(gradients: GradientHealth) -> Verdict | None:
     for part, ratio in gradients.update_ratio.items():
         if ratio > (_LARGEST_UPDATE if part == "trunk" else _LARGEST_HEAD_UPDATE):
             return Verdict(
-                "exploding", f"a step changes the {_said(part)}'s weights by {ratio:.0%}"
+                "exploding", f"a step changes the {_words(part)}'s weights by {ratio:.0%}"
             )
     return None
 
@@ -110,7 +110,7 @@ def _by_gradient(
             ratio = gradients.update_ratio.get(part, 1.0)
             if ratio < _SMALLEST_UPDATE:
                 return Verdict(
-                    "not_learning", f"a step changes the {_said(part)}'s weights by {ratio:.1e}"
+                    "not_learning", f"a step changes the {_words(part)}'s weights by {ratio:.1e}"
                 )
     return None
 
@@ -128,5 +128,5 @@ def _by_answers(
     return None
 
 
-def _said(part: str) -> str:
+def _words(part: str) -> str:
     return part.replace("_", " ")

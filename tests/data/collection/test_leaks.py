@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from hexsearch.config.curriculum import CurriculumConfig
+from hexsearch.config.data import StagesConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
 from hexsearch.data.collection.leaks import check_curriculum

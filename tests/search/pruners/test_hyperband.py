@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided
 from hexsearch.search.pruners.base import Decision
 from hexsearch.search.pruners.hyperband import HyperbandPruner, bracket_cycle

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hexsearch.config.study import SchedulerConfig
+from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided
 from hexsearch.search.pruning import RungSchedule, make_pruner
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from hexsearch.config.study import SearcherConfig
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.search.searchers import SEARCHERS
 
 

@@ -1,0 +1,1 @@
+"""Commands about game files, search-space files, and files for other programs."""

@@ -1,0 +1,1 @@
+"""Search-space files: their text, their loading, their schema for editors."""

@@ -1,0 +1,129 @@
+"""Bytes to text: by the byte order mark, by what an SGF file states, by trial, or not at all.
+
+In the multi-byte encodings of East Asia the second byte of a character may be a backslash or a
+bracket, so a wrong guess can swallow a stone of an SGF game. Line formats hold ASCII wherever it
+matters, and need no guess.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from hexsearch.errors import GamesError
+from hexsearch.game.formats.sgf import read_sgf
+from hexsearch.game.record import Refusal
+
+PREFIX = 1 << 16  # bytes that are looked at
+_MARKS = (  # the longer first: UTF-32's begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_STATED = re.compile(rb"CA\[\s*([A-Za-z0-9_.:-]{1,40})\s*\]")
+_SGF = re.compile(rb"^\s*\(\s*;", re.MULTILINE)
+# In what people have saved Hex and Go games, the strict ones first; latin-1 takes anything.
+TRIED = ("utf-8", "shift_jis", "euc_kr", "gb18030", "big5", "cp1251", "latin-1")
+_OTHER_KINDS = (
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"BZh", "bzip2"),
+    (b"\x28\xb5\x2f\xfd", "zstandard"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!", "rar"),
+    (b"PK\x03\x04", "zip, inside another file"),
+    (b"\x1f\x8b", "gzip, inside another file"),
+)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How bytes become text.
+
+    Attributes:
+        strict: a byte that does not fit is a fault; else it is replaced.
+    """
+
+    name: str
+    strict: bool = True
+
+
+def encoding_of(prefix: bytes, name: str) -> Encoding | None:
+    """The encoding of a text that begins so; None if an SGF file leaves it to be tried.
+
+    Raises:
+        GamesError: no text at all, or in an encoding that Python does not know.
+    """
+    for magic, kind in _OTHER_KINDS:
+        if prefix.startswith(magic):
+            raise GamesError(f"{name}: packed as {kind}; unpack it, or pack it as .gz or .zip")
+    for mark, encoding in _MARKS:
+        if prefix.startswith(mark):
+            return Encoding(encoding)
+    if b"\x00" in prefix:
+        # Every second byte of plain text in UTF-16 is 0, and no other byte.
+        even, odd = prefix[0::2].count(0), prefix[1::2].count(0)
+        for zeros, others, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+            if not others and zeros > 0.4 * len(prefix):
+                return Encoding(encoding)
+        raise GamesError(f"{name}: holds NUL bytes, so it is no text")
+    if not _SGF.search(prefix):
+        # Whatever a comment is written in, the moves are ASCII.
+        return Encoding("utf-8", strict=False)
+    stated = {match.decode().lower() for match in _STATED.findall(prefix)}
+    if len(stated) == 1:
+        return _known(stated.pop(), name)
+    if codecs.getincrementaldecoder("utf-8")("replace").decode(prefix).count("\ufffd") == 0:
+        return Encoding("utf-8")
+    return None
+
+
+def _known(stated: str, name: str) -> Encoding:
+    try:
+        return Encoding(codecs.lookup(stated).name)
+    except LookupError as error:
+        raise GamesError(
+            f"{name}: states the encoding '{stated}' (CA), which is not known; correct it"
+        ) from error
+
+
+def decoded_by_trial(content: bytes, name: str) -> str:
+    """An SGF text whose encoding nothing states: in any that all likely ones agree with.
+
+    Raises:
+        GamesError: different games are read in different encodings.
+    """
+    found: list[tuple[str, str, Outcome]] = []
+    for encoding in TRIED:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        found.append((encoding, text, _outcome(text)))
+        if encoding == "utf-8":
+            break  # other text is hardly ever valid UTF-8
+    sound = [reading for reading in found if not reading[2][1]] or found
+    _, text, outcome = sound[0]
+    for encoding, _, other in sound[1:]:
+        if other != outcome:
+            raise GamesError(
+                f"{name}: its encoding is not stated, and {sound[0][0]} and {encoding} give "
+                "different games; add the right one as CA[...] behind the first FF[4]"
+            )
+    return text
+
+
+Outcome = tuple[list[tuple[object, ...]], list[int]]  # games, and lines that are refused
+
+
+def _outcome(text: str) -> Outcome:
+    games: list[tuple[object, ...]] = []
+    refused = []
+    for entry in read_sgf(text.splitlines(keepends=True), "", None):
+        if isinstance(entry, Refusal):
+            refused.append(entry.line)
+        else:
+            games.append((entry.size, entry.moves, entry.stated_winner, entry.swap, entry.setup))
+    return games, refused

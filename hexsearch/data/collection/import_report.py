@@ -1,0 +1,94 @@
+"""What became of the games that files hold, and how far reading them is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hexsearch.game.reading import Decision
+from hexsearch.game.record import Refusal
+
+_SAY_EVERY_S = 3.0
+Watch = Callable[[int, int], None]
+
+
+def at_intervals(say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Watch:
+    """Say every few seconds how many files are read; nothing where that is all it takes."""
+    said_at = clock()
+
+    def watch(done: int, total: int) -> None:
+        nonlocal said_at
+        if clock() - said_at >= _SAY_EVERY_S:
+            said_at = clock()
+            say(f"read {done:,} of {total:,} files")
+
+    return watch
+
+
+@dataclass
+class ImportReport:
+    """What became of every game that the files hold.
+
+    Attributes:
+        files: read, in order.
+        read: games kept.
+        refused: games left out, each with its reason.
+        skipped: files found in a folder that hold no games, each with the reason.
+        decisions: how each text was read; archives need none.
+        watch: told before each file how many are done, of how many.
+    """
+
+    files: list[str] = field(default_factory=list)
+    read: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    watch: Watch = lambda done, total: None  # told of files as they are read
+
+    def summary(self) -> str:
+        """One line for the console."""
+        text = f"{self.read:,} games read from {len(self.files)} file(s)"
+        if self.refused:
+            text += f", {len(self.refused):,} refused (first: {self.refused[0]})"
+        if self.skipped:
+            text += f"; {len(self.skipped):,} other files skipped"
+        return text
+
+    def decision_lines(self) -> list[str]:
+        """What was decided on edges and swaps, one line for each way of reading."""
+        groups: dict[tuple[str, bool, bool, frozenset[str]], list[Decision]] = {}
+        for decision in self.decisions:
+            reading = decision.reading
+            key = (
+                decision.format,
+                reading.left_right,
+                reading.red_first,
+                frozenset(decision.swaps),
+            )
+            groups.setdefault(key, []).append(decision)
+        lines = []
+        for group in groups.values():
+            swaps: Counter[str] = Counter()
+            for decision in group:
+                swaps.update(decision.swaps)
+            total = Decision(
+                source="",
+                format=group[0].format,
+                reading=group[0].reading,
+                agree=sum(decision.agree for decision in group),
+                disagree=sum(decision.disagree for decision in group),
+                otherwise_agree=sum(decision.otherwise_agree for decision in group),
+                swaps=dict(swaps),
+                played_out=_sum3([decision.played_out for decision in group]),
+                assumed=tuple(sorted({size for each in group for size in each.assumed})),
+            )
+            where = group[0].source if len(group) == 1 else f"{len(group)} files"
+            lines.append(f"{where}: {total}")
+        return lines
+
+
+def _sum3(counts: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+    first, second, third = zip(*counts, strict=True)
+    return sum(first), sum(second), sum(third)

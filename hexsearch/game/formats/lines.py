@@ -1,0 +1,49 @@
+"""Lines of a text with one game each: numbered, stripped, and none too long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from hexsearch.game.record import Refusal, WrittenGame
+
+PIECE = 1 << 20  # characters; a longer line arrives in pieces of this length
+_LONGEST = 1 << 16  # characters of a line that may be a game
+
+
+def is_header(text: str) -> bool:
+    """Whether a stripped line is blank or a comment."""
+    return not text or text == "#" or text.startswith("# ")
+
+
+def game_lines(lines: Iterable[str]) -> Iterator[tuple[int, str | None]]:
+    """Number and stripped text of every line that is neither blank nor a comment.
+
+    Yields:
+        None instead of the text of a line that is too long to be a game.
+    """
+    number, continued = 0, False
+    for line in lines:
+        is_rest, continued = continued, len(line) >= PIECE and not line.endswith("\n")
+        if is_rest:
+            continue
+        number += 1
+        if len(line) > _LONGEST:
+            yield number, None
+            continue
+        text = line.strip()
+        if not is_header(text):
+            yield number, text
+
+
+def read_game_lines(
+    lines: Iterable[str], source: str, parse: Callable[[str, int], WrittenGame]
+) -> Iterator[WrittenGame | Refusal]:
+    """What `parse` makes of each line's text and number, or why it cannot."""
+    for number, text in game_lines(lines):
+        if text is None:
+            yield Refusal(source, number, f"a line of more than {_LONGEST:,} characters is no game")
+            continue
+        try:
+            yield parse(text, number)
+        except ValueError as error:
+            yield Refusal(source, number, str(error))

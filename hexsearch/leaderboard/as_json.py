@@ -1,0 +1,78 @@
+"""Leaderboards and comparisons as JSON, with the names that others build on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hexsearch.leaderboard.agreement import Agreement
+from hexsearch.leaderboard.columns import file_columns
+from hexsearch.leaderboard.confirmation import Confirmation
+from hexsearch.leaderboard.leaderboard import Leaderboard
+from hexsearch.leaderboard.phase_sentences import (
+    agreement_sentence,
+    comparison_sentences,
+    confirmation_sentences,
+)
+from hexsearch.leaderboard.rows import Row
+from hexsearch.leaderboard.strength import PlayedMatch, match_sentences
+from hexsearch.statistics.pruning_check import PruningCheck
+
+
+def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, Any]:
+    """The contract of `leaderboard --format json`."""
+    return {
+        "study": board.study,
+        "state": board.state,
+        "by": board.by,
+        "stage": board.stage,
+        "rows": [row_json(row) for row in board.rows[:top]],
+        "baselines": [baseline.to_json() for baseline in board.baselines],
+        "spread": asdict(board.spread),
+        "warnings": list(board.warnings),
+        "pruning_check": None if board.pruning_check is None else _pruning(board.pruning_check),
+        "race": None if board.race is None else asdict(board.race),
+        "match": None if board.match is None else _played(board.match),
+        "confirmation": None if board.confirmation is None else _confirmed(board.confirmation),
+    }
+
+
+def comparison_json(board: Leaderboard, agreement: Agreement | None = None) -> dict[str, Any]:
+    """The contract of `compare --format json`: a leaderboard whose leader is marked.
+
+    Args:
+        agreement: with heads that were trained on trunks of their own, where it was measured.
+    """
+    leader = board.leader
+    return {
+        **leaderboard_json(board),
+        "rows": [{**row_json(row), "is_leader": row is leader} for row in board.rows],
+        "agreement": None if agreement is None else asdict(agreement),
+        "sentences": [*comparison_sentences(board), agreement_sentence(agreement)],
+    }
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """One row, its figures by name."""
+    return {column.name: column.value(row) for column in _COLUMNS}
+
+
+def _pruning(check: PruningCheck) -> dict[str, Any]:
+    """A rate that is not known yet is None."""
+    return {**asdict(check), "rate": check.rate if check.checked else None, "most": check.most}
+
+
+def _confirmed(confirmation: Confirmation) -> dict[str, Any]:
+    return {**asdict(confirmation), "sentences": confirmation_sentences(confirmation)}
+
+
+def _played(match: PlayedMatch) -> dict[str, Any]:
+    found = match.correlation
+    return {
+        **match.to_json(),
+        "rank_correlation": None if found is None else asdict(found),
+        "sentences": match_sentences(match),
+    }
+
+
+_COLUMNS = file_columns("json")

@@ -1,0 +1,43 @@
+"""The search spaces that come with hexsearch, found by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hexsearch.errors import ConfigError
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def shipped_folder() -> Path:
+    """`search_spaces`: inside the package when it was installed from a wheel, else beside it."""
+    installed = _PACKAGE / "search_spaces"
+    return installed if installed.is_dir() else _PACKAGE.parent / "search_spaces"
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Name (`quick`) to file of every search space that comes along."""
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
+
+
+def find_space(text: str) -> Path:
+    """The file that a user means: a path, or the name of a shipped space.
+
+    A file of that name comes first.
+
+    Raises:
+        ConfigError: a plain name that is neither.
+    """
+    path = Path(text)
+    if path.is_file() or path.name != text or path.suffix:
+        return path  # whoever reads it says why a file cannot be read
+    shipped = shipped_spaces()
+    if text not in shipped:
+        from hexsearch.config.section import (
+            suggest,
+        )  # with pydantic, which a help need not wait for
+
+        raise ConfigError(
+            f"{text}: neither a file nor a shipped search space; {suggest(text, list(shipped))}"
+        )
+    return shipped[text]

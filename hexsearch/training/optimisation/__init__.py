@@ -1,0 +1,1 @@
+"""What moves the weights: optimisers, the learning rate, clipping, averaged weights."""
