@@ -14,9 +14,10 @@ from pathlib import Path
 from hexsearch.errors import HexsearchError
 
 LOOPBACK = "127.0.0.1"
-_PREFIX = "hexsearch-ray"
-# A socket's path may have 107 bytes, of which Ray's own part takes about 70.
-_LONGEST = 34
+_PREFIX = "hexs"
+# A socket's path may have 107 bytes: `/hexs-PID-RANDOM/r` takes 24 of them, Ray's
+# `/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store` 64.
+_LONGEST = 107 - 24 - 64
 _PATIENCE_S = 5.0  # until the last process has written its last line
 
 
@@ -43,7 +44,7 @@ def _base() -> Path:
     tried = []
     for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
         base = Path(place).resolve()
-        fits = len(os.fsencode(base)) + len(_PREFIX) <= _LONGEST
+        fits = len(os.fsencode(base)) <= _LONGEST
         if fits and base.is_dir() and os.access(base, os.W_OK | os.X_OK):
             return base
         tried.append(str(base))

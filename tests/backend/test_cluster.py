@@ -85,15 +85,15 @@ def test_folders_of_drivers_that_were_killed_are_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_ray, "_base", lambda: tmp_path)
-    (tmp_path / "hexsearch-ray-999999999-x").mkdir()
-    (tmp_path / f"hexsearch-ray-{os.getpid()}-x").mkdir()
+    (tmp_path / "hexs-999999999-x").mkdir()
+    (tmp_path / f"hexs-{os.getpid()}-x").mkdir()
     with private_folder() as folder:
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-            [f"hexsearch-ray-{os.getpid()}-x", folder.parent.name]
+            [f"hexs-{os.getpid()}-x", folder.parent.name]
         )
     assert not folder.parent.exists()
 
 
 def test_a_long_place_for_temporary_files_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp/" + "x" * 100)
-    assert len(str(local_ray._base())) < 40
+    assert len(str(local_ray._base())) < 20

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import HexsearchError
