@@ -38,7 +38,8 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
         return
     uniform = uniform_likelihood(observed, size)
     best = max(scores[1:], key=lambda score: score.gain)
-    if best.gain > max(0.05, 4 * best.noise) and best.likelihood > uniform + 0.02:
+    learnt = best.likelihood > uniform + max(0.005, 3 * best.noise)
+    if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = (
             "the policy belongs to another ply"
             if "the move" in best.name

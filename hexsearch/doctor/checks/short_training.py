@@ -161,7 +161,7 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "lower optimiser.learning_rate, or optimiser.clip",
             )
             return
-        observed = _observed(pipeline, trial)
+        observed, is_control = _observed(pipeline, trial), trial.readout.control
         table = baseline_predictions(
             dataset.archive,
             dataset.train_games,
@@ -172,7 +172,7 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             break
     yield from _health(report, observed)
     found = list(reading_findings("short training", observed))
-    if trial.readout.control:
+    if is_control:
         found = [as_control(finding) for finding in found]
     found += policy_findings("short training", observed, observed.positions.size)
     yield from found
@@ -247,9 +247,9 @@ def check_permutation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     winners[train] = rng.permutation(winners[train])
     shuffled = replace(dataset, archive=replace(dataset.archive, winners=winners))
     budget = config.batch_size * _SHORT_STEPS
-    trial = pipeline.new_trial(budget)
-    assert trial is not None
-    trial = Trial.of(trial.config, shuffled, budget, SEED, readout=trial.readout)
+    sound = pipeline.new_trial(budget)
+    assert sound is not None
+    trial = Trial.of(sound.config, shuffled, budget, SEED, readout=sound.readout)
     try:
         trial.train_to(budget)
         evaluation, _ = trial.evaluate()
