@@ -29,7 +29,7 @@ from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
-_WATCHED_STEPS = 8
+_WATCHED_STEPS = 6
 _COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
 _JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for
 _LARGEST_TRUNK = 400_000  # trunk weights that a few hundred steps can be afforded with
@@ -141,20 +141,29 @@ class ExaminedPipeline:
         return Trial.of(_plainly_computed(config), dataset, budget, SEED, readout=readout)
 
     @cached_property
-    def watched(self) -> WatchedTrial | None:
-        """A few real training steps of the first configuration, recorded."""
+    def untrained(self) -> WatchedTrial | None:
+        """A fresh trial of the first configuration that will record its steps.
+
+        Raises:
+            ContractError: a component cannot be built at all.
+        """
         config, dataset = self.trial_config, self.brief_dataset
         if config is None or dataset is None:
             return None
-        trial = WatchedTrial.of(
+        return WatchedTrial.of(
             _plainly_computed(config),
             dataset,
             config.batch_size * (_WATCHED_STEPS + 1),
             SEED,
             readout=build_readout(config.readout, checked=False),
         )
-        trial.watch(_WATCHED_STEPS)
-        return trial
+
+    @cached_property
+    def watched(self) -> WatchedTrial | None:
+        """The same after a few real training steps, recorded."""
+        if self.untrained is not None:
+            self.untrained.watch(_WATCHED_STEPS)
+        return self.untrained
 
     @cached_property
     def shown(self) -> ShownSamples | None:
@@ -234,7 +243,7 @@ class ExaminedPipeline:
     def component_problem(self) -> str:
         """Why no network can be built at all; empty where one can, or where there are no games."""
         try:
-            self.new_trial(1)
+            _ = self.untrained
         except ContractError as error:
             return str(error)
         return ""
