@@ -26,7 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hexsearch.ledger.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.events import Record
+from hexsearch.ledger.ledger import read_ledger, without_times
 
 ROOT = Path(__file__).parents[1]
 _STORY = frozenset({"suggested", "reported", "decided", "told", "failed"})

@@ -36,7 +36,8 @@ from process_tree import ProcessTree, memory_of
 
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import LedgerError
-from hexsearch.ledger.ledger import Record, read_ledger
+from hexsearch.ledger.events import Record
+from hexsearch.ledger.ledger import read_ledger
 
 HERE = Path(__file__).parent
 PROCESSES = 2

@@ -13,11 +13,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.events import (
+    Decided,
+    Finished,
+    Reported,
+    Started,
+    StudyOpened,
+    Suggested,
+    Told,
+)
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
@@ -75,7 +85,7 @@ def write_study(folder: StudyFolder, trials: int) -> None:
     lengths = rng.integers(10, 40, (GAMES, 3))
     shared = lengths * rng.normal(0.16, 0.1, (GAMES, 3))
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=trials, baselines=[], warnings=[])
+    ledger.append(StudyOpened(trials=trials))
     values: dict[str, object] = {}
     replicate = 0
     for number in range(trials):
@@ -91,45 +101,50 @@ def write_study(folder: StudyFolder, trials: int) -> None:
             replicate += 1
         resolved = space.resolve(values)
         ledger.append(
-            "suggested",
-            trial=name,
-            number=number,
-            variant=variant_key(resolved),
-            replicate=replicate,
-            seed=replicate,
-            origin="tpe",
-            head=resolved.value_head.name,
-            values=values,
-            config=resolved.model_dump(mode="json"),
+            Suggested(
+                trial=name,
+                number=number,
+                variant=variant_key(resolved),
+                replicate=replicate,
+                seed=replicate,
+                origin="tpe",
+                head=resolved.value_head.name,
+                values=values,
+                config=resolved.model_dump(mode="json"),
+            )
         )
-        ledger.append("started", trial=name, attempt=1)
+        ledger.append(Started(trial=name, attempt=1))
         gain = float(rng.normal(0.0, 0.002))
         for rung in RUNGS:
-            said = {**example, "positions_seen": rung, "value_loss": round(0.165 + gain, 7)}
-            ledger.append("reported", trial=name, report=said)
+            loss = round(0.165 + gain, 7)
+            said = {**example, "positions_seen": rung, "value_loss": loss}
+            ledger.append(Reported(trial=name, report=said))
             last = rung == RUNGS[-1]
             goes_on = rng.random() < 1 / 3
-            decision = "complete" if last else "continue" if goes_on else "prune"
+            decision: Literal["complete", "continue", "prune"] = (
+                "complete" if last else "continue" if goes_on else "prune"
+            )
             if last:
                 noise = rng.normal(0.0, 0.03, (GAMES, 3))
                 sums = (shared + lengths * (gain + noise)).astype(np.float32)
                 losses = GameLosses(np.arange(GAMES), sums, lengths.astype(np.int32))
                 write_game_losses(folder.trial(name), rung, losses)
             ledger.append(
-                "decided",
-                trial=name,
-                positions_seen=rung,
-                value_loss=said["value_loss"],
-                decision=decision,
-                rung=None if last else rung,
-                rank=1,
-                of=3,
-                cutoff=0.2,
+                Decided(
+                    trial=name,
+                    positions_seen=rung,
+                    value_loss=loss,
+                    decision=decision,
+                    rung=None if last else rung,
+                    rank=1,
+                    of=3,
+                    cutoff=0.2,
+                )
             )
             if decision == "prune":
                 break
-        ledger.append("told", trial=name, state="COMPLETE" if decision == "complete" else "PRUNED")
-    ledger.append("finished")
+        ledger.append(Told(trial=name, state="COMPLETE" if decision == "complete" else "PRUNED"))
+    ledger.append(Finished())
     ledger.close()
 
 

@@ -23,10 +23,11 @@ from leaderboard_scale import example_report
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.report.drawing import ACCENT, FAINT, INK, Axes, Drawing
-from hexsearch.search.engine import Engine
+from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space_parsing import build_space
 from hexsearch.training.report_points import report_points
 
@@ -117,8 +118,9 @@ def open_engine(path: Path, trials: int) -> Engine:
     config = build(StudyConfig, raw, "")
     ledger = Ledger(path)
     if not len(ledger):
-        ledger.append("study", trials=trials, baselines=[], warnings=[])
-    return Engine(config, build_space(config), ledger, trials, slots=lambda: WORKERS)
+        ledger.append(StudyOpened(trials=trials))
+    setup = EngineSetup(config, build_space(config), trials, slots=lambda: WORKERS)
+    return Engine(setup, ledger)
 
 
 def drive(path: Path, trials: int) -> list[Point]:
@@ -126,7 +128,7 @@ def drive(path: Path, trials: int) -> list[Point]:
     engine = open_engine(path, trials)
     rng = np.random.default_rng(0)
     example = example_report(rng)
-    schedule = report_points(engine.schedule.budget, BATCH, engine.schedule.rungs)
+    schedule = report_points(engine.schedules.rungs.budget, BATCH, engine.schedules.rungs.rungs)
     running: list[tuple[TrialHistory, int]] = []
     marks = [round(share * trials) for share in SHARES]
     points: list[Point] = []
@@ -135,7 +137,8 @@ def drive(path: Path, trials: int) -> list[Point]:
     since = time.perf_counter()
     while True:
         before = time.perf_counter()
-        while isinstance(trial := engine.next_trial(), TrialHistory):
+        while isinstance(job := engine.next_job(), Job):
+            (trial,) = job.trials
             asked.append(time.perf_counter() - before)
             engine.start(trial.trial)
             running.append((trial, 0))

@@ -35,9 +35,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from scipy.stats import ttest_1samp
 
-from hexsearch.ledger.history import TrialHistory
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.search.engine import Engine
+from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space_parsing import load_space
 from hexsearch.statistics.intervals import holm
 
@@ -70,20 +70,21 @@ class Ours:
             update={"run": config.run.model_copy(update={"seed": seed, "trials": TRIALS})}
         )
         self.ledger = Ledger(folder / "ledger.jsonl", clock=lambda: clock.now)
-        self.ledger.append("study", trials=TRIALS, baselines=[], warnings=[])
-        self.engine = Engine(
+        self.ledger.append(StudyOpened(trials=TRIALS))
+        setup = EngineSetup(
             config,
             space,
-            self.ledger,
             TRIALS,
             slots=lambda: workers,
             seconds_left=lambda: budget - clock.now,
         )
+        self.engine = Engine(setup, self.ledger)
 
     def ask(self) -> tuple[str, dict[str, Any]] | None:
-        trial = self.engine.next_trial()
-        if not isinstance(trial, TrialHistory):
+        job = self.engine.next_job()
+        if not isinstance(job, Job):
             return None
+        (trial,) = job.trials
         self.engine.start(trial.trial)
         return trial.trial, dict(trial.values)
 

@@ -138,7 +138,7 @@ class ValueHeadAnalyzer:
         return Analysis(
             metrics=evaluation.metrics(),
             baselines=self._baselines(evaluation),
-            reliability=_reliability(evaluation),
+            reliability=reliability_bins(evaluation),
             histogram=tuple(
                 np.histogram(evaluation.win_prob_red, _HISTOGRAM_BINS, (0.0, 1.0))[0].tolist()
             ),
@@ -240,7 +240,7 @@ def score_known_positions(
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
 
 
-def _reliability(evaluation: Evaluation) -> tuple[ReliabilityBin, ...]:
+def reliability_bins(evaluation: Evaluation) -> tuple[ReliabilityBin, ...]:
     answers, won = evaluation.win_prob_red, evaluation.red_won
     number = np.minimum((answers * _RELIABILITY_BINS).astype(int), _RELIABILITY_BINS - 1)
     bins = []

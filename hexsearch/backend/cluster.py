@@ -1,4 +1,4 @@
-"""Ray: this machine or a running cluster, how many trials fit, and the run itself."""
+"""Ray: this machine or a running cluster, and how many jobs fit on it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,18 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
-import numpy as np
 import ray
-from ray import tune
-from ray._private import services
-from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import RayActorError, RayTaskError
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-from ray.tune.execution import class_cache
 
-from hexsearch.backend.trainable import Assignment, TrialWorker
-from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
+from hexsearch.backend.local_ray import LOOPBACK, private_folder
+from hexsearch.backend.ray_private import (
+    loopback_only,
+    process_groups_of_their_own,
+    use_started_processes,
+)
 from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import ConfigError, HexsearchError
-from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import TrialHistory
-from hexsearch.search.engine import Engine
 
 _ENVIRONMENT = {
     # Its loggers flush every row and leak per trial; the ledger has it all.
@@ -78,6 +70,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
         _require_listener(address)
+    own = ExitStack()  # what is only there while Ray runs on this machine
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -86,16 +79,20 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             # dies with this process.
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            with _process_groups_of_their_own():
+            folder = own.enter_context(private_folder())
+            with process_groups_of_their_own(), loopback_only():
                 ray.init(
                     address="local",
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     object_store_memory=_OBJECT_STORE_BYTES,
+                    _node_ip_address=LOOPBACK,
+                    _temp_dir=str(folder),
                 )
             use_started_processes()
     except (ConnectionError, RuntimeError, ValueError) as error:
+        own.close()
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
         if address and "RAY_AUTH_MODE" not in os.environ:
@@ -109,22 +106,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         yield round(time.time(), 3)
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _process_groups_of_their_own() -> Iterator[None]:
-    """Start Ray where signals to the driver's process group do not reach it.
-
-    `timeout 8h python run_search.py ...` and many batch systems send SIGTERM to the whole group.
-    Ray shields its processes from SIGINT alone (ray 2.60, services.start_ray_process), and a
-    driver whose GCS has gone cannot drain. They still die with the driver, by the kernel's hand.
-    """
-    known = services.ConsolePopen
-    services.ConsolePopen = partial(known, process_group=0)
-    try:
-        yield
-    finally:
-        services.ConsolePopen = known
+        own.close()
 
 
 def environment(address: str | None, resources: Resources) -> dict[str, str]:
@@ -133,17 +115,6 @@ def environment(address: str | None, resources: Resources) -> dict[str, str]:
     if address is None and all_train and not resources.gpus_per_trial:
         return _ENVIRONMENT | _WARM
     return _ENVIRONMENT  # most processes would import torch for nothing
-
-
-def use_started_processes() -> None:
-    """Let Tune's actors run in processes that Ray on this machine has started already.
-
-    Tune passes variables to its actors, and Ray starts a fresh process for each environment. Here
-    they are inherited anyway, but for one that is meant for PyTorch Lightning. Credentials of
-    object storage, if there are some, are passed on as ever.
-    """
-    os.environ.pop("RAY_CHDIR_TO_TRIAL_DIR", None)
-    class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 
 
 def _require_listener(address: str) -> None:
@@ -218,73 +189,3 @@ def _trials_on(gpus: int, share: float) -> int:
     if share > 1.0:
         return gpus // round(share)
     return gpus * int(1.0 / share + 1e-9)  # ten trials at 0.1 fit in spite of rounding
-
-
-def tune_trials(
-    engine: Engine,
-    assign: Callable[[TrialHistory], Assignment],
-    beat: Callable[[], None],
-    folder: StudyFolder,
-    ship_games: bool,
-) -> None:
-    """Run trials through Ray Tune until the engine wants no more.
-
-    Args:
-        ship_games: put the archive into Ray's object store, for nodes that do not see the folder.
-    Raises:
-        DiskError: the ledger cannot be written any more; what it holds is whole.
-    """
-    run = engine.config.run
-    games = [ray.put(np.fromfile(folder.archive, np.uint8))] if ship_games else []
-    trainable = tune.with_parameters(TrialWorker, games=games)
-    searcher, signs = TuneSearcher(engine, assign), SignsOfLife()
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": run.cpus_per_trial, "gpu": run.gpus_per_trial}),
-        tune_config=TuneConfig(
-            search_alg=searcher,
-            scheduler=TuneScheduler(engine, searcher, signs),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: str(trial.config["trial"]),
-        ),
-        run_config=RunConfig(
-            name="tune",
-            storage_path=str((folder.path / "ray").resolve()),
-            verbose=0,
-            callbacks=[EngineCallback(engine, signs, beat)],
-            # Retries are the engine's: Tune counts the death of a reused worker twice, which
-            # fails a trial that has hardly begun (ray 2.60, TuneController._actor_failed).
-            failure_config=FailureConfig(max_failures=0),
-            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-        ),
-    )
-    try:
-        with every_death_is_an_actors():
-            tuner.fit()
-    except tune.TuneError as error:
-        # Tune wraps whatever is raised under its loop in a traceback of text.
-        if engine.broken is not None:
-            raise engine.broken from error
-        raise
-
-
-@contextmanager
-def every_death_is_an_actors() -> Iterator[None]:
-    """Let Tune retry a trial whatever its worker died of.
-
-    A worker that Ray's memory monitor kills raises `OutOfMemoryError`, which is neither of the
-    two errors that Tune's actor manager knows: it raises "Caught unexpected exception" and ends
-    the whole run (ray 2.60, `RayActorManager._actor_task_failed`).
-    """
-    known = RayActorManager._actor_task_failed
-
-    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        if not isinstance(exception, (RayActorError, RayTaskError)):
-            exception = RayActorError(error_msg=str(exception))
-        known(self, tracked_actor_task, exception)
-
-    RayActorManager._actor_task_failed = failed
-    try:
-        yield
-    finally:
-        RayActorManager._actor_task_failed = known

@@ -21,7 +21,7 @@ _REFUSED = re.compile(
 _LOW_NODE = re.compile(r"killed due to the node running low on memory.*?was (?P<use>[^(]*)\(")
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
 _OURS = re.compile(r"^hexsearch\.errors\.\w+: ")  # says itself what, where and what to do
-_STEP = re.compile(r'worker\.py", line \d+ in step$', re.MULTILINE)
+_STEP = re.compile(r'trainable\.py", line \d+ in step$', re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Games on their way to a node: found by content hash, fetched once, shared by its workers."""
+"""Games and trunks on their way to a node: by content hash, fetched once, for all its workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hexsearch.data.archive import GameArchive, open_archive
 from hexsearch.errors import ArchiveError, TrialError
 from hexsearch.training.atomic import write_atomically
 
-Fetch = Callable[[], bytes | None]
+Fetch = Callable[[str], bytes | None]  # content hash -> bytes from the driver, if it ships them
 
 
 def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
@@ -24,7 +24,7 @@ def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
     hash, which its workers and later studies map too; the first of them fetches it.
 
     Args:
-        fetch: gives the archive's bytes, from the driver; None if it ships none.
+        fetch: gives the archive's bytes.
     Raises:
         TrialError: this node has other games, or none.
     """
@@ -41,14 +41,34 @@ def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
     return copy
 
 
+def find_trunk(checkpoint: Path, content_hash: str, fetch: Fetch) -> Path:
+    """Where a frozen trunk's checkpoint lies on this node.
+
+    Raises:
+        TrialError: the node does not see the study's folder, and the driver ships no trunk.
+    """
+    if checkpoint.exists():
+        return checkpoint
+    path = scratch_folder() / "trunks" / f"{content_hash}.pt"
+    with _locked(path):
+        if not path.exists():
+            content = fetch(content_hash)
+            if content is None:
+                raise TrialError(
+                    f"{checkpoint} is missing on {socket.gethostname()}, and the driver ships no "
+                    "trunk"
+                )
+            write_atomically(path, content)
+    return path
+
+
 def _node_copy(folder: Path, content_hash: str, fetch: Fetch) -> GameArchive | None:
     path = folder / f"{content_hash}.archive"
-    folder.mkdir(exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # the node's other workers wait, then find it here
+    with _locked(path):
         try:
             return open_archive(path)
         except ArchiveError:  # missing or damaged
-            content = fetch()
+            content = fetch(content_hash)
         if content is None:
             return None
         write_atomically(path, content)
@@ -57,3 +77,9 @@ def _node_copy(folder: Path, content_hash: str, fetch: Fetch) -> GameArchive | N
         path.unlink()
         raise TrialError(f"the driver sent games {found.content_hash}, not {content_hash}")
     return found
+
+
+def _locked(path: Path) -> FileLock:
+    """The node's other workers wait instead of fetching a file too."""
+    path.parent.mkdir(exist_ok=True)
+    return FileLock(path.with_suffix(".lock"))

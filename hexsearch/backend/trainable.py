@@ -1,8 +1,8 @@
-"""The Ray Trainable round a trial: one warm process for many trials.
+"""The Ray Trainable round every kind of job: one warm process for many jobs.
 
-It writes into the trial's folder first (checkpoint, per-game losses, curve) and reports after,
-so that whatever the driver's ledger holds can be continued from. Where a crash fell between the
-two, the stored report is handed out again instead of training twice.
+It writes into the job's folders first (checkpoint, per-game losses, curve) and reports after, so
+that whatever the driver's ledger holds can be continued from. Where a crash fell between the two,
+the stored reports are handed out again instead of training twice.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import faulthandler
 import gc
 import json
 import os
-import shutil
-import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,53 +22,28 @@ import ray
 import torch
 from ray import tune
 
-from hexsearch.backend.file_sync import CHECKPOINT, FileSync
-from hexsearch.backend.shipping import find_games
-from hexsearch.backend.storage import Storage, Unwritable, patiently, scratch_folder, storing
+from hexsearch.backend.assignment import Assignment
+from hexsearch.backend.devices import device_of
+from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.job_folders import JobFolders
+from hexsearch.backend.message import Message
+from hexsearch.backend.shipping import find_games, find_trunk
+from hexsearch.backend.storage import Unwritable, scratch_folder, storing
 from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
+from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
-from hexsearch.ledger.game_losses import CURVE, store_evidence
-from hexsearch.ledger.report import ReportSummary
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.ledger.game_losses import store_evidence, write_game_losses
+from hexsearch.ledger.report import MetricsSummary, ReportSummary
+from hexsearch.training.checkpoint import load_last_good, save_checkpoint
+from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.trial import Trial
 
 HANG_LOG = "hang.log"
 _STRIDE = 10  # batches between two looks at the clock
-_RESUMED_FROM = frozenset({CHECKPOINT, CURVE})
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a worker needs to run one trial; travels as plain values in a Ray configuration.
-
-    Attributes:
-        folder: the trial's own, on a disk that every node sees; with `storage` its name there.
-        archive, archive_hash: the games; the hash keeps a worker from training on others.
-        trial_files: URL under which trials keep their files; None if `folder` is a path.
-        gpus: how much of a GPU; 0 trains on the CPU.
-        report_points: positions at which it reports, the last one being the budget.
-        reported: positions at the last report that the ledger holds.
-        hang_timeout: seconds in which a step must come to a report, or the process ends.
-        report_seconds: report at least so often, also between report points.
-    """
-
-    trial: str
-    folder: str
-    archive: str
-    archive_hash: str
-    config: dict[str, Any]
-    data: dict[str, Any]
-    seed: int
-    report_points: list[int]
-    reported: int
-    threads: int
-    gpus: float
-    trial_files: str | None
-    hang_timeout: float | None = None
-    report_seconds: float | None = None
+Reports = dict[str, dict[str, Any]]  # trial -> report
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
@@ -78,45 +51,48 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     _dataset: Dataset | None = None
 
-    def setup(self, config: dict[str, Any], games: Sequence[ray.ObjectRef] = ()) -> None:
+    def setup(
+        self, config: dict[str, Any], shipped: Mapping[str, ray.ObjectRef] | None = None
+    ) -> None:
         """Begin an assignment, from its checkpoint where there is one.
 
         Args:
-            games: the archive's bytes in Ray's object store, if the driver ships them.
+            shipped: bytes in Ray's object store by content hash, for nodes that do not see the
+                study's folder.
         """
         self._assignment = Assignment(**config)
-        self._shipped = games
+        self._shipped = shipped or {}
         self._trial: Trial | None = None
-        self._stored: dict[str, Any] | None = None
-        self._mirror: FileSync | None = None
+        self._stored: Reports = {}
+        self._warnings: list[str] = []  # to be said with the next message
+        self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # of training, in this process
 
     def step(self) -> dict[str, Any]:
-        """Train to the next report point, or hand out a report that was stored but not heard.
+        """Train to the next point, or hand out reports that were stored but not heard.
 
         Returns:
-            `{"message": text}`, JSON (Tune would flatten mappings) of `{"report": ...}`, or of
-            `{"failure": reason, "verdict": ...}` if the trial cannot go on, or of `{"storage":
-            reason}` if a disk or storage fails it, which is no fault of the trial.
+            A Message, as a result of Tune.
         """
-        message: dict[str, Any]
         try:
             with self._watchdog():
-                report = self._next_report()
+                reports = self._next_reports()
+            message = Message(reports=reports, warnings=self._warnings)
+            self._warnings = []
         except Unwritable as error:
-            message = {"storage": str(error)}
+            message = Message(unwritable=str(error))
         except TrialError as error:
-            message = {"failure": str(error), "verdict": error.verdict}
-        else:
-            message = {"report": report}
-        return {"message": json.dumps(message)}
+            message = Message(failure=f"{error.verdict}: {error}")
+        message = replace(message, warnings=self._warnings)
+        self._warnings = []
+        return message.to_result()
 
-    def _next_report(self) -> dict[str, Any]:
+    def _next_reports(self) -> Reports:
         if self._trial is None:
             self._begin()
-        if self._stored is not None:
-            report, self._stored = self._stored, None
-            return report
+        if self._stored:
+            reports, self._stored = self._stored, {}
+            return reports
         return self._advance()
 
     @contextmanager
@@ -163,79 +139,118 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if self._assignment.gpus:
             # The caching allocator would keep the memory from the trials that share the GPU.
             torch.cuda.empty_cache()
-        if self._mirror is not None:
-            shutil.rmtree(self._mirror.local, ignore_errors=True)
-
-    @property
-    def _points(self) -> list[int]:
-        return self._assignment.report_points
-
-    @property
-    def _folder(self) -> Path:
-        return Path(self._assignment.folder) if self._mirror is None else self._mirror.local
+        self._folders.clear()
 
     def _begin(self) -> None:
         task = self._assignment
         torch.set_num_threads(task.threads)
-        if task.trial_files is not None:
-            local = scratch_folder() / "trials" / str(os.getpid()) / task.trial
-            shutil.rmtree(local, ignore_errors=True)
-            mirror = self._mirror = FileSync(Storage(task.trial_files), task.folder, local)
-            with storing(local):
-                patiently(lambda: mirror.pull(lambda name: name in _RESUMED_FROM))
+        self._folders.pull()
         with storing(scratch_folder()):
-            dataset = self._games(task)
-        self._trial = Trial.of(
-            build(TrialConfig, task.config, "trial"),
-            dataset,
-            max_positions=task.report_points[-1],
-            seed=task.seed,
-            device=device_of(task.gpus),
+            dataset, trunk = self._games(task), self._trunk(task)
+
+        def make() -> Trial:
+            return Trial(
+                [build(TrialConfig, config, "trial") for config in task.configs],
+                dataset,
+                max_positions=task.points[-1],
+                seed=task.seed,
+                device=device_of(task.gpus),
+                mode=task.mode,
+                frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+            )
+
+        trial = make()
+        content, self._warnings = load_last_good(
+            self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
         )
-        path = self._folder / CHECKPOINT
-        if path.exists():
-            content = load_checkpoint(path)
-            self._trial.load_state(content["state"])
-            if self._trial.positions_seen > task.reported:
-                self._stored = json.loads(content["report"])
+        if content is None and self._warnings:
+            trial = make()  # it may have taken in half of a bad one
+        elif content is not None and trial.positions_seen > task.reported:
+            self._stored = _stored_reports(content, task)
+        catch_up(trial, task)
+        self._trial = trial
 
     def _games(self, task: Assignment) -> Dataset:
-        """The mapped games, kept from trial to trial while they stay the same."""
+        """The mapped games, kept from job to job while they stay the same."""
         data = build(DataConfig, task.data, "data")
         kept = TrialWorker._dataset
         if kept is None:
             gc.freeze()  # what was imported stays, and need not be looked through each time
         if kept is None or kept.archive.content_hash != task.archive_hash or kept.config != data:
-            archive = find_games(Path(task.archive), task.archive_hash, self._fetch_games)
+            archive = find_games(Path(task.archive), task.archive_hash, self._fetch)
             kept = TrialWorker._dataset = Dataset(archive, data)
         return kept
 
-    def _fetch_games(self) -> bytes | None:
-        if not self._shipped:
+    def _trunk(self, task: Assignment) -> Path | None:
+        """Where the checkpoint of a frozen trunk lies on this node."""
+        if task.trunk is None or task.trunk_hash is None:
             return None
-        content: bytes = ray.get(self._shipped[0]).tobytes()
+        return find_trunk(Path(task.trunk), task.trunk_hash, self._fetch)
+
+    def _fetch(self, content_hash: str) -> bytes | None:
+        """What the driver ships under a content hash; None if it ships nothing."""
+        if content_hash not in self._shipped:
+            return None
+        content: bytes = ray.get(self._shipped[content_hash]).tobytes()
         return content
 
-    def _advance(self) -> dict[str, Any]:
-        trial = self._trial
+    def _advance(self) -> Reports:
+        """Train to the next point, store what is known there, and give the reports."""
+        trial, task, folders = self._trial, self._assignment, self._folders
         assert trial is not None
-        target = next(point for point in self._points if point > trial.positions_seen)
+        target = next(point for point in task.points if point > trial.positions_seen)
         if self._began_at is None:
-            self._began_at = time.time()
+            self._began_at = round(time.time(), 3)
         self._train_to(target)
-        report = trial.report()
-        summary = ReportSummary.of(report, trial.cost, round(self._began_at, 3)).to_json()
-        with storing(self._folder):
-            store_evidence(self._folder, report)
-            save_checkpoint(
-                self._folder / CHECKPOINT, {"state": trial.state(), "report": json.dumps(summary)}
-            )
-            if self._mirror is not None:
-                patiently(self._mirror.push)
-        return summary
+        reports: Reports = {}
+        if task.judged_on == "validation":
+            reports = self._report()
+        elif trial.positions_seen >= task.points[-1]:
+            reports = self._judge()
+        with storing(folders.job):
+            if task.is_shared and trial.positions_seen >= task.points[-1]:
+                self._store_networks(reports)
+            save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
+            folders.push()
+        return reports
+
+    def _report(self) -> Reports:
+        """Reports of all heads on the validation games, with their evidence stored."""
+        trial, task, folders = self._trial, self._assignment, self._folders
+        assert trial is not None
+        reports: Reports = {}
+        with storing(folders.job):
+            for name, report, cost in zip(task.trials, trial.reports(), trial.costs, strict=True):
+                store_evidence(folders.of(name), report)
+                reports[name] = ReportSummary.of(report, cost, self._began_at).to_json()
+        return reports
+
+    def _judge(self) -> Reports:
+        """The report on the test games, with the validation loss of the search beside it."""
+        trial, (name,) = self._trial, self._assignment.trials
+        assert trial is not None
+        validation = trial.report()  # renews batch-norm statistics, so it comes first
+        dataset, folder = trial.dataset, self._folders.of(name)
+        test, _ = trial.evaluate(all_positions(dataset.archive, dataset.games("test")))
+        summary = replace(
+            ReportSummary.of(validation, trial.cost, self._began_at),
+            metrics=MetricsSummary.of(test.metrics()),
+            validation_loss=validation.value_loss,
+        )
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_game_losses(folder, trial.positions_seen, test.game_losses())
+        return {name: summary.to_json()}
+
+    def _store_networks(self, reports: Reports) -> None:
+        """Each head with its trunk as a checkpoint of its own, for `analyze` and ensembles."""
+        assert self._trial is not None
+        for name, state in zip(self._assignment.trials, self._trial.head_states(), strict=True):
+            content = _content(state, {name: reports[name]})
+            save_checkpoint(self._folders.of(name) / CHECKPOINT, content)
 
     def _train_to(self, target: int) -> None:
-        """Train to a report point, or for as long as may pass between two reports."""
+        """Train to a point, or for as long as may pass between two reports."""
         trial, seconds = self._trial, self._assignment.report_seconds
         assert trial is not None
         if seconds is None:
@@ -248,20 +263,29 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 return
 
 
-def device_of(gpus: float) -> torch.device:
-    """The GPU that Ray gave this worker, limited to its share; the CPU where none was asked for.
+def catch_up(trial: Trial, task: Assignment) -> None:
+    """Train again to the last report that the ledger holds, where a checkpoint was lost.
 
-    Raises:
-        TrialError: Ray counts a GPU here that torch cannot use.
+    Reports renew the statistics that a checkpoint keeps, so each is computed, and not sent again.
     """
-    if not gpus:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise TrialError(
-            f"torch finds no GPU on {socket.gethostname()}; install a CUDA build of torch there, "
-            "or set run.gpus_per_trial to 0"
-        )
-    if gpus < 1.0:
-        # Ray's fractions are bookkeeping; this keeps one trial from taking its neighbours' memory.
-        torch.cuda.set_per_process_memory_fraction(gpus)
-    return torch.device("cuda")
+    for point in task.points:
+        if trial.positions_seen < point <= task.reported:
+            trial.train_to(point)
+            if task.judged_on == "validation":
+                trial.reports()
+
+
+def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
+    """Of a checkpoint; the report of one trial stands where `train` puts it too."""
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return {"state": state, "report": json.dumps(report)}
+    return {"state": state, "reports": json.dumps(reports)}
+
+
+def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
+    """The reports that were stored with a checkpoint; none where it was only saved."""
+    if "report" in content:
+        return {task.trials[0]: json.loads(content["report"])}
+    reports: Reports = json.loads(content["reports"])
+    return reports

@@ -7,22 +7,27 @@ emptied: resuming is a new run over the same ledger.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Callback
+import numpy as np
+import ray
+from ray import tune
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.faults import DIED, Fault, explain, explain_hang
-from hexsearch.backend.trainable import HANG_LOG, Assignment
+from hexsearch.backend.message import Message
+from hexsearch.backend.ray_private import every_death_is_an_actors, last_error
+from hexsearch.backend.trainable import HANG_LOG, TrialWorker
 from hexsearch.errors import DiskError
-from hexsearch.ledger.history import TrialHistory
-from hexsearch.search.engine import Engine
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.search.engine import Engine, Job
 
 
 class _Unpicklable:
@@ -33,20 +38,20 @@ class _Unpicklable:
 
 
 class SignsOfLife:
-    """When each trial was last heard of, and what became of one that is heard of no more."""
+    """When each job was last heard of, and what became of one that is heard of no more."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._at: dict[str, float] = {}
 
     def note(self, name: str) -> None:
-        """A trial's worker has begun or reported."""
+        """A job's worker has begun or reported."""
         self._at[name] = self._clock()
 
     def fault(self, trial: Any) -> Fault:
         """What ended an attempt, given Ray's trial."""
         task = trial.config
-        silent_s = self._clock() - self._at.get(task["trial"], self._clock())
+        silent_s = self._clock() - self._at.get(task["job"], self._clock())
         stacks, hang = "", Path(task["folder"]) / HANG_LOG
         if task["trial_files"] is None and hang.exists():
             stacks = hang.read_text(encoding="utf-8", errors="replace")
@@ -55,17 +60,17 @@ class SignsOfLife:
         # A worker with files in storage leaves its stacks on its node; the wait tells as well.
         if stacks or (task["trial_files"] is not None and seconds and silent_s >= seconds):
             return explain_hang(seconds, stacks)
-        return explain(_last_error(trial))
+        return explain(last_error(trial))
 
 
 class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
-    """Hands the engine's next trial to Tune."""
+    """Hands the engine's next job to Tune, for which it is a trial."""
 
-    def __init__(self, engine: Engine, assign: Callable[[TrialHistory], Assignment]) -> None:
+    def __init__(self, engine: Engine, assign: Callable[[Job], Assignment]) -> None:
         super().__init__(metric=None, mode=None)
         self._engine, self._assign = engine, assign
-        self._names: dict[str, str] = {}  # Ray's trial id -> ours
-        self.faults: dict[str, Fault] = {}  # our trial -> what ended its last attempt
+        self._jobs: dict[str, str] = {}  # Ray's trial id -> our job
+        self.faults: dict[str, Fault] = {}  # our job -> what ended its last attempt
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
         """Accept anything: the metric is the engine's business."""
@@ -73,14 +78,14 @@ class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """A configuration, None to be asked again later, or FINISHED."""
-        following = self._engine.next_trial()
-        if following == "finished":
+        job = self._engine.next_job()
+        if job == "finished":
             return Searcher.FINISHED
-        if following == "wait":
+        if job == "wait":
             return None
-        assert isinstance(following, TrialHistory)
-        self._names[trial_id] = following.trial
-        return asdict(self._assign(following))
+        assert isinstance(job, Job)
+        self._jobs[trial_id] = job.name
+        return self._assign(job).to_config()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Reports reach the engine through the scheduler, which decides."""
@@ -88,66 +93,120 @@ class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A trial's worker is gone, perhaps by an error; the engine says what comes of that."""
-        name = self._names.pop(trial_id, None)
-        if name is None:
+        """A job's worker is gone, perhaps by an error; the engine says what comes of that."""
+        job = self._jobs.pop(trial_id, None)
+        if job is None:
             return
         if error:
-            fault = self.faults.get(name, Fault(DIED))
-            self._engine.lose(name, fault.reason, fault.log)
-        self._engine.release(name)
+            fault = self.faults.get(job, Fault(DIED))
+            self._engine.lose(job, fault.reason, fault.log)
+        self._engine.release(job)
 
 
 class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
     """Passes results to the engine and its decisions to Tune."""
 
-    def __init__(self, engine: Engine, searcher: TuneSearcher, signs: SignsOfLife) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        searcher: TuneSearcher,
+        signs: SignsOfLife,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         super().__init__()
-        self._engine, self._searcher, self._signs = engine, searcher, signs
+        self._engine, self._searcher, self._signs, self._say = engine, searcher, signs, say
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
-        name = trial.config["trial"]
-        self._signs.note(name)
-        message = json.loads(result["message"])
-        if "storage" in message:
-            self._engine.halt("end of storage", DiskError(message["storage"]))
+        job, message = trial.config["job"], Message.of_result(result)
+        self._signs.note(job)
+        if message.unwritable is not None:
+            self._engine.halt("end of storage", DiskError(message.unwritable))
             return str(TrialScheduler.STOP)
-        if "failure" in message:
-            self._engine.fail(name, f"{message['verdict']}: {message['failure']}")
+        if message.failure is not None:
+            self._engine.fail(job, message.failure)
             return str(TrialScheduler.STOP)
-        decision = self._engine.report(name, message["report"])
-        return str(TrialScheduler.CONTINUE if decision == "continue" else TrialScheduler.STOP)
+        for warning in message.warnings:
+            self._say(f"warning: {job}: {warning}")
+        verdict = self._engine.hear(job, message.reports)
+        return str(TrialScheduler.CONTINUE if verdict == "continue" else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep the reason for when the searcher is told."""
-        self._searcher.faults[trial.config["trial"]] = self._signs.fault(trial)
+        self._searcher.faults[trial.config["job"]] = self._signs.fault(trial)
 
 
 class EngineCallback(_Unpicklable, Callback):  # type: ignore[misc]
-    """Starts of trials to the ledger; a heartbeat for deadlines and the console."""
+    """Starts of jobs to the ledger; a heartbeat for deadlines and the console."""
 
     def __init__(self, engine: Engine, signs: SignsOfLife, beat: Callable[[], None]) -> None:
         self._engine, self._signs, self._beat = engine, signs, beat
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker begins, or begins again after an error."""
-        self._signs.note(trial.config["trial"])
-        self._engine.start(trial.config["trial"])
+        self._signs.note(trial.config["job"])
+        self._engine.start(trial.config["job"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune's loop, several times a second."""
         self._beat()
 
 
-def _last_error(trial: Any) -> str:
-    """What Ray noted of a trial's last failure.
+@dataclass(frozen=True)
+class TuneRun:
+    """What Tune needs besides the engine.
 
-    Not by the trial's own `get_error`, which reads from Tune's storage: Tune copies the file there
-    once an hour, or with checkpoints, which are ours (ray 2.60).
+    Attributes:
+        assign: a worker's description of a job.
+        beat: called several times a second.
+        say: told what workers warn of.
+        ship: files to put into Ray's object store, by content hash, for nodes that do not see
+            the study's folder.
     """
-    if not trial.error_file or not Path(trial.error_file).exists():
-        return ""
-    text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-    _, _, last = text.rpartition("Failure # ")
-    return last.partition("\n")[2]
+
+    folder: StudyFolder
+    assign: Callable[[Job], Assignment]
+    beat: Callable[[], None]
+    say: Callable[[str], None] = lambda line: None
+    ship: Mapping[str, Path] = field(default_factory=dict)
+
+
+def run_jobs(engine: Engine, run: TuneRun) -> None:
+    """Run jobs through Ray Tune until the engine wants no more.
+
+    Raises:
+        DiskError: the ledger cannot be written any more; what it holds is whole.
+    """
+    resources = engine.config.run
+    shipped = {name: ray.put(np.fromfile(path, np.uint8)) for name, path in run.ship.items()}
+    trainable = tune.with_parameters(TrialWorker, shipped=shipped)
+    each = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+    searcher, signs = TuneSearcher(engine, run.assign), SignsOfLife()
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, each),
+        tune_config=TuneConfig(
+            search_alg=searcher,
+            scheduler=TuneScheduler(engine, searcher, signs, run.say),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.config["job"]),
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str((run.folder.path / "ray").resolve()),
+            verbose=0,
+            callbacks=[EngineCallback(engine, signs, run.beat)],
+            # Retries are the engine's: Tune counts the death of a reused worker twice, which
+            # fails a trial that has hardly begun (ray 2.60, TuneController._actor_failed).
+            failure_config=FailureConfig(max_failures=0),
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    try:
+        with every_death_is_an_actors():
+            tuner.fit()
+    except tune.TuneError as error:
+        # Tune wraps whatever is raised under its loop in a traceback of text.
+        if engine.broken is not None:
+            raise engine.broken from error
+        raise

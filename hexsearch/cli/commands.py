@@ -21,6 +21,7 @@ COMMANDS = {
     "launch": Command("studies", "study_commands", "start a study"),
     "resume": Command("studies", "study_commands", "go on where a study stopped"),
     "leaderboard": Command("studies", "leaderboard_command", "who leads a study, and how sure"),
+    "report": Command("studies", "report_command", "a study as one HTML page"),
     "compare": Command(
         "studies", "compare_command", "all value heads of a space, on shared trunks, in pairs"
     ),
@@ -28,21 +29,33 @@ COMMANDS = {
         "studies", "ensemble_command", "a study's networks answering together, on test games"
     ),
     "export": Command(
-        "studies", "export_command", "the winner's network and how to train it again"
+        "studies",
+        "export_command",
+        "a network as checkpoint and recipe, or as ONNX",
     ),
     "storage": Command(
         "studies", "study_commands", "write a study's Optuna storage anew, for optuna-dashboard"
     ),
-    "train": Command("networks", "trial_commands", "train one configuration, without a search"),
+    "train": Command(
+        "networks", "networks.trial_commands", "train one configuration, without a search"
+    ),
     "analyze": Command(
-        "networks", "analysis_commands", "how good a network is on validation games, by stage"
+        "networks",
+        "networks.analysis_commands",
+        "how good a network is on games that it has not seen",
     ),
     "predict": Command(
-        "networks", "analysis_commands", "win probability and best moves of positions"
+        "networks", "networks.analysis_commands", "win probability and best moves of positions"
+    ),
+    "match": Command("networks", "networks.play_commands", "networks against each other, with Elo"),
+    "engine": Command(
+        "networks",
+        "networks.play_commands",
+        "play by the Hex Text Protocol, for HexGui and other programs",
     ),
     "doctor": Command("networks", "doctor_command", "name what is mis-wired, with evidence"),
     "games": Command(
-        "games and files", "games_commands", "audit, convert, generate and show games"
+        "games and files", "files.games_commands", "audit, convert, generate and show games"
     ),
     "spaces": Command(
         "games and files",

@@ -31,12 +31,13 @@ from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, fini
 from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.leaderboard.phase_sentences import agreement_sentence, comparison_sentences
-from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.console import make_progress
 from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
-from hexsearch.study.comparison import contenders, heads_of, launch_comparison
+from hexsearch.study.comparison import compared_heads, comparison_config
+from hexsearch.study.launch import LaunchRequest, launch
 from hexsearch.study.listener import Listener
 from hexsearch.study.trunk_adoption import adopt_trunk
 
@@ -97,11 +98,11 @@ def run_compare(arguments: argparse.Namespace) -> int:
     if arguments.trunk is not None:
         settings.append(f"compare.trunk={json.dumps(arguments.trunk)}")
     config, space = load_space(arguments.space, settings)
-    config, replaced = adopt_trunk(config)
-    if config.compare.trunk is not None:
-        space = build_space(config, f"{arguments.space}: ")
-    heads = heads_of(space)
-    keys = [variant_key(trial) for _, trial in contenders(heads)]
+    compared_heads(space)  # refuses what the whole space has, before it is narrowed to heads
+    config = comparison_config(config)
+    adopted, _ = adopt_trunk(config)
+    heads = build_space(adopted, f"{arguments.space}: ")
+    keys = [variant_key(trial) for _, trial in compared_heads(heads)]
     apart = None  # read before anything is trained: it may not be there
     if arguments.against is not None:
         apart = _trained_apart(StudyFolder(arguments.against), keys)
@@ -110,21 +111,22 @@ def run_compare(arguments: argparse.Namespace) -> int:
     if not arguments.no_doctor:
         check_components(label, heads)
     console = stderr()
-    for line in (_announcement(config, len(keys), folder), *replaced):
-        console.print(Text(line), soft_wrap=True)
+    console.print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
     with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
-        ended = launch_comparison(
-            config,
-            space,
-            arguments.games or [STARTER_GAMES],
-            folder,
-            arguments.address,
-            Listener(progress.say, progress.record, progress.beat),
-            examine=None if arguments.no_doctor else games_examiner(label, heads, progress.say),
+        ended = launch(
+            LaunchRequest(
+                config=config,
+                games=arguments.games or [STARTER_GAMES],
+                folder=folder,
+                listener=Listener(progress.say, progress.record, progress.beat),
+                address=arguments.address,
+                where=f"{arguments.space}: ",
+                examine=None if arguments.no_doctor else games_examiner(label, heads, progress.say),
+            )
         )
     found = None
     if apart is not None and ended == "finished":
-        found = agreement(finished_runs(folder, apart.heads), apart)
+        found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
     print_board(read_leaderboard(folder), arguments.format, found)
     return finish(folder, ended)
 
@@ -136,8 +138,8 @@ def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:
         LedgerError: it has none, or is no study.
         ConfigError: it is a comparison itself.
     """
-    description, _ = folder.read_description()
-    if description.get("kind") == COMPARISON:
+    _, config = folder.read_description()
+    if "search" not in config.phases:
         raise ConfigError(
             f"--against {folder.path}: is a comparison, whose heads share trunks; name a study "
             "that `launch` made"

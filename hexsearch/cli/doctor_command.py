@@ -28,6 +28,7 @@ from hexsearch.report.diagnosis import render_diagnosis
 from hexsearch.search.shipped import shipped_spaces
 from hexsearch.search.space_parsing import build_space
 
+_YAML = (".yaml", ".yml")
 _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
 
 
@@ -97,6 +98,8 @@ def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
     games = arguments.games or [STARTER_GAMES]
     if (arguments.model is None) != (arguments.encoder is None):
         raise ConfigError("--model and --encoder belong together; give both")
+    if arguments.set and (arguments.examined is None or arguments.examined.suffix not in _YAML):
+        raise ConfigError("--set: fixes a setting of a SPACE.yaml, and none is given; leave it out")
     if arguments.model is not None:
         if arguments.examined is not None:
             raise ConfigError(f"{arguments.examined}: give either this or --model, not both")
@@ -114,7 +117,7 @@ def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
         config = build(StudyConfig, raw, "")
         space = build_space(config, "")
         return admit_configs("the default configuration", configurations(space), config.data, games)
-    if examined.suffix in (".yaml", ".yml"):
+    if examined.suffix in _YAML:
         config = load_study(examined, arguments.set)
         space = build_space(config, f"{examined}: ")
         return admit_configs(str(examined), configurations(space), config.data, games)

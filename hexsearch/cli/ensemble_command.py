@@ -16,15 +16,14 @@ from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.cli.analysis_commands import stdout
 from hexsearch.cli.arguments import add_command, add_format, add_study, positive
+from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import Indices
 from hexsearch.errors import CheckpointError, ConfigError, LedgerError
-from hexsearch.ledger.folder import COMPARISON, StudyFolder
-from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import read_ledger
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, render_ensembles
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.metrics import Evaluation
@@ -58,8 +57,10 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     if arguments.top == 1:
         raise ConfigError("--top 1: an ensemble needs two networks or more")
     folder = StudyFolder(arguments.study)
-    description, config = folder.read_description()
-    trials = _kept(folder, arguments.top)
+    _, config = folder.read_description()
+    is_comparison = "search" not in config.phases
+    history = StudyHistory.read(folder.ledger)
+    trials = _kept(history.only({"compare"} if is_comparison else SEARCHED), folder, arguments.top)
     dataset = Dataset(open_archive(folder.archive), config.data)
     test_games = dataset.games("test")
     if len(test_games) < 2:
@@ -79,7 +80,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
         return [_answers(network, dataset, games) for network in networks]
 
     validation = answers(dataset.validation_games, "validation")
-    trunks = _trunks(trials) if description.get("kind") == COMPARISON else {}
+    trunks = _trunks(trials) if is_comparison else {}
     ensembles = choose_ensembles(validation, arguments.method or METHODS, list(trunks.items()))
     names = [trial.trial for trial in trials]
     rows = evaluate_ensembles(ensembles, names, validation, answers(test_games, "test"))
@@ -94,13 +95,12 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _kept(folder: StudyFolder, top: int | None) -> list[TrialHistory]:
+def _kept(history: StudyHistory, folder: StudyFolder, top: int | None) -> list[TrialHistory]:
     """The completed trials that have a checkpoint, best on validation first.
 
     Raises:
         LedgerError, CheckpointError: fewer than two.
     """
-    history = StudyHistory.of(read_ledger(folder.ledger))
     finished = [
         trial
         for trial in history.trials.values()

@@ -1,4 +1,4 @@
-"""`export`: the winner of a study as a checkpoint and the recipe that reproduces it."""
+"""`export`: a network for other programs, and the winner of a study with its recipe."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from hexsearch.analysis.loading import load_network
+from hexsearch.analysis.standalone import (
+    DESCRIPTION,
+    export_checkpoint,
+    export_onnx,
+    export_safetensors,
+)
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.cli.arguments import add_command, add_study
-from hexsearch.errors import LedgerError
+from hexsearch.cli.arguments import add_command
+from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.study.export import export_trial
@@ -22,25 +29,62 @@ def register(commands: Any) -> None:
     export = add_command(
         commands,
         "export",
-        ["results/NAME", "results/NAME --trial t0007 --output exported/"],
+        ["results/NAME", "results/NAME --trial t0007 --output exported/", "model.pt --format onnx"],
         "Write the network of a study's winner, model.pt, and train.yaml, from which 'train' makes "
-        "the same weights again.",
+        "the same weights again; or any network as ONNX or safetensors.",
     )
-    add_study(export)
     export.add_argument(
-        "--output", type=Path, metavar="DIR", help="(default: the folder 'winner' in the study's)"
+        "source",
+        type=Path,
+        metavar="STUDY|CHECKPOINT",
+        help="the folder of a study, or a model.pt",
+    )
+    export.add_argument(
+        "--format",
+        choices=("checkpoint", "onnx", "safetensors"),
+        default="checkpoint",
+        help="of a study, onnx and safetensors come beside the checkpoint (default: that alone)",
+    )
+    export.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="(default: the folder 'winner' in the study's, or the checkpoint's own folder)",
     )
     export.add_argument("--trial", metavar="ID", help="(default: the winner's best trial)")
     export.set_defaults(run=run_export)
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write model.pt and train.yaml, and say what they are."""
-    folder = StudyFolder(arguments.study)
+    """Write what was asked for, and say what it is."""
+    console = Console(stderr=True, highlight=False)
+    if arguments.source.is_dir():
+        checkpoint = _export_winner(arguments, console)
+    else:
+        checkpoint = arguments.source
+        if arguments.trial is not None:
+            raise ConfigError("--trial: is for a study; a checkpoint holds one network")
+    if arguments.format == "checkpoint" and arguments.source.is_dir():
+        return 0
+    loaded = load_network(checkpoint)
+    folder = arguments.output or checkpoint.parent
+    if arguments.format == "onnx":
+        path, gap = export_onnx(loaded, folder)
+        text = f"wrote {path} and {folder / DESCRIPTION}; answers agree within {gap:.1g}"
+    elif arguments.format == "checkpoint":
+        text = f"wrote {export_checkpoint(loaded, folder)}, without what only training needs"
+    else:
+        text = f"wrote {export_safetensors(loaded, folder)} and {folder / DESCRIPTION}"
+    console.print(Text(text), soft_wrap=True)
+    return 0
+
+
+def _export_winner(arguments: argparse.Namespace, console: Console) -> Path:
+    """A study's winner, or the trial asked for: model.pt and train.yaml."""
+    folder = StudyFolder(arguments.source)
     name = arguments.trial or winner(folder)
     output = arguments.output or folder.path / "winner"
     export = export_trial(folder, name, output)
-    console = Console(stderr=True, highlight=False)
     if export.positions_seen < export.budget:
         console.print(
             Text(
@@ -50,7 +94,7 @@ def run_export(arguments: argparse.Namespace) -> int:
             soft_wrap=True,
         )
     console.print(Text(f"wrote {export.model} ({name}) and {export.recipe}"), soft_wrap=True)
-    return 0
+    return export.model
 
 
 def winner(folder: StudyFolder) -> str:

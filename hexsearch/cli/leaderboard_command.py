@@ -34,6 +34,11 @@ def register(commands: Any) -> None:
     )
     add_study(board)
     board.add_argument(
+        "--phase",
+        choices=("compare", "search"),
+        help="rank the heads of the comparison, or the trials of the search (default: search)",
+    )
+    board.add_argument(
         "--by", choices=("variant", "trial"), default="variant", help="what a row stands for"
     )
     board.add_argument(
@@ -56,7 +61,9 @@ def register(commands: Any) -> None:
 
 def run_leaderboard(arguments: argparse.Namespace) -> int:
     """Print a leaderboard in one of four formats."""
-    board = read_leaderboard(StudyFolder(arguments.study), arguments.by, arguments.stage)
+    board = read_leaderboard(
+        StudyFolder(arguments.study), arguments.by, arguments.stage, arguments.phase
+    )
     if arguments.sort:
         board = replace(board, rows=sorted_rows(board.rows, arguments.sort))
     if arguments.format == "json":

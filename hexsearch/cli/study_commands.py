@@ -34,9 +34,8 @@ from hexsearch.config.run import parse_duration
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError, printable
-from hexsearch.ledger.folder import COMPARISON, StudyFolder, require_name
+from hexsearch.ledger.folder import StudyFolder, require_name
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import read_ledger
 from hexsearch.report.console import make_progress
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
@@ -142,7 +141,6 @@ def run_launch(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
     from hexsearch.cli.preflight import check_components, games_examiner, hints
-    from hexsearch.leaderboard.summary import leader_summary
     from hexsearch.study import launch as study
 
     folder = new_folder(arguments)
@@ -156,15 +154,16 @@ def run_launch(arguments: argparse.Namespace) -> int:
     with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
         ended = study.launch(
-            config,
-            arguments.games or [STARTER_GAMES],
-            folder,
-            arguments.address,
-            listener,
-            leader_summary,
-            where=f"{arguments.space}: ",
-            examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
-            warm_starts=[StudyFolder(path) for path in arguments.warm_start],
+            study.LaunchRequest(
+                config=config,
+                games=arguments.games or [STARTER_GAMES],
+                folder=folder,
+                listener=listener,
+                address=arguments.address,
+                where=f"{arguments.space}: ",
+                examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
+                warm_starts=[StudyFolder(path) for path in arguments.warm_start],
+            )
         )
     _print_leaderboard(folder, arguments.format)
     return finish(folder, ended)
@@ -203,25 +202,13 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
-    from hexsearch.leaderboard.summary import leader_summary
     from hexsearch.study import launch as study
-    from hexsearch.study.comparison import resume_comparison
 
     folder = StudyFolder(arguments.study)
-    description, config = folder.read_description()
-    is_comparison = description.get("kind") == COMPARISON
-    if is_comparison and arguments.trials:
-        raise ConfigError(
-            "--trials: a comparison has as many runs as heads and seeds; leave it out"
-        )
+    _, config = folder.read_description()
     with going_on(folder), make_progress(stderr(), config.scheduler.max_t) as progress:
         listener = Listener(progress.say, progress.record, progress.beat)
-        if is_comparison:
-            ended = resume_comparison(folder, arguments.address, listener)
-        else:
-            ended = study.resume(
-                folder, arguments.trials, arguments.address, listener, leader_summary
-            )
+        ended = study.resume(folder, arguments.trials, arguments.address, listener)
     _print_leaderboard(folder, arguments.format)
     return finish(folder, ended)
 
@@ -264,7 +251,7 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
 
 def _why_all_failed(folder: StudyFolder) -> str | None:
     """The first trial's reason, where no trial of a study came to a result."""
-    trials = StudyHistory.of(read_ledger(folder.ledger)).trials.values()
+    trials = StudyHistory.read(folder.ledger).trials.values()
     if not trials or any(trial.status != "failed" for trial in trials):
         return None
     return next((trial.reason for trial in trials if trial.reason), "nothing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,7 @@ from scipy.stats import kendalltau
 from hexsearch.errors import LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
-from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import read_ledger
+from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory
 from hexsearch.statistics.intervals import LEVEL, Floats, GameTable, game_table, holm, p_values
 from hexsearch.statistics.variance import (
     PairedRuns,
@@ -81,15 +80,18 @@ class Agreement:
     real_found: int
 
 
-def finished_runs(folder: StudyFolder, heads: Sequence[str]) -> HeadRuns:
-    """The completed runs of a folder, searched or of a comparison, of the heads that it has.
+def finished_runs(
+    folder: StudyFolder, heads: Sequence[str], phases: Collection[Phase] = SEARCHED
+) -> HeadRuns:
+    """The completed runs of a study of the heads that it has.
 
     Args:
         heads: variants, which stand for a head and every other setting of its trial.
+        phases: of the study, whose runs count.
     Raises:
         LedgerError: no study, or fewer than two of the heads are finished there.
     """
-    history = StudyHistory.of(read_ledger(folder.ledger))
+    history = StudyHistory.read(folder.ledger).only(phases)
     finished = [
         trial
         for trial in history.trials.values()

@@ -10,7 +10,6 @@ from hexsearch.leaderboard.paired_losses import paired_losses
 from hexsearch.leaderboard.rows import Entry, last_reports, make_entry, mean
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Record, read_ledger
 from hexsearch.statistics.intervals import interval
 from hexsearch.statistics.ranking import Versus, versus
 from hexsearch.statistics.variance import mean_variance, seed_variance
@@ -65,39 +64,31 @@ class Confirmation:
     looks: int
 
 
-def read_confirmation(folder: StudyFolder) -> Confirmation | None:
+def read_confirmation(history: StudyHistory, folder: StudyFolder) -> Confirmation | None:
     """The confirmation of a study, as far as it has come; None if it has not begun."""
-    confirmation = folder.confirmation
-    if not confirmation.ledger.exists():
+    if not history.chosen:
         return None
-    records = read_ledger(confirmation.ledger)
-    history = StudyHistory.of(records)
+    history = history.only({"confirm"})
     groups: dict[str, list[TrialHistory]] = {}
     for trial in history.trials.values():
         groups.setdefault(trial.variant, []).append(trial)
     ended = [make_entry(trials) for trials in groups.values()]
     entries = [entry for entry in ended if entry.row.completed]
     done = sum(trial.status == "completed" for trial in history.trials.values())
-    rows, games = _rows(entries, confirmation, records) if entries else ((), 0)
-    looks = sum(record["event"] == "chosen" for record in records)
-    return Confirmation(rows, games, done, len(history.trials), looks)
+    rows, games = _rows(entries, folder, history) if entries else ((), 0)
+    return Confirmation(rows, games, done, len(history.trials), len(history.chosen))
 
 
 def _rows(
-    entries: Sequence[Entry], folder: StudyFolder, records: Sequence[Record]
+    entries: Sequence[Entry], folder: StudyFolder, history: StudyHistory
 ) -> tuple[tuple[ConfirmedRow, ...], int]:
-    compared, paired = paired_losses(entries, None, folder, None, most=len(records))
+    compared, paired = paired_losses(entries, None, folder, None, most=len(history.trials))
     if paired is None:
         return (), 0
     seed = seed_variance(paired)
     low, high = interval(paired.means, *mean_variance(paired, seed))
     against = versus(paired, seed, 0)
-    places = {
-        place["variant"]: place
-        for record in records
-        if record["event"] == "chosen"
-        for place in record["places"]
-    }
+    places = {place["variant"]: place for chosen in history.chosen for place in chosen.places}
     rows = tuple(
         _row(entry, places, float(max(0.0, low[i])), float(high[i]), against, i)
         for i, entry in enumerate(compared)

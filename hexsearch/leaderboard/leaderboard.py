@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
 from hexsearch.leaderboard.phase_tables import Race, pruning_check, race
 from hexsearch.leaderboard.rows import Entry, Row, make_entry
+from hexsearch.leaderboard.strength import PlayedMatch, read_match, with_strength
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import is_held, read_ledger
+from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import is_held
 from hexsearch.ledger.report import Baseline
 from hexsearch.statistics.pruning_check import PruningCheck
 
@@ -26,7 +28,7 @@ class Leaderboard:
 
     Attributes:
         stage: early, middle, late, penultimate or final if rows are ranked by it alone.
-        pruning_check, race, confirmation: what the phases after the search have found.
+        pruning_check, race, confirmation, match: what the phases after the search have found.
     """
 
     study: str
@@ -40,6 +42,7 @@ class Leaderboard:
     pruning_check: PruningCheck | None = None
     race: Race | None = None
     confirmation: Confirmation | None = None
+    match: PlayedMatch | None = None
 
     @property
     def leader(self) -> Row | None:
@@ -49,16 +52,37 @@ class Leaderboard:
 
 
 def read_leaderboard(
-    folder: StudyFolder, by: By = "variant", stage: str | None = None
+    folder: StudyFolder,
+    by: By = "variant",
+    stage: str | None = None,
+    phase: Literal["compare", "search"] | None = None,
 ) -> Leaderboard:
     """The leaderboard of a study folder, running, interrupted or finished.
 
+    Args:
+        phase: whose trials are ranked; by default the search's with its reruns, and those of a
+            comparison in a study that does nothing else.
     Raises:
         LedgerError: no study, or a damaged ledger.
     """
-    history = StudyHistory.of(read_ledger(folder.ledger))
-    board = build_leaderboard(history, folder, by, state_of(history, folder), stage)
-    return replace(board, confirmation=read_confirmation(folder))
+    if folder.ledger.exists() and not folder.has_records:
+        raise LedgerError(f"{folder.ledger}: holds no record, so there is nothing to rank")
+    history = StudyHistory.read(folder.ledger)
+    ranked = history.only(_ranked_phases(history, phase))
+    board = build_leaderboard(ranked, folder, by, state_of(history, folder), stage)
+    match = read_match(folder.match)
+    return replace(
+        board,
+        rows=with_strength(board.rows, match),
+        confirmation=read_confirmation(history, folder),
+        match=match,
+    )
+
+
+def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[Phase]:
+    if phase is None and history.study.config.get("phases") == ["compare"]:
+        phase = "compare"
+    return frozenset({"compare"}) if phase == "compare" else SEARCHED
 
 
 def state_of(history: StudyHistory, folder: StudyFolder) -> str:

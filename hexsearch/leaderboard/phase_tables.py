@@ -56,7 +56,7 @@ def race(history: StudyHistory, rows: Sequence[Row]) -> Race | None:
         return None
     runs = sum(trial.origin == "race" for trial in history.trials.values())
     tied = sum(bool(row.tied_with_leader) for row in rows)
-    return Race(runs, history.study["config"]["race"]["runs"], tied)
+    return Race(runs, history.study.config["race"]["runs"], tied)
 
 
 def _was_never_pruned(row: Row, history: StudyHistory) -> bool:
@@ -67,5 +67,5 @@ def _was_never_pruned(row: Row, history: StudyHistory) -> bool:
 
 
 def _phases(history: StudyHistory) -> Sequence[str]:
-    phases: Sequence[str] = history.study.get("config", {}).get("phases", ())
+    phases: Sequence[str] = history.study.config.get("phases", ())
     return phases

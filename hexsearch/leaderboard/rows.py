@@ -8,6 +8,7 @@ from typing import Any
 
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.report import ReportSummary, SliceSummary
+from hexsearch.training.metrics import SliceMetrics
 
 CONTROL = "negative control"
 _STATUS_ORDER = ("completed", "running", "waiting", "stopped", "pruned", "failed")
@@ -41,6 +42,8 @@ class Row:
             those that cannot be told from that one, and so on. tied_with_leader: group 0.
         expected_value_loss: expected on the same games with fresh seeds, luck of the search
             allowed for. probability_best: that no other row is truly better.
+        elo: of its best network in the phase `match`, with a 95% interval, 0 on average;
+            milliseconds_per_move: there.
         values: setting -> value, of the settings that the study searched.
     """
 
@@ -66,6 +69,10 @@ class Row:
     group: int | None = None
     expected_value_loss: float | None = None
     probability_best: float | None = None
+    elo: float | None = None
+    elo_low: float | None = None
+    elo_high: float | None = None
+    milliseconds_per_move: float | None = None
     accuracy: float | None = None
     log_loss: float | None = None
     calibration_error: float | None = None
@@ -168,8 +175,15 @@ def variant_name(trial: TrialHistory) -> str:
 
 def _with_figures(row: Row, reports: Sequence[ReportSummary], stage: str | None) -> Row:
     stages = _mean_slices([report.metrics.stages for report in reports])
-    row = replace(
+    overall = [report.metrics.overall for report in reports]
+    part = None if stage is None else stages.get(stage)
+    whole = stage is None  # log loss and calibration are not kept for a stage
+    return replace(
         row,
+        value_loss=_whole_or_part(overall, part, whole, lambda metrics: metrics.value_loss),
+        accuracy=_whole_or_part(overall, part, whole, lambda metrics: metrics.accuracy),
+        log_loss=mean(metrics.log_loss for metrics in overall) if whole else None,
+        calibration_error=mean(m.calibration_error for m in overall) if whole else None,
         stages=stages,
         to_end=_mean_slices([report.metrics.to_end for report in reports]),
         parameters=reports[0].parameters,
@@ -177,18 +191,18 @@ def _with_figures(row: Row, reports: Sequence[ReportSummary], stage: str | None)
         microseconds=mean(report.microseconds for report in reports),
         verdict=next((r.verdict for r in reports if r.verdict != "healthy"), "healthy"),
     )
-    if stage is None:
-        overall = [report.metrics.overall for report in reports]
-        return replace(
-            row,
-            value_loss=mean(metrics.value_loss for metrics in overall),
-            accuracy=mean(metrics.accuracy for metrics in overall),
-            log_loss=mean(metrics.log_loss for metrics in overall),
-            calibration_error=mean(metrics.calibration_error for metrics in overall),
-        )
-    if stage in stages:
-        return replace(row, value_loss=stages[stage].value_loss, accuracy=stages[stage].accuracy)
-    return row
+
+
+def _whole_or_part(
+    overall: Sequence[SliceMetrics],
+    part: SliceSummary | None,
+    whole: bool,
+    figure: Callable[[SliceMetrics | SliceSummary], float],
+) -> float | None:
+    """A figure over all positions, or of the stage that rows are ranked by."""
+    if whole:
+        return mean(figure(metrics) for metrics in overall)
+    return None if part is None else figure(part)
 
 
 def _mean_slices(reports: Sequence[Mapping[str, SliceSummary]]) -> Mapping[str, SliceSummary]:

@@ -18,24 +18,12 @@ from hexsearch.config.files.yaml_text import dump_yaml, parse_yaml, read_text
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
-from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError, printable
-from hexsearch.ledger.ledger import Record, read_ledger
+from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
+from hexsearch.ledger.events import FORMAT, other_format
 from hexsearch.training.atomic import write_atomically
 
-COMPARISON = "compare"  # kind of such a folder, in its study.yaml
-_KINDS = ("search", COMPARISON)
 # What a study leaves in its folder, from its first file to its last.
-_STUDY_FILES = (
-    "study.yaml",
-    "ledger.jsonl",
-    "games.archive",
-    "trunk.pt",
-    "trials",
-    "compare",
-    "confirm",
-    "seeds",
-    "ray",
-)
+_STUDY_FILES = ("study.yaml", "ledger.jsonl", "games.archive", "trunk.pt", "trials", "ray")
 _LONGEST_NAME = 200  # bytes: file systems take 255, and names of files are made of it
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 
@@ -72,9 +60,9 @@ class StudyFolder:
         return self.path / "trunk.pt"
 
     @property
-    def confirmation(self) -> StudyFolder:
-        """Where a study keeps the trainings that confirm its winners."""
-        return StudyFolder(self.path / "confirm")
+    def match(self) -> Path:
+        """What the phase `match` found: players with their Elo."""
+        return self.path / "match.json"
 
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
@@ -96,7 +84,7 @@ class StudyFolder:
             )
         trials = self.path / "trials"
         remedy = "remove the folder, or give another --name"
-        if "confirm" in found or (trials.is_dir() and any(trials.iterdir())):
+        if trials.is_dir() and any(trials.iterdir()):
             remedy = "restore its ledger.jsonl from a copy and resume it, or give another --name"
         raise ConfigError(
             f"{self.path}: holds {', '.join(found)} of a study without a record in its ledger; "
@@ -111,31 +99,19 @@ class StudyFolder:
         except OSError:
             return False
 
-    def require_ledger(self) -> list[Record]:
-        """What was done so far; without it a study cannot go on. Nothing is made here.
+    def require_ledger(self) -> None:
+        """Refuse to go on without the record of what was done so far. Nothing is made here.
 
         Raises:
             LedgerError: says what to restore.
         """
         if self.has_records:
-            records = read_ledger(self.ledger)
-            self._require_same_kind(records)
-            return records
+            return
         state = "is empty" if self.ledger.exists() else "is missing"
         raise LedgerError(
             f"{self.ledger}: {state}, and without it the study cannot go on; restore it from a "
             "copy. The files of its trials are untouched; start a new study under another --name"
         )
-
-    def _require_same_kind(self, records: list[Record]) -> None:
-        """The description and the record tell of the same kind of study."""
-        description, _ = self.read_description()
-        began_as = records[0].get("kind", "search") if records else "search"
-        if description["kind"] != began_as:
-            raise ConfigError(
-                f"{self.description}: kind is {description['kind']!r}, and the study began as "
-                f"{began_as!r}; restore it"
-            )
 
     def require_writable(self) -> None:
         """Make sure that the folder can be made, and leave nothing behind.
@@ -176,16 +152,12 @@ class StudyFolder:
             raise ArchiveError(f"{self.archive} holds other games than study.yaml says; restore it")
 
     def write_description(
-        self, config: StudyConfig, games: Sequence[str], archive_hash: str, kind: str = "search"
+        self, config: StudyConfig, games: Sequence[str], archive_hash: str
     ) -> dict[str, Any]:
-        """Store study.yaml; what is returned also opens the ledger.
-
-        Args:
-            kind: what `resume` goes on with, such as `search`.
-        """
+        """Store study.yaml; what is returned also opens the ledger."""
         description = {
+            "format": FORMAT,
             "name": self.name,
-            "kind": kind,
             "hexsearch": __version__,
             "versions": versions(),
             "git": git_commit(),
@@ -200,7 +172,7 @@ class StudyFolder:
         """study.yaml as it was written, and its configuration.
 
         Raises:
-            LedgerError: this is no study folder.
+            LedgerError: this is no study folder, or another version wrote it.
             ConfigError: the file was edited into something that does not fit.
         """
         where = str(self.description)
@@ -209,6 +181,8 @@ class StudyFolder:
         raw = parse_yaml(read_text(self.description), where)
         if not isinstance(raw, dict) or "config" not in raw:
             raise ConfigError(f"{where}: holds no 'config'")
+        if raw.get("format") != FORMAT:
+            raise LedgerError(other_format(str(self.path), raw.get("format"), raw.get("hexsearch")))
         problems = _description_faults(raw, where)
         try:
             config = build(StudyConfig, raw["config"], f"{where}: config.")
@@ -227,9 +201,6 @@ def _description_faults(raw: dict[str, Any], where: str) -> list[str]:
         problems.append(f"{where}: games.content_hash: missing; restore the file from a copy")
     if not isinstance(raw.get("versions"), dict):
         problems.append(f"{where}: versions: missing; restore the file from a copy")
-    if raw.get("kind") not in _KINDS:
-        known = ", ".join(_KINDS)
-        problems.append(f"{where}: kind: unknown value {raw.get('kind')!r}; known are {known}")
     return problems
 
 
@@ -247,7 +218,7 @@ def require_name(name: str) -> None:
     elif len(os.fsencode(name)) > _LONGEST_NAME:
         fault = f"has {len(os.fsencode(name))} bytes; a name may have {_LONGEST_NAME}"
     if fault:
-        raise ConfigError(f"--name {printable(name[:60])}: {fault}")
+        raise ConfigError(f"--name {name[:60]!r}: {fault}")
 
 
 def versions() -> dict[str, str]:

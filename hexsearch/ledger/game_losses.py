@@ -7,12 +7,15 @@ import json
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hexsearch.training.atomic import append_line, write_atomically
 from hexsearch.training.metrics import GameLosses
-from hexsearch.training.report import TrialReport
+
+if TYPE_CHECKING:  # it imports torch, which whoever reads losses need not wait for
+    from hexsearch.training.report import TrialReport
 
 CURVE = "curve.jsonl"
 

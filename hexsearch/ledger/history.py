@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from hexsearch.config.readout import CONTROLS
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import (
+    Chosen,
+    Compared,
+    Decided,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    Reported,
+    Resumed,
+    Retried,
+    Started,
+    StudyOpened,
+    Suggested,
+    Told,
+    TrialEvent,
+)
+from hexsearch.ledger.ledger import read_events
 from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
 Status = Literal["waiting", "running", "completed", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
-RERUNS = frozenset({"pruning_check", "race"})  # origins of trials that the search did not propose
+Phase = Literal["compare", "search", "pruning_check", "race", "confirm"]
+# Origins of trials that the search did not propose, and the phase that planned them.
+_PLANNED_IN: dict[str, Phase] = {
+    "compare": "compare",
+    "pruning_check": "pruning_check",
+    "race": "race",
+    "winner": "confirm",
+    "baseline": "confirm",
+}
+# Trials of these phases are trained and judged alike, so that one leaderboard compares them.
+SEARCHED: frozenset[Phase] = frozenset({"search", "pruning_check", "race"})
 ENDED: frozenset[Status] = frozenset({"completed", "pruned", "stopped", "failed"})
 # Optuna's word for how a trial ended, where it is not PRUNED.
 TOLD_AS: dict[Status, str] = {"completed": "COMPLETE", "failed": "FAIL"}
+
+
+def phase_of(origin: str) -> Phase:
+    """The phase of a study that a trial of this origin belongs to."""
+    return _PLANNED_IN.get(origin, "search")
+
+
+def kind_of(phase: Phase) -> Phase:
+    """The phase that stands for all that are numbered together: `compare`, `search`, `confirm`."""
+    return "search" if phase in SEARCHED else phase
 
 
 @dataclass
@@ -23,13 +61,10 @@ class TrialHistory:
     """One trial so far.
 
     Attributes:
-        head: the value head's spelling. values: dimension -> value.
-        config: the whole resolved trial, as plain mappings.
-        variant: equal for trials that differ only in their seed; replicate: number of the seed.
+        number, variant, replicate, seed, head, values, config, origin: as in Suggested.
         curve: a point for each report, in order. last_report: the last one in full; earlier ones
             are not kept, they would fill the memory of the driver.
         rung: at which it was pruned.
-        origin: the searcher that proposed it, `enqueued`, `enumerated`, or why it was run again.
     """
 
     trial: str
@@ -55,9 +90,19 @@ class TrialHistory:
     _last_at: float | None = None
 
     @classmethod
-    def suggested(cls, record: Record) -> TrialHistory:
-        """The trial that a `suggested` record begins."""
-        return cls(**{name: record[name] for name in _SUGGESTED})
+    def suggested(cls, event: Suggested) -> TrialHistory:
+        """The trial that an event begins."""
+        return cls(**{name: getattr(event, name) for name in _SUGGESTED})
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the study that it belongs to."""
+        return phase_of(self.origin)
+
+    @property
+    def job(self) -> str:
+        """What a worker trains at once: the trial, or all heads of a comparison's seed."""
+        return f"compare-s{self.replicate:02d}" if self.phase == "compare" else self.trial
 
     @property
     def positions_seen(self) -> int:
@@ -72,7 +117,7 @@ class TrialHistory:
     @property
     def is_rerun(self) -> bool:
         """Whether it repeats a variant of the search to the end, unknown to searcher and rungs."""
-        return self.origin in RERUNS
+        return self.phase in ("pruning_check", "race")
 
     @property
     def told_as(self) -> str:
@@ -87,117 +132,160 @@ class TrialHistory:
 
 @dataclass
 class StudyHistory:
-    """All trials of a study, in the order in which they were suggested."""
+    """All trials of a study, in the order in which they were suggested.
+
+    Attributes:
+        compared: what the comparison led to, once it has ended.
+        chosen: winners that were to be confirmed, each time that they were chosen.
+    """
 
     trials: dict[str, TrialHistory] = field(default_factory=dict)
     state: StudyState = "running"
     target_trials: int = 0
-    study: dict[str, Any] = field(default_factory=dict)
+    study: StudyOpened = field(default_factory=StudyOpened)
     baselines: list[Baseline] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    compared: Compared | None = None
+    chosen: list[Chosen] = field(default_factory=list)
     rungs: dict[int, list[bool]] = field(default_factory=dict)  # level -> who went on, in order
     seconds: float = 0.0  # of all sessions, without the pauses between them
-    positions: int = 0  # trained on by all trials
+    positions: int = 0  # trained on by all jobs
     trial_seconds: float = 0.0  # of workers, all together
     began: float = 0.0  # seconds since the epoch
     searched: int = 0  # trials that the search proposed
     _last_at: float | None = None
-    _replicates: dict[str, int] = field(default_factory=dict)
+    _counts: dict[Phase, int] = field(default_factory=dict)  # by kind_of(phase)
+    _replicates: dict[tuple[Phase, str], int] = field(default_factory=dict)
+    _of_job: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> StudyHistory:
+    def of(cls, events: Iterable[Event]) -> StudyHistory:
         """Fold a whole ledger."""
         history = cls()
-        for record in records:
-            history.apply(record)
+        for event in events:
+            history.apply(event)
         return history
 
-    def apply(self, record: Record) -> None:
-        """Take one record into account."""
-        event = record["event"]
-        self._count_time(event, record["at"])
-        if event == "study":
-            self.study = record
-            self.target_trials = record["trials"]
-            self.baselines = [Baseline.from_json(raw) for raw in record["baselines"]]
-            self.warnings = record["warnings"]
-        elif event == "suggested":
-            entry = TrialHistory.suggested(record)
-            self.trials[entry.trial] = entry
-            self.searched += not entry.is_rerun
-            known = self._replicates.get(entry.variant, 0)
-            self._replicates[entry.variant] = max(known, entry.replicate + 1)
-            self.state = "running"
-        elif event in ("interrupted", "finished"):
-            self.state = event
-        elif event == "resumed":
-            self.state = "running"
-            self.target_trials = record["trials"]
-        elif event in _TRIAL_EVENTS:
-            self._apply_to_trial(self.trials[record["trial"]], record)
+    @classmethod
+    def read(cls, ledger: Path) -> StudyHistory:
+        """Fold the ledger of a study that perhaps runs.
 
-    def _apply_to_trial(self, trial: TrialHistory, record: Record) -> None:
-        event = record["event"]
-        if event == "started":
+        Raises:
+            LedgerError: missing, damaged, or written by another version.
+        """
+        return cls.of(read_events(ledger))
+
+    def only(self, phases: Collection[Phase]) -> StudyHistory:
+        """The same study with the trials of some phases alone."""
+        chosen = {name: trial for name, trial in self.trials.items() if trial.phase in phases}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return StudyHistory(**{**values, "trials": chosen})
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
+        self._count_time(event)
+        if isinstance(event, Suggested):
+            self._add(TrialHistory.suggested(event))
+        elif isinstance(event, TrialEvent):
+            self._apply_to_trial(self.trials[event.trial], event)
+        elif isinstance(event, StudyOpened):
+            self.study, self.target_trials = event, event.trials
+            self.baselines = [Baseline.from_json(raw) for raw in event.baselines]
+            self.warnings = event.warnings
+        elif isinstance(event, Interrupted):
+            self.state = "interrupted"
+        elif isinstance(event, Finished):
+            self.state = "finished"
+        elif isinstance(event, Resumed):
+            self.state = "running"
+            self.target_trials = event.trials
+        elif isinstance(event, Compared):
+            self.compared = event
+        elif isinstance(event, Chosen):
+            self.chosen.append(event)
+
+    def _add(self, trial: TrialHistory) -> None:
+        self.trials[trial.trial] = trial
+        kind = kind_of(trial.phase)
+        self.searched += trial.phase == "search"
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        known = self._replicates.get((kind, trial.variant), 0)
+        self._replicates[kind, trial.variant] = max(known, trial.replicate + 1)
+        self._of_job.setdefault(trial.job, []).append(trial.trial)
+        self.state = "running"
+
+    def _apply_to_trial(self, trial: TrialHistory, event: TrialEvent) -> None:
+        if isinstance(event, Started):
             trial.status = "running"
-            trial.attempts = record["attempt"]
-            trial._last_at = record["at"]
-        elif event == "reported":
-            report = ReportSummary.from_json(record["report"])
-            self.positions += report.positions_seen - trial.positions_seen
-            self._count_work(trial, record["at"])
+            trial.attempts = event.attempt
+            trial._last_at = event.at
+        elif isinstance(event, Reported):
+            report = ReportSummary.from_json(event.report)
+            if self._stands_for_its_job(trial):
+                self.positions += report.positions_seen - trial.positions_seen
+            self._count_work(trial, event.at)
             trial.curve.append(report.point)
             trial.last_report = report
-        elif event == "decided":
-            trial.judged_at = record["positions_seen"]
-            if record["rung"] is not None:
-                going_on = record["decision"] == "continue"
-                self.rungs.setdefault(record["rung"], []).append(going_on)
-            if record["decision"] == "prune":
-                trial.status, trial.rung = "pruned", record["rung"]
-                trial.reason = (
-                    f"rank {record['rank']} of {record['of']} at {record['rung']:,} positions"
-                )
-            elif record["decision"] == "complete":
-                trial.status = "completed"
-            elif record["decision"] == "stop":
-                trial.status, trial.reason = "stopped", record["reason"]
-        elif event == "failed":
-            trial.status, trial.reason = "failed", record["reason"]
-            trial.log = record.get("log", "")
-            self._count_work(trial, record["at"])
-        elif event == "retried":
+        elif isinstance(event, Decided):
+            self._decide(trial, event)
+        elif isinstance(event, Failed):
+            trial.status, trial.reason, trial.log = "failed", event.reason, event.log
+            self._count_work(trial, event.at)
+        elif isinstance(event, Retried):
             trial.status = "waiting"
             trial.losses += 1
-            self._count_work(trial, record["at"])
-        elif event == "told":
+            self._count_work(trial, event.at)
+        elif isinstance(event, Told):
             trial.told = True
 
+    def _decide(self, trial: TrialHistory, event: Decided) -> None:
+        trial.judged_at = event.positions_seen
+        if event.rung is not None:
+            self.rungs.setdefault(event.rung, []).append(event.decision == "continue")
+        if event.decision == "prune":
+            trial.status, trial.rung = "pruned", event.rung
+            trial.reason = f"rank {event.rank} of {event.of} at {event.rung:,} positions"
+        elif event.decision == "complete":
+            trial.status = "completed"
+        elif event.decision == "stop":
+            trial.status, trial.reason = "stopped", event.reason
+
+    def _stands_for_its_job(self, trial: TrialHistory) -> bool:
+        """Whether it is the first of its job: heads on one trunk are trained at one cost."""
+        return self._of_job[trial.job][0] == trial.trial
+
     def _count_work(self, trial: TrialHistory, at: float) -> None:
-        if trial._last_at is not None:
+        if trial._last_at is not None and self._stands_for_its_job(trial):
             spent = max(0.0, at - trial._last_at)
             trial.seconds += spent
             self.trial_seconds += spent
         trial._last_at = at
 
-    def _count_time(self, event: str, at: float) -> None:
+    def _count_time(self, event: Event) -> None:
         if self._last_at is None:
-            self.began = at
-        elif event != "resumed":
-            self.seconds += max(0.0, at - self._last_at)
-        self._last_at = at
+            self.began = event.at
+        elif not isinstance(event, Resumed):
+            self.seconds += max(0.0, event.at - self._last_at)
+        self._last_at = event.at
 
     @property
     def unfinished(self) -> list[TrialHistory]:
         """Trials that were suggested and have not ended."""
         return [trial for trial in self.trials.values() if trial.status not in ENDED]
 
+    def trials_of(self, job: str) -> list[TrialHistory]:
+        """The trials that one worker trains at once, ended or not."""
+        return [self.trials[name] for name in self._of_job[job]]
+
+    def count(self, phase: Phase) -> int:
+        """Trials so far that are numbered together with those of a phase."""
+        return self._counts.get(kind_of(phase), 0)
+
     def replicates(self, variant: str) -> int:
-        """How many seeds of a variant have been given out."""
-        return self._replicates.get(variant, 0)
+        """How many seeds of a variant the search has given out."""
+        return self._replicates.get(("search", variant), 0)
 
 
 _SUGGESTED = (
     "trial", "number", "variant", "replicate", "seed", "head", "values", "config", "origin"
 )  # fmt: skip
-_TRIAL_EVENTS = frozenset({"started", "reported", "decided", "told", "failed", "retried"})

@@ -1,4 +1,4 @@
-"""The ledger: an append-only record of everything a search did, the one truth about it.
+"""The ledger: an append-only record of everything a study did, the one truth about it.
 
 One JSON object a line, `{"n": 12, "bytes": 345, "crc": "89abcdef", "record": {...}}`: a running
 number, and length and checksum of the record's own text. Each append reaches the disk before
@@ -22,8 +22,8 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from hexsearch.errors import DiskError, LedgerError
+from hexsearch.ledger.events import Event, Record, event_of
 
-Record = dict[str, Any]
 _BEFORE, _AFTER = b',"record":', b"}\n"  # of a record's own text, in its line
 # Keys of a record that differ between two equal runs.
 TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
@@ -32,7 +32,7 @@ TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
 class Ledger:
     """The ledger of one study folder, open for appending, held against other drivers.
 
-    Its length is the number of records. Iterating reads them from the disk one by one: kept in
+    Its length is the number of events. Iterating reads them from the disk one by one: kept in
     memory, the reports of a large study would take gigabytes.
 
     Raises:
@@ -67,32 +67,32 @@ class Ledger:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[Event]:
         # Compared with their checksums when the ledger was opened, and held since.
         with _collector_paused(), _reading(self.path) as file:
-            for line in itertools.islice(file, self._count):
+            for number, line in enumerate(itertools.islice(file, self._count), start=1):
                 body = line[line.index(_BEFORE) + len(_BEFORE) : -len(_AFTER)]
-                yield json.loads(body.decode())
+                yield event_of(json.loads(body.decode()), f"{self.path} line {number}")
 
     @property
     def records(self) -> list[Record]:
-        """All records, read anew; for those who need them at once."""
+        """All records as plain values, read anew; for those who need them at once."""
         return _read(self.path)
 
-    def append(self, event: str, **fields: Any) -> Record:
-        """Write one record and sync it.
+    def append(self, event: Event) -> Event:
+        """Write one event and sync it; the event with its time.
 
         Raises:
             DiskError: the disk is full or gone; nothing is half-written.
         """
-        record: Record = {"event": event, "at": round(self._clock(), 3), **fields}
-        text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+        written = event.written(round(self._clock(), 3))
+        text = json.dumps(written.to_record(), separators=(",", ":"), allow_nan=False)
         line = _frame(self._count, text.encode())
         end = self._file.seek(0, os.SEEK_END)
         try:
-            written = 0
-            while written < len(line):
-                written += self._file.write(line[written:])
+            sent = 0
+            while sent < len(line):
+                sent += self._file.write(line[sent:])
             os.fsync(self._file.fileno())
         except OSError as error:
             with suppress(OSError):
@@ -102,7 +102,7 @@ class Ledger:
                 f"room and go on with 'resume {self.path.parent}'"
             ) from error
         self._count += 1
-        return record
+        return written
 
     def close(self) -> None:
         """Give the ledger back."""
@@ -110,8 +110,18 @@ class Ledger:
         self._lock.release()
 
 
+def read_events(path: Path) -> list[Event]:
+    """All whole events; a torn last line, perhaps being written, is left out.
+
+    Raises:
+        LedgerError: missing, damaged before its last line, or written by another version.
+    """
+    records = enumerate(read_ledger(path), start=1)
+    return [event_of(record, f"{path} line {number}") for number, record in records]
+
+
 def read_ledger(path: Path) -> list[Record]:
-    """All whole records; a torn last line, perhaps being written, is left out.
+    """The same as plain values, for those who compare ledgers or look at a few fields.
 
     Raises:
         LedgerError: missing, or damaged before its last line.

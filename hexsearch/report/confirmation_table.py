@@ -8,7 +8,7 @@ from rich.text import Text
 
 from hexsearch.leaderboard.confirmation import Confirmation, ConfirmedRow
 
-_TITLES = ("variant", "search", "fresh seeds", "test", "difference", "to the winner")
+TITLES = ("variant", "search", "fresh seeds", "test", "difference", "to the winner")
 
 
 def confirmation_table(confirmation: Confirmation) -> Table:
@@ -20,21 +20,22 @@ def confirmation_table(confirmation: Confirmation) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for title in _TITLES:
+    for title in TITLES:
         table.add_column(title, justify="left" if title == "variant" else "right")
     for row in confirmation.rows:
-        table.add_row(*(Text(cell) for cell in _cells(row)))
+        table.add_row(*(Text(cell) for cell in confirmed_cells(row)))
     return table
 
 
 def confirmation_markdown(confirmation: Confirmation) -> list[str]:
     """As lines of Markdown."""
-    ruler = ["---" if title == "variant" else "---:" for title in _TITLES]
-    lines = [_TITLES, ruler, *(_cells(row) for row in confirmation.rows)]
+    ruler = ["---" if title == "variant" else "---:" for title in TITLES]
+    lines = [TITLES, ruler, *(confirmed_cells(row) for row in confirmation.rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
-def _cells(row: ConfirmedRow) -> list[str]:
+def confirmed_cells(row: ConfirmedRow) -> list[str]:
+    """The cells of one variant, in the order of TITLES."""
     half = (row.test_high - row.test_low) / 2
     behind = (row.to_winner_high - row.to_winner_low) / 2
     is_first = row.to_winner == row.to_winner_low == row.to_winner_high == 0.0

@@ -14,8 +14,21 @@ from rich.table import Table
 from rich.text import Text
 
 from hexsearch.leaderboard.rows import variant_name
+from hexsearch.ledger.events import (
+    Chosen,
+    Compared,
+    Decided,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    Reported,
+    Retried,
+    Started,
+    Suggested,
+    TrialEvent,
+)
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Record
 from hexsearch.ledger.report import ReportSummary
 
 _REFRESH_S = 0.25
@@ -42,9 +55,9 @@ class PlainProgress:
     def __exit__(self, *exception: object) -> None:
         return None
 
-    def record(self, record: Record, history: StudyHistory) -> None:
-        """Print what a person wants to know of a record."""
-        line = describe_record(record, history)
+    def record(self, event: Event, history: StudyHistory) -> None:
+        """Print what a person wants to know of an event."""
+        line = describe_event(event, history)
         if line:
             self.say(line)
 
@@ -77,10 +90,10 @@ class LiveProgress:
         """A line above the live view."""
         self._console.print(Text(line))
 
-    def record(self, record: Record, history: StudyHistory) -> None:
-        """Failures and what is tried again stay on the screen; the rest shows in the view."""
-        if record["event"] in ("failed", "retried"):
-            self.say(describe_record(record, history))
+    def record(self, event: Event, history: StudyHistory) -> None:
+        """Failures, retries and ends of phases stay on the screen; the rest shows in the view."""
+        if isinstance(event, (Failed, Retried, Compared, Chosen)):
+            self.say(describe_event(event, history))
         self._draw(history)
 
     def beat(self, history: StudyHistory) -> None:
@@ -104,40 +117,54 @@ def make_progress(console: Console, budget: int) -> Progress:
     return PlainProgress(lambda line: console.print(Text(line), soft_wrap=True))
 
 
-def describe_record(record: Record, history: StudyHistory) -> str:
-    """One line about a record, empty where there is nothing to say."""
-    event = record["event"]
-    if event in ("finished", "interrupted"):
-        return f"{history.study.get('stage', 'study')} {event}: {progress_line(history)}"
-    if "trial" not in record:
-        return ""
-    trial = history.trials[record["trial"]]
-    if event == "suggested":
+def describe_event(event: Event, history: StudyHistory) -> str:
+    """One line about an event, empty where there is nothing to say."""
+    if isinstance(event, TrialEvent):
+        return _describe_trial(event, history.trials[event.trial])
+    if isinstance(event, (Finished, Interrupted)):
+        return f"study {event.event}: {progress_line(history)}"
+    if isinstance(event, Compared):
+        return event.sentence
+    if isinstance(event, Chosen):
+        names = ", ".join(str(place["name"]) for place in event.places)
+        return f"confirmation: {names} with fresh seeds, to be judged on test games"
+    return ""
+
+
+def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
+    name = trial.trial
+    if isinstance(event, Suggested):
         seed = f" (seed {trial.replicate + 1})" if trial.replicate else ""
         why = _WHY.get(trial.origin, f"suggested by {trial.origin}")
-        return f"{trial.trial} {why}: {variant_name(trial)}{seed}"
-    if event == "started" and record["attempt"] > 1:
+        return f"{name} {why}: {variant_name(trial)}{seed}"
+    if isinstance(event, Started) and event.attempt > 1:
         seen = trial.positions_seen
-        return f"{trial.trial} started again (attempt {record['attempt']}) from {seen:,} positions"
-    if event == "reported":
-        report = ReportSummary.from_json(record["report"])
+        return f"{name} started again (attempt {event.attempt}) from {seen:,} positions"
+    if isinstance(event, Reported):
+        report = ReportSummary.from_json(event.report)
         verdict = "" if report.verdict == "healthy" else f", {report.verdict}"
         return (
-            f"{trial.trial} at {report.positions_seen:,} positions: value loss "
+            f"{name} at {report.positions_seen:,} positions: value loss "
             f"{report.value_loss:.4f} ({_stage_losses(report)}), "
             f"{report.timings.positions_per_s:,.0f} positions/s{verdict}"
         )
-    if event == "decided" and record["decision"] == "prune":
+    if isinstance(event, Decided):
+        return _describe_decision(event, trial)
+    if isinstance(event, Failed):
+        return f"{name} failed: {trial.reason}"
+    if isinstance(event, Retried):
+        return f"{name} will be tried again: {event.reason}"
+    return ""
+
+
+def _describe_decision(event: Decided, trial: TrialHistory) -> str:
+    if event.decision == "prune":
         return f"{trial.trial} pruned: {trial.reason}"
-    if event == "decided" and record["decision"] == "continue":
-        place = f"rank {record['rank']} of {record['of']} at {record['rung']:,} positions"
+    if event.decision == "continue":
+        place = f"rank {event.rank} of {event.of} at {event.rung:,} positions"
         return f"{trial.trial} goes on: {place}"
-    if event == "decided" and record["decision"] == "complete":
-        return f"{trial.trial} completed: value loss {record['value_loss']:.4f}"
-    if event == "failed":
-        return f"{trial.trial} failed: {trial.reason}"
-    if event == "retried":
-        return f"{trial.trial} will be tried again: {record['reason']}"
+    if event.decision == "complete":
+        return f"{trial.trial} completed: value loss {event.value_loss:.4f}"
     return ""
 
 
@@ -148,11 +175,12 @@ def progress_line(history: StudyHistory) -> str:
         for status in ("completed", "pruned", "stopped", "failed")
     }
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    reruns = len(history.trials) - history.searched
-    further = f" and {reruns} further" if reruns else ""
-    return (
-        f"{history.searched} of {history.target_trials} trials{further}; {told or 'none ended yet'}"
-    )
+    planned = len(history.trials) - history.searched
+    further = f" and {planned} further" if planned else ""
+    trials = f"{history.searched} of {history.target_trials} trials{further}"
+    if not history.target_trials:
+        trials = f"{planned} trials"
+    return f"{trials}; {told or 'none ended yet'}"
 
 
 def live_view(history: StudyHistory, budget: int, elapsed: float) -> RenderableType:

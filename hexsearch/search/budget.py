@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hexsearch.config.run import RunConfig
+from hexsearch.ledger.events import Event, Reported, Started, Told
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import Record
 
 
 @dataclass
 class Pace:
-    """How fast trials train, from the times of their records.
+    """How fast trials train, from the times of their events.
 
     The first report comes late for its positions, as it also waits for the set-up of its trial,
     so it is counted apart.
@@ -31,22 +31,21 @@ class Pace:
     later_seconds: float = 0.0
     _since: dict[str, tuple[float, int]] = field(default_factory=dict)  # trial -> at, positions
 
-    def apply(self, record: Record) -> None:
-        """Take one record into account."""
-        event = record["event"]
-        if event == "started":
-            if record["attempt"] == 1:
-                self._since[record["trial"]] = (record["at"], 0)
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
+        if isinstance(event, Started):
+            if event.attempt == 1:
+                self._since[event.trial] = (event.at, 0)
             else:  # goes on from a checkpoint, after a pause
-                self._since.pop(record["trial"], None)
-        elif event == "reported":
-            at, positions = record["at"], int(record["report"]["positions_seen"])
-            since = self._since.get(record["trial"])
+                self._since.pop(event.trial, None)
+        elif isinstance(event, Reported):
+            at, positions = event.at, int(event.report["positions_seen"])
+            since = self._since.get(event.trial)
             if since is not None:
                 self._count(max(0.0, at - since[0]), positions - since[1], first=since[1] == 0)
-            self._since[record["trial"]] = (at, positions)
-        elif event == "told":
-            self._since.pop(record["trial"], None)
+            self._since[event.trial] = (at, positions)
+        elif isinstance(event, Told):
+            self._since.pop(event.trial, None)
 
     def _count(self, seconds: float, positions: int, first: bool) -> None:
         if first:
@@ -91,9 +90,9 @@ class Horizon:
     seconds_left: Callable[[], float]
     pace: Pace = field(default_factory=Pace)
 
-    def apply(self, record: Record) -> None:
-        """Take one record into account."""
-        self.pace.apply(record)
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
+        self.pace.apply(event)
 
     def trainings_left(self, history: StudyHistory, workers: int) -> float:
         """Whole trainings that each worker has time for before a budget is used up.

@@ -1,6 +1,6 @@
 """An Optuna storage beside the ledger, for optuna-dashboard and other readers of Optuna.
 
-It is written from the ledger's records and never read back: no decision depends on it, it can be
+It is written from the ledger's events and never read back: no decision depends on it, it can be
 rebuilt at any time, and one that cannot be reached is a warning. A thread of its own writes it,
 so that a storage that hangs holds nothing up.
 """
@@ -26,9 +26,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import HexsearchError
+from hexsearch.ledger.events import (
+    Event,
+    Failed,
+    Interrupted,
+    Reported,
+    Started,
+    Suggested,
+    Told,
+    TrialEvent,
+)
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Ledger, Record
+from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.proposer import objectives_of
 from hexsearch.search.searchers.optuna_model import STATES, distributions_of, to_optuna
 from hexsearch.search.space import SearchSpace
@@ -73,28 +83,28 @@ class OptunaStorage:
             return str(journal_path(self._folder))
         return make_url(self._where).render_as_string(hide_password=True)
 
-    def rebuild(self, records: Iterable[Record]) -> None:
+    def rebuild(self, events: Iterable[Event]) -> None:
         """Write the whole study anew; a journal appears whole or not at all.
 
         Args:
-            records: taken one by one: those of a large study would take gigabytes.
+            events: taken one by one: those of a large study would take gigabytes.
 
         Raises:
             HexsearchError: the storage cannot be written.
         """
         try:
-            self._rebuild(StudyHistory.of(records))
+            self._rebuild(StudyHistory.of(events).only(SEARCHED))
         except _FAULTS as error:
             raise HexsearchError(self._fault(error)) from error
 
-    def apply(self, record: Record) -> None:
-        """Take one further record into account.
+    def apply(self, event: Event) -> None:
+        """Take one further event into account.
 
         Raises:
             HexsearchError: the storage cannot be written.
         """
         try:
-            self._apply(record)
+            self._apply(event)
         except _FAULTS as error:
             raise HexsearchError(self._fault(error)) from error
 
@@ -154,37 +164,43 @@ class OptunaStorage:
             intermediate_values={point.positions_seen: point.value_loss for point in trial.curve},
         )
 
-    def _apply(self, record: Record) -> None:
-        event, storage = record["event"], self._storage
-        if event == "suggested":
-            trial = TrialHistory.suggested(record)
-            self._ids[trial.trial] = storage.create_new_trial(self._study_id, self._frozen(trial))
-        elif event == "started":
-            trial_id = self._ids[record["trial"]]
-            if storage.get_trial(trial_id).state == TrialState.WAITING:
-                storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-        elif event == "reported":
-            report = record["report"]
-            self._last[record["trial"]] = report
-            storage.set_trial_intermediate_value(
-                self._ids[record["trial"]], report["positions_seen"], report["value_loss"]
-            )
-        elif event == "failed":
-            storage.set_trial_user_attr(self._ids[record["trial"]], "reason", record["reason"])
-        elif event == "told":
-            self._tell(record)
-        elif event == "interrupted":
+    def _apply(self, event: Event) -> None:
+        storage = self._storage
+        if isinstance(event, Suggested):
+            trial = TrialHistory.suggested(event)
+            if trial.phase in SEARCHED:
+                template = self._frozen(trial)
+                self._ids[trial.trial] = storage.create_new_trial(self._study_id, template)
+        elif isinstance(event, Interrupted):
             for trial_id in self._ids.values():
                 if storage.get_trial(trial_id).state == TrialState.RUNNING:
                     storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        elif isinstance(event, TrialEvent) and event.trial in self._ids:
+            self._apply_to_trial(self._ids[event.trial], event)
 
-    def _tell(self, record: Record) -> None:
-        state, values = STATES[record["state"]], None
-        last = self._last.pop(record["trial"], None)
+    def _apply_to_trial(self, trial_id: int, event: TrialEvent) -> None:
+        storage = self._storage
+        if isinstance(event, Started):
+            if storage.get_trial(trial_id).state == TrialState.WAITING:
+                storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        elif isinstance(event, Reported):
+            report = event.report
+            self._last[event.trial] = report
+            storage.set_trial_intermediate_value(
+                trial_id, report["positions_seen"], report["value_loss"]
+            )
+        elif isinstance(event, Failed):
+            storage.set_trial_user_attr(trial_id, "reason", event.reason)
+        elif isinstance(event, Told):
+            self._tell(event)
+
+    def _tell(self, event: Told) -> None:
+        state, values = STATES[event.state], None
+        last = self._last.pop(event.trial, None)
         if state == TrialState.COMPLETE:
             values = objectives_of(self._config.searcher, last or {})
             state = state if values else TrialState.PRUNED
-        self._storage.set_trial_state_values(self._ids.pop(record["trial"]), state, values)
+        self._storage.set_trial_state_values(self._ids.pop(event.trial), state, values)
 
 
 class OptunaExport:
@@ -200,17 +216,17 @@ class OptunaExport:
 
     def __init__(self, storage: OptunaStorage, ledger: Ledger) -> None:
         self.fault: str | None = None
-        self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         held = islice(ledger, len(ledger))
         self._thread = threading.Thread(
             target=self._write, args=(storage, held), name="optuna-storage", daemon=True
         )
         self._thread.start()
 
-    def apply(self, record: Record) -> None:
-        """Queue a record; returns at once."""
+    def apply(self, event: Event) -> None:
+        """Queue an event; returns at once."""
         if self.fault is None:
-            self._queue.put(record)
+            self._queue.put(event)
 
     def close(self) -> None:
         """Wait until everything is written, but not for long."""
@@ -219,11 +235,11 @@ class OptunaExport:
         if self._thread.is_alive():
             self.fault = f"Optuna storage: not written within {_CLOSE_S:.0f} seconds"
 
-    def _write(self, storage: OptunaStorage, records: Iterable[Record]) -> None:
+    def _write(self, storage: OptunaStorage, events: Iterable[Event]) -> None:
         try:
-            storage.rebuild(records)
-            while (record := self._queue.get()) is not None:
-                storage.apply(record)
+            storage.rebuild(events)
+            while (event := self._queue.get()) is not None:
+                storage.apply(event)
         except HexsearchError as error:
             self.fault = str(error)
 

@@ -16,8 +16,10 @@ from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
 from hexsearch.search.proposer import MAX_LISTED, Proposer
 from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
-from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit, variant_key
+from hexsearch.search.reruns import PlannedRun
+from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 
+_EXACT = 1000  # trials whose chance to go on is computed one by one
 _SAMPLES = 5
 _TIMED_BATCH = 32  # small, so that a large trunk is timed in a moment on a CPU too
 _BYTES_PER_PARAMETER = 12  # a weight and AdamW's two averages
@@ -104,9 +106,8 @@ def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
     for number in range(min(_SAMPLES, config.run.trials)):
         values, origin = proposer.propose(number)
         samples.append(values)
-        key = variant_key(space.resolve(values))
-        suggested = {"trial": str(number), "number": number, "values": values}
-        proposer.apply({"event": "suggested", **suggested, "origin": origin, "variant": key})
+        run = PlannedRun.of(space.resolve(values), values, 0, origin)
+        proposer.apply(run.suggested(str(number), number, seed=0))
     return samples
 
 
@@ -130,7 +131,11 @@ def expected_arrivals(trials: int, pruner: Pruner) -> list[float]:
             arrivals[rung] += there
             if rung >= bracket:
                 count = max(1, round(there))
-                there = min(there, sum(pruner.chance(before) for before in range(count)))
+                # The chance hardly changes any more, and to compute it takes as long as a sort.
+                exact = min(count, _EXACT)
+                going_on = sum(pruner.chance(before) for before in range(exact))
+                going_on += (count - exact) * pruner.chance(exact) if count > exact else 0.0
+                there = min(there, going_on)
     return arrivals
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hexsearch.config.scheduler import SearcherConfig
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import Compared, Event, Reported, Suggested, Told, WarmStarted
 from hexsearch.search.enumeration import Enumeration
 from hexsearch.search.searchers import SEARCHERS
 from hexsearch.search.searchers.base import Outcome
@@ -52,30 +53,31 @@ class Proposer:
                 return values, "enumerated"
         return self._ask(number), self._config.name
 
-    def apply(self, record: Record) -> None:
-        """Take one record into account."""
-        event = record["event"]
-        if event in ("suggested", "warm_started") and self._space.faults_of(record["values"]):
-            # Of an older version, or of a ledger that a hand has touched: no searcher takes it.
-            self._outside.add(record.get("trial", ""))
-        elif event == "suggested":
-            proposed = record["origin"] == self._config.name
-            self._searcher.add(record["trial"], record["number"], record["values"], proposed)
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
+        if isinstance(event, (Suggested, WarmStarted)) and self._space.faults_of(event.values):
+            # Of a ledger that a hand has touched: no searcher takes it.
+            self._outside.add(event.trial if isinstance(event, Suggested) else "")
+        elif isinstance(event, Suggested):
+            proposed = event.origin == self._config.name
+            self._searcher.add(event.trial, event.number, event.values, proposed)
             if self._enumeration is not None:
-                self._enumeration.count(record["variant"])
-            self._variants[record["trial"]] = record["variant"]
-            self._tried.add(record["variant"])
-        elif event == "reported":
-            self._last_report[record["trial"]] = record["report"]
-        elif event == "told" and record["trial"] not in self._outside:
-            report = self._last_report.pop(record["trial"], None)
-            self._searcher.tell(record["trial"], self._outcome(record["state"], report))
-            variant = self._variants.pop(record["trial"])
-            if record["state"] == "COMPLETE":
+                self._enumeration.count(event.variant)
+            self._variants[event.trial] = event.variant
+            self._tried.add(event.variant)
+        elif isinstance(event, Reported):
+            self._last_report[event.trial] = event.report
+        elif isinstance(event, Told) and event.trial not in self._outside:
+            report = self._last_report.pop(event.trial, None)
+            self._searcher.tell(event.trial, self._outcome(event.state, report))
+            variant = self._variants.pop(event.trial)
+            if event.state == "COMPLETE":
                 self._tried.discard(variant)
-        elif event == "warm_started":
-            outcome = self._outcome(record["state"], record["report"])
-            self._searcher.learn(record["values"], outcome)
+        elif isinstance(event, WarmStarted):
+            self._searcher.learn(event.values, self._outcome(event.state, event.report))
+        elif isinstance(event, Compared):
+            enqueued = (*self._space.enqueued, *event.enqueued)
+            self._space = replace(self._space, enqueued=enqueued)
 
     def _ask(self, number: int) -> Values:
         values = self._searcher.propose(number)

@@ -1,33 +1,91 @@
-"""Which variants are trained again once the search is over, and why: pruning check and race.
+"""Trainings that are planned rather than proposed: a batch at a time, whenever all have ended.
 
-Reruns stand in the study's own ledger beside the trials of the search, but no rung, searcher or
-trial budget counts them. A rerun has the seed of its replicate, so a checked trial goes through
-the same numbers again up to where it was pruned.
+They stand in the study's ledger beside the trials of the search, but no rung, searcher or trial
+budget counts them. A rerun has the seed of its replicate, so a checked trial goes through the
+same numbers again up to where it was pruned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from hexsearch.config.phases import RaceConfig
-from hexsearch.config.study import StudyConfig
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.config.trial import TrialConfig
+from hexsearch.ledger.events import Chosen, Compared, Suggested
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.search.seeds import derive_seed
+from hexsearch.search.space import Values, variant_key
 
 
 @dataclass(frozen=True)
-class Rerun:
+class PlannedRun:
     """A whole training to come.
 
     Attributes:
-        like: a trial of the same variant. replicate: number of the seed.
+        origin: why it is planned. replicate: number of the seed. The rest as in Suggested.
     """
 
-    like: TrialHistory
-    replicate: int
     origin: str
+    replicate: int
+    variant: str
+    head: str
+    values: Values
+    config: dict[str, Any]
+
+    @classmethod
+    def again(cls, like: TrialHistory, replicate: int, origin: str) -> PlannedRun:
+        """The variant of a trial once more."""
+        return cls(origin, replicate, like.variant, like.head, like.values, like.config)
+
+    @classmethod
+    def of(cls, trial: TrialConfig, values: Values, replicate: int, origin: str) -> PlannedRun:
+        """A trial that perhaps nobody has trained yet."""
+        config = trial.model_dump(mode="json")
+        return cls(origin, replicate, variant_key(trial), trial.value_head.name, values, config)
+
+    def suggested(self, trial: str, number: int, seed: int, missing: int = 0) -> Suggested:
+        """The event that begins it."""
+        return Suggested(
+            trial=trial,
+            number=number,
+            variant=self.variant,
+            replicate=self.replicate,
+            seed=seed,
+            head=self.head,
+            values=self.values,
+            config=self.config,
+            origin=self.origin,
+            missing=missing,
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a study does next.
+
+    Attributes:
+        runs: trainings that do not wait for each other.
+        note: what was found out and led to them, to be recorded before them.
+    """
+
+    runs: tuple[PlannedRun, ...] = ()
+    note: Compared | Chosen | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.runs) or self.note is not None
+
+
+# Given everything that has ended, the next batch; an empty one once there is nothing left to do.
+# Runs that have not ended change nothing in the answer, so that a batch of which a crash left
+# only a part in the ledger can be asked for again.
+Planner = Callable[[StudyHistory], Batch]
+
+
+def nothing_planned(history: StudyHistory) -> Batch:
+    """The planner of a study that only searches."""
+    return Batch()
 
 
 @dataclass(frozen=True)
@@ -54,31 +112,7 @@ class LeaderSummary:
     tied: int
 
 
-# Statistics live in a room that imports this one, so whoever runs a study brings them along.
-Judge = Callable[[StudyHistory, StudyFolder], LeaderSummary]
-Follow = Callable[[StudyHistory], Sequence[Rerun]]
-
-
-def follow_up(config: StudyConfig, folder: StudyFolder, judge: Judge) -> Follow:
-    """What a study's stages run again, given what has ended so far; nothing if they are through.
-
-    Reruns that have not ended change nothing in the answer, so that a batch of which a crash
-    left only a part in the ledger can be asked for again.
-    """
-
-    def following(history: StudyHistory) -> Sequence[Rerun]:
-        if "pruning_check" in config.phases:
-            checked = pruning_check_reruns(history, config.run.seed, config.pruning_check.share)
-            if checked:
-                return checked
-        if "race" in config.phases:
-            return race_reruns(history, judge(history, folder), config.race)
-        return ()
-
-    return following
-
-
-def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list[Rerun]:
+def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list[PlannedRun]:
     """Pruned trials that were drawn, by a lot that nothing they did has a part in."""
     checked = {
         (trial.variant, trial.replicate)
@@ -86,7 +120,7 @@ def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list
         if trial.origin == "pruning_check" and trial.status in ENDED
     }
     return [
-        Rerun(trial, trial.replicate, "pruning_check")
+        PlannedRun.again(trial, trial.replicate, "pruning_check")
         for trial in history.trials.values()
         if trial.status == "pruned"
         and derive_seed(seed, "audit", trial.number) < share * 2**32
@@ -94,10 +128,15 @@ def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list
     ]
 
 
-def race_reruns(history: StudyHistory, summary: LeaderSummary, config: RaceConfig) -> list[Rerun]:
+def race_reruns(
+    history: StudyHistory, summary: LeaderSummary, config: RaceConfig
+) -> list[PlannedRun]:
     """One further seed for each variant that is tied with the leader and has the fewest.
 
     Replicate r has the same seed in every variant, so equal counts make pairs.
+
+    Args:
+        history: of the search and its reruns alone.
     """
     tied = [place.variant for place in summary.places[: summary.tied]]
     ended = [trial for trial in history.trials.values() if trial.status in ENDED]
@@ -111,7 +150,7 @@ def race_reruns(history: StudyHistory, summary: LeaderSummary, config: RaceConfi
     if len(tied) < 2 or fewest >= config.seeds or left < 1:
         return []
     return [
-        Rerun(
+        PlannedRun.again(
             next(iter(runs[variant].values())),
             next(number for number in range(len(runs[variant]) + 1) if number not in runs[variant]),
             "race",

@@ -1,4 +1,4 @@
-"""What other studies have learned, as records for the ledger of a new one."""
+"""What other studies have learned, as events for the ledger of a new one."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from hexsearch.errors import ConfigError
+from hexsearch.ledger.events import WarmStarted
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import read_ledger
+from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 from hexsearch.search.space import Dimension, SearchSpace, Values
 
 
-def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[dict[str, Any]], list[str]]:
+def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarted], list[str]]:
     """Trials of another study that this space holds, and what is to be said about them.
 
     A dimension takes its value from the trial's whole configuration, so what was fixed there may
     be searched here. Settings that are fixed differently are said; such trials are still taken.
 
     Returns:
-        fields of `warm_started` records, and lines for a person.
+        events, and lines for a person.
     Raises:
         LedgerError: there is no study.
         ConfigError: nothing of it fits.
     """
-    history = StudyHistory.of(read_ledger(source.ledger))
+    history = StudyHistory.read(source.ledger).only(SEARCHED)
     ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.curve]
-    taken: list[dict[str, Any]] = []
+    taken: list[WarmStarted] = []
     misfits: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     for trial in ended:
@@ -39,13 +39,13 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[dict[str, 
         here, there = flat(space.resolve(values).model_dump(mode="json")), flat(trial.config)
         differing.update(key for key in here if here[key] != there.get(key))
         taken.append(
-            {
-                "source": source.name,
-                "source_trial": trial.trial,
-                "values": values,
-                "state": trial.told_as,
-                "report": trial.last_report.to_json(),
-            }
+            WarmStarted(
+                source=source.name,
+                source_trial=trial.trial,
+                values=values,
+                state=trial.told_as,
+                report=trial.last_report.to_json(),
+            )
         )
     reasons = "; ".join(f"{count} because {reason}" for reason, count in misfits.most_common(5))
     if not taken:

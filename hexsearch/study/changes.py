@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hexsearch.errors import ConfigError
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder, code_hash, git_commit, versions
-from hexsearch.ledger.ledger import Record
 from hexsearch.search.warm_start import flat
 
 _FREE = "run."  # how a study is run may change on the way; what it asks may not
@@ -31,16 +31,16 @@ def notes(description: dict[str, Any]) -> list[str]:
     return lines
 
 
-def require_same_question(folder: StudyFolder, opening: Record) -> list[str]:
+def require_same_question(folder: StudyFolder, opening: StudyOpened) -> list[str]:
     """Notes on edits of study.yaml since the study began.
 
     Args:
-        opening: the ledger's `study` record.
+        opening: the ledger's first event.
     Raises:
         ConfigError: one line for each setting that past and future trials must share.
     """
     description, _ = folder.read_description()
-    before, after = flat(opening["config"]), flat(description["config"])
+    before, after = flat(opening.config), flat(description["config"])
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     problems = [
         f"{folder.description}: config.{key} was {before.get(key)!r} when the study began and is "

@@ -10,7 +10,6 @@ from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.errors import CheckpointError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import read_ledger
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.checkpoint import load_checkpoint
 from hexsearch.training.report_points import round_up
@@ -40,7 +39,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
         CheckpointError: its checkpoint is gone or damaged, or `output` cannot be written.
     """
     _, config = folder.read_description()
-    trials = StudyHistory.of(read_ledger(folder.ledger)).trials
+    trials = StudyHistory.read(folder.ledger).trials
     if name not in trials:
         raise LedgerError(f"{folder.path}: has no trial '{name}'; see leaderboard --by trial")
     trial = trials[name]

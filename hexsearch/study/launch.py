@@ -6,113 +6,104 @@ Ray takes seconds to import, so it is imported where a study runs and not by com
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hexsearch.backend.file_sync import require_unused
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.archive import write_archive
-from hexsearch.data.collection.importing import import_games
+from hexsearch.data.archive import GameArchive, write_archive
+from hexsearch.data.collection.importing import ImportReport, import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
+from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import Ledger, is_held, read_ledger
+from hexsearch.ledger.ledger import Ledger, is_held, read_events
 from hexsearch.search.budget import budget_spent
-from hexsearch.search.reruns import Judge
+from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
 from hexsearch.search.warm_start import warm_start
 from hexsearch.study.changes import notes, require_same_question
-from hexsearch.study.comparison import contenders, heads_of
+from hexsearch.study.comparison import compared_heads
 from hexsearch.study.listener import Ended, Examiner, Listener
-from hexsearch.study.phases import is_through, run_phases
 from hexsearch.study.preflight import (
     baseline_rows,
     check_components,
     require_local_room,
     require_memory,
 )
-from hexsearch.study.trunk_adoption import refuse_frozen_trunk
+from hexsearch.study.session import OpenStudy, Session
+from hexsearch.study.trunk_adoption import (
+    adopt_trunk,
+    check_games,
+    named_trunk,
+    refuse_frozen_trunk,
+    store_trunk,
+)
 from hexsearch.training.heads import check_heads
 
 
-def launch(
-    config: StudyConfig,
-    games: Sequence[str],
-    folder: StudyFolder,
-    address: str | None,
-    listener: Listener,
-    judge: Judge,
-    where: str = "",
-    examine: Examiner | None = None,
-    warm_starts: Sequence[StudyFolder] = (),
-) -> Ended:
-    """Start a new study and run it to its end; a fault found on the way leaves no folder.
+@dataclass(frozen=True, kw_only=True)
+class LaunchRequest:
+    """A study to come.
 
-    Args:
+    Attributes:
         games: files and folders, or `starter`.
         address: of a running Ray cluster; None starts Ray on this machine.
-        judge: says who leads, for the stages that follow the search.
         where: prefix of configuration faults, such as the file's name.
         examine: looks at the games before anything is written, returns warnings, and raises what
             the study must not start with.
         warm_starts: studies whose trials the searcher is to know from the start.
+    """
+
+    config: StudyConfig
+    games: Sequence[str]
+    folder: StudyFolder
+    listener: Listener
+    address: str | None = None
+    where: str = ""
+    examine: Examiner | None = None
+    warm_starts: Sequence[StudyFolder] = ()
+
+
+def launch(request: LaunchRequest) -> Ended:
+    """Start a new study and run it to its end; a fault found on the way leaves no folder.
+
     Raises:
-        FaultyInput: before anything is written, if configuration or games are at fault.
+        FaultyInput: before anything is written, if configuration, games or a trunk are at fault.
     """
     from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
-    space = build_space(config, where)
+    config, trunk_lines = adopt_trunk(request.config)
+    request = replace(request, config=config)
+    folder, say = request.folder, request.listener.say
+    space = build_space(config, request.where)
     folder.require_new()
     folder.require_writable()
     check_components(space)
-    if "compare" in config.phases:
-        refuse_frozen_trunk(config)
-        check_heads([trial for _, trial in contenders(heads_of(space))], config.compare.mode)
-    learned = []
-    for source in warm_starts:
-        taken, lines = warm_start(source, space)
-        learned += taken
-        for line in lines:
-            listener.say(line)
-    archive, imported = import_games(games, config.data.board_size, say=listener.say)
-    for line in (imported.summary(), *imported.decision_lines()):
-        listener.say(line)
-    dataset = Dataset(archive, config.data)
+    _require_comparable(config, space)
+    learned = _warm_starts(request, space)
+    archive, imported = import_games(request.games, config.data.board_size, say=say)
+    for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
+        say(line)
     require_memory(space, config)
-    warnings = examine(dataset, imported) if examine is not None else []
-    for line in warnings:
-        listener.say(f"warning: {line}")
-    baselines = [row.to_json() for row in baseline_rows(dataset)]
+    opened = _examined(request, archive, imported)
     require_unused(folder, config.run.trial_files)
-    if address is None:
+    if request.address is None:
         require_local_room(config.run)
     # Before anything is written, for it may not be there.
-    with ray_cluster(address, config.run) as up_at:
+    with ray_cluster(request.address, config.run) as up_at:
         require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
-        games_hash, trials = archive.content_hash, config.run.trials
-        with folder.whole_or_not_at_all():
-            write_archive(folder.archive, archive)
-            description = folder.write_description(config, games, games_hash)
-            ledger = Ledger(folder.ledger)
-            opened = {**description, "trials": trials, "baselines": baselines, "warnings": warnings}
-            opened["timings"] = {"ray_up_at": up_at}
-            try:
-                ledger.append("study", **opened)
-                for fields in learned:
-                    ledger.append("warm_started", **fields)
-            except DiskError:
-                ledger.close()
-                raise
+        opened = replace(opened, timings={"ray_up_at": up_at})
+        ledger = _open(request, archive, opened, learned)
         try:
-            return run_phases(config, folder, ledger, trials, address, listener, judge)
+            return _run(request, ledger, archive.content_hash, opened.trials)
         finally:
             ledger.close()
 
 
-def resume(
-    folder: StudyFolder, more_trials: int, address: str | None, listener: Listener, judge: Judge
-) -> Ended:
+def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
     """Go on where a study stopped, unfinished trials first, perhaps with further trials.
 
     Raises:
@@ -123,6 +114,11 @@ def resume(
     from hexsearch.backend.nodes import require_shared_storage
 
     description, config = folder.read_description()
+    is_searching = "search" in config.phases
+    if more_trials and not is_searching:
+        raise ConfigError(
+            "--trials: a comparison has as many trials as heads and seeds; leave it out"
+        )
     folder.require_ledger()
     ledger = Ledger(folder.ledger)
     try:
@@ -130,15 +126,15 @@ def resume(
             raise LedgerError(f"{folder.ledger}: holds no whole record; restore it from a copy")
         history = StudyHistory.of(ledger)
         content_hash = description["games"]["content_hash"]
+        if history.study.games.get("content_hash", content_hash) != content_hash:
+            raise LedgerError(f"{folder.path}: study.yaml and ledger.jsonl tell of different games")
         folder.require_games(content_hash)
-        for line in (*require_same_question(folder, next(iter(ledger))), *notes(description)):
+        for line in (*require_same_question(folder, history.study), *notes(description)):
             listener.say(line)
         trials = history.target_trials + more_trials
-        if not more_trials and is_through(config, folder, history):
-            listener.say(
-                f"{folder.name} is finished: {len(history.trials)} trials. "
-                "Extend it with --trials +N."
-            )
+        if not more_trials and history.state == "finished":
+            extend = " Extend it with --trials +N." if is_searching else ""
+            listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
             return "finished"
         spent = budget_spent(config.run, history)
         if spent:
@@ -147,10 +143,85 @@ def resume(
             )
         with ray_cluster(address, config.run):
             require_shared_storage(folder.path, config.run.trial_files)
-            ledger.append("resumed", trials=trials)
-            return run_phases(config, folder, ledger, trials, address, listener, judge)
+            ledger.append(Resumed(trials=trials))
+            study = OpenStudy(config, folder, ledger, content_hash, trials, address, listener)
+            return Session(study).run()
     finally:
         ledger.close()
+
+
+def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
+    """Refuse heads that cannot share a trunk, where a phase is to compare them.
+
+    Raises:
+        ConfigError: says why they cannot.
+    """
+    if "compare" not in config.phases:
+        return
+    if "search" in config.phases:
+        refuse_frozen_trunk(config)
+    heads = [trial for _, trial in compared_heads(space)]
+    check_heads(heads, config.compare.mode, frozen=config.compare.trunk is not None)
+
+
+def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted]:
+    learned: list[WarmStarted] = []
+    for source in request.warm_starts:
+        taken, lines = warm_start(source, space)
+        learned += taken
+        for line in lines:
+            request.listener.say(line)
+    return learned
+
+
+def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportReport) -> StudyOpened:
+    """The baselines of the games, and what is wrong with them, if the study may start."""
+    config, dataset = request.config, Dataset(archive, request.config.data)
+    trunk = named_trunk(config)
+    warnings = [] if trunk is None else check_games(trunk, dataset)
+    if request.examine is not None:
+        warnings += request.examine(dataset, imported)
+    for line in warnings:
+        request.listener.say(f"warning: {line}")
+    trials = config.run.trials if "search" in config.phases else 0
+    baselines = [row.to_json() for row in baseline_rows(dataset)]
+    return StudyOpened(trials=trials, baselines=baselines, warnings=warnings)
+
+
+def _open(
+    request: LaunchRequest,
+    archive: GameArchive,
+    opened: StudyOpened,
+    learned: Sequence[WarmStarted],
+) -> Ledger:
+    """Write the first files of a study, all or none; its ledger, held."""
+    config, folder = request.config, request.folder
+    with folder.whole_or_not_at_all():
+        write_archive(folder.archive, archive)
+        store_trunk(config, folder)
+        description = folder.write_description(config, request.games, archive.content_hash)
+        ledger = Ledger(folder.ledger)
+        events: list[Event] = [replace(opened, **description), *learned]
+        try:
+            for event in events:
+                ledger.append(event)
+        except DiskError:
+            ledger.close()
+            raise
+    return ledger
+
+
+def _run(request: LaunchRequest, ledger: Ledger, archive_hash: str, trials: int) -> Ended:
+    study = OpenStudy(
+        request.config,
+        request.folder,
+        ledger,
+        archive_hash,
+        trials,
+        request.address,
+        request.listener,
+    )
+    return Session(study).run()
 
 
 def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
@@ -165,10 +236,10 @@ def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
     from hexsearch.search.optuna_export import JOURNAL, OptunaStorage
 
     _, config = folder.read_description()
-    records = read_ledger(folder.ledger)
+    events = read_events(folder.ledger)
     if is_held(folder.ledger):
         raise LedgerError(f"{folder.path}: is running and keeps its storage itself")
     space = build_space(config, f"{folder.description}: ")
     storage = OptunaStorage(folder, config, space, where or config.run.optuna_storage or JOURNAL)
-    storage.rebuild(records)
+    storage.rebuild(events)
     return storage.name

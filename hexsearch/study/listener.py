@@ -8,8 +8,8 @@ from typing import Literal
 
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
+from hexsearch.ledger.events import Event
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import Record
 
 Ended = Literal["finished", "interrupted", "out_of_budget"]
 Examiner = Callable[[Dataset, ImportReport], list[str]]
@@ -20,10 +20,10 @@ class Listener:
     """Somebody who watches; the defaults listen to nothing.
 
     Attributes:
-        say: one line for a person. record: each ledger record once it is on disk, with the
+        say: one line for a person. record: each event once it is on disk, with the
             history that includes it. beat: called several times a second while trials run.
     """
 
     say: Callable[[str], None] = lambda line: None
-    record: Callable[[Record, StudyHistory], None] = lambda record, history: None
+    record: Callable[[Event, StudyHistory], None] = lambda event, history: None
     beat: Callable[[StudyHistory], None] = lambda history: None

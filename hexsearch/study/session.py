@@ -5,75 +5,80 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
-from hexsearch.backend.file_sync import TrialFiles, copies_in_storage, trial_name
+from hexsearch.backend.file_sync import TrialFiles, copies_in_storage
 from hexsearch.backend.storage import Storage
-from hexsearch.backend.trainable import Assignment
 from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.events import Event, Finished, Interrupted, Told
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Ledger, Record
-from hexsearch.search.engine import Engine
+from hexsearch.ledger.ledger import Ledger
+from hexsearch.search.engine import Engine, EngineSetup
 from hexsearch.search.optuna_export import OptunaExport, OptunaStorage
-from hexsearch.search.reruns import Follow
-from hexsearch.search.space import SearchSpace
+from hexsearch.search.space_parsing import build_space
+from hexsearch.study.assignments import Assigner
 from hexsearch.study.listener import Ended, Listener
+from hexsearch.study.phases import PhasePlanner
 from hexsearch.study.retention import CheckpointRetention
 from hexsearch.study.signals import draining_signals
-from hexsearch.training.report_points import report_points
+from hexsearch.study.strength import play_study_match
+from hexsearch.study.trunk_adoption import require_trunk
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study whose ledger is held by this process.
+
+    Attributes:
+        trials: that the search is to have.
+        archive_hash: of the games that the study began with.
+        address: of a running Ray cluster; None if Ray was started on this machine.
+    """
+
+    config: StudyConfig
+    folder: StudyFolder
+    ledger: Ledger
+    archive_hash: str
+    trials: int
+    address: str | None
+    listener: Listener
 
 
 class Session:
     """Runs an engine on the Ray that is connected.
 
-    Args:
-        trials: that the search is to have. deadline: of `time.monotonic`.
-        follow: what is trained again after the search.
+    Raises:
+        CheckpointError: the folder's copy of a frozen trunk is gone or another one.
     """
 
-    def __init__(
-        self,
-        config: StudyConfig,
-        folder: StudyFolder,
-        ledger: Ledger,
-        archive_hash: str,
-        trials: int,
-        address: str | None,
-        listener: Listener,
-        space: SearchSpace,
-        follow: Follow | None = None,
-        deadline: float = math.inf,
-    ) -> None:
+    def __init__(self, study: OpenStudy) -> None:
         from hexsearch.backend.cluster import trial_slots
 
-        self._config, self._folder, self._listener = config, folder, listener
-        self._archive_hash, self._address = archive_hash, address
+        config, self._study = study.config, study
+        self._trunk = require_trunk(config, study.folder)
         self._storage = Storage(config.run.trial_files) if config.run.trial_files else None
-        self._files = TrialFiles(folder, self._storage, listener.say)
-        self._mirror: OptunaExport | None = None
+        self._files = TrialFiles(study.folder, self._storage, study.listener.say)
+        self._export: OptunaExport | None = None
         self._said_halt = False
-        slots = trial_slots(config.run)
-        self._deadline = deadline
-        self._engine = Engine(
+        self._deadline = time.monotonic() + (config.run.time_budget or math.inf)
+        space = build_space(config)
+        setup = EngineSetup(
             config,
             space,
-            ledger,
-            trials,
-            slots,
-            self._observe,
-            follow,
+            study.trials,
+            slots=trial_slots(config.run),
+            observe=self._observe,
+            planner=PhasePlanner(config, space, study.folder),
             seconds_left=lambda: self._deadline - time.monotonic(),
         )
-        keep = config.run.keep_checkpoints
-        self._retention = CheckpointRetention(self._files, keep, self._engine.history)
-        if config.run.optuna_storage is not None:
-            storage = OptunaStorage(folder, config, space, config.run.optuna_storage)
-            self._mirror = OptunaExport(storage, ledger)
-
-    @property
-    def history(self) -> StudyHistory:
-        """What the ledger says by now."""
-        return self._engine.history
+        self._engine = Engine(setup, study.ledger)
+        self._retention = CheckpointRetention(
+            self._files, config.run.keep_checkpoints, self._engine.history
+        )
+        if config.run.optuna_storage is not None and "search" in config.phases:
+            storage = OptunaStorage(study.folder, config, space, config.run.optuna_storage)
+            self._export = OptunaExport(storage, study.ledger)
 
     def run(self) -> Ended:
         """Until the study is finished, interrupted or out of its budget.
@@ -82,36 +87,54 @@ class Session:
             HexsearchError: the ledger or the trials' folders cannot be written any more; what
                 they hold is whole and can be resumed.
         """
-        from hexsearch.backend.cluster import tune_trials
-
-        engine = self._engine
+        engine, study = self._engine, self._study
         try:
-            copies = copies_in_storage(self._folder, self._storage, self._listener.say)
-            with draining_signals(engine, self._listener.say), copies:
-                if not engine.is_finished:
-                    ship = self._address is not None
-                    tune_trials(engine, self._assign, self._beat, self._folder, ship_games=ship)
-            if engine.is_finished:
-                engine.record("finished")
-                shutil.rmtree(self._folder.path / "ray", ignore_errors=True)
+            copies = copies_in_storage(study.folder, self._storage, study.listener.say)
+            with draining_signals(engine, study.listener.say), copies:
+                if engine.plan():
+                    self._run_jobs()
+            if engine.broken is None and not engine.plan():
+                self._play()
+                engine.record(Finished())
+                shutil.rmtree(study.folder.path / "ray", ignore_errors=True)
                 return "finished"
-            engine.record("interrupted", reason=engine.halted or "signal")
+            engine.record(Interrupted(reason=engine.halted or "signal"))
         finally:
-            self._close_mirror()
+            self._close_export()
         if engine.broken is not None:
             raise engine.broken
         return "out_of_budget" if engine.halted else "interrupted"
 
-    def _observe(self, record: Record) -> None:
-        """Follow a record that is on disk."""
+    def _play(self) -> None:
+        """The phase that trains nothing."""
+        study = self._study
+        if "match" in study.config.phases:
+            play_study_match(study.config, self._engine.history, study.folder, self._say)
+
+    def _run_jobs(self) -> None:
+        from hexsearch.backend.tune import TuneRun, run_jobs
+
+        study = self._study
+        assign = Assigner(
+            study.config, study.folder, study.archive_hash, self._engine.schedules, self._trunk
+        )
+        ship: dict[str, Path] = {}
+        if study.address is not None:
+            ship[study.archive_hash] = study.folder.archive
+            if self._trunk is not None and study.config.compare.trunk_hash is not None:
+                ship[study.config.compare.trunk_hash] = self._trunk
+        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, self._say, ship))
+
+    def _observe(self, event: Event) -> None:
+        """Follow an event that is on disk."""
         history = self._engine.history
-        if record["event"] == "told":
-            ended = history.trials[record["trial"]]
+        if isinstance(event, Told):
+            ended = history.trials[event.trial]
             self._files.fetch(ended.trial, checkpoint=ended.status == "completed")
             self._retention.ended(ended)
-        if self._mirror is not None:
-            self._mirror.apply(record)
-        self._listener.record(record, history)
+        if self._export is not None:
+            self._export.apply(event)
+        self._study.listener.record(event, history)
 
     def _beat(self) -> None:
         engine = self._engine
@@ -119,47 +142,25 @@ class Session:
             engine.halt("time budget")
         if engine.halted and not self._said_halt:
             self._said_halt = True
-            self._listener.say(f"{engine.halted} reached: running trials stop at their next report")
-        if self._mirror is not None and self._mirror.fault is not None:
-            self._warn_of_storage()
-        self._listener.beat(engine.history)
+            self._say(f"{engine.halted} reached: running trials stop at their next report")
+        if self._export is not None and self._export.fault is not None:
+            self._warn_of_export()
+        self._study.listener.beat(engine.history)
 
-    def _close_mirror(self) -> None:
-        if self._mirror is not None:
-            self._mirror.close()
-            if self._mirror.fault is not None:
-                self._warn_of_storage()
+    def _close_export(self) -> None:
+        if self._export is not None:
+            self._export.close()
+            if self._export.fault is not None:
+                self._warn_of_export()
 
-    def _warn_of_storage(self) -> None:
-        """Say once that the mirror has stopped; the study goes on without it."""
-        assert self._mirror is not None
-        self._listener.say(
-            f"warning: {self._mirror.fault}. The study goes on; write it later with "
-            f"'storage {self._folder.path}'"
+    def _warn_of_export(self) -> None:
+        """Say once that the Optuna storage is no longer written; the study goes on without it."""
+        assert self._export is not None
+        self._say(
+            f"warning: {self._export.fault}. The study goes on; write it later with "
+            f"'storage {self._study.folder.path}'"
         )
-        self._mirror = None
+        self._export = None
 
-    def _assign(self, trial: TrialHistory) -> Assignment:
-        run, schedule = self._config.run, self._engine.schedule
-        return Assignment(
-            trial=trial.trial,
-            folder=(
-                trial_name(self._folder, trial.trial)
-                if run.trial_files
-                else str(self._folder.trial(trial.trial).resolve())
-            ),
-            archive=str(self._folder.archive.resolve()),
-            archive_hash=self._archive_hash,
-            config=trial.config,
-            data=self._config.data.model_dump(mode="json"),
-            seed=trial.seed,
-            report_points=list(
-                report_points(schedule.budget, schedule.report_every, schedule.rungs)
-            ),
-            reported=trial.positions_seen,
-            threads=run.cpus_per_trial,
-            gpus=run.gpus_per_trial,
-            trial_files=run.trial_files,
-            hang_timeout=run.hang_timeout,
-            report_seconds=run.report_seconds,
-        )
+    def _say(self, line: str) -> None:
+        self._study.listener.say(line)

@@ -20,7 +20,6 @@ from hexsearch.backend.file_sync import CHECKPOINT, TrialFiles
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.data.archive import build_archive, write_archive
-from hexsearch.data.dataset import Dataset
 from hexsearch.errors import (
     ArchiveError,
     CheckpointError,
@@ -29,15 +28,20 @@ from hexsearch.errors import (
     LedgerError,
     StorageError,
 )
+from hexsearch.ledger.events import StudyOpened, Told
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import CURVE
 from hexsearch.ledger.ledger import Ledger, read_ledger
-from hexsearch.study.book import Book
-from hexsearch.study.comparison import _Supervisor
 from hexsearch.training.atomic import append_line
-from tests.backend.test_trainable import archive, assignment, reports, scratch
+from tests.backend.test_trainable import (
+    archive,
+    assignment,
+    comparison,
+    heard,
+    reports,
+    scratch,
+)
 from tests.data.games import random_games
-from tests.study.test_comparison import job, plain
 
 __all__ = ["archive", "scratch"]  # fixtures
 
@@ -113,18 +117,18 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_ledger_on_a_full_disk_keeps_what_it_holds_and_goes_on_later(disk: Disk) -> None:
     ledger = Ledger(disk.path / "study" / "ledger.jsonl")
-    ledger.append("told", trial="t0")
+    ledger.append(Told(trial="t0", state="FAIL"))
     whole = ledger.path.read_bytes()
     with (
         disk.full(len(whole) + 30),
         pytest.raises(DiskError, match=r"ledger\.jsonl: cannot be written: .*resume") as caught,
     ):
         for _ in range(9):  # a small file system rounds up
-            ledger.append("told", trial="t1", note="x" * 4096)
+            ledger.append(Told(trial="t1", state="x" * 4096))
     assert caught.value.exit_status == 1
     assert ledger.path.read_bytes().startswith(whole)
     kept = read_ledger(ledger.path)
-    ledger.append("told", trial="t2")
+    ledger.append(Told(trial="t2", state="FAIL"))
     assert read_ledger(ledger.path) == [*kept, ledger.records[-1]]
     ledger.close()
 
@@ -163,9 +167,10 @@ def test_a_worker_on_a_full_disk_says_so_and_goes_on_from_its_last_report(
     assert reports(worker, 1) == expected[:1]
     before = files(trial)
     with disk.full(len(before[CHECKPOINT]) // 2 if spare is None else spare):
-        message = json.loads(worker.step()["message"])
-    assert set(message) == {"storage"}
-    assert f"{trial}" in message["storage"] and "make room and resume" in message["storage"]
+        message = heard(worker)
+    assert message.reports == {} and message.failure is None
+    assert message.unwritable is not None
+    assert f"{trial}" in message.unwritable and "make room and resume" in message.unwritable
     after = files(trial)
     assert after[CHECKPOINT] == before[CHECKPOINT]
     assert not [name for name in after if "partial" in name]
@@ -181,7 +186,7 @@ def test_a_study_that_cannot_be_opened_leaves_no_folder(disk: Disk) -> None:
     with disk.full(3000), pytest.raises((ArchiveError, DiskError)), folder.whole_or_not_at_all():
         write_archive(folder.archive, games)
         with closing(Ledger(folder.ledger)) as ledger:
-            ledger.append("study", padding="x" * 9000)
+            ledger.append(StudyOpened(name="x" * 9000))
     assert list(disk.path.iterdir()) == []
 
 
@@ -238,14 +243,13 @@ def test_a_full_disk_of_the_driver_leaves_trials_files_in_storage_for_now(
     assert (tmp_path / "study" / "trials" / "t0000" / "games-64.npz").stat().st_size == 5000
 
 
-@pytest.mark.parametrize(("failures", "key"), [(2, "report"), (99, "storage")])
+@pytest.mark.parametrize("failures", [2, 99])
 def test_storage_out_of_reach_is_waited_for_and_then_drains_the_study(
     archive: Path,
     scratch: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     failures: int,
-    key: str,
 ) -> None:
     monkeypatch.setattr(storage_module, "_WAITS_S", (0.0, 0.0, 0.0))
     place = (tmp_path / "bucket").as_uri()
@@ -261,32 +265,28 @@ def test_storage_out_of_reach_is_waited_for_and_then_drains_the_study(
 
     with monkeypatch.context() as patch:
         patch.setattr(Storage, "write", fail)
-        message = json.loads(worker.step()["message"])
-    assert set(message) == {key}
+        message = heard(worker)
+    assert bool(message.reports) == (failures == 2)
     worker.cleanup()
-    if key == "storage":
-        assert "no route to host" in message[key] and "can be reached" in message[key]
+    if failures == 99:
+        assert message.unwritable is not None
+        assert "no route to host" in message.unwritable and "can be reached" in message.unwritable
         again = TrialWorker({**assignment(archive, place, "study/trials/t0000"), "reported": 64})
         straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight")))
         assert reports(again, 1) == reports(straight, 2)[1:]
         again.cleanup()
 
 
-def test_a_tournament_on_a_full_disk_drains_and_fails_no_head(
-    dataset: Dataset, disk: Disk, tmp_path: Path
+def test_a_comparison_on_a_full_disk_fails_no_head(
+    archive: Path, scratch: Path, disk: Disk, tmp_path: Path
 ) -> None:
-    straight = job(dataset, tmp_path / "straight").open()
-    expected = [plain(straight.advance()) for _ in range(2)]
-    task = job(dataset, disk.path / "cup")
-    runner = task.open()
-    assert plain(runner.advance()) == expected[0]
+    straight = TrialWorker(comparison(archive, tmp_path / "straight"))
+    expected = reports(straight, 2)
+    worker = TrialWorker(comparison(archive, disk.path / "cup"))
+    assert reports(worker, 1) == expected[:1]
     with disk.full(0):
-        (message,) = runner.advance()
-    assert "make room and resume" in message["storage"]
-    with closing(Ledger(disk.path / "cup" / "ledger.jsonl")) as ledger:
-        book = Book(ledger, 256)
-        _Supervisor(book, [task]).heard(task, [message])
-        assert book.draining and str(book.broken) == message["storage"]
-    resumed = task.open()
-    assert plain(resumed.advance()) == expected[0]  # stored, and handed out again
-    assert plain(resumed.advance()) == expected[1]
+        message = heard(worker)
+    assert message.failure is None
+    assert message.unwritable is not None and "make room and resume" in message.unwritable
+    resumed = TrialWorker(comparison(archive, disk.path / "cup"))
+    assert reports(resumed, 2) == expected  # the first was stored, and is handed out again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +12,16 @@ import torch
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from hexsearch.backend.cluster import every_death_is_an_actors
+from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.faults import explain, explain_hang
-from hexsearch.backend.trainable import HANG_LOG, Assignment
+from hexsearch.backend.message import Message
+from hexsearch.backend.ray_private import every_death_is_an_actors
+from hexsearch.backend.trainable import HANG_LOG
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
+from hexsearch.ledger.events import Retried
 from hexsearch.ledger.history import TrialHistory
-from hexsearch.report.console import describe_record
-from hexsearch.search.engine import Engine
+from hexsearch.report.console import describe_event
+from hexsearch.search.engine import Engine, Job
 from tests.search.simulation import make_engine, study_config
 
 HEADING = "\x1b[36mray::ResourceTrainable.train()\x1b[39m (pid=12, ip=10.0.0.1)\n"
@@ -103,7 +105,8 @@ STACKS = (
     'Timeout (0:00:15)!\nThread 0x1 (most recent call first):\n  File "a.py", line 1 in wait\n\n'
     'Thread 0x2 (most recent call first):\n  File "head.py", line 9 in forward\n'
     + "".join(f'  File "deep.py", line {n} in call\n' for n in range(30))
-    + '  File "/hexsearch/search/worker.py", line 107 in step\n  File "ray.py", line 1 in train\n'
+    + '  File "/hexsearch/backend/trainable.py", line 107 in step\n'
+    + '  File "ray.py", line 1 in train\n'
 )
 
 
@@ -129,9 +132,9 @@ class Attempts:
         self.callback = EngineCallback(self.engine, signs, lambda: None)
         self._folder, self._storage, self._tried = folder, storage, 0
 
-    def _assign(self, trial: TrialHistory) -> Assignment:
+    def _assign(self, job: Job) -> Assignment:
         named = dict.fromkeys(Assignment.__dataclass_fields__)
-        named |= {"trial": trial.trial, "folder": str(self._folder), "hang_timeout": 15.0}
+        named |= {"job": job.name, "folder": str(self._folder), "hang_timeout": 15.0}
         return Assignment(**{**named, "trial_files": self._storage})  # type: ignore[arg-type]
 
     def next(self) -> Any:
@@ -148,7 +151,7 @@ class Attempts:
         if begun:
             self.callback.on_trial_start(0, [], trial)
         self.lose(trial, says)
-        return str(trial.config["trial"])
+        return str(trial.config["job"])
 
     def lose(self, trial: Any, says: str) -> None:
         """Its worker has raised or died, as Ray says it."""
@@ -167,22 +170,22 @@ def test_a_trial_that_raises_is_retried_and_then_fails_with_its_own_words(tmp_pa
     attempts = Attempts(tmp_path, retries=2)
     tried = [attempts.fail(f"Traceback:\n  File x\nValueError: bad {n}") for n in range(3)]
     assert tried == ["t0000"] * 3  # before any other trial
-    history, records = attempts.history, attempts.engine.ledger.records
+    history = attempts.history
     assert (history.status, history.attempts) == ("failed", 3)
     assert history.reason == "ValueError: bad 2"
     assert history.log.splitlines()[-1] == "ValueError: bad 2"
-    retried = [record for record in records if record["event"] == "retried"]
-    assert [record["reason"] for record in retried] == ["ValueError: bad 0", "ValueError: bad 1"]
-    line = describe_record(retried[0], attempts.engine.history)
+    retried = [event for event in attempts.engine.ledger if isinstance(event, Retried)]
+    assert [event.reason for event in retried] == ["ValueError: bad 0", "ValueError: bad 1"]
+    line = describe_event(retried[0], attempts.engine.history)
     assert line == "t0000 will be tried again: ValueError: bad 0"
-    assert attempts.next().config["trial"] == "t0001"  # the study goes on
+    assert attempts.next().config["job"] == "t0001"  # the study goes on
 
 
 def test_a_worker_that_dies_before_its_trial_has_begun_costs_one_retry(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path, retries=1)
     attempts.fail(DEAD, begun=False)
     assert (attempts.history.status, attempts.history.losses) == ("waiting", 1)
-    assert attempts.next().config["trial"] == "t0000"
+    assert attempts.next().config["job"] == "t0000"
 
 
 def test_the_last_trial_is_retried_too(tmp_path: Path) -> None:
@@ -231,11 +234,11 @@ def test_a_disk_that_takes_no_more_drains_the_study_and_fails_nobody(tmp_path: P
     attempts = Attempts(tmp_path, retries=0)
     trial = attempts.next()
     attempts.callback.on_trial_start(0, [], trial)
-    message = {"message": json.dumps({"storage": "t0000/checkpoint.pt: no space"})}
-    decision = attempts.scheduler.on_trial_result(None, trial, message)
+    message = Message(unwritable="t0000/checkpoint.pt: no space")
+    decision = attempts.scheduler.on_trial_result(None, trial, message.to_result())
     attempts.searcher.on_trial_complete("ray1", {"done": True})
     assert decision == TuneScheduler.STOP
-    assert attempts.engine.next_trial() == "finished"
+    assert attempts.engine.next_job() == "finished"
     assert attempts.history.status == "running"  # goes on when the study is resumed
     assert str(attempts.engine.broken) == "t0000/checkpoint.pt: no space"
     assert attempts.engine.broken is not None and attempts.engine.broken.exit_status == 1

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import gc
-import json
 import multiprocessing
 import uuid
 import weakref
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.assignment import Assignment
+from hexsearch.backend.file_sync import CHECKPOINT, PREVIOUS
+from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Storage
-from hexsearch.backend.trainable import Assignment, TrialWorker
+from hexsearch.backend.trainable import TrialWorker
 from hexsearch.data.archive import build_archive, open_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
+from hexsearch.ledger.ledger import without_times
+from hexsearch.search.space import with_values
 from tests.data.games import random_games
 from tests.search.simulation import study_config
 
@@ -38,14 +41,19 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def never() -> bytes | None:
+def sending(path: Path) -> Callable[[str], bytes]:
+    """A driver that ships a file."""
+    return lambda content_hash: path.read_bytes()
+
+
+def never(content_hash: str) -> bytes | None:
     raise AssertionError("fetched again")
 
 
 def test_games_are_fetched_once_and_mapped_by_later_workers(scratch: Path, archive: Path) -> None:
     content_hash = open_archive(archive).content_hash
     missing = archive.parent / "elsewhere.archive"
-    first = find_games(missing, content_hash, archive.read_bytes)
+    first = find_games(missing, content_hash, sending(archive))
     again = find_games(missing, content_hash, never)
     assert first.content_hash == again.content_hash == content_hash
     assert (scratch / "games" / f"{content_hash}.archive").exists()
@@ -55,11 +63,11 @@ def test_games_are_fetched_once_and_mapped_by_later_workers(scratch: Path, archi
 def test_a_damaged_copy_is_fetched_anew(scratch: Path, archive: Path) -> None:
     content_hash = open_archive(archive).content_hash
     missing = archive.parent / "elsewhere.archive"
-    find_games(missing, content_hash, archive.read_bytes)
+    find_games(missing, content_hash, sending(archive))
     copy = scratch / "games" / f"{content_hash}.archive"
     whole = copy.read_bytes()
     copy.write_bytes(whole[:-64])
-    assert len(find_games(missing, content_hash, archive.read_bytes)) == 60
+    assert len(find_games(missing, content_hash, sending(archive))) == 60
     assert copy.read_bytes() == whole
 
 
@@ -68,16 +76,16 @@ def test_other_games_than_the_studys_are_never_trained_on(scratch: Path, archive
     write_archive(other, build_archive(random_games(50, size=5)))
     wanted = open_archive(other).content_hash
     with pytest.raises(TrialError, match="the driver sent games"):
-        find_games(archive, wanted, archive.read_bytes)
+        find_games(archive, wanted, sending(archive))
     with pytest.raises(TrialError, match="holds other games than the study's"):
-        find_games(archive, wanted, lambda: None)
-    assert len(find_games(archive, wanted, other.read_bytes)) == 50
+        find_games(archive, wanted, lambda content_hash: None)
+    assert len(find_games(archive, wanted, sending(other))) == 50
 
 
 def _fetch(arguments: tuple[str, str, str, str]) -> bool:
     scratch, archive, content_hash, log = arguments
 
-    def fetch() -> bytes:
+    def fetch(content_hash: str) -> bytes:
         with open(log, "a") as file:
             file.write("fetched\n")
         return Path(archive).read_bytes()
@@ -97,29 +105,49 @@ def test_workers_of_one_node_fetch_once_between_them(scratch: Path, archive: Pat
 
 
 def assignment(archive: Path, storage: str | None, folder: str, **changes: Any) -> dict[str, Any]:
+    """What a worker is told of a trial of its own."""
     config = study_config()
-    task = Assignment(
-        trial="t0000",
-        folder=folder,
-        archive=str(archive),
-        archive_hash=open_archive(archive).content_hash,
-        config=config.trial.model_dump(mode="json"),
-        data={**config.data.model_dump(mode="json"), "board_size": 5},
-        seed=7,
-        report_points=[64, 128],
-        reported=0,
-        threads=1,
-        gpus=0.0,
-        trial_files=storage,
-    )
-    return {**asdict(task), **changes}
+    task: dict[str, Any] = {
+        "job": "t0000",
+        "folder": folder,
+        "trials": ("t0000",),
+        "trial_folders": (folder,),
+        "configs": (config.trial.model_dump(mode="json"),),
+        "archive": str(archive),
+        "archive_hash": open_archive(archive).content_hash,
+        "data": {**config.data.model_dump(mode="json"), "board_size": 5},
+        "seed": 7,
+        "points": (64, 128),
+        "trial_files": storage,
+    }
+    return Assignment(**{**task, **changes}).to_config()
+
+
+def comparison(archive: Path, results: Path | str, **changes: Any) -> dict[str, Any]:
+    """What a worker is told of two heads on one trunk."""
+    config, names = study_config(), ("h0000", "h0001")
+    heads = [
+        with_values(config.trial, {"value_head": head}).model_dump(mode="json")
+        for head in ("512->1", "512->32->1")
+    ]
+    task = {
+        "job": "compare-s00",
+        "trials": names,
+        "trial_folders": tuple(f"{results}/trials/{name}" for name in names),
+        "configs": tuple(heads),
+        "mode": "joint",
+    }
+    return assignment(archive, None, f"{results}/trials/compare-s00", **{**task, **changes})
+
+
+def heard(worker: TrialWorker) -> Message:
+    """What the driver hears of a step."""
+    return Message.of_result(worker.step())
 
 
 def reports(worker: TrialWorker, count: int) -> list[dict[str, Any]]:
-    found = [json.loads(worker.step()["message"])["report"] for _ in range(count)]
-    for report in found:
-        del report["timings"], report["microseconds"]
-    return found
+    """The reports of so many steps, by trial, without times."""
+    return [without_times(heard(worker).reports) for _ in range(count)]
 
 
 @pytest.mark.parametrize("protocol", ["file", "memory"])
@@ -192,3 +220,20 @@ def test_each_assignment_sets_its_own_threads(scratch: Path, archive: Path, tmp_
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("spoilt", ["newest", "both"])
+def test_a_spoilt_checkpoint_costs_training_and_changes_no_later_report(
+    archive: Path, scratch: Path, tmp_path: Path, spoilt: str
+) -> None:
+    points = (64, 128, 192)
+    straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight"), points=points))
+    expected = reports(straight, 3)
+    folder = tmp_path / "t0000"
+    reports(TrialWorker(assignment(archive, None, str(folder), points=points)), 2)
+    for name in (CHECKPOINT, PREVIOUS)[: 1 if spoilt == "newest" else 2]:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    worker = TrialWorker(assignment(archive, None, str(folder), points=points, reported=128))
+    message = heard(worker)
+    assert len(message.warnings) == (1 if spoilt == "newest" else 2)
+    assert without_times(message.reports) == expected[2]

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.backend.shared_runs import SharedJob
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive, write_archive
-from hexsearch.ledger.folder import COMPARISON, StudyFolder
-from hexsearch.ledger.ledger import Ledger, read_ledger
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.ledger import read_ledger
 from hexsearch.search.space_parsing import build_space
-from hexsearch.study.book import Book
-from hexsearch.study.comparison import contenders, heads_of
+from hexsearch.study.assignments import Assigner
+from hexsearch.study.phases import PhasePlanner
+from tests.backend.in_process import run_in_process
 from tests.data.games import random_games
-from tests.search.simulation import study_config
+from tests.search.simulation import engine_over, opened, study_config
 
 BUDGET = 256
 
@@ -28,33 +28,17 @@ def cup(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = study_config(
         data={"board_size": 5, "split": {"validation": 0.2, "test": 0.2}},
         search={"value_head": {"choice": ["512->1", "512->32->1"]}},
+        scheduler={"name": "none", "grace_period": BUDGET, "max_t": BUDGET},
+        phases=["compare"],
+        compare={"seeds": 2},
     )
     archive = build_archive(random_games(200, size=5))
     write_archive(folder.archive, archive)
-    folder.write_description(config, ["somewhere"], archive.content_hash, COMPARISON)
-    ledger = Ledger(folder.ledger)
-    book = Book(ledger, BUDGET)
-    book.record("study", baselines=[], warnings=[], trials=4)
-    heads = contenders(heads_of(build_space(config)))
-    for seed in range(2):
-        names = [book.plan(trial, seed, seed, COMPARISON, values) for values, trial in heads]
-        job = SharedJob(
-            name=f"seed {seed}",
-            folder=str(folder.path / "seeds" / str(seed)),
-            trials=tuple(names),
-            trial_folders=tuple(str(folder.trial(name)) for name in names),
-            configs=tuple(trial.model_dump(mode="json") for _, trial in heads),
-            archive=str(folder.archive),
-            archive_hash=archive.content_hash,
-            data=config.data.model_dump(mode="json"),
-            seed=seed,
-            mode="joint",
-            report_points=(BUDGET,),
-            threads=1,
-            gpus=0.0,
-        )
-        for message in job.open().advance():
-            book.report(message["trial"], message["report"])
+    folder.write_description(config, ["somewhere"], archive.content_hash)
+    ledger = opened(folder.ledger, config)
+    planner = PhasePlanner(config, build_space(config), folder)
+    engine = engine_over(ledger, config, planner=planner)
+    run_in_process(engine, Assigner(config, folder, archive.content_hash, engine.schedules))
     ledger.close()
     return folder.path
 
@@ -75,7 +59,7 @@ def test_ensembles_and_the_heads_of_each_trunk_are_judged_on_test_games(
         "heads of seed 2",
     ]
     assert len(document["rows"][1]["weights"]) == 4
-    assert document["rows"][3]["weights"] == {"t0000": 0.5, "t0001": 0.5}
+    assert document["rows"][3]["weights"] == {"h0000": 0.5, "h0001": 0.5}
     single, _, greedy, *_ = document["rows"]
     assert greedy["validation_loss"] <= single["validation_loss"]
     records = read_ledger(cup / "ledger.jsonl")
@@ -103,7 +87,7 @@ def test_what_no_ensemble_can_be_made_of_is_refused_in_a_line(
     assert "is this a study folder?" in capsys.readouterr().err
     bare = tmp_path / "bare"
     shutil.copytree(cup, bare)
-    for name in ("t0000", "t0001", "t0002"):
+    for name in ("h0000", "h0001", "h0002"):
         (bare / "trials" / name / "checkpoint.pt").unlink()
     assert main(["ensemble", str(bare)]) == 2
     assert "1 of 4 finished trials kept their checkpoint" in capsys.readouterr().err

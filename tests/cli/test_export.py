@@ -1,24 +1,20 @@
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
-from hexsearch.backend.trainable import Assignment, TrialWorker
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive, write_archive
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.search.engine import Engine
-from hexsearch.search.space_parsing import build_space
+from hexsearch.study.assignments import Assigner
 from hexsearch.training.checkpoint import load_checkpoint
-from hexsearch.training.report_points import report_points
+from tests.backend.in_process import run_in_process
 from tests.data.games import random_games
-from tests.search.simulation import study_config
+from tests.search.simulation import engine_over, study_config
 
 DATA = {"board_size": 5, "validation_games": 5}
 
@@ -37,41 +33,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     write_archive(folder.archive, archive)
     folder.write_description(config, ["somewhere"], archive.content_hash)
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=2, baselines=[], warnings=[])
-    engine = Engine(config, build_space(config), ledger, 2)
-    worker = TrialWorker.__new__(TrialWorker)
-    while isinstance(trial := engine.next_trial(), TrialHistory):
-        engine.start(trial.trial)
-        worker.setup(asdict(assignment(engine, trial, folder, archive.content_hash)))
-        while engine.report(trial.trial, _message(worker)) == "continue":
-            pass
-        engine.release(trial.trial)
+    ledger.append(StudyOpened(trials=2))
+    engine = engine_over(ledger, config)
+    assign = Assigner(config, folder, archive.content_hash, engine.schedules)
+    run_in_process(engine, assign)
     ledger.close()
     return folder
-
-
-def assignment(
-    engine: Engine, trial: TrialHistory, folder: StudyFolder, content_hash: str
-) -> Assignment:
-    return Assignment(
-        trial=trial.trial,
-        folder=str(folder.trial(trial.trial)),
-        archive=str(folder.archive),
-        archive_hash=content_hash,
-        config=trial.config,
-        data=engine.config.data.model_dump(mode="json"),
-        seed=trial.seed,
-        report_points=list(report_points(engine.schedule.budget, None, engine.schedule.rungs)),
-        reported=trial.positions_seen,
-        threads=1,
-        gpus=0.0,
-        trial_files=None,
-    )
-
-
-def _message(worker: TrialWorker) -> dict[str, object]:
-    report: dict[str, object] = json.loads(worker.step()["message"])["report"]
-    return report
 
 
 def test_train_makes_the_winner_again_to_the_last_bit(study: StudyFolder, tmp_path: Path) -> None:
@@ -114,7 +81,7 @@ def test_a_study_without_results_has_no_winner(
 ) -> None:
     folder = StudyFolder(tmp_path / "new")
     ledger = Ledger(folder.ledger)
-    ledger.append("study", trials=2, baselines=[], warnings=[])
+    ledger.append(StudyOpened(trials=2))
     ledger.close()
     assert main(["export", str(folder.path)]) == 2
     assert "there is no winner" in capsys.readouterr().err

@@ -5,8 +5,8 @@ import gzip
 import pytest
 
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games, starter_files
-from hexsearch.data.collection.selfplay import SelfplayConfig, play_game
 from hexsearch.data.split import split_games
+from hexsearch.play.mcts_games import SelfplayConfig, play_game
 
 
 def test_the_starter_games_are_many_clean_and_all_different() -> None:

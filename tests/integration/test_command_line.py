@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hexsearch.game.formats.trmph import format_trmph
-from hexsearch.ledger.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.events import Record
+from hexsearch.ledger.ledger import read_ledger, without_times
 from tests.data.games import random_games
 
 ROOT = Path(__file__).parents[2]

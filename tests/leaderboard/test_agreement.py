@@ -11,12 +11,13 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.agreement import HeadRuns, agreement, finished_runs
 from hexsearch.leaderboard.phase_sentences import agreement_sentence
-from hexsearch.ledger.folder import COMPARISON, StudyFolder
+from hexsearch.ledger.events import Decided, Reported, StudyOpened
+from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space_parsing import build_space
 from hexsearch.statistics.intervals import Floats
-from hexsearch.study.book import Book
 from hexsearch.training.metrics import GameLosses
 from tests.search.simulation import report
 from tests.statistics.simulated import World
@@ -80,19 +81,23 @@ def stored(folder: StudyFolder, losses: dict[str, list[float]]) -> list[str]:
         build(StudyConfig, {"question": "?", "search": {"value_head": {"choice": [*losses]}}}, "")
     )
     ledger = Ledger(folder.ledger)
-    book = Book(ledger, budget=256)
-    book.record("study", baselines=[], warnings=[], trials=4)
-    keys = []
+    ledger.append(StudyOpened(trials=4))
+    keys, number = [], 0
     for head, seeds in losses.items():
         for replicate, loss in enumerate(seeds):
-            config = space.resolve({"value_head": head})
-            name = book.plan(config, replicate, replicate, "search", {})
-            book.report(name, report(256, loss))
+            run = PlannedRun.of(space.resolve({"value_head": head}), {}, replicate, "tpe")
+            name = f"t{number:04d}"
+            ledger.append(run.suggested(name, number, seed=replicate))
+            ledger.append(Reported(trial=name, report=report(256, loss)))
+            ledger.append(
+                Decided(trial=name, positions_seen=256, value_loss=loss, decision="complete")
+            )
+            number += 1
             counts = np.tile(np.array([0, 10, 0], dtype=np.int32), (40, 1))
             hard = np.random.default_rng(0).normal(loss, 0.05, 40)
             sums = (counts * hard[:, None]).astype(np.float32)
             write_game_losses(folder.trial(name), 256, GameLosses(np.arange(40), sums, counts))
-        keys.append(book.history.trials[name].variant)
+        keys.append(run.variant)
     ledger.close()
     return keys
 
@@ -123,7 +128,7 @@ def test_a_study_of_other_heads_is_refused_before_anything_is_trained(
     study.write_description(config, [], "")
     assert main(command) == 2
     assert "of the comparison's heads, two are needed" in capsys.readouterr().err
-    study.write_description(config, [], "", COMPARISON)
+    study.write_description(config.model_copy(update={"phases": ("compare",)}), [], "")
     assert main(command) == 2
     assert "is a comparison, whose heads share trunks" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()

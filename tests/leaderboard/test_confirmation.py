@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,10 +17,11 @@ from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.leaderboard.phase_sentences import confirmation_sentences
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.leaderboard.summary import leader_summary
+from hexsearch.ledger.events import Chosen, Decided, Reported, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import Ledger, read_ledger
+from hexsearch.ledger.ledger import Ledger
 from hexsearch.report.table import render
 from hexsearch.report.text_tables import markdown
 from hexsearch.training.metrics import GameLosses
@@ -30,54 +31,57 @@ PHASES = {"phases": ["search", "pruning_check", "race", "confirm"], "race": {"ru
 
 
 class Written:
-    """A study's ledger and that of its confirmation, by hand."""
+    """A study's ledger by hand."""
 
     def __init__(self, path: Path) -> None:
         self.folder = StudyFolder(path / "study")
         self.rng = np.random.default_rng(0)
         self.base = self.rng.uniform(0.0, 0.4, 200)
-        self.ledgers = {
-            "t": Ledger(self.folder.ledger, clock=lambda: 0.0),
-            "c": Ledger(self.folder.confirmation.ledger, clock=lambda: 0.0),
-        }
-        opening: dict[str, Any] = {"trials": 3, "baselines": [], "warnings": []}
-        self.ledgers["t"].append("study", **opening, config=PHASES)
-        self.ledgers["c"].append("study", **opening)
+        self.ledger = Ledger(self.folder.ledger, clock=lambda: 0.0)
+        self.ledger.append(StudyOpened(trials=3, config=PHASES))
         self.counts = {"t": 0, "c": 0}
 
     def run(
-        self, letter: str, variant: str, replicate: int, origin: str, shift: float, end: str
+        self,
+        letter: str,
+        variant: str,
+        replicate: int,
+        origin: str,
+        shift: float,
+        end: Literal["complete", "prune"],
     ) -> None:
         """A run whose losses are those of everybody, moved by `shift`, with a little noise."""
-        ledger, number = self.ledgers[letter], self.counts[letter]
+        ledger, number = self.ledger, self.counts[letter]
         self.counts[letter] += 1
         name = f"{letter}{number:04d}"
-        ledger.append("suggested", trial=name, number=number, variant=variant, seed=replicate,
+        ledger.append(Suggested(trial=name, number=number, variant=variant, seed=replicate,
                       replicate=replicate, origin=origin, head=variant, config={},
-                      values={"value_head": variant})  # fmt: skip
-        ledger.append("started", trial=name, attempt=1)
+                      values={"value_head": variant}))  # fmt: skip
+        ledger.append(Started(trial=name, attempt=1))
         seen = 90 if end == "complete" else 30
         losses = self.base + shift + 0.01 * self.rng.standard_normal(200)
         said = report(seen, float(losses.mean())) | {"validation_loss": 0.205}
-        ledger.append("reported", trial=name, report=said)
+        ledger.append(Reported(trial=name, report=said))
         rung = None if end == "complete" else seen
-        ledger.append("decided", trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
-                      of=7, value_loss=float(losses.mean()))  # fmt: skip
+        ledger.append(Decided(trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
+                      of=7, value_loss=float(losses.mean())))  # fmt: skip
         sums = losses[:, None].astype(np.float32)
-        where = self.folder if letter == "t" else self.folder.confirmation
         evidence = GameLosses(np.arange(200), sums, np.ones((200, 1), dtype=np.int32))
-        write_game_losses(where.trial(name), seen, evidence)
+        write_game_losses(self.folder.trial(name), seen, evidence)
 
     def chosen(self, *variants: str) -> None:
         places = [
             {"variant": v, "name": v, "value_loss": 0.2, "expected_value_loss": 0.203, "seeds": 2}
             for v in variants
         ]
-        self.ledgers["c"].append("chosen", places=places)
+        self.ledger.append(Chosen(places=places))
 
     def close(self) -> None:
-        for ledger in self.ledgers.values():
-            ledger.close()
+        self.ledger.close()
+
+    @property
+    def history(self) -> StudyHistory:
+        return StudyHistory.read(self.folder.ledger)
 
 
 @pytest.fixture
@@ -106,7 +110,7 @@ def test_winner_and_baseline_are_compared_on_test_games_in_pairs(study: Written)
     searched(study)
     confirmed(study, baseline=0.05)
     study.close()
-    found = read_confirmation(study.folder)
+    found = read_confirmation(study.history, study.folder)
     assert found is not None and found.games == 200 and (found.done, found.planned) == (6, 6)
     winner, baseline = found.rows
     assert (winner.kind, baseline.kind) == ("winner", "baseline")
@@ -128,7 +132,7 @@ def test_a_winner_that_does_not_hold_is_not_praised(
     study: Written, baseline: float, word: str
 ) -> None:
     confirmed(study, baseline)
-    found = read_confirmation(study.folder)
+    found = read_confirmation(study.history, study.folder)
     assert found is not None
     assert f"the baseline base {word}" in confirmation_sentences(found)[1]
 
@@ -136,15 +140,15 @@ def test_a_winner_that_does_not_hold_is_not_praised(
 def test_a_second_choice_of_winners_is_said_to_cost_the_test_its_worth(study: Written) -> None:
     confirmed(study, 0.0)
     study.chosen("other")
-    found = read_confirmation(study.folder)
+    found = read_confirmation(study.history, study.folder)
     assert found is not None and found.looks == 2
     assert "winners were chosen 2 times" in confirmation_sentences(found)[-1]
 
 
 def test_a_confirmation_under_way_shows_how_far_it_is(study: Written) -> None:
-    assert read_confirmation(StudyFolder(study.folder.path / "nothing")) is None
+    assert read_confirmation(study.history, study.folder) is None
     study.chosen("good")
-    found = read_confirmation(study.folder)
+    found = read_confirmation(study.history, study.folder)
     assert found is not None and found.rows == ()
     assert confirmation_sentences(found) == ["confirmation: 0 of 0 trainings have ended"]
     assert "confirmation" in markdown(read_leaderboard(study.folder))
@@ -192,7 +196,7 @@ def test_a_checked_seed_counts_once_and_its_variant_is_ranked_where_it_ended(
 
 def test_the_summary_names_who_was_trained_to_the_end_best_first(study: Written) -> None:
     searched(study)
-    history = StudyHistory.of(read_ledger(study.folder.ledger))
+    history = study.history
     found = leader_summary(history, study.folder)
     assert [place.variant for place in found.places] == ["good", "poor", "cut"]
     assert found.tied == 1
@@ -204,5 +208,5 @@ def test_the_summary_names_who_was_trained_to_the_end_best_first(study: Written)
 
 def test_without_a_completed_trial_there_is_no_leader(study: Written) -> None:
     study.run("t", "cut", 0, "tpe", 0.1, "prune")
-    found = leader_summary(StudyHistory.of(read_ledger(study.folder.ledger)), study.folder)
+    found = leader_summary(study.history, study.folder)
     assert found.places == () and found.tied == 0

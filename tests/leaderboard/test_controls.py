@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hexsearch.ledger.events import Record
 from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Record, read_ledger
+from hexsearch.ledger.ledger import read_ledger
 from tests.search.simulation import curve, make_engine, run_serially, study_config
 
 SPACE: dict[str, Any] = {
@@ -28,8 +29,7 @@ def run(path: Path) -> tuple[list[Record], StudyHistory]:
     engine = make_engine(path, study_config(**SPACE))
     run_serially(engine, with_splendid_controls)
     engine.ledger.close()
-    records = read_ledger(path)
-    return records, StudyHistory.of(records)
+    return read_ledger(path), engine.history
 
 
 def test_a_control_runs_to_its_end_and_stands_at_no_rung(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hexsearch.leaderboard.as_json import leaderboard_json
 from hexsearch.leaderboard.columns import sorted_rows
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.leaderboard.sentences import leaderboard_sentences
+from hexsearch.ledger.events import Decided, Failed, Reported, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
@@ -41,7 +42,7 @@ class Study:
     def __init__(self, path: Path) -> None:
         self.folder = StudyFolder(path / "study")
         self.ledger = Ledger(self.folder.ledger, clock=lambda: 0.0)
-        self.ledger.append("study", trials=9, baselines=[PRIOR], warnings=["a leak"])
+        self.ledger.append(StudyOpened(trials=9, baselines=[PRIOR], warnings=["a leak"]))
         self.number = 0
         self.replicates: Counter[str] = Counter()
 
@@ -57,42 +58,46 @@ class Study:
     ) -> str:
         name = f"t{self.number:04d}"
         self.ledger.append(
-            "suggested",
-            trial=name,
-            number=self.number,
-            variant=variant or name,
-            replicate=self.replicates[variant or name],
-            seed=self.number,
-            head="512->1",
-            origin="tpe",
-            values={"value_head": "512->1", **values},
-            config=config or {},
+            Suggested(
+                trial=name,
+                number=self.number,
+                variant=variant or name,
+                replicate=self.replicates[variant or name],
+                seed=self.number,
+                head="512->1",
+                origin="tpe",
+                values={"value_head": "512->1", **values},
+                config=config or {},
+            )
         )
         self.replicates[variant or name] += 1
-        self.ledger.append("started", trial=name, attempt=1)
+        self.ledger.append(Started(trial=name, attempt=1))
         for positions, loss in losses.items():
             said = report(positions, loss)
             if late is not None:
                 said["stages"]["late"]["value_loss"] = late
-            self.ledger.append("reported", trial=name, report=said)
+            self.ledger.append(Reported(trial=name, report=said))
         last = max(losses, default=0)
         if end == "prune":
             self.ledger.append(
-                "decided",
-                trial=name,
-                positions_seen=last,
-                decision="prune",
-                rung=last,
-                rank=3,
-                of=7,
-                value_loss=losses[last],
+                Decided(
+                    trial=name,
+                    positions_seen=last,
+                    decision="prune",
+                    rung=last,
+                    rank=3,
+                    of=7,
+                    value_loss=losses[last],
+                )
             )
         elif end == "complete":
             self.ledger.append(
-                "decided", trial=name, positions_seen=last, decision="complete", rung=None
+                Decided(
+                    trial=name, positions_seen=last, decision="complete", value_loss=losses[last]
+                )
             )
         elif end == "fail":
-            self.ledger.append("failed", trial=name, reason="nan: loss is not finite", log="a\nb")
+            self.ledger.append(Failed(trial=name, reason="nan: loss is not finite", log="a\nb"))
         self.number += 1
         return name
 

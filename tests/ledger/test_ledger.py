@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from hexsearch.errors import DiskError, LedgerError
-from hexsearch.ledger.ledger import Ledger, is_held, read_ledger, without_times
+from hexsearch.ledger.events import Reported, Told
+from hexsearch.ledger.ledger import Ledger, is_held, read_events, read_ledger, without_times
 
 
 def filled(path: Path, count: int = 3) -> Path:
     ledger = Ledger(path, clock=lambda: 12.3456)
     for number in range(count):
-        ledger.append("told", trial=f"t{number}", note="ünïcode")
+        ledger.append(Told(trial=f"t{number}", state="ünïcode"))
     ledger.close()
     return path
 
@@ -20,7 +21,7 @@ def filled(path: Path, count: int = 3) -> Path:
 def test_what_is_appended_is_read_back_in_order(tmp_path: Path) -> None:
     records = read_ledger(filled(tmp_path / "ledger.jsonl"))
     assert [record["trial"] for record in records] == ["t0", "t1", "t2"]
-    assert records[0] == {"event": "told", "at": 12.346, "trial": "t0", "note": "ünïcode"}
+    assert records[0] == {"event": "told", "at": 12.346, "trial": "t0", "state": "ünïcode"}
 
 
 def test_every_line_is_json_that_others_can_read(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_torn_last_line_is_cut_off_wherever_it_tore(tmp_path: Path, kept: int)
     path.write_bytes(whole[: -len(last)] + last[: min(kept, len(last) - 1)])
     assert len(read_ledger(path)) == 2
     ledger = Ledger(path)
-    ledger.append("told", trial="t9")
+    ledger.append(Told(trial="t9", state="FAIL"))
     ledger.close()
     assert [record["trial"] for record in read_ledger(path)] == ["t0", "t1", "t9"]
 
@@ -70,20 +71,20 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
 def test_a_number_that_json_has_no_word_for_is_never_written(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     with pytest.raises(ValueError, match="not JSON compliant"):
-        ledger.append("reported", value_loss=float("nan"))
-    ledger.append("told", trial="t0")
+        ledger.append(Reported(trial="t0", report={"value_loss": float("nan")}))
+    ledger.append(Told(trial="t0", state="FAIL"))
     ledger.close()
     assert len(read_ledger(ledger.path)) == 1
 
 
 def test_a_full_disk_costs_nothing_that_was_written(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append("told", trial="t0")
+    ledger.append(Told(trial="t0", state="FAIL"))
     whole = ledger.path.read_bytes()
     real = ledger._file
     ledger._file = open("/dev/full", "wb", buffering=0)
     with pytest.raises(DiskError, match="cannot be written: No space left on device"):
-        ledger.append("told", trial="t1")
+        ledger.append(Told(trial="t1", state="FAIL"))
     ledger._file.close()
     ledger._file = real
     ledger.close()
@@ -102,8 +103,9 @@ def test_times_are_taken_out_at_every_depth() -> None:
 
 def test_an_open_ledger_counts_and_gives_what_it_has_taken_in(tmp_path: Path) -> None:
     ledger = Ledger(filled(tmp_path / "ledger.jsonl"))
-    ledger.append("told", trial="t3")
+    ledger.append(Told(trial="t3", state="FAIL"))
     assert len(ledger) == 4
-    assert [record["trial"] for record in ledger] == ["t0", "t1", "t2", "t3"]
-    assert list(ledger) == ledger.records == read_ledger(ledger.path)
+    assert [event.to_record()["trial"] for event in ledger] == ["t0", "t1", "t2", "t3"]
+    assert list(ledger) == read_events(ledger.path)
+    assert ledger.records == read_ledger(ledger.path)
     ledger.close()

@@ -14,14 +14,18 @@ from hexsearch.report.console import (
     make_progress,
     progress_line,
 )
-from tests.search.simulation import curve, make_engine, run_serially, study_config
+from hexsearch.search.engine import Engine
+from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
 
 
 def lines_of_a_study(path: Path) -> list[str]:
     lines: list[str] = []
     progress = PlainProgress(lines.append)
-    engine = make_engine(path / "ledger.jsonl", study_config())
-    engine._observe = lambda record: progress.record(record, engine.history)
+    engine: Engine = make_engine(
+        path / "ledger.jsonl",
+        study_config(),
+        observe=lambda event: progress.record(event, engine.history),
+    )
     run_serially(engine)
     engine.ledger.close()
     return lines
@@ -38,7 +42,7 @@ def test_every_event_that_matters_is_one_plain_line(tmp_path: Path) -> None:
 
 def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(), slots=lambda: 2)
-    first, second = engine.next_trial(), engine.next_trial()
+    first, second = next_trial(engine), next_trial(engine)
     assert isinstance(first, TrialHistory) and isinstance(second, TrialHistory)
     for trial in (first, second):
         engine.start(trial.trial)
@@ -46,7 +50,7 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
     engine.report(second.trial, {**curve(second, 64), "value_loss": 0.9})
     engine.ledger.close()
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(live_view(engine.history, engine.schedule.budget, elapsed=65.0))
+    console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
     text = console.export_text()
     assert "2 of 12 trials; 1 pruned" in text
     assert "rungs  0k: 1 of 2 went on" in text
@@ -58,13 +62,13 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
 
 def test_in_80_columns_the_live_view_cuts_off_neither_names_nor_verdicts(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(), slots=lambda: 1)
-    trial = engine.next_trial()
+    trial = next_trial(engine)
     assert isinstance(trial, TrialHistory)
     engine.start(trial.trial)
     engine.report(trial.trial, {**curve(trial, 32), "verdict": "constant_output"})
     engine.ledger.close()
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(live_view(engine.history, engine.schedule.budget, elapsed=65.0))
+    console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
     table, _, _ = console.export_text().partition("rungs")
     assert "…" not in table
     for word in (*variant_name(trial).split(), "constant", "output"):

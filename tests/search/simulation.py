@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import Ledger
-from hexsearch.search.engine import Engine
+from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space_parsing import build_space
-from hexsearch.training.report_points import report_points
 
 OPENED: list[Ledger] = []  # closed after each test by conftest.py
 
@@ -68,24 +68,47 @@ def make_engine(
     clock: Callable[[], float] = lambda: 0.0,
     **options: Any,
 ) -> Engine:
-    """An engine over a ledger, new or old, that is opened by a study record."""
+    """An engine over a ledger, new or old."""
+    return engine_over(opened(path, config, clock), config, **options)
+
+
+def engine_over(ledger: Ledger, config: StudyConfig, **options: Any) -> Engine:
+    """An engine over an open ledger; options are those of EngineSetup."""
+    return Engine(EngineSetup(config, build_space(config), config.run.trials, **options), ledger)
+
+
+def opened(path: Path, config: StudyConfig, clock: Callable[[], float] = lambda: 0.0) -> Ledger:
+    """A ledger, new or old, that begins with the opening of a study; closed after the test."""
     ledger = Ledger(path, clock=clock)
     OPENED.append(ledger)
-    if not ledger.records:
-        ledger.append("study", trials=config.run.trials, baselines=[], warnings=[])
-    return Engine(config, build_space(config), ledger, config.run.trials, **options)
+    if not len(ledger):
+        plain = config.model_dump(mode="json")
+        ledger.append(StudyOpened(trials=config.run.trials, config=plain))
+    return ledger
+
+
+def next_trial(engine: Engine) -> TrialHistory | Literal["wait", "finished"]:
+    """The trial of the next job, where a job is one trial."""
+    job = engine.next_job()
+    if not isinstance(job, Job):
+        return job
+    (trial,) = job.trials
+    return trial
 
 
 def run_serially(
     engine: Engine, reports: Callable[[TrialHistory, int], dict[str, Any]] = curve
 ) -> None:
-    """One worker: each trial from what the ledger holds to its end."""
-    while isinstance(trial := engine.next_trial(), TrialHistory):
-        engine.start(trial.trial)
-        points = report_points(engine.schedule.budget, None, engine.schedule.rungs)
+    """One worker: each job from what the ledger holds to its end."""
+    while isinstance(job := engine.next_job(), Job):
+        engine.start(job.name)
+        seen = min(trial.positions_seen for trial in job.trials)
+        points = engine.schedules.points(job.trials[0].phase)
+        if job.trials[0].phase == "confirm":
+            points = points[-1:]
         for point in points:
-            if point <= trial.positions_seen:
-                continue
-            if engine.report(trial.trial, reports(trial, point)) == "stop":
-                break
-        engine.release(trial.trial)
+            if point > seen:
+                heard = {trial.trial: reports(trial, point) for trial in job.trials}
+                if engine.hear(job.name, heard) == "stop":
+                    break
+        engine.release(job.name)

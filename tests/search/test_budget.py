@@ -7,25 +7,26 @@ from typing import Any
 import pytest
 
 from hexsearch.config.run import RunConfig
+from hexsearch.ledger.events import Event, Record, Reported, Started
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.ledger import read_ledger, without_times
 from hexsearch.search.budget import Horizon, Pace
 from tests.search.simulation import curve, make_engine, run_serially, study_config
 
 
-def started(at: float, attempt: int = 1, trial: str = "t0000") -> Record:
-    return {"event": "started", "at": at, "trial": trial, "attempt": attempt}
+def started(at: float, attempt: int = 1, trial: str = "t0000") -> Started:
+    return Started(at=at, trial=trial, attempt=attempt)
 
 
-def reported(at: float, positions: int, trial: str = "t0000") -> Record:
+def reported(at: float, positions: int, trial: str = "t0000") -> Reported:
     report = {"positions_seen": positions, "value_loss": 0.2}
-    return {"event": "reported", "at": at, "trial": trial, "report": report}
+    return Reported(at=at, trial=trial, report=report)
 
 
-def pace_of(*records: Record) -> Pace:
+def pace_of(*events: Event) -> Pace:
     pace = Pace()
-    for record in records:
-        pace.apply(record)
+    for event in events:
+        pace.apply(event)
     return pace
 
 

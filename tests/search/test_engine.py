@@ -5,11 +5,19 @@ from typing import Any
 
 import pytest
 
+from hexsearch.ledger.events import Record, Reported
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
-from hexsearch.ledger.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.ledger import read_ledger, without_times
 from hexsearch.ledger.report import CurvePoint, ReportSummary
 from hexsearch.search.engine import Engine
-from tests.search.simulation import curve, make_engine, report, run_serially, study_config
+from tests.search.simulation import (
+    curve,
+    make_engine,
+    next_trial,
+    report,
+    run_serially,
+    study_config,
+)
 
 
 def finished_ledger(path: Path, **sections: Any) -> list[Record]:
@@ -21,7 +29,7 @@ def finished_ledger(path: Path, **sections: Any) -> list[Record]:
 
 def test_every_trial_ends_and_is_told_once(tmp_path: Path) -> None:
     records = finished_ledger(tmp_path / "ledger.jsonl")
-    history = StudyHistory.of(records)
+    history = StudyHistory.read(tmp_path / "ledger.jsonl")
     assert len(history.trials) == 12
     assert {trial.status for trial in history.trials.values()} == {"completed", "pruned"}
     told = [record["trial"] for record in records if record["event"] == "told"]
@@ -61,15 +69,15 @@ def test_cut_after_any_record_and_resumed_equals_never_stopped(tmp_path: Path) -
 
 def test_unfinished_trials_come_first_on_resume(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(), slots=lambda: 3)
-    started = [engine.next_trial() for _ in range(3)]
-    assert engine.next_trial() == "wait"
+    started = [next_trial(engine) for _ in range(3)]
+    assert next_trial(engine) == "wait"
     for trial in started[1:]:
         assert isinstance(trial, TrialHistory)
         engine.start(trial.trial)
         engine.report(trial.trial, curve(trial, 64))
     engine.ledger.close()
     again = make_engine(tmp_path / "ledger.jsonl", study_config())
-    first = again.next_trial()
+    first = next_trial(again)
     assert isinstance(first, TrialHistory)
     unfinished = [t.trial for t in again.history.trials.values() if t.status not in ENDED]
     assert first.trial == unfinished[0]
@@ -78,7 +86,7 @@ def test_unfinished_trials_come_first_on_resume(tmp_path: Path) -> None:
 
 def test_a_report_that_is_held_already_changes_nothing(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config())
-    trial = engine.next_trial()
+    trial = next_trial(engine)
     assert isinstance(trial, TrialHistory)
     engine.start(trial.trial)
     engine.report(trial.trial, report(64, 0.2))
@@ -106,13 +114,13 @@ def test_a_loss_that_is_not_finite_fails_its_trial_and_not_the_study(
 
 def test_draining_starts_nothing_and_lets_trials_go_at_their_next_report(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config())
-    trial = engine.next_trial()
+    trial = next_trial(engine)
     assert isinstance(trial, TrialHistory)
     engine.start(trial.trial)
     engine.drain()
     assert engine.report(trial.trial, report(64, 0.2)) == "stop"
     engine.release(trial.trial)
-    assert engine.next_trial() == "finished"
+    assert next_trial(engine) == "finished"
     assert engine.history.trials[trial.trial].status == "running"
 
 
@@ -134,7 +142,7 @@ def test_a_configuration_that_comes_up_again_is_a_further_seed(tmp_path: Path) -
 def test_enqueued_configurations_come_first(tmp_path: Path) -> None:
     config = study_config(enqueue=[{"value_head": "512->32->1", "optimiser.learning_rate": 0.05}])
     engine = make_engine(tmp_path / "ledger.jsonl", config)
-    trial = engine.next_trial()
+    trial = next_trial(engine)
     assert isinstance(trial, TrialHistory)
     assert trial.values == {"value_head": "512->32->1", "optimiser.learning_rate": 0.05}
     assert engine.ledger.records[-1]["origin"] == "enqueued"
@@ -235,7 +243,7 @@ def test_of_superseded_reports_only_the_learning_curve_stays_in_memory(tmp_path:
     engine = make_engine(tmp_path / "ledger.jsonl", study_config(run={"trials": 1}))
     run_serially(engine)
     (trial,) = engine.history.trials.values()
-    written = [r["report"] for r in engine.ledger if r["event"] == "reported"]
+    written = [event.report for event in engine.ledger if isinstance(event, Reported)]
     assert len(trial.curve) == len(written) > 2
     assert trial.last_report == ReportSummary.from_json(written[-1])
     for kept, whole in zip(trial.curve, written, strict=True):

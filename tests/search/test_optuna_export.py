@@ -11,13 +11,21 @@ from optuna.trial import TrialState
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import HexsearchError
+from hexsearch.ledger.events import Finished, Interrupted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine
 from hexsearch.search.optuna_export import JOURNAL, OptunaExport, OptunaStorage, journal_path
 from hexsearch.search.space_parsing import build_space
-from tests.search.simulation import curve, make_engine, run_serially, study_config
+from tests.search.simulation import (
+    curve,
+    engine_over,
+    make_engine,
+    opened,
+    run_serially,
+    study_config,
+)
 
 
 def stored(folder: StudyFolder) -> optuna.Study:
@@ -32,9 +40,9 @@ def mirrored(
 
 
 def run_mirrored(folder: StudyFolder, config: StudyConfig, until: int | None = None) -> Engine:
-    engine = make_engine(folder.ledger, config)
-    mirror = mirrored(folder, config, engine.ledger)
-    engine._observe = mirror.apply
+    ledger = opened(folder.ledger, config)
+    mirror = mirrored(folder, config, ledger)
+    engine = engine_over(ledger, config, observe=mirror.apply)
 
     def reports(trial: TrialHistory, positions: int) -> dict[str, Any]:
         if trial.number == until:
@@ -42,7 +50,7 @@ def run_mirrored(folder: StudyFolder, config: StudyConfig, until: int | None = N
         return curve(trial, positions)
 
     run_serially(engine, reports)
-    engine.record("finished" if until is None else "interrupted")
+    engine.record(Finished() if until is None else Interrupted(reason="signal"))
     mirror.close()
     engine.ledger.close()
     assert mirror.fault is None
@@ -87,7 +95,7 @@ def test_it_is_rebuilt_where_it_is_missing_or_damaged(tmp_path: Path) -> None:
     engine = run_mirrored(folder, config)
     journal_path(folder).write_text('{"op_code": 0, "worker')
     storage = OptunaStorage(folder, config, build_space(config), JOURNAL)
-    storage.rebuild(engine.ledger.records)
+    storage.rebuild(engine.ledger)
     assert_equal(stored(folder), engine.history)
 
 
@@ -122,13 +130,13 @@ def test_a_storage_that_cannot_be_reached_is_a_fault_of_one_line_without_a_passw
     tmp_path: Path, url: str, said: str
 ) -> None:
     folder, config = StudyFolder(tmp_path), study_config()
-    engine = make_engine(folder.ledger, config)
-    mirror = mirrored(folder, config, engine.ledger, url)
-    engine._observe = mirror.apply
+    ledger = opened(folder.ledger, config)
+    mirror = mirrored(folder, config, ledger, url)
+    engine = engine_over(ledger, config, observe=mirror.apply)
     run_serially(engine)  # to its end, whatever becomes of the storage
     mirror.close()
     assert mirror.fault is not None
     assert said in mirror.fault and "\n" not in mirror.fault and "secret" not in mirror.fault
     assert len(engine.history.trials) == 12
     with pytest.raises(HexsearchError):
-        OptunaStorage(folder, config, build_space(config), url).rebuild(engine.ledger.records)
+        OptunaStorage(folder, config, build_space(config), url).rebuild(engine.ledger)

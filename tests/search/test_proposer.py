@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.history import TrialHistory
-from hexsearch.ledger.ledger import read_ledger
+from hexsearch.ledger.ledger import read_events
 from hexsearch.search.engine import Engine
 from hexsearch.search.proposer import Proposer
 from hexsearch.search.searchers.base import Outcome
@@ -17,7 +17,7 @@ from hexsearch.search.searchers.random_draws import RandomSearcher
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import Values
 from hexsearch.search.space_parsing import build_space
-from tests.search.simulation import curve, make_engine, run_serially, study_config
+from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
 
 
 def modelled(engine: Engine) -> list[FrozenTrial]:
@@ -47,8 +47,8 @@ def test_a_proposer_rebuilt_from_records_proposes_what_the_live_one_would(tmp_pa
     engine.ledger.close()
     config = study_config()
     rebuilt = Proposer(build_space(config), config.searcher, config.run.seed, 12)
-    for record in read_ledger(tmp_path / "ledger.jsonl"):
-        rebuilt.apply(record)
+    for event in read_events(tmp_path / "ledger.jsonl"):
+        rebuilt.apply(event)
     assert rebuilt.propose(12) == engine._proposer.propose(12)
 
 
@@ -269,7 +269,7 @@ def test_what_was_pruned_is_not_tried_again_while_something_is_untried(
 
 def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "ledger.jsonl", few_configurations(), slots=lambda: 8)
-    started = [engine.next_trial() for _ in range(8)]
+    started = [next_trial(engine) for _ in range(8)]
     assert len({trial.variant for trial in started if isinstance(trial, TrialHistory)}) == 8
 
 

@@ -33,8 +33,8 @@ def test_an_equal_space_takes_every_trial_and_proposes_from_them(
     assert len(taken) == 12 and len(lines) == 1
     assert "12 of 12 ended trials of source taken" in lines[0]
     engine = make_engine(tmp_path / "warm.jsonl", config)
-    for fields in taken:
-        engine.record("warm_started", **fields)
+    for event in taken:
+        engine.record(event)
     run_serially(engine)
     assert len(engine.history.trials) == 12
     cold = [trial.values for trial in make_engine(source.ledger, config).history.trials.values()]
@@ -59,8 +59,8 @@ def test_what_was_fixed_there_may_be_searched_here(source: StudyFolder) -> None:
     )
     taken, _ = warm_start(source, build_space(config))
     assert len(taken) == 12
-    assert {fields["values"]["readout"] for fields in taken} == {"bce"}
-    assert {fields["values"]["augment"] for fields in taken} == {True}
+    assert {event.values["readout"] for event in taken} == {"bce"}
+    assert {event.values["augment"] for event in taken} == {True}
 
 
 def test_what_does_not_fit_is_left_out_and_said(source: StudyFolder) -> None:

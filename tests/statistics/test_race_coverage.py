@@ -57,7 +57,7 @@ class RacedStudy:
             if not reruns:
                 return ranking
             for rerun in reruns:
-                add(self.history, int(rerun.like.variant), rerun.replicate, rerun.origin)
+                add(self.history, int(rerun.variant), rerun.replicate, rerun.origin)
 
 
 def add(history: StudyHistory, variant: int, replicate: int, origin: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from hexsearch.data.archive import build_archive, write_archive
 from hexsearch.errors import ArchiveError, ConfigError
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder, code_hash, versions
 from hexsearch.study.changes import notes, require_same_question
 from tests.data.games import random_games
@@ -36,14 +37,14 @@ def edit(folder: StudyFolder, old: str, new: str) -> None:
 
 
 def test_how_a_study_is_run_may_change_and_is_said(folder: StudyFolder) -> None:
-    opening = folder.read_description()[0]
+    opening = StudyOpened(**folder.read_description()[0])
     assert require_same_question(folder, opening) == []
     edit(folder, "retries: 1", "retries: 4")
     assert require_same_question(folder, opening) == ["note: run.retries is 4 now, was 1"]
 
 
 def test_what_past_and_future_trials_must_share_may_not(folder: StudyFolder) -> None:
-    opening = folder.read_description()[0]
+    opening = StudyOpened(**folder.read_description()[0])
     edit(folder, "max_t: 1728", "max_t: 5184")
     edit(folder, "  seed: 0", "  seed: 1")
     with pytest.raises(ConfigError) as caught:

@@ -5,7 +5,7 @@ from pathlib import Path
 from hexsearch.backend.file_sync import CHECKPOINT, TrialFiles
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.study.retention import CheckpointRetention
-from tests.search.simulation import make_engine, run_serially, study_config
+from tests.search.simulation import make_engine, next_trial, run_serially, study_config
 
 
 def test_the_best_completed_and_the_unfinished_keep_their_checkpoints(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_the_best_completed_and_the_unfinished_keep_their_checkpoints(tmp_path: 
         study_config(scheduler={"name": "none", "grace_period": 64, "max_t": 64}),
     )
     engine = make_engine(folder.ledger, config, slots=lambda: 2)
-    waiting = engine.next_trial()
+    waiting = next_trial(engine)
     run_serially(engine)
     for name in engine.history.trials:
         folder.trial(name).mkdir(parents=True)

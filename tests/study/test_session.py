@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hexsearch.backend import cluster
+from hexsearch.backend import cluster, tune
 from hexsearch.errors import DiskError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import TrialHistory
-from hexsearch.ledger.ledger import Ledger, read_ledger
-from hexsearch.search.space_parsing import build_space
+from hexsearch.ledger.ledger import read_ledger
 from hexsearch.study import session as session_module
 from hexsearch.study.listener import Listener
-from hexsearch.study.session import Session
-from tests.search.simulation import OPENED, curve, run_serially, study_config
+from hexsearch.study.session import OpenStudy, Session
+from tests.search.simulation import curve, next_trial, opened, run_serially, study_config
 
 
 class Clock:
@@ -40,14 +38,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 def make_session(path: Path, said: list[str], **run: object) -> Session:
     config = study_config(run={"trials": 6, "optuna_storage": None, **run})
     folder = StudyFolder(path)
-    ledger = Ledger(folder.ledger)
-    OPENED.append(ledger)
-    ledger.append("study", trials=6, baselines=[], warnings=[])
     listener = Listener(say=said.append)
-    deadline = config.run.time_budget or math.inf
-    return Session(
-        config, folder, ledger, "hash", 6, None, listener, build_space(config), deadline=deadline
-    )
+    ledger = opened(folder.ledger, config)
+    return Session(OpenStudy(config, folder, ledger, "hash", 6, None, listener))
 
 
 def test_a_time_budget_drains_the_study_when_it_is_over_and_not_before(
@@ -56,7 +49,7 @@ def test_a_time_budget_drains_the_study_when_it_is_over_and_not_before(
     said: list[str] = []
     session = make_session(tmp_path, said, time_budget="10m")
     engine = session._engine
-    trial = engine.next_trial()
+    trial = next_trial(engine)
     assert isinstance(trial, TrialHistory)
     engine.start(trial.trial)
     for minutes, drains in ((9, False), (11, True), (12, True)):
@@ -66,7 +59,7 @@ def test_a_time_budget_drains_the_study_when_it_is_over_and_not_before(
     assert engine.halted == "time budget"
     assert said == ["time budget reached: running trials stop at their next report"]
     assert engine.report(trial.trial, curve(trial, 64)) == "stop"
-    assert engine.next_trial() == "finished"
+    assert engine.next_job() == "finished"
     assert engine.history.trials[trial.trial].status == "running"
 
 
@@ -75,12 +68,12 @@ def test_a_storage_that_fails_on_the_way_is_said_once_and_the_study_goes_on(
 ) -> None:
     said: list[str] = []
     session = make_session(tmp_path, said, optuna_storage="sqlite:////no/such/folder/x.db")
-    assert session._mirror is not None
-    session._mirror._thread.join()
+    assert session._export is not None
+    session._export._thread.join()
     run_serially(session._engine)
     for _ in range(3):
         session._beat()
-    session._close_mirror()
+    session._close_export()
     (line,) = said
     assert "unable to open database file. The study goes on; write it later with 'storage" in line
     assert {trial.status for trial in session._engine.history.trials.values()} == {
@@ -95,10 +88,10 @@ def test_what_a_full_disk_refused_is_raised_after_the_interruption_is_recorded(
     session = make_session(tmp_path, [])
 
     def run(engine: object, *arguments: object, **options: object) -> None:
-        session._engine.next_trial()
+        session._engine.next_job()
         session._engine.halt("end of storage", DiskError("t0000/checkpoint.pt: no space"))
 
-    monkeypatch.setattr(cluster, "tune_trials", run)
+    monkeypatch.setattr(tune, "run_jobs", run)
     with pytest.raises(DiskError, match="t0000/checkpoint"):
         session.run()
     last = read_ledger(StudyFolder(tmp_path).ledger)[-1]

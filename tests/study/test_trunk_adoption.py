@@ -1,23 +1,22 @@
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.trainable import TrialWorker
 from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.leaderboard.summary import leader_summary
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.space_parsing import build_space
-from hexsearch.study.comparison import contenders, heads_of
-from hexsearch.study.launch import launch
+from hexsearch.study.comparison import compared_heads
+from hexsearch.study.launch import LaunchRequest, launch
 from hexsearch.study.listener import Listener
 from hexsearch.study.trunk_adoption import (
     adopt_trunk,
@@ -27,9 +26,12 @@ from hexsearch.study.trunk_adoption import (
 )
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
+from tests.backend.test_trainable import archive, assignment, comparison, reports, scratch
 from tests.data.games import random_games
-from tests.study.test_comparison import HEADS, job, plain
+from tests.study.test_comparison import HEADS
 from tests.training.trials import make
+
+__all__ = ["archive", "scratch"]  # fixtures
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_the_trunks_own_settings_replace_the_spaces_once_and_are_named(checkpoin
     assert config.trial.trunk.preset == "tiny" and config.trial.batch_size == 64
     assert config.compare.trunk_hash == read_frozen_trunk(checkpoint).content_hash
     assert adopt_trunk(config) == (config, [])
-    heads = contenders(heads_of(build_space(config)))
+    heads = compared_heads(build_space(config))
     assert {trial.trunk.preset for _, trial in heads} == {"tiny"}
 
 
@@ -73,7 +75,14 @@ def test_a_study_refuses_a_frozen_trunk_for_its_first_stage(
 ) -> None:
     config = study(checkpoint, phases=["compare", "search"])
     with pytest.raises(ConfigError, match="a frozen trunk is for the command `compare`"):
-        launch(config, [], StudyFolder(tmp_path / "study"), None, Listener(), leader_summary)
+        launch(
+            LaunchRequest(
+                config=config,
+                games=[],
+                folder=StudyFolder(tmp_path / "study"),
+                listener=Listener(),
+            )
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -174,19 +183,17 @@ def test_a_trunk_that_changes_on_its_way_leaves_no_folder(
     assert list(tmp_path.iterdir()) == [original]
 
 
-def test_a_seed_on_a_frozen_trunk_goes_on_from_its_checkpoint_to_the_same_reports(
-    dataset: Dataset, checkpoint: Path, tmp_path: Path
+def test_a_comparison_on_a_frozen_trunk_goes_on_from_its_checkpoint_to_the_same_reports(
+    archive: Path, scratch: Path, tmp_path: Path
 ) -> None:
+    reports(TrialWorker(assignment(archive, None, str(tmp_path / "t0000"))), 1)
+    checkpoint = tmp_path / "t0000" / CHECKPOINT
     trunk = read_frozen_trunk(checkpoint)
     frozen = {"mode": "probe", "trunk": str(checkpoint), "trunk_hash": trunk.content_hash}
-    straight = job(dataset, tmp_path / "straight", **frozen).open()
-    first, second = straight.advance(), straight.advance()
-    cut = job(dataset, tmp_path / "cut", **frozen)
-    json.dumps(cut.trunk)  # it travels
-    cut.open().advance()
-    again = cut.open()
-    assert plain(again.advance()) == plain(first)
-    assert plain(again.advance()) == plain(second)
-    other = replace(cut, trunk_hash="0" * 32)
+    expected = reports(TrialWorker(comparison(archive, tmp_path / "straight", **frozen)), 2)
+    reports(TrialWorker(comparison(archive, tmp_path / "cut", **frozen)), 1)
+    again = TrialWorker(comparison(archive, tmp_path / "cut", **frozen))
+    assert reports(again, 2) == expected
+    frozen["trunk_hash"] = "0" * 32
     with pytest.raises(CheckpointError, match="is another checkpoint"):
-        other.open()
+        TrialWorker(comparison(archive, tmp_path / "other", **frozen)).step()

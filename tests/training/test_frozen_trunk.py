@@ -230,7 +230,7 @@ def test_auxiliary_heads_are_refused_on_a_frozen_trunk(
     dataset: Dataset, trained: FrozenTrunk
 ) -> None:
     taught = [trial_config(**TAUGHT)]
-    message = "auxiliary moves_left, .*: would teach the trunk, which is frozen; leave them out"
+    message = "auxiliary moves_left, .*: these heads would train the trunk, which is frozen"
     with pytest.raises(ConfigError, match=message):
         Trial(taught, dataset, max_positions=512, seed=0, mode="probe", frozen_trunk=trained)
 

@@ -9,7 +9,7 @@ from bisect import bisect_right, insort
 from collections.abc import Sequence
 
 from hexsearch.config.scheduler import SchedulerConfig
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import Decided, Event
 from hexsearch.search.pruners.base import Decision, Pruner
 
 
@@ -41,18 +41,17 @@ class AshaPruner(Pruner):
             bracket=bracket,
         )
 
-    def apply(self, record: Record) -> None:
-        """Take a `decided` record into account."""
-        if record["event"] == "decided" and record["rung"] is not None:
-            key = (record.get("bracket", 0), record["rung"])
-            insort(self.recorded.setdefault(key, []), record["value_loss"])
+    def apply(self, event: Event) -> None:
+        """Take a decision into account."""
+        if isinstance(event, Decided) and event.rung is not None:
+            insort(self.recorded.setdefault((event.bracket, event.rung), []), event.value_loss)
 
     def cutoff(self, before: Sequence[float]) -> float | None:
         """Value loss that the next trial at a rung has to reach; None where every one goes on.
 
         The quantile of those that came before, interpolated as Ray Tune does it. Counting places
         instead, the best third of two or four trials rounded down, lets too few through the upper
-        rungs, where there are never many (LOG.md, "a third of four").
+        rungs, where there are never many (docs/lab-log.md, 2026-11-24).
 
         Args:
             before: value losses at the rung so far, ascending.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hexsearch.config.scheduler import SchedulerConfig
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import Event
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Decision:
 
 
 class Pruner(ABC):
-    """Decides who goes on past a rung. It is a fold: equal records give equal decisions.
+    """Decides who goes on past a rung. It is a fold: equal events give equal decisions.
 
     A new rule is a subclass with `compare`, named in `PRUNERS`.
 
@@ -80,8 +80,8 @@ class Pruner(ABC):
         """Judge trial `number` at a rung of its bracket, without recording it."""
 
     @abstractmethod
-    def apply(self, record: Record) -> None:
-        """Take one record into account."""
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
 
     @abstractmethod
     def chance(self, before: int) -> float:

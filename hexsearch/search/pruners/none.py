@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hexsearch.config.scheduler import SchedulerConfig
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import Event
 from hexsearch.search.pruners.base import Decision, Pruner
 
 
@@ -21,7 +21,7 @@ class NoPruner(Pruner):
         """Let it go on."""
         return Decision("continue")
 
-    def apply(self, record: Record) -> None:
+    def apply(self, event: Event) -> None:
         """Learn nothing."""
 
     def chance(self, before: int) -> float:

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 
 from hexsearch.config.scheduler import SchedulerConfig
+from hexsearch.ledger.events import Decided
 from hexsearch.search.pruners.asha import AshaPruner
 
 ASHA = SchedulerConfig(reduction_factor=3)
 RUNGS = (10, 30)
 
 
-def decided(rung: int, value_loss: float) -> dict[str, object]:
-    return {"event": "decided", "rung": rung, "value_loss": value_loss}
+def decided(rung: int, value_loss: float) -> Decided:
+    return Decided(
+        trial="t0000", positions_seen=rung, decision="continue", rung=rung, value_loss=value_loss
+    )
 
 
 def test_decisions_follow_the_quantiles_written_out_by_hand() -> None:
@@ -66,7 +69,7 @@ def test_a_loss_that_is_not_finite_is_never_compared(value: float) -> None:
 def test_rungs_rebuilt_from_records_decide_as_the_live_ones() -> None:
     rng = np.random.default_rng(0)
     live = AshaPruner(ASHA, RUNGS, 90)
-    records: list[dict[str, object]] = []
+    records: list[Decided] = []
     for _ in range(200):
         rung, loss = int(rng.choice([10, 30])), float(rng.normal(0.2, 0.01))
         rebuilt = AshaPruner(ASHA, RUNGS, 90)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from hexsearch.config.scheduler import SchedulerConfig
+from hexsearch.ledger.events import Decided
 from hexsearch.search.pruning import RungSchedule, make_pruner
 
 
-def decided(rung: int, value_loss: float) -> dict[str, object]:
-    return {"event": "decided", "rung": rung, "value_loss": value_loss}
+def decided(rung: int, value_loss: float) -> Decided:
+    return Decided(
+        trial="t0000", positions_seen=rung, decision="continue", rung=rung, value_loss=value_loss
+    )
 
 
 def test_the_median_rule_stops_the_worse_half_once_enough_are_known() -> None:

@@ -1,0 +1,36 @@
+"""Ask an exported network without hexsearch and without torch: numpy and onnxruntime are enough.
+
+python run_search.py export model.pt --format onnx --output exported
+python examples/onnx_player.py exported g7 a3 f5
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+
+def planes_of(moves: list[str], size: int) -> np.ndarray:
+    """Blue stones, red stones, and whether Red is to move, for a game that is still going on."""
+    planes = np.zeros((1, 3, size, size), dtype=np.float32)
+    for ply, move in enumerate(moves):
+        column, row = ord(move[0]) - ord("a"), int(move[1:]) - 1
+        planes[0, ply % 2, row, column] = 1.0
+    planes[0, 2] = len(moves) % 2
+    return planes
+
+
+def main(folder: Path, moves: list[str]) -> None:
+    size = json.loads((folder / "model.json").read_text())["board_size"]
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    win_prob_red, policy = session.run(None, {"planes": planes_of(moves, size)})
+    print(f"Red wins with probability {win_prob_red[0]:.3f}")
+    for cell in np.argsort(-policy[0])[:3]:
+        row, column = divmod(int(cell), size)
+        print(f"{chr(ord('a') + column)}{row + 1} {policy[0][cell]:.3f}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

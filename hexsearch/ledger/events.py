@@ -1,0 +1,261 @@
+"""What a ledger can say: one frozen dataclass for each kind of record, to and from JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal
+
+from hexsearch.errors import LedgerError
+
+Record = dict[str, Any]  # an event as the plain values of its line in the ledger
+FORMAT = 2  # of a study's folder and ledger; raised whenever older ones cannot be continued
+
+ProposedBy = str  # a searcher's name, `enqueued`, `enumerated`, `grid`, or why a run was planned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One record.
+
+    Attributes:
+        at: seconds since the epoch at which it was written; the ledger fills it in.
+    """
+
+    event: ClassVar[str]
+    at: float = 0.0
+
+    def to_record(self) -> Record:
+        """Plain values, as they are written."""
+        return {"event": self.event, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+    def written(self, at: float) -> Event:
+        """The same with the time at which it was written."""
+        return replace(self, at=at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOpened(Event):
+    """The first record: what was asked, of which games, by which code.
+
+    Attributes:
+        config: the whole resolved study. trials: that the search is to have.
+        baselines: what is reached without a network; warnings: of the doctor.
+    """
+
+    event = "study"
+    format: int = FORMAT
+    name: str = ""
+    hexsearch: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    git: str | None = None
+    code: str = ""
+    games: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    trials: int = 0
+    baselines: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStarted(Event):
+    """A trial of another study that the searcher knows from the start."""
+
+    event = "warm_started"
+    source: str
+    source_trial: str
+    values: dict[str, Any]
+    state: str
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed(Event):
+    """The study goes on; `trials` is what the search is to have now."""
+
+    event = "resumed"
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupted(Event):
+    """The driver has let everything go, and the study can be resumed."""
+
+    event = "interrupted"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Event):
+    """All phases have ended."""
+
+    event = "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(Event):
+    """The comparison has ended.
+
+    Attributes:
+        enqueued: configurations that the search begins with, after those of its own file.
+        sentence: the same for a person.
+    """
+
+    event = "compared"
+    enqueued: list[dict[str, Any]]
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(Event):
+    """The winners that are to be confirmed, best first.
+
+    Attributes:
+        places: fields of hexsearch.search.reruns.Place.
+    """
+
+    event = "chosen"
+    places: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEvent(Event):
+    """A record about one trial, by its name."""
+
+    trial: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggested(TrialEvent):
+    """A trial to come.
+
+    Attributes:
+        number: among the trials of its kind (comparison, search with its reruns, confirmation).
+        variant: equal for trials that differ only in their seed; replicate: number of the seed.
+        head: the value head's spelling. values: dimension -> value.
+        config: the whole resolved trial.
+        origin: the searcher that proposed it, `enqueued`, `enumerated`, or why it was planned.
+        missing: trials that were planned together with it and are recorded after it.
+    """
+
+    event = "suggested"
+    number: int
+    variant: str
+    replicate: int
+    seed: int
+    head: str
+    values: dict[str, Any]
+    config: dict[str, Any]
+    origin: ProposedBy
+    missing: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(TrialEvent):
+    """A worker begins with a trial, or begins with it again."""
+
+    event = "started"
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported(TrialEvent):
+    """A trial's report, as its worker wrote it."""
+
+    event = "reported"
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided(TrialEvent):
+    """What becomes of a trial after a report, and why.
+
+    Attributes:
+        rung: level at which it was compared, if it was; rank: 1 is best, of `of` at this rung.
+        cutoff: value loss that a trial had to reach to go on, at that moment.
+        trainings_left: whole trainings that each worker had budget for; None without an end.
+        reason: of a stop.
+    """
+
+    event = "decided"
+    positions_seen: int
+    value_loss: float
+    decision: Literal["continue", "prune", "complete", "stop"]
+    bracket: int = 0
+    rung: int | None = None
+    rank: int | None = None
+    of: int | None = None
+    cutoff: float | None = None
+    trainings_left: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried(TrialEvent):
+    """A trial's worker raised or died; the trial goes on from its checkpoint."""
+
+    event = "retried"
+    reason: str
+    log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(TrialEvent):
+    """A trial cannot go on.
+
+    Attributes:
+        log: the end of what its worker said.
+    """
+
+    event = "failed"
+    reason: str
+    log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told(TrialEvent):
+    """A trial has ended, and the searcher knows; `state` is Optuna's word."""
+
+    event = "told"
+    state: str
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.event: kind
+    for kind in (
+        StudyOpened, WarmStarted, Resumed, Interrupted, Finished, Compared, Chosen,
+        Suggested, Started, Reported, Decided, Retried, Failed, Told,
+    )
+}  # fmt: skip
+
+
+def event_of(record: Record, where: str) -> Event:
+    """The event that a record holds.
+
+    Args:
+        where: file and line, for the error.
+    Raises:
+        LedgerError: this version does not know such a record.
+    """
+    values = dict(record)
+    kind = KINDS.get(values.pop("event", ""))
+    if kind is StudyOpened and values.get("format") != FORMAT:
+        raise LedgerError(other_format(where, values.get("format"), values.get("hexsearch")))
+    try:
+        if kind is None:
+            raise TypeError(f"unknown event {record.get('event')!r}")
+        return kind(**values)
+    except TypeError as error:
+        raise LedgerError(
+            f"{where}: not a record of this hexsearch ({error}); read it with the version that "
+            "wrote it"
+        ) from error
+
+
+def other_format(where: str, found: object, version: object) -> str:
+    """Why a study that another version wrote is refused, in one line."""
+    wrote = f"hexsearch {version}" if version else "an older hexsearch"
+    return (
+        f"{where}: was written by {wrote} in format {found or 1}, and this hexsearch reads format "
+        f"{FORMAT}; read or resume the study with the version that wrote it, or launch it anew"
+    )

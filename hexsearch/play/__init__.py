@@ -1,0 +1,1 @@
+"""Playing Hex: players, search guided by a network, matches, self-play, the Hex Text Protocol."""

@@ -1,0 +1,73 @@
+"""A file of generated games: how they were made, then one whole game a line, each with its number.
+
+Duplicates up to symmetry are left out, so numbers may have gaps; a file cut off anywhere goes on
+where it ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hexsearch.errors import GamesError
+from hexsearch.game.formats.trmph import format_trmph, read_trmph
+from hexsearch.game.record import Game, Refusal
+from hexsearch.game.symmetry import canonical_moves
+from hexsearch.training.atomic import append_line
+
+
+class GameFile:
+    """An open file of games.
+
+    Args:
+        header: the first line, which names everything that decides the games.
+    Attributes:
+        held: games in the file. next_number: of the first game that it has not seen.
+    Raises:
+        GamesError: the file was made with other settings, is damaged, or is a compressed one.
+    """
+
+    def __init__(self, path: Path, header: str) -> None:
+        if path.suffix in {".gz", ".zip"}:
+            raise GamesError(
+                f"{path}: games are appended to plain text; name it {path.with_suffix('')}"
+            )
+        self._path = path
+        self._seen: set[bytes] = set()
+        self.next_number = 0
+        if path.exists():
+            self._read(header)
+        else:
+            append_line(path, header)
+
+    @property
+    def held(self) -> int:
+        """Games in the file."""
+        return len(self._seen)
+
+    def add(self, game: Game, note: str = "") -> bool:
+        """Append a game under its number, `game.line`; False if the file holds a copy of it."""
+        self.next_number = game.line + 1
+        key = canonical_moves(np.asarray(game.moves), game.size)
+        if key in self._seen:
+            return False
+        append_line(self._path, f"{format_trmph(game)} # {game.line}{note and f' {note}'}")
+        self._seen.add(key)
+        return True
+
+    def _read(self, header: str) -> None:
+        text = self._path.read_text(encoding="utf-8")
+        # A line cut short by a crash is no game; the next one appended removes it.
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        if not lines or lines[0] != header:
+            found = lines[0] if lines else "an empty file"
+            raise GamesError(
+                f"{self._path}: was made with other settings ({found}); this run is {header!r}. "
+                "Name another file, or use the same settings."
+            )
+        for record, line in zip(read_trmph(lines, str(self._path)), lines[1:], strict=True):
+            if isinstance(record, Refusal):
+                raise GamesError(f"{record}. Delete the line to go on from there.")
+            self._seen.add(canonical_moves(np.asarray(record.moves), record.size))
+            self.next_number = int(line.rsplit(" # ", 1)[1].split()[0]) + 1

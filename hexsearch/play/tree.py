@@ -1,0 +1,184 @@
+"""Search trees of many games at once, in arrays; one network call serves a leaf of each.
+
+A row is one node of one tree: `game * nodes + node`. An edge is a row and a cell. Values are win
+probabilities of whoever moves at the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.play.game_batch import (
+    Flags,
+    GameBatch,
+    Indices,
+    connected,
+    highest,
+    mover_colour,
+)
+
+Floats = NDArray[np.float32]
+
+_UNEXPANDED, _WON = -1, -2  # edges without a child: not yet looked at; the move connects
+_TAKEN = np.float32(-1e9)  # prior of cells that hold a stone, so that they are never chosen
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network says of [B] unfinished positions.
+
+    Attributes:
+        policy: [B, N*N] move probabilities. win_prob: [B] that whoever is to move wins.
+    """
+
+    policy: Floats
+    win_prob: Floats
+
+
+Evaluate = Callable[[GameBatch], Evaluation]
+
+
+@dataclass
+class _Path:
+    """One step of the descent of those games that got so far."""
+
+    games: Indices
+    rows: Indices
+    cells: Indices
+
+
+class Trees:
+    """One tree for each game of a batch.
+
+    Args:
+        nodes: positions that a tree may hold, the root included.
+        exploration: weight of the prior in PUCT. pessimism: how much below its parent's value an
+            unvisited move is taken to be.
+    """
+
+    def __init__(
+        self,
+        batch: GameBatch,
+        evaluate: Evaluate,
+        nodes: int,
+        exploration: float,
+        pessimism: float,
+    ) -> None:
+        self.batch = batch
+        self._evaluate = evaluate
+        self._nodes = nodes
+        self._exploration = np.float32(exploration)
+        self._pessimism = np.float32(pessimism)
+        rows, cells = len(batch) * nodes, batch.size**2
+        # A row is filled in when its node is made, so nothing is cleared beforehand.
+        self.prior = np.empty((rows, cells), dtype=np.float32)
+        self.visits = np.empty((rows, cells), dtype=np.float32)
+        self.value = np.empty((rows, cells), dtype=np.float32)
+        self._child = np.empty((rows, cells), dtype=np.int32)
+        self._total = np.zeros(rows, dtype=np.float32)
+        self.roots: Indices = np.arange(len(batch)) * nodes
+        self._next = self.roots + 1
+        self._moves = batch.moves.copy()
+        self._stones = batch.stones
+        evaluation = evaluate(batch)
+        self.root_win_prob = evaluation.win_prob
+        self._expand(self.roots, self._stones, evaluation)
+
+    def simulate(self, cells: Indices) -> None:
+        """Visit the root's moves `cells` [G]: descend, evaluate the leaves, back values up."""
+        stones = self._stones.copy()
+        path, leaf_rows, leaf_cells, plies, known = self._descend(cells, stones)
+        movers = mover_colour(plies - 1)
+        won = known | connected(stones, movers, self.batch.size)
+        # In a won leaf its mover, who is not the one to move next, has probability 1.
+        mover_wins = np.ones(len(plies), dtype=np.float32)
+        self._child[leaf_rows[won], leaf_cells[won]] = _WON
+        open_games = np.flatnonzero(~won)
+        if len(open_games):
+            leaves = GameBatch(self.batch.size, self._moves[open_games], plies[open_games])
+            evaluation = self._evaluate(leaves)
+            mover_wins[open_games] = 1.0 - evaluation.win_prob
+            new = self._next[open_games]
+            self._next[open_games] += 1
+            self._child[leaf_rows[open_games], leaf_cells[open_games]] = new
+            self._expand(new, stones[open_games], evaluation)
+        self._back_up(path, mover_wins, plies)
+
+    def _descend(
+        self, cells: Indices, stones: NDArray[np.int8]
+    ) -> tuple[list[_Path], Indices, Indices, Indices, Flags]:
+        """From the roots to edges without a child; the moves are put on `stones`.
+
+        Returns:
+            The path; rows and cells [G] of the last edges; plies [G] after them; whether they are
+            known to win.
+        """
+        games = np.arange(len(self.batch))
+        plies = self.batch.plies.copy()
+        leaf_rows, leaf_cells = np.empty_like(plies), np.empty_like(plies)
+        known = np.zeros(len(games), dtype=bool)
+        rows, path = self.roots, []
+        while len(games):
+            path.append(_Path(games, rows, cells))
+            here = plies[games]
+            stones[games, cells] = mover_colour(here)
+            self._moves[games, here] = cells
+            plies[games] += 1
+            child = self._child[rows, cells]
+            ends = child < 0
+            at = games[ends]
+            leaf_rows[at], leaf_cells[at] = rows[ends], cells[ends]
+            known[at] = child[ends] == _WON
+            games, rows = games[~ends], child[~ends].astype(np.int64)
+            cells = self._choose(rows)
+        return path, leaf_rows, leaf_cells, plies, known
+
+    def _choose(self, rows: Indices) -> Indices:
+        """[B] the move of highest PUCT score (Rosin, 2011; Silver et al., 2017)."""
+        weight = self._exploration * np.sqrt(self._total[rows])
+        score = self.prior[rows]
+        score *= weight[:, None]
+        count = self.visits[rows]
+        count += 1.0
+        score /= count
+        score += self.value[rows]
+        return highest(score)
+
+    def _expand(self, rows: Indices, stones: NDArray[np.int8], evaluation: Evaluation) -> None:
+        """Fill in the nodes `rows`, whose boards are `stones` [B, N*N]."""
+        self.prior[rows] = np.where(stones == 0, evaluation.policy, _TAKEN)
+        self.visits[rows] = 0.0
+        self.value[rows] = (evaluation.win_prob - self._pessimism)[:, None]
+        self._child[rows] = _UNEXPANDED
+        self._total[rows] = 1.0
+
+    def _back_up(self, path: list[_Path], mover_wins: Floats, plies: Indices) -> None:
+        """Add a leaf's value to every edge of its path, in the view of who moved there.
+
+        Args:
+            mover_wins: [G] probability of who made the last move. plies: [G] after that move.
+        """
+        for depth, step in enumerate(path):
+            same = (plies[step.games] - self.batch.plies[step.games] - 1 - depth) % 2 == 0
+            leaf = mover_wins[step.games]
+            result = np.where(same, leaf, 1.0 - leaf)
+            self._total[step.rows] += 1.0
+            count = self.visits[step.rows, step.cells] + 1.0
+            self.visits[step.rows, step.cells] = count
+            mean = self.value[step.rows, step.cells]
+            # The first visit replaces what an unvisited move was taken to be worth.
+            self.value[step.rows, step.cells] = mean + (result - mean) / count
+
+    def principal_variation(self, game: int, first: int) -> tuple[int, ...]:
+        """The most visited line of one game that begins with a move of the root."""
+        line, row, cell = [], int(self.roots[game]), first
+        while True:
+            line.append(cell)
+            row = int(self._child[row, cell])
+            if row < 0 or not self.visits[row].any():
+                return tuple(line)
+            cell = int(self.visits[row].argmax())

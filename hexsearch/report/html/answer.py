@@ -1,0 +1,79 @@
+"""The answer of a study in two plain sentences, and what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hexsearch.leaderboard.phase_sentences import confirmation_sentences
+from hexsearch.leaderboard.rows import Row
+from hexsearch.report.html.study import Study
+
+
+def answer_sentences(study: Study) -> list[str]:
+    """Who predicts the winner best, and how certain that is."""
+    ranked = [row for row in study.board.rows if row.rank is not None]
+    if not ranked:
+        trials = len(study.history.trials)
+        if not trials:
+            return ["No trial has begun yet.", "There is no answer yet."]
+        failed = sum(trial.status == "failed" for trial in study.history.trials.values())
+        if failed == trials:
+            return [f"All {trials} trials failed.", "There is no answer; the reasons are below."]
+        return ["No trial has been evaluated yet.", "There is no answer yet."]
+    leader = study.board.leader or ranked[0]
+    return [_best(study, leader), _certainty(study, leader, ranked)]
+
+
+def cost_sentence(study: Study) -> str:
+    """Trials, positions, and time."""
+    history = study.history
+    counts = Counter(trial.status for trial in history.trials.values())
+    order = ("completed", "pruned", "stopped", "failed", "running", "waiting")
+    statuses = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    sentence = (
+        f"The study cost {len(history.trials):,} trials ({statuses or 'none'}), "
+        f"{history.positions:,} training positions, {duration(history.seconds)} of running and "
+        f"{duration(history.trial_seconds)} of work"
+    )
+    gpus = float(study.config.get("run", {}).get("gpus_per_trial", 0.0))
+    if gpus:
+        sentence += f" ({history.trial_seconds * gpus / 3600:.1f} GPU hours)"
+    return sentence + "."
+
+
+def duration(seconds: float) -> str:
+    """The largest fitting unit: `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _best(study: Study, leader: Row) -> str:
+    far = "predicts" if study.board.state == "finished" else "so far predicts"
+    interval = ""
+    if leader.value_loss_low is not None and leader.value_loss_high is not None:
+        interval = f" (95% interval {leader.value_loss_low:.4f} to {leader.value_loss_high:.4f})"
+    accuracy = (
+        "" if leader.accuracy is None else f" and calls {leader.accuracy:.1%} of winners right"
+    )
+    return (
+        f"{leader.name} {far} the winner best: after {leader.positions_seen:,} positions its value "
+        f"loss is {leader.value_loss:.4f}{interval}{accuracy}."
+    )
+
+
+def _certainty(study: Study, leader: Row, ranked: list[Row]) -> str:
+    confirmation = study.board.confirmation
+    if confirmation is not None and confirmation.rows:
+        return f"{confirmation_sentences(confirmation)[0].capitalize()}."
+    tied = sum(bool(row.tied_with_leader) for row in ranked)
+    if leader.probability_best is not None:
+        chance = f"It is truly the best with probability {leader.probability_best:.0%}"
+        if tied > 1:
+            return f"{chance}; {tied - 1} of the others cannot be told from it."
+        return f"{chance}; no other that came as far can be told to equal it."
+    if len(ranked) > 1:
+        return "How certain that is cannot be said: no other came as far and was compared."
+    return "It is the only one that was evaluated, so there is nothing to compare it with."

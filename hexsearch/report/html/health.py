@@ -1,0 +1,86 @@
+"""Gradients, activations and calibration of the leaders over their training, from their curves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from hexsearch.leaderboard.rows import Row
+from hexsearch.ledger.game_losses import CURVE
+from hexsearch.report.html.study import Study
+from hexsearch.report.html.thinning import evenly
+
+_POINTS = 60  # of a line at most
+
+
+@dataclass(frozen=True)
+class Health:
+    """One trial.
+
+    Attributes:
+        gradients, updates: part of the network -> norm before clipping, and size of a step
+            relative to the weights, at each report. dead: place -> share of dead units.
+        calibration_error: of the answers on validation games.
+    """
+
+    trial: str
+    name: str
+    positions: list[int]
+    gradients: dict[str, list[float | None]]
+    updates: dict[str, list[float | None]]
+    dead: dict[str, list[float | None]]
+    calibration_error: list[float | None]
+
+
+def health_of(study: Study, rows: list[Row]) -> list[Health]:
+    """Of the first trial of each row whose curve is in the study's folder."""
+    found = []
+    for row in rows:
+        trial = row.trial_ids[0]
+        reports = evenly(_read_curve(study, trial), _POINTS)
+        if reports:
+            found.append(_health(trial, row.name, reports))
+    return found
+
+
+def _health(trial: str, name: str, reports: list[dict[str, Any]]) -> Health:
+    def lines(*path: str) -> dict[str, list[float | None]]:
+        found = [_below(report, *path) for report in reports]
+        parts = dict.fromkeys(part for values in found for part in values)
+        return {part: [values.get(part) for values in found] for part in parts}
+
+    places = dict.fromkeys(place for report in reports for place in report["activations"])
+    return Health(
+        trial=trial,
+        name=name,
+        positions=[report["positions_seen"] for report in reports],
+        gradients=lines("gradients", "norms"),
+        updates=lines("gradients", "update_ratio"),
+        dead={
+            place: [_below(report, "activations", place).get("dead") for report in reports]
+            for place in places
+        },
+        calibration_error=[
+            _below(report, "metrics", "overall").get("calibration_error") for report in reports
+        ],
+    )
+
+
+def _below(report: dict[str, Any], *path: str) -> dict[str, Any]:
+    for name in path:
+        report = report.get(name) or {}
+    return report
+
+
+def _read_curve(study: Study, trial: str) -> list[dict[str, Any]]:
+    """The full reports of a trial, the last of each point; none where its files are elsewhere."""
+    path = study.folder.trial(trial) / CURVE
+    reports: dict[int, dict[str, Any]] = {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            report = json.loads(line)
+            reports[report["positions_seen"]] = report
+    except (OSError, ValueError, KeyError):  # missing, or the last line is being written
+        pass
+    return [reports[positions] for positions in sorted(reports)]

@@ -1,0 +1,204 @@
+"""`report.html`: one page about a study that opens from a disk without a network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hexsearch.leaderboard.rows import Row
+from hexsearch.leaderboard.sentences import leaderboard_sentences
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.report.html.answer import answer_sentences, cost_sentence
+from hexsearch.report.html.answers import Answers, answers_of
+from hexsearch.report.html.board_table import ROWS, leaderboard_table
+from hexsearch.report.html.curves import Curves, learning_curves
+from hexsearch.report.html.health import Health, health_of
+from hexsearch.report.html.intervals import LeaderIntervals, Slices, intervals_of, slices_of
+from hexsearch.report.html.markup import bullets, chart, paragraph, section
+from hexsearch.report.html.phases import (
+    comparison_part,
+    comparison_rows,
+    confirmation_part,
+    pruning_part,
+    repeat_part,
+)
+from hexsearch.report.html.settings import Settings, settings_of
+from hexsearch.report.html.study import Study, read_study
+from hexsearch.training.atomic import write_atomically
+
+PAGE = "report.html"
+_LEADERS = 6  # rows whose calibration, stages and health are shown
+
+
+@dataclass(frozen=True)
+class Charts:
+    """What the page's scripts draw."""
+
+    intervals: LeaderIntervals
+    curves: Curves
+    settings: Settings
+    slices: Slices
+    answers: Answers
+    health: list[Health]
+
+    def to_json(self) -> str:
+        """For a script element: without the boards, which stand in the page as they are."""
+        document = asdict(self)
+        del document["answers"]["boards"]
+        text = json.dumps(_short(document), separators=(",", ":"), allow_nan=False)
+        return text.replace("</", "<\\/")
+
+
+def write_report(folder: StudyFolder, output: Path | None = None) -> Path:
+    """Write the page of a study, whatever its state, and say where.
+
+    Raises:
+        LedgerError: no study, or a damaged ledger.
+        DiskError: the file cannot be written.
+    """
+    path = folder.path / PAGE if output is None else output
+    write_atomically(path, render_page(read_study(folder)).encode())
+    return path
+
+
+def render_page(study: Study) -> str:
+    """The whole page as text."""
+    leaders = [row for row in study.board.rows if row.rank is not None][:_LEADERS]
+    charts = Charts(
+        intervals=intervals_of(study.board),
+        curves=learning_curves(study),
+        settings=settings_of(study),
+        slices=slices_of(study.board, leaders),
+        answers=answers_of(study, leaders),
+        health=health_of(study, leaders),
+    )
+    parts = {
+        "title": escape(f"{study.folder.name}: {study.question}"),
+        "style": _asset("report.css"),
+        "header": _header(study),
+        "sections": _sections(study, charts, leaders),
+        "data": charts.to_json(),
+        "library": _asset("echarts.min.js"),
+        "script": _asset("charts.js") + _asset("report.js"),
+    }
+    page = _asset("template.html")
+    for name, text in parts.items():
+        page = page.replace(f"<!-- {name} -->", text, 1)
+    return page
+
+
+def _header(study: Study) -> str:
+    return (
+        f"<h1>{escape(study.question)}</h1>"
+        + "".join(paragraph(sentence, "answer") for sentence in answer_sentences(study))
+        + paragraph(cost_sentence(study))
+        + f'<p class="state {study.board.state}">'
+        + f"{escape(study.folder.name)}: {study.board.state}</p>"
+        + bullets([f"warning: {warning}" for warning in study.board.warnings])
+    )
+
+
+def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
+    board = study.board
+    hidden = len(board.rows) - ROWS
+    note = (
+        f"{hidden:,} more rows are not shown; see leaderboard --format csv." if hidden > 0 else ""
+    )
+    has_curves = any(curve.positions for curve in charts.curves.curves)
+    intervals_height = 90 + 22 * (len(charts.intervals.rows) + len(charts.intervals.baselines))
+    importance_height = 80 + 34 * len(charts.settings.settings)
+    compared = StudyFolder(study.folder.path / "compare")
+    comparison = comparison_rows(read_study(compared) if compared.ledger.exists() else None)
+    return "".join(
+        [
+            section(
+                "leaderboard",
+                "Leaderboard",
+                bullets(leaderboard_sentences(board)),
+                chart("intervals", intervals_height) if charts.intervals.rows else "",
+                leaderboard_table(board, study.folder) if board.rows or board.baselines else "",
+                paragraph(
+                    "Click a heading to sort and a row to open it. Rows of one shade cannot be "
+                    "told apart. " + note,
+                    "note",
+                ),
+            ),
+            section(
+                "curves",
+                "Learning curves",
+                _controls("curve-part", "curve-axis") if has_curves else "",
+                chart("curves", 480) if has_curves else paragraph("No trial has reported yet."),
+                paragraph(charts.curves.note, "note") if charts.curves.note else "",
+            ),
+            section(
+                "settings",
+                "What each setting does",
+                *(
+                    [
+                        paragraph(charts.settings.note[:1].upper() + charts.settings.note[1:] + ".",
+                                  "note"),
+                        _controls("setting-part"),
+                        chart("importance", importance_height)
+                        if charts.settings.importances.get("overall")
+                        else paragraph("Fewer than eight trials: importance cannot be estimated."),
+                        '<div class="grid" id="setting-grid"></div>',
+                        chart("parallel", 420),
+                    ]
+                    if charts.settings.points
+                    else []
+                ),
+            ),
+            section(
+                "errors",
+                "Where they err, and how well they are calibrated",
+                chart("stages") + chart("to_end") if leaders else "",
+                chart("reliability", 440) if charts.answers.calibrations else "",
+                paragraph(charts.answers.note, "note") if leaders else "",
+            ),
+            section(
+                "boards",
+                "Boards with predictions",
+                f'<div class="boards scroll">{charts.answers.boards}</div>'
+                if charts.answers.boards
+                else "",
+            ),
+            section(
+                "health",
+                "Gradients and activations over time",
+                _controls("health-trial") + chart("gradients") + chart("updates") + chart("dead")
+                if charts.health
+                else "",
+            ),
+            section("comparison", "Heads on shared trunks", comparison_part(comparison)),
+            section("pruning", "Pruning check", pruning_part(study)),
+            section("confirmation", "Confirmation", confirmation_part(study)),
+            section("repeat", "How to repeat it", repeat_part(study)),
+        ]
+    )  # fmt: skip
+
+
+def _controls(*names: str) -> str:
+    """Selections that the script fills."""
+    fields = "".join(f'<label><select id="{name}"></select></label>' for name in names)
+    return f'<div class="controls">{fields}</div>'
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("hexsearch.report.html") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _short(value: Any) -> Any:
+    """Floats with six digits, nan as None, however deep."""
+    if isinstance(value, dict):
+        return {key: _short(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_short(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if abs(value) < 1e308 else None
+    return value

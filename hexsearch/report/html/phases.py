@@ -1,0 +1,118 @@
+"""The phases after and before the search, and how to repeat a study, as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+from hexsearch.config.files.yaml_text import dump_yaml
+from hexsearch.config.section import build
+from hexsearch.config.study import DataConfig
+from hexsearch.data.archive import open_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import HexsearchError
+from hexsearch.leaderboard.cells import loss, plus_minus
+from hexsearch.leaderboard.phase_sentences import confirmation_sentences
+from hexsearch.report.confirmation_table import TITLES, confirmed_cells
+from hexsearch.report.html.markup import bullets, definition, paragraph, table
+from hexsearch.report.html.study import Study
+
+
+def confirmation_part(study: Study) -> str:
+    """Winners with fresh seeds on test games; nothing where a study does not confirm."""
+    confirmation = study.board.confirmation
+    if confirmation is None:
+        return ""
+    rows = [confirmed_cells(row) for row in confirmation.rows]
+    return (table(TITLES, rows) if rows else "") + bullets(confirmation_sentences(confirmation))
+
+
+def pruning_part(study: Study) -> str:
+    """What the pruning check counted."""
+    check = study.board.pruning_check
+    if check is None or not check.checked:
+        return ""
+    return definition(
+        [
+            ("pruned trials", f"{check.pruned:,}"),
+            ("run to the end, drawn at random", f"{check.checked:,}"),
+            ("of these better than the winner", f"{check.beat_the_winner:,}"),
+            (
+                "rate, with its 95% interval",
+                f"{check.rate:.0%} ({check.low:.0%} to {check.high:.0%})",
+            ),
+            ("pruned trials that may have won, at most", f"{check.most:,}"),
+        ]
+    )
+
+
+def comparison_part(board_rows: list[list[str]]) -> str:
+    """Heads on shared trunks."""
+    if not board_rows:
+        return ""
+    return table(("head", "value loss", "behind", "seeds"), board_rows)
+
+
+def repeat_part(study: Study) -> str:
+    """Versions, games, seeds, and the command."""
+    opening, config = study.opening, study.config
+    if not config:
+        return paragraph("The study has no opening record.")
+    games = opening.get("games", {})
+    versions = ", ".join(f"{name} {number}" for name, number in opening.get("versions", {}).items())
+    name = study.folder.name
+    paths = "".join(f" --games {path}" for path in games.get("paths", ()))
+    command = f"python run_search.py launch {name}.yaml{paths} --name {name}-again"
+    facts = [
+        ("hexsearch", f"{opening.get('hexsearch', '')}, commit {opening.get('git') or 'unknown'}"),
+        ("versions", versions),
+        ("games", ", ".join(map(str, games.get("paths", ())))),
+        ("content hash of the games", str(games.get("content_hash", ""))),
+        *_games(study),
+        ("seed of the study", str(config.get("run", {}).get("seed", ""))),
+        ("folder", str(study.folder.path)),
+    ]
+    return (
+        definition(facts)
+        + paragraph(f"Save the configuration below as {name}.yaml, then run:")
+        + f"<pre><code>{escape(command)}</code></pre>"
+        + "<details><summary>configuration</summary>"
+        + f"<pre>{escape(dump_yaml(config))}</pre></details>"
+    )
+
+
+def _games(study: Study) -> list[tuple[str, str]]:
+    """Counts of games by split, from the study's own copy."""
+    try:
+        archive = open_archive(study.folder.archive)
+        dataset = Dataset(archive, build(DataConfig, study.config["data"], "data"))
+        counts = [
+            ("training", len(dataset.train_games)),
+            ("validation", len(dataset.validation_games)),
+            ("test", len(dataset.games("test"))),
+        ]
+    except HexsearchError as error:
+        return [("games in the study's folder", str(error))]
+    lengths = archive.lengths
+    return [
+        ("games by split", ", ".join(f"{count:,} {split}" for split, count in counts)),
+        (
+            "length of games",
+            f"{lengths.min()} to {lengths.max()} moves, {lengths.mean():.1f} on average",
+        ),
+    ]
+
+
+def comparison_rows(study: Study | None) -> list[list[str]]:
+    """Rows of a comparison's table, best first."""
+    if study is None:
+        return []
+    return [
+        [
+            row.name,
+            loss(row.value_loss) + plus_minus(row.value_loss_low, row.value_loss_high),
+            "" if not row.difference else f"{row.difference:+.4f}",
+            str(row.seeds),
+        ]
+        for row in study.board.rows
+        if row.rank is not None
+    ]

@@ -1,0 +1,56 @@
+"""Where the trials of each phase report or save, as positions seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.history import Phase, kind_of
+from hexsearch.search.pruning import RungSchedule
+from hexsearch.search.space import SearchSpace, position_unit
+from hexsearch.training.report_points import report_points, round_up
+
+_COMPARE_REPORTS = 6  # evaluations over the whole budget, where the space does not say
+_CONFIRM_SAVES = 10  # checkpoints over the whole budget
+
+
+@dataclass(frozen=True)
+class PhaseSchedules:
+    """The rungs of a search, and the report points of every phase.
+
+    Attributes:
+        rungs: where the search compares its trials.
+        by_kind: report points by `kind_of(phase)`; at those of a confirmation but the last one a
+            trial only saves its checkpoint.
+    """
+
+    rungs: RungSchedule
+    by_kind: Mapping[Phase, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, config: StudyConfig, space: SearchSpace) -> PhaseSchedules:
+        """Every point is a whole number of batches, so that a trial stops exactly at it."""
+        unit = position_unit(space)
+        rungs = RungSchedule.of(config.scheduler, unit)
+        # Heads on one trunk have one batch size; the search may try several.
+        shared = RungSchedule.of(config.scheduler, space.default.batch_size)
+        every = shared.report_every or max(1, shared.budget // _COMPARE_REPORTS)
+        # Whole batches between checkpoints, so that the run is the one that `train` would make.
+        save_every = round_up(max(1, rungs.budget // _CONFIRM_SAVES), unit)
+        return cls(
+            rungs,
+            {
+                "compare": report_points(shared.budget, every, ()),
+                "search": report_points(rungs.budget, rungs.report_every, rungs.rungs),
+                "confirm": report_points(rungs.budget, save_every, ()),
+            },
+        )
+
+    def points(self, phase: Phase) -> tuple[int, ...]:
+        """Where a trial of a phase reports, in order."""
+        return self.by_kind[kind_of(phase)]
+
+    def max_positions(self, phase: Phase) -> int:
+        """After how many positions a trial of a phase is complete."""
+        return self.points(phase)[-1]

@@ -1,0 +1,62 @@
+"""From a job of the engine to what its worker is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hexsearch.backend.assignment import Assignment
+from hexsearch.backend.file_sync import trial_name
+from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.search.engine import Job
+from hexsearch.search.schedules import PhaseSchedules
+
+
+@dataclass(frozen=True)
+class Assigner:
+    """Describes the jobs of one study.
+
+    Attributes:
+        archive_hash: of the games that the study began with.
+        trunk: the folder's copy of a frozen trunk, for its comparison.
+    """
+
+    config: StudyConfig
+    folder: StudyFolder
+    archive_hash: str
+    schedules: PhaseSchedules
+    trunk: Path | None = None
+
+    def __call__(self, job: Job) -> Assignment:
+        """What the worker of a job needs."""
+        run, compare = self.config.run, self.config.compare
+        phase = job.trials[0].phase
+        is_shared = phase == "compare"
+        return Assignment(
+            job=job.name,
+            folder=self._folder(job.name),
+            trials=tuple(trial.trial for trial in job.trials),
+            trial_folders=tuple(self._folder(trial.trial) for trial in job.trials),
+            configs=tuple(trial.config for trial in job.trials),
+            archive=str(self.folder.archive.resolve()),
+            archive_hash=self.archive_hash,
+            data=self.config.data.model_dump(mode="json"),
+            seed=job.trials[0].seed,
+            points=self.schedules.points(phase),
+            reported=min(trial.positions_seen for trial in job.trials),
+            judged_on="test" if phase == "confirm" else "validation",
+            mode=compare.mode if is_shared else "joint",
+            trunk=str(self.trunk.resolve()) if is_shared and self.trunk else None,
+            trunk_hash=compare.trunk_hash if is_shared else None,
+            threads=run.cpus_per_trial,
+            gpus=run.gpus_per_trial,
+            trial_files=run.trial_files,
+            hang_timeout=run.hang_timeout,
+            report_seconds=run.report_seconds,
+        )
+
+    def _folder(self, name: str) -> str:
+        if self.config.run.trial_files:
+            return trial_name(self.folder, name)
+        return str(self.folder.trial(name).resolve())

@@ -1,0 +1,86 @@
+"""What is taken from Ray's private interfaces is still there, and still does what is relied on."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import ray
+from ray._private import services
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
+
+from hexsearch.backend import ray_private
+from hexsearch.backend.cluster import environment
+from hexsearch.config.run import RunConfig
+
+PACKAGE = Path(ray_private.__file__).parents[1]
+CHANGED = f"Ray {ray.__version__} has changed {{}}: adapt hexsearch/backend/ray_private.py"
+
+
+def test_ray_starts_its_processes_by_the_name_that_is_replaced() -> None:
+    source = inspect.getsource(services.start_ray_process)
+    assert "ConsolePopen(" in source, CHANGED.format("services.start_ray_process")
+    before = services.ConsolePopen
+    with ray_private.process_groups_of_their_own():
+        assert services.ConsolePopen.keywords == {"process_group": 0}
+    assert services.ConsolePopen is before
+
+
+def test_the_actor_manager_tells_of_failures_by_the_method_that_is_replaced() -> None:
+    parameters = list(inspect.signature(RayActorManager._actor_task_failed).parameters)
+    expected = ["self", "tracked_actor_task", "exception"]
+    assert parameters == expected, CHANGED.format("RayActorManager._actor_task_failed")
+    before = RayActorManager._actor_task_failed
+    with ray_private.every_death_is_an_actors():
+        assert RayActorManager._actor_task_failed is not before
+    assert RayActorManager._actor_task_failed is before
+
+
+def test_tune_gives_its_actors_no_environment_that_needs_a_fresh_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(class_cache, "DEFAULT_ENV_VARS", {**class_cache.DEFAULT_ENV_VARS})
+    for name in class_cache.ENV_VARS_TO_PROPAGATE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment(None, RunConfig()).items():
+        monkeypatch.setenv(name, value)
+    passed: list[object] = []
+
+    def remote(runtime_env: object) -> object:
+        passed.append(runtime_env)
+        return lambda trainable: trainable
+
+    monkeypatch.setattr(class_cache.ray, "remote", remote)
+    ray_private.use_started_processes()
+    class_cache._ActorClassCache().get(object)
+    assert passed == [{"env_vars": {}}], CHANGED.format("class_cache.DEFAULT_ENV_VARS")
+    assert "RAY_CHDIR_TO_TRIAL_DIR" not in os.environ
+
+
+def test_a_tune_trial_notes_its_failures_in_a_file_of_the_form_that_is_read(
+    tmp_path: Path,
+) -> None:
+    assert isinstance(Trial.error_file, property), CHANGED.format("Trial.error_file")
+    assert "Failure # " in inspect.getsource(Trial), CHANGED.format(
+        "what Trial writes of a failure"
+    )
+    path = tmp_path / "error.txt"
+    assert ray_private.last_error(SimpleNamespace(error_file=str(path))) == ""
+    path.write_text("Failure # 1 (at noon)\nfirst\nFailure # 2 (at one)\nsecond\n")
+    assert ray_private.last_error(SimpleNamespace(error_file=str(path))) == "second\n"
+
+
+def test_no_other_file_imports_what_ray_keeps_to_itself() -> None:
+    private = ("ray._private", "_internal", "class_cache")
+    users = {
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if line.startswith(("import ray", "from ray")) and any(word in line for word in private)
+    }
+    assert users == {"ray_private.py"}
