@@ -24,7 +24,7 @@ class Strength:
     Attributes:
         problem: in words and figures; empty where nothing is.
         at_chance: no order in the answers. above_quarter: worse than answering 50%.
-        policy_gain: by how much the moves played are likelier than free cells drawn at random.
+        policy_gain: by how much the moves played are likelier than cells drawn at random.
     """
 
     problem: str
@@ -107,4 +107,4 @@ def _policy_gain(observed: Observed) -> float:
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     size = observed.positions.size
-    return float(log_p[np.arange(len(moving)), played].mean()) - uniform_likelihood(observed, size)
+    return float(log_p[np.arange(len(moving)), played].mean()) - uniform_likelihood(size)

@@ -36,9 +36,9 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     scores = policy_scores(observed, size)
     if len(scores) < 2:
         return
-    uniform = uniform_likelihood(observed, size)
+    uniform = uniform_likelihood(size)
     best = max(scores[1:], key=lambda score: score.gain)
-    learnt = best.likelihood > uniform + max(0.005, 3 * best.noise)
+    learnt = best.likelihood > uniform + 0.02
     if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = (
             "the policy belongs to another ply"
