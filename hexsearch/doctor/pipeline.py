@@ -8,16 +8,19 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hexsearch.analysis.loading import LoadedCheckpoint
 from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
+from hexsearch.data.positions import all_positions
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.game_forms import game_forms
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
@@ -31,6 +34,7 @@ from hexsearch.training.trial import Trial
 SEED = 20_251
 _WATCHED_STEPS = 6
 _COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
+_ENOUGH_GAMES = 50  # that a table can be fitted on
 _JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for
 _LARGEST_TRUNK = 400_000  # trunk weights that a few hundred steps can be afforded with
 
@@ -222,6 +226,17 @@ class ExaminedPipeline:
             games = np.arange(len(self.archive))
             stages = self.data.stages if self.data else DataConfig().stages
         return observe(self.examined, self.archive, games, stages, SEED)
+
+    @cached_property
+    def table(self) -> NDArray[np.float64] | None:
+        """[P] what a table of shortest paths answers on the observed positions."""
+        if self.observed is None or self.archive is None:
+            return None
+        games = np.unique(self.observed.evaluation.game)
+        others = np.setdiff1d(np.arange(len(self.archive)), games)
+        fitted_on = others if len(others) >= _ENOUGH_GAMES else np.arange(len(self.archive))
+        positions = all_positions(self.archive, games)
+        return baseline_predictions(self.archive, fitted_on, positions)["shortest-path table"]
 
     @cached_property
     def stream(self) -> TrainingStream | None:

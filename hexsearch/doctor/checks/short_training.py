@@ -171,7 +171,7 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not strength.at_chance:
             break
     yield from _health(report, observed)
-    found = list(reading_findings("short training", observed))
+    found = list(reading_findings("short training", observed, table))
     if is_control:
         found = [as_control(finding) for finding in found]
     found += policy_findings("short training", observed, observed.positions.size)
