@@ -6,25 +6,27 @@ a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import (
+from hexsearch.doctor.checks import games
+from hexsearch.doctor.checks.network import (
     answers,
     calibration,
-    columns,
-    evaluation,
-    games,
-    gradients,
     independence,
-    labels,
-    losses,
     movers,
     policies,
+    records,
+    values,
+)
+from hexsearch.doctor.checks.training import (
+    columns,
+    evaluation,
+    gradients,
+    labels,
+    losses,
     positions,
     readouts,
-    records,
     sampling,
     short_training,
     steps,
-    values,
 )
 from hexsearch.doctor.findings import Check
 

@@ -17,7 +17,7 @@ from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
-from hexsearch.doctor.checks.records import check_weights
+from hexsearch.doctor.checks.network.records import check_weights
 from hexsearch.doctor.findings import Finding
 from hexsearch.model.network import build_network
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
