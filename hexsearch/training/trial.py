@@ -274,7 +274,7 @@ class Trial:
         self._train_seconds = state["train_seconds"]
 
     def head_states(self) -> tuple[dict[str, Any], ...]:
-        """For each head, the network that answers, for `analyze` and `predict`; not to resume."""
+        """For each head the network that answers, for `analyze`; it cannot be resumed."""
         return tuple(
             {
                 **self._identity(),
