@@ -274,10 +274,7 @@ class Trial:
         self._train_seconds = state["train_seconds"]
 
     def head_states(self) -> tuple[dict[str, Any], ...]:
-        """For each head a state of its own for `analyze` and `predict`: the network that answers.
-
-        Such a state cannot be resumed, since it has no optimiser.
-        """
+        """For each head the network that answers, for `analyze`; it cannot be resumed."""
         return tuple(
             {
                 **self._identity(),

@@ -54,7 +54,7 @@ def stored(dataset: Dataset, path: Path, **settings: Any) -> LoadedCheckpoint:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in network.parameters():
-            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+            weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
     save_checkpoint(path, {"state": trial.state()})
     return load_network(path)
 
@@ -108,7 +108,7 @@ def test_onnxruntime_agrees_for_every_trunk(dataset: Dataset, tmp_path: Path, tr
 def test_onnxruntime_agrees_for_every_block_and_norm(
     dataset: Dataset, tmp_path: Path, block: str, norm: str
 ) -> None:
-    trunk = {"preset": "tiny", "block": block, "norm": norm, "activation": "mish"}
+    trunk: dict[str, Any] = {"preset": "tiny", "block": block, "norm": norm, "activation": "mish"}
     trunk |= {"squeeze_excitation": True, "global_pooling_every": 1}
     agrees(stored(dataset, tmp_path / "model.pt", trunk=trunk), tmp_path)
 

@@ -119,8 +119,8 @@ def draw_network_fault(seed: int) -> NetworkFault:
         return NetworkFault(f"{put_out}, inverted {name}", {**sound, "sides": sides}, named_by)
     if kind == "input":
         name = list(_INPUTS)[rng.integers(len(_INPUTS))]
-        change, named_by = _INPUTS[name]
-        return NetworkFault(f"{put_out}, planes {name}", {**sound, "input": change}, named_by)
+        change, cause = _INPUTS[name]
+        return NetworkFault(f"{put_out}, planes {name}", {**sound, "input": change}, cause)
     if kind == "policy":
         name = list(_POLICIES)[rng.integers(len(_POLICIES))]
         moved, named_by = _POLICIES[name]

@@ -13,7 +13,7 @@ from hexsearch.ledger.folder import StudyFolder, require_name
 LEFT = ["study.yaml", "ledger.jsonl", "games.archive", "trials/t0000/checkpoint.pt"]
 
 
-@pytest.mark.parametrize("left", [*LEFT, "confirm/ledger.jsonl", "seeds/s00/checkpoint.pt"])
+@pytest.mark.parametrize("left", [*LEFT, "trunk.pt"])
 def test_a_folder_with_anything_of_a_study_is_not_launched_into(tmp_path: Path, left: str) -> None:
     folder = StudyFolder(tmp_path / "s")
     folder.require_new()

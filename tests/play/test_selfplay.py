@@ -53,7 +53,7 @@ def test_openings_and_first_plies_vary_and_the_rest_follows_the_search(
     config: NetworkGamesConfig, tmp_path: Path
 ) -> None:
     still = replace(config, opening_plies=0, temperature=0.0)
-    seen = []
+    seen: list[int] = []
     generate_network_games(tmp_path / "still.trmph", still, 1, on_game=seen.append)
     assert seen[-1] == 1
     path = tmp_path / "noisy.trmph"

@@ -172,6 +172,7 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             break
     yield from _health(report, observed)
     found = list(reading_findings("short training", observed))
+    assert trial is not None
     if trial.readout.control:
         found = [as_control(finding) for finding in found]
     found += policy_findings("short training", observed, observed.positions.size)
