@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from hexsearch.errors import HexsearchError
 
 LOOPBACK = "127.0.0.1"
 _PREFIX = "hexsearch-ray"
-# A socket's path may have 107 bytes, of which Ray's own part takes about 70.
-_LONGEST = 34
+# A socket's path may have 107 bytes, of which what follows base and prefix takes 84 where process
+# ids have seven digits: `-4194304-4ls956mw/r/session_<date>_<time>_4194304/sockets/plasma_store`.
+_LONGEST = 23
 _PATIENCE_S = 5.0  # until the last process has written its last line
 
 
@@ -55,6 +57,8 @@ def _base() -> Path:
 
 def _sweep(base: Path) -> None:
     """Remove our own folders of processes that are gone."""
+    if sys.platform == "win32":  # folders have no owner there, and signal 0 ends a process
+        return
     for folder in base.glob(f"{_PREFIX}-*"):
         match = re.match(rf"{_PREFIX}-([0-9]+)-", folder.name)
         try:
