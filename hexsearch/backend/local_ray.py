@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -56,6 +57,8 @@ def _base() -> Path:
 
 def _sweep(base: Path) -> None:
     """Remove our own folders of processes that are gone."""
+    if sys.platform == "win32":  # folders have no owner there, and signal 0 ends a process
+        return
     for folder in base.glob(f"{_PREFIX}-*"):
         match = re.match(rf"{_PREFIX}-([0-9]+)-", folder.name)
         try:
