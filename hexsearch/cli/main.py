@@ -16,7 +16,6 @@ from hexsearch.cli.program import program
 from hexsearch.search.shipped import shipped_folder
 from hexsearch.study.signals import signals_as_ctrl_c
 
-    "report_command": ("report",),
 # Without arguments; from a clone the space is found wherever the command is given.
 MAIN_JOB = ["launch", str(shipped_folder() / "quick.yaml")]
 

@@ -33,7 +33,7 @@ from hexsearch.cli.program import program
 from hexsearch.config.run import parse_duration
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError, printable
+from hexsearch.errors import ConfigError, HexsearchError, printable
 from hexsearch.ledger.folder import StudyFolder, require_name
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.report.console import make_progress
@@ -166,7 +166,9 @@ def run_launch(arguments: argparse.Namespace) -> int:
             )
         )
     _print_leaderboard(folder, arguments.format)
-    return finish(folder, ended)
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def new_folder(arguments: argparse.Namespace) -> StudyFolder:
@@ -210,7 +212,9 @@ def run_resume(arguments: argparse.Namespace) -> int:
         listener = Listener(progress.say, progress.record, progress.beat)
         ended = study.resume(folder, arguments.trials, arguments.address, listener)
     _print_leaderboard(folder, arguments.format)
-    return finish(folder, ended)
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
@@ -247,6 +251,17 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
     why = "budget reached" if ended == "out_of_budget" else "interrupted"
     message.print(Text(f"{why}; go on with: {program()} resume {folder.path}"), soft_wrap=True)
     return 0 if ended == "out_of_budget" else 130
+
+
+def print_report(folder: StudyFolder) -> None:
+    """Write the study's page, and name it; a study's exit status does not depend on it."""
+    from hexsearch.report.html.page import write_report
+
+    try:
+        line = f"report: {write_report(folder)}"
+    except HexsearchError as error:
+        line = f"the report could not be written: {error}"
+    stderr().print(Text(printable(line)), soft_wrap=True)
 
 
 def _why_all_failed(folder: StudyFolder) -> str | None:

@@ -13,10 +13,10 @@ def answer_sentences(study: Study) -> list[str]:
     """Who predicts the winner best, and how certain that is."""
     ranked = [row for row in study.board.rows if row.rank is not None]
     if not ranked:
-        trials = len(study.history.trials)
+        trials = len(study.trials)
         if not trials:
             return ["No trial has begun yet.", "There is no answer yet."]
-        failed = sum(trial.status == "failed" for trial in study.history.trials.values())
+        failed = sum(trial.status == "failed" for trial in study.trials.values())
         if failed == trials:
             return [f"All {trials} trials failed.", "There is no answer; the reasons are below."]
         return ["No trial has been evaluated yet.", "There is no answer yet."]
@@ -27,7 +27,7 @@ def answer_sentences(study: Study) -> list[str]:
 def cost_sentence(study: Study) -> str:
     """Trials, positions, and time."""
     history = study.history
-    counts = Counter(trial.status for trial in history.trials.values())
+    counts: Counter[str] = Counter(trial.status for trial in history.trials.values())
     order = ("completed", "pruned", "stopped", "failed", "running", "waiting")
     statuses = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
     sentence = (

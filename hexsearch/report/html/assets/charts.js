@@ -42,6 +42,11 @@ function frame(theme, narrow) {
   };
 }
 
+// Room for names on the left.
+function beside(narrow) {
+  return { left: narrow ? 128 : 288, right: narrow ? 14 : 28, top: 24, bottom: 44, containLabel: false };
+}
+
 function axis(theme, name, more = {}) {
   return {
     type: "value", name, nameLocation: "middle", nameGap: 26, scale: true,
@@ -63,7 +68,7 @@ function legend(theme, names) {
 // A horizontal or upright bar between two values, with its caps, at a place of a category axis.
 function whisker(lowAt, highAt, flat, ink) {
   return {
-    type: "custom", silent: true, z: 1,
+    type: "custom", silent: true, z: 3,
     renderItem(parameters, api) {
       if (isNaN(api.value(lowAt)) || isNaN(api.value(highAt))) return null;
       const at = flat ? (value) => api.coord([value, api.value(0)]) : (value) => api.coord([api.value(0), value]);
@@ -85,18 +90,18 @@ const CHARTS = {
     const tied = rows.filter((row) => row.group === 0).length;
     const points = rows.map((row, place) => ({ value: [row.value_loss, place], row }));
     return {
-      ...frame(theme, narrow),
+      ...frame(theme, narrow), grid: beside(narrow),
       xAxis: axis(theme, "value loss (Brier score), 95% interval"),
       yAxis: { type: "category", inverse: true, data: names, axisTick: { show: false }, axisLine: { show: false },
-        axisLabel: { color: theme.ink, width: narrow ? 130 : 320, overflow: "truncate", fontSize: 11 } },
+        axisLabel: { color: theme.ink, width: narrow ? 118 : 272, overflow: "truncate", fontSize: 11 } },
       series: [
         { ...whisker(1, 2, true, INKS[0]), data: rows.map((row, place) => [place, row.low, row.high]),
           encode: { x: [1, 2], y: 0 } },
-        { type: "scatter", symbolSize: 9, itemStyle: { color: INKS[0] }, data: points,
+        { type: "scatter", z: 4, symbolSize: 9, itemStyle: { color: INKS[0] }, data: points,
           tooltip: { formatter: ({ data: { row } }) => `<b>${plain(row.name)}</b><br>value loss ${digits(row.value_loss)}`
             + (row.low === null ? "" : `<br>95% interval ${digits(row.low)} to ${digits(row.high)}`)
             + `<br>after ${count(row.positions)} positions` },
-          markArea: tied > 1 ? { silent: true, itemStyle: { color: theme.band },
+          markArea: tied > 1 ? { silent: true, z: 0, itemStyle: { color: theme.band },
             label: { position: "insideTopRight", color: theme.faint, fontSize: 11 },
             data: [[{ name: "cannot be told apart", yAxis: 0 }, { yAxis: tied - 1 }]] } : undefined,
           markLine: baselines.length ? { symbol: "none", label: { formatter: "{b}", color: theme.faint, position: "start", rotate: 0, fontSize: 10 },
@@ -155,9 +160,9 @@ const CHARTS = {
   importance(data, theme, narrow, chosen) {
     const rows = data.settings.importances[chosen("setting-part")] || data.settings.importances.overall;
     return {
-      ...frame(theme, narrow),
+      ...frame(theme, narrow), grid: beside(narrow),
       xAxis: axis(theme, "share of the trials' ranks that it explains, 95% interval", { min: 0, max: 1, axisLabel: { color: theme.faint, formatter: share } }),
-      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { color: theme.ink, width: narrow ? 110 : 260, overflow: "truncate" } },
+      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { color: theme.ink, width: narrow ? 118 : 272, overflow: "truncate" } },
       series: [
         { type: "bar", barMaxWidth: 18, itemStyle: { color: INKS[5], borderColor: INKS[0] }, data: rows.map((row) => ({ value: row.share, row })),
           tooltip: { formatter: ({ data: { row } }) => `${plain(row.name)}: ${share(row.share)} (${share(row.low)} to ${share(row.high)})` } },
