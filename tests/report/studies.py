@@ -28,7 +28,7 @@ ALL_PHASES: dict[str, Any] = {
         "readout": {"choice": ["bce", "sigmoid_mse"]},
         "optimiser.learning_rate": {"float": [2e-3, 2e-2], "log": True},
     },
-    "scheduler": {"grace_period": 256, "max_t": 1024, "reduction_factor": 2, "report_every": 128},
+    "scheduler": {"grace_period": 128, "max_t": 512, "reduction_factor": 2, "report_every": 128},
     "searcher": {"startup_trials": 4},
     "run": {"trials": 8, "cpus_per_trial": 1},
     "phases": ["compare", "search", "pruning_check", "race", "confirm"],

@@ -130,7 +130,7 @@ def test_text_from_a_study_is_never_markup(tmp_path: Path) -> None:
 
 def test_of_many_trials_some_are_drawn_and_the_page_says_so(study: Study) -> None:
     rng = np.random.default_rng(0)
-    for number in range(400):
+    for _ in range(400):
         study.trial({10: 0.2 + 0.01 * rng.random()}, "prune", lr=float(rng.random()))
     study.trial({10: 0.2, 90: 0.15}, "complete", lr=0.5)
     study.ledger.close()
