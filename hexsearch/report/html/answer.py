@@ -73,7 +73,7 @@ def _certainty(study: Study, leader: Row, ranked: list[Row]) -> str:
             else f"{chance}; every other that came as far is worse"
         )
     elif len(ranked) > 1:
-        sentence = "How certain that is cannot be said: no other came as far and was compared"
+        sentence = "No other came as far and was compared, so its lead cannot be tested"
     else:
         sentence = "It is the only one that was evaluated, so there is nothing to compare it with"
     return f"{sentence}{_confirmed(study)}."

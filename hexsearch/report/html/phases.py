@@ -69,7 +69,7 @@ def repeat_part(study: Study) -> str:
     """Versions, games, seeds, and the command."""
     opening, config = study.opening, study.config
     if not config:
-        return paragraph("The study has no opening record.")
+        return paragraph("The first record of the study holds no configuration.")
     games = opening.games
     versions = ", ".join(f"{name} {number}" for name, number in opening.versions.items())
     name = study.folder.name

@@ -67,12 +67,13 @@ function legend(theme, names) {
     pageTextStyle: { color: theme.faint }, formatter: (name) => short(name, 44) };
 }
 
-// Bounds of an axis that also hold these values, rounded to hundredths.
+// Bounds of an axis, in hundredths, that also hold those of these values that are not far away.
 function reaching(values) {
-  const known = values.filter((value) => value !== null);
+  const near = (seen) => values.filter((value) => value !== null
+    && Math.max(seen.min - value, value - seen.max) < 2 * Math.max(0.01, seen.max - seen.min));
   return {
-    min: (seen) => Math.floor(100 * Math.min(seen.min, ...known) - 0.2) / 100,
-    max: (seen) => Math.ceil(100 * Math.max(seen.max, ...known) + 0.2) / 100,
+    min: (seen) => Math.floor(100 * Math.min(seen.min, ...near(seen)) - 0.2) / 100,
+    max: (seen) => Math.ceil(100 * Math.max(seen.max, ...near(seen)) + 0.2) / 100,
   };
 }
 
