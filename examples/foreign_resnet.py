@@ -37,11 +37,11 @@ class Block(nn.Module):
 
 
 class TwoHeadedResNet(nn.Module):
-    """Planes [P, 3, N, N] to move logits [P, N*N] and one raw value [P, 1]."""
+    """Planes [P, C, N, N] to move logits [P, N*N] and one raw value [P, 1]."""
 
-    def __init__(self, channels: int = 32, blocks: int = 3) -> None:
+    def __init__(self, channels: int = 32, blocks: int = 3, planes: int = 3) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, channels, 3, padding=1)
+        self.stem = nn.Conv2d(planes, channels, 3, padding=1)
         self.blocks = nn.Sequential(*(Block(channels) for _ in range(blocks)))
         self.policy = nn.Conv2d(channels, 1, 1)
         self.value = nn.Sequential(nn.Linear(channels, 64), nn.ReLU(), nn.Linear(64, 1))

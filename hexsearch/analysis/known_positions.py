@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions, moves_of_board
+from hexsearch.analysis.winding_path import winding_path
 from hexsearch.game.board import BLUE, RED, Stones, winner
 from hexsearch.game.distance import connection_distances
 from hexsearch.game.symmetry import SWAPS_COLOURS, SYMMETRIES, symmetry_cells
@@ -30,7 +30,6 @@ FAMILIES = (
     "edge_template",
 )
 _TRIES = 40  # fillings of one shape before it is given up, on boards too small for it
-_NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1))
 
 # Template II and the ziggurat (template III-a), as (rows below the stone, columns to its right).
 # Their owner connects the stone to the edge even if the other colour moves first.
@@ -187,11 +186,11 @@ def _straight_chain(size: int, rng: np.random.Generator) -> _Shape:
 
 
 def _winding_chain(size: int, rng: np.random.Generator) -> _Shape:
-    return _Shape(frozenset(_winding_path(size, rng)), frozenset(), finished=True)
+    return _Shape(frozenset(winding_path(size, rng)), frozenset(), finished=True)
 
 
 def _win_in_one(size: int, rng: np.random.Generator) -> _Shape:
-    path = _winding_path(size, rng)
+    path = winding_path(size, rng)
     gap = path[int(rng.integers(len(path)))]
     return _Shape(frozenset(path) - {gap}, frozenset({gap}), finished=False, owner_moves=True)
 
@@ -244,62 +243,6 @@ def _edge_template(size: int, rng: np.random.Generator) -> _Shape | None:
     own = frozenset(row * size + column for row in range(last + 1))
     carrier = {(last + row) * size + column + shift for row, shift in template}
     return _Shape(own, frozenset(carrier) - own, finished=False)
-
-
-def _winding_path(size: int, rng: np.random.Generator) -> list[int]:
-    """A chain from the first row to the last without a superfluous stone.
-
-    The cheapest path over random weights: the heavier the weights, the more it winds.
-    """
-    weights = rng.exponential(size=size * size) ** float(rng.uniform(0.5, 2.0)) + 0.05
-    costs = np.full(size * size, np.inf)
-    came: dict[int, int] = {}
-    queue: list[tuple[float, int]] = []
-    for column in range(size):
-        costs[column] = weights[column]
-        heappush(queue, (float(costs[column]), column))
-    while queue:
-        cost, cell = heappop(queue)
-        row, column = divmod(cell, size)
-        if row == size - 1:
-            break
-        if cost > costs[cell]:
-            continue
-        for down, across in _NEIGHBOURS:
-            r, c = row + down, column + across
-            # The first row belongs to the start alone, so that no chain runs along the edge.
-            if not (1 <= r < size and 0 <= c < size):
-                continue
-            beside = r * size + c
-            if cost + weights[beside] < costs[beside]:
-                costs[beside] = cost + weights[beside]
-                came[beside] = cell
-                heappush(queue, (float(costs[beside]), beside))
-    path = [cell]
-    while cell in came:
-        cell = came[cell]
-        path.append(cell)
-    return _without_detours(path, size)
-
-
-def _without_detours(path: list[int], size: int) -> list[int]:
-    """Drop stones between two that touch anyway, so that the chain needs each of its stones."""
-    kept = [path[0]]
-    position = 0
-    while position < len(path) - 1:
-        neighbours = _cells_around(path[position], size)
-        position = max(i for i in range(position + 1, len(path)) if path[i] in neighbours)
-        kept.append(path[position])
-    return kept
-
-
-def _cells_around(cell: int, size: int) -> set[int]:
-    row, column = divmod(cell, size)
-    return {
-        (row + down) * size + column + across
-        for down, across in _NEIGHBOURS
-        if 0 <= row + down < size and 0 <= column + across < size
-    }
 
 
 def outcomes(known: Sequence[KnownPosition]) -> NDArray[np.float64]:

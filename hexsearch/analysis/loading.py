@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.predictor import Predictor
@@ -30,6 +32,7 @@ class LoadedCheckpoint:
         data: board size, split and stages that it was trained and judged with.
         archive_hash: content hash of the games that it was trained on.
         state: everything that `Trial.state()` wrote.
+        games: hashes of the archive that it was trained on, where the file holds them.
         recorded_value_loss: validation Brier score that training reported last, if it is there.
     """
 
@@ -42,6 +45,7 @@ class LoadedCheckpoint:
     positions_seen: int
     state: dict[str, Any]
     recorded_value_loss: float | None
+    games: NDArray[np.uint64] | None = None
 
 
 def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
@@ -84,7 +88,16 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
         positions_seen=state["positions_seen"],
         state=state,
         recorded_value_loss=_recorded_value_loss(stored.content),
+        games=_games(stored.content),
     )
+
+
+def _games(content: dict[str, Any]) -> NDArray[np.uint64] | None:
+    games = content.get("games")
+    if not isinstance(games, Tensor) or games.dtype != torch.int64 or games.ndim != 1:
+        return None
+    hashes: NDArray[np.uint64] = games.numpy().view(np.uint64)
+    return hashes
 
 
 def _recorded_value_loss(content: dict[str, Any]) -> float | None:

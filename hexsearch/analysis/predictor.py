@@ -117,16 +117,15 @@ class Predictor:
     ) -> Floats:
         """Softmax over free cells, carried back to the real board."""
         rows = np.arange(len(plies))[:, None]
-        real = (
-            logits.cpu()
-            .numpy()
-            .astype(np.float64)[rows, symmetry_cells(self.encoder.size)[symmetries]]
-        )
-        real[np.repeat(np.arange(len(plies)), plies), cells] = -np.inf
-        over = finished | np.isneginf(real).all(axis=1)
-        real[over] = 0.0  # keeps the softmax finite; cleared below
-        weights = np.exp(real - real.max(axis=1, keepdims=True))
-        policy: Floats = weights / weights.sum(axis=1, keepdims=True)
+        # In float32, as the logits are: exponentials of the search's leaves are many.
+        weights = logits.cpu().numpy()[rows, symmetry_cells(self.encoder.size)[symmetries]]
+        weights[np.repeat(np.arange(len(plies)), plies), cells] = -np.inf
+        highest = weights.max(axis=1, keepdims=True)
+        over = finished | np.isneginf(highest[:, 0])
+        weights[over] = highest[over] = 0.0  # keeps the softmax finite; cleared below
+        weights -= highest
+        policy: Floats = np.exp(weights, out=weights).astype(np.float64)
+        policy /= policy.sum(axis=1, keepdims=True)
         policy[over] = 0.0
         return policy
 
@@ -134,10 +133,11 @@ class Predictor:
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
     """Every module in eval mode; afterwards each is as it was."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    training = [module for module in network.modules() if module.training]
+    if training:  # asked for every leaf of a search, so the usual case does as little as it can
+        network.eval()
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module in training:
+            module.training = True

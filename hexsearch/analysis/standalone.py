@@ -26,8 +26,15 @@ from hexsearch.analysis.predictor import Predictor
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.game.record import decided_at
 from hexsearch.training.atomic import write_atomically
+from hexsearch.training.checkpoint import save_checkpoint
 
 ONNX, SAFETENSORS, DESCRIPTION = "model.onnx", "model.safetensors", "model.json"
+CHECKPOINT = "model.pt"
+# Of a trial's state: who it is, as in Trial.head_states.
+_KEPT = (
+    *("configs", "mode", "trunk", "data", "archive", "encoder_version", "code_version"),
+    *("max_positions", "seed", "positions_seen"),
+)
 PLANES = ("blue", "red", "red_to_move")
 TOLERANCE = 1e-5  # between the exported file and the network, in probabilities
 _CHECKED = 64  # positions that both are asked about
@@ -144,6 +151,22 @@ def export_safetensors(loaded: LoadedCheckpoint, folder: Path) -> Path:
         },
     )
     return folder / SAFETENSORS
+
+
+def export_checkpoint(loaded: LoadedCheckpoint, folder: Path) -> Path:
+    """Write `model.pt` with the weights that answer and without what only training needs.
+
+    Raises:
+        CheckpointError: it is the file that it comes from, or it cannot be written.
+    """
+    path = folder / CHECKPOINT
+    if path.exists() and path.samefile(loaded.path):
+        raise CheckpointError(f"{path}: would replace itself; name another --output")
+    kept = {name: loaded.state[name] for name in _KEPT if name in loaded.state}
+    weights = loaded.predictor.network.state_dict()
+    kept["network"] = {name: tensor.cpu() for name, tensor in weights.items()}
+    save_checkpoint(path, {"state": kept})
+    return path
 
 
 def _onnx_bytes(network: StandaloneNetwork, size: int) -> bytes:

@@ -9,11 +9,16 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import ray
 
-from hexsearch.backend.ray_private import process_groups_of_their_own, use_started_processes
+from hexsearch.backend.local_ray import LOOPBACK, private_folder
+from hexsearch.backend.ray_private import (
+    loopback_only,
+    process_groups_of_their_own,
+    use_started_processes,
+)
 from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import ConfigError, HexsearchError
 
@@ -65,6 +70,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
         _require_listener(address)
+    own = ExitStack()  # what is only there while Ray runs on this machine
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -73,16 +79,20 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             # dies with this process.
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            with process_groups_of_their_own():
+            folder = own.enter_context(private_folder())
+            with process_groups_of_their_own(), loopback_only():
                 ray.init(
                     address="local",
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     object_store_memory=_OBJECT_STORE_BYTES,
+                    _node_ip_address=LOOPBACK,
+                    _temp_dir=str(folder),
                 )
             use_started_processes()
     except (ConnectionError, RuntimeError, ValueError) as error:
+        own.close()
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
         if address and "RAY_AUTH_MODE" not in os.environ:
@@ -96,6 +106,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         yield round(time.time(), 3)
     finally:
         ray.shutdown()
+        own.close()
 
 
 def environment(address: str | None, resources: Resources) -> dict[str, str]:

@@ -17,8 +17,11 @@ from hexsearch.backend.storage import Storage
 from hexsearch.errors import CheckpointError, ConfigError, StorageError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.training.atomic import write_atomically
+from hexsearch.training.checkpoint import previous_of
 
 CHECKPOINT = "checkpoint.pt"
+# Storage replaces a file whole or not at all, and needs no second one.
+PREVIOUS = previous_of(Path(CHECKPOINT)).name
 _COPY_EVERY_S = 60.0
 
 
@@ -38,7 +41,7 @@ class FileSync:
         if names is None:
             names = sorted(path.name for path in self.local.iterdir() if path.is_file())
         for name in sorted(names, key=lambda name: name == CHECKPOINT):
-            if name.endswith(".partial"):
+            if name.endswith(".partial") or name == PREVIOUS:
                 continue
             path = self.local / name
             state = path.stat().st_mtime_ns, path.stat().st_size
@@ -90,7 +93,8 @@ class TrialFiles:
         if trial in self._dropped:
             return
         try:
-            (self._folder.trial(trial) / CHECKPOINT).unlink(missing_ok=True)
+            for name in (CHECKPOINT, PREVIOUS):
+                (self._folder.trial(trial) / name).unlink(missing_ok=True)
             if self._storage is not None:
                 self._storage.delete(f"{trial_name(self._folder, trial)}/{CHECKPOINT}")
         except (StorageError, OSError) as error:

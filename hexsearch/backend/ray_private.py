@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ray._private import services
+from ray._private import ray_constants, services
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.execution import class_cache
@@ -32,6 +32,21 @@ def process_groups_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = known
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Let Ray take this machine's loopback address for its own.
+
+    It does so by itself on Windows and macOS, where it knows no clusters; on Linux it would turn
+    127.0.0.1 into an address that others reach (ray 2.60, services.resolve_ip_for_localhost).
+    """
+    known = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = known
 
 
 def use_started_processes() -> None:

@@ -37,7 +37,7 @@ from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.trial import Trial
 
@@ -64,6 +64,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._shipped = shipped or {}
         self._trial: Trial | None = None
         self._stored: Reports = {}
+        self._warnings: list[str] = []  # to be said with the next message
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # of training, in this process
 
@@ -75,11 +76,15 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """
         try:
             with self._watchdog():
-                message = Message(reports=self._next_reports())
+                reports = self._next_reports()
+            message = Message(reports=reports, warnings=self._warnings)
+            self._warnings = []
         except Unwritable as error:
             message = Message(unwritable=str(error))
         except TrialError as error:
             message = Message(failure=f"{error.verdict}: {error}")
+        message = replace(message, warnings=self._warnings)
+        self._warnings = []
         return message.to_result()
 
     def _next_reports(self) -> Reports:
@@ -142,21 +147,28 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._folders.pull()
         with storing(scratch_folder()):
             dataset, trunk = self._games(task), self._trunk(task)
-        trial = self._trial = Trial(
-            [build(TrialConfig, config, "trial") for config in task.configs],
-            dataset,
-            max_positions=task.points[-1],
-            seed=task.seed,
-            device=device_of(task.gpus),
-            mode=task.mode,
-            frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+
+        def make() -> Trial:
+            return Trial(
+                [build(TrialConfig, config, "trial") for config in task.configs],
+                dataset,
+                max_positions=task.points[-1],
+                seed=task.seed,
+                device=device_of(task.gpus),
+                mode=task.mode,
+                frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+            )
+
+        trial = make()
+        content, self._warnings = load_last_good(
+            self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
         )
-        path = self._folders.job / CHECKPOINT
-        if path.exists():
-            content = load_checkpoint(path)
-            trial.load_state(content["state"])
-            if trial.positions_seen > task.reported:
-                self._stored = _stored_reports(content, task)
+        if content is None and self._warnings:
+            trial = make()  # it may have taken in half of a bad one
+        elif content is not None and trial.positions_seen > task.reported:
+            self._stored = _stored_reports(content, task)
+        catch_up(trial, task)
+        self._trial = trial
 
     def _games(self, task: Assignment) -> Dataset:
         """The mapped games, kept from job to job while they stay the same."""
@@ -249,6 +261,18 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             trial.train_to(min(target, trial.positions_seen + stride))
             if trial.positions_seen >= target or time.monotonic() > ends:
                 return
+
+
+def catch_up(trial: Trial, task: Assignment) -> None:
+    """Train again to the last report that the ledger holds, where a checkpoint was lost.
+
+    Reports renew the statistics that a checkpoint keeps, so each is computed, and not sent again.
+    """
+    for point in task.points:
+        if trial.positions_seen < point <= task.reported:
+            trial.train_to(point)
+            if task.judged_on == "validation":
+                trial.reports()
 
 
 def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:

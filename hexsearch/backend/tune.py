@@ -106,9 +106,15 @@ class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
 class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
     """Passes results to the engine and its decisions to Tune."""
 
-    def __init__(self, engine: Engine, searcher: TuneSearcher, signs: SignsOfLife) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        searcher: TuneSearcher,
+        signs: SignsOfLife,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         super().__init__()
-        self._engine, self._searcher, self._signs = engine, searcher, signs
+        self._engine, self._searcher, self._signs, self._say = engine, searcher, signs, say
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
@@ -120,6 +126,8 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         if message.failure is not None:
             self._engine.fail(job, message.failure)
             return str(TrialScheduler.STOP)
+        for warning in message.warnings:
+            self._say(f"warning: {job}: {warning}")
         verdict = self._engine.hear(job, message.reports)
         return str(TrialScheduler.CONTINUE if verdict == "continue" else TrialScheduler.STOP)
 
@@ -151,6 +159,7 @@ class TuneRun:
     Attributes:
         assign: a worker's description of a job.
         beat: called several times a second.
+        say: told what workers warn of.
         ship: files to put into Ray's object store, by content hash, for nodes that do not see
             the study's folder.
     """
@@ -158,6 +167,7 @@ class TuneRun:
     folder: StudyFolder
     assign: Callable[[Job], Assignment]
     beat: Callable[[], None]
+    say: Callable[[str], None] = lambda line: None
     ship: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -176,7 +186,7 @@ def run_jobs(engine: Engine, run: TuneRun) -> None:
         tune.with_resources(trainable, each),
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=TuneScheduler(engine, searcher, signs),
+            scheduler=TuneScheduler(engine, searcher, signs, run.say),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.config["job"]),

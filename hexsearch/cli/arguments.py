@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
 from hexsearch.errors import ConfigError
-from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 from hexsearch.search.shipped import find_space
 
 _WIDEST = 100  # columns of a help text
@@ -157,24 +156,4 @@ def positive(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return number
-
-
-def board_size(text: str) -> int:
-    """A type for sides of boards."""
-    size = int(text)
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise argparse.ArgumentTypeError(f"{text}: boards from {MIN_SIZE} to {MAX_SIZE} are played")
-    return size
-
-
-def at_least(lowest: int) -> Callable[[str], int]:
-    """A type for whole numbers from `lowest` on."""
-
-    def number(text: str) -> int:
-        value = int(text)
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"{text}: must be {lowest} or more")
-        return value
-
     return number

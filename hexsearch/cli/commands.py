@@ -38,20 +38,26 @@ COMMANDS = {
     "storage": Command(
         "studies", "study_commands", "write a study's Optuna storage anew, for optuna-dashboard"
     ),
-    "train": Command("networks", "trial_commands", "train one configuration, without a search"),
+    "train": Command(
+        "networks", "networks.trial_commands", "train one configuration, without a search"
+    ),
     "analyze": Command(
-        "networks", "analysis_commands", "how good a network is on validation games, by stage"
+        "networks",
+        "networks.analysis_commands",
+        "how good a network is on games that it has not seen",
     ),
     "predict": Command(
-        "networks", "analysis_commands", "win probability and best moves of positions"
+        "networks", "networks.analysis_commands", "win probability and best moves of positions"
     ),
-    "match": Command("networks", "play_commands", "networks against each other, with Elo"),
+    "match": Command("networks", "networks.play_commands", "networks against each other, with Elo"),
     "engine": Command(
-        "networks", "play_commands", "play by the Hex Text Protocol, for HexGui and other programs"
+        "networks",
+        "networks.play_commands",
+        "play by the Hex Text Protocol, for HexGui and other programs",
     ),
     "doctor": Command("networks", "doctor_command", "name what is mis-wired, with evidence"),
     "games": Command(
-        "games and files", "games_commands", "audit, convert, generate and show games"
+        "games and files", "files.games_commands", "audit, convert, generate and show games"
     ),
     "spaces": Command(
         "games and files",

@@ -15,18 +15,20 @@ from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
 from hexsearch.cli.preflight import configurations
-from hexsearch.config.data import DataConfig
-from hexsearch.config.files.load import load_study
-from hexsearch.config.trial import TrialConfig
+from hexsearch.config.files.load import apply_setting, load_study
+from hexsearch.config.section import build
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.doctor.admission import admit_checkpoint, admit_configs, admit_foreign
-from hexsearch.doctor.examine import ANSWERS, QUICK, examine
+from hexsearch.doctor.examine import examine
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.registry import ANSWERS, QUICK
 from hexsearch.errors import ConfigError
-from hexsearch.report.analysis_tables import render_diagnosis
+from hexsearch.report.diagnosis import render_diagnosis
 from hexsearch.search.shipped import shipped_spaces
 from hexsearch.search.space_parsing import build_space
 
+_YAML = (".yaml", ".yml")
 _PIPE_WIDTH = 120  # of findings that go into a file or a pipe
 
 
@@ -57,6 +59,7 @@ def register(commands: Any) -> None:
     own.add_argument("--size", type=int, default=13, metavar="N", help="board side")
     checks = doctor.add_argument_group("checks")
     checks.add_argument("--quick", action="store_true", help="leave out what has to train")
+    checks.add_argument("--verbose", action="store_true", help="show every finding and check")
     add_settings(checks)
     add_format(checks)
     doctor.set_defaults(run=run_doctor)
@@ -87,7 +90,7 @@ def run_doctor(arguments: argparse.Namespace) -> int:
         console = Console(highlight=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console = Console(width=_PIPE_WIDTH, highlight=False)
-        console.print(render_diagnosis(diagnosis, console.width))
+        console.print(render_diagnosis(diagnosis, console.width, arguments.verbose))
     return 1 if diagnosis.errors else 0
 
 
@@ -95,15 +98,26 @@ def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
     games = arguments.games or [STARTER_GAMES]
     if (arguments.model is None) != (arguments.encoder is None):
         raise ConfigError("--model and --encoder belong together; give both")
+    if arguments.set and (arguments.examined is None or arguments.examined.suffix not in _YAML):
+        raise ConfigError("--set: fixes a setting of a SPACE.yaml, and none is given; leave it out")
     if arguments.model is not None:
         if arguments.examined is not None:
             raise ConfigError(f"{arguments.examined}: give either this or --model, not both")
+        if arguments.set:
+            raise ConfigError(
+                f"--set {arguments.set[0]}: a network of your own has no settings; --size gives "
+                "the side of its board"
+            )
         return admit_foreign(arguments.model, arguments.encoder, arguments.size, games)
     examined = arguments.examined
     if examined is None:
-        data = DataConfig(board_size=arguments.size)
-        return admit_configs("the default configuration", [TrialConfig()], data, games)
-    if examined.suffix in (".yaml", ".yml"):
+        raw: dict[str, Any] = {"question": "?", "data": {"board_size": arguments.size}}
+        for setting in arguments.set:
+            raw = apply_setting(raw, setting)
+        config = build(StudyConfig, raw, "")
+        space = build_space(config, "")
+        return admit_configs("the default configuration", configurations(space), config.data, games)
+    if examined.suffix in _YAML:
         config = load_study(examined, arguments.set)
         space = build_space(config, f"{examined}: ")
         return admit_configs(str(examined), configurations(space), config.data, games)

@@ -16,8 +16,8 @@ from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
 from hexsearch.backend.file_sync import CHECKPOINT
-from hexsearch.cli.analysis_commands import stdout
 from hexsearch.cli.arguments import add_command, add_format, add_study, positive
+from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import Indices

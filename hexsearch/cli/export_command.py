@@ -10,7 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.loading import load_network
-from hexsearch.analysis.standalone import DESCRIPTION, export_onnx, export_safetensors
+from hexsearch.analysis.standalone import (
+    DESCRIPTION,
+    export_checkpoint,
+    export_onnx,
+    export_safetensors,
+)
 from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.cli.arguments import add_command
 from hexsearch.errors import ConfigError, LedgerError
@@ -28,12 +33,17 @@ def register(commands: Any) -> None:
         "Write the network of a study's winner, model.pt, and train.yaml, from which 'train' makes "
         "the same weights again; or any network as ONNX or safetensors.",
     )
-    export.add_argument("source", type=Path, metavar="STUDY|CHECKPOINT")
+    export.add_argument(
+        "source",
+        type=Path,
+        metavar="STUDY|CHECKPOINT",
+        help="the folder of a study, or a model.pt",
+    )
     export.add_argument(
         "--format",
         choices=("checkpoint", "onnx", "safetensors"),
         default="checkpoint",
-        help="onnx and safetensors come beside the checkpoint (default: that alone)",
+        help="of a study, onnx and safetensors come beside the checkpoint (default: that alone)",
     )
     export.add_argument(
         "--output",
@@ -54,15 +64,15 @@ def run_export(arguments: argparse.Namespace) -> int:
         checkpoint = arguments.source
         if arguments.trial is not None:
             raise ConfigError("--trial: is for a study; a checkpoint holds one network")
-        if arguments.format == "checkpoint":
-            raise ConfigError(f"{checkpoint}: is a checkpoint already; give --format")
-    if arguments.format == "checkpoint":
+    if arguments.format == "checkpoint" and arguments.source.is_dir():
         return 0
     loaded = load_network(checkpoint)
     folder = arguments.output or checkpoint.parent
     if arguments.format == "onnx":
         path, gap = export_onnx(loaded, folder)
         text = f"wrote {path} and {folder / DESCRIPTION}; answers agree within {gap:.1g}"
+    elif arguments.format == "checkpoint":
+        text = f"wrote {export_checkpoint(loaded, folder)}, without what only training needs"
     else:
         text = f"wrote {export_safetensors(loaded, folder)} and {folder / DESCRIPTION}"
     console.print(Text(text), soft_wrap=True)

@@ -10,9 +10,10 @@ from hexsearch.config.run import RunConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
-from hexsearch.doctor.examine import QUICK, examine
+from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Diagnosis, Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.registry import QUICK
 from hexsearch.errors import DiagnosisError
 from hexsearch.search.space import SearchSpace, with_values
 

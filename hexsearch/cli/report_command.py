@@ -6,21 +6,23 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hexsearch.cli.arguments import add_command, add_study
 from hexsearch.ledger.folder import StudyFolder
 
 
 def register(commands: Any) -> None:
     """Add the sub-command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "report",
-        help="one HTML page about a study, which opens without a network",
-        description="Write one self-contained HTML file: the answer, the leaderboard, learning "
-        "curves, what each setting does, calibration, boards, health, and how to repeat it. It is "
-        "written by itself when a study ends or is interrupted.",
+        ["results/NAME", "results/NAME --output page.html"],
+        "Write one self-contained HTML file: the answer, the leaderboard, learning curves, what "
+        "each setting does, calibration, boards, health, and how to repeat it. It is written by "
+        "itself when a study ends or is interrupted.",
     )
-    parser.add_argument("study", type=Path, metavar="STUDY_DIR")
+    add_study(parser)
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="default: report.html in the study's folder"
+        "--output", type=Path, metavar="FILE", help="(default: report.html in the study's folder)"
     )
     parser.set_defaults(run=run_report)
 

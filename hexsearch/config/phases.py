@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from hexsearch.config.section import Section, tuple_from_list
 
-PhaseName = Literal["compare", "search", "pruning_check", "race", "confirm"]
+PhaseName = Literal["compare", "search", "pruning_check", "race", "confirm", "match"]
 
 
 def _in_order(phases: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
@@ -49,3 +49,24 @@ class ConfirmConfig(Section):
         3, ge=1, le=100, description="at most; those that are tied for the first place"
     )
     seeds: int = Field(3, ge=1, le=1000, description="fresh ones, for each winner")
+
+
+class MatchConfig(Section):
+    """At the end: trained networks play each other, their value heads over one shared policy."""
+
+    players: int = Field(
+        8,
+        ge=2,
+        le=100,
+        description="networks at most: the best completed trials that kept a checkpoint "
+        "(run.keep_checkpoints), one of each variant, and 512->1",
+    )
+    openings: int = Field(
+        30, ge=2, le=10_000, description="each played twice by every pair, colours exchanged"
+    )
+    candidates: int = Field(
+        6,
+        ge=1,
+        le=361,
+        description="likeliest moves of the leader's policy that a value head judges",
+    )

@@ -9,7 +9,13 @@ from pydantic import Field, model_validator
 from hexsearch.config.comparison import CompareConfig
 from hexsearch.config.data import DataConfig
 from hexsearch.config.dimension import DimensionConfig
-from hexsearch.config.phases import ConfirmConfig, Phases, PruningCheckConfig, RaceConfig
+from hexsearch.config.phases import (
+    ConfirmConfig,
+    MatchConfig,
+    Phases,
+    PruningCheckConfig,
+    RaceConfig,
+)
 from hexsearch.config.run import RunConfig
 from hexsearch.config.scheduler import SchedulerConfig, SearcherConfig
 from hexsearch.config.section import MAX_TEXT, PlainValue, Section
@@ -45,9 +51,9 @@ class StudyConfig(Section):
     run: RunConfig = Field(default_factory=RunConfig, description="how many trials, on what")
     phases: Phases = Field(
         ("search",),
-        max_length=5,
-        description="compare, search, pruning_check, race, confirm: what the study does, in this "
-        "order",
+        max_length=6,
+        description="compare, search, pruning_check, race, confirm, match: what the study does, in "
+        "this order",
     )
     compare: CompareConfig = Field(
         default_factory=CompareConfig, description="how heads are compared on shared trunks"
@@ -61,6 +67,7 @@ class StudyConfig(Section):
     confirm: ConfirmConfig = Field(
         default_factory=ConfirmConfig, description="winners trained anew, judged on test games"
     )
+    match: MatchConfig = Field(default_factory=MatchConfig, description="winners play each other")
 
     @model_validator(mode="after")
     def _phases_fit(self) -> StudyConfig:

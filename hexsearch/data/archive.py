@@ -23,14 +23,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.data.archive_header import (
+    FORMAT_VERSION,
+    MAGIC,
+    aligned,
+    header_checksum,
+    read_header,
+)
 from hexsearch.errors import ArchiveError
 from hexsearch.game.hashing import game_hashes
 from hexsearch.game.record import Game
-
-FORMAT_VERSION = 2
-_MAGIC = b"HEXGAMES"
-_ALIGNMENT = 64
-_PREFIX = 40  # bytes before the header
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def write_archive(path: Path, archive: GameArchive) -> None:
     position = 0
     checksum = hashlib.blake2b(digest_size=16)
     for name, array in arrays.items():
-        position = _aligned(position)
+        position = aligned(position)
         layout[name] = {"start": position, "dtype": array.dtype.str, "count": len(array)}
         position += array.nbytes
         checksum.update(array.data)
@@ -213,9 +215,9 @@ def write_archive(path: Path, archive: GameArchive) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
-            file.write(_MAGIC + FORMAT_VERSION.to_bytes(8, "little"))
-            file.write(len(header).to_bytes(8, "little") + _checksum(header) + header)
-            start = _aligned(file.tell())
+            file.write(MAGIC + FORMAT_VERSION.to_bytes(8, "little"))
+            file.write(len(header).to_bytes(8, "little") + header_checksum(header) + header)
+            start = aligned(file.tell())
             for name, array in arrays.items():
                 file.seek(start + layout[name]["start"])
                 file.write(array.data)
@@ -245,7 +247,7 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
         raise ArchiveError(f"{path}: no such archive") from error
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be mapped: {error}") from error
-    header, start = _read_header(path, mapped)
+    header, start = read_header(path, mapped)
     if len(mapped) != start + header["bytes"]:
         raise ArchiveError(
             f"{path}: truncated: {len(mapped):,} bytes of {start + header['bytes']:,}; import again"
@@ -273,35 +275,6 @@ def is_archive(path: Path) -> bool:
     """
     try:
         with open(path, "rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+            return file.read(len(MAGIC)) == MAGIC
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
-    if mapped[: len(_MAGIC)] != _MAGIC:
-        raise ArchiveError(f"{path}: is no game archive")
-    if len(mapped) < 16:
-        raise ArchiveError(f"{path}: truncated to {len(mapped)} bytes; import the games again")
-    version = int.from_bytes(mapped[8:16], "little")
-    if version != FORMAT_VERSION:
-        raise ArchiveError(
-            f"{path}: archive version {version}, this is hexsearch for version {FORMAT_VERSION}; "
-            "import the games again"
-        )
-    length = int.from_bytes(mapped[16:24], "little")
-    text = mapped[_PREFIX : _PREFIX + length]
-    if len(mapped) < _PREFIX or len(text) < length:
-        raise ArchiveError(f"{path}: truncated within its header; import the games again")
-    if _checksum(text) != mapped[24:_PREFIX]:
-        raise ArchiveError(f"{path}: corrupt header; import the games again")
-    header: dict[str, Any] = json.loads(text)
-    return header, _aligned(_PREFIX + length)
-
-
-def _checksum(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
-
-
-def _aligned(position: int) -> int:
-    return -(-position // _ALIGNMENT) * _ALIGNMENT

@@ -1,84 +1,31 @@
-"""The doctor's round: every check that applies, quick ones first."""
+"""Run the checks that apply, and keep one finding for each fault."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 
-from hexsearch.doctor import (
-    answers,
-    encoding,
-    flow,
-    games,
-    readouts,
-    records,
-    sampling,
-    short_training,
-    steps,
-)
 from hexsearch.doctor.findings import Check, Diagnosis, Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
+from hexsearch.doctor.registry import CHECKS
+from hexsearch.errors import ContractError, HexsearchError
+from hexsearch.model.plugins import plugin_code
 
-# Seconds each: those that need no training come first.
-QUICK = (
-    Check("read-out", ("readouts",), readouts.check_contract),
-    Check("label smoothing", ("readouts",), readouts.check_smoothing),
-    Check("value heads", ("configs",), readouts.check_heads),
-    Check("weights", ("loaded",), records.check_weights),
-    Check("edges", ("imported",), games.check_edges),
-    Check("labels", ("imported",), games.check_labels),
-    Check("duplicates", ("archive",), games.check_duplicates),
-    Check("split", ("dataset",), games.check_split),
-    Check("boards", ("batches",), encoding.check_boards),
-    Check("finished boards", ("batches",), encoding.check_finished),
-    Check("label leaks", ("batches",), sampling.check_leaks),
-    Check("batches", ("batches",), sampling.check_density),
-    Check("perspective", ("batches", "network"), readouts.check_reported),
-    Check("parameter groups", ("network",), steps.check_groups),
-    Check("gradient flow", ("network",), flow.check_flow),
-    Check("policy mask", ("network",), flow.check_policy_mask),
-    Check("steps", ("network",), steps.check_steps),
-)
-ANSWERS = (
-    Check("known positions", ("examined",), answers.check_known),
-    Check("decode", ("examined", "observed"), answers.check_decode),
-    Check("constant output", ("examined", "observed"), answers.check_spread),
-    Check("modes", ("examined", "observed"), answers.check_companions),
-    Check("reads the mover", ("examined", "observed"), answers.check_mover_reading),
-    Check("policy cells", ("foreign", "observed"), answers.check_policy_cells),
-    Check("calibration", ("examined", "observed"), answers.check_calibration),
-    Check("memory", ("loaded", "observed"), answers.check_memory),
-    Check("early stage", ("loaded", "observed"), answers.check_early),
-    Check("record", ("loaded", "examined", "dataset"), records.check_record),
-    Check("parity", ("loaded", "restored"), records.check_parity),
-    Check("batch norm", ("loaded", "restored"), records.check_norms),
-)
-LESSONS = (
-    Check("overfit", ("network",), short_training.check_overfit),
-    Check("lesson", ("network",), short_training.check_lesson),
-    Check("permuted labels", ("network",), short_training.check_permutation),
-)
 _MISSING = {
     "archive": "no games that can be read",
     "imported": "no games given",
     "dataset": "no games that can be split",
-    "batches": "no games to train on",
-    "network": "no games, or a network that cannot be built",
+    "shown": "no games to train on",
+    "watched": "no games, or a network that cannot be built",
     "readouts": "no configuration given",
     "configs": "no configuration given",
     "loaded": "no checkpoint given",
     "restored": "not the games that it was trained on",
     "examined": "no trained network that can answer",
     "observed": "no games that can be read",
-    "foreign": "no model of your own given",
-}
-# Findings that say nothing new once another check has found the root of it.
-_FOLLOWS_FROM = {
-    "known positions": {"decode", "reads the mover"},
-    "calibration": {"decode"},
-    "parity": {"boards", "finished boards"},
 }
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
@@ -88,54 +35,101 @@ def examine(
     checks: Sequence[Check] | None = None,
     say: Callable[[str], None] = lambda name: None,
 ) -> Diagnosis:
-    """Run the checks whose needs are met; of the same fault only the first finding is kept.
+    """Run the checks whose needs are met; of one fault only one finding is kept.
 
     Args:
-        checks: all by default; lessons are left out for a trained network, which has had its own.
+        checks: all by default; those that train are left out for a trained network.
         say: told the name of each check before it runs.
     """
     if checks is None:
-        checks = (*QUICK, *ANSWERS, *(() if pipeline.examined else LESSONS))
+        trained = pipeline.loaded is not None or pipeline.foreign is not None
+        checks = [check for check in CHECKS if not (trained and check.kind == "training")]
     done: list[str] = []
     left_out: dict[str, str] = {}
-    with torch.random.fork_rng(devices=[]):
-        findings = _unreadable(pipeline)
     seconds: dict[str, float] = {}
+    found: list[tuple[Check | None, Finding]] = [(None, each) for each in _unusable(pipeline)]
     for check in checks:
-        absent = [need for need in check.needs if not _has(pipeline, need)]
-        if absent:
-            left_out[check.name] = _MISSING[absent[0]]
+        if check.symptom and any(f.severity == "error" and not _of_symptom(c) for c, f in found):
+            left_out[check.name] = "an error was found that it would only show again"
             continue
-        say(check.name)
         started = time.perf_counter()
         # Checks draw from torch's generator; the caller's own stays where it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            findings += check.look(pipeline)
+            try:
+                with plugin_code(f"check '{check.name}':"):
+                    absent = [need for need in check.needs if not _has(pipeline, need)]
+                    if not absent:
+                        say(check.name)
+                        found += [(check, each) for each in check.look(pipeline)]
+            except HexsearchError as error:
+                absent = []
+                found.append((check, _failed(check, error)))
+        if absent:
+            left_out[check.name] = _why_left_out(pipeline, absent[0])
+            continue
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
-    roots = {finding.check for finding in findings if finding.severity == "error"}
-    kept = {
-        (f.check, f.cause): f
-        for f in reversed(findings)
-        if not roots & _FOLLOWS_FROM.get(f.check, set())
-    }
-    ordered = sorted(reversed(kept.values()), key=lambda finding: _ORDER[finding.severity])
-    return Diagnosis(pipeline.label, tuple(done), left_out, tuple(ordered), seconds)
+    findings = sorted(_merged(found), key=lambda finding: _ORDER[finding.severity])
+    return Diagnosis(pipeline.label, tuple(done), left_out, tuple(findings), seconds)
+
+
+def _merged(found: list[tuple[Check | None, Finding]]) -> list[Finding]:
+    """One finding for each root; of the same cause only the first.
+
+    A symptom of an error that another check has named is left out.
+    """
+    isolated = any(f.severity == "error" and not _of_symptom(c) for c, f in found)
+    kept: dict[tuple[str, ...], Finding] = {}
+    for check, finding in found:
+        if isolated and _of_symptom(check) and finding.severity != "info":
+            continue
+        key = (finding.root,) if finding.root else (finding.check, finding.cause)
+        first = kept.get(key)
+        if first is None:
+            kept[key] = finding
+        elif _ORDER[finding.severity] < _ORDER[first.severity]:
+            kept[key] = replace(finding, root=first.root)
+    return list(kept.values())
+
+
+def _of_symptom(check: Check | None) -> bool:
+    return check is not None and check.symptom
 
 
 def _has(pipeline: ExaminedPipeline, need: str) -> bool:
-    if need == "network":
-        buildable = pipeline.dataset is not None and pipeline.component_problem == ""
-        return buildable and bool(pipeline.configs)
+    if need in ("watched", "shown") and pipeline.component_problem:
+        return False
     value = getattr(pipeline, need)
     return value is not None and (not hasattr(value, "__len__") or len(value) > 0)
 
 
-def _unreadable(pipeline: ExaminedPipeline) -> list[Finding]:
+def _why_left_out(pipeline: ExaminedPipeline, need: str) -> str:
+    if need == "readouts" and pipeline.foreign is not None:
+        return "the model has no loss(raw, target); with one, and win_prob_red, they are compared"
+    return _MISSING[need]
+
+
+def _failed(check: Check, error: HexsearchError) -> Finding:
+    """The code under examination raised where a sound one answers."""
+    kind = type(error.__cause__).__name__ if error.__cause__ else "an error"
+    return Finding(
+        check.name,
+        "error",
+        " ".join(str(error).split()),
+        f"the code that is examined raises {kind} where check '{check.name}' runs it",
+        "mend the lines named; until then nothing that depends on them can be examined",
+        root="raises",
+    )
+
+
+def _unusable(pipeline: ExaminedPipeline) -> list[Finding]:
     """What keeps whole groups of checks from being run."""
     found = []
-    problem = pipeline.component_problem
+    try:
+        problem = pipeline.component_problem
+    except ContractError as error:
+        problem = str(error)
     if pipeline.games_problem:
         found.append(
             Finding(
@@ -143,7 +137,7 @@ def _unreadable(pipeline: ExaminedPipeline) -> list[Finding]:
                 "error",
                 pipeline.games_problem,
                 "the games cannot be used as they are",
-                "see the findings on labels and edges, or `games audit`",
+                "see the findings on labels and edges, or `games audit PATH`",
             )
         )
     if problem:
@@ -154,6 +148,7 @@ def _unreadable(pipeline: ExaminedPipeline) -> list[Finding]:
                 problem,
                 "a plug-in does not keep its contract",
                 "mend the plug-in; nothing can be trained before",
+                root="raises",
             )
         )
     return found

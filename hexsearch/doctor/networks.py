@@ -1,4 +1,4 @@
-"""A trained network as the doctor sees it: ours or a user's own, through the same four doors."""
+"""One interface for our checkpoints and for a user's own network: planes, respond, reported."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.positions import stage_of
 from hexsearch.game.board import RED
+from hexsearch.game.symmetry import symmetry_cells
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.metrics import Evaluation
 
 Floats = NDArray[np.float64]
-GAMES_OBSERVED = 250
+GAMES_OBSERVED = 300
 _BATCH = 256
+_POSITIONS = 16_000  # of all observed games together
 
 
 class ExaminedNetwork(Protocol):
@@ -39,10 +41,13 @@ class ExaminedNetwork(Protocol):
         """[P, C, N, N] as its inference path encodes them."""
 
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """Policy logits [P, N*N] on the board as shown, and raw values [P], as at inference."""
+        """Policy logits [P, N*N] on the board as shown, and raw values [P] or [P, K]."""
 
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
         """[P] win_prob_red as it would be printed."""
+
+    def on_board(self, policy: Tensor, positions: Positions) -> Tensor:
+        """Policy logits [P, N*N] of boards as shown, carried back to the boards as played."""
 
 
 class TrainedNetwork:
@@ -72,6 +77,11 @@ class TrainedNetwork:
         complement = self._predictor.encoder.complement(self._symmetries(positions))
         return win_prob_red(self._predictor.readout, raw, torch.from_numpy(complement))
 
+    def on_board(self, policy: Tensor, positions: Positions) -> Tensor:
+        size = self._predictor.encoder.size
+        cells = symmetry_cells(size)[self._symmetries(positions)]
+        return policy.gather(1, torch.from_numpy(cells))
+
     def _symmetries(self, positions: Positions) -> NDArray[np.int64]:
         red_side = positions.plies % 2 == 1
         if self._predictor.encoder.perspective == "mover":
@@ -86,12 +96,15 @@ class Observed:
     """Answers on [P] positions of known games.
 
     Attributes:
-        raw: [P] raw values. played: [P] next cell, -1 where the game ends.
+        raw: [P] raw values, or [P, K] where the value is a list of outcomes.
+        answered: [P] as reported; `evaluation` holds them cut to [0, 1], 0.5 where not finite.
+        played: [P] next cell, -1 where the game ends.
     """
 
     positions: Positions
     evaluation: Evaluation
     raw: Floats
+    answered: Floats
     policy: NDArray[np.float32]
     played: NDArray[np.int64]
 
@@ -107,6 +120,9 @@ def observe(
     if len(games) > GAMES_OBSERVED:
         rng = np.random.default_rng(seed)
         games = np.sort(rng.choice(games, GAMES_OBSERVED, replace=False))
+    room = _POSITIONS * len(games) // max(int(archive.lengths[games].sum()), 1)
+    if room < len(games):
+        games = np.sort(np.random.default_rng(seed).choice(games, max(room, 20), replace=False))
     records = [archive.game(int(game)) for game in games]
     lengths = np.array([len(record.moves) for record in records], dtype=np.int64)
     moves = [record.moves[:ply] for record in records for ply in range(len(record.moves) + 1)]
@@ -118,7 +134,7 @@ def observe(
     red_won = np.array([record.winner == RED for record in records])[repeat]
     policy, raw, reported = answer(examined, positions)
     evaluation = Evaluation(
-        win_prob_red=reported,
+        win_prob_red=np.clip(np.nan_to_num(reported, nan=0.5), 0.0, 1.0),
         red_won=red_won.astype(np.float64),
         stage=stage_of(positions.plies, examined.size, stages),
         to_end=lengths[repeat] - positions.plies,
@@ -126,24 +142,32 @@ def observe(
         game=games[repeat],
         ply=positions.plies,
     )
-    return Observed(positions, evaluation, raw, policy, np.array(played, dtype=np.int64))
+    raw = np.nan_to_num(raw, nan=0.0, posinf=60.0, neginf=-60.0)
+    moves_played = np.array(played, dtype=np.int64)
+    return Observed(positions, evaluation, raw, reported, policy, moves_played)
 
 
 def answer(
     examined: ExaminedNetwork, positions: Positions
 ) -> tuple[NDArray[np.float32], Floats, Floats]:
     """Policy logits, raw values and reported probabilities, a batch at a time."""
-    parts = []
-    for start in range(0, len(positions), _BATCH):
-        some = take(positions, np.arange(start, min(start + _BATCH, len(positions))))
-        policy, raw = examined.respond(examined.planes(some))
-        parts.append((policy, raw, examined.reported(raw, some)))
-    policies, raws, reporteds = zip(*parts, strict=True)
-    return (
-        torch.cat(policies).float().numpy(),
-        torch.cat(raws).double().numpy(),
-        torch.cat(reporteds).double().numpy(),
-    )
+    planes = [
+        examined.planes(take(positions, np.arange(start, min(start + _BATCH, len(positions)))))
+        for start in range(0, len(positions), _BATCH)
+    ]
+    policy, raw = respond_in_parts(examined, torch.cat(planes))
+    policy = examined.on_board(policy, positions)
+    reported = examined.reported(raw, positions)
+    return policy.numpy(), raw.double().numpy(), reported.double().numpy()
+
+
+def respond_in_parts(examined: ExaminedNetwork, planes: Tensor) -> tuple[Tensor, Tensor]:
+    """Policy logits and raw values of any number of planes, a batch at a time."""
+    parts = [
+        examined.respond(planes[start : start + _BATCH]) for start in range(0, len(planes), _BATCH)
+    ]
+    policies, raws = zip(*parts, strict=True)
+    return torch.cat(policies).float(), torch.cat(raws).float()
 
 
 def take(positions: Positions, index: NDArray[np.int64]) -> Positions:

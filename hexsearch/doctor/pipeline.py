@@ -14,18 +14,23 @@ from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.game_forms import game_forms
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
+from hexsearch.doctor.samples import ShownSamples, shown_samples
+from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.errors import CheckpointError, ContractError, HexsearchError
 from hexsearch.model.readout import Readout, build_readout
 from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
+_WATCHED_STEPS = 8
+_COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
 _JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for
 _LARGEST_TRUNK = 400_000  # trunk weights that a few hundred steps can be afforded with
 
@@ -79,6 +84,14 @@ class ExaminedPipeline:
         return Dataset(self.dataset.archive, self.dataset.config.model_copy(update=few))
 
     @cached_property
+    def forms(self) -> dict[int, tuple[bytes, int]]:
+        """Symmetry-invariant form of each game, of the first ones where there are very many."""
+        count = 0 if self.archive is None else min(len(self.archive), _COMPARED_GAMES)
+        if self.archive is None:
+            return {}
+        return game_forms(self.archive, np.arange(count, dtype=np.int64))
+
+    @cached_property
     def readouts(self) -> dict[str, Readout]:
         """Every read-out that the configurations name, sound or not, by name."""
         found: dict[str, Readout] = {}
@@ -115,8 +128,8 @@ class ExaminedPipeline:
         )
         return self.config.model_copy(update={"trunk": small})
 
-    def new_trial(self, budget: int, **changes: object) -> Trial | None:
-        """A fresh trial of the first configuration; a broken read-out is put in all the same.
+    def new_trial(self, budget: int) -> Trial | None:
+        """A fresh trial of the first configuration; a broken read-out is passed in all the same.
 
         Raises:
             ContractError: a component cannot be built at all.
@@ -125,8 +138,28 @@ class ExaminedPipeline:
         if config is None or dataset is None:
             return None
         readout = build_readout(config.readout, checked=False)
-        changed = config.model_copy(update={"precision": "float32", **changes})
-        return Trial.of(changed, dataset, budget, SEED, readout=readout)
+        return Trial.of(_plainly_computed(config), dataset, budget, SEED, readout=readout)
+
+    @cached_property
+    def watched(self) -> WatchedTrial | None:
+        """A few real training steps of the first configuration, recorded."""
+        config, dataset = self.trial_config, self.brief_dataset
+        if config is None or dataset is None:
+            return None
+        trial = WatchedTrial.of(
+            _plainly_computed(config),
+            dataset,
+            config.batch_size * (_WATCHED_STEPS + 1),
+            SEED,
+            readout=build_readout(config.readout, checked=False),
+        )
+        trial.watch(_WATCHED_STEPS)
+        return trial
+
+    @cached_property
+    def shown(self) -> ShownSamples | None:
+        """Training positions as the network is shown them."""
+        return None if self.watched is None else shown_samples(self.watched)
 
     @cached_property
     def restored(self) -> Trial | None:
@@ -198,15 +231,6 @@ class ExaminedPipeline:
         )
 
     @cached_property
-    def batches(self) -> tuple[Batch, ...] | None:
-        """A few hundred training positions as training would see them."""
-        if self.stream is None or self.config is None:
-            return None
-        size = self.config.batch_size
-        count = max(2, -(-1024 // size))
-        return tuple(self.stream.batch(number * size, size) for number in range(count))
-
-    @cached_property
     def component_problem(self) -> str:
         """Why no network can be built at all; empty where one can, or where there are no games."""
         try:
@@ -214,3 +238,8 @@ class ExaminedPipeline:
         except ContractError as error:
             return str(error)
         return ""
+
+
+def _plainly_computed(config: TrialConfig) -> TrialConfig:
+    """In float32 and uncompiled, so that what is computed can be computed again."""
+    return config.model_copy(update={"precision": "float32", "compile": "never"})

@@ -15,6 +15,7 @@ from hexsearch.leaderboard.phase_sentences import (
     confirmation_sentences,
 )
 from hexsearch.leaderboard.rows import Row
+from hexsearch.leaderboard.strength import PlayedMatch, match_sentences
 from hexsearch.statistics.pruning_check import PruningCheck
 
 
@@ -31,6 +32,7 @@ def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, An
         "warnings": list(board.warnings),
         "pruning_check": None if board.pruning_check is None else _pruning(board.pruning_check),
         "race": None if board.race is None else asdict(board.race),
+        "match": None if board.match is None else _played(board.match),
         "confirmation": None if board.confirmation is None else _confirmed(board.confirmation),
     }
 
@@ -62,6 +64,15 @@ def _pruning(check: PruningCheck) -> dict[str, Any]:
 
 def _confirmed(confirmation: Confirmation) -> dict[str, Any]:
     return {**asdict(confirmation), "sentences": confirmation_sentences(confirmation)}
+
+
+def _played(match: PlayedMatch) -> dict[str, Any]:
+    found = match.correlation
+    return {
+        **match.to_json(),
+        "rank_correlation": None if found is None else asdict(found),
+        "sentences": match_sentences(match),
+    }
 
 
 _COLUMNS = file_columns("json")

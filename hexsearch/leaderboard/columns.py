@@ -64,6 +64,7 @@ class Column:
         baseline: the figure of a baseline; None if it has none. baseline_text: as a table shows it.
         files: machine-readable formats that hold it.
         highest_first: whether `--sort` puts the highest first; None if it cannot sort by it.
+        optional: whether tables leave it out if no row has it.
         explanation: of the heading, in a page. noted: whether it stands below tables as well.
     """
 
@@ -79,6 +80,7 @@ class Column:
     files: frozenset[Format] = _BOTH
     highest_first: bool | None = None
     noted: bool = False
+    optional: bool = False
 
     def heading(self, view: View) -> str:
         """The title; the value loss of one stage is named after it."""
@@ -93,12 +95,17 @@ class Column:
         return self.baseline_text(value)
 
 
-def table_columns(wide: bool, markdown: bool = False) -> list[Column]:
-    """The columns of a table, in its order."""
+def table_columns(board: Leaderboard, wide: bool, markdown: bool = False) -> list[Column]:
+    """The columns of a table of a leaderboard, in their order."""
     shown: set[Where] = {"every table", "wide tables" if wide else "narrow tables"}
     if markdown:
         shown.add("markdown")
-    return [column for column in COLUMNS if column.where in shown]
+    return [
+        column
+        for column in COLUMNS
+        if column.where in shown
+        and (not column.optional or any(column.value(row) is not None for row in board.rows))
+    ]
 
 
 def file_columns(output: Format) -> list[Column]:
@@ -166,6 +173,12 @@ def _value_loss_text(row: Row, view: View) -> str:
     return loss(row.value_loss) + half
 
 
+def _elo_text(row: Row, view: View) -> str:
+    if row.elo is None or row.elo_low is None or row.elo_high is None:
+        return ""
+    return f"{row.elo:+.0f} ±{(row.elo_high - row.elo_low) / 2:.0f}"
+
+
 def _microseconds_text(row: Row, view: View) -> str:
     return NONE if row.microseconds is None else f"{row.microseconds:.1f}"
 
@@ -198,6 +211,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("probability_best", _of("probability_best"), "probability of being truly the best",
            "best", "wide tables", lambda row, view: percent(row.probability_best, 0),
            highest_first=True, noted=True),
+    Column("elo", _of("elo"),
+           "strength in games of value heads over one policy, 0 on average, ± its 95% interval",
+           "Elo", "every table", _elo_text, optional=True, highest_first=True, noted=True),
+    Column("elo_low", _of("elo_low"), "lower end of the 95% interval"),
+    Column("elo_high", _of("elo_high"), "upper end of the 95% interval"),
+    Column("milliseconds_per_move", _of("milliseconds_per_move"),
+           "milliseconds for a move in those games", "ms", "wide tables",
+           lambda row, view: "" if row.milliseconds_per_move is None
+           else f"{row.milliseconds_per_move:.1f}", optional=True, highest_first=False),
     _stage_column("early", "every table"),
     _stage_column("middle", "every table"),
     _stage_column("late", "every table"),

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
 from hexsearch.leaderboard.phase_tables import Race, pruning_check, race
 from hexsearch.leaderboard.rows import Entry, Row, make_entry
+from hexsearch.leaderboard.strength import PlayedMatch, read_match, with_strength
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import is_held
@@ -26,7 +28,7 @@ class Leaderboard:
 
     Attributes:
         stage: early, middle, late, penultimate or final if rows are ranked by it alone.
-        pruning_check, race, confirmation: what the phases after the search have found.
+        pruning_check, race, confirmation, match: what the phases after the search have found.
     """
 
     study: str
@@ -40,6 +42,7 @@ class Leaderboard:
     pruning_check: PruningCheck | None = None
     race: Race | None = None
     confirmation: Confirmation | None = None
+    match: PlayedMatch | None = None
 
     @property
     def leader(self) -> Row | None:
@@ -62,6 +65,8 @@ def read_leaderboard(
     Raises:
         LedgerError: no study, or a damaged ledger.
     """
+    if folder.ledger.exists() and not folder.has_records:
+        raise LedgerError(f"{folder.ledger}: holds no record, so there is nothing to rank")
     return leaderboard_of(StudyHistory.read(folder.ledger), folder, by, stage, phase)
 
 
@@ -75,7 +80,13 @@ def leaderboard_of(
     """The same of a history that was read already."""
     ranked = history.only(_ranked_phases(history, phase))
     board = build_leaderboard(ranked, folder, by, state_of(history, folder), stage)
-    return replace(board, confirmation=read_confirmation(history, folder))
+    match = read_match(folder.match)
+    return replace(
+        board,
+        rows=with_strength(board.rows, match),
+        confirmation=read_confirmation(history, folder),
+        match=match,
+    )
 
 
 def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[Phase]:

@@ -9,7 +9,7 @@ from hexsearch.leaderboard.phase_tables import Race
 from hexsearch.leaderboard.rows import Row
 from hexsearch.statistics.pruning_check import PruningCheck
 
-# `benchmarks/truth.py --part c` on games of an engine; see LOG.md, 2026-11-24.
+# `benchmarks/truth.py --part c` on games of an engine; see docs/lab-log.md, 2026-11-24.
 BENCHMARK = (
     "this ranking is of heads on a common trunk; measured once, it said nothing about heads "
     "trained with trunks of their own (benchmarks/truth.py --part c: trunk small, mode joint, 8 "

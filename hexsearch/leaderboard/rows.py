@@ -42,6 +42,8 @@ class Row:
             those that cannot be told from that one, and so on. tied_with_leader: group 0.
         expected_value_loss: expected on the same games with fresh seeds, luck of the search
             allowed for. probability_best: that no other row is truly better.
+        elo: of its best network in the phase `match`, with a 95% interval, 0 on average;
+            milliseconds_per_move: there.
         values: setting -> value, of the settings that the study searched.
     """
 
@@ -67,6 +69,10 @@ class Row:
     group: int | None = None
     expected_value_loss: float | None = None
     probability_best: float | None = None
+    elo: float | None = None
+    elo_low: float | None = None
+    elo_high: float | None = None
+    milliseconds_per_move: float | None = None
     accuracy: float | None = None
     log_loss: float | None = None
     calibration_error: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.phase_sentences import pruning_check_sentence, race_sentence
 from hexsearch.leaderboard.rows import CONTROL, Row
+from hexsearch.leaderboard.strength import match_sentences
 
 
 def leaderboard_sentences(board: Leaderboard) -> list[str]:
@@ -30,6 +31,8 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
         sentences.append(race_sentence(board.race))
     if board.pruning_check is not None:
         sentences.append(pruning_check_sentence(board.pruning_check))
+    if board.match is not None:
+        sentences += match_sentences(board.match)
     controls = sum(row.status == CONTROL for row in board.rows)
     if controls:
         sentences.append(f"{controls} negative {_plural('control', controls)} listed, never ranked")

@@ -18,7 +18,7 @@ from hexsearch.config.files.yaml_text import dump_yaml, parse_yaml, read_text
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
-from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError, printable
+from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
 from hexsearch.ledger.events import FORMAT, other_format
 from hexsearch.training.atomic import write_atomically
 
@@ -58,6 +58,11 @@ class StudyFolder:
     def trunk(self) -> Path:
         """A comparison's own copy of the checkpoint whose trunk it took, where it took one."""
         return self.path / "trunk.pt"
+
+    @property
+    def match(self) -> Path:
+        """What the phase `match` found: players with their Elo."""
+        return self.path / "match.json"
 
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
@@ -213,7 +218,7 @@ def require_name(name: str) -> None:
     elif len(os.fsencode(name)) > _LONGEST_NAME:
         fault = f"has {len(os.fsencode(name))} bytes; a name may have {_LONGEST_NAME}"
     if fault:
-        raise ConfigError(f"--name {printable(name[:60])}: {fault}")
+        raise ConfigError(f"--name {name[:60]!r}: {fault}")
 
 
 def versions() -> dict[str, str]:

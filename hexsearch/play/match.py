@@ -21,7 +21,7 @@ from hexsearch.play.game_loop import Start, play_games
 from hexsearch.play.openings import opening
 from hexsearch.play.player import Player
 from hexsearch.play.results import MatchFile, OpeningResult
-from hexsearch.play.spec import PlayerSpec, build_player
+from hexsearch.play.spec import PlayerSpec, build_player, content_hash
 
 _OPENINGS_AT_ONCE = 16  # of one pair, both games of each side by side
 _ONE_BY_ONE = "engine"  # an external engine follows one game at a time
@@ -56,9 +56,14 @@ class MatchSettings:
             "seed": self.seed,
             "swap": self.swap,
             "given": given,
-            # A checkpoint may have been moved; what counts is what is in it.
-            "players": [{**asdict(player), "path": ""} for player in players],
+            "players": [_identity(player) for player in players],
         }
+
+
+def _identity(player: PlayerSpec) -> dict[str, Any]:
+    """What makes a player: of checkpoints, which may be moved, what is in them."""
+    policy = None if player.policy is None else content_hash(Path(player.policy))
+    return {**asdict(player), "path": "", "policy": policy}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,17 +14,11 @@ from rich.text import Text
 from hexsearch.analysis.bootstrap import Interval
 from hexsearch.analysis.learnability import LearnabilityStep
 from hexsearch.analysis.value_analyzer import Analysis
-from hexsearch.doctor.findings import Diagnosis
 from hexsearch.game.board import BLUE, RED, Stones
 from hexsearch.training.metrics import SliceMetrics
 
 _WIDE_FROM = 120  # columns of a terminal that has room for every figure
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_SEVERITIES: dict[str, tuple[str, str]] = {
-    "error": ("bold red", "x"),
-    "warning": ("yellow", "!"),
-    "info": ("cyan", "i"),
-}
 _SHADES = {BLUE: "bold blue", RED: "bold red"}
 
 
@@ -176,37 +169,6 @@ def render_learnability(steps: Sequence[LearnabilityStep], verdict: str) -> Rend
     problems = [Text(f"{step.name}: {step.problem}") for step in steps if step.problem]
     note = "mark: halfway from the majority to the shortest-path table, on the same positions"
     return Group(table, *problems, Text(verdict, style="bold"), Text(note, style="dim"))
-
-
-def render_diagnosis(diagnosis: Diagnosis, width: int) -> RenderableType:
-    """Findings, worst first, each with evidence, cause and remedy; then what was checked."""
-    blocks: list[RenderableType] = [Text(diagnosis.label, style="bold")]
-    for finding in diagnosis.findings:
-        block = Table.grid(padding=(0, 2, 0, 0))
-        block.add_column(no_wrap=True, style="dim", min_width=8)
-        block.add_column(overflow="fold", max_width=min(width - 12, 110))
-        style, mark = _SEVERITIES[finding.severity]
-        title = Text(f"{mark} {finding.severity}: {finding.check}", style=style)
-        block.add_row("seen", Text(finding.evidence))
-        block.add_row("cause", Text(finding.cause, style="bold"))
-        block.add_row("remedy", Text(finding.remedy))
-        blocks += [Text(""), title, block]
-    counts = Counter[str](finding.severity for finding in diagnosis.findings)
-    counted = ", ".join(f"{counts[name]} {name}(s)" for name in _SEVERITIES if counts[name])
-    seconds = sum(diagnosis.seconds.values())
-    blocks += [
-        Text(""),
-        Text(f"{len(diagnosis.checks)} checks in {seconds:.0f} s: {counted or 'nothing found'}"),
-        Text("done: " + ", ".join(diagnosis.checks), style="dim"),
-    ]
-    reasons: dict[str, list[str]] = {}
-    for check, reason in diagnosis.left_out.items():
-        reasons.setdefault(reason, []).append(check)
-    blocks += [
-        Text(f"left out ({reason}): {', '.join(checks)}", style="dim")
-        for reason, checks in reasons.items()
-    ]
-    return Group(*blocks)
 
 
 def draw_board(stones: Stones, best_moves: Sequence[tuple[str, float]] = ()) -> Text:

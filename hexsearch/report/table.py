@@ -29,7 +29,7 @@ _WRAPPED = ("name", "status")  # columns that may take several lines
 def render(board: Leaderboard, width: int, top: int | None = None) -> RenderableType:
     """The table and what has to be known to read it."""
     wide = width >= _WIDE_FROM
-    columns, view = table_columns(wide), View.of(board, wide)
+    columns, view = table_columns(board, wide), View.of(board, wide)
     parts: list[RenderableType] = [
         _table(board, columns, view, top),
         *map(Text, failure_lines(board)),

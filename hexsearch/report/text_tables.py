@@ -15,7 +15,7 @@ from hexsearch.report.footnotes import failure_lines, notes
 
 def markdown(board: Leaderboard, top: int | None = None) -> str:
     """A Markdown table of all columns that tables have."""
-    columns, view = table_columns(wide=True, markdown=True), View.of(board, wide=True)
+    columns, view = table_columns(board, wide=True, markdown=True), View.of(board, wide=True)
     lines = [
         [column.heading(view) for column in columns],
         ["---:" if column.right else "---" for column in columns],

@@ -19,6 +19,7 @@ from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 
+_EXACT = 1000  # trials whose chance to go on is computed one by one
 _SAMPLES = 5
 _TIMED_BATCH = 32  # small, so that a large trunk is timed in a moment on a CPU too
 _BYTES_PER_PARAMETER = 12  # a weight and AdamW's two averages
@@ -130,7 +131,11 @@ def expected_arrivals(trials: int, pruner: Pruner) -> list[float]:
             arrivals[rung] += there
             if rung >= bracket:
                 count = max(1, round(there))
-                there = min(there, sum(pruner.chance(before) for before in range(count)))
+                # The chance hardly changes any more, and to compute it takes as long as a sort.
+                exact = min(count, _EXACT)
+                going_on = sum(pruner.chance(before) for before in range(exact))
+                going_on += (count - exact) * pruner.chance(exact) if count > exact else 0.0
+                there = min(there, going_on)
     return arrivals
 
 

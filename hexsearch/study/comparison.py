@@ -85,7 +85,7 @@ def comparison_outcome(
     """The best heads, which the search begins with after what is enqueued.
 
     No head is dropped: how heads read a common trunk says little of how they train one of their
-    own (LOG.md, "does a comparison's ranking agree with independent training?").
+    own (docs/lab-log.md, 2026-11-24).
 
     Args:
         history, summary: of the comparison alone.

@@ -125,7 +125,9 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
         if not len(ledger):
             raise LedgerError(f"{folder.ledger}: holds no whole record; restore it from a copy")
         history = StudyHistory.of(ledger)
-        content_hash = history.study.games["content_hash"]
+        content_hash = description["games"]["content_hash"]
+        if history.study.games.get("content_hash", content_hash) != content_hash:
+            raise LedgerError(f"{folder.path}: study.yaml and ledger.jsonl tell of different games")
         folder.require_games(content_hash)
         for line in (*require_same_question(folder, history.study), *notes(description)):
             listener.say(line)

@@ -22,6 +22,7 @@ from hexsearch.study.listener import Ended, Listener
 from hexsearch.study.phases import PhasePlanner
 from hexsearch.study.retention import CheckpointRetention
 from hexsearch.study.signals import draining_signals
+from hexsearch.study.strength import play_study_match
 from hexsearch.study.trunk_adoption import require_trunk
 
 
@@ -93,6 +94,7 @@ class Session:
                 if engine.plan():
                     self._run_jobs()
             if engine.broken is None and not engine.plan():
+                self._play()
                 engine.record(Finished())
                 shutil.rmtree(study.folder.path / "ray", ignore_errors=True)
                 return "finished"
@@ -102,6 +104,12 @@ class Session:
         if engine.broken is not None:
             raise engine.broken
         return "out_of_budget" if engine.halted else "interrupted"
+
+    def _play(self) -> None:
+        """The phase that trains nothing."""
+        study = self._study
+        if "match" in study.config.phases:
+            play_study_match(study.config, self._engine.history, study.folder, self._say)
 
     def _run_jobs(self) -> None:
         from hexsearch.backend.tune import TuneRun, run_jobs
@@ -115,7 +123,7 @@ class Session:
             ship[study.archive_hash] = study.folder.archive
             if self._trunk is not None and study.config.compare.trunk_hash is not None:
                 ship[study.config.compare.trunk_hash] = self._trunk
-        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, ship))
+        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, self._say, ship))
 
     def _observe(self, event: Event) -> None:
         """Follow an event that is on disk."""

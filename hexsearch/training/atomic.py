@@ -48,9 +48,11 @@ def _end_of_lines(file: FileIO) -> int:
     return 0
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) -> None:
     """Replace a file by new content, whole or not at all.
 
+    Args:
+        keep_as: where the older file goes, once the new one has been read back.
     Raises:
         CheckpointError: it cannot be written; an older file is untouched.
     """
@@ -61,6 +63,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if keep_as is not None and path.exists():
+            if partial.read_bytes() != content:
+                raise OSError(errno.EIO, "what was written reads back as something else")
+            os.replace(path, keep_as)
         os.replace(partial, path)
     except OSError as error:
         with suppress(OSError):

@@ -57,9 +57,10 @@ class Execution:
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
-# Measured (LOG.md): channels_last on a CPU, where bfloat16 is faster only on the newest ones; on an
-# H100 bfloat16, with value losses as in float32, and compiling, which costs every process 9 to 19 s
-# for each network and pays from a few hundred thousand positions on. float16 was not measured.
+# Measured (docs/lab-log.md): channels_last on a CPU, where bfloat16 is faster only on the newest
+# ones; on an H100 bfloat16, with value losses as in float32, and compiling, which costs every
+# process 9 to 19 s for each network and pays from a few hundred thousand positions on. float16 was
+# not measured.
 _CHOSEN: dict[str, Execution] = {
     "cpu": Execution("float32", "channels_last", compiled=False),
     "cuda": Execution("bfloat16", "channels_last", compiled=False),

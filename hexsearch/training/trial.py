@@ -53,6 +53,8 @@ class Trial:
         ContractError: a plug-in breaks its contract.
     """
 
+    stepper_type: type[Stepper] = Stepper  # the doctor's records what it does
+
     def __init__(
         self,
         configs: Sequence[TrialConfig],
@@ -119,7 +121,7 @@ class Trial:
         self.execution = execution
         self.body = body = execution.place(body, self.device)
         self._ahead = ReadAhead(self.stream, execution.show)
-        self._stepper = Stepper(
+        self._stepper = self.stepper_type(
             body, self.configs, self.readouts, self.mode, self.seed, self.device, execution
         )
         self.network = self._stepper.network or body.with_head(0)
@@ -272,10 +274,7 @@ class Trial:
         self._train_seconds = state["train_seconds"]
 
     def head_states(self) -> tuple[dict[str, Any], ...]:
-        """For each head a state of its own for `analyze` and `predict`: the network that answers.
-
-        Such a state cannot be resumed, since it has no optimiser.
-        """
+        """For each head the network that answers, for `analyze`; it cannot be resumed."""
         return tuple(
             {
                 **self._identity(),

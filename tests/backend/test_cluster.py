@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from hexsearch.backend.cluster import environment
+from hexsearch.backend import local_ray
+from hexsearch.backend.cluster import _trials_on, environment
+from hexsearch.backend.local_ray import private_folder
 from hexsearch.config.run import RunConfig
 
 PRELOAD = "RAY_preload_python_modules"
@@ -27,3 +33,67 @@ def test_workers_warm_up_only_where_every_process_will_train() -> None:
 def test_what_workers_are_to_import_exists(module: str) -> None:
     """Ray only logs what it cannot import, and the trial would pay for it later."""
     importlib.import_module(module)
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 4, 8])
+@pytest.mark.parametrize("share", [0.1, 0.15, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 2.0, 3.0])
+def test_trials_are_counted_as_they_can_be_placed(gpus: int, share: float) -> None:
+    """Placed one by one: a fraction on the first GPU that has room, whole ones on empty GPUs."""
+    room, placed = [100] * gpus, 0
+    while True:
+        wanted = [round(100 * share)] if share <= 1 else [100] * round(share)
+        fits = [place for place, left in enumerate(room) if left >= wanted[0]]
+        if len(fits) < len(wanted):
+            break
+        for place in fits[: len(wanted)]:
+            room[place] -= wanted[0]
+        placed += 1
+    assert _trials_on(gpus, share) == placed
+
+
+def test_a_local_ray_listens_on_the_loopback_alone_and_leaves_no_folder() -> None:
+    """In a process of its own, for Ray starts once in each."""
+    code = (
+        "import os, subprocess, sys, pathlib, stat\n"
+        "from hexsearch.backend.cluster import ray_cluster\n"
+        "from hexsearch.config.run import RunConfig\n"
+        "with ray_cluster(None, RunConfig(max_concurrent=1)):\n"
+        "    import ray\n"
+        "    folder = pathlib.Path(ray._private.worker._global_node.get_temp_dir_path())\n"
+        "    ours, found = {os.getpid()}, True\n"
+        "    while found:\n"
+        "        found = set()\n"
+        "        for file in pathlib.Path('/proc').glob('[0-9]*/stat'):\n"
+        "            try: fields = file.read_text().rpartition(')')[2].split()\n"
+        "            except OSError: continue\n"
+        "            if int(fields[1]) in ours: found.add(int(file.parent.name))\n"
+        "        found -= ours; ours |= found\n"
+        "    listed = subprocess.check_output(['ss', '-Hltnp'], text=True).splitlines()\n"
+        "    mine = [x.split()[3] for x in listed if any(f'pid={p},' in x for p in ours)]\n"
+        "    print(oct(stat.S_IMODE(folder.parent.stat().st_mode)), *mine)\n"
+        "print(folder.parent.exists())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    mode, *addresses = first.split()
+    assert mode == "0o700" and last == "False"
+    assert len(addresses) >= 3 and all("127.0.0.1]" in a or "127.0.0.1:" in a for a in addresses)
+
+
+def test_folders_of_drivers_that_were_killed_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_ray, "_base", lambda: tmp_path)
+    (tmp_path / "hexsearch-ray-999999999-x").mkdir()
+    (tmp_path / f"hexsearch-ray-{os.getpid()}-x").mkdir()
+    with private_folder() as folder:
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+            [f"hexsearch-ray-{os.getpid()}-x", folder.parent.name]
+        )
+    assert not folder.parent.exists()
+
+
+def test_a_long_place_for_temporary_files_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp/" + "x" * 100)
+    assert len(str(local_ray._base())) < 40

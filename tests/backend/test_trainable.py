@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.file_sync import CHECKPOINT
+from hexsearch.backend.file_sync import CHECKPOINT, PREVIOUS
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Storage
@@ -220,3 +220,20 @@ def test_each_assignment_sets_its_own_threads(scratch: Path, archive: Path, tmp_
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("spoilt", ["newest", "both"])
+def test_a_spoilt_checkpoint_costs_training_and_changes_no_later_report(
+    archive: Path, scratch: Path, tmp_path: Path, spoilt: str
+) -> None:
+    points = (64, 128, 192)
+    straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight"), points=points))
+    expected = reports(straight, 3)
+    folder = tmp_path / "t0000"
+    reports(TrialWorker(assignment(archive, None, str(folder), points=points)), 2)
+    for name in (CHECKPOINT, PREVIOUS)[: 1 if spoilt == "newest" else 2]:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    worker = TrialWorker(assignment(archive, None, str(folder), points=points, reported=128))
+    message = heard(worker)
+    assert len(message.warnings) == (1 if spoilt == "newest" else 2)
+    assert without_times(message.reports) == expected[2]

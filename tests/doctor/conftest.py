@@ -18,9 +18,10 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
-from hexsearch.doctor import examine as rounds
+from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Diagnosis, Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.registry import QUICK
 from hexsearch.game.formats.trmph import format_trmph
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.trial import Trial
@@ -57,8 +58,8 @@ class Detected:
         lines = ["| fault | check | named as | | s |", "|---|---|---|---|---:|"]
         for label, check, cause, severity, seconds in sorted(self.faults, key=lambda row: row[1]):
             lines.append(f"| {label} | {check} | {cause} | {severity} | {seconds:.1f} |")
-        lines += ["", f"{len(self.faults)} faults, all named; {len(self.healthy)} healthy "]
-        lines[-1] += "configurations, no error."
+        lines += ["", f"{len(self.faults)} faults that a check was written for, and "]
+        lines[-1] += f"{len(self.healthy)} healthy set-ups without an error."
         return "\n".join(lines) + "\n"
 
 
@@ -91,7 +92,7 @@ def pipeline(archive: GameArchive, config: TrialConfig, **parts: Any) -> Examine
 
 def quick(archive: GameArchive, config: TrialConfig) -> Diagnosis:
     """What the checks that do not train say of it."""
-    return rounds.examine(pipeline(archive, config), rounds.QUICK)
+    return examine(pipeline(archive, config), QUICK)
 
 
 @pytest.fixture(scope="session", autouse=True)

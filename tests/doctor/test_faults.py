@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.doctor import examine as rounds
+from hexsearch.doctor.examine import examine
+from hexsearch.doctor.registry import TRAINING
 from tests.doctor import injections as faults
 from tests.doctor.conftest import Detected, pipeline, quick, tiny
 
@@ -29,7 +30,6 @@ class Fault:
 # Found with a look at the figures, but not enough to refuse every result.
 WARNINGS = {
     "clipped_at_every_step",
-    "heads_pull_apart",
     "dead_units",
     "saturated_value_head",
 }
@@ -93,14 +93,14 @@ FAULTS = [
         optimiser={"clip": 0.001},
     ),
     fault(faults.blue_for_red, "perspective", "Blue is reported as that of Red"),
-    fault(faults.never_carried_back, "boards", "Red's chance is shown as Blue's"),
-    fault(faults.label_left_behind, "boards", "the label is not exchanged"),
+    fault(faults.never_carried_back, "perspective", "Red's chance is shown as Blue's"),
+    fault(faults.label_left_behind, "training labels", "the label is not exchanged"),
     fault(faults.mover_left_behind, "boards", "side-to-move plane is not exchanged"),
     fault(faults.colours_without_reflection, "boards", "colours exchanged without reflecting"),
     fault(faults.reflection_without_colours, "boards", "reflected without exchanging the colours"),
-    fault(faults.move_left_behind, "boards", "planes but not to the next move"),
-    fault(faults.move_by_another_symmetry, "boards", "another symmetry than the stones"),
-    fault(faults.move_column_major, "boards", "column-major", augment=False),
+    fault(faults.move_left_behind, "policy target", "planes but not to the next move"),
+    fault(faults.move_by_another_symmetry, "policy target", "another symmetry than the stones"),
+    fault(faults.move_column_major, "policy target", "column-major", augment=False),
     fault(faults.moves_read_column_major, "boards", "moves are read column-major"),
     fault(faults.first_mover_on_the_wrong_edges, "boards", "first mover is on the wrong edges"),
     fault(
@@ -110,19 +110,19 @@ FAULTS = [
         label="moves_read_column_major_mover",
         encoder={"perspective": "mover"},
     ),
-    fault(faults.winner_on_a_plane, "label leaks", "a plane beside the stones holds the winner"),
+    fault(faults.winner_on_a_plane, "boards", "side-to-move plane shows the wrong side"),
     fault(faults.unshuffled, "batches", "not shuffled across games"),
-    fault(faults.four_siblings, "batches", "not shuffled across games"),
+    fault(faults.four_siblings, "batches", "drawn again and again"),
     fault(faults.finished_with_mover, "finished boards", ""),
     fault(
         faults.finished_with_mover,
-        "label leaks",
-        "the mover is the loser",
+        "finished boards",
+        "the side to move is always the loser",
         label="finals_only_with_mover",
         curriculum="final",
     ),
     fault(faults.empty_targets_count, "finished boards", "read as cell 0"),
-    fault(faults.mask_ignored, "finished boards", "read as cell 0"),
+    fault(faults.mask_ignored, "policy loss", "without a next move count"),
     fault(faults.split_by_position, "split", "by position, not by game"),
     fault(faults.never_stepped, "schedule", "never stepped"),
     fault(faults.clipped_in_scaled_units, "clipping", "scaled units"),
@@ -137,7 +137,7 @@ FAULTS = [
     ),
     fault(faults.group_twice, "parameter groups", "move twice"),
     fault(faults.rate_stays_zero, "schedule", "is set to 0"),
-    fault(faults.heads_pull_apart, "gradient conflict", "opposite directions"),
+    fault(faults.heads_pull_apart, "policy loss", "times as large"),
     fault(faults.dead_units, "dead units", "never fire again", lesson=True),
     fault(
         faults.nothing,
@@ -148,8 +148,9 @@ FAULTS = [
         readout="sigmoid_mse",
         lesson=True,
     ),
-    fault(faults.value_output_stuck, "overfit", "cannot learn", lesson=True),
+    fault(faults.value_output_stuck, "gradient flow", "does not depend on the head's weights"),
     fault(faults.evaluation_sees_the_label, "permuted labels", "the outcome reaches", lesson=True),
+    fault(faults.evaluation_sees_the_label, "evaluation", "or the label itself", label="leak_seen"),
 ]
 
 
@@ -165,8 +166,8 @@ def test_each_fault_is_named_with_its_cause(
     fault.inject(monkeypatch)
     config = tiny(**fault.settings)
     if fault.lesson:
-        which = [c for c in rounds.LESSONS if c.name == fault.check] or rounds.LESSONS[1:2]
-        diagnosis = rounds.examine(pipeline(archive, config), which)
+        which = [c for c in TRAINING if c.name == fault.check] or TRAINING[1:2]
+        diagnosis = examine(pipeline(archive, config), which)
     else:
         diagnosis = quick(archive, config)
     found = diagnosis.findings
@@ -220,6 +221,6 @@ def test_a_healthy_configuration_gets_no_error(
 def test_a_healthy_configuration_gets_no_error_from_lessons_either(
     name: str, archive: GameArchive
 ) -> None:
-    diagnosis = rounds.examine(pipeline(archive, tiny(**HEALTHY[name])))
+    diagnosis = examine(pipeline(archive, tiny(**HEALTHY[name])))
     assert not diagnosis.errors, diagnosis.errors
-    assert {"overfit", "lesson", "permuted labels"} <= set(diagnosis.checks)
+    assert {"overfit", "short training", "permuted labels"} <= set(diagnosis.checks)

@@ -10,8 +10,8 @@ import torch
 
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive
-from hexsearch.doctor import examine as rounds
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.registry import ANSWERS
 from hexsearch.model.network import build_network
 from hexsearch.training.trial import Trial
 from tests.data.games import random_games
@@ -25,12 +25,12 @@ Printed = pytest.CaptureFixture[str]
     ("fault", "check", "cause"),
     [
         ("", "", ""),
-        ("trained raw", "decode", "trained to put out 0 and 1 itself"),
-        ("blue for red", "decode", "one colour is reported as the other's"),
+        ("trained raw", "reading of the value", "trained to put out 0 and 1 itself"),
+        ("blue for red", "reading of the value", "one colour is reported as the other's"),
         ("train mode", "modes", "train mode at inference"),
         ("column-major", "policy cells", "column-major"),
-        ("never learnt", "known positions", "has learnt nothing"),
-        ("dead value head", "constant output", "a dead value head"),
+        ("never learnt", "strength", "has learnt nothing"),
+        ("dead value head", "strength", "a dead value head"),
         ("overconfident", "calibration", "confidence and frequency disagree"),
     ],
 )
@@ -92,7 +92,7 @@ def test_openings_that_no_network_can_judge_are_explained_as_label_noise() -> No
         SIZE,
     )
     examined = pipeline(archive, tiny(), foreign=says_half)
-    early = [check for check in rounds.ANSWERS if check.name == "early stage"]
+    early = [check for check in ANSWERS if check.name == "early stage"]
     (finding,) = early[0].look(examined)
     assert finding.severity == "info"
     assert "label noise, not a fault" in finding.cause

@@ -20,7 +20,7 @@ def comparison(games: Path, results: Path, name: str, *more: object) -> list[obj
     return ["compare", SMOKE, *there, *HEADS, *more]
 
 
-def test_a_tournament_ends_in_a_paired_leaderboard(games: Path, tmp_path: Path) -> None:
+def test_a_comparison_ends_in_a_paired_leaderboard(games: Path, tmp_path: Path) -> None:
     done = run(*comparison(games, tmp_path, "cup", "--format", "json"))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
@@ -32,13 +32,13 @@ def test_a_tournament_ends_in_a_paired_leaderboard(games: Path, tmp_path: Path) 
         assert row["seeds"] == row["completed"] == 2
         assert row["difference_low"] <= row["difference"] <= row["difference_high"]
     again = run("resume", tmp_path / "cup")
-    assert again.returncode == 0 and "cup is finished: 4 runs" in again.stderr
+    assert again.returncode == 0 and "cup is finished: 4 trials" in again.stderr
     extended = run("resume", tmp_path / "cup", "--trials", 2)
     assert extended.returncode == 2 and "leave it out" in extended.stderr
 
 
 @pytest.mark.slow
-def test_a_tournament_stopped_by_ctrl_c_and_resumed_equals_one_never_stopped(
+def test_a_comparison_stopped_by_ctrl_c_and_resumed_equals_one_never_stopped(
     games: Path, tmp_path: Path
 ) -> None:
     options = ["--set", "scheduler.max_t=23040", "--set", "scheduler.report_every=1280"]
@@ -62,7 +62,7 @@ def test_a_tournament_stopped_by_ctrl_c_and_resumed_equals_one_never_stopped(
 
 
 @pytest.mark.slow
-def test_a_tournament_on_a_frozen_trunk_is_resumed_without_the_original(
+def test_a_comparison_on_a_frozen_trunk_is_resumed_without_the_original(
     games: Path, tmp_path: Path
 ) -> None:
     fixed = ["--set", "value_head=512->1", "--set", "optimiser.learning_rate=4e-3"]

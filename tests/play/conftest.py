@@ -16,7 +16,7 @@ from tests.training.trials import make
 @pytest.fixture(scope="session")
 def checkpoint(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained for a second, so that it knows a little."""
-    trial = make(dataset, budget=8192)
+    trial = make(dataset, max_positions=8192)
     trial.train_to(8192)
     trial.report()
     path = tmp_path_factory.mktemp("network") / "model.pt"

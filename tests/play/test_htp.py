@@ -131,12 +131,17 @@ def test_a_strong_first_move_is_swapped_if_that_is_wanted(predictor: Predictor) 
 
 
 def test_a_lost_game_is_resigned_if_that_is_wanted(predictor: Predictor) -> None:
-    session = HtpSession(SearchPlayer("s", predictor, SearchSettings(nodes=64)), resign_below=0.3)
-    for row in range(1, 5):
-        ask(session, f"play black c{row}")
-        ask(session, f"play white e{row}")
-    ask(session, "undo")
-    assert ask(session, "genmove white") == "= resign" or "e" not in ask(session, "showboard")
+    player = SearchPlayer("search", predictor, SearchSettings(nodes=200))
+    for limit, resigned in ((0.0, False), (0.6, True)):
+        session = HtpSession(player, resign_below=limit)
+        for row in range(1, 5):
+            ask(session, f"play black c{row}")
+            if row < 4:
+                ask(session, f"play white e{row}")
+        board = ask(session, "showboard")
+        # Black connects at c5 or b5, whatever White does.
+        assert (ask(session, "genmove white") == "= resign") == resigned
+        assert (ask(session, "showboard") == board) == resigned
 
 
 def test_little_time_left_means_little_search(session: HtpSession) -> None:
@@ -148,7 +153,7 @@ def test_little_time_left_means_little_search(session: HtpSession) -> None:
 def test_analysis_names_moves_that_are_free(session: HtpSession) -> None:
     ask(session, "play black c3")
     pairs = ask(session, "hexsearch-policy").split()[1:]
-    assert "c3" not in pairs[0::2] and 0.9 < sum(map(float, pairs[1::2])) < 1.01
+    assert "c3" not in pairs[0::2] and 0.7 < sum(map(float, pairs[1::2])) < 1.01
     words = ask(session, "hexsearch-win_probability").split()[1:]
     assert words[0] == "black" and float(words[1]) + float(words[3]) == pytest.approx(1.0)
     line = ask(session, "hexsearch-principal_variation").split()[1:]

@@ -18,7 +18,7 @@ from tests.statistics.simulated import World
 MEASURED = World()
 REPLICATED = {
     "measured": MEASURED,
-    "seeds as far apart as in LOG.md": World(own=0.0015),
+    "seeds as far apart as measured": World(own=0.0015),
     "two seeds": World(seeds=2),
     "unequal seeds with a shared part": World(seeds=4, unequal=True, shared=0.002),
     "variants far apart": World(between=0.006),

@@ -8,7 +8,12 @@ import torch
 
 from hexsearch.errors import CheckpointError
 from hexsearch.training.atomic import write_atomically
-from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from hexsearch.training.checkpoint import (
+    load_checkpoint,
+    load_last_good,
+    previous_of,
+    save_checkpoint,
+)
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
@@ -57,3 +62,38 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) ->
         write_atomically(tmp_path / "blocked" / "c.pt", b"new")
     assert path.read_bytes() == b"old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["blocked", "c.pt"]
+
+
+@pytest.mark.parametrize("spoil", ["truncated", "flipped", "empty", "foreign", "gone"])
+def test_a_bad_checkpoint_costs_the_training_since_the_one_before_it(
+    tmp_path: Path, spoil: str
+) -> None:
+    path = tmp_path / "c.pt"
+    for step in (1, 2):
+        save_checkpoint(path, {"step": step, "weights": torch.arange(1000)})
+    whole = path.read_bytes()
+    spoilt = {
+        "truncated": whole[:-500],
+        "flipped": whole.replace(torch.arange(1000).numpy().tobytes(), b"\x55" * 8000),
+        "empty": b"",
+        "foreign": b"PK\x03\x04 and then nothing",
+        "gone": None,
+    }[spoil]
+    assert spoilt != whole
+    path.unlink() if spoilt is None else path.write_bytes(spoilt)
+    taken: list[int] = []
+    content, warnings = load_last_good(path, lambda content: taken.append(content["step"]))
+    assert content is not None and content["step"] == 1 and taken == [1]
+    assert len(warnings) == (spoil != "gone")
+    previous_of(path).unlink()
+    content, again = load_last_good(path, lambda content: None)
+    assert content is None and again == warnings
+
+
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, {"state": {}})
+    save_checkpoint(path, {})
+    content, (warning,) = load_last_good(path, lambda content: content["state"])
+    assert content is not None and "state" in content
+    assert "c.pt is not used: damaged (KeyError" in warning

@@ -1,1 +1,1 @@
-"""Commands about files that come along or that hexsearch writes for other programs."""
+"""Commands about game files, search-space files, and files for other programs."""

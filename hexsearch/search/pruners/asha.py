@@ -51,7 +51,7 @@ class AshaPruner(Pruner):
 
         The quantile of those that came before, interpolated as Ray Tune does it. Counting places
         instead, the best third of two or four trials rounded down, lets too few through the upper
-        rungs, where there are never many (LOG.md, "a third of four").
+        rungs, where there are never many (docs/lab-log.md, 2026-11-24).
 
         Args:
             before: value losses at the rung so far, ascending.

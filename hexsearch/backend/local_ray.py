@@ -1,0 +1,83 @@
+"""Ray on this machine belongs to one study: a folder of its own, and no port but the loopback's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hexsearch.errors import HexsearchError
+
+LOOPBACK = "127.0.0.1"
+_PREFIX = "hexsearch-ray"
+# A socket's path may have 107 bytes, of which Ray's own part takes about 70.
+_LONGEST = 34
+_PATIENCE_S = 5.0  # until the last process has written its last line
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder for Ray's session that nobody else may look into, removed at the end.
+
+    What drivers that were killed have left is removed as well.
+
+    Raises:
+        HexsearchError: there is no place for it.
+    """
+    base = _base()
+    _sweep(base)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-", dir=base))
+    try:
+        yield folder / "r"  # Ray opens its own folder to everybody (ray 2.60)
+    finally:
+        _remove(folder)
+
+
+def _base() -> Path:
+    """The first folder for temporary files whose path is short enough and that can be written."""
+    tried = []
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
+        base = Path(place).resolve()
+        fits = len(os.fsencode(base)) + len(_PREFIX) <= _LONGEST
+        if fits and base.is_dir() and os.access(base, os.W_OK | os.X_OK):
+            return base
+        tried.append(str(base))
+    raise HexsearchError(
+        f"no place for Ray's sockets: {', '.join(tried)} cannot be written, or their paths are too "
+        "long; set TMPDIR to a short path"
+    )
+
+
+def _sweep(base: Path) -> None:
+    """Remove our own folders of processes that are gone."""
+    for folder in base.glob(f"{_PREFIX}-*"):
+        match = re.match(rf"{_PREFIX}-([0-9]+)-", folder.name)
+        try:
+            if match and folder.stat().st_uid == os.getuid() and not _is_alive(int(match[1])):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # somebody else was quicker
+            continue
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove(folder: Path) -> None:
+    ends = time.monotonic() + _PATIENCE_S
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > ends:
+            return
+        time.sleep(0.1)

@@ -1,0 +1,1 @@
+"""Commands about single networks: training, judging, asking and playing."""

@@ -1,0 +1,152 @@
+"""`train`: one configuration, monitors on, no search."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from hexsearch.analysis.learnability import climb, verdict
+from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings, add_space
+from hexsearch.cli.networks.training_loop import train_to_end
+from hexsearch.config.trial import TrialConfig
+from hexsearch.data.collection.importing import STARTER_GAMES, import_games
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.report.analysis_tables import render_learnability
+from hexsearch.search.pruning import RungSchedule
+from hexsearch.search.space import SearchSpace, position_unit
+from hexsearch.search.space_parsing import load_space
+from hexsearch.training.checkpoint import load_checkpoint
+from hexsearch.training.report_points import report_points
+from hexsearch.training.trial import Trial
+
+_REPORTS = 10  # evaluations over the whole budget, where the space does not say
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command that trains a single network."""
+    train = add_command(
+        commands,
+        "train",
+        ["best_small --output results/best", "quick --learnability --set value_head='512->1'"],
+        "Train one configuration, the first that the space enqueues or else its default, with "
+        "monitors on; DIR/model.pt holds the network. Ctrl-C keeps the last full step, and the "
+        "same command goes on from there.",
+    )
+    add_space(train)
+    data = train.add_argument_group("games and results")
+    add_games(data)
+    data.add_argument(
+        "--output", type=Path, default=Path("results/train"), metavar="DIR", help="folder"
+    )
+    data.add_argument("--tensorboard", action="store_true", help="also write curves to DIR/events")
+    training = train.add_argument_group("training")
+    training.add_argument(
+        "--seed", type=int, metavar="N", help="of everything (default: the space's run.seed)"
+    )
+    add_settings(training)
+    learning = train.add_argument_group("learnability check")
+    learning.add_argument(
+        "--learnability",
+        action="store_true",
+        help="instead, train briefly on final, last 2, last 20 and all positions, and say at "
+        "which step learning breaks",
+    )
+    learning.add_argument(
+        "--learnability-positions", type=int, default=40_000, metavar="N", help="for each step"
+    )
+    add_format(learning, of="of the check's steps")
+    train.set_defaults(run=run_train)
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Train the first enqueued configuration, or the default one; DIR/model.pt holds the result.
+
+    An unfinished model.pt of the same training is continued.
+    """
+    config, space = load_space(arguments.space, arguments.set)
+    seed = config.run.seed if arguments.seed is None else arguments.seed
+    console = Console(stderr=True, highlight=False)
+    trial_config = _configuration(space)
+    archive, imported = import_games(arguments.games or [STARTER_GAMES], config.data.board_size)
+    for line in (imported.summary(), *imported.decision_lines()):
+        console.print(Text(line), soft_wrap=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        torch.set_num_threads(config.run.cpus_per_trial)
+    if arguments.learnability:
+        return _climb(arguments, trial_config, Dataset(archive, config.data), seed)
+    schedule = RungSchedule.of(config.scheduler, position_unit(space))
+    dataset = Dataset(archive, config.data)
+    trial = Trial.of(trial_config, dataset, schedule.budget, seed, device)
+    path = arguments.output / "model.pt"
+    if path.exists():
+        _continue(trial, path)
+        console.print(Text(f"going on from {trial.positions_seen:,} positions in {path}"))
+    console.print(
+        Text(
+            f"training {trial_config.value_head.name} on {trial_config.trunk.name} "
+            f"({trial.cost.parameters:,} parameters, {trial.cost.mflops:,.1f} MFLOPs and "
+            f"{trial.cost.microseconds:,.0f} µs a position) for {schedule.budget:,} positions on "
+            f"{device.type}"
+        ),
+        soft_wrap=True,
+    )
+    every = schedule.report_every or max(1, schedule.budget // _REPORTS)
+    points = report_points(schedule.budget, every, ())
+    events = arguments.output / "events" if arguments.tensorboard else None
+    if not train_to_end(trial, points, path, console, events):
+        console.print(
+            Text(
+                f"interrupted at {trial.positions_seen:,} positions, kept in {path}; the same "
+                "command goes on from there"
+            ),
+            soft_wrap=True,
+        )
+        return 130
+    console.print(Text(f"saved {path}"))
+    return 0
+
+
+def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset, seed: int) -> int:
+    """The schedule of easy positions; 1 if a step is not learnt."""
+    if arguments.learnability_positions < 1:
+        raise ConfigError(
+            f"--learnability-positions {arguments.learnability_positions}: must be 1 or more"
+        )
+    console = Console(stderr=True, highlight=False)
+    steps = climb(
+        config,
+        dataset,
+        arguments.learnability_positions,
+        seed,
+        lambda step: console.print(Text(f"{step.name}: {step.accuracy:.1%} right")),
+    )
+    if arguments.format == "json":
+        said = {"steps": [step.to_json() for step in steps], "verdict": verdict(steps)}
+        json.dump(said, sys.stdout, indent=2, allow_nan=False)
+        print()
+    else:
+        Console(highlight=False).print(render_learnability(steps, verdict(steps)))
+    return 0 if all(step.passed for step in steps) else 1
+
+
+def _configuration(space: SearchSpace) -> TrialConfig:
+    """The first enqueued configuration that is still searched, or the default."""
+    return space.resolve(space.enqueued[0]) if space.enqueued else space.default
+
+
+def _continue(trial: Trial, path: Path) -> None:
+    try:
+        trial.load_state(load_checkpoint(path)["state"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; name another --output") from error
+    if trial.positions_seen >= trial.max_positions:
+        raise ConfigError(f"{path}: this training is finished; name another --output")

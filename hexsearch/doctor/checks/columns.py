@@ -1,0 +1,128 @@
+"""Checks of what comes along with the planes: masks, weights, sides, and finished boards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hexsearch.doctor.checks.positions import ComparedSamples, compared_samples
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.labels import affected
+from hexsearch.doctor.hypotheses.table import where
+from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
+from hexsearch.doctor.pipeline import ExaminedPipeline
+
+
+def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Finished positions: no mover, and no policy target."""
+    compared = compared_samples(pipeline)
+    batch, truth = compared.samples.batch, compared.truth
+    over = ~truth.has_move
+    claimed = over & batch.has_move.numpy()
+    if claimed.any():
+        cells = np.unique(batch.policy_target.numpy()[claimed])
+        yield Finding(
+            "finished boards",
+            "error",
+            f"{claimed.sum():,} of {over.sum():,} positions without a next move carry a policy "
+            f"target (cell {', '.join(map(str, cells[:3]))})",
+            "an empty policy vector is read as cell 0: the policy head learns to play a1 on "
+            "finished boards",
+            "mask the policy loss where there is no next move",
+            root="policy mask",
+        )
+    planes = inside_ring(compared.samples.planes, truth.size)
+    if planes.shape[1] != 3 or not truth.finished.any():
+        return
+    over = truth.finished & compared.images.any(axis=1)
+    plane = planes[:, 2].mean(axis=(1, 2))[over]
+    if len(plane) and np.abs(plane - 0.5).max() > 1e-3:
+        yield Finding(
+            "finished boards",
+            "error",
+            f"{(np.abs(plane - 0.5) > 1e-3).mean():.0%} of {len(plane):,} finished positions show "
+            "a side to move",
+            "on a finished board the side to move is always the loser: the network can read the "
+            "winner off that plane without looking at the stones",
+            "show finished positions with the side-to-move plane at 0.5",
+            root="reads the mover",
+        )
+
+
+def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Side, mask, result and weight of every sample."""
+    compared = compared_samples(pipeline)
+    batch, truth = compared.samples.batch, compared.truth
+    yield from _complement(compared)
+    lost = truth.has_move & ~batch.has_move.numpy()
+    lengths = truth.archive.lengths[truth.game]
+    subsets = affected(truth, compared.symmetry)
+    for what, wrong, cause in (
+        (
+            "the mask of next moves is off",
+            lost,
+            "moves that were played are masked: the policy head never sees them",
+        ),
+        (
+            "the result that evaluation judges by (red_won) is not the game's",
+            (batch.red_won.numpy() > 0.5) != truth.red_won,
+            "the winner is lost or exchanged on its way into evaluation",
+        ),
+        (
+            "plies to the end are not the game's",
+            batch.to_end.numpy() != lengths - truth.ply,
+            "positions are counted from another end, or belong to other games",
+        ),
+        (
+            "finished boards are not marked as such",
+            batch.final.numpy() != truth.finished,
+            "the end of a game is judged by something else than a connection",
+        ),
+    ):
+        if wrong.any():
+            yield Finding(
+                "columns",
+                "error",
+                f"{what} in {wrong.sum():,} of {len(wrong):,} samples, {where(wrong, subsets)}",
+                cause,
+                "fill every column of a batch from the same (game, ply)",
+            )
+    yield from _weights(pipeline, compared)
+
+
+def _complement(compared: ComparedSamples) -> Iterator[Finding]:
+    """Whether answers would be carried back to Red where colours are exchanged."""
+    known = compared.images.any(axis=1)
+    exchanged = ~SWAPS if compared.mover_view else SWAPS
+    fits = compared.samples.batch.complement.numpy()[:, None] == exchanged[None]
+    wrong = known & ~(compared.images & fits).any(axis=1)
+    if compared.lost < 0.5 and wrong.sum() > compared.by_chance * known.sum():
+        yield Finding(
+            "perspective",
+            "error",
+            f"perspective: wrong in {wrong.sum():,} of {known.sum():,} training samples, "
+            f"{where(wrong, affected(compared.truth, compared.images.argmax(axis=1)))}",
+            "the answer would be carried back for the wrong colour: Red's chance is shown as "
+            "Blue's",
+            "take 1 - p exactly where the network answers for Blue",
+            root="perspective",
+        )
+
+
+def _weights(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:
+    """Weights in the value loss: 1, or as the curriculum's stages say."""
+    weight = compared.samples.batch.weight.numpy()
+    assert pipeline.config is not None
+    staged = bool(pipeline.config.curriculum.stage_weights)
+    if weight.min() < 0 or (not staged and np.abs(weight - 1.0).max() > 1e-3):
+        odd = np.abs(weight - 1.0) > 1e-3
+        subsets = affected(compared.truth, compared.symmetry)
+        yield Finding(
+            "columns",
+            "error",
+            f"weights in the value loss run from {weight.min():.3g} to {weight.max():.3g}, other "
+            f"than 1 {where(odd, subsets)}, though the curriculum asks for no stage_weights",
+            "positions are weighted that should count alike",
+            "leave the weights at 1, or set curriculum.stage_weights",
+        )

@@ -1,0 +1,56 @@
+"""Checks of policy answers: which reading of the cells agrees best with the moves played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.policies import policy_scores, uniform_likelihood
+from hexsearch.doctor.networks import Observed
+from hexsearch.doctor.pipeline import ExaminedPipeline
+
+
+def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Of a trained network that has learnt moves at all."""
+    examined, observed = pipeline.examined, pipeline.observed
+    assert examined is not None and observed is not None
+    if pipeline.loaded is not None and pipeline.loaded.config.policy_head.weight == 0:
+        return
+    shown_for_mover = pipeline.foreign is not None and pipeline.foreign.for_mover
+    for finding in policy_findings("policy cells", observed, examined.size):
+        if shown_for_mover and "where Red is to move" in finding.cause:
+            yield replace(
+                finding,
+                severity="info",
+                cause="the policy belongs to the board as the mover is shown it, reflected for "
+                "Red, as is usual where the value belongs to the side to move",
+                remedy="carry the policy back to the real board wherever moves are played from it",
+            )
+        else:
+            yield finding
+
+
+def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Finding]:
+    """The reading under which the moves played are clearly likelier, if there is one."""
+    scores = policy_scores(observed, size)
+    if len(scores) < 2:
+        return
+    uniform = uniform_likelihood(observed, size)
+    best = max(scores[1:], key=lambda score: score.gain)
+    if best.gain > max(0.05, 4 * best.noise) and best.likelihood > uniform + 0.02:
+        kind = (
+            "the policy belongs to another ply"
+            if "the move" in best.name
+            else ("the policy's cells are numbered in another way than the board's")
+        )
+        yield Finding(
+            check,
+            "error",
+            f"moves that were played have a mean log probability of {best.likelihood:.2f} if the "
+            f"policy is read {best.name}, {scores[0].likelihood:.2f} as it is ({uniform:.2f} if "
+            "drawn at random)",
+            f"{kind}: it has to be read {best.name}",
+            "use row * N + column for planes and policy alike, under one symmetry",
+            root="policy cells",
+        )

@@ -1,0 +1,217 @@
+"""Checks of the optimiser: groups, rates, direction, size, and what else touches the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.training.optimisation.schedule import learning_rate
+
+
+def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Every trainable weight in exactly one parameter group, none with a rate of 0."""
+    trial = pipeline.watched
+    assert trial is not None
+    owned = [id(p) for group in trial.optimiser.param_groups for p in group["params"]]
+    names = {id(p): name for name, p in trial.network.named_parameters()}
+    frozen = [name for name, p in trial.network.named_parameters() if not p.requires_grad]
+    missing = [n for i, n in names.items() if i not in owned and n not in frozen]
+    twice = sorted({names.get(i, "?") for i in owned if owned.count(i) > 1})
+    for what, found, cause in (
+        ("are in no parameter group", missing, "a module's weights never reach the optimiser"),
+        ("are in two parameter groups", twice, "two groups overlap: these weights move twice"),
+        ("do not require a gradient", frozen, "part of the network is frozen"),
+    ):
+        if found:
+            yield Finding(
+                "parameter groups",
+                "error",
+                f"{len(found)} of {len(names)} weights {what}, such as {found[0]}",
+                cause,
+                "build the groups by module ownership so that they partition the weights",
+            )
+    for group in trial.optimiser.param_groups:
+        if group.get("factor", 1.0) == 0.0:
+            yield Finding(
+                "learning rate",
+                "error",
+                f"the learning rate of {group.get('owner', 'a group')} is multiplied by 0",
+                "optimiser.value_lr_factor is 0: the value head keeps its first weights",
+                "set value_lr_factor above 0; 1 is the default",
+            )
+            return
+
+
+def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Rates, direction, size and movement over the watched steps."""
+    trial = pipeline.watched
+    assert trial is not None
+    if trial.problem:
+        yield Finding(
+            "steps",
+            "error",
+            trial.problem,
+            "training diverges at once",
+            "lower the learning rate",
+        )
+        return
+    stepped = [step for step in trial.steps if step.after]
+    if not stepped:
+        return
+    yield from _schedule(trial, stepped)
+    yield from _outside(stepped)
+    yield from _direction(trial, stepped)
+    yield from _modes(stepped)
+    yield from _movement(trial, stepped)
+
+
+def _movement(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """Whether every part moves, and the average of the weights with it."""
+    first, last = stepped[0].before, stepped[-1].after
+    moved = {
+        part: float((last[part] - weights).norm() / weights.norm().clamp(min=1e-12))
+        for part, weights in first.items()
+    }
+    unmoved = all(map(torch.equal, trial.answering.parameters(), trial.initial_answering))
+    if unmoved and any(moved.values()):
+        yield Finding(
+            "averaged weights",
+            "error",
+            f"{len(stepped)} steps move the weights that are trained by up to "
+            f"{max(moved.values()):.1%}, and those that are evaluated by nothing",
+            "the average of weights (EMA) that evaluation uses is never updated",
+            "update the average after each step",
+        )
+    unused = {"policy_head"} if trial.config.policy_head.weight == 0 else set()
+    for part, change in moved.items():
+        if change == 0.0 and part not in unused:
+            yield Finding(
+                "movement",
+                "error",
+                f"{len(stepped)} steps leave every weight of the {part.replace('_', ' ')} as it "
+                "was",
+                "its learning rate is 0, it is missing from the optimiser, or no gradient reaches "
+                "it",
+                "see the findings on parameter groups and gradient flow",
+                root=_root_of_rest(part, stepped),
+            )
+
+
+def _root_of_rest(part: str, stepped: list[WatchedStep]) -> str:
+    """What rests because no gradient reaches it is the fault of its loss."""
+    reached = any(bool(step.given[part].any()) for step in stepped if part in step.given)
+    if reached or part not in ("value_head", "policy_head"):
+        return "movement"
+    return f"detached {part.removesuffix('_head')}"
+
+
+def _outside(stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """Weights must be the same from one step's end to the next one's beginning."""
+    for number, step in enumerate(stepped):
+        changed = [
+            part
+            for part, weights in step.late.items()
+            if not torch.equal(weights, step.after[part])
+        ]
+        if not changed:
+            continue
+        undone = all(torch.equal(step.late[part], step.before[part]) for part in changed)
+        gap = max(
+            float((step.late[p] - step.after[p]).norm() / step.after[p].norm()) for p in changed
+        )
+        yield Finding(
+            "steps",
+            "error",
+            f"between step {number + 1} and the next one the weights of "
+            f"{', '.join(part.replace('_', ' ') for part in changed)} change by {gap:.2%}",
+            "every step is undone: the old weights are put back"
+            if undone
+            else "something else than the optimiser changes the weights between steps",
+            "let only the optimiser write to the weights; look for load_state_dict(), copy_() and "
+            "in-place operations on parameters",
+        )
+        return
+
+
+def _direction(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """The first step must go down the gradient, about as far as the rate says."""
+    step = next((each for each in stepped if max(each.rates, default=0.0) > 0), None)
+    if step is None:
+        return
+    change = torch.cat([step.after[part] - step.before[part] for part in step.before])
+    gradient = torch.cat([step.given[part] for part in step.before])
+    if float(change.norm()) == 0.0 or float(gradient.norm()) == 0.0:
+        return
+    if float((change * gradient).sum()) > 0:
+        yield Finding(
+            "steps",
+            "error",
+            "the first step goes up the gradient of the loss (cosine "
+            f"{float(torch.nn.functional.cosine_similarity(change, gradient, dim=0)):.2f})",
+            "the optimiser has the wrong sign: every step makes the loss larger",
+            "subtract the gradient: maximize=False, a positive learning rate",
+        )
+        return
+    config = trial.config.optimiser
+    touched = gradient.abs() > 1e-6
+    size = float(change[touched].square().mean().sqrt()) if touched.any() else 0.0
+    # Adam's first step is the learning rate in every weight, SGD's the gradient times the rate.
+    own = {"adamw": 1.0, "sgd": float(gradient[touched].square().mean().sqrt())}
+    wanted = own.get(config.name, 0.0) * max(step.rates)
+    if wanted and size and not 0.05 < size / wanted < 20:
+        yield Finding(
+            "steps",
+            "error",
+            f"the first step changes weights by {size:.2g} on average; {config.name} at a rate of "
+            f"{max(step.rates):.2g} would change them by {wanted:.2g}",
+            "the optimiser's steps are scaled: what it does is not what its name and rate say",
+            "build the optimiser with the configured rate, and scale nothing afterwards",
+        )
+
+
+def _modes(stepped: list[WatchedStep]) -> Iterator[Finding]:
+    resting = next((step.resting for step in stepped if step.resting), ())
+    if resting:
+        yield Finding(
+            "steps",
+            "error",
+            f"while training, modules such as {', '.join(resting[:3])} are in eval mode",
+            "training runs in eval mode: dropout is off and batch norm uses old statistics",
+            "call train() on the network before each stretch of training",
+        )
+
+
+def _schedule(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    config = trial.config.optimiser
+    rates = [step.rates[0] for step in stepped]
+    wanted = [learning_rate(config, progress) for progress in (step.progress for step in stepped)]
+    if max(rates, default=0.0) == 0.0:
+        yield Finding(
+            "schedule",
+            "error",
+            f"the learning rate is 0 in all of {len(rates)} steps",
+            "the schedule starts at 0 and is never stepped, or the rate is set to 0",
+            "set the rate before each step",
+        )
+    elif len(set(rates)) == 1 and config.schedule != "constant":
+        yield Finding(
+            "schedule",
+            "error",
+            f"the learning rate stays at {rates[0]:.3g} over the whole budget; {config.schedule} "
+            f"would go from {wanted[0]:.2g} over {max(wanted):.2g} to {wanted[-1]:.2g}",
+            "the schedule is built but never stepped",
+            "set the rate before each step from the share of the budget that has been seen",
+        )
+    elif max(abs(a - b) for a, b in zip(rates, wanted, strict=True)) > 0.01 * max(wanted):
+        yield Finding(
+            "schedule",
+            "warning",
+            f"the rates of {len(rates)} steps depart from schedule {config.schedule} by up to "
+            f"{max(abs(a - b) for a, b in zip(rates, wanted, strict=True)):.2g}",
+            "the schedule counts something else than positions seen",
+            "make the rate a function of positions seen over the budget",
+        )

@@ -1,0 +1,276 @@
+"""Checks of value answers on known games: range, reading, strength, and what explains a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from hexsearch.data.baselines import baseline_predictions
+from hexsearch.data.positions import all_positions
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.inputs import NEAR, InputScore, input_scores, restoring
+from hexsearch.doctor.hypotheses.values import (
+    AS_REPORTED,
+    DECODINGS,
+    Reading,
+    readings,
+    reported_reading,
+    simplest_of_the_best,
+    turned_against,
+)
+from hexsearch.doctor.networks import ExaminedNetwork, Observed
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
+from hexsearch.doctor.strength import Strength, strength_of
+
+YOUNG = 20_000  # positions seen, below which a network is still a beginner
+_GAIN = 0.01  # of value loss that another reading must bring
+
+_SIDES = {
+    (True, True, True): ("everywhere", "the chance of one colour is reported as the other's"),
+    (False, True, True): (
+        "on boards that are not finished",
+        "the chance of one colour is reported as the other's while the game goes on",
+    ),
+    (False, False, True): (
+        "where Red is to move (odd plies)",
+        "the value belongs to the side to move and is reported as one colour's, or labels were "
+        "inverted on odd plies",
+    ),
+    (True, False, True): (
+        "where Red is to move and on finished boards",
+        "the value belongs to the side to move and is reported as one colour's, or labels were "
+        "inverted on odd plies",
+    ),
+    (False, True, False): (
+        "where Blue is to move (even plies)",
+        "the value belongs to the side to move and is reported as the other side's, or labels were "
+        "inverted on even plies",
+    ),
+    (True, True, False): (
+        "where Blue is to move and on finished boards",
+        "the value belongs to the side to move and is reported as the other side's, or labels were "
+        "inverted on even plies",
+    ),
+    (True, False, False): (
+        "on finished boards",
+        "finished boards are read for the wrong side, or their labels were inverted",
+    ),
+}
+
+
+def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Answers must be numbers from 0 to 1."""
+    assert pipeline.observed is not None
+    answered = pipeline.observed.answered
+    broken = ~np.isfinite(answered)
+    if broken.any():
+        yield Finding(
+            "answers",
+            "error",
+            f"{broken.mean():.0%} of {len(answered):,} answers are not finite",
+            "training has diverged, or the planes are not those that it was trained on",
+            "load weights from before the loss became nan, and compare the planes with training's",
+        )
+        return
+    outside = (answered < -1e-3) | (answered > 1 + 1e-3)
+    if outside.any():
+        found = readings(pipeline.observed)
+        best = min(found[1:], key=lambda reading: reading.value_loss)
+        yield Finding(
+            "answers",
+            "error",
+            f"{outside.mean():.0%} of {len(answered):,} answers lie outside [0, 1], from "
+            f"{answered.min():.2f} to {answered.max():.2f}; read as {_words(best, found)} they "
+            f"have a value loss of {best.value_loss:.3f} and {best.accuracy:.1%} are right",
+            f"what is reported is no probability: {_words(best, found)} is",
+            f"report {_words(best, found)} in win_prob_red",
+            root="reading",
+        )
+
+
+def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Whether other planes, another decoding or another side make much better answers.
+
+    What is shown comes before what is read of it: a turned board also inverts some answers.
+    """
+    observed, examined = pipeline.observed, pipeline.examined
+    assert observed is not None and examined is not None
+    found = readings(observed)
+    best = simplest_of_the_best(found, _GAIN)
+    scores = input_scores(examined, observed, SEED)
+    shown = restoring(scores)
+    if shown is not None:
+        near = observed.evaluation.to_end <= NEAR
+        won = observed.evaluation.red_won[near]
+        restored = best is not None and _restores(best, observed)
+        read = np.square(best.answers[near] - won).mean() if best and restored else 1.0
+        if shown.value_loss < read - _GAIN:
+            yield _other_planes(shown, scores[0])
+            return
+    control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
+    for finding in reading_findings("reading of the value", observed):
+        yield as_control(finding) if control else finding
+
+
+def as_control(finding: Finding) -> Finding:
+    """What is wrong on purpose is said, and is no error."""
+    return replace(
+        finding, severity="info", cause=f"a negative control, by design: {finding.cause}"
+    )
+
+
+def _other_planes(best: InputScore, as_it_is: InputScore) -> Finding:
+    return Finding(
+        "planes of the network",
+        "error",
+        f"near the end of the games AUC is {as_it_is.auc:.3f}; shown {best.name}, it is "
+        f"{best.auc:.3f} and the value loss is lower by {best.gain:.3f} "
+        f"(+-{1.96 * best.noise:.3f}), the moves played {np.exp(best.policy_gain):.2f} times as "
+        "likely",
+        f"the network was trained on other planes than it is shown: it wants {best.name}",
+        "encode as in training: same order and scale of planes, rows and columns",
+        root="reading",
+    )
+
+
+def reading_findings(check: str, observed: Observed) -> Iterator[Finding]:
+    """What the outputs would have to be read as, where that is clearly something else."""
+    if np.isnan(observed.evaluation.metrics().overall.auc):
+        return
+    found = readings(observed)
+    best = simplest_of_the_best(found, _GAIN)
+    if best is None or not _restores(best, observed):
+        return
+    sides = turned_against(best, found)
+    reported, won = observed.evaluation.win_prob_red, observed.evaluation.red_won
+    right = float(((reported > 0.5) == (won == 1)).mean())
+    span = (
+        f"answers run from {np.quantile(reported, 0.02):.2f} to {np.quantile(reported, 0.98):.2f}"
+    )
+    evidence = (
+        f"{span}, {right:.1%} of them right; read as {_words(best, found)} {best.accuracy:.1%} "
+        f"are right and the value loss falls by {best.gain:.3f} (+-{1.96 * best.noise:.3f})"
+    )
+    own = reported_reading(found)
+    decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
+    if decoded and not any(sides):
+        yield Finding(check, "error", evidence, *_other_decoding(best), root="reading")
+        return
+    place, cause = _SIDES[sides] if any(sides) else ("", "")
+    if decoded:
+        cause = f"{cause}, and the output is {DECODINGS[best.decoding]}, not what is reported"
+    only_finished = sides == (True, False, False)
+    yield Finding(
+        check,
+        "warning" if only_finished and best.gain < 0.1 else "error",
+        f"{evidence}: the answer is inverted {place}",
+        cause,
+        "report 1 - p there: take win_prob_red(raw, to_move) for a value of the side to move; if "
+        "the training labels were inverted, mend them and train again",
+        root="reading",
+    )
+
+
+def _restores(best: Reading, observed: Observed) -> bool:
+    """Whether the reading makes sense of the outputs, or at least takes a bias out of them."""
+    majority = max(observed.evaluation.red_won.mean(), 1 - observed.evaluation.red_won.mean())
+    if best.decoding in ("raw", "signed") and best.value_loss < 0.26:
+        return True
+    return best.value_loss < 0.23 and best.accuracy > majority + 0.03
+
+
+def _other_decoding(best: Reading) -> tuple[str, str]:
+    if best.decoding == "raw":
+        return (
+            "the network was trained to put out 0 and 1 itself, and a sigmoid is applied "
+            "afterwards, which makes 0.50 and 0.73 of them",
+            "report the raw output, or apply the sigmoid in the loss too; under the right decode "
+            f"accuracy is {best.accuracy:.1%} without another step of training",
+        )
+    if best.decoding == "signed":
+        return (
+            "the network was trained to put out -1 and 1, and something else than (raw + 1) / 2 is "
+            "reported",
+            f"report (raw + 1) / 2; accuracy is then {best.accuracy:.1%} without more training",
+        )
+    return (
+        "the reported probability is not the decode that the loss was trained with: it is "
+        f"{DECODINGS[best.decoding]}",
+        "let loss and probability be one formula; under the right decode accuracy is "
+        f"{best.accuracy:.1%}",
+    )
+
+
+def _words(reading: Reading, found: list[Reading]) -> str:
+    sides = turned_against(reading, found)
+    text = DECODINGS[reading.decoding]
+    return f"{text}, inverted {_SIDES[sides][0]}" if any(sides) else text
+
+
+def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Answers against chance and the baselines; then what would explain a failure."""
+    observed, examined, archive = pipeline.observed, pipeline.examined, pipeline.archive
+    assert observed is not None and examined is not None and archive is not None
+    games = np.unique(observed.evaluation.game)
+    others = np.setdiff1d(np.arange(len(archive)), games)
+    positions = all_positions(archive, games)
+    fitted_on = others if len(others) >= 50 else np.arange(len(archive))
+    table = baseline_predictions(archive, fitted_on, positions)["shortest-path table"]
+    strength = strength_of(observed, table)
+    if not strength.problem:
+        return
+    young = examined.positions_seen is not None and examined.positions_seen < YOUNG
+    certain = strength.above_quarter or strength.at_chance
+    if young and not certain:
+        return  # a beginner may well be weaker than a table
+    yield Finding(
+        "strength",
+        "error" if certain else "warning",
+        strength.problem,
+        _unexplained(examined, observed, strength, young),
+        _next_step(pipeline, young),
+        root="reading",
+    )
+
+
+def _unexplained(
+    examined: ExaminedNetwork, observed: Observed, strength: Strength, young: bool
+) -> str:
+    excluded = (
+        "other decodings, exchanged sides, turned, shifted or exchanged planes do not explain it"
+    )
+    if observed.evaluation.win_prob_red.std() < 0.005:
+        return (
+            "the value is constant: initial weights, a dead value head, or an average of weights "
+            "that is never updated"
+        )
+    if strength.policy_gain > 0.1:
+        return (
+            "the policy has learnt and the value has not, so the trunk works: the value head, its "
+            "labels or its loss are at fault (labels at random or half of them inverted); "
+            f"{excluded}"
+        )
+    if young:
+        return f"only {examined.positions_seen:,} positions were trained; {excluded}"
+    if strength.at_chance:
+        return (
+            "the network has learnt nothing that holds on these games: initial weights, or labels "
+            f"that do not belong to their positions; {excluded}"
+        )
+    return f"something weakens it that is not in the reading; {excluded}"
+
+
+def _next_step(pipeline: ExaminedPipeline, young: bool) -> str:
+    if pipeline.foreign is not None:
+        return (
+            "check that load() returns the trained weights and that these are games of the kind it "
+            "was trained on; then compare encode() with the planes of training"
+        )
+    if young:
+        return "train for longer, then ask again: `train SPACE.yaml`"
+    return (
+        "run `doctor SPACE.yaml` on the configuration with the same games: it tests batches, "
+        "losses and steps one by one"
+    )

@@ -1,0 +1,33 @@
+"""Symmetry-invariant forms of games, written without the symmetry tables, which they check."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.data.archive import GameArchive
+
+
+def game_forms(archive: GameArchive, games: NDArray[np.int64]) -> dict[int, tuple[bytes, int]]:
+    """Form of each game, equal for its symmetric copies, by index.
+
+    With it, whether its colours are as played (1) or exchanged (-1).
+    """
+    offsets = archive.offsets.astype(np.int64)
+    cells = archive.moves[: offsets[int(games.max(initial=-1)) + 1]].astype(np.int64)
+    size = np.repeat(archive.sizes.astype(np.int64), archive.lengths)[: len(cells)]
+    row, column, last = cells // size, cells % size, size - 1
+    images = [
+        (np.stack([pair[0], pair[1]], axis=1).astype(">u2").tobytes(), colours)
+        for pair, colours in (
+            ((row, column), 1),
+            ((last - row, last - column), 1),
+            ((column, row), -1),
+            ((last - column, last - row), -1),
+        )
+    ]
+    forms = {}
+    for game in games.tolist():
+        start, end = 4 * int(offsets[game]), 4 * int(offsets[game + 1])
+        forms[game] = min((text[start:end], colours) for text, colours in images)
+    return forms

@@ -1,0 +1,190 @@
+"""Why the optimiser is given other gradients than those of the configured loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.doctor.hypotheses.table import Hypothesis
+from hexsearch.doctor.watching import Flat, WatchedStep
+
+_CLOSE = 0.02  # relative gap that rounding and another order of sums may make
+_PARALLEL = 0.999
+
+
+@dataclass(frozen=True)
+class GradientGap:
+    """One step whose gradients are not those expected.
+
+    Attributes:
+        cosine: of what is given and what is expected, over all weights. ratio: of their norms.
+        before: norm of the loss's gradient before any clipping.
+    """
+
+    number: int
+    cosine: float
+    ratio: float
+    before: float
+    given: float
+
+
+def expected_gradient(step: WatchedStep, config: TrialConfig) -> Flat:
+    """Of the configured loss, before clipping, by part."""
+    found: Flat = {}
+    for owner, value in step.value_gradient.items():
+        total = config.value_weight * value
+        total = total + config.policy_head.weight * step.policy_gradient.get(owner, 0.0)
+        found[owner] = total + step.other_gradient.get(owner, 0.0)
+    return found
+
+
+def joined(parts: Flat, owners: Sequence[str]) -> Tensor:
+    """The numbers of several parts in one row."""
+    return torch.cat([parts[owner] for owner in owners])
+
+
+def first_gap(steps: Sequence[WatchedStep], config: TrialConfig) -> GradientGap | None:
+    """The first step at which the optimiser is given something else than the clipped gradient."""
+    for number, step in enumerate(steps):
+        wanted = expected_gradient(step, config)
+        owners = [owner for owner in wanted if owner in step.given]
+        if not owners:
+            continue
+        expected, given = joined(wanted, owners), joined(step.given, owners)
+        before = float(expected.norm())
+        clipped = expected * min(1.0, config.optimiser.clip / max(before, 1e-12))
+        gap = float((given - clipped).norm()) / max(float(clipped.norm()), 1e-12)
+        if gap > _CLOSE and max(before, float(given.norm())) > 1e-9:
+            cosine = float(torch.nn.functional.cosine_similarity(given, expected, dim=0))
+            ratio = float(given.norm()) / max(before, 1e-12)
+            return GradientGap(number, cosine, ratio, before, float(given.norm()))
+    return None
+
+
+def explain_gap(
+    steps: Sequence[WatchedStep], config: TrialConfig, gap: GradientGap
+) -> Hypothesis | None:
+    """What the given gradient is made of, by least squares; None if it is made of nothing known."""
+    step, limit = steps[gap.number], config.optimiser.clip
+    if gap.given < 1e-9:
+        return Hypothesis(
+            "none", "no gradient reaches the optimiser", "call backward() on the loss before step()"
+        )
+    if gap.cosine > _PARALLEL:
+        return _other_length(gap, limit)
+    wanted = expected_gradient(step, config)
+    owners = [owner for owner in wanted if owner in step.given]
+    given = joined(step.given, owners)
+    sources = {
+        "value": joined(step.value_gradient, owners),
+        "policy": joined(step.policy_gradient, owners),
+        "auxiliary": joined({o: step.other_gradient.get(o, wanted[o] * 0) for o in owners}, owners),
+    }
+    if gap.number:
+        last = steps[gap.number - 1]
+        earlier = joined(expected_gradient(last, config), owners)
+        if _fits(given, [earlier])[1]:
+            return Hypothesis(
+                "stale",
+                "the optimiser is given the gradient of the batch before: it is one step late",
+                "clear, compute, clip and step in this order for each batch",
+            )
+        kept = joined(last.given, owners)
+        coefficients, fits = _fits(given, [joined(wanted, owners), kept])
+        if fits and abs(coefficients[1]) > 0.05:
+            return Hypothesis(
+                "accumulated",
+                "gradients of earlier batches are added to those of this one: they are never "
+                "cleared",
+                "call optimiser.zero_grad() before each backward()",
+            )
+    used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
+    coefficients, fits = _fits(given, list(used.values()))
+    if not fits:
+        return _by_part(step, config, owners)
+    shares = dict(zip(used, coefficients, strict=True))
+    return _other_weights(shares, config)
+
+
+def _fits(given: Tensor, sources: list[Tensor]) -> tuple[list[float], bool]:
+    """Coefficients of the sources that make up a gradient, and whether they do."""
+    matrix = torch.stack(sources, dim=1).double()
+    solved = torch.linalg.lstsq(matrix, given.double()[:, None], driver="gelsd").solution
+    residual = given.double() - (matrix @ solved)[:, 0]
+    close = float(residual.norm()) < _CLOSE * max(float(given.norm()), 1e-12)
+    return [float(each) for each in solved[:, 0]], close
+
+
+def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
+    if gap.given > 1.05 * limit and gap.before > limit:
+        return Hypothesis(
+            "unclipped",
+            "the clipping has no effect on the gradients that the optimiser uses",
+            "clip after backward and before the optimiser's step",
+        )
+    if gap.given < 0.5 * min(gap.before, limit):
+        return Hypothesis(
+            "clipped twice",
+            "gradients are clipped in scaled units (before a loss scale is taken out again), or "
+            f"twice, or the loss is divided once more: they arrive {gap.ratio:.3g} times as large",
+            "unscale the gradients first, then clip them once; take the mean over the batch once",
+        )
+    return Hypothesis(
+        "scaled",
+        f"the loss that is stepped on is {gap.ratio:.3g} times the configured one",
+        "weigh the losses by value_weight and policy_head.weight alone, and take the mean once",
+    )
+
+
+def _other_weights(shares: dict[str, float], config: TrialConfig) -> Hypothesis:
+    """Losses weigh other than configured; the common factor is the clipping's."""
+    wanted = {"value": config.value_weight, "policy": config.policy_head.weight, "auxiliary": 1.0}
+    wanted = {name: wanted[name] for name in shares}
+    scale = max((shares[n] / w for n, w in wanted.items() if w), key=abs, default=1.0)
+    told = ", ".join(
+        f"{name} {shares[name] / (abs(scale) or 1.0):.3g} (configured {weight:g})"
+        for name, weight in wanted.items()
+    )
+    for name, weight in wanted.items():
+        relative = shares[name] / (abs(scale) or 1.0)
+        if weight and abs(relative) < 0.02:
+            return Hypothesis(
+                f"no {name}",
+                f"the {name} loss does not enter the training step at all",
+                f"add the {name} loss to the loss that backward() is called on",
+            )
+        if weight and relative < 0:
+            return Hypothesis(
+                f"{name} negative",
+                f"the {name} loss enters with the wrong sign: training makes it larger",
+                f"add the {name} loss, do not subtract it",
+            )
+    return Hypothesis(
+        "other weights",
+        f"the losses are not weighted as configured; in effect, up to one factor: {told}",
+        "weigh the losses by value_weight and policy_head.weight, each once",
+    )
+
+
+def _by_part(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:
+    """Parts whose gradients are changed one by one."""
+    wanted = expected_gradient(step, config)
+    told, ratios = [], {}
+    for owner in owners:
+        given, expected = step.given[owner], wanted[owner]
+        if float(expected.norm()) == 0:
+            continue
+        cosine = float(torch.nn.functional.cosine_similarity(given, expected, dim=0))
+        ratios[owner] = float(given.norm() / expected.norm())
+        if abs(cosine) < _PARALLEL and float(given.norm()) > 0:
+            return None
+        told.append(f"{owner.replace('_', ' ')} {ratios[owner] * (1 if cosine >= 0 else -1):.3g}")
+    return Hypothesis(
+        "by part",
+        f"gradients of single parts are rescaled or removed: {', '.join(told)} times as large",
+        "leave the gradients of trunk and heads as backward() made them; use value_lr_factor",
+    )

@@ -1,0 +1,155 @@
+"""What a network would have to be shown: transformations of its planes, each scored on games."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_parts, take
+from hexsearch.training.metrics import slice_metrics
+
+_POSITIONS = 800  # that each transformation is tried on
+NEAR = 14  # plies to the end: there a network should be rather sure
+Change = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class InputScore:
+    """How good the answers are if planes are changed before the network sees them.
+
+    Attributes:
+        gain: in value loss against planes as they are. noise: its standard error by game.
+        policy_gain, policy_noise: the same for the mean log probability of the moves played.
+    """
+
+    name: str
+    auc: float
+    value_loss: float
+    gain: float
+    noise: float
+    policy_gain: float
+    policy_noise: float
+
+
+def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> list[InputScore]:
+    """The transformations, planes as they are first."""
+    rng = np.random.default_rng(seed)
+    near = np.flatnonzero(observed.evaluation.to_end <= NEAR)
+    usable = near if len(near) >= _POSITIONS // 2 else np.arange(len(observed.positions))
+    chosen = np.sort(rng.choice(usable, min(_POSITIONS, len(usable)), replace=False))
+    positions = take(observed.positions, chosen)
+    planes = examined.planes(positions)
+    won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
+    played = observed.played[chosen]
+    moving = played >= 0
+    scores: list[InputScore] = []
+    base_errors, base_policy = np.zeros(0), np.zeros(0)
+    for name, change in [("as it is", _scaled(1.0)), *_changes(planes)]:
+        policy, raw = respond_in_parts(examined, change(planes).contiguous())
+        p = np.clip(examined.reported(raw, positions).double().numpy(), 0.0, 1.0)
+        errors = np.square(p - won)
+        policy = examined.on_board(policy, positions)
+        chances = torch.log_softmax(policy, dim=1).double().numpy()
+        fits = chances.shape[1] > int(played.max(initial=0))
+        log_p = chances[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
+        if not scores:
+            base_errors, base_policy = errors, log_p
+        gains, policy_gains = base_errors - errors, log_p - base_policy
+        scores.append(
+            InputScore(
+                name=name,
+                auc=slice_metrics(p, won, game).auc,
+                value_loss=float(errors.mean()),
+                gain=float(gains.mean()),
+                noise=clustered_error(gains - gains.mean(), game),
+                policy_gain=float(policy_gains.mean()),
+                policy_noise=clustered_error(policy_gains - policy_gains.mean(), game[moving]),
+            )
+        )
+    return scores
+
+
+def restoring(scores: list[InputScore]) -> InputScore | None:
+    """The transformation that clearly restores value or policy; None if there is none."""
+    value = max(scores[1:], key=lambda score: score.gain)
+    if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(0.6, scores[0].auc + 0.02):
+        return value
+    policy = max(scores[1:], key=lambda score: score.policy_gain)
+    if policy.policy_gain > max(0.1, 4.0 * policy.policy_noise) and policy.gain > -0.005:
+        return policy
+    return None
+
+
+def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
+    channels = planes.shape[1]
+    constant = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
+    stones = [index for index in range(channels) if not constant[index]]
+    flags = [index for index in range(channels) if constant[index]]
+    for name, change in _TURNS.items():
+        yield f"the board {name}", change
+    for first, second in pairwise(stones):
+        yield f"planes {first} and {second} exchanged", _exchanged(channels, first, second)
+    if len(stones) >= 2:
+        exchanged = _exchanged(channels, stones[0], stones[1])
+        for name in ("transposed", "transposed in the other diagonal"):
+            turn = _TURNS[name]
+            yield f"the board {name} and its colours exchanged", _chain(exchanged, turn)
+    for flag in flags:
+        values = planes[:, flag].mean(dim=(1, 2))
+        low, high = float(values.min()), float(values.max())
+        if high > low:
+            yield f"plane {flag} inverted", _with_plane(flag, -1.0, low + high)
+        for number in (0.0, 0.5, 1.0):
+            yield f"plane {flag} set to {number:g}", _with_plane(flag, 0.0, number)
+        for other in stones:
+            yield f"planes {flag} and {other} exchanged", _exchanged(channels, flag, other)
+    for scale in (255.0, 1 / 255.0, 2.0, 0.5, -1.0):
+        yield f"planes times {scale:.3g}", _scaled(scale)
+    yield "planes as 2 x - 1", lambda p: 2 * p - 1
+    yield "planes as (x + 1) / 2", lambda p: (p + 1) / 2
+    yield "planes as 1 - x", lambda p: 1 - p
+    for rows, columns in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        yield f"the board shifted by ({rows}, {columns})", _rolled(rows, columns)
+
+
+_TURNS: dict[str, Change] = {
+    "transposed": lambda p: p.transpose(2, 3),
+    "transposed in the other diagonal": lambda p: p.transpose(2, 3).flip(2, 3),
+    "upside down": lambda p: p.flip(2),
+    "left and right exchanged": lambda p: p.flip(3),
+    "given a quarter turn to the left": lambda p: p.rot90(1, (2, 3)),
+    "given a quarter turn to the right": lambda p: p.rot90(-1, (2, 3)),
+}
+
+
+def _exchanged(channels: int, first: int, second: int) -> Change:
+    order = list(range(channels))
+    order[first], order[second] = order[second], order[first]
+    return lambda planes: planes[:, order]
+
+
+def _with_plane(index: int, factor: float, offset: float) -> Change:
+    def changed(planes: Tensor) -> Tensor:
+        out = planes.clone()
+        out[:, index] = factor * planes[:, index] + offset
+        return out
+
+    return changed
+
+
+def _chain(first: Change, second: Change) -> Change:
+    return lambda planes: second(first(planes))
+
+
+def _scaled(factor: float) -> Change:
+    return lambda planes: planes * factor
+
+
+def _rolled(rows: int, columns: int) -> Change:
+    return lambda planes: torch.roll(planes, (rows, columns), dims=(2, 3))

@@ -1,0 +1,186 @@
+"""Why labels and policy targets are not those of the game: explanations, tried on the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.doctor.hypotheses.table import (
+    Flags,
+    Hypothesis,
+    Score,
+    lag_score,
+    share_score,
+    wilson,
+)
+from hexsearch.doctor.hypotheses.truth import Ints, Truth
+
+Floats = NDArray[np.float32]
+_TOGETHER = "cut planes, label and move of a sample from one (game, ply), and index them alike"
+
+
+def label_scores(
+    target: Floats, truth: Truth, symmetry: Ints, perspective: str, batch_size: int, wrong: Flags
+) -> list[Score]:
+    """How many labels each explanation gets right, of all samples.
+
+    Args:
+        target: [B] labels as the loss was given them. symmetry: [B] under which each is shown.
+        wrong: [B] where the label is not that of the game.
+    """
+    right = _outcome(truth, symmetry, perspective)
+    scores = []
+
+    def add(name: str, cause: str, remedy: str, expected: Floats) -> None:
+        explained = np.abs(target - expected) < 1e-3
+        scores.append(share_score(Hypothesis(name, cause, remedy), explained))
+
+    swap = "exchange the winner exactly where the colours are exchanged"
+    add("inverted", "every label is inverted: 1 stands for the loser", "use 1 - label", 1 - right)
+    for name, mask in affected(truth, symmetry).items():
+        add(
+            f"inverted {name}",
+            "the label is not exchanged together with the colours"
+            if name == "where colours are exchanged"
+            else f"the label is inverted exactly {name}",
+            swap if "colours" in name else f"look for what treats positions {name} in another way",
+            np.where(mask, 1 - right, right),
+        )
+    found = lag_score("the label", target[wrong], right, np.flatnonzero(wrong), batch_size)
+    if found is not None:
+        scores.insert(0, found)
+    for shift, name in ((1, "next game"), (-1, "previous game")):
+        neighbour = truth.moved(games=shift)
+        expected = _outcome(neighbour, symmetry, perspective)
+        add(name, f"the label is that of the {name} of the archive", _TOGETHER, expected)
+    values = np.unique(target[wrong].round(4))
+    low, high = float(values[0]), float(values[-1])
+    if len(values) == 1 and right[wrong].std() > 0:
+        constant = np.where(wrong, values[0], right)
+        cause = f"every label is {low:g} there, whoever won"
+        add("constant", cause, "find out where the winner is lost", constant)
+    elif not set(values.tolist()) <= {0.0, 1.0}:
+        scaled = low + (high - low) * right
+        cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1"
+        remedy = "give labels of 0 and 1; smoothing and scaling belong into the read-out"
+        add("scaled", cause, remedy, np.where(wrong, scaled, right))
+        cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1, and inverted"
+        add("scaled and inverted", cause, remedy, np.where(wrong, low + high - scaled, right))
+        middle = np.where(wrong, target, right)
+        cause = f"labels are mixtures, from {low:.3g} to {high:.3g}, instead of 0 and 1"
+        add("mixed", cause, remedy, middle)
+    return scores
+
+
+def random_share(wrong: Flags) -> str:
+    """The share of wrong labels with its interval, in words."""
+    low, high = wilson(float(wrong.mean()), len(wrong))
+    return f"{wrong.mean():.0%} [{low:.0%}, {high:.0%}]"
+
+
+def by_game(wrong: Flags, game: Ints) -> bool:
+    """Whether the positions of a game share their fate, as where whole games are inverted."""
+    index = np.unique(game, return_inverse=True)[1]
+    count = np.bincount(index)
+    several = count > 1
+    if several.sum() < 10:
+        return False
+    share = np.bincount(index, wrong)[several] / count[several]
+    mixed = float(((share > 0) & (share < 1)).mean())
+    rate = float(wrong.mean())
+    by_chance = float(np.mean(1 - rate ** count[several] - (1 - rate) ** count[several]))
+    return mixed < 0.2 * by_chance
+
+
+def affected(truth: Truth, symmetry: Ints) -> dict[str, Flags]:
+    """Subsets of samples that a fault may be confined to, in words that follow 'exactly'."""
+    stones = (truth.boards != 0).mean(axis=(1, 2))
+    return {
+        "where Red is to move": truth.red_to_move & ~truth.finished,
+        "where Blue is to move": ~truth.red_to_move & ~truth.finished,
+        "on odd plies": truth.red_to_move,
+        "on even plies": ~truth.red_to_move,
+        "where colours are exchanged": symmetry >= 2,
+        "where nothing is exchanged": symmetry < 2,
+        "after a half turn": symmetry % 2 == 1,
+        "on finished boards": truth.finished,
+        "on boards that are not finished": ~truth.finished,
+        "where Red wins": truth.red_won,
+        "where Blue wins": ~truth.red_won,
+        "early in the game": stones < 0.12,
+        "late in the game": stones >= 0.24,
+        "in games of odd number": truth.game % 2 == 1,
+        "in games of even number": truth.game % 2 == 0,
+        "in the second half of the archive": truth.game >= len(truth.archive) // 2,
+        "in the first half of the archive": truth.game < len(truth.archive) // 2,
+    }
+
+
+def target_scores(
+    target: Ints, truth: Truth, symmetry: Ints, batch_size: int, wrong: Flags
+) -> list[Score]:
+    """How many wrong policy targets each explanation gets right."""
+    rows = np.flatnonzero(wrong)
+    some = target[rows]
+    scores = []
+    for hypothesis, expected in _target_candidates(truth, symmetry):
+        scores.append(share_score(hypothesis, some == expected[rows]))
+    found = lag_score("the policy target", some, _cells(truth, symmetry), rows, batch_size)
+    return scores if found is None else [found, *scores]
+
+
+def _target_candidates(truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesis, Ints]]:
+    size, cell = truth.size, truth.next_cell
+    last = size - 1
+    seen = _cells(truth, symmetry)
+    same = "send the move through the very symmetry that the stones went through"
+    cause = "the symmetry is applied to the planes but not to the next move"
+    yield Hypothesis("unmoved", cause, same), cell
+    cause = "the move's cell is counted down the columns (column-major), the planes by rows"
+    row, column = np.divmod(seen, size)
+    yield Hypothesis("column-major", cause, "use row * N + column for both"), column * size + row
+    cause = "the next move goes through another symmetry than the stones"
+    for name, other in (
+        ("half turn", (last - row) * size + last - column),
+        ("mirrored in the short diagonal", (last - column) * size + last - row),
+        ("upside down", (last - row) * size + column),
+        ("left and right exchanged", row * size + last - column),
+        ("quarter turn to the left", (last - column) * size + row),
+        ("quarter turn to the right", column * size + last - row),
+    ):
+        yield Hypothesis(f"target {name}", f"{cause}: it is {name}", same), other
+    for shift, name in ((-1, "the move before"), (1, "the move after"), (-2, "two moves before")):
+        moved = truth.moved(plies=shift)
+        cause = f"the policy target is {name} the one that is played next"
+        yield Hypothesis(name, cause, _TOGETHER), _cells(moved, symmetry)
+    for rows_off in (-1, 0, 1):
+        for columns_off in (-1, 0, 1):
+            if (rows_off, columns_off) == (0, 0):
+                continue
+            cause = f"the policy target is shifted by {rows_off} row(s), {columns_off} column(s)"
+            moved_cell = seen + rows_off * size + columns_off
+            wrapped = (row + rows_off) % size * size + (column + columns_off) % size
+            clipped = np.clip(moved_cell, 0, size * size - 1)
+            hypothesis = Hypothesis(
+                f"shifted by ({rows_off}, {columns_off})", cause, "count cells from 0"
+            )
+            yield hypothesis, clipped
+            yield hypothesis, wrapped
+            yield hypothesis, moved_cell % (size * size)
+    for other_game, name in ((1, "next game"), (-1, "previous game")):
+        moved = truth.moved(games=other_game)
+        cause = f"the policy target is that of the {name} of the archive"
+        yield Hypothesis(name, cause, _TOGETHER), _cells(moved, symmetry)
+
+
+def _cells(truth: Truth, symmetry: Ints) -> Ints:
+    each = np.stack([truth.next_cells(s) for s in range(4)])
+    cells: Ints = np.where(truth.has_move, each[symmetry, np.arange(len(symmetry))], -1)
+    return cells
+
+
+def _outcome(truth: Truth, symmetry: Ints, perspective: str) -> Floats:
+    shown = truth.red_won ^ (symmetry >= 2)
+    return (~shown if perspective == "mover" else shown).astype(np.float32)

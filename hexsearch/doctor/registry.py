@@ -1,0 +1,86 @@
+"""The list of checks, in the order in which they run and their findings are shown.
+
+Adding one: write a function from an ExaminedPipeline to findings in a module of `checks/`, and add
+a line here.
+"""
+
+from __future__ import annotations
+
+from hexsearch.doctor.checks import (
+    answers,
+    calibration,
+    columns,
+    evaluation,
+    games,
+    gradients,
+    independence,
+    labels,
+    losses,
+    movers,
+    policies,
+    positions,
+    readouts,
+    records,
+    sampling,
+    short_training,
+    steps,
+    values,
+)
+from hexsearch.doctor.findings import Check
+
+_BATCHES = ("shown",)
+_OBSERVED = ("examined", "observed")
+
+CHECKS: tuple[Check, ...] = (
+    Check("read-out", "quick", ("readouts",), readouts.check_contract),
+    Check("label smoothing", "quick", ("readouts",), readouts.check_smoothing),
+    Check("value heads", "quick", ("configs",), readouts.check_heads),
+    Check("weights", "quick", ("loaded",), records.check_weights),
+    Check("edges", "quick", ("imported",), games.check_edges),
+    Check("labels", "quick", ("imported",), games.check_labels),
+    Check("duplicates", "quick", ("archive",), games.check_duplicates),
+    Check("split", "quick", ("dataset",), games.check_split),
+    Check("finished boards", "quick", _BATCHES, columns.check_finished),
+    Check("boards", "quick", _BATCHES, positions.check_boards),
+    Check("training labels", "quick", _BATCHES, labels.check_labels),
+    Check("policy target", "quick", _BATCHES, labels.check_targets),
+    Check("columns", "quick", _BATCHES, columns.check_columns),
+    Check("label leaks", "quick", _BATCHES, sampling.check_leaks, symptom=True),
+    Check("batches", "quick", _BATCHES, sampling.check_batches),
+    Check("perspective", "quick", _BATCHES, readouts.check_reported),
+    Check("value loss", "quick", ("watched",), losses.check_value_loss),
+    Check("policy loss", "quick", ("watched",), losses.check_policy_loss),
+    Check("parameter groups", "quick", ("watched",), steps.check_groups),
+    Check("gradient flow", "quick", ("watched",), gradients.check_flow),
+    Check("gradients", "quick", ("watched",), gradients.check_given),
+    Check("steps", "quick", ("watched",), steps.check_steps),
+    Check("evaluation", "quick", ("watched",), evaluation.check_evaluation),
+    Check("independence", "quick", ("watched", "shown"), independence.check_untrained),
+    Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
+    Check("answers", "answers", _OBSERVED, values.check_range),
+    Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
+    Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),
+    Check("policy cells", "answers", _OBSERVED, policies.check_policy_cells, symptom=True),
+    Check("record", "answers", ("loaded", "examined", "dataset"), records.check_record),
+    Check("batch norm", "answers", ("loaded", "restored"), records.check_norms),
+    Check("parity", "answers", ("loaded", "restored"), records.check_parity, symptom=True),
+    Check("strength", "answers", _OBSERVED, values.check_strength, symptom=True),
+    Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),
+    Check("calibration", "answers", _OBSERVED, calibration.check_compression, symptom=True),
+    Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
+    Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
+    Check("overfit", "training", ("watched",), short_training.check_overfit, symptom=True),
+    Check(
+        "short training",
+        "training",
+        ("watched",),
+        short_training.check_short_training,
+        symptom=True,
+    ),
+    Check(
+        "permuted labels", "training", ("watched",), short_training.check_permutation, symptom=True
+    ),
+)
+QUICK = tuple(check for check in CHECKS if check.kind == "quick")
+ANSWERS = tuple(check for check in CHECKS if check.kind == "answers")
+TRAINING = tuple(check for check in CHECKS if check.kind == "training")

@@ -1,0 +1,87 @@
+"""A plug-in's own faults: what it raised, and where in its own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hexsearch.config.section import build
+from hexsearch.config.study import StudyConfig
+from hexsearch.errors import ContractError, PluginError
+from hexsearch.model.plugins import build_plugin
+from hexsearch.search.space_parsing import build_space
+from hexsearch.study.preflight import check_components
+
+HEAD = """
+import sys
+import torch
+
+class Head(torch.nn.Module):
+    def __init__(self, inputs):
+        super().__init__()
+        {factory}
+        self.layer = torch.nn.Linear(inputs, 1)
+
+    def forward(self, features):
+        {forward}
+        return self.layer(features.mean(dim=(2, 3))).squeeze(1)
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+
+
+def write(folder: Path, name: str, factory: str = "pass", forward: str = "pass") -> str:
+    (folder / f"{name}.py").write_text(HEAD.format(factory=factory, forward=forward))
+    return f"{name}:Head"
+
+
+def test_a_factory_that_raises_is_named_with_the_users_own_line(plugins: Path) -> None:
+    path = write(plugins, "raises_in_factory", factory="raise ValueError('no width')")
+    with pytest.raises(PluginError) as caught:
+        build_plugin("value_head", path, {"inputs": 8}, {})
+    first, frame = str(caught.value).splitlines()
+    assert first == f"value_head {path}: its factory raised ValueError: no width"
+    assert "raises_in_factory.py line 8, in __init__: raise ValueError" in frame
+
+
+@pytest.mark.parametrize("where", ["factory", "forward"])
+def test_sys_exit_in_a_plugin_is_that_plugins_fault(plugins: Path, where: str) -> None:
+    path = write(plugins, f"exits_in_{where}", **{where: "sys.exit(0)"})
+    config = build(StudyConfig, {"question": "q", "trial": {"value_head": path}}, "")
+    with pytest.raises(ContractError, match=r"called sys\.exit\(0\)"):
+        check_components(build_space(config))
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def broken(:\n", "raised SyntaxError"),
+        ("1 / 0\n", "raised ZeroDivisionError"),
+        ("import sys; sys.exit(3)\n", r"called sys.exit(3)"),
+        ("import nowhere_at_all\n", "No module named 'nowhere_at_all'"),
+    ],
+    ids=["syntax", "division", "exit", "import"],
+)
+def test_a_module_that_cannot_be_imported_says_where(
+    plugins: Path, source: str, said: str, request: pytest.FixtureRequest
+) -> None:
+    name = f"bad_module_{request.node.callspec.id}"
+    (plugins / f"{name}.py").write_text(source)
+    with pytest.raises(ContractError) as caught:
+        build_plugin("value_head", f"{name}:Head", {"inputs": 8}, {})
+    assert said in str(caught.value)
+    assert f"{name}.py line 1" in str(caught.value)
+
+
+def test_wrong_options_are_said_without_a_stack(plugins: Path) -> None:
+    path = write(plugins, "wrong_options")
+    with pytest.raises(ContractError) as caught:
+        build_plugin("value_head", path, {"inputs": 8}, {"width": 3})
+    assert "unexpected keyword argument 'width'" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

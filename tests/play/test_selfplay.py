@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hexsearch.cli.main import main
+from hexsearch.data.collection.importing import import_games
+from hexsearch.errors import GamesError
+from hexsearch.play.selfplay import BLOCK, NetworkGamesConfig, generate_network_games
+
+
+@pytest.fixture
+def config(checkpoint: Path) -> NetworkGamesConfig:
+    return NetworkGamesConfig(network=checkpoint, nodes=4, seed=3, root_values=True)
+
+
+def test_games_are_whole_verified_and_all_different(
+    config: NetworkGamesConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "new.trmph"
+    assert generate_network_games(path, config, 100) == 100
+    archive, report = import_games([path], 5)
+    assert len(archive) == 100 and not report.refused and bool(archive.finished.all())
+    assert len(set(archive.hashes.tolist())) == 100
+    header, *lines = path.read_text().splitlines()
+    assert header.startswith("# hexsearch games generate --network model.pt --nodes 4")
+    assert "--seed 3" in header
+    for index, line in enumerate(lines):
+        values = line.split(" values ")[1].split(",")
+        assert len(values) == len(archive.game(index).moves)
+        # The opening was drawn, so nothing was asked about it; the last move wins for sure or not.
+        assert values[0] == "-" and all(0 <= int(value) <= 100 for value in values[3:])
+
+
+def test_an_interrupted_run_makes_the_games_of_a_whole_one(
+    config: NetworkGamesConfig, tmp_path: Path
+) -> None:
+    whole, cut = tmp_path / "whole.trmph", tmp_path / "cut.trmph"
+    generate_network_games(whole, config, BLOCK + 20)
+    generate_network_games(cut, config, 30)
+    with open(cut, "a") as file:
+        file.write("#5,a1b")  # a crash in the middle of a line
+    generate_network_games(cut, config, BLOCK + 20, workers=2)
+    assert cut.read_text() == whole.read_text()
+    with pytest.raises(GamesError, match="other settings"):
+        generate_network_games(cut, replace(config, nodes=5), 200)
+
+
+def test_openings_and_first_plies_vary_and_the_rest_follows_the_search(
+    config: NetworkGamesConfig, tmp_path: Path
+) -> None:
+    still = replace(config, opening_plies=0, temperature=0.0)
+    seen: list[int] = []
+    generate_network_games(tmp_path / "still.trmph", still, 1, on_game=seen.append)
+    assert seen[-1] == 1
+    path = tmp_path / "noisy.trmph"
+    generate_network_games(path, replace(config, opening_plies=0), 40)
+    firsts = {archive_move for archive_move in first_moves(path)}
+    assert len(firsts) > 3
+
+
+def first_moves(path: Path) -> list[int]:
+    archive, _ = import_games([path], 5)
+    return [archive.game(index).moves[0] for index in range(len(archive))]
+
+
+def test_the_command_makes_games_and_names_what_is_wrong(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new.trmph"
+    command = ["games", "generate", str(path), "--network", str(checkpoint), "--nodes", "4"]
+    assert main([*command, "--games", "10"]) == 0
+    assert "holds 10 games" in capsys.readouterr().err
+    assert main([*command, "--size", "7"]) == 2
+    assert "plays on 5x5" in capsys.readouterr().err
+    assert main([*command, "--opening-plies", "9"]) == 2
+    assert main([*command, "--temperature", "-1"]) == 2
+    assert np.all([1 <= len(line.split()) for line in path.read_text().splitlines()])

@@ -1,0 +1,47 @@
+"""Signals drain, a second one leaves, and what was ignored stays ignored."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from hexsearch.study.signals import draining_signals, signals_as_ctrl_c
+
+
+class Target:
+    draining = False
+
+    def drain(self) -> None:
+        self.draining = True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_the_first_signal_drains_and_the_second_leaves(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target, said = Target(), list[str]()
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), draining_signals(target, said.append):
+        os.kill(os.getpid(), number)
+        assert target.draining and len(said) == 1
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+    stacks = "Current thread" in capfd.readouterr().err
+    assert stacks == (number == signal.SIGQUIT)
+
+
+def test_a_closed_terminal_is_ignored_under_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_as_ctrl_c():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_before_and_after_trials_any_signal_interrupts() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with pytest.raises(KeyboardInterrupt), signals_as_ctrl_c():
+            os.kill(os.getpid(), number)
