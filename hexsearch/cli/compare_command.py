@@ -22,7 +22,7 @@ from hexsearch.cli.arguments import (
     positive,
 )
 from hexsearch.cli.leaderboard_command import print_table
-from hexsearch.cli.study_commands import finish, going_on, stderr
+from hexsearch.cli.study_commands import finish, going_on, print_report, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
@@ -120,7 +120,9 @@ def run_compare(arguments: argparse.Namespace) -> int:
     if apart is not None and ended == "finished":
         found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
     print_board(read_leaderboard(folder), arguments.format, found)
-    return finish(folder, ended)
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:

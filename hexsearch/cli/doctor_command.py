@@ -98,6 +98,8 @@ def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
     games = arguments.games or [STARTER_GAMES]
     if (arguments.model is None) != (arguments.encoder is None):
         raise ConfigError("--model and --encoder belong together; give both")
+    if arguments.set and (arguments.examined is None or arguments.examined.suffix not in _YAML):
+        raise ConfigError("--set: fixes a setting of a SPACE.yaml, and none is given; leave it out")
     if arguments.model is not None:
         if arguments.examined is not None:
             raise ConfigError(f"{arguments.examined}: give either this or --model, not both")

@@ -32,7 +32,7 @@ from hexsearch.cli.program import program
 from hexsearch.config.run import parse_duration
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError, printable
+from hexsearch.errors import ConfigError, HexsearchError, printable
 from hexsearch.interface.studies import StudyPlan, dated_name, go_on, new_folder, start, watching
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
@@ -159,7 +159,9 @@ def run_launch(arguments: argparse.Namespace) -> int:
     with going_on(folder), watching(config, progress=True) as listener:
         ended = start(plan, listener)
     _print_leaderboard(folder, arguments.format)
-    return finish(folder, ended)
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
@@ -182,7 +184,9 @@ def run_resume(arguments: argparse.Namespace) -> int:
     with going_on(folder), watching(config, progress=True) as listener:
         ended = go_on(folder, arguments.trials, arguments.address, listener)
     _print_leaderboard(folder, arguments.format)
-    return finish(folder, ended)
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
@@ -219,6 +223,17 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
     why = "budget reached" if ended == "out_of_budget" else "interrupted"
     message.print(Text(f"{why}; go on with: {program()} resume {folder.path}"), soft_wrap=True)
     return 0 if ended == "out_of_budget" else 130
+
+
+def print_report(folder: StudyFolder) -> None:
+    """Write the study's page, and name it; a study's exit status does not depend on it."""
+    from hexsearch.report.html.page import write_report
+
+    try:
+        line = f"report: {write_report(folder)}"
+    except HexsearchError as error:
+        line = f"the report could not be written: {error}"
+    stderr().print(Text(printable(line)), soft_wrap=True)
 
 
 def _why_all_failed(folder: StudyFolder) -> str | None:
