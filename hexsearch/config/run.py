@@ -107,6 +107,13 @@ class RunConfig(Section):
         description="Import paths, package.module:factory, of callbacks that are told what happens "
         "in the study.",
     )
+    paused_checkpoints_gb: float = Field(
+        10.0,
+        ge=0.0,
+        le=1e6,
+        description="disk for the checkpoints of paused trials; beyond it those that promise least "
+        "are pruned",
+    )
     keep_checkpoints: int = Field(
         3, ge=0, le=MAX_TRIALS, description="the best k completed trials keep theirs"
     )

@@ -174,13 +174,13 @@ class Decided(TrialEvent):
         rung: level at which it was compared, if it was; rank: 1 is best, of `of` at this rung.
         cutoff: value loss that a trial had to reach to go on, at that moment.
         trainings_left: whole trainings that each worker had budget for; None without an end.
-        reason: of a stop.
+        reason: in words.
     """
 
     event = "decided"
     positions_seen: int
     value_loss: float
-    decision: Literal["continue", "prune", "complete", "stop"]
+    decision: Literal["continue", "pause", "prune", "complete", "stop"]
     bracket: int = 0
     rung: int | None = None
     rank: int | None = None
@@ -220,11 +220,25 @@ class Told(TrialEvent):
     state: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Promoted(TrialEvent):
+    """A paused trial goes on from its checkpoint."""
+
+    event = "promoted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discarded(TrialEvent):
+    """The checkpoint of a paused trial was removed to save space; it is pruned."""
+
+    event = "discarded"
+
+
 KINDS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
         StudyOpened, WarmStarted, Resumed, Interrupted, Finished, Compared, Chosen,
-        Suggested, Started, Reported, Decided, Retried, Failed, Told,
+        Suggested, Started, Reported, Decided, Promoted, Discarded, Retried, Failed, Told,
     )
 }  # fmt: skip
 
