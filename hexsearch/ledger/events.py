@@ -251,8 +251,11 @@ def event_of(record: Record, where: str) -> Event:
     Raises:
         LedgerError: this version does not know such a record.
     """
+    if not isinstance(record, dict):
+        raise LedgerError(f"{where}: holds {type(record).__name__}, no record; restore the file")
     values = dict(record)
-    kind = KINDS.get(values.pop("event", ""))
+    event = values.pop("event", "")
+    kind = KINDS.get(event) if isinstance(event, str) else None
     if kind is StudyOpened and values.get("format") != FORMAT:
         raise LedgerError(other_format(where, values.get("format"), values.get("hexsearch")))
     try:

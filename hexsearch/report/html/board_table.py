@@ -36,8 +36,8 @@ def leaderboard_table(board: Leaderboard, folder: StudyFolder) -> str:
         for baseline in board.baselines
     )
     return (
-        f'<div class="scroll"><table class="leaderboard" id="leaderboard-table"><thead><tr>{head}'
-        f"</tr></thead><tbody>{rows}</tbody><tfoot>{baselines}</tfoot></table></div>"
+        '<div class="scroll tall"><table class="leaderboard" id="leaderboard-table"><thead>'
+        f"<tr>{head}</tr></thead><tbody>{rows}</tbody><tfoot>{baselines}</tfoot></table></div>"
     )
 
 
