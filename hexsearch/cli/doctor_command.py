@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
-from hexsearch.cli.preflight import configurations
-from hexsearch.config.files.load import apply_setting, load_study
-from hexsearch.config.section import build
-from hexsearch.config.study import StudyConfig
+from hexsearch.config.data import DataConfig
+from hexsearch.config.files.load import load_study
+from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.doctor.admission import admit_checkpoint, admit_configs, admit_foreign
 from hexsearch.doctor.examine import examine
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import ANSWERS, QUICK
 from hexsearch.errors import ConfigError
+from hexsearch.interface.doctor_check import configurations
 from hexsearch.report.diagnosis import render_diagnosis
 from hexsearch.search.shipped import shipped_spaces
 from hexsearch.search.space_parsing import build_space
@@ -103,20 +103,11 @@ def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
     if arguments.model is not None:
         if arguments.examined is not None:
             raise ConfigError(f"{arguments.examined}: give either this or --model, not both")
-        if arguments.set:
-            raise ConfigError(
-                f"--set {arguments.set[0]}: a network of your own has no settings; --size gives "
-                "the side of its board"
-            )
         return admit_foreign(arguments.model, arguments.encoder, arguments.size, games)
     examined = arguments.examined
     if examined is None:
-        raw: dict[str, Any] = {"question": "?", "data": {"board_size": arguments.size}}
-        for setting in arguments.set:
-            raw = apply_setting(raw, setting)
-        config = build(StudyConfig, raw, "")
-        space = build_space(config, "")
-        return admit_configs("the default configuration", configurations(space), config.data, games)
+        data = DataConfig(board_size=arguments.size)
+        return admit_configs("the default configuration", [TrialConfig()], data, games)
     if examined.suffix in _YAML:
         config = load_study(examined, arguments.set)
         space = build_space(config, f"{examined}: ")

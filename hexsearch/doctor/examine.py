@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 
@@ -88,9 +87,16 @@ def _merged(found: list[tuple[Check | None, Finding]]) -> list[Finding]:
         first = kept.get(key)
         if first is None:
             kept[key] = finding
-        elif _ORDER[finding.severity] < _ORDER[first.severity]:
-            kept[key] = replace(finding, root=first.root)
+        elif _ORDER[finding.severity] < _ORDER[first.severity] or (
+            finding.severity == first.severity and _of_answers(check)
+        ):
+            kept[key] = finding
     return list(kept.values())
+
+
+def _of_answers(check: Check | None) -> bool:
+    """What a trained network itself shows says more than what its training would do."""
+    return check is not None and check.kind == "answers" and not check.symptom
 
 
 def _of_symptom(check: Check | None) -> bool:

@@ -157,9 +157,10 @@ class _ForeignReadout(Readout):
         return self._loss(raw, target)
 
     def win_prob(self, raw: Tensor) -> Tensor:
+        # What really leaves [0, 1] is seen in real answers: raw values may be bounded.
         if self._for_mover:  # seen from Red's side, where Red is to move
-            return self._decode(raw, torch.ones(len(raw), dtype=torch.int64))
-        return self._decode(raw)
+            return self._decode(raw, torch.ones(len(raw), dtype=torch.int64)).clamp(0.0, 1.0)
+        return self._decode(raw).clamp(0.0, 1.0)
 
 
 def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:

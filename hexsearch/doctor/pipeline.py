@@ -8,16 +8,19 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hexsearch.analysis.loading import LoadedCheckpoint
 from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
+from hexsearch.data.positions import all_positions
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.game_forms import game_forms
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
@@ -29,8 +32,9 @@ from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
-_WATCHED_STEPS = 8
+_WATCHED_STEPS = 6
 _COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
+_ENOUGH_GAMES = 50  # that a table can be fitted on
 _JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for
 _LARGEST_TRUNK = 400_000  # trunk weights that a few hundred steps can be afforded with
 
@@ -141,20 +145,29 @@ class ExaminedPipeline:
         return Trial.of(_plainly_computed(config), dataset, budget, SEED, readout=readout)
 
     @cached_property
-    def watched(self) -> WatchedTrial | None:
-        """A few real training steps of the first configuration, recorded."""
+    def untrained(self) -> WatchedTrial | None:
+        """A fresh trial of the first configuration that will record its steps.
+
+        Raises:
+            ContractError: a component cannot be built at all.
+        """
         config, dataset = self.trial_config, self.brief_dataset
         if config is None or dataset is None:
             return None
-        trial = WatchedTrial.of(
+        return WatchedTrial.of(
             _plainly_computed(config),
             dataset,
             config.batch_size * (_WATCHED_STEPS + 1),
             SEED,
             readout=build_readout(config.readout, checked=False),
         )
-        trial.watch(_WATCHED_STEPS)
-        return trial
+
+    @cached_property
+    def watched(self) -> WatchedTrial | None:
+        """The same after a few real training steps, recorded."""
+        if self.untrained is not None:
+            self.untrained.watch(_WATCHED_STEPS)
+        return self.untrained
 
     @cached_property
     def shown(self) -> ShownSamples | None:
@@ -215,6 +228,17 @@ class ExaminedPipeline:
         return observe(self.examined, self.archive, games, stages, SEED)
 
     @cached_property
+    def table(self) -> NDArray[np.float64] | None:
+        """[P] what a table of shortest paths answers on the observed positions."""
+        if self.observed is None or self.archive is None:
+            return None
+        games = np.unique(self.observed.evaluation.game)
+        others = np.setdiff1d(np.arange(len(self.archive)), games)
+        fitted_on = others if len(others) >= _ENOUGH_GAMES else np.arange(len(self.archive))
+        positions = all_positions(self.archive, games)
+        return baseline_predictions(self.archive, fitted_on, positions)["shortest-path table"]
+
+    @cached_property
     def stream(self) -> TrainingStream | None:
         """The training stream of the first configuration."""
         config, dataset = self.config, self.dataset
@@ -234,7 +258,7 @@ class ExaminedPipeline:
     def component_problem(self) -> str:
         """Why no network can be built at all; empty where one can, or where there are no games."""
         try:
-            self.new_trial(1)
+            _ = self.untrained
         except ContractError as error:
             return str(error)
         return ""

@@ -6,25 +6,27 @@ a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import (
+from hexsearch.doctor.checks import games
+from hexsearch.doctor.checks.network import (
     answers,
     calibration,
-    columns,
-    evaluation,
-    games,
-    gradients,
     independence,
-    labels,
-    losses,
     movers,
     policies,
+    records,
+    values,
+)
+from hexsearch.doctor.checks.training import (
+    columns,
+    evaluation,
+    gradients,
+    labels,
+    losses,
     positions,
     readouts,
-    records,
     sampling,
     short_training,
     steps,
-    values,
 )
 from hexsearch.doctor.findings import Check
 
@@ -57,16 +59,16 @@ CHECKS: tuple[Check, ...] = (
     Check("evaluation", "quick", ("watched",), evaluation.check_evaluation),
     Check("independence", "quick", ("watched", "shown"), independence.check_untrained),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
-    Check("answers", "answers", _OBSERVED, values.check_range),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
+    Check("answers", "answers", _OBSERVED, values.check_range),
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),
     Check("policy cells", "answers", _OBSERVED, policies.check_policy_cells, symptom=True),
     Check("record", "answers", ("loaded", "examined", "dataset"), records.check_record),
     Check("batch norm", "answers", ("loaded", "restored"), records.check_norms),
     Check("parity", "answers", ("loaded", "restored"), records.check_parity, symptom=True),
+    Check("calibration", "answers", _OBSERVED, calibration.check_compression, symptom=True),
     Check("strength", "answers", _OBSERVED, values.check_strength, symptom=True),
     Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),
-    Check("calibration", "answers", _OBSERVED, calibration.check_compression, symptom=True),
     Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
     Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
     Check("overfit", "training", ("watched",), short_training.check_overfit, symptom=True),

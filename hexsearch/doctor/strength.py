@@ -14,6 +14,7 @@ from hexsearch.training.metrics import slice_metrics
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+_CONSTANT = 0.005  # spread of answers that say nothing
 _FEW = 15  # games, below which a slice says nothing
 
 
@@ -24,7 +25,7 @@ class Strength:
     Attributes:
         problem: in words and figures; empty where nothing is.
         at_chance: no order in the answers. above_quarter: worse than answering 50%.
-        policy_gain: by how much the moves played are likelier than free cells drawn at random.
+        policy_gain: by how much the moves played are likelier than cells drawn at random.
     """
 
     problem: str
@@ -47,7 +48,12 @@ def strength_of(observed: Observed, table: Floats) -> Strength:
     error = overall.value_loss_se if overall.value_loss_se == overall.value_loss_se else 1.0
     above_quarter = bool(overall.value_loss - 2 * error > 0.25)
     problems = []
-    if at_chance:
+    if p.std() < _CONSTANT:
+        at_chance = True
+        problems.append(
+            f"answers on {len(p):,} positions spread by only {p.std():.4f} round {p.mean():.3f}"
+        )
+    elif at_chance:
         problems.append(
             f"AUC {overall.auc:.3f} on {overall.games} games is chance (0.5), where a table of "
             f"shortest paths has {known.auc:.3f}"
@@ -107,4 +113,4 @@ def _policy_gain(observed: Observed) -> float:
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     size = observed.positions.size
-    return float(log_p[np.arange(len(moving)), played].mean()) - uniform_likelihood(observed, size)
+    return float(log_p[np.arange(len(moving)), played].mean()) - uniform_likelihood(size)

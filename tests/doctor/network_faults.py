@@ -101,8 +101,8 @@ def draw_network_fault(seed: int) -> NetworkFault:
     if kind == "decoding":
         pairs = [("raw", "logit"), ("signed", "logit"), ("signed", "raw"), ("logit", "raw")]
         put_out, read_as = pairs[rng.integers(4)]
-        words = {"raw": "put out 0 and 1", "signed": r"-1 and 1|\(raw \+ 1\)", "logit": "sigmoid"}
-        named_by = f"{words[put_out]}|no probability"
+        named = {"raw": "put out 0 and 1", "signed": r"-1 and 1|\(raw \+ 1\)", "logit": "sigmoid"}
+        named_by = f"{named[put_out]}|no probability"
         return NetworkFault(
             f"{put_out} read as {read_as}", {"put_out": put_out, "read_as": read_as}, named_by
         )
@@ -130,5 +130,5 @@ def draw_network_fault(seed: int) -> NetworkFault:
         return NetworkFault(
             f"{put_out}, {share:.0%} label noise", {**sound, "noise": share}, "random|noise|smooth"
         )
-    words = "dropout|train mode|random" if kind == "random" else "batch"
-    return NetworkFault(f"{put_out}, {kind}", {**sound, kind: True}, words)
+    cause = "dropout|train mode|random" if kind == "random" else "batch"
+    return NetworkFault(f"{put_out}, {kind}", {**sound, kind: True}, cause)

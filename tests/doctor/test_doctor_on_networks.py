@@ -17,7 +17,7 @@ from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
-from hexsearch.doctor.checks.records import check_weights
+from hexsearch.doctor.checks.network.records import check_weights
 from hexsearch.doctor.findings import Finding
 from hexsearch.model.network import build_network
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
@@ -261,5 +261,5 @@ def test_torch_is_left_with_its_own_generator(games_file: Path, capsys: Printed)
     torch.manual_seed(1)
     wanted = torch.rand(3)
     torch.manual_seed(1)
-    doctor(capsys, "--games", games_file, "--size", SIZE, "--quick", "--set", "trunk=tiny")
+    doctor(capsys, "--games", games_file, "--size", SIZE, "--quick")
     assert torch.equal(torch.rand(3), wanted)

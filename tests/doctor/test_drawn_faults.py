@@ -25,7 +25,7 @@ from tests.doctor.network_faults import Distorted, NetworkFault, draw_network_fa
 
 SEEN = range(0, 80)
 UNSEEN = range(10_000, 10_080)
-UNSEEN_NETWORKS = range(10_000, 10_040)
+UNSEEN_NETWORKS = range(20_000, 20_030)
 
 
 def findings_on(fault: DrawnFault, seed: int, archive: GameArchive) -> list[Finding]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hexsearch.cli.main import main
 from tests.doctor.conftest import SIZE, doctor, findings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -37,3 +38,23 @@ def test_the_mystery_is_named_before_any_training(
     assert status == 1
     assert "0.50 and 0.73" in findings(out)["read-out"].cause
     assert "apply the sigmoid inside the loss" in findings(out)["read-out"].remedy
+
+
+def test_a_value_of_the_side_to_move_is_no_fault_of_the_readout(
+    games_file: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    named = ["--model", "foreign_alphazero:load", "--encoder", "foreign_alphazero:encode"]
+    _, out = doctor(capsys, *named, "--size", SIZE, "--games", games_file)
+    assert "read-out" in out["checks"]
+    assert "read-out" not in findings(out)
+
+
+def test_settings_are_refused_for_a_network_of_ones_own(
+    games_file: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    named = ["--model", "foreign_resnet:load", "--encoder", "foreign_resnet:encode"]
+    command = ["doctor", *named, "--games", str(games_file), "--set", "data.board_size=5"]
+    assert main(command) == 2
+    assert "--set: fixes a setting of a SPACE.yaml, and none is given" in capsys.readouterr().err

@@ -29,7 +29,7 @@ Printed = pytest.CaptureFixture[str]
         ("blue for red", "reading of the value", "one colour is reported as the other's"),
         ("train mode", "modes", "train mode at inference"),
         ("column-major", "policy cells", "column-major"),
-        ("never learnt", "strength", "has learnt nothing"),
+        ("never learnt", "strength", "initial weights"),
         ("dead value head", "strength", "a dead value head"),
         ("overconfident", "calibration", "confidence and frequency disagree"),
     ],

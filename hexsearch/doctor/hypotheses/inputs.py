@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.doctor.hypotheses.policies import uniform_likelihood
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_parts, take
 from hexsearch.training.metrics import slice_metrics
 
@@ -25,6 +26,7 @@ class InputScore:
 
     Attributes:
         gain: in value loss against planes as they are. noise: its standard error by game.
+        likelihood: mean log probability of the moves played, above that of any cell alike.
         policy_gain, policy_noise: the same for the mean log probability of the moves played.
     """
 
@@ -33,6 +35,7 @@ class InputScore:
     value_loss: float
     gain: float
     noise: float
+    likelihood: float
     policy_gain: float
     policy_noise: float
 
@@ -68,6 +71,7 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
                 value_loss=float(errors.mean()),
                 gain=float(gains.mean()),
                 noise=clustered_error(gains - gains.mean(), game),
+                likelihood=float(log_p.mean()) - uniform_likelihood(examined.size),
                 policy_gain=float(policy_gains.mean()),
                 policy_noise=clustered_error(policy_gains - policy_gains.mean(), game[moving]),
             )
@@ -75,13 +79,14 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     return scores
 
 
-def restoring(scores: list[InputScore]) -> InputScore | None:
+def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     """The transformation that clearly restores value or policy; None if there is none."""
     value = max(scores[1:], key=lambda score: score.gain)
-    if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(0.6, scores[0].auc + 0.02):
+    if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(least, scores[0].auc + 0.02):
         return value
     policy = max(scores[1:], key=lambda score: score.policy_gain)
-    if policy.policy_gain > max(0.1, 4.0 * policy.policy_noise) and policy.gain > -0.005:
+    clear = policy.policy_gain > max(0.1, 4.0 * policy.policy_noise) and policy.gain > -0.005
+    if clear and policy.likelihood > 0.1:
         return policy
     return None
 

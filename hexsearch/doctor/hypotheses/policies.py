@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,10 +50,9 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
     return scores
 
 
-def uniform_likelihood(observed: Observed, size: int) -> float:
-    """The same of a player who picks any free cell."""
-    moving = observed.played >= 0
-    return float(-np.log(size * size - observed.evaluation.ply[moving]).mean())
+def uniform_likelihood(size: int) -> float:
+    """The same of a policy that holds all cells for equally likely, taken ones included."""
+    return -math.log(size * size)
 
 
 def _readings(

@@ -12,9 +12,9 @@ from hexsearch.analysis.predictor import Predictor
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.batches import Batch
 from hexsearch.data.positions import all_positions
-from hexsearch.doctor.checks.policies import policy_findings
-from hexsearch.doctor.checks.readouts import optimum
-from hexsearch.doctor.checks.values import as_control, reading_findings
+from hexsearch.doctor.checks.network.policies import policy_findings
+from hexsearch.doctor.checks.network.values import as_control, reading_findings
+from hexsearch.doctor.checks.training.readouts import optimum
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import Observed, TrainedNetwork, observe
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
@@ -161,7 +161,7 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "lower optimiser.learning_rate, or optimiser.clip",
             )
             return
-        observed = _observed(pipeline, trial)
+        observed, is_control = _observed(pipeline, trial), trial.readout.control
         table = baseline_predictions(
             dataset.archive,
             dataset.train_games,
@@ -171,9 +171,8 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not strength.at_chance:
             break
     yield from _health(report, observed)
-    found = list(reading_findings("short training", observed))
-    assert trial is not None
-    if trial.readout.control:
+    found = list(reading_findings("short training", observed, table))
+    if is_control:
         found = [as_control(finding) for finding in found]
     found += policy_findings("short training", observed, observed.positions.size)
     yield from found
@@ -248,9 +247,9 @@ def check_permutation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     winners[train] = rng.permutation(winners[train])
     shuffled = replace(dataset, archive=replace(dataset.archive, winners=winners))
     budget = config.batch_size * _SHORT_STEPS
-    trial = pipeline.new_trial(budget)
-    assert trial is not None
-    trial = Trial.of(trial.config, shuffled, budget, SEED, readout=trial.readout)
+    sound = pipeline.new_trial(budget)
+    assert sound is not None
+    trial = Trial.of(sound.config, shuffled, budget, SEED, readout=sound.readout)
     try:
         trial.train_to(budget)
         evaluation, _ = trial.evaluate()

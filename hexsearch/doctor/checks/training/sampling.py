@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hexsearch.data.collection.leaks import check_curriculum
-from hexsearch.doctor.checks.positions import compared_samples
+from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from hexsearch.data.baselines import baseline_predictions
-from hexsearch.data.positions import all_positions
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
     DECODINGS,
+    Floats,
     Reading,
     readings,
     reported_reading,
@@ -23,6 +22,7 @@ from hexsearch.doctor.hypotheses.values import (
 from hexsearch.doctor.networks import ExaminedNetwork, Observed
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.doctor.strength import Strength, strength_of
+from hexsearch.training.metrics import slice_metrics
 
 YOUNG = 20_000  # positions seen, below which a network is still a beginner
 _GAIN = 0.01  # of value loss that another reading must bring
@@ -100,17 +100,18 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     found = readings(observed)
     best = simplest_of_the_best(found, _GAIN)
     scores = input_scores(examined, observed, SEED)
-    shown = restoring(scores)
+    near = observed.evaluation.to_end <= NEAR
+    won = observed.evaluation.red_won
+    assert pipeline.table is not None
+    shown = restoring(scores, sense(pipeline.table[near], won[near]))
     if shown is not None:
-        near = observed.evaluation.to_end <= NEAR
-        won = observed.evaluation.red_won[near]
-        restored = best is not None and _restores(best, observed)
-        read = np.square(best.answers[near] - won).mean() if best and restored else 1.0
+        restored = best is not None and _restores(best, observed, pipeline.table)
+        read = np.square(best.answers - won)[near].mean() if best and restored else 1.0
         if shown.value_loss < read - _GAIN:
             yield _other_planes(shown, scores[0])
             return
     control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
-    for finding in reading_findings("reading of the value", observed):
+    for finding in reading_findings("reading of the value", observed, pipeline.table):
         yield as_control(finding) if control else finding
 
 
@@ -135,13 +136,13 @@ def _other_planes(best: InputScore, as_it_is: InputScore) -> Finding:
     )
 
 
-def reading_findings(check: str, observed: Observed) -> Iterator[Finding]:
+def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[Finding]:
     """What the outputs would have to be read as, where that is clearly something else."""
     if np.isnan(observed.evaluation.metrics().overall.auc):
         return
     found = readings(observed)
     best = simplest_of_the_best(found, _GAIN)
-    if best is None or not _restores(best, observed):
+    if best is None or not _restores(best, observed, table):
         return
     sides = turned_against(best, found)
     reported, won = observed.evaluation.win_prob_red, observed.evaluation.red_won
@@ -173,12 +174,24 @@ def reading_findings(check: str, observed: Observed) -> Iterator[Finding]:
     )
 
 
-def _restores(best: Reading, observed: Observed) -> bool:
+def sense(table: Floats, won: Floats) -> float:
+    """The AUC that answers need to make sense: halfway from chance to a table of shortest paths.
+
+    Outputs of random weights are ordered somehow, and inverted often a little better than before.
+    """
+    known = slice_metrics(table, won, np.arange(len(won))).auc
+    return 0.5 + 0.5 * max(known - 0.5, 0.0)
+
+
+def _restores(best: Reading, observed: Observed, table: Floats) -> bool:
     """Whether the reading makes sense of the outputs, or at least takes a bias out of them."""
     majority = max(observed.evaluation.red_won.mean(), 1 - observed.evaluation.red_won.mean())
     if best.decoding in ("raw", "signed") and best.value_loss < 0.26:
         return True
-    return best.value_loss < 0.23 and best.accuracy > majority + 0.03
+    won = observed.evaluation.red_won
+    auc = slice_metrics(best.answers, won, observed.evaluation.game).auc
+    right = best.accuracy > majority + 0.03
+    return best.value_loss < 0.24 and right and auc > sense(table, won)
 
 
 def _other_decoding(best: Reading) -> tuple[str, str]:
@@ -211,13 +224,8 @@ def _words(reading: Reading, found: list[Reading]) -> str:
 
 def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Answers against chance and the baselines; then what would explain a failure."""
-    observed, examined, archive = pipeline.observed, pipeline.examined, pipeline.archive
-    assert observed is not None and examined is not None and archive is not None
-    games = np.unique(observed.evaluation.game)
-    others = np.setdiff1d(np.arange(len(archive)), games)
-    positions = all_positions(archive, games)
-    fitted_on = others if len(others) >= 50 else np.arange(len(archive))
-    table = baseline_predictions(archive, fitted_on, positions)["shortest-path table"]
+    observed, examined, table = pipeline.observed, pipeline.examined, pipeline.table
+    assert observed is not None and examined is not None and table is not None
     strength = strength_of(observed, table)
     if not strength.problem:
         return

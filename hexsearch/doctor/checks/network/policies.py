@@ -36,9 +36,10 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     scores = policy_scores(observed, size)
     if len(scores) < 2:
         return
-    uniform = uniform_likelihood(observed, size)
+    uniform = uniform_likelihood(size)
     best = max(scores[1:], key=lambda score: score.gain)
-    if best.gain > max(0.05, 4 * best.noise) and best.likelihood > uniform + 0.02:
+    learnt = best.likelihood > uniform + 0.02
+    if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = (
             "the policy belongs to another ply"
             if "the move" in best.name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.positions import ComparedSamples, compared_samples
+from hexsearch.doctor.checks.training.positions import ComparedSamples, compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where

@@ -43,7 +43,7 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         bold = found.temperature < 1
         yield Finding(
             "calibration",
-            "warning",
+            "error" if overall.value_loss > 0.25 else "warning",
             f"calibration error {overall.calibration_error:.3f}, bias {overall.bias:+.3f} on "
             f"{overall.games} games; log odds times {found.temperature:.2f} lower the value loss "
             f"by {found.temperature_gain:.4f}",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.positions import compared_samples, only
+from hexsearch.doctor.checks.training.positions import compared_samples, only
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import (
     affected,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hexsearch.doctor.checks.positions import compared_samples
+from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import ContractError
