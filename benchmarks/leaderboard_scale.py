@@ -1,4 +1,4 @@
-"""How long the leaderboard of a large study takes, from the command to the printed table.
+"""How long the leaderboard and the page of a large study take, from the command to the output.
 
 `python benchmarks/leaderboard_scale.py --study DIR` writes the folder of a study that never ran
 (its ledger is what an ASHA search would have written, its per-game losses are drawn), and times
@@ -65,6 +65,11 @@ def main() -> int:
             subprocess.run([*command, "--format", form], check=True, capture_output=True)
             seconds.append(time.perf_counter() - started)
         print(f"leaderboard --format {form}: median {statistics.median(seconds):.2f} s")
+    started = time.perf_counter()
+    subprocess.run([sys.executable, str(ROOT / "run_search.py"), "report", str(args.study)],
+                   check=True, capture_output=True)  # fmt: skip
+    page = args.study / "report.html"
+    print(f"report: {time.perf_counter() - started:.2f} s, {page.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
@@ -85,7 +90,13 @@ def write_study(folder: StudyFolder, trials: int) -> None:
     lengths = rng.integers(10, 40, (GAMES, 3))
     shared = lengths * rng.normal(0.16, 0.1, (GAMES, 3))
     ledger = Ledger(folder.ledger)
-    ledger.append(StudyOpened(trials=trials))
+    ledger.append(
+        StudyOpened(
+            trials=trials,
+            config=config.model_dump(mode="json", by_alias=True, exclude_none=True),
+            baselines=[{"name": "prior", **example}],
+        )
+    )
     values: dict[str, object] = {}
     replicate = 0
     for number in range(trials):

@@ -1,4 +1,4 @@
-"""Learning curves that searchers replay: recorded ones, and drawn ones of another kind."""
+"""Learning curves that searchers replay: recorded ones, and drawn ones of other kinds."""
 
 from __future__ import annotations
 
@@ -44,3 +44,52 @@ def synthetic(configurations: list[Configuration], seed: int) -> list[Curve]:
             curve.append((positions, float(loss), 1.0 + positions * seconds + 0.5 * step))
         curves.append(curve)
     return curves
+
+
+def drawn(family: str, configurations: list[Configuration], seed: int) -> list[Curve]:
+    """Curves of one kind, for the configurations of the recorded ones.
+
+    Ends, rates, speeds and starts are sums of effects of the settings, and of a part of each
+    configuration's own. `crossing`: early order is nearly the reverse of the last one. `noisy`:
+    evaluations have an error of 0.004. `late`: nothing happens before a trial's own start.
+    `overfitting`: some get worse again. `power`: power laws. `mixed`: the curriculum decides
+    which of the others it is.
+    """
+    rng = np.random.default_rng([seed, sum(map(ord, family))])
+    effects: dict[tuple[str, str], Any] = {}
+    curves = []
+    for values in configurations:
+        parts = [
+            effects.setdefault((name, str(value)), rng.normal(size=4))
+            for name, value in values.items()
+        ]
+        traits = np.sum(parts, 0) / math.sqrt(len(parts)) + 0.3 * rng.normal(size=4)
+        kind = family
+        if family == "mixed":
+            kind = "crossing" if values["curriculum"] == "all" else "late"
+        seconds = 20 * 2.0 ** float(np.clip(traits[2], -1, 1)) / LEVELS[-1]
+        curve = []
+        for step, positions in enumerate(LEVELS):
+            loss, error = _loss(kind, positions / LEVELS[-1], *traits)
+            at = 1.0 + positions * seconds + 0.5 * step
+            curve.append((positions, float(loss + error * rng.normal()), at))
+        curves.append(curve)
+    return curves
+
+
+def _loss(
+    kind: str, share: float, end: float, rate: float, pace: float, start: float
+) -> tuple[float, float]:
+    """Value loss after a share of the training, and the error of an evaluation."""
+    loss, falling = 0.2 + 0.02 * end, 1 - share ** (0.5 * 2 ** (rate / 2))
+    if kind == "crossing":
+        return loss + 0.06 * 2**rate * (1 - share) ** 1.5 - 0.04 * end * (1 - share), 0.001
+    if kind == "noisy":
+        return loss + 0.05 * falling, 0.004
+    if kind == "late":
+        begins = 0.15 + 0.7 / (1 + math.exp(-start))
+        done = max(0.0, (share - begins) / (1 - begins))
+        return 0.25 - (0.25 - loss) * done**0.7, 0.0005
+    if kind == "overfitting":
+        return loss + 0.05 * falling + 0.03 * max(0.0, start) * max(0.0, share - 0.4), 0.001
+    return loss + 0.02 * 2**rate * (share**-0.4 - 1), 0.001

@@ -51,6 +51,10 @@ def test_it_holds_every_search_space_the_schema_and_the_starter_games(unpacked: 
     assert {path.name: path.read_bytes() for path in packed.iterdir()} == spaces
     assert list((unpacked / "hexsearch" / "data" / "starter").glob("*.trmph.gz"))
     assert (unpacked / "hexsearch" / "py.typed").exists()
+    assets = unpacked / "hexsearch" / "report" / "html" / "assets"
+    assert {"template.html", "echarts.min.js", "echarts-LICENSE.txt", "echarts-NOTICE.txt"} <= {
+        path.name for path in assets.iterdir()
+    }
 
 
 def test_it_runs_a_shipped_space_in_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.data.encoder import PositionEncoder
+from hexsearch.game.board import cell_name
 from hexsearch.game.symmetry import symmetry_cells
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout, win_prob_red
@@ -128,6 +129,16 @@ class Predictor:
         policy /= policy.sum(axis=1, keepdims=True)
         policy[over] = 0.0
         return policy
+
+
+def best_moves(policy: Floats, size: int, top: int) -> tuple[tuple[str, float], ...]:
+    """The likeliest moves of one position by name, each with its probability.
+
+    Args:
+        policy: [N*N] move probabilities.
+    """
+    best = [int(cell) for cell in np.argsort(-policy, kind="stable")[:top] if policy[cell] > 0]
+    return tuple((cell_name(cell, size), float(policy[cell])) for cell in best)
 
 
 @contextmanager

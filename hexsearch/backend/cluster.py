@@ -91,7 +91,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
                     _temp_dir=str(folder),
                 )
             use_started_processes()
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         own.close()
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]

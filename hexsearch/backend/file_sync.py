@@ -102,6 +102,11 @@ class TrialFiles:
             return
         self._dropped.add(trial)
 
+    def checkpoint_bytes(self, trial: str) -> int:
+        """What a trial's checkpoint takes here; 0 if it is in storage alone."""
+        path = self._folder.trial(trial) / CHECKPOINT
+        return path.stat().st_size if path.exists() else 0
+
     def _mirror(self, storage: Storage, trial: str) -> FileSync:
         return FileSync(storage, trial_name(self._folder, trial), self._folder.trial(trial))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from pathlib import Path
 from hexsearch.errors import HexsearchError
 
 LOOPBACK = "127.0.0.1"
-_PREFIX = "hexsearch-ray"
-# A socket's path may have 107 bytes, of which Ray's own part takes about 70.
-_LONGEST = 34
+_PREFIX = "hexs"
+# A socket's path may have 107 bytes: `/hexs-PID-RANDOM/r` takes 24 of them, Ray's
+# `/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store` 64.
+_LONGEST = 107 - 24 - 64
 _PATIENCE_S = 5.0  # until the last process has written its last line
 
 
@@ -43,7 +45,7 @@ def _base() -> Path:
     tried = []
     for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
         base = Path(place).resolve()
-        fits = len(os.fsencode(base)) + len(_PREFIX) <= _LONGEST
+        fits = len(os.fsencode(base)) <= _LONGEST
         if fits and base.is_dir() and os.access(base, os.W_OK | os.X_OK):
             return base
         tried.append(str(base))
@@ -55,6 +57,8 @@ def _base() -> Path:
 
 def _sweep(base: Path) -> None:
     """Remove our own folders of processes that are gone."""
+    if sys.platform == "win32":  # folders have no owner there, and signal 0 ends a process
+        return
     for folder in base.glob(f"{_PREFIX}-*"):
         match = re.match(rf"{_PREFIX}-([0-9]+)-", folder.name)
         try:

@@ -21,7 +21,9 @@ COMMANDS = {
     "launch": Command("studies", "study_commands", "start a study"),
     "resume": Command("studies", "study_commands", "go on where a study stopped"),
     "leaderboard": Command("studies", "leaderboard_command", "who leads a study, and how sure"),
-    "report": Command("studies", "report_command", "a study as one HTML page"),
+    "report": Command(
+        "studies", "report_command", "one HTML page about a study, which opens without a network"
+    ),
     "compare": Command(
         "studies", "compare_command", "all value heads of a space, on shared trunks, in pairs"
     ),

@@ -22,23 +22,20 @@ from hexsearch.cli.arguments import (
     positive,
 )
 from hexsearch.cli.leaderboard_command import print_table
-from hexsearch.cli.preflight import check_components, games_examiner
-from hexsearch.cli.study_commands import finish, going_on, new_folder, stderr
+from hexsearch.cli.study_commands import finish, going_on, print_report, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
+from hexsearch.interface.studies import StudyPlan, dated_name, new_folder, start, watching
 from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs
 from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.leaderboard.phase_sentences import agreement_sentence, comparison_sentences
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.report.console import make_progress
 from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.study.comparison import compared_heads, comparison_config
-from hexsearch.study.launch import LaunchRequest, launch
-from hexsearch.study.listener import Listener
 from hexsearch.study.trunk_adoption import adopt_trunk
 
 _FORMATS = ("table", "markdown", "csv", "json")
@@ -106,29 +103,26 @@ def run_compare(arguments: argparse.Namespace) -> int:
     apart = None  # read before anything is trained: it may not be there
     if arguments.against is not None:
         apart = _trained_apart(StudyFolder(arguments.against), keys)
-    folder = new_folder(arguments)
-    label = str(arguments.space)
-    if not arguments.no_doctor:
-        check_components(label, heads)
-    console = stderr()
-    console.print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
-    with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
-        ended = launch(
-            LaunchRequest(
-                config=config,
-                games=arguments.games or [STARTER_GAMES],
-                folder=folder,
-                listener=Listener(progress.say, progress.record, progress.beat),
-                address=arguments.address,
-                where=f"{arguments.space}: ",
-                examine=None if arguments.no_doctor else games_examiner(label, heads, progress.say),
-            )
-        )
+    folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
+    stderr().print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
+    plan = StudyPlan(
+        config=config,
+        space=heads,
+        label=str(arguments.space),
+        folder=folder,
+        games=arguments.games or [STARTER_GAMES],
+        address=arguments.address,
+        doctor=not arguments.no_doctor,
+    )
+    with going_on(folder), watching(config, progress=True) as listener:
+        ended = start(plan, listener)
     found = None
     if apart is not None and ended == "finished":
         found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
     print_board(read_leaderboard(folder), arguments.format, found)
-    return finish(folder, ended)
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:

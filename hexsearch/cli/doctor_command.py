@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
-from hexsearch.cli.preflight import configurations
 from hexsearch.config.data import DataConfig
 from hexsearch.config.files.load import load_study
 from hexsearch.config.trial import TrialConfig
@@ -24,6 +23,7 @@ from hexsearch.doctor.examine import examine
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import ANSWERS, QUICK
 from hexsearch.errors import ConfigError
+from hexsearch.interface.doctor_check import configurations
 from hexsearch.report.diagnosis import render_diagnosis
 from hexsearch.search.shipped import shipped_spaces
 from hexsearch.search.space_parsing import build_space

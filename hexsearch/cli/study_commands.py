@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,13 +32,13 @@ from hexsearch.cli.program import program
 from hexsearch.config.run import parse_duration
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError, printable
-from hexsearch.ledger.folder import StudyFolder, require_name
+from hexsearch.errors import ConfigError, HexsearchError, printable
+from hexsearch.interface.studies import StudyPlan, dated_name, go_on, new_folder, start, watching
+from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.report.console import make_progress
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-from hexsearch.study.listener import Ended, Listener
+from hexsearch.study.listener import Ended
 
 
 def register(commands: Any) -> None:
@@ -140,51 +139,29 @@ def run_launch(arguments: argparse.Namespace) -> int:
     )
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
-    from hexsearch.cli.preflight import check_components, games_examiner, hints
-    from hexsearch.study import launch as study
+    from hexsearch.interface.doctor_check import hints
 
-    folder = new_folder(arguments)
-    label = str(arguments.space)
-    if not arguments.no_doctor:
-        check_components(label, space)
+    folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
     if arguments.address is None:
         for line in hints(config.run):
             console.print(Text(line), soft_wrap=True)
-    with going_on(folder), make_progress(console, config.scheduler.max_t) as progress:
-        listener = Listener(progress.say, progress.record, progress.beat)
-        ended = study.launch(
-            study.LaunchRequest(
-                config=config,
-                games=arguments.games or [STARTER_GAMES],
-                folder=folder,
-                listener=listener,
-                address=arguments.address,
-                where=f"{arguments.space}: ",
-                examine=None if arguments.no_doctor else games_examiner(label, space, progress.say),
-                warm_starts=[StudyFolder(path) for path in arguments.warm_start],
-            )
-        )
+    plan = StudyPlan(
+        config=config,
+        space=space,
+        label=str(arguments.space),
+        folder=folder,
+        games=arguments.games or [STARTER_GAMES],
+        address=arguments.address,
+        doctor=not arguments.no_doctor,
+        warm_starts=[StudyFolder(path) for path in arguments.warm_start],
+    )
+    with going_on(folder), watching(config, progress=True) as listener:
+        ended = start(plan, listener)
     _print_leaderboard(folder, arguments.format)
-    return finish(folder, ended)
-
-
-def new_folder(arguments: argparse.Namespace) -> StudyFolder:
-    """Where `--results` and `--name` lead.
-
-    Raises:
-        ConfigError: a study is there already, or the name is a path.
-    """
-    if "://" in arguments.results:
-        raise ConfigError(
-            f"--results {arguments.results}: the ledger needs a folder on a disk; keep the trials' "
-            f"files elsewhere with --set run.trial_files={arguments.results}"
-        )
-    name = arguments.name or f"{arguments.space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    require_name(name)
-    folder = StudyFolder(Path(arguments.results) / name)
-    folder.require_new()
-    return folder
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
@@ -202,15 +179,14 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 def run_resume(arguments: argparse.Namespace) -> int:
     """Go on with a study and print its leaderboard."""
-    from hexsearch.study import launch as study
-
     folder = StudyFolder(arguments.study)
     _, config = folder.read_description()
-    with going_on(folder), make_progress(stderr(), config.scheduler.max_t) as progress:
-        listener = Listener(progress.say, progress.record, progress.beat)
-        ended = study.resume(folder, arguments.trials, arguments.address, listener)
+    with going_on(folder), watching(config, progress=True) as listener:
+        ended = go_on(folder, arguments.trials, arguments.address, listener)
     _print_leaderboard(folder, arguments.format)
-    return finish(folder, ended)
+    status = finish(folder, ended)
+    print_report(folder)
+    return status
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
@@ -247,6 +223,17 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
     why = "budget reached" if ended == "out_of_budget" else "interrupted"
     message.print(Text(f"{why}; go on with: {program()} resume {folder.path}"), soft_wrap=True)
     return 0 if ended == "out_of_budget" else 130
+
+
+def print_report(folder: StudyFolder) -> None:
+    """Write the study's page, and name it; a study's exit status does not depend on it."""
+    from hexsearch.report.html.page import write_report
+
+    try:
+        line = f"report: {write_report(folder)}"
+    except HexsearchError as error:
+        line = f"the report could not be written: {error}"
+    stderr().print(Text(printable(line)), soft_wrap=True)
 
 
 def _why_all_failed(folder: StudyFolder) -> str | None:

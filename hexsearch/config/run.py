@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from hexsearch.config.section import MAX_TEXT, Section
+from hexsearch.config.section import MAX_TEXT, Section, tuple_from_list
 
 MAX_TRIALS = 100_000  # of one study
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([smhd]?)\Z")
@@ -100,6 +100,19 @@ class RunConfig(Section):
         max_length=MAX_TEXT,
         description="Optuna storage kept beside the ledger for optuna-dashboard: `journal` is a "
         "file in the study's folder; else a database URL; null keeps none.",
+    )
+    callbacks: Annotated[tuple[str, ...], BeforeValidator(tuple_from_list)] = Field(
+        (),
+        max_length=20,
+        description="Import paths, package.module:factory, of callbacks that are told what happens "
+        "in the study.",
+    )
+    paused_checkpoints_gb: float = Field(
+        10.0,
+        ge=0.0,
+        le=1e6,
+        description="disk for the checkpoints of paused trials; beyond it those that promise least "
+        "are pruned",
     )
     keep_checkpoints: int = Field(
         3, ge=0, le=MAX_TRIALS, description="the best k completed trials keep theirs"

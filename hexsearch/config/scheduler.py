@@ -19,10 +19,11 @@ StopOn = Annotated[
 class SchedulerConfig(Section):
     """When trials are compared and cut. One unit of resource is one position seen."""
 
-    name: Literal["asha", "hyperband", "median", "none"] = Field(
+    name: Literal["evidence", "asha", "hyperband", "median", "none"] = Field(
         "asha",
-        description="asha; hyperband: asha in brackets that begin at ever higher rungs; median: at "
-        "every report, stop what is worse than the median there; none",
+        description="evidence: pause a trial where another promises more; asha; hyperband: asha in "
+        "brackets that begin at ever higher rungs; median: at every report, stop what is worse "
+        "than the median there; none",
     )
     grace_period: int = Field(
         20_000,
@@ -73,8 +74,10 @@ Objectives = Annotated[
 class SearcherConfig(Section):
     """What proposes the next configuration."""
 
-    name: Literal["tpe", "random", "grid", "cmaes", "gp", "nsga2"] = Field(
-        "tpe", description="algorithm: tpe for most spaces; random and grid as baselines"
+    name: Literal["forecast", "tpe", "random", "grid", "cmaes", "gp", "nsga2"] = Field(
+        "tpe",
+        description="algorithm: forecast learns from values at all rungs, for one objective; tpe "
+        "for most spaces; random and grid as baselines",
     )
     startup_trials: int = Field(
         10, ge=1, le=100_000, description="drawn at random before anything is modelled"
@@ -93,6 +96,6 @@ class SearcherConfig(Section):
     def _objectives_fit(self) -> SearcherConfig:
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"objectives {list(self.objectives)}: name each of one or more once")
-        if len(self.objectives) > 1 and self.name in ("cmaes", "gp"):
+        if len(self.objectives) > 1 and self.name in ("cmaes", "forecast", "gp"):
             raise ValueError(f"{self.name} takes one objective; tpe and nsga2 take several")
         return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.config.data import DataConfig
@@ -11,7 +12,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.collection.importing import ImportReport, import_games, read_games
 from hexsearch.data.collection.sources import find_sources
-from hexsearch.doctor.foreign import load_foreign
+from hexsearch.doctor.foreign import ForeignNetwork, load_foreign
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import GamesError
 
@@ -56,6 +57,20 @@ def admit_foreign(model: str, encoder: str, size: int, games: Sequence[str]) -> 
     """
     pipeline = admit_configs(model, (), DataConfig(board_size=size), games)
     pipeline.foreign = load_foreign(model, encoder, size)
+    return pipeline
+
+
+def admit_model(
+    model: Callable[..., Any], encode: Callable[..., Any], size: int, games: Sequence[str]
+) -> ExaminedPipeline:
+    """A user's own model that is there already, with its encoder.
+
+    Raises:
+        GamesError: a path leads to no file.
+    """
+    name = type(model).__name__
+    pipeline = admit_configs(name, (), DataConfig(board_size=size), games)
+    pipeline.foreign = ForeignNetwork(model, encode, size, (name, "encoder"))
     return pipeline
 
 

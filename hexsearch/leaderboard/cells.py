@@ -55,7 +55,7 @@ def difference(row: Row) -> str:
 def status(row: Row) -> str:
     """What became of a row, with the reason and the verdict."""
     # Where it was pruned has a column of its own.
-    reason = row.reason.partition(" at ")[0] if row.status == "pruned" else row.reason
+    reason = row.reason.partition(" at ")[0] if row.status in ("paused", "pruned") else row.reason
     text = f"{row.status}: {reason}" if reason else row.status
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
 
@@ -63,7 +63,7 @@ def status(row: Row) -> str:
 def short_status(row: Row) -> str:
     """What became of a row, in a narrow table."""
     text = row.status
-    if row.status == "pruned":
+    if row.status in ("paused", "pruned"):
         text += f" {count(row.positions_seen)}"
     # With spaces a verdict is broken between words instead of losing its end.
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict.replace('_', ' ')}"

@@ -67,7 +67,17 @@ def read_leaderboard(
     """
     if folder.ledger.exists() and not folder.has_records:
         raise LedgerError(f"{folder.ledger}: holds no record, so there is nothing to rank")
-    history = StudyHistory.read(folder.ledger)
+    return leaderboard_of(StudyHistory.read(folder.ledger), folder, by, stage, phase)
+
+
+def leaderboard_of(
+    history: StudyHistory,
+    folder: StudyFolder,
+    by: By = "variant",
+    stage: str | None = None,
+    phase: Literal["compare", "search"] | None = None,
+) -> Leaderboard:
+    """The same of a history that was read already."""
     ranked = history.only(_ranked_phases(history, phase))
     board = build_leaderboard(ranked, folder, by, state_of(history, folder), stage)
     match = read_match(folder.match)

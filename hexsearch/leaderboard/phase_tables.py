@@ -43,7 +43,7 @@ def pruning_check(history: StudyHistory, rows: Sequence[Row]) -> PruningCheck | 
         else math.inf
         for trial in ended
     ]
-    pruned = sum(trial.status == "pruned" for trial in trials)
+    pruned = sum(trial.status in ("paused", "pruned") for trial in trials)
     return check_pruning(losses, winner.value_loss, pruned)
 
 

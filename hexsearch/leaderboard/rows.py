@@ -11,7 +11,7 @@ from hexsearch.ledger.report import ReportSummary, SliceSummary
 from hexsearch.training.metrics import SliceMetrics
 
 CONTROL = "negative control"
-_STATUS_ORDER = ("completed", "running", "waiting", "stopped", "pruned", "failed")
+_STATUS_ORDER = ("completed", "running", "waiting", "stopped", "paused", "pruned", "failed")
 _SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
 
 
@@ -134,7 +134,7 @@ def make_entry(trials: Sequence[TrialHistory], stage: str | None = None) -> Entr
         trial_ids=tuple(trial.trial for trial in trials),
         seeds=len({trial.replicate for trial in trials}),
         completed=count("completed"),
-        pruned=count("pruned"),
+        pruned=count("pruned") + count("paused"),
         failed=count("failed"),
         positions_seen=seen,
         failures=tuple(

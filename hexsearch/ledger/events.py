@@ -174,13 +174,13 @@ class Decided(TrialEvent):
         rung: level at which it was compared, if it was; rank: 1 is best, of `of` at this rung.
         cutoff: value loss that a trial had to reach to go on, at that moment.
         trainings_left: whole trainings that each worker had budget for; None without an end.
-        reason: of a stop.
+        reason: in words.
     """
 
     event = "decided"
     positions_seen: int
     value_loss: float
-    decision: Literal["continue", "prune", "complete", "stop"]
+    decision: Literal["continue", "pause", "prune", "complete", "stop"]
     bracket: int = 0
     rung: int | None = None
     rank: int | None = None
@@ -220,11 +220,25 @@ class Told(TrialEvent):
     state: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Promoted(TrialEvent):
+    """A paused trial goes on from its checkpoint."""
+
+    event = "promoted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discarded(TrialEvent):
+    """The checkpoint of a paused trial was removed to save space; it is pruned."""
+
+    event = "discarded"
+
+
 KINDS: dict[str, type[Event]] = {
     kind.event: kind
     for kind in (
         StudyOpened, WarmStarted, Resumed, Interrupted, Finished, Compared, Chosen,
-        Suggested, Started, Reported, Decided, Retried, Failed, Told,
+        Suggested, Started, Reported, Decided, Promoted, Discarded, Retried, Failed, Told,
     )
 }  # fmt: skip
 
@@ -237,8 +251,11 @@ def event_of(record: Record, where: str) -> Event:
     Raises:
         LedgerError: this version does not know such a record.
     """
+    if not isinstance(record, dict):
+        raise LedgerError(f"{where}: holds {type(record).__name__}, no record; restore the file")
     values = dict(record)
-    kind = KINDS.get(values.pop("event", ""))
+    event = values.pop("event", "")
+    kind = KINDS.get(event) if isinstance(event, str) else None
     if kind is StudyOpened and values.get("format") != FORMAT:
         raise LedgerError(other_format(where, values.get("format"), values.get("hexsearch")))
     try:

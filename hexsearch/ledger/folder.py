@@ -23,7 +23,17 @@ from hexsearch.ledger.events import FORMAT, other_format
 from hexsearch.training.atomic import write_atomically
 
 # What a study leaves in its folder, from its first file to its last.
-_STUDY_FILES = ("study.yaml", "ledger.jsonl", "games.archive", "trunk.pt", "trials", "ray")
+_STUDY_FILES = (
+    "study.yaml",
+    "ledger.jsonl",
+    "games.archive",
+    "trunk.pt",
+    "trials",
+    "match.json",
+    "match",
+    "optuna.journal",
+    "ray",
+)
 _LONGEST_NAME = 200  # bytes: file systems take 255, and names of files are made of it
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 

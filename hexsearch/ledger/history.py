@@ -12,10 +12,12 @@ from hexsearch.ledger.events import (
     Chosen,
     Compared,
     Decided,
+    Discarded,
     Event,
     Failed,
     Finished,
     Interrupted,
+    Promoted,
     Reported,
     Resumed,
     Retried,
@@ -28,7 +30,7 @@ from hexsearch.ledger.events import (
 from hexsearch.ledger.ledger import read_events
 from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
-Status = Literal["waiting", "running", "completed", "pruned", "stopped", "failed"]
+Status = Literal["waiting", "running", "completed", "paused", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
 Phase = Literal["compare", "search", "pruning_check", "race", "confirm"]
 # Origins of trials that the search did not propose, and the phase that planned them.
@@ -41,7 +43,7 @@ _PLANNED_IN: dict[str, Phase] = {
 }
 # Trials of these phases are trained and judged alike, so that one leaderboard compares them.
 SEARCHED: frozenset[Phase] = frozenset({"search", "pruning_check", "race"})
-ENDED: frozenset[Status] = frozenset({"completed", "pruned", "stopped", "failed"})
+ENDED: frozenset[Status] = frozenset({"completed", "paused", "pruned", "stopped", "failed"})
 # Optuna's word for how a trial ended, where it is not PRUNED.
 TOLD_AS: dict[Status, str] = {"completed": "COMPLETE", "failed": "FAIL"}
 
@@ -235,6 +237,10 @@ class StudyHistory:
             trial.status = "waiting"
             trial.losses += 1
             self._count_work(trial, event.at)
+        elif isinstance(event, Promoted):
+            trial.status, trial.told, trial._last_at = "waiting", False, None
+        elif isinstance(event, Discarded):
+            trial.status = "pruned"
         elif isinstance(event, Told):
             trial.told = True
 
@@ -245,8 +251,10 @@ class StudyHistory:
         if event.decision == "prune":
             trial.status, trial.rung = "pruned", event.rung
             trial.reason = f"rank {event.rank} of {event.of} at {event.rung:,} positions"
+        elif event.decision == "pause":
+            trial.status, trial.rung, trial.reason = "paused", event.rung, event.reason
         elif event.decision == "complete":
-            trial.status = "completed"
+            trial.status, trial.rung, trial.reason = "completed", None, ""
         elif event.decision == "stop":
             trial.status, trial.reason = "stopped", event.reason
 

@@ -59,7 +59,11 @@ class Ledger:
             self._file.close()
             where = self._lock.lock_file
             raise LedgerError(f"{where}: cannot be locked: {error.strerror}") from error
-        whole, self._count = _whole(path)
+        try:
+            whole, self._count = _whole(path)
+        except LedgerError:
+            self.close()
+            raise
         if whole < path.stat().st_size:
             self._file.truncate(whole)
             os.fsync(self._file.fileno())

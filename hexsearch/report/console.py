@@ -18,10 +18,12 @@ from hexsearch.ledger.events import (
     Chosen,
     Compared,
     Decided,
+    Discarded,
     Event,
     Failed,
     Finished,
     Interrupted,
+    Promoted,
     Reported,
     Retried,
     Started,
@@ -152,6 +154,10 @@ def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
         return _describe_decision(event, trial)
     if isinstance(event, Failed):
         return f"{name} failed: {trial.reason}"
+    if isinstance(event, Promoted):
+        return f"{name} goes on from its pause at {trial.positions_seen:,} positions"
+    if isinstance(event, Discarded):
+        return f"{name} pruned: its checkpoint made room for others"
     if isinstance(event, Retried):
         return f"{name} will be tried again: {event.reason}"
     return ""
@@ -160,6 +166,10 @@ def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
 def _describe_decision(event: Decided, trial: TrialHistory) -> str:
     if event.decision == "prune":
         return f"{trial.trial} pruned: {trial.reason}"
+    if event.decision == "pause":
+        return f"{trial.trial} paused at {event.rung:,} positions: {event.reason}"
+    if event.decision == "continue" and event.reason:
+        return f"{trial.trial} goes on at {event.rung:,} positions: {event.reason}"
     if event.decision == "continue":
         place = f"rank {event.rank} of {event.of} at {event.rung:,} positions"
         return f"{trial.trial} goes on: {place}"
@@ -172,7 +182,7 @@ def progress_line(history: StudyHistory) -> str:
     """Counts of trials by what became of them."""
     counts = {
         status: sum(trial.status == status for trial in history.trials.values())
-        for status in ("completed", "pruned", "stopped", "failed")
+        for status in ("completed", "paused", "pruned", "stopped", "failed")
     }
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     planned = len(history.trials) - history.searched

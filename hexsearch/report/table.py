@@ -17,6 +17,7 @@ from hexsearch.report.footnotes import failure_lines, notes
 _STATUS_STYLES = {
     "completed": "green",
     "running": "cyan",
+    "paused": "yellow",
     "pruned": "yellow",
     "interrupted": "cyan",
     "failed": "red",

@@ -10,6 +10,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Decided, Event
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.search.budget import Horizon
+from hexsearch.search.outlook import Outlook
 from hexsearch.search.pruning import Decision, make_pruner
 from hexsearch.search.schedules import PhaseSchedules
 
@@ -22,10 +23,15 @@ class Decisions:
     """
 
     def __init__(
-        self, config: StudyConfig, schedules: PhaseSchedules, seconds_left: Callable[[], float]
+        self,
+        config: StudyConfig,
+        schedules: PhaseSchedules,
+        seconds_left: Callable[[], float],
+        outlook: Outlook | None = None,
     ) -> None:
         self._config, self._schedules = config.scheduler, schedules
-        self._pruner = make_pruner(config.scheduler, schedules.rungs)
+        self._outlook = outlook
+        self._pruner = make_pruner(config.scheduler, schedules.rungs, outlook)
         # ASHA promotes one trial in `reduction_factor`. If fewer new trials than that can still
         # finish, pruning no longer pays.
         share = 1.0 / config.scheduler.reduction_factor
@@ -33,6 +39,8 @@ class Decisions:
 
     def apply(self, event: Event) -> None:
         """Take one event into account."""
+        if self._outlook is not None:
+            self._outlook.apply(event)
         self._pruner.apply(event)
         self._horizon.apply(event)
 
@@ -73,8 +81,8 @@ class Decisions:
             ended = positions >= self._schedules.max_positions(trial.phase)
             decision = Decision("complete" if ended else "continue")
         else:
-            decision = self._pruner.decide(trial.number, positions, decided.value_loss)
             left = self._horizon.trainings_left(history, workers)
+            decision = self._pruner.decide(trial.number, positions, decided.value_loss, left)
         if decision.action == "prune" and left < 1.0 and another:
             decision = replace(decision, action="continue")
         if decision.action == "continue" and decision.rung is None:
@@ -87,8 +95,22 @@ class Decisions:
             rank=decision.rank,
             of=decision.of,
             cutoff=decision.cutoff,
+            reason=decision.reason,
             trainings_left=round(left, 3) if left < math.inf else None,
         )
+
+    def paused_to_go_on(self, history: StudyHistory, workers: int, may_propose: bool) -> str | None:
+        """The paused trial that a free worker should take, if any."""
+        if self._outlook is None or not self._pruner.pauses:
+            return None
+        left = self._horizon.trainings_left(history, workers)
+        number = self._pruner.choose_paused(may_propose, left)
+        return None if number is None else self._outlook.forecast.entries[number].name
+
+    @property
+    def paused(self) -> list[str]:
+        """Names of paused trials, the one that promises least first."""
+        return [] if self._outlook is None else self._outlook.forecast.least_promising()
 
     def _is_unhealthy(self, trial: TrialHistory) -> bool:
         """Whether the verdict of a trial's last report ends it here."""

@@ -16,6 +16,7 @@ from hexsearch.errors import DiskError
 from hexsearch.ledger.events import (
     Event,
     Failed,
+    Promoted,
     Reported,
     Retried,
     Started,
@@ -27,6 +28,7 @@ from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.decisions import Decisions
+from hexsearch.search.outlook import Outlook
 from hexsearch.search.proposer import Proposer
 from hexsearch.search.reruns import PlannedRun, Planner, nothing_planned
 from hexsearch.search.schedules import PhaseSchedules
@@ -79,8 +81,11 @@ class Engine:
         self.is_finished = False  # everything that was asked for has ended
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
-        self._decisions = Decisions(config, self.schedules, setup.seconds_left)
-        self._proposer = Proposer(setup.space, config.searcher, config.run.seed, setup.trials)
+        rungs, trials = self.schedules.rungs, setup.trials
+        outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.budget), trials)
+        self.decisions = Decisions(config, self.schedules, setup.seconds_left, outlook)
+        seed = config.run.seed
+        self._proposer = Proposer(setup.space, config.searcher, seed, trials, outlook)
         self._missing = 0  # runs that were planned together with the last one, after it
         for event in ledger:
             self._fold(event)
@@ -99,7 +104,8 @@ class Engine:
         """
         if self.draining:
             return "finished"
-        if not self._queue and not self._may_propose:
+        paused = None if self._queue else self._paused_to_go_on()
+        if not self._queue and not self._may_propose and paused is None:
             if self._live:
                 # One that runs may yet lose its worker, and then wants to be started again.
                 return "wait"
@@ -107,13 +113,21 @@ class Engine:
                 return "finished"
         if len(self._live) >= self.setup.slots():
             return "wait"
-        name = self._queue.pop(0) if self._queue else self._suggest()
+        if self._queue:
+            name = self._queue.pop(0)
+        elif paused is not None:
+            self.record(Promoted(trial=paused))
+            name = self.history.trials[paused].job
+        else:
+            name = self._suggest()
         self._live.add(name)
         return Job(name, tuple(self.history.trials_of(name)))
 
     def plan(self) -> bool:
         """Make sure that something can start, unless all is done; whether there is something."""
-        while not (self._may_propose or self.history.unfinished):
+        while not (
+            self._may_propose or self.history.unfinished or self._paused_to_go_on() is not None
+        ):
             if not self._plan_batch():
                 self.is_finished = True
                 return False
@@ -203,6 +217,11 @@ class Engine:
     def _going(self, job: str) -> list[TrialHistory]:
         return [trial for trial in self.history.trials_of(job) if trial.status not in ENDED]
 
+    def _paused_to_go_on(self) -> str | None:
+        """The paused trial that a free worker should take, if any."""
+        workers = max(1, self.setup.slots())
+        return self.decisions.paused_to_go_on(self.history, workers, self._may_propose)
+
     def _suggest(self) -> str:
         values, origin = self._proposer.propose(self.history.searched)
         run = PlannedRun.of(self.setup.space.resolve(values), values, 0, origin)
@@ -238,7 +257,7 @@ class Engine:
         """Decide on the last report that is recorded."""
         another = not (self.draining or self._queue) and self._may_propose
         workers = max(1, len(self._live))
-        decided = self._decisions.decide(trial, self.history, workers, another)
+        decided = self.decisions.decide(trial, self.history, workers, another)
         if decided is not None:
             self.record(decided)
         if decided is None or decided.decision == "continue":
@@ -262,7 +281,7 @@ class Engine:
             if trial.status in ENDED:
                 if not trial.told:
                     self._end(trial)
-            elif self._decisions.is_due(trial):
+            elif self.decisions.is_due(trial):
                 self._decide(trial)
 
     def _unless_draining(self) -> Verdict:
@@ -272,7 +291,7 @@ class Engine:
         self.history.apply(event)
         trial = self.history.trials[event.trial] if isinstance(event, TrialEvent) else None
         if trial is None or trial.phase in SEARCHED:
-            self._decisions.apply(event)
+            self.decisions.apply(event)
         if trial is None or trial.phase == "search":
             self._proposer.apply(event)
         if isinstance(event, Suggested):

@@ -27,9 +27,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import HexsearchError
 from hexsearch.ledger.events import (
+    Decided,
+    Discarded,
     Event,
     Failed,
+    Finished,
     Interrupted,
+    Promoted,
     Reported,
     Started,
     Suggested,
@@ -74,6 +78,7 @@ class OptunaStorage:
         self._folder, self._config, self._space, self._where = folder, config, space, where
         self._distributions = distributions_of(space)
         self._ids: dict[str, int] = {}
+        self._paused: set[str] = set()
         self._last: dict[str, dict[str, object]] = {}
 
     @property
@@ -136,13 +141,15 @@ class OptunaStorage:
         for trial in history.trials.values():
             template = self._frozen(trial)
             self._ids[trial.trial] = self._storage.create_new_trial(study_id, template)
+            if trial.status == "paused":
+                self._paused.add(trial.trial)
         if self._where == JOURNAL:
             os.replace(partial, journal_path(self._folder))
             self._storage = _journal(journal_path(self._folder))
 
     def _frozen(self, trial: TrialHistory) -> FrozenTrial:
         state, values = TrialState.WAITING, None
-        if trial.status in ENDED:
+        if trial.status in ENDED and trial.status != "paused":
             state = STATES[trial.told_as]
             if state == TrialState.COMPLETE:
                 values = objectives_of(self._config.searcher, _last_report(trial))
@@ -175,6 +182,10 @@ class OptunaStorage:
             for trial_id in self._ids.values():
                 if storage.get_trial(trial_id).state == TrialState.RUNNING:
                     storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        elif isinstance(event, Finished):
+            for name in list(self._paused):  # they will not go on now
+                storage.set_trial_state_values(self._ids.pop(name), TrialState.PRUNED)
+            self._paused.clear()
         elif isinstance(event, TrialEvent) and event.trial in self._ids:
             self._apply_to_trial(self._ids[event.trial], event)
 
@@ -191,8 +202,18 @@ class OptunaStorage:
             )
         elif isinstance(event, Failed):
             storage.set_trial_user_attr(trial_id, "reason", event.reason)
+        elif isinstance(event, Decided) and event.decision == "pause":
+            self._paused.add(event.trial)
+        elif isinstance(event, Promoted):
+            self._paused.discard(event.trial)
+        elif isinstance(event, Discarded):
+            self._paused.discard(event.trial)
+            storage.set_trial_state_values(self._ids.pop(event.trial), TrialState.PRUNED)
         elif isinstance(event, Told):
-            self._tell(event)
+            if event.trial in self._paused:  # Optuna takes back no end, and it may go on
+                storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            else:
+                self._tell(event)
 
     def _tell(self, event: Told) -> None:
         state, values = STATES[event.state], None

@@ -10,6 +10,7 @@ from typing import Any
 from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.ledger.events import Compared, Event, Reported, Suggested, Told, WarmStarted
 from hexsearch.search.enumeration import Enumeration
+from hexsearch.search.outlook import Outlook
 from hexsearch.search.searchers import SEARCHERS
 from hexsearch.search.searchers.base import Outcome
 from hexsearch.search.seeds import derive_seed
@@ -29,16 +30,24 @@ class Proposer:
         trials: how many the study is to have; an extended study has more.
     """
 
-    def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int, trials: int) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        config: SearcherConfig,
+        seed: int,
+        trials: int,
+        outlook: Outlook | None = None,
+    ) -> None:
         self._space, self._config = space, config
         self._searcher = SEARCHERS[config.name](space, config, seed)
+        self._searcher.outlook = outlook
         self._last_report: dict[str, dict[str, Any]] = {}
-        self._variants: dict[str, str] = {}  # trial that has not ended -> its variant
+        self._variants: dict[str, str] = {}  # trial -> its variant
         self._outside: set[str] = set()  # trials that are none of this space
         self._tried: set[str] = set()  # variants that are not worth another trial yet
         self._refuses = math.isfinite(space.count) and self._searcher.can_redraw
         self._enumeration: Enumeration | None = None
-        if config.name != "grid" and space.count <= max(trials, MAX_LISTED):
+        if self._searcher.lists and space.count <= max(trials, MAX_LISTED):
             variants = space.variants()
             if len(variants) <= trials:
                 self._enumeration = Enumeration(variants, derive_seed(seed, "enumerate", 0))
@@ -70,7 +79,7 @@ class Proposer:
         elif isinstance(event, Told) and event.trial not in self._outside:
             report = self._last_report.pop(event.trial, None)
             self._searcher.tell(event.trial, self._outcome(event.state, report))
-            variant = self._variants.pop(event.trial)
+            variant = self._variants[event.trial]
             if event.state == "COMPLETE":
                 self._tried.discard(variant)
         elif isinstance(event, WarmStarted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexsearch.config.scheduler import SchedulerConfig
+from hexsearch.search.outlook import Outlook
 from hexsearch.search.pruners import PRUNERS
 from hexsearch.search.pruners.base import Decision, Pruner
 from hexsearch.training.report_points import round_up
@@ -30,6 +31,12 @@ class RungSchedule:
         return cls(rungs, budget, apart)
 
 
-def make_pruner(config: SchedulerConfig, schedule: RungSchedule) -> Pruner:
+def make_pruner(
+    config: SchedulerConfig,
+    schedule: RungSchedule,
+    outlook: Outlook | None = None,
+) -> Pruner:
     """The rule that a study names, over its rungs."""
-    return PRUNERS[config.name](config, schedule.rungs, schedule.budget)
+    pruner = PRUNERS[config.name](config, schedule.rungs, schedule.budget)
+    pruner.outlook = outlook
+    return pruner

@@ -113,7 +113,7 @@ class LeaderSummary:
 
 
 def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list[PlannedRun]:
-    """Pruned trials that were drawn, by a lot that nothing they did has a part in."""
+    """Pruned and paused trials that were drawn, by a lot that nothing they did has a part in."""
     checked = {
         (trial.variant, trial.replicate)
         for trial in history.trials.values()
@@ -122,7 +122,7 @@ def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list
     return [
         PlannedRun.again(trial, trial.replicate, "pruning_check")
         for trial in history.trials.values()
-        if trial.status == "pruned"
+        if trial.status in ("paused", "pruned")
         and derive_seed(seed, "audit", trial.number) < share * 2**32
         and (trial.variant, trial.replicate) not in checked
     ]

@@ -21,7 +21,7 @@ from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import stage_of
-from hexsearch.errors import ConfigError, ContractError
+from hexsearch.errors import ConfigError, ContractError, PluginError
 from hexsearch.game.board import RED
 from hexsearch.ledger.report import Baseline, MetricsSummary
 from hexsearch.model.policy_head import build_policy_head, check_policy_head
@@ -40,7 +40,7 @@ def check_components(space: SearchSpace) -> None:
     """Build each trunk, head and read-out that the space names, and hold it to its contract.
 
     Raises:
-        ContractError: lists what is wrong with each.
+        ContractError: lists what is wrong with each; a PluginError where code of one raised.
     """
     encoder = space.default.encoder
     planes, side = 3 if encoder.perspective == "absolute" else 2, _SIZE + 2 * encoder.edge_ring
@@ -53,14 +53,17 @@ def check_components(space: SearchSpace) -> None:
         "readout": lambda raw: _readout_problems(build(ReadoutConfig, raw, "readout")),
     }
     problems: list[str] = []
+    kind = ContractError
     for section, check in checks.items():
         for raw in _named(space, section):
             try:
                 problems += check(raw)
             except ContractError as error:
                 problems.append(str(error))
+                if isinstance(error, PluginError):
+                    kind = PluginError
     if problems:
-        raise ContractError("\n".join(problems))
+        raise kind("\n".join(problems))
 
 
 def _trunk_problems(config: TrunkConfig, planes: int, side: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 
 from hexsearch.backend.file_sync import TrialFiles
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
@@ -16,10 +17,15 @@ class CheckpointRetention:
 
     Args:
         best: how many completed trials of the search keep theirs.
+        paused_bytes: for the checkpoints of paused trials, all together.
     """
 
-    def __init__(self, files: TrialFiles, best: int, history: StudyHistory) -> None:
+    def __init__(
+        self, files: TrialFiles, best: int, paused_bytes: float, history: StudyHistory
+    ) -> None:
         self._files, self._best, self._history = files, best, history
+        self._paused_bytes = paused_bytes
+        self._paused: dict[str, int] = {}  # trial -> bytes of its checkpoint
         self._kept: list[tuple[float, int, str]] = []  # value loss, number, trial; best first
         for trial in history.trials.values():
             if trial.told:
@@ -31,6 +37,10 @@ class CheckpointRetention:
             if all(head.status in ENDED for head in self._history.trials_of(trial.job)):
                 self._files.drop_checkpoint(trial.job)
             return
+        if trial.status == "paused":
+            self._paused[trial.trial] = self._files.checkpoint_bytes(trial.trial)
+            return
+        self._paused.pop(trial.trial, None)
         if trial.status != "completed" or trial.is_control:
             self._files.drop_checkpoint(trial.trial)
             return
@@ -40,3 +50,23 @@ class CheckpointRetention:
         for _, _, loser in self._kept[self._best :]:
             self._files.drop_checkpoint(loser)
         del self._kept[self._best :]
+
+    def surplus(self, least_first: Sequence[str]) -> list[str]:
+        """Paused trials whose checkpoints do not fit the disk that they may take.
+
+        Args:
+            least_first: paused trials, the one that promises least first.
+        """
+        total = sum(self._paused.get(name, 0) for name in least_first)
+        removed = []
+        for name in least_first:
+            if total <= self._paused_bytes:
+                break
+            total -= self._paused.get(name, 0)
+            removed.append(name)
+        return removed
+
+    def discard(self, trial: str) -> None:
+        """Remove the checkpoint of a trial that the ledger holds as pruned."""
+        self._paused.pop(trial, None)
+        self._files.drop_checkpoint(trial)

@@ -11,7 +11,7 @@ from pathlib import Path
 from hexsearch.backend.file_sync import TrialFiles, copies_in_storage
 from hexsearch.backend.storage import Storage
 from hexsearch.config.study import StudyConfig
-from hexsearch.ledger.events import Event, Finished, Interrupted, Told
+from hexsearch.ledger.events import Discarded, Event, Finished, Interrupted, Told
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine, EngineSetup
@@ -74,7 +74,10 @@ class Session:
         )
         self._engine = Engine(setup, study.ledger)
         self._retention = CheckpointRetention(
-            self._files, config.run.keep_checkpoints, self._engine.history
+            self._files,
+            config.run.keep_checkpoints,
+            config.run.paused_checkpoints_gb * 1e9,
+            self._engine.history,
         )
         if config.run.optuna_storage is not None and "search" in config.phases:
             storage = OptunaStorage(study.folder, config, space, config.run.optuna_storage)
@@ -132,6 +135,10 @@ class Session:
             ended = history.trials[event.trial]
             self._files.fetch(ended.trial, checkpoint=ended.status == "completed")
             self._retention.ended(ended)
+            if ended.status == "paused":
+                for name in self._retention.surplus(self._engine.decisions.paused):
+                    self._engine.record(Discarded(trial=name))
+                    self._retention.discard(name)
         if self._export is not None:
             self._export.apply(event)
         self._study.listener.record(event, history)

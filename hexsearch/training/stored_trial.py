@@ -17,7 +17,15 @@ from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.training.checkpoint import load_checkpoint
 
 _SAME = ("mode", "trunk", "archive", "encoder_version", "max_positions", "seed")
-_NEEDED = ("configs", "data", "archive", "encoder_version", "network", "positions_seen", "seed")
+_NEEDED: dict[str, type | tuple[type, ...]] = {
+    "configs": (list, tuple),
+    "data": dict,
+    "archive": str,
+    "encoder_version": int,
+    "network": dict,
+    "positions_seen": int,
+    "seed": int,
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,9 @@ def read_stored_trial(path: Path) -> StoredTrial:
     missing = [name for name in _NEEDED if name not in state]
     if missing:
         raise CheckpointError(f"{path}: its trial lacks {', '.join(missing)}; it is damaged")
+    odd = [name for name, kind in _NEEDED.items() if not isinstance(state[name], kind)]
+    if odd:
+        raise CheckpointError(f"{path}: {', '.join(odd)} of its trial make no sense; it is damaged")
     version = state["encoder_version"]
     if version != ENCODER_VERSION:
         raise CheckpointError(

@@ -85,15 +85,22 @@ def test_folders_of_drivers_that_were_killed_are_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_ray, "_base", lambda: tmp_path)
-    (tmp_path / "hexsearch-ray-999999999-x").mkdir()
-    (tmp_path / f"hexsearch-ray-{os.getpid()}-x").mkdir()
+    (tmp_path / "hexs-999999999-x").mkdir()
+    (tmp_path / f"hexs-{os.getpid()}-x").mkdir()
     with private_folder() as folder:
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-            [f"hexsearch-ray-{os.getpid()}-x", folder.parent.name]
+            [f"hexs-{os.getpid()}-x", folder.parent.name]
         )
     assert not folder.parent.exists()
 
 
-def test_a_long_place_for_temporary_files_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp/" + "x" * 100)
-    assert len(str(local_ray._base())) < 40
+@pytest.mark.parametrize("place", ["/tmp/" + "x" * 100, "/work/tmp/someone", "/tmp"])
+def test_rays_longest_socket_fits_a_sockets_path(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: place)
+    monkeypatch.setattr(Path, "is_dir", lambda path: True)
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    session = "session_2026-11-26_02-42-00_244047_4194304"
+    folder = f"{local_ray._base()}/{local_ray._PREFIX}-4194304-4ls956mw/r/{session}"
+    assert len(f"{folder}/sockets/plasma_store") <= 107

@@ -130,5 +130,5 @@ def draw_network_fault(seed: int) -> NetworkFault:
         return NetworkFault(
             f"{put_out}, {share:.0%} label noise", {**sound, "noise": share}, "random|noise|smooth"
         )
-    words = "dropout|train mode|random" if kind == "random" else "batch"
-    return NetworkFault(f"{put_out}, {kind}", {**sound, kind: True}, words)
+    cause = "dropout|train mode|random" if kind == "random" else "batch"
+    return NetworkFault(f"{put_out}, {kind}", {**sound, kind: True}, cause)

@@ -9,21 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.boards import Positions, mover_name, read_positions
 from hexsearch.analysis.loading import LoadedCheckpoint, load_network
-from hexsearch.analysis.predictor import Predictor
-from hexsearch.analysis.unseen import Hashes, archive_beside, unseen_games
-from hexsearch.analysis.value_analyzer import Analysis, ValueHeadAnalyzer
+from hexsearch.analysis.predictor import Predictor, best_moves
+from hexsearch.analysis.value_analyzer import Analysis
 from hexsearch.cli.arguments import add_command, add_format, add_games
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.collection.importing import import_games
 from hexsearch.errors import ConfigError
-from hexsearch.game.board import cell_name
+from hexsearch.interface.networks import analyze
 from hexsearch.report import analysis_pictures as pictures
 from hexsearch.report.analysis_tables import Prediction, render_analysis, render_predictions
 from hexsearch.report.board_answers import boards_of_a_game
@@ -71,43 +68,23 @@ def register(commands: Any) -> None:
 
 def run_analyze(arguments: argparse.Namespace) -> int:
     """Judge a checkpoint on held-out games and on known positions."""
-    loaded = _load(arguments.checkpoint)
+    _one_thread()
     messages = Console(stderr=True, highlight=False)
-    archive, imported = import_games(
+    found = analyze(
+        arguments.checkpoint,
         arguments.games,
-        loaded.data.board_size,
         say=lambda line: messages.print(Text(line), soft_wrap=True),
     )
-    messages.print(Text(imported.summary()), soft_wrap=True)
-    if archive.content_hash == loaded.archive_hash:
-        training: Hashes | None = archive.hashes
-    else:
-        training = loaded.games
-        if training is None:
-            training = archive_beside(arguments.checkpoint, loaded.archive_hash)
-    unseen = unseen_games(archive, loaded.data, training)
-    messages.print(Text(str(unseen)), soft_wrap=True)
-    analysis = ValueHeadAnalyzer(
-        loaded.predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
-    ).analyse()
     if arguments.output is not None:
-        for path in _draw(analysis, loaded.predictor, archive, arguments.output):
+        predictor = load_network(arguments.checkpoint).predictor
+        for path in _draw(found.analysis, predictor, found.archive, arguments.output):
             messages.print(Text(f"drew {path}"), soft_wrap=True)
     if arguments.format == "json":
-        description = {
-            "checkpoint": str(arguments.checkpoint),
-            "positions_seen": loaded.positions_seen,
-            # Test games are for confirmation and ensembles alone.
-            "left_out": {
-                "trained_on": len(unseen.trained_on),
-                "for_confirmation": len(unseen.for_confirmation),
-            },
-        }
-        json.dump({**description, **analysis.to_json()}, sys.stdout, indent=2, allow_nan=False)
+        json.dump(found.to_json(), sys.stdout, indent=2, allow_nan=False)
         print()
     else:
         console = stdout()
-        console.print(render_analysis(analysis, str(arguments.checkpoint), console.width))
+        console.print(render_analysis(found.analysis, str(arguments.checkpoint), console.width))
     return 0
 
 
@@ -138,17 +115,13 @@ def _predict(
     answers = predictor.symmetric_answer(positions) if symmetric else predictor.answer(positions)
     predictions = []
     for index, (text, stones) in enumerate(zip(texts, positions.stones, strict=True)):
-        policy = answers.policy[index]
-        best = [int(cell) for cell in np.argsort(-policy, kind="stable")[:top] if policy[cell] > 0]
         predictions.append(
             Prediction(
                 position=text,
                 stones=stones,
                 to_move=int(positions.to_move[index]) or None,
                 win_prob_red=float(answers.win_prob_red[index]),
-                best_moves=tuple(
-                    (cell_name(cell, positions.size), float(policy[cell])) for cell in best
-                ),
+                best_moves=best_moves(answers.policy[index], positions.size, top),
             )
         )
     return predictions
@@ -180,10 +153,14 @@ def _draw(
     return [folder / name for name in drawn]
 
 
-def _load(path: Path) -> LoadedCheckpoint:
+def _one_thread() -> None:
     if not torch.cuda.is_available():
         # Two threads on a busy two-core machine spin at each other's barriers; one is faster.
         torch.set_num_threads(1)
+
+
+def _load(path: Path) -> LoadedCheckpoint:
+    _one_thread()
     return load_network(path)
 
 

@@ -18,20 +18,17 @@ from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.cli.networks.analysis_commands import stdout
-from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.leaderboard.leaderboard import read_leaderboard
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.errors import ConfigError
+from hexsearch.interface.players import find_players, shared_board
 from hexsearch.play.htp_session import HtpSession
 from hexsearch.play.match import MatchSettings, play_match
 from hexsearch.play.openings import read_openings
-from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, build_network_player, parse_player
+from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, build_network_player
 from hexsearch.play.standings import standings
 from hexsearch.report.match_table import render_standings
-from hexsearch.training.stored_trial import read_stored_trial
 
 _OPENINGS = 30
 _SIZE = 13  # where no player is a network
-_CHECKPOINT = "checkpoint.pt"
 
 
 def register(commands: Any) -> None:
@@ -102,22 +99,14 @@ def run_match(arguments: argparse.Namespace) -> int:
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     defaults = _player_defaults(arguments)
-    problems: list[str] = []
-    players: list[PlayerSpec] = []
-    for text in arguments.players:
-        try:
-            players += _players(text, defaults)
-        except (ConfigError, CheckpointError) as error:
-            problems += error.problems
+    players = find_players(arguments.players, defaults)
     players += [
         PlayerSpec(name=command, kind="engine", command=command, timeout_s=arguments.timeout)
         for command in arguments.engine
     ]
     if arguments.timeout <= 0:
-        problems.append(f"--timeout {arguments.timeout:g}: must be above 0 seconds")
-    if problems:
-        raise ConfigError(problems)
-    settings = _settings(arguments, _board_size(players, arguments.size))
+        raise ConfigError(f"--timeout {arguments.timeout:g}: must be above 0 seconds")
+    settings = _settings(arguments, shared_board(players, arguments.size))
     console = Console(stderr=True, highlight=False)
     try:
         with _progress(console) as show:
@@ -163,41 +152,6 @@ def _player_defaults(arguments: argparse.Namespace) -> PlayerSpec:
         policy=None if policy is None else str(policy),
         candidates=getattr(arguments, "candidates", 6),
     )
-
-
-def _players(text: str, defaults: PlayerSpec) -> list[PlayerSpec]:
-    """One player, or the leaders of a study."""
-    folder, at, style = text.partition("@")
-    if not Path(folder).is_dir():
-        return [parse_player(text, defaults)]
-    study = StudyFolder(Path(folder))
-    leading = [row for row in read_leaderboard(study).rows if row.rank == 1]
-    players = []
-    for row in leading:
-        kept = [name for name in row.trial_ids if (study.trial(name) / _CHECKPOINT).exists()]
-        if not kept:
-            continue
-        checkpoint = study.trial(kept[0]) / _CHECKPOINT
-        spec = parse_player(f"{checkpoint}{at}{style}", defaults)
-        players.append(replace(spec, name=f"{study.name}/{row.name}{at}{style}"))
-    if not players:
-        raise ConfigError(f"{folder}: none of its leaders kept a checkpoint")
-    return players
-
-
-def _board_size(players: list[PlayerSpec], asked: int | None) -> int:
-    """The board that all networks know."""
-    sizes = {
-        player.name: read_stored_trial(Path(player.path)).data.board_size
-        for player in players
-        if player.kind == "network"
-    }
-    if not sizes:
-        return asked or _SIZE
-    if len(set(sizes.values())) > 1 or (asked and asked not in sizes.values()):
-        known = ", ".join(f"{name} plays on {size}x{size}" for name, size in sizes.items())
-        raise ConfigError(f"all players must share a board: {known}")
-    return next(iter(sizes.values()))
 
 
 def _settings(arguments: argparse.Namespace, size: int) -> MatchSettings:

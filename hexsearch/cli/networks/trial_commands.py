@@ -14,20 +14,18 @@ from rich.text import Text
 
 from hexsearch.analysis.learnability import climb, verdict
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings, add_space
-from hexsearch.cli.networks.training_loop import train_to_end
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
-from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.errors import ConfigError
+from hexsearch.interface.training import (
+    describe_training,
+    first_configuration,
+    prepare_training,
+)
+from hexsearch.interface.training_loop import train_to_end
 from hexsearch.report.analysis_tables import render_learnability
-from hexsearch.search.pruning import RungSchedule
-from hexsearch.search.space import SearchSpace, position_unit
 from hexsearch.search.space_parsing import load_space
-from hexsearch.training.checkpoint import load_checkpoint
-from hexsearch.training.report_points import report_points
-from hexsearch.training.trial import Trial
-
-_REPORTS = 10  # evaluations over the whole budget, where the space does not say
 
 
 def register(commands: Any) -> None:
@@ -74,35 +72,21 @@ def run_train(arguments: argparse.Namespace) -> int:
     config, space = load_space(arguments.space, arguments.set)
     seed = config.run.seed if arguments.seed is None else arguments.seed
     console = Console(stderr=True, highlight=False)
-    trial_config = _configuration(space)
     archive, imported = import_games(arguments.games or [STARTER_GAMES], config.data.board_size)
     for line in (imported.summary(), *imported.decision_lines()):
         console.print(Text(line), soft_wrap=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":
+    if not torch.cuda.is_available():
         torch.set_num_threads(config.run.cpus_per_trial)
     if arguments.learnability:
-        return _climb(arguments, trial_config, Dataset(archive, config.data), seed)
-    schedule = RungSchedule.of(config.scheduler, position_unit(space))
-    dataset = Dataset(archive, config.data)
-    trial = Trial.of(trial_config, dataset, schedule.budget, seed, device)
-    path = arguments.output / "model.pt"
-    if path.exists():
-        _continue(trial, path)
-        console.print(Text(f"going on from {trial.positions_seen:,} positions in {path}"))
-    console.print(
-        Text(
-            f"training {trial_config.value_head.name} on {trial_config.trunk.name} "
-            f"({trial.cost.parameters:,} parameters, {trial.cost.mflops:,.1f} MFLOPs and "
-            f"{trial.cost.microseconds:,.0f} µs a position) for {schedule.budget:,} positions on "
-            f"{device.type}"
-        ),
-        soft_wrap=True,
+        dataset = Dataset(archive, config.data)
+        return _climb(arguments, first_configuration(space), dataset, seed)
+    training = prepare_training(
+        space, archive, config.data, config.scheduler, seed, arguments.output
     )
-    every = schedule.report_every or max(1, schedule.budget // _REPORTS)
-    points = report_points(schedule.budget, every, ())
+    describe_training(training, console)
+    trial, path = training.trial, training.path
     events = arguments.output / "events" if arguments.tensorboard else None
-    if not train_to_end(trial, points, path, console, events):
+    if not train_to_end(trial, training.points, path, console, events):
         console.print(
             Text(
                 f"interrupted at {trial.positions_seen:,} positions, kept in {path}; the same "
@@ -136,17 +120,3 @@ def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset,
     else:
         Console(highlight=False).print(render_learnability(steps, verdict(steps)))
     return 0 if all(step.passed for step in steps) else 1
-
-
-def _configuration(space: SearchSpace) -> TrialConfig:
-    """The first enqueued configuration that is still searched, or the default."""
-    return space.resolve(space.enqueued[0]) if space.enqueued else space.default
-
-
-def _continue(trial: Trial, path: Path) -> None:
-    try:
-        trial.load_state(load_checkpoint(path)["state"])
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}; name another --output") from error
-    if trial.positions_seen >= trial.max_positions:
-        raise ConfigError(f"{path}: this training is finished; name another --output")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hexsearch.leaderboard.phase_sentences import confirmation_sentences
 from hexsearch.leaderboard.rows import Row
 from hexsearch.report.html.study import Study
 
@@ -13,10 +12,10 @@ def answer_sentences(study: Study) -> list[str]:
     """Who predicts the winner best, and how certain that is."""
     ranked = [row for row in study.board.rows if row.rank is not None]
     if not ranked:
-        trials = len(study.history.trials)
+        trials = len(study.trials)
         if not trials:
             return ["No trial has begun yet.", "There is no answer yet."]
-        failed = sum(trial.status == "failed" for trial in study.history.trials.values())
+        failed = sum(trial.status == "failed" for trial in study.trials.values())
         if failed == trials:
             return [f"All {trials} trials failed.", "There is no answer; the reasons are below."]
         return ["No trial has been evaluated yet.", "There is no answer yet."]
@@ -27,7 +26,7 @@ def answer_sentences(study: Study) -> list[str]:
 def cost_sentence(study: Study) -> str:
     """Trials, positions, and time."""
     history = study.history
-    counts = Counter(trial.status for trial in history.trials.values())
+    counts: Counter[str] = Counter(trial.status for trial in history.trials.values())
     order = ("completed", "pruned", "stopped", "failed", "running", "waiting")
     statuses = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
     sentence = (
@@ -65,15 +64,29 @@ def _best(study: Study, leader: Row) -> str:
 
 
 def _certainty(study: Study, leader: Row, ranked: list[Row]) -> str:
-    confirmation = study.board.confirmation
-    if confirmation is not None and confirmation.rows:
-        return f"{confirmation_sentences(confirmation)[0].capitalize()}."
     tied = sum(bool(row.tied_with_leader) for row in ranked)
     if leader.probability_best is not None:
         chance = f"It is truly the best with probability {leader.probability_best:.0%}"
-        if tied > 1:
-            return f"{chance}; {tied - 1} of the others cannot be told from it."
-        return f"{chance}; no other that came as far can be told to equal it."
-    if len(ranked) > 1:
-        return "How certain that is cannot be said: no other came as far and was compared."
-    return "It is the only one that was evaluated, so there is nothing to compare it with."
+        sentence = (
+            f"{chance}; {tied - 1} of the others cannot be told from it"
+            if tied > 1
+            else f"{chance}; every other that came as far is worse"
+        )
+    elif len(ranked) > 1:
+        sentence = "No other came as far and was compared, so its lead cannot be tested"
+    else:
+        sentence = "It is the only one that was evaluated, so there is nothing to compare it with"
+    return f"{sentence}{_confirmed(study)}."
+
+
+def _confirmed(study: Study) -> str:
+    """What fresh seeds and test games said of the first winner, where there are some."""
+    confirmation = study.board.confirmation
+    if confirmation is None or not confirmation.rows:
+        return ""
+    winner = confirmation.rows[0]
+    seeds = "1 fresh seed" if winner.seeds == 1 else f"{winner.seeds} fresh seeds"
+    return (
+        f"; trained again with {seeds}, {winner.name} has value loss {winner.test_loss:.4f} "
+        f"({winner.test_low:.4f} to {winner.test_high:.4f}) on {confirmation.games:,} test games"
+    )

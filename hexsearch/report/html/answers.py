@@ -9,8 +9,8 @@ import torch
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer, reliability_bins
+from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import HexsearchError

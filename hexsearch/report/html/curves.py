@@ -60,14 +60,14 @@ def learning_curves(study: Study) -> Curves:
         row.trial_ids[0]: place
         for place, row in enumerate([row for row in study.board.rows if row.rank is not None][:8])
     }
-    reported = [trial for trial in study.history.trials.values() if trial.curve]
+    reported = [trial for trial in study.trials.values() if trial.curve]
     others = evenly([t for t in reported if t.trial not in leaders], _CURVES - len(leaders))
     chosen = {trial.trial: trial for trial in reported if trial.trial in leaders}
     chosen |= {trial.trial: trial for trial in others}
     reports: dict[str, list[ReportSummary]] = {name: [] for name in chosen}
-    for record in study.records:
-        if record["event"] == "reported" and record["trial"] in chosen:
-            reports[record["trial"]].append(ReportSummary.from_json(record["report"]))
+    for event in study.reports:
+        if event.trial in chosen:
+            reports[event.trial].append(ReportSummary.from_json(event.report))
     curves = [_curve(trial, reports[name], leaders.get(name)) for name, trial in chosen.items()]
     hidden = len(reported) - len(curves)
     return Curves(

@@ -22,7 +22,6 @@ from hexsearch.report.html.intervals import LeaderIntervals, Slices, intervals_o
 from hexsearch.report.html.markup import bullets, chart, paragraph, section
 from hexsearch.report.html.phases import (
     comparison_part,
-    comparison_rows,
     confirmation_part,
     pruning_part,
     repeat_part,
@@ -97,8 +96,7 @@ def _header(study: Study) -> str:
         f"<h1>{escape(study.question)}</h1>"
         + "".join(paragraph(sentence, "answer") for sentence in answer_sentences(study))
         + paragraph(cost_sentence(study))
-        + f'<p class="state {study.board.state}">'
-        + f"{escape(study.folder.name)}: {study.board.state}</p>"
+        + paragraph(f"{study.folder.name}: {study.board.state}", f"state {study.board.state}")
         + bullets([f"warning: {warning}" for warning in study.board.warnings])
     )
 
@@ -112,8 +110,6 @@ def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
     has_curves = any(curve.positions for curve in charts.curves.curves)
     intervals_height = 90 + 22 * (len(charts.intervals.rows) + len(charts.intervals.baselines))
     importance_height = 80 + 34 * len(charts.settings.settings)
-    compared = StudyFolder(study.folder.path / "compare")
-    comparison = comparison_rows(read_study(compared) if compared.ledger.exists() else None)
     return "".join(
         [
             section(
@@ -174,7 +170,7 @@ def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
                 if charts.health
                 else "",
             ),
-            section("comparison", "Heads on shared trunks", comparison_part(comparison)),
+            section("comparison", "Heads on shared trunks", comparison_part(study)),
             section("pruning", "Pruning check", pruning_part(study)),
             section("confirmation", "Confirmation", confirmation_part(study)),
             section("repeat", "How to repeat it", repeat_part(study)),

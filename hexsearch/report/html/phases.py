@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
+from hexsearch.config.data import DataConfig
 from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.config.section import build
-from hexsearch.config.study import DataConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import HexsearchError
-from hexsearch.leaderboard.cells import loss, plus_minus
-from hexsearch.leaderboard.phase_sentences import confirmation_sentences
+from hexsearch.leaderboard.cells import difference, loss, plus_minus
+from hexsearch.leaderboard.phase_sentences import comparison_sentences, confirmation_sentences
 from hexsearch.report.confirmation_table import TITLES, confirmed_cells
 from hexsearch.report.html.markup import bullets, definition, paragraph, table
 from hexsearch.report.html.study import Study
@@ -45,25 +45,38 @@ def pruning_part(study: Study) -> str:
     )
 
 
-def comparison_part(board_rows: list[list[str]]) -> str:
-    """Heads on shared trunks."""
-    if not board_rows:
+def comparison_part(study: Study) -> str:
+    """Heads on shared trunks, best first."""
+    board = study.comparison
+    if board is None:
         return ""
-    return table(("head", "value loss", "behind", "seeds"), board_rows)
+    rows = [
+        (
+            row.name,
+            loss(row.value_loss) + plus_minus(row.value_loss_low, row.value_loss_high),
+            difference(row),
+            str(row.seeds),
+        )
+        for row in board.rows
+        if row.rank is not None
+    ]
+    return table(("head", "value loss", "behind", "seeds"), rows) + bullets(
+        comparison_sentences(board)
+    )
 
 
 def repeat_part(study: Study) -> str:
     """Versions, games, seeds, and the command."""
     opening, config = study.opening, study.config
     if not config:
-        return paragraph("The study has no opening record.")
-    games = opening.get("games", {})
-    versions = ", ".join(f"{name} {number}" for name, number in opening.get("versions", {}).items())
+        return paragraph("The first record of the study holds no configuration.")
+    games = opening.games
+    versions = ", ".join(f"{name} {number}" for name, number in opening.versions.items())
     name = study.folder.name
     paths = "".join(f" --games {path}" for path in games.get("paths", ()))
     command = f"python run_search.py launch {name}.yaml{paths} --name {name}-again"
     facts = [
-        ("hexsearch", f"{opening.get('hexsearch', '')}, commit {opening.get('git') or 'unknown'}"),
+        ("hexsearch", f"{opening.hexsearch}, commit {opening.git or 'unknown'}"),
         ("versions", versions),
         ("games", ", ".join(map(str, games.get("paths", ())))),
         ("content hash of the games", str(games.get("content_hash", ""))),
@@ -76,7 +89,7 @@ def repeat_part(study: Study) -> str:
         + paragraph(f"Save the configuration below as {name}.yaml, then run:")
         + f"<pre><code>{escape(command)}</code></pre>"
         + "<details><summary>configuration</summary>"
-        + f"<pre>{escape(dump_yaml(config))}</pre></details>"
+        f"<pre>{escape(dump_yaml(config))}</pre></details>"
     )
 
 
@@ -99,20 +112,4 @@ def _games(study: Study) -> list[tuple[str, str]]:
             "length of games",
             f"{lengths.min()} to {lengths.max()} moves, {lengths.mean():.1f} on average",
         ),
-    ]
-
-
-def comparison_rows(study: Study | None) -> list[list[str]]:
-    """Rows of a comparison's table, best first."""
-    if study is None:
-        return []
-    return [
-        [
-            row.name,
-            loss(row.value_loss) + plus_minus(row.value_loss_low, row.value_loss_high),
-            "" if not row.difference else f"{row.difference:+.4f}",
-            str(row.seeds),
-        ]
-        for row in study.board.rows
-        if row.rank is not None
     ]

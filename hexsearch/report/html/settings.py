@@ -1,4 +1,4 @@
-"""What each setting does: value loss against its values, and how much of it that explains."""
+"""What each setting does: value loss against its values, and the share that it explains."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Settings:
 def settings_of(study: Study) -> Settings:
     """Trials compared where most of them were evaluated, at the most positions among equals."""
     counts: Counter[int] = Counter()
-    for trial in study.history.trials.values():
+    for trial in study.trials.values():
         if not trial.is_control and not trial.is_rerun:
             counts.update(point.positions_seen for point in trial.curve)
     if not counts:
@@ -86,7 +86,7 @@ def settings_of(study: Study) -> Settings:
     note = f"value loss after {level:,} positions, where {len(points):,} trials were evaluated"
     if len(shown) < len(points):
         note += f"; {len(shown):,} of them, evenly selected, are drawn"
-    statuses = study.history.trials
+    statuses = study.trials
     return Settings(
         positions=level,
         settings=settings,
@@ -106,12 +106,13 @@ _Point = tuple[str, dict[str, Any], dict[str, float | None]]
 
 def _points(study: Study, level: int) -> list[_Point]:
     points = []
-    for record in study.records:
-        if record["event"] == "reported" and record["report"]["positions_seen"] == level:
-            trial = study.history.trials[record["trial"]]
-            if not trial.is_control and not trial.is_rerun:
-                metrics = ReportSummary.from_json(record["report"]).metrics
-                points.append((trial.trial, trial.values, losses_of(metrics)))
+    for event in study.reports:
+        trial = study.trials.get(event.trial)
+        if trial is None or trial.is_control or trial.is_rerun:
+            continue
+        if event.report["positions_seen"] == level:
+            metrics = ReportSummary.from_json(event.report).metrics
+            points.append((trial.trial, trial.values, losses_of(metrics)))
     return points
 
 

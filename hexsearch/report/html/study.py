@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from hexsearch.leaderboard.confirmation import read_confirmation
-from hexsearch.leaderboard.leaderboard import Leaderboard, build_leaderboard, state_of
+from hexsearch.leaderboard.leaderboard import Leaderboard, leaderboard_of
+from hexsearch.ledger.events import Reported, StudyOpened
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import Record, read_ledger
+from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import read_events
 
 
 @dataclass(frozen=True)
@@ -17,38 +18,53 @@ class Study:
     """A study as it stands on the disk.
 
     Attributes:
-        opening: the record that the study began with: configuration, versions, games.
+        reports: every report, in the order of the ledger.
+        board: of the search and its reruns, or of a comparison that is all the study does.
     """
 
     folder: StudyFolder
-    records: list[Record]
+    reports: list[Reported]
     history: StudyHistory
     board: Leaderboard
 
     @property
-    def opening(self) -> dict[str, Any]:
-        """Nothing where a driver was killed before its first record."""
+    def opening(self) -> StudyOpened:
+        """What the study began with: configuration, versions, games."""
         return self.history.study
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration, as plain mappings."""
-        config: dict[str, Any] = self.opening.get("config", {})
-        return config
+        """The resolved configuration; nothing where a driver was killed before its first record."""
+        return self.opening.config
 
     @property
     def question(self) -> str:
         """What the study asks."""
         return str(self.config.get("question", self.folder.name))
 
+    @cached_property
+    def trials(self) -> dict[str, TrialHistory]:
+        """The trials that the leaderboard ranks."""
+        return {
+            name: self.history.trials[name] for row in self.board.rows for name in row.trial_ids
+        }
+
+    @cached_property
+    def comparison(self) -> Leaderboard | None:
+        """Of the heads on shared trunks, where that is one of several phases."""
+        phases = {trial.phase for trial in self.history.trials.values()}
+        if "compare" not in phases or not phases & SEARCHED:
+            return None
+        return leaderboard_of(self.history, self.folder, phase="compare")
+
 
 def read_study(folder: StudyFolder) -> Study:
-    """A study's records and its leaderboard.
+    """A study's reports and its leaderboard.
 
     Raises:
         LedgerError: no study, or a damaged ledger.
     """
-    records = read_ledger(folder.ledger)
-    history = StudyHistory.of(records)
-    board = build_leaderboard(history, folder, state=state_of(history, folder))
-    return Study(folder, records, history, replace(board, confirmation=read_confirmation(folder)))
+    events = read_events(folder.ledger)
+    history = StudyHistory.of(events)
+    reports = [event for event in events if isinstance(event, Reported)]
+    return Study(folder, reports, history, leaderboard_of(history, folder))

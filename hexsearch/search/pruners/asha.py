@@ -27,7 +27,7 @@ class AshaPruner(Pruner):
         """Of the trials at a rung, those that go on."""
         return 1.0 / self.config.reduction_factor
 
-    def compare(self, number: int, rung: int, value_loss: float) -> Decision:
+    def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Continue at or below the cut-off."""
         bracket = self.bracket(number)
         before = self.recorded.get((bracket, rung), [])

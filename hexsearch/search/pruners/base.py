@@ -10,6 +10,7 @@ from typing import Literal
 
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Event
+from hexsearch.search.outlook import Outlook
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,16 @@ class Decision:
         rung: level at which it was compared, if it was. rank: 1 is best, of `of` at this rung.
         cutoff: value loss that a trial had to reach to go on, at that moment.
         bracket: among whose trials it was compared.
+        reason: in words, where a rule has more to say than the rank.
     """
 
-    action: Literal["continue", "prune", "complete"]
+    action: Literal["continue", "pause", "prune", "complete"]
     rung: int | None = None
     rank: int | None = None
     of: int | None = None
     cutoff: float | None = None
     bracket: int = 0
+    reason: str = ""
 
 
 class Pruner(ABC):
@@ -38,7 +41,14 @@ class Pruner(ABC):
     Args:
         rungs: positions seen at which trials are compared, ascending.
         max_positions: at which a trial is finished.
+
+    Attributes:
+        pauses: whether trials that are cut keep their checkpoints and may go on later.
+        outlook: for rules that use one.
     """
+
+    pauses = False
+    outlook: Outlook | None = None
 
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         self.config, self.rungs, self.max_positions = config, rungs, max_positions
@@ -61,9 +71,13 @@ class Pruner(ABC):
         """Whether trial `number` is compared at these positions."""
         return positions_seen in self.rungs[self.bracket(number) :]
 
-    def decide(self, number: int, positions_seen: int, value_loss: float) -> Decision:
+    def decide(
+        self, number: int, positions_seen: int, value_loss: float, left: float = math.inf
+    ) -> Decision:
         """Judge a report of trial `number`, without recording it.
 
+        Args:
+            left: whole trainings that each worker has time for.
         Raises:
             ValueError: the value loss is not finite; such a trial must be failed, not compared.
         """
@@ -73,11 +87,19 @@ class Pruner(ABC):
             return Decision("complete")
         if not self.is_rung(number, positions_seen):
             return Decision("continue")
-        return self.compare(number, positions_seen, value_loss)
+        return self.compare(number, positions_seen, value_loss, left)
 
     @abstractmethod
-    def compare(self, number: int, rung: int, value_loss: float) -> Decision:
+    def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Judge trial `number` at a rung of its bracket, without recording it."""
+
+    def choose_paused(self, may_propose: bool, left: float) -> int | None:
+        """Number of the paused trial to go on with now, if any.
+
+        Args:
+            may_propose: whether a fresh trial could be started instead.
+        """
+        return None
 
     @abstractmethod
     def apply(self, event: Event) -> None:

@@ -17,7 +17,7 @@ class NoPruner(Pruner):
         """None."""
         return ()
 
-    def compare(self, number: int, rung: int, value_loss: float) -> Decision:
+    def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Let it go on."""
         return Decision("continue")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexsearch.config.scheduler import SearcherConfig
+from hexsearch.search.outlook import Outlook
 from hexsearch.search.space import SearchSpace, Values
 
 
@@ -36,6 +37,9 @@ class Searcher:
 
     # Whether values may be refused; those who count their own proposals would lose count.
     can_redraw = True
+    # Whether a space with no more configurations than trials is gone through in a drawn order.
+    lists = True
+    outlook: Outlook | None = None  # for those that use one
 
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:
         self.space, self.config, self.seed = space, config, seed

@@ -13,6 +13,7 @@ class GridSearcher(Searcher):
     """Goes round its points for ever, in an order drawn from the seed."""
 
     can_redraw = False
+    lists = False
 
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:
         super().__init__(space, config, seed)

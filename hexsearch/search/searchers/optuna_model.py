@@ -44,6 +44,7 @@ class OptunaSearcher(Searcher):
         self._distributions = distributions_of(space)
         self._study = self._empty_study()
         self._ids: dict[str, int] = {}  # our trial -> Optuna's id, of running trials
+        self._values: dict[str, Values] = {}
         self._asked: tuple[int, Values, int] | None = None  # number, values, id of the last ask
 
     @abstractmethod
@@ -76,6 +77,7 @@ class OptunaSearcher(Searcher):
         """Enter a running trial."""
         if proposed and self._asked is None and not self.can_redraw:
             self.propose(number)
+        self._values[name] = values
         asked, self._asked = self._asked, None
         if asked is not None and asked[:2] == (number, values):
             self._ids[name] = asked[2]
@@ -89,6 +91,10 @@ class OptunaSearcher(Searcher):
 
     def tell(self, name: str, outcome: Outcome) -> None:
         """A trial has ended."""
+        if name not in self._ids:  # it was paused, and told then as pruned
+            if outcome.state == "COMPLETE":
+                self._insert(self._frozen(self._values[name], TrialState.COMPLETE, outcome))
+            return
         storage, trial_id = self._study._storage, self._ids.pop(name)
         if outcome.state == "PRUNED" and outcome.step is not None and self._single:
             # TPE ranks pruned trials by how far they came, then by their value there.

@@ -1,9 +1,11 @@
 "use strict";
 // What each chart shows, as options of ECharts. Colours are those of Okabe and Ito (2008), which
 // readers with any kind of colour blindness can tell apart; lines also differ in dash and symbol.
-const INKS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#6b7280"];
+const LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#6b7280"];
+const DARK = ["#56b4e9", "#f4793a", "#2fc59a", "#e39cc6", "#f0b429", "#9ad4f5", "#c9a86a", "#9aa5b1"];
+let INKS = LIGHT;  // of the theme that is drawn
 const DASHES = ["solid", "dashed", "dotted", [10, 3, 2, 3], [2, 6], [14, 4], [6, 2, 2, 2, 2, 2], [1, 3]];
-const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin", "arrow", "circle"];
+const SYMBOLS = ["circle", "rect", "triangle", "diamond", "emptyCircle", "emptyRect", "emptyTriangle", "emptyDiamond"];
 
 function count(number) {
   return number >= 999500 ? (number / 1e6).toFixed(1) + "M"
@@ -32,7 +34,7 @@ function frame(theme, narrow) {
     animation: false,
     backgroundColor: "transparent",
     textStyle: { color: theme.ink, fontFamily: "system-ui, 'DejaVu Sans', sans-serif" },
-    grid: { left: 8, right: narrow ? 12 : 28, top: 46, bottom: 34, containLabel: true },
+    grid: { left: 8, right: narrow ? 12 : 28, top: 58, bottom: 34, containLabel: true },
     tooltip: {
       trigger: "item", confine: true, backgroundColor: theme.paper, borderColor: theme.line,
       textStyle: { color: theme.ink, fontSize: 12 },
@@ -42,11 +44,16 @@ function frame(theme, narrow) {
   };
 }
 
+// Room for names on the left.
+function beside(narrow) {
+  return { left: narrow ? 128 : 288, right: narrow ? 14 : 28, top: 24, bottom: 44, containLabel: false };
+}
+
 function axis(theme, name, more = {}) {
   return {
     type: "value", name, nameLocation: "middle", nameGap: 26, scale: true,
     nameTextStyle: { color: theme.faint }, axisLabel: { color: theme.faint, hideOverlap: true },
-    axisLine: { lineStyle: { color: theme.line } }, splitLine: { lineStyle: { color: theme.line, opacity: 0.6 } },
+    axisLine: { onZero: false, lineStyle: { color: theme.line } }, splitLine: { lineStyle: { color: theme.line, opacity: 0.6 } },
     ...more,
   };
 }
@@ -60,10 +67,20 @@ function legend(theme, names) {
     pageTextStyle: { color: theme.faint }, formatter: (name) => short(name, 44) };
 }
 
+// Bounds of an axis, in hundredths, that also hold those of these values that are not far away.
+function reaching(values) {
+  const near = (seen) => values.filter((value) => value !== null
+    && Math.max(seen.min - value, value - seen.max) < 2 * Math.max(0.01, seen.max - seen.min));
+  return {
+    min: (seen) => Math.floor(100 * Math.min(seen.min, ...near(seen)) - 0.2) / 100,
+    max: (seen) => Math.ceil(100 * Math.max(seen.max, ...near(seen)) + 0.2) / 100,
+  };
+}
+
 // A horizontal or upright bar between two values, with its caps, at a place of a category axis.
 function whisker(lowAt, highAt, flat, ink) {
   return {
-    type: "custom", silent: true, z: 1,
+    type: "custom", silent: true, z: 3,
     renderItem(parameters, api) {
       if (isNaN(api.value(lowAt)) || isNaN(api.value(highAt))) return null;
       const at = flat ? (value) => api.coord([value, api.value(0)]) : (value) => api.coord([api.value(0), value]);
@@ -85,21 +102,21 @@ const CHARTS = {
     const tied = rows.filter((row) => row.group === 0).length;
     const points = rows.map((row, place) => ({ value: [row.value_loss, place], row }));
     return {
-      ...frame(theme, narrow),
-      xAxis: axis(theme, "value loss (Brier score), 95% interval"),
+      ...frame(theme, narrow), grid: beside(narrow),
+      xAxis: axis(theme, "value loss (Brier score), 95% interval", reaching(baselines.map(([, value]) => value))),
       yAxis: { type: "category", inverse: true, data: names, axisTick: { show: false }, axisLine: { show: false },
-        axisLabel: { color: theme.ink, width: narrow ? 130 : 320, overflow: "truncate", fontSize: 11 } },
+        axisLabel: { color: theme.ink, width: narrow ? 118 : 272, overflow: "truncate", fontSize: 11 } },
       series: [
         { ...whisker(1, 2, true, INKS[0]), data: rows.map((row, place) => [place, row.low, row.high]),
           encode: { x: [1, 2], y: 0 } },
-        { type: "scatter", symbolSize: 9, itemStyle: { color: INKS[0] }, data: points,
+        { type: "scatter", z: 4, symbolSize: 9, itemStyle: { color: INKS[0] }, data: points,
           tooltip: { formatter: ({ data: { row } }) => `<b>${plain(row.name)}</b><br>value loss ${digits(row.value_loss)}`
             + (row.low === null ? "" : `<br>95% interval ${digits(row.low)} to ${digits(row.high)}`)
             + `<br>after ${count(row.positions)} positions` },
-          markArea: tied > 1 ? { silent: true, itemStyle: { color: theme.band },
+          markArea: tied > 1 ? { silent: true, z: 0, itemStyle: { color: theme.band },
             label: { position: "insideTopRight", color: theme.faint, fontSize: 11 },
             data: [[{ name: "cannot be told apart", yAxis: 0 }, { yAxis: tied - 1 }]] } : undefined,
-          markLine: baselines.length ? { symbol: "none", label: { formatter: "{b}", color: theme.faint, position: "start", rotate: 0, fontSize: 10 },
+          markLine: baselines.length ? { symbol: "none", precision: 6, label: { formatter: "{b}", color: theme.faint, position: "start", rotate: 0, fontSize: 10 },
             lineStyle: { color: theme.faint, type: "dashed" },
             tooltip: { formatter: ({ name, value }) => `${plain(name)}: ${digits(value)}` },
             data: baselines.map(([name, value]) => ({ name, xAxis: value, value })) } : undefined },
@@ -128,7 +145,7 @@ const CHARTS = {
       type: "scatter", name: "pruned", symbol: "path://M0,0 L8,8 M8,0 L0,8", symbolSize: 7, z: 4,
       itemStyle: { color: "transparent", borderColor: theme.faint, borderWidth: 1.5 },
       data: ended.map((curve) => ({ value: [at(curve).at(-1), curve.losses[part].at(-1)], curve, place: curve.positions.length - 1 })),
-      markLine: { symbol: "none", silent: true, data: [
+      markLine: { symbol: "none", silent: true, precision: 6, data: [
         ...data.curves.baselines.filter((one) => one.losses[part] !== null).map((one) => ({ yAxis: one.losses[part], name: one.name,
           lineStyle: { color: theme.faint, type: "dashed" }, label: { formatter: one.name, position: "insideStartTop", color: theme.faint } })),
         ...(time ? [] : data.curves.rungs.map((rung) => ({ xAxis: rung,
@@ -147,7 +164,7 @@ const CHARTS = {
       } },
       dataZoom: [{ type: "inside" }, { type: "slider", height: 18, bottom: 8 }],
       xAxis: axis(theme, time ? "seconds of training" : "positions", { axisLabel: { color: theme.faint, formatter: time ? undefined : count, hideOverlap: true } }),
-      yAxis: upright(theme, "value loss" + (part === "overall" ? "" : ", " + part)),
+      yAxis: upright(theme, "value loss" + (part === "overall" ? "" : ", " + part), reaching(data.curves.baselines.map((one) => one.losses[part]))),
       series,
     };
   },
@@ -155,9 +172,9 @@ const CHARTS = {
   importance(data, theme, narrow, chosen) {
     const rows = data.settings.importances[chosen("setting-part")] || data.settings.importances.overall;
     return {
-      ...frame(theme, narrow),
+      ...frame(theme, narrow), grid: beside(narrow),
       xAxis: axis(theme, "share of the trials' ranks that it explains, 95% interval", { min: 0, max: 1, axisLabel: { color: theme.faint, formatter: share } }),
-      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { color: theme.ink, width: narrow ? 110 : 260, overflow: "truncate" } },
+      yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { color: theme.ink, width: narrow ? 118 : 272, overflow: "truncate" } },
       series: [
         { type: "bar", barMaxWidth: 18, itemStyle: { color: INKS[5], borderColor: INKS[0] }, data: rows.map((row) => ({ value: row.share, row })),
           tooltip: { formatter: ({ data: { row } }) => `${plain(row.name)}: ${share(row.share)} (${share(row.low)} to ${share(row.high)})` } },
@@ -178,7 +195,7 @@ const CHARTS = {
     axes.push({ dim: axes.length, name: "value loss", nameTextStyle: { color: theme.ink }, scale: true, axisLabel: { color: theme.faint, formatter: (value) => digits(value, 3) } });
     return {
       ...frame(theme, narrow), parallelAxis: axes,
-      parallel: { left: narrow ? 30 : 60, right: narrow ? 40 : 70, top: 50, bottom: 64, parallelAxisDefault: { axisLine: { lineStyle: { color: theme.line } } } },
+      parallel: { left: narrow ? 30 : 60, right: narrow ? 52 : 70, top: 50, bottom: 64, parallelAxisDefault: { axisLine: { lineStyle: { color: theme.line } } } },
       visualMap: { type: "continuous", dimension: axes.length - 1, min: losses[0], max: top > losses[0] ? top : losses[0] + 1e-6, orient: "horizontal", left: "center", bottom: 0,
         text: ["worse", "better"], textStyle: { color: theme.faint }, itemHeight: 120, calculable: false, formatter: (value) => digits(value, 3),
         inRange: { color: theme.dark ? ["#fde725", "#35b779", "#31688e", "#443983"] : ["#440154", "#31688e", "#35b779", "#d8c52a"] } },

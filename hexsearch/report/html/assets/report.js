@@ -21,6 +21,7 @@ function chosen(name) {
 
 function draw(element) {
   const narrow = element.clientWidth < 560;
+  INKS = theme().dark ? DARK : LIGHT;
   const options = element.dataset.chart === "setting"
     ? scatter(DATA, Number(element.dataset.index), theme(), narrow, chosen)
     : CHARTS[element.dataset.chart](DATA, theme(), narrow, chosen);

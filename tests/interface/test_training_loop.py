@@ -10,9 +10,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from hexsearch.cli.networks.training_loop import train_to_end
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
+from hexsearch.interface.training_loop import train_to_end
 from hexsearch.training.checkpoint import load_checkpoint
 from tests.training.trials import make
 

@@ -14,8 +14,9 @@ from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Diagnosis, Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import QUICK
-from hexsearch.errors import DiagnosisError
+from hexsearch.errors import ContractError, DiagnosisError, PluginError
 from hexsearch.search.space import SearchSpace, with_values
+from hexsearch.study.preflight import check_components as check_contracts
 
 _COMPONENTS = ("readout", "value_head", "curriculum")  # every choice of these is looked at
 
@@ -33,8 +34,15 @@ def check_components(label: str, space: SearchSpace) -> None:
     """What can be said in milliseconds and without games: read-outs and heads.
 
     Raises:
+        PluginError: code of a plug-in raised.
         DiagnosisError: one line for each error.
     """
+    try:
+        check_contracts(space)
+    except PluginError:
+        raise  # with the user's own lines, which a finding has no room for
+    except ContractError:
+        pass  # the doctor says more of a contract that is broken
     pipeline = ExaminedPipeline(label, configs=configurations(space))
     _refuse(examine(pipeline, [c for c in QUICK if set(c.needs) <= {"readouts", "configs"}]))
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from hexsearch.cli.main import main
-from hexsearch.cli.preflight import check_components, games_examiner
 from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import DiagnosisError
+from hexsearch.interface.doctor_check import check_components, games_examiner
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import study_config

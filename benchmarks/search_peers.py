@@ -1,0 +1,218 @@
+"""Searchers that `search_quality.py` replays: ours, and others set up as their users would.
+
+Each is asked for a trial, told of its reports, and answers whether it is to stop there. A trial
+that is asked for again goes on from the positions that it has seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+from learning_curves import LEVELS, Configuration
+
+from hexsearch.config.section import build
+from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.events import StudyOpened
+from hexsearch.ledger.ledger import Ledger
+from hexsearch.search.engine import Engine, EngineSetup, Job
+from hexsearch.search.space_parsing import build_space, load_space
+
+HERE = Path(__file__).parent / "curves"
+TRIALS, FIRST, FACTOR = 120, 1_152, 3
+Asked = tuple[str, dict[str, Any], int]  # name, values, positions seen
+
+
+@dataclass
+class Clock:
+    """Virtual seconds."""
+
+    now: float = 0.0
+
+
+class Searcher(Protocol):
+    def ask(self) -> Asked | None: ...
+    def report(self, name: str, positions: int, loss: float, last: bool) -> bool: ...
+
+
+class Ours:
+    """The engine without Ray.
+
+    Args:
+        budget: in virtual seconds, if it is told.
+        scheduler, searcher: their names in a study.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        workers: int,
+        folder: Path,
+        clock: Clock,
+        budget: float = math.inf,
+        scheduler: str = "evidence",
+        searcher: str = "forecast",
+    ) -> None:
+        given, _ = load_space(HERE / "space.yaml")
+        raw = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        raw["run"] = {"seed": seed, "trials": TRIALS}
+        raw["scheduler"]["name"], raw["searcher"] = scheduler, {"name": searcher}
+        config = build(StudyConfig, raw, "")
+        self.ledger = Ledger(folder / "ledger.jsonl", clock=lambda: clock.now)
+        self.ledger.append(StudyOpened(trials=TRIALS))
+        setup = EngineSetup(
+            config,
+            build_space(config),
+            TRIALS,
+            slots=lambda: workers,
+            seconds_left=lambda: budget - clock.now,
+        )
+        self.engine = Engine(setup, self.ledger)
+
+    def ask(self) -> Asked | None:
+        job = self.engine.next_job()
+        if not isinstance(job, Job):
+            return None
+        (trial,) = job.trials
+        self.engine.start(trial.trial)
+        return trial.trial, dict(trial.values), trial.positions_seen
+
+    def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
+        part = {"value_loss": loss, "accuracy": 0.5, "positions": 1}
+        stages = {stage: dict(part) for stage in ("early", "middle", "late", "final")}
+        report = {**part, "positions_seen": positions, "parameters": 1, "value_loss_se": 0.0,
+                  "stages": stages, "to_end": {"0-5": dict(part)}, "verdict": "healthy",
+                  "evidence": "", "timings": {"positions_per_s": 1.0}}  # fmt: skip
+        stop = self.engine.report(name, report) == "stop"
+        if last and not stop:
+            self.engine.fail(name, "the recorded trial broke here")
+        if stop or last:
+            self.engine.release(name)
+        return stop
+
+
+class Random:
+    """Random draws without repeats, each trained to its end."""
+
+    def __init__(self, seed: int, configurations: list[Configuration]) -> None:
+        order = np.random.default_rng(seed).permutation(len(configurations))[:TRIALS]
+        self.queue = [(str(i), configurations[i], 0) for i in order]
+
+    def ask(self) -> Asked | None:
+        return self.queue.pop(0) if self.queue else None
+
+    def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
+        return last
+
+
+class Promotion(Random):
+    """Random draws; ASHA as published: paused at a rung, promoted while in the best third."""
+
+    def __init__(self, seed: int, configurations: list[Configuration], first: int = FIRST) -> None:
+        super().__init__(seed, configurations)
+        self.rungs = [level for level in (FIRST, 3_456, 10_368) if level >= first]
+        self.at: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
+        self.promoted: dict[int, set[str]] = {rung: set() for rung in self.rungs}
+        self.values: dict[str, dict[str, Any]] = {}
+
+    def ask(self) -> Asked | None:
+        for rung in reversed(self.rungs):
+            ranked = sorted(self.at[rung], key=lambda name: self.at[rung][name])
+            for name in ranked[: len(ranked) // FACTOR]:
+                if name not in self.promoted[rung]:
+                    self.promoted[rung].add(name)
+                    return name, self.values[name], rung
+        fresh = super().ask()
+        if fresh is not None:
+            self.values[fresh[0]] = fresh[1]
+        return fresh
+
+    def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
+        if positions in self.at and not last:
+            self.at[positions][name] = loss
+            return True
+        return last
+
+
+class OptunaPruned:
+    """Optuna's TPE with one of its pruners."""
+
+    def __init__(self, seed: int, choices: dict[str, list[Any]], pruner: str) -> None:
+        self.space: dict[str, Any] = {
+            n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()
+        }
+        pruners = {
+            "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(FIRST, FACTOR),
+            "hyperband": lambda: optuna.pruners.HyperbandPruner(FIRST, LEVELS[-1], FACTOR),
+            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=0),
+        }
+        self.study = optuna.create_study(
+            study_name=f"{pruner}-{seed}",  # Hyperband draws its brackets from the name
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            pruner=pruners[pruner](),
+        )
+        self.live: dict[str, optuna.Trial] = {}
+
+    def ask(self) -> Asked | None:
+        if len(self.study.get_trials(deepcopy=False)) >= TRIALS:
+            return None
+        trial = self.study.ask(self.space)
+        self.live[str(trial.number)] = trial
+        return str(trial.number), dict(trial.params), 0
+
+    def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
+        trial = self.live[name]
+        trial.report(loss, positions)
+        if last:
+            self.study.tell(trial, loss)
+        elif trial.should_prune():
+            self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return True
+        return last
+
+
+class RayAsha:
+    """Ray's ASHA, with Ray's OptunaSearch or random draws without repeats."""
+
+    def __init__(
+        self, seed: int, choices: dict[str, list[Any]], draws: list[Configuration] | None = None
+    ) -> None:
+        from ray.tune.schedulers import ASHAScheduler
+        from ray.tune.search.optuna import OptunaSearch
+
+        space = {n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()}
+        self.random = Random(seed, draws) if draws is not None else None
+        self.search = OptunaSearch(space, metric="loss", mode="min", seed=seed)
+        self.asha = ASHAScheduler("positions", "loss", "min", LEVELS[-1], FIRST, FACTOR)
+        self.live: dict[str, Any] = {}
+
+    def ask(self) -> Asked | None:
+        name = str(len(self.live))
+        if len(self.live) >= TRIALS:
+            return None
+        if self.random is not None:
+            drawn = self.random.ask()
+            values = drawn[1] if drawn else None
+        else:
+            values = self.search.suggest(name)
+        if values is None:
+            return None
+        self.live[name] = SimpleNamespace(trial_id=name, config=values)
+        self.asha.on_trial_add(None, self.live[name])
+        return name, dict(values), 0
+
+    def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
+        result = {"positions": positions, "training_iteration": positions, "loss": loss}
+        if self.random is None:
+            self.search.on_trial_result(name, result)
+        stop = last or self.asha.on_trial_result(None, self.live[name], result) == "STOP"
+        if stop:
+            self.asha.on_trial_complete(None, self.live[name], result)
+            if self.random is None:
+                self.search.on_trial_complete(name, result)
+        return stop

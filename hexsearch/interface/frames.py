@@ -1,0 +1,54 @@
+"""Leaderboards and learning curves as pandas DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hexsearch.leaderboard.as_json import row_json
+from hexsearch.leaderboard.rows import Row
+from hexsearch.ledger.report import ReportSummary, SliceSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STAGES = ("early", "middle", "late", "penultimate", "final")
+_NESTED = ("stages", "to_end", "values", "failures", "trial_ids")
+
+
+def leaderboard_frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """One line a row, the columns of `leaderboard --format json`.
+
+    Value losses of the stages are in columns of their own (`early`, `middle`, ...), and so are
+    the searched settings (`values.optimiser.learning_rate`).
+    """
+    import pandas as pd
+
+    return pd.DataFrame([_flat(row_json(row)) for row in rows])
+
+
+def curve_point(trial: str, variant: str, report: ReportSummary) -> dict[str, Any]:
+    """One line of `Study.curves()`."""
+    return {
+        "trial": trial,
+        "variant": variant,
+        "positions_seen": report.positions_seen,
+        "seconds": report.timings.train_s,
+        "value_loss": report.value_loss,
+        "accuracy": report.metrics.overall.accuracy,
+        "train_value_loss": report.train_value_loss,
+        "verdict": report.verdict,
+        **_stage_losses(report.metrics.stages),
+    }
+
+
+def _stage_losses(stages: Mapping[str, SliceSummary]) -> dict[str, float | None]:
+    return {name: stages[name].value_loss if name in stages else None for name in STAGES}
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in row.items() if name not in _NESTED}
+    plain["trial_ids"] = " ".join(row["trial_ids"])
+    for name in STAGES:
+        plain[name] = row["stages"].get(name, {}).get("value_loss")
+    return plain | {f"values.{name}": value for name, value in row["values"].items()}

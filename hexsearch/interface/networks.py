@@ -1,0 +1,177 @@
+"""Single networks from Python: examine one, analyse it, let it play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexsearch.errors import ConfigError
+from hexsearch.interface.studies import Games, paths_of, settings_of
+from hexsearch.interface.trial import load_network
+
+if TYPE_CHECKING:
+    from hexsearch.analysis.unseen import UnseenGames
+    from hexsearch.analysis.value_analyzer import Analysis
+    from hexsearch.data.archive import GameArchive
+    from hexsearch.doctor.findings import Diagnosis
+    from hexsearch.play.standings import Standings
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """How good a network is on games that it has not seen.
+
+    Attributes:
+        unseen: which games were judged, and why others were not.
+    """
+
+    checkpoint: Path
+    positions_seen: int
+    archive: GameArchive
+    unseen: UnseenGames
+    analysis: Analysis
+
+    def to_json(self) -> dict[str, Any]:
+        """What `analyze --format json` prints."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "positions_seen": self.positions_seen,
+            # Test games are for confirmation and ensembles alone.
+            "left_out": {
+                "trained_on": len(self.unseen.trained_on),
+                "for_confirmation": len(self.unseen.for_confirmation),
+            },
+            **self.analysis.to_json(),
+        }
+
+    def __repr__(self) -> str:
+        from hexsearch.interface.text import as_text
+        from hexsearch.report.analysis_tables import render_analysis
+
+        return as_text(lambda width: render_analysis(self.analysis, str(self.checkpoint), width))
+
+
+def analyze(
+    checkpoint: str | Path, games: Games, *, say: Callable[[str], None] = lambda line: None
+) -> Analysed:
+    """Judge a network on games that it was not trained on, stage by stage.
+
+    Args:
+        say: told what was read, and which games are judged.
+
+    Example:
+        >>> hs.analyze("results/mine/winner/model.pt", "my_games/")  # doctest: +SKIP
+    """
+    from hexsearch.analysis.unseen import archive_beside, unseen_games
+    from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
+    from hexsearch.data.collection.importing import import_games
+
+    path = Path(checkpoint)
+    loaded = load_network(path).loaded
+    archive, imported = import_games(paths_of(games), loaded.data.board_size, say=say)
+    say(imported.summary())
+    training = loaded.games
+    if archive.content_hash == loaded.archive_hash:
+        training = archive.hashes
+    elif training is None:
+        training = archive_beside(path, loaded.archive_hash)
+    unseen = unseen_games(archive, loaded.data, training)
+    say(str(unseen))
+    analysis = ValueHeadAnalyzer(
+        loaded.predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
+    ).analyse()
+    return Analysed(path, loaded.positions_seen, archive, unseen, analysis)
+
+
+def doctor(
+    examined: str | Path | None = None,
+    *,
+    games: Games | None = None,
+    model: Any = None,
+    encoder: Callable[..., Any] | None = None,
+    size: int = 13,
+    quick: bool = False,
+    set: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Diagnosis:
+    """Examine a search space, a checkpoint or a network of your own.
+
+    Args:
+        examined: a space or a checkpoint; None examines the default configuration, or `model`.
+        model: a network of your own, called with planes [P, C, N, N]; it gives (policy, value).
+        encoder: `encode(stones, to_move)`, planes [C, N, N] of one position; belongs to `model`.
+        size: of the board, with `model`.
+        quick: leave out what has to train.
+        say: told which check begins.
+    Returns:
+        Findings with evidence, cause and remedy; `.errors` are the serious ones.
+
+    Example:
+        >>> hs.doctor(model=net, encoder=encode, games="my_games/")  # doctest: +SKIP
+    """
+    from hexsearch.doctor.admission import admit_checkpoint, admit_configs, admit_model
+    from hexsearch.doctor.examine import examine
+    from hexsearch.doctor.registry import ANSWERS, QUICK
+    from hexsearch.interface.doctor_check import configurations
+    from hexsearch.search.shipped import find_space
+    from hexsearch.search.space_parsing import load_space
+
+    paths = paths_of(games)
+    if (model is None) != (encoder is None):
+        raise ConfigError("model and encoder belong together; give both")
+    if model is not None and encoder is not None:
+        if examined is not None:
+            raise ConfigError(f"{examined}: give either this or a model, not both")
+        pipeline = admit_model(model, encoder, size, paths)
+    elif examined is not None and Path(examined).suffix not in ("", ".yaml", ".yml"):
+        pipeline = admit_checkpoint(Path(examined), paths)
+    else:
+        file = find_space(str(examined or "quick"))
+        config, space = load_space(file, settings_of(set or {}))
+        pipeline = admit_configs(str(file), configurations(space), config.data, paths)
+    return examine(pipeline, (*QUICK, *ANSWERS) if quick else None, say)
+
+
+def match(
+    *players: str | Path,
+    openings: int = 30,
+    player: str = "search",
+    nodes: int = 64,
+    policy: str | Path | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    output: str | Path | None = None,
+) -> Standings:
+    """Let players play each other, each opening twice with colours exchanged.
+
+    Args:
+        players: checkpoints, folders of studies (their leaders), `random`, `shortest-path`,
+            `mcts:PLAYOUTS`; a network may be followed by `@policy`, `@value:K`, `@search:NODES`.
+        player, nodes: how networks play that do not say it themselves.
+        policy: a checkpoint whose likeliest moves all value players choose among.
+        output: keeps games, so that an interrupted match goes on there.
+    Returns:
+        Scores, Elo and intervals; `.to_json()` is what `match --format json` prints.
+
+    Example:
+        >>> hs.match("a/model.pt", "b/model.pt", "mcts:400").to_json()  # doctest: +SKIP
+    """
+    from hexsearch.interface.players import find_players, shared_board
+    from hexsearch.play.match import MatchSettings, play_match
+    from hexsearch.play.spec import PlayerSpec
+    from hexsearch.play.standings import standings
+
+    defaults = PlayerSpec(
+        name="",
+        kind="network",
+        style=player,  # type: ignore[arg-type]
+        nodes=nodes,
+        policy=None if policy is None else str(policy),
+    )
+    found = find_players([str(each) for each in players], defaults)
+    settings = MatchSettings(size=shared_board(found, None), openings=openings, seed=seed)
+    kept = None if output is None else Path(output)
+    results = play_match(found, settings, kept, workers, lambda done, total: None)
+    return standings([each.name for each in found], results)

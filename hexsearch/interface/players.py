@@ -1,0 +1,72 @@
+"""Players of a match by what a person writes: checkpoints, studies, references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.leaderboard.leaderboard import read_leaderboard
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.play.spec import PlayerSpec, parse_player
+from hexsearch.training.stored_trial import read_stored_trial
+
+_CHECKPOINT = "checkpoint.pt"
+_SIZE = 13  # of the board, where no player is a network
+
+
+def find_players(texts: Sequence[str], defaults: PlayerSpec) -> list[PlayerSpec]:
+    """All players; a study's folder stands for its leaders.
+
+    Raises:
+        ConfigError: one line for each that is none.
+    """
+    problems: list[str] = []
+    players: list[PlayerSpec] = []
+    for text in texts:
+        try:
+            players += _players(text, defaults)
+        except (ConfigError, CheckpointError) as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return players
+
+
+def shared_board(players: Sequence[PlayerSpec], asked: int | None) -> int:
+    """The side of the board that all networks know.
+
+    Raises:
+        ConfigError: they know different ones, or another one was asked for.
+    """
+    sizes = {
+        player.name: read_stored_trial(Path(player.path)).data.board_size
+        for player in players
+        if player.kind == "network"
+    }
+    if not sizes:
+        return asked or _SIZE
+    if len(set(sizes.values())) > 1 or (asked and asked not in sizes.values()):
+        known = ", ".join(f"{name} plays on {size}x{size}" for name, size in sizes.items())
+        raise ConfigError(f"all players must share a board: {known}")
+    return next(iter(sizes.values()))
+
+
+def _players(text: str, defaults: PlayerSpec) -> list[PlayerSpec]:
+    folder, at, style = text.partition("@")
+    if not Path(folder).is_dir():
+        return [parse_player(text, defaults)]
+    study = StudyFolder(Path(folder))
+    leading = [row for row in read_leaderboard(study).rows if row.rank == 1]
+    players = []
+    for row in leading:
+        kept = [name for name in row.trial_ids if (study.trial(name) / _CHECKPOINT).exists()]
+        if not kept:
+            continue
+        checkpoint = study.trial(kept[0]) / _CHECKPOINT
+        spec = parse_player(f"{checkpoint}{at}{style}", defaults)
+        players.append(replace(spec, name=f"{study.name}/{row.name}{at}{style}"))
+    if not players:
+        raise ConfigError(f"{folder}: none of its leaders kept a checkpoint")
+    return players

@@ -1,0 +1,271 @@
+"""Launching, resuming and comparing, from Python and from the command line alike."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.data.collection.importing import STARTER_GAMES
+from hexsearch.errors import ConfigError
+from hexsearch.interface.study import Study
+from hexsearch.ledger.folder import StudyFolder, require_name
+from hexsearch.search.shipped import find_space
+from hexsearch.search.space import SearchSpace
+from hexsearch.search.space_parsing import load_space
+from hexsearch.study.listener import Ended, Listener
+
+if TYPE_CHECKING:
+    from hexsearch.interface.callbacks import Callback
+
+Games = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """A study that is about to start.
+
+    Attributes:
+        label: of the space in messages, such as its file's name.
+        doctor: whether the doctor looks first, and refuses on errors.
+    """
+
+    config: StudyConfig
+    space: SearchSpace
+    label: str
+    folder: StudyFolder
+    games: Sequence[str]
+    address: str | None = None
+    doctor: bool = True
+    warm_starts: Sequence[StudyFolder] = ()
+
+
+def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = ()) -> Ended:
+    """Run a new study to its end; a fault found on the way leaves no folder."""
+    from hexsearch.interface.callbacks import CallbackListener, named_callbacks
+    from hexsearch.interface.doctor_check import check_components, games_examiner
+    from hexsearch.study.launch import LaunchRequest, launch
+
+    told = [*named_callbacks(plan.config.run.callbacks), *callbacks]
+    if plan.doctor:
+        check_components(plan.label, plan.space)
+    heard = CallbackListener(Study(plan.folder), told, listener)
+    examine = games_examiner(plan.label, plan.space, listener.say) if plan.doctor else None
+    try:
+        return launch(
+            LaunchRequest(
+                config=plan.config,
+                games=plan.games,
+                folder=plan.folder,
+                listener=heard.listener,
+                address=plan.address,
+                where=f"{plan.label}: ",
+                examine=examine,
+                warm_starts=plan.warm_starts,
+            )
+        )
+    finally:
+        heard.ended()
+
+
+def go_on(
+    folder: StudyFolder,
+    trials: int,
+    address: str | None,
+    listener: Listener,
+    callbacks: Sequence[Callback] = (),
+) -> Ended:
+    """Run a study from where it stopped."""
+    from hexsearch.interface.callbacks import CallbackListener, named_callbacks
+    from hexsearch.study import launch as studies
+
+    _, config = folder.read_description()
+    told = [*named_callbacks(config.run.callbacks), *callbacks]
+    heard = CallbackListener(Study(folder), told, listener)
+    try:
+        return studies.resume(folder, trials, address, heard.listener)
+    finally:
+        heard.ended()
+
+
+def launch(
+    space: str | Path,
+    games: Games | None = None,
+    *,
+    name: str | None = None,
+    results: str | Path = "results",
+    set: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    time_budget: str | float | None = None,
+    seed: int | None = None,
+    address: str | None = None,
+    doctor: bool = True,
+    warm_start: Sequence[str | Path] = (),
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+) -> Study:
+    """Start a study and run it to its end.
+
+    Args:
+        space: a search-space file, or the name of one that comes along, such as `quick`.
+        games: files and folders; without any, the games that come along.
+        name, results: the study lies in `results/name`.
+        set: settings that are fixed, such as `{"run.trials": 20}`.
+        time_budget: seconds, or text such as `10m`; then the study can be resumed.
+        doctor: False starts without the doctor's quick checks.
+        warm_start: studies whose trials the searcher is to know.
+        callbacks: told what happens, see `hexsearch.Callback`.
+        progress: whether to show it, on stderr.
+    Returns:
+        The study: finished, or interrupted and ready to be resumed.
+    Raises:
+        HexsearchError: what the command line would print.
+
+    Example:
+        >>> study = hs.launch("quick", games="my_games/", set={"run.trials": 20})  # doctest: +SKIP
+        >>> study.leaderboard()                                                    # doctest: +SKIP
+    """
+    fixed = {**(set or {}), **_given({"trials": trials, "seed": seed, "time_budget": time_budget})}
+    file = find_space(str(space))
+    config, loaded = load_space(file, settings_of(fixed))
+    plan = StudyPlan(
+        config=config,
+        space=loaded,
+        label=str(file),
+        folder=new_folder(results, name or dated_name(file)),
+        games=paths_of(games),
+        address=address,
+        doctor=doctor,
+        warm_starts=[StudyFolder(Path(path)) for path in warm_start],
+    )
+    with watching(config, progress) as listener:
+        start(plan, listener, callbacks)
+    return Study(plan.folder)
+
+
+def compare(
+    space: str | Path,
+    games: Games | None = None,
+    *,
+    seeds: int | None = None,
+    name: str | None = None,
+    results: str | Path = "results",
+    set: Mapping[str, Any] | None = None,
+    address: str | None = None,
+    doctor: bool = True,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+) -> Study:
+    """Train all value heads of a finite space on shared trunks, and compare them in pairs.
+
+    Args:
+        seeds: how many trunks. The rest is as for `launch`.
+
+    Example:
+        >>> hs.compare("heads", games="my_games/", seeds=3).leaderboard()  # doctest: +SKIP
+    """
+    from hexsearch.search.space_parsing import build_space
+    from hexsearch.study.comparison import compared_heads, comparison_config
+    from hexsearch.study.trunk_adoption import adopt_trunk
+
+    fixed = {**(set or {}), **({} if seeds is None else {"compare.seeds": seeds})}
+    file = find_space(str(space))
+    config, whole = load_space(file, settings_of(fixed))
+    compared_heads(whole)  # refuses what the whole space has, before it is narrowed to heads
+    config = comparison_config(config)
+    adopted, _ = adopt_trunk(config)
+    plan = StudyPlan(
+        config=config,
+        space=build_space(adopted, f"{file}: "),
+        label=str(file),
+        folder=new_folder(results, name or dated_name(file)),
+        games=paths_of(games),
+        address=address,
+        doctor=doctor,
+    )
+    with watching(config, progress) as listener:
+        start(plan, listener, callbacks)
+    return Study(plan.folder)
+
+
+def resume(
+    study: str | Path,
+    *,
+    trials: int = 0,
+    address: str | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+) -> Study:
+    """Go on where a study stopped.
+
+    Args:
+        trials: further ones, beyond those that it was to have.
+
+    Example:
+        >>> hs.resume("results/mine", trials=10)                     # doctest: +SKIP
+    """
+    folder = StudyFolder(Path(study))
+    _, config = folder.read_description()
+    with watching(config, progress) as listener:
+        go_on(folder, trials, address, listener, callbacks)
+    return Study(folder)
+
+
+def settings_of(fixed: Mapping[str, Any]) -> list[str]:
+    """`--set` texts of a mapping."""
+    return [f"{key}={json.dumps(value)}" for key, value in fixed.items()]
+
+
+def paths_of(games: Games | None) -> list[str]:
+    """The paths that were given, or the games that come along."""
+    if games is None:
+        return [STARTER_GAMES]
+    if isinstance(games, str | Path):
+        return [str(games)]
+    return [str(path) for path in games]
+
+
+def dated_name(space: Path) -> str:
+    """A study's name where none was given."""
+    return f"{space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def new_folder(results: str | Path, name: str) -> StudyFolder:
+    """Where a new study is to lie.
+
+    Raises:
+        ConfigError: a study is there already, or the name is a path.
+    """
+    if "://" in str(results):
+        raise ConfigError(
+            f"--results {results}: the ledger needs a folder on a disk; keep the trials' files "
+            f"elsewhere with --set run.trial_files={results}"
+        )
+    require_name(name)
+    folder = StudyFolder(Path(results) / name)
+    folder.require_new()
+    return folder
+
+
+@contextmanager
+def watching(config: StudyConfig, progress: bool) -> Iterator[Listener]:
+    """A listener that shows what happens on stderr, or one that listens to nothing."""
+    if not progress:
+        yield Listener()
+        return
+    from rich.console import Console
+
+    from hexsearch.report.console import make_progress
+
+    console = Console(stderr=True, highlight=False)
+    with make_progress(console, config.scheduler.max_t) as shown:
+        yield Listener(shown.say, shown.record, shown.beat)
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"run.{name}": value for name, value in options.items() if value is not None}

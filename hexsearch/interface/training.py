@@ -1,0 +1,144 @@
+"""Training one configuration without a search, from Python and from the command line alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.interface.studies import Games, paths_of, settings_of
+from hexsearch.interface.trial import NetworkAnswers, load_network
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hexsearch.config.trial import TrialConfig
+    from hexsearch.data.archive import GameArchive
+    from hexsearch.search.space import SearchSpace
+    from hexsearch.training.trial import Trial
+
+_REPORTS = 10  # evaluations over a whole training, where the space does not say
+
+
+@dataclass(frozen=True)
+class Training:
+    """One configuration with its games, ready to be trained.
+
+    Attributes:
+        path: where its network is kept. points: positions at which it reports.
+    """
+
+    trial: Trial
+    path: Path
+    points: tuple[int, ...]
+
+
+def prepare_training(
+    space: SearchSpace,
+    archive: GameArchive,
+    data: Any,
+    scheduler: Any,
+    seed: int,
+    output: Path,
+) -> Training:
+    """The first enqueued configuration of a space, or its default one, on some games.
+
+    An unfinished `model.pt` of the same training in `output` is continued.
+
+    Raises:
+        CheckpointError: what lies there is of another training.
+        ConfigError: it is finished.
+    """
+    import torch
+
+    from hexsearch.data.dataset import Dataset
+    from hexsearch.search.pruning import RungSchedule
+    from hexsearch.search.space import position_unit
+    from hexsearch.training.report_points import report_points
+    from hexsearch.training.trial import Trial
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    schedule = RungSchedule.of(scheduler, position_unit(space))
+    dataset = Dataset(archive, data)
+    trial = Trial.of(first_configuration(space), dataset, schedule.budget, seed, device)
+    path = output / "model.pt"
+    if path.exists():
+        _continue(trial, path)
+    every = schedule.report_every or max(1, schedule.budget // _REPORTS)
+    return Training(trial, path, tuple(report_points(schedule.budget, every, ())))
+
+
+def train(
+    space: str | Path,
+    games: Games | None = None,
+    *,
+    output: str | Path = "results/train",
+    set: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    progress: bool = True,
+) -> NetworkAnswers:
+    """Train one configuration of a space, without a search; `output/model.pt` holds the network.
+
+    Args:
+        seed: default: the space's `run.seed`. The rest is as for `launch`.
+    Returns:
+        The network, ready to answer.
+
+    Example:
+        >>> hs.train("best_small", games="my_games/").answer(["#13,g7f8"])  # doctest: +SKIP
+    """
+    import io
+
+    from rich.console import Console
+
+    from hexsearch.data.collection.importing import import_games
+    from hexsearch.interface.training_loop import train_to_end
+    from hexsearch.search.shipped import find_space
+    from hexsearch.search.space_parsing import load_space
+
+    config, loaded = load_space(find_space(str(space)), settings_of(set or {}))
+    archive, _ = import_games(paths_of(games), config.data.board_size)
+    chosen = config.run.seed if seed is None else seed
+    training = prepare_training(
+        loaded, archive, config.data, config.scheduler, chosen, Path(output)
+    )
+    console = Console(stderr=True) if progress else Console(file=io.StringIO())
+    train_to_end(training.trial, training.points, training.path, console, None)
+    return load_network(training.path)
+
+
+def first_configuration(space: SearchSpace) -> TrialConfig:
+    """The first enqueued configuration that is still searched, or the default."""
+    return space.resolve(space.enqueued[0]) if space.enqueued else space.default
+
+
+def describe_training(training: Training, console: Console) -> None:
+    """Say what is about to be trained."""
+    from rich.text import Text
+
+    trial, config = training.trial, training.trial.config
+    if trial.positions_seen:
+        text = f"going on from {trial.positions_seen:,} positions in {training.path}"
+        console.print(Text(text))
+    console.print(
+        Text(
+            f"training {config.value_head.name} on {config.trunk.name} "
+            f"({trial.cost.parameters:,} parameters, {trial.cost.mflops:,.1f} MFLOPs and "
+            f"{trial.cost.microseconds:,.0f} µs a position) for {trial.max_positions:,} "
+            f"positions on {trial.device.type}"
+        ),
+        soft_wrap=True,
+    )
+
+
+def _continue(trial: Trial, path: Path) -> None:
+    from hexsearch.training.checkpoint import load_checkpoint
+
+    try:
+        trial.load_state(load_checkpoint(path)["state"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; name another --output") from error
+    if trial.positions_seen >= trial.max_positions:
+        raise ConfigError(f"{path}: this training is finished; name another --output")

@@ -1,0 +1,157 @@
+"""One trial of a study, and the network that it left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexsearch.errors import CheckpointError
+from hexsearch.leaderboard.rows import variant_name
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import TrialHistory
+
+if TYPE_CHECKING:
+    from hexsearch.analysis.loading import LoadedCheckpoint
+    from hexsearch.config.trial import TrialConfig
+
+_CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of one position.
+
+    Attributes:
+        best_moves: likeliest first, each with its probability.
+        to_move: `blue`, `red`, or None where the game is over.
+    """
+
+    position: str
+    to_move: str | None
+    win_prob_red: float
+    best_moves: tuple[tuple[str, float], ...]
+
+    @property
+    def win_prob_blue(self) -> float:
+        """Blue's chance."""
+        return 1.0 - self.win_prob_red
+
+
+class NetworkAnswers:
+    """Answers positions that are written as text.
+
+    Example:
+        >>> hs.load_network("model.pt").answer(["#13,g7f8"])         # doctest: +SKIP
+    """
+
+    def __init__(self, loaded: LoadedCheckpoint) -> None:
+        self.loaded = loaded
+
+    def answer(
+        self, positions: Sequence[str], *, symmetric: bool = False, top: int = 3
+    ) -> list[Answer]:
+        """Win probability and likeliest moves of each position.
+
+        Args:
+            positions: such as `#13,g7f8`, as `predict` takes them.
+            symmetric: average over the four symmetries of the board.
+            top: how many moves to name.
+        Raises:
+            FaultyInput: a text is no position, or has another board size.
+        """
+        from hexsearch.analysis.boards import mover_name, read_positions
+        from hexsearch.analysis.predictor import best_moves
+
+        read = read_positions(list(positions), self.loaded.data.board_size)
+        predictor = self.loaded.predictor
+        answers = predictor.symmetric_answer(read) if symmetric else predictor.answer(read)
+        return [
+            Answer(
+                position=text,
+                to_move=mover_name(int(read.to_move[index])) if read.to_move[index] else None,
+                win_prob_red=float(answers.win_prob_red[index]),
+                best_moves=best_moves(answers.policy[index], read.size, top),
+            )
+            for index, text in enumerate(positions)
+        ]
+
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """One setting that was trained once."""
+
+    folder: StudyFolder
+    history: TrialHistory
+
+    @property
+    def name(self) -> str:
+        """Such as `t0007`."""
+        return self.history.trial
+
+    @property
+    def variant(self) -> str:
+        """What the leaderboard calls it."""
+        return variant_name(self.history)
+
+    @property
+    def status(self) -> str:
+        """waiting, running, completed, pruned, stopped or failed."""
+        return self.history.status
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its searched settings."""
+        return self.history.values
+
+    @property
+    def config(self) -> TrialConfig:
+        """Its whole configuration."""
+        from hexsearch.config.section import build
+        from hexsearch.config.trial import TrialConfig
+
+        return build(TrialConfig, self.history.config, "trial")
+
+    @property
+    def value_loss(self) -> float | None:
+        """At its last report; None before the first."""
+        return self.history.value_loss
+
+    @property
+    def positions_seen(self) -> int:
+        """At its last report."""
+        return self.history.positions_seen
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where its checkpoint lies, if it was kept."""
+        return self.folder.trial(self.name) / _CHECKPOINT
+
+    def predictor(self) -> NetworkAnswers:
+        """Its network, ready to answer.
+
+        Raises:
+            CheckpointError: its checkpoint was not kept.
+        """
+        if not self.checkpoint.exists():
+            raise CheckpointError(
+                f"{self.checkpoint}: {self.name} ({self.status}) kept no checkpoint; "
+                "run.keep_checkpoints says how many of the best keep theirs"
+            )
+        return load_network(self.checkpoint)
+
+    def __repr__(self) -> str:
+        loss = "no report yet" if self.value_loss is None else f"value loss {self.value_loss:.4f}"
+        return f"StudyTrial({self.name}: {self.variant}, {self.status}, {loss})"
+
+
+def load_network(checkpoint: str | Path) -> NetworkAnswers:
+    """A network by its checkpoint (`model.pt` of `train`, `checkpoint.pt` of a trial).
+
+    Raises:
+        CheckpointError: no checkpoint, or a damaged one.
+    """
+    from hexsearch.analysis.loading import load_network as load
+
+    return NetworkAnswers(load(Path(checkpoint)))

@@ -1,0 +1,241 @@
+"""What each trial, and each configuration, is expected to reach: a fold over the ledger.
+
+For each rung a `RungModel` says what a value there and the settings tell of the value at the end,
+from the trials that went on; the settings alone have a model of their own, for trials that have
+not begun. All are fitted again whenever the values at rungs have grown by a twentieth, at moments
+that depend on the records alone, so a forecast rebuilt from a ledger is the one that it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hexsearch.config.readout import CONTROLS
+from hexsearch.ledger.events import (
+    Decided,
+    Discarded,
+    Event,
+    Failed,
+    Promoted,
+    Reported,
+    Suggested,
+    TrialEvent,
+)
+from hexsearch.ledger.history import phase_of
+from hexsearch.search.draws import Floats, coordinates, distances
+from hexsearch.search.forecast_fit import ForecastFit, Row
+from hexsearch.search.promise import promises
+from hexsearch.search.space import SearchSpace, Values
+
+_REFIT_AFTER = 20  # the values at rungs have grown by one part in so many
+_FITTED, _BEST = 200, 60  # at most so many trials are in a fit: so many of the best, the newest
+
+
+@dataclass
+class Entry:
+    """A trial of the search. `losses` are those at the rungs so far, and at the end."""
+
+    number: int
+    name: str
+    values: Values
+    at: Floats
+    losses: list[float] = field(default_factory=list)
+    broken: bool = False
+
+
+class Forecast:
+    """Expected final values of the trials of a search.
+
+    Args:
+        levels: positions seen at each rung, and at the end.
+
+    Attributes:
+        tried: coordinates of all trials, as bytes. version: grows whenever promises change.
+    """
+
+    def __init__(self, space: SearchSpace, levels: Sequence[int]) -> None:
+        self.space, self.levels = space, tuple(levels)
+        self.entries: dict[int, Entry] = {}
+        self.paused: dict[int, Entry] = {}
+        self.tried: set[bytes] = set()
+        self.suggested = self.version = 0
+        self._numbers: dict[str, int] = {}
+        self._silent: dict[int, Entry] = {}  # begun, without a value yet
+        self._best_loss = math.inf
+        self._count = self._fit_at = 0  # values at rungs; how many there are at the next fit
+        self._rows: list[tuple[int, int, bool]] = []  # number, losses, broken, for the next fit
+        self._made: ForecastFit | None = None
+        self._promises: tuple[int, dict[int, float]] = (-1, {})
+
+    def apply(self, event: Event) -> None:
+        """Take one event of the search into account."""
+        if isinstance(event, Suggested):
+            if phase_of(event.origin) != "search":
+                return
+            self.suggested += 1
+            if event.config.get("readout", {}).get("name") not in CONTROLS:
+                at = coordinates(self.space, event.values)
+                entry = Entry(event.number, event.trial, event.values, at)
+                self.entries[event.number] = self._silent[event.number] = entry
+                self._numbers[event.trial] = event.number
+                self.tried.add(at.tobytes())
+        elif isinstance(event, TrialEvent) and event.trial in self._numbers:
+            self._apply_to(self.entries[self._numbers[event.trial]], event)
+
+    def _apply_to(self, entry: Entry, event: TrialEvent) -> None:
+        if isinstance(event, Reported):
+            following = self.levels[len(entry.losses) :][:1]
+            if following and event.report["positions_seen"] == following[0]:
+                self._note(entry, float(event.report["value_loss"]))
+        elif isinstance(event, Decided):
+            if event.decision == "pause":
+                self.paused[entry.number] = entry
+            entry.broken = event.decision == "stop"
+        elif isinstance(event, Failed):
+            entry.broken = True
+            self._silent.pop(entry.number, None)
+        elif isinstance(event, Promoted | Discarded):
+            self.paused.pop(entry.number, None)
+
+    def _note(self, entry: Entry, loss: float) -> None:
+        entry.losses.append(loss)
+        self._silent.pop(entry.number, None)
+        self._count += 1
+        if len(entry.losses) == len(self.levels) and loss < self._best_loss:
+            self._best_loss = loss
+            self.version += 1
+        if self._count >= self._fit_at:
+            self._fit_at = self._count + max(1, self._count // _REFIT_AFTER)
+            self._rows = [
+                (known.number, len(known.losses), known.broken)
+                for known in self.entries.values()
+                if known.losses or known.broken
+            ]
+            self._made = None
+            self.version += 1
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether two trials have come to a rung: of one, nothing can be said."""
+        return sum(count > 0 for _, count, _ in self._rows) >= 2
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a trial has come to its end."""
+        return self._best_loss < math.inf
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """Equal whenever a fresh configuration would be chosen alike."""
+        return (self.version, self.suggested, len(self._silent))
+
+    @property
+    def fit(self) -> ForecastFit:
+        """The models, as of the last moment of fitting."""
+        if self._made is None:
+            rows = []
+            for number, count, broken in self._chosen():
+                entry = self.entries[number]
+                rows.append(Row(number, entry.at, entry.losses[:count], broken))
+            self._made = ForecastFit(self.space, rows, len(self.levels))
+        return self._made
+
+    @property
+    def best(self) -> float:
+        """What has to be beaten, standardised: the best end, or the best that is expected."""
+        if self.has_ended:
+            return self.fit.standardised(self._best_loss)
+        return float(self.fit.means.min())
+
+    def most_expected(self, count: int) -> list[Values]:
+        """Values of the trials of the fit that are expected to end best, the best first."""
+        order = np.argsort(self.fit.means, kind="stable")[:count]
+        return [dict(self.entries[self.fit.numbers[place]].values) for place in order]
+
+    def expected(self, number: int) -> tuple[float, float]:
+        """Mean and variance of a trial's final value, standardised."""
+        entry = self.entries[number]
+        last = np.array(entry.losses[-1:])
+        means, variances = self.fit.at_level(len(entry.losses) - 1, last, entry.at[None])
+        return float(means[0]), float(variances[0])
+
+    def of_settings(self, at: Floats) -> tuple[Floats, Floats]:
+        """[n] means and variances of configurations that have not begun, by their coordinates.
+
+        Beside one that runs without a value yet there is less to learn, so that workers that
+        start together start apart.
+        """
+        means, variances = self.fit.of_settings(at)
+        if self._silent:
+            begun = np.array([entry.at for entry in self._silent.values()])
+            near = distances(self.space, at, begun).min(1)
+            variances = variances * (1.0 - 0.7 * np.exp(-near))
+        return means, variances
+
+    def promise(self, number: int) -> float:
+        """What a trial promises from where it stands."""
+        return self._promises_of([number])[number]
+
+    def promises_at(self, level: int, means: Floats, variances: Floats) -> Floats:
+        """Promises of trials that have passed so many rungs."""
+        whole = self.levels[-1]
+        before = self.levels[level - 1] if level else 0
+        step, rest = (self.levels[level] - before) / whole, 1 - self.levels[level] / whole
+        return promises(self.best, means, variances, self.fit.later[level], step, rest)
+
+    def average_promise(self) -> float:
+        """Of a random draw, as the trials so far were."""
+        means, variances = self.fit.means, self.fit.variances
+        variance = means.var() + variances.mean() + 0.1
+        return float(self.promises_at(0, np.array([means.mean()]), np.array([variance]))[0])
+
+    def promises_of_paused(self) -> dict[int, float]:
+        """Number of each paused trial -> its promise."""
+        version, known = self._promises
+        if version != self.version:
+            known = {}
+        known |= self._promises_of(number for number in self.paused if number not in known)
+        self._promises = (self.version, known)
+        return {number: known[number] for number in self.paused}
+
+    def least_promising(self) -> list[str]:
+        """Names of the paused trials, the one that promises least first."""
+        if not self.is_ready:
+            return []
+        promised = self.promises_of_paused()
+        return [self.entries[n].name for n in sorted(promised, key=lambda n: (promised[n], -n))]
+
+    def share_left(self, number: int) -> float:
+        """Of a whole training, what a trial has still to do."""
+        level = len(self.entries[number].losses)
+        return 1.0 - (self.levels[level - 1] / self.levels[-1] if level else 0.0)
+
+    def _promises_of(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Computed together for all trials at one rung."""
+        by_level: dict[int, list[int]] = defaultdict(list)
+        for number in numbers:
+            by_level[len(self.entries[number].losses)].append(number)
+        found: dict[int, float] = {}
+        for level, there in by_level.items():
+            losses = np.array([self.entries[number].losses[-1] for number in there])
+            at = np.array([self.entries[number].at for number in there])
+            promised = self.promises_at(level, *self.fit.at_level(level - 1, losses, at))
+            found |= {number: float(p) for number, p in zip(there, promised, strict=True)}
+        return found
+
+    def _chosen(self) -> list[tuple[int, int, bool]]:
+        """The trials of a fit: all, or the best and the newest."""
+        if len(self._rows) <= _FITTED:
+            return self._rows
+
+        def standing(row: tuple[int, int, bool]) -> tuple[int, float]:
+            number, count, _ = row
+            return (-count, self.entries[number].losses[count - 1]) if count else (1, 0.0)
+
+        older, newest = self._rows[: _BEST - _FITTED], self._rows[_BEST - _FITTED :]
+        return sorted(sorted(older, key=standing)[:_BEST] + newest)

@@ -1,0 +1,150 @@
+"""The models of all rungs at one moment: what values there, and settings, say of final values.
+
+Values are standardised: 0 is the median of the trials' last values, 1 is 0.6 of the distance from
+there to the lowest, upwards; so the best are at -1.7 or lower, whatever the scale of the losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.search.draws import Floats, distances
+from hexsearch.search.rung_model import FROM_RUNG, FROM_SETTINGS, RungModel
+from hexsearch.search.space import SearchSpace
+
+_WORST = 2.5  # standardised value of a trial that broke; no other is counted as worse
+_UNKNOWN_SLOPE, _UNKNOWN_VARIANCE = 0.6, 0.64  # of a rung that nobody has gone past
+_LATER = 0.35  # variance left at a rung that nobody has reached
+_CERTAIN = 1e-4  # variance of a final value that is known
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial of the fit: its number, coordinates, losses at the rungs so far and at the end."""
+
+    number: int
+    at: Floats
+    losses: Sequence[float]
+    broken: bool
+
+
+@dataclass(frozen=True)
+class _Scale:
+    middle: float
+    spread: float
+
+    @classmethod
+    def of(cls, losses: Floats, least: float) -> _Scale:
+        middle = float(np.median(losses))
+        return cls(middle, 0.6 * max(middle - float(losses.min()), least))
+
+    def standardised(self, losses: Floats) -> Floats:
+        return np.asarray(np.minimum((losses - self.middle) / self.spread, _WORST))
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """Its scale, and its model once somebody went past it, with the coordinates of its fit."""
+
+    scale: _Scale
+    model: RungModel | None
+    at: Floats
+
+
+class ForecastFit:
+    """Fitted from the highest rung down, each to what the rung above it says.
+
+    Args:
+        rows: trials, some of them with a loss. levels: how many rungs there are, with the end.
+
+    Attributes:
+        means, variances: [n] of the final values of `numbers`, standardised.
+        later: variance that is left at each rung.
+    """
+
+    def __init__(self, space: SearchSpace, rows: Sequence[Row], levels: int) -> None:
+        self._space, self._levels = space, levels
+        at = np.array([row.at for row in rows])
+        counts = np.array([len(row.losses) for row in rows])
+        self._scale = _Scale.of(np.array([row.losses[-1] for row in rows if row.losses]), 1e-4)
+        means, variances = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+        for place, row in enumerate(rows):
+            if row.broken:
+                means[place], variances[place] = _WORST, _CERTAIN
+            elif len(row.losses) == levels:
+                means[place], variances[place] = self.standardised(row.losses[-1]), _CERTAIN
+        self._rungs: dict[int, _Rung] = {}
+        self.later = [_LATER] * levels
+        for level in range(levels - 2, -1, -1):
+            there = counts > level
+            if there.any():
+                losses = np.array([row.losses[level] if len(row.losses) > level else np.nan
+                                   for row in rows])  # fmt: skip
+                self._fit_rung(level, there, losses, at, means, variances)
+                last = counts == level + 1
+                if last.any():
+                    self.later[level] = float(variances[last].mean())
+        known = ~np.isnan(means)
+        self.numbers = [rows[place].number for place in np.flatnonzero(known)]
+        self.means, self.variances, self._at = means[known], variances[known], at[known]
+        apart = distances(space, self._at, self._at)
+        zeros = np.zeros(len(self.means))
+        self._settings = RungModel(FROM_SETTINGS, zeros, apart, self.means, self.variances)
+
+    def standardised(self, loss: float) -> float:
+        """A final value loss in units of the fit."""
+        return float(self._scale.standardised(np.array([loss]))[0])
+
+    def in_loss(self, standardised: float) -> float:
+        """A standardised final value as a value loss."""
+        return self._scale.middle + self._scale.spread * standardised
+
+    @property
+    def spread(self) -> float:
+        """Value loss that one standardised unit stands for."""
+        return self._scale.spread
+
+    def at_level(self, level: int, losses: Floats, at: Floats) -> tuple[Floats, Floats]:
+        """[n] means and variances of final values, from the losses at one rung or at the end."""
+        if level == self._levels - 1:
+            return self._scale.standardised(losses), np.full(len(losses), _CERTAIN)
+        rung = self._rungs.get(level)
+        if rung is None:
+            return np.zeros(len(losses)), np.ones(len(losses))
+        values = rung.scale.standardised(losses)
+        if rung.model is None:
+            return _UNKNOWN_SLOPE * values, np.full(len(losses), _UNKNOWN_VARIANCE)
+        return rung.model.predict(values, distances(self._space, at, rung.at))
+
+    def of_settings(self, at: Floats) -> tuple[Floats, Floats]:
+        """[n] means and variances of final values, from settings alone."""
+        return self._settings.predict(np.zeros(len(at)), distances(self._space, at, self._at))
+
+    def _fit_rung(
+        self,
+        level: int,
+        there: NDArray[np.bool_],
+        losses: Floats,
+        at: Floats,
+        means: Floats,
+        variances: Floats,
+    ) -> None:
+        """Fit one rung, and fill in what it says of the trials that came no further."""
+        scale, known = _Scale.of(losses[there], 1e-5), there & ~np.isnan(means)
+        model = None
+        if known.any():
+            model = RungModel(
+                FROM_RUNG,
+                scale.standardised(losses[known]),
+                distances(self._space, at[known], at[known]),
+                means[known],
+                variances[known],
+            )
+        self._rungs[level] = _Rung(scale, model, at[known])
+        new = there & np.isnan(means)
+        if new.any():
+            means[new], variances[new] = self.at_level(level, losses[new], at[new])

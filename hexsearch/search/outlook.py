@@ -1,0 +1,105 @@
+"""What a free worker could start afresh, and what that promises."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.events import Event
+from hexsearch.search.draws import coordinates, mutated, random_values
+from hexsearch.search.forecast import Forecast
+from hexsearch.search.seeds import derive_seed
+from hexsearch.search.space import SearchSpace, Values
+
+RANDOM_SHARE = 0.25  # of proposals are drawn at random, whatever is known
+_DRAWN, _NEIGHBOURS, _PARENTS = 128, 32, 4
+_LISTED = 2_000  # combinations up to which a space is listed instead of drawn from
+
+
+class Outlook:
+    """A forecast, and fresh configurations beside it.
+
+    Args:
+        seed: of the study; proposal n draws from a generator seeded by both.
+        trials: that the search is to have.
+        proposes: whether configurations are chosen by the forecast, as the searcher does that.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        levels: tuple[int, ...],
+        seed: int,
+        trials: int,
+        proposes: bool,
+    ) -> None:
+        self.space, self.forecast = space, Forecast(space, levels)
+        self.seed, self.trials, self.proposes = seed, trials, proposes
+        self._listed = list(space.variants().values()) if space.count <= _LISTED else []
+        self._made: tuple[tuple[int, int, int], tuple[Values, float]] | None = None
+
+    @classmethod
+    def of(
+        cls, config: StudyConfig, space: SearchSpace, levels: tuple[int, ...], trials: int
+    ) -> Outlook | None:
+        """For a study whose rule or searcher needs one; else None."""
+        proposes = config.searcher.name == "forecast"
+        if not proposes and config.scheduler.name != "evidence":
+            return None
+        return cls(space, levels, config.run.seed, trials, proposes)
+
+    def apply(self, event: Event) -> None:
+        """Take one event of the search into account."""
+        self.forecast.apply(event)
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether a fresh trial may still be started."""
+        return self.forecast.suggested < self.trials
+
+    def fresh_promise(self) -> float:
+        """What the next fresh trial promises."""
+        return self.candidate()[1] if self.proposes else self.forecast.average_promise()
+
+    def candidate(self) -> tuple[Values, float]:
+        """The configuration to try next, and its promise."""
+        key = self.forecast.state
+        if self._made is None or self._made[0] != key:
+            self._made = (key, self._propose())
+        return self._made[1]
+
+    def _propose(self) -> tuple[Values, float]:
+        number, forecast = self.forecast.suggested, self.forecast
+        rng = np.random.default_rng(derive_seed(self.seed, "propose", number))
+        at_random = rng.random() < RANDOM_SHARE
+        candidates = self._untried(self._drawn(rng))
+        if not forecast.is_ready:
+            return candidates[0], 0.0
+        if at_random:
+            return candidates[0], forecast.average_promise()
+        places = np.array([coordinates(self.space, values) for values in candidates])
+        means, variances = forecast.of_settings(places)
+        promised = forecast.promises_at(0, means, variances)
+        best = int(np.argmax(promised))
+        return candidates[best], float(promised[best])
+
+    def _drawn(self, rng: np.random.Generator) -> list[Values]:
+        if self._listed:
+            order = rng.permutation(len(self._listed))
+            return [dict(self._listed[place]) for place in order]
+        drawn = [random_values(self.space, rng) for _ in range(_DRAWN)]
+        parents = self.forecast.most_expected(_PARENTS) if self.forecast.is_ready else []
+        for place in range(_NEIGHBOURS if parents else 0):
+            drawn.append(mutated(self.space, parents[place % len(parents)], rng))
+        return drawn
+
+    def _untried(self, candidates: list[Values]) -> list[Values]:
+        """Those that no trial has; where every one was tried, the best of those that ended.
+
+        A second seed of what fell behind teaches nothing; one of the best may.
+        """
+        tried = self.forecast.tried
+        kept = [v for v in candidates if coordinates(self.space, v).tobytes() not in tried]
+        if not kept and not self.forecast.is_ready:
+            return candidates[:1]
+        return kept[: _DRAWN + _NEIGHBOURS] or self.forecast.most_expected(1)
