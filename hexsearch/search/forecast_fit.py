@@ -89,7 +89,7 @@ class ForecastFit:
                 if last.any():
                     self.later[level] = float(variances[last].mean())
         known = ~np.isnan(means)
-        self.numbers = [rows[place].number for place in np.flatnonzero(known)]
+        self.numbers = [rows[int(place)].number for place in np.flatnonzero(known)]
         self.means, self.variances, self._at = means[known], variances[known], at[known]
         apart = distances(space, self._at, self._at)
         zeros = np.zeros(len(self.means))

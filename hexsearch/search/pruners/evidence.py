@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
@@ -24,7 +25,7 @@ from scipy.special import ndtr
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided, Event
 from hexsearch.search.forecast import Forecast
-from hexsearch.search.pruners.base import Decision, Pruner
+from hexsearch.search.pruners.base import Action, Decision, Pruner
 
 _CHANCE = 0.05
 
@@ -41,7 +42,11 @@ class EvidencePruner(Pruner):
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Continue unless another trial promises more."""
         before = self._at_rung.get(rung, [])
-        place = {"rung": rung, "rank": bisect_right(before, value_loss) + 1, "of": len(before) + 1}
+        place: dict[str, Any] = {
+            "rung": rung,
+            "rank": bisect_right(before, value_loss) + 1,
+            "of": len(before) + 1,
+        }
         outlook, forecast = self.outlook, self._forecast
         assert outlook is not None
         if number not in forecast.entries:
@@ -59,7 +64,7 @@ class EvidencePruner(Pruner):
         ends = share <= left
         goes_on = own >= other if ends == other_ends else ends
         reason, cutoff = self._explain(number, other)
-        action = "continue" if goes_on or other == -math.inf else "pause"
+        action: Action = "continue" if goes_on or other == -math.inf else "pause"
         return Decision(action, cutoff=cutoff, reason=reason, **place)
 
     def choose_paused(self, may_propose: bool, left: float) -> int | None:
