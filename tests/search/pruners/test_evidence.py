@@ -1,0 +1,124 @@
+"""Pausing by evidence, through the engine, with curves that are formulas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hexsearch.config.study import StudyConfig
+from hexsearch.ledger.events import Decided, Promoted, Reported
+from hexsearch.ledger.history import TrialHistory
+from tests.search.simulation import make_engine, next_trial, report, run_serially, study_config
+
+SCHEDULER = {"name": "evidence", "grace_period": 64, "max_t": 1728, "reduction_factor": 3}
+
+
+def config(trials: int = 16, searcher: str = "forecast") -> StudyConfig:
+    return study_config(
+        scheduler=SCHEDULER, searcher={"name": searcher}, run={"trials": trials, "seed": 1}
+    )
+
+
+def telling(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    """The first value says who ends well: all curves fall alike."""
+    rate = float(trial.values["optimiser.learning_rate"])
+    return report(positions, 0.15 + abs(np.log10(rate / 0.01)) / 20 + 1.0 / positions)
+
+
+def silent(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    """Only the end says anything; before, values are noise."""
+    rng = np.random.default_rng([trial.number, positions])
+    end = 0.15 + 0.05 * float(np.random.default_rng(trial.number).random())
+    return report(positions, end if positions == 1728 else 0.25 + 0.0002 * float(rng.normal()))
+
+
+def test_where_rungs_tell_much_most_trials_are_paused_and_the_best_ends(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config(16, "random"))
+    run_serially(engine, telling)
+    trials = list(engine.history.trials.values())
+    ends = {t.trial: float(telling(t, 1728)["value_loss"]) for t in trials}
+    best = min(ends, key=lambda name: ends[name])
+    assert engine.history.trials[best].status == "completed"
+    assert sum(t.status == "paused" for t in trials) >= 8
+
+
+def test_where_rungs_tell_nothing_fewer_trials_are_left_there(tmp_path: Path) -> None:
+    paused = {}
+    for name, curves in (("telling", telling), ("silent", silent)):
+        engine = make_engine(tmp_path / f"{name}.jsonl", config(16, "random"))
+        run_serially(engine, curves)
+        statuses = [t.status for t in engine.history.trials.values()]
+        paused[name] = statuses.count("paused")
+    assert paused["silent"] < paused["telling"]
+
+
+def test_each_decision_says_how_far_from_the_cut_off_and_how_sure_that_is(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config())
+    run_serially(engine, telling)
+    reasons = [
+        event.reason
+        for event in engine.ledger
+        if isinstance(event, Decided) and event.rung is not None
+    ]
+    assert all(reasons)
+    assert any(" ± " in reason and "the cut-off" in reason for reason in reasons)
+
+
+def test_a_paused_trial_goes_on_from_its_last_report_once_it_promises_most(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config(16, "random"))
+    run_serially(engine, telling)
+    events = list(engine.ledger)
+    promoted = {event.trial for event in events if isinstance(event, Promoted)}
+    assert promoted
+    for name in promoted:
+        seen = [
+            event.report["positions_seen"]
+            for event in events
+            if isinstance(event, Reported) and event.trial == name
+        ]
+        assert seen == sorted(set(seen))  # nothing was trained or recorded twice
+
+
+@pytest.mark.parametrize("searcher", ["forecast", "random", "tpe"])
+def test_cut_after_any_record_the_search_goes_on_as_if_never_stopped(
+    tmp_path: Path, searcher: str
+) -> None:
+    whole = make_engine(tmp_path / "whole.jsonl", config(10, searcher))
+    run_serially(whole, telling)
+    expected = {t.trial: (t.values, t.status) for t in whole.history.trials.values()}
+    whole.ledger.close()
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    for cut in range(2, len(lines), 17):
+        path = tmp_path / f"cut{cut}.jsonl"
+        path.write_bytes(b"".join(lines[:cut]))
+        engine = make_engine(path, config(10, searcher))
+        run_serially(engine, telling)
+        found = {t.trial: (t.values, t.status) for t in engine.history.trials.values()}
+        assert found == expected, cut
+        engine.ledger.close()
+
+
+def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config(), slots=lambda: 8)
+    started = [next_trial(engine) for _ in range(8)]
+    variants = {trial.variant for trial in started if isinstance(trial, TrialHistory)}
+    assert len(variants) == 8
+
+
+def test_a_trial_that_cannot_end_in_time_gives_way_to_a_paused_one_that_can(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config(16, "random"))
+    pruner = engine.decisions._pruner
+    for _ in range(6):
+        trial = next_trial(engine)
+        assert isinstance(trial, TrialHistory)
+        engine.start(trial.trial)
+        for point in (64, 192):
+            if engine.hear(trial.trial, {trial.trial: telling(trial, point)}) == "stop":
+                break
+        engine.release(trial.trial)
+    assert pruner.choose_paused(may_propose=True, left=0.99) is not None
