@@ -26,6 +26,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.drawing import ACCENT, FAINT, INK, Axes, Drawing
 from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space_parsing import build_space
@@ -166,7 +167,7 @@ def drive(path: Path, trials: int) -> list[Point]:
         for trial, step in running:
             reports += 1
             said = report(example, trial, schedule[step], rng)
-            if engine.report(trial.trial, said) == "continue":
+            if engine.report(trial.trial, ReportSummary.from_json(said)) == "continue":
                 still.append((trial, step + 1))
             else:
                 engine.release(trial.trial)

@@ -143,7 +143,7 @@ def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
         seen = trial.positions_seen
         return f"{name} started again (attempt {event.attempt}) from {seen:,} positions"
     if isinstance(event, Reported):
-        report = ReportSummary.from_json(event.report)
+        report = event.report
         verdict = "" if report.verdict == "healthy" else f", {report.verdict}"
         return (
             f"{name} at {report.positions_seen:,} positions: value loss "

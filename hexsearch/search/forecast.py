@@ -90,8 +90,8 @@ class Forecast:
     def _apply_to(self, entry: Entry, event: TrialEvent) -> None:
         if isinstance(event, Reported):
             following = self.levels[len(entry.losses) :][:1]
-            if following and event.report["positions_seen"] == following[0]:
-                self._note(entry, float(event.report["value_loss"]))
+            if following and event.report.positions_seen == following[0]:
+                self._note(entry, event.report.value_loss)
         elif isinstance(event, Decided):
             if event.decision == "pause":
                 self.paused[entry.number] = entry

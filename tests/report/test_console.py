@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,14 @@ from hexsearch.report.console import (
     progress_line,
 )
 from hexsearch.search.engine import Engine
-from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
+from tests.search.simulation import (
+    curve,
+    make_engine,
+    next_trial,
+    report,
+    run_serially,
+    study_config,
+)
 
 
 def lines_of_a_study(path: Path) -> list[str]:
@@ -47,7 +55,7 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
     for trial in (first, second):
         engine.start(trial.trial)
     engine.report(first.trial, curve(first, 64))
-    engine.report(second.trial, {**curve(second, 64), "value_loss": 0.9})
+    engine.report(second.trial, report(64, 0.9))
     engine.ledger.close()
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
@@ -56,7 +64,7 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
     assert "rungs  0k: 1 of 2 went on" in text
     assert "1,000 positions/s" in text  # one is running, at 1,000
     assert "1:05" in text and "left" in text
-    assert f"best   {curve(first, 64)['value_loss']:.4f} at 64 positions: t0000" in text
+    assert f"best   {curve(first, 64).value_loss:.4f} at 64 positions: t0000" in text
     assert first.trial in text
 
 
@@ -65,7 +73,7 @@ def test_in_80_columns_the_live_view_cuts_off_neither_names_nor_verdicts(tmp_pat
     trial = next_trial(engine)
     assert isinstance(trial, TrialHistory)
     engine.start(trial.trial)
-    engine.report(trial.trial, {**curve(trial, 32), "verdict": "constant_output"})
+    engine.report(trial.trial, replace(curve(trial, 32), verdict="constant_output"))
     engine.ledger.close()
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
