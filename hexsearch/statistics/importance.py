@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ class Importance:
 
 
 def importances(
-    values: dict[str, Sequence[Hashable]], losses: Floats, rng: np.random.Generator
+    values: Mapping[str, Sequence[object]], losses: Floats, rng: np.random.Generator
 ) -> list[Importance]:
     """Each setting's share of the variance, the largest first.
 
@@ -63,7 +63,7 @@ def importances(
     return sorted(found, key=lambda importance: -importance.share)
 
 
-def _codes(column: Sequence[Hashable]) -> NDArray[np.int64]:
+def _codes(column: Sequence[object]) -> NDArray[np.int64]:
     """[T] number of each trial's group."""
     numbers = [value for value in column if isinstance(value, (int, float))]
     if len(set(numbers)) > _GROUPS and all(

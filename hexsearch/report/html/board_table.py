@@ -17,7 +17,7 @@ ROWS = 300  # at most
 
 def leaderboard_table(board: Leaderboard, folder: StudyFolder) -> str:
     """Rows, each followed by what it opens to; then the baselines."""
-    columns, view = table_columns(wide=True, markdown=True), View.of(board, wide=True)
+    columns, view = table_columns(board, wide=True, markdown=True), View.of(board, wide=True)
     head = "".join(
         f'<th data-name="{column.name}" title="{escape(column.explanation)}" '
         f'class="{"number" if column.right else "text"}"><button type="button">'
