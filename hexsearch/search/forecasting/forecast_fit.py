@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.search.draws import Floats, distances
-from hexsearch.search.rung_model import FROM_RUNG, FROM_SETTINGS, RungModel
+from hexsearch.search.forecasting.draws import Floats, distances
+from hexsearch.search.forecasting.rung_model import FROM_RUNG, FROM_SETTINGS, RungModel
 from hexsearch.search.space import SearchSpace
 
 _WORST = 2.5  # standardised value of a trial that broke; no other is counted as worse
