@@ -1,10 +1,12 @@
 """Pruning by evidence: a trial is paused where another promises more for the same training.
 
+The models stand in `search/forecasting/`.
+
 1. At each rung, what values there have said about final values is learnt from the trials that
-   went on, together with the settings (`forecasting/rung_model.py`). Where a rung says nothing, the noise is
+   went on, together with the settings. Where a rung says nothing, the noise is
    large and all trials are expected to end alike.
 2. A trial's promise is its expected improvement on the best end so far for each training that it
-   still costs (`forecasting/promise.py`). A trial that has come far is cheap to finish, so where a rung says
+   still costs. A trial that has come far is cheap to finish, so where a rung says
    nothing it goes on.
 3. A trial goes on if no paused trial and no fresh one promises more; else it is paused. Whatever
    cannot end within the budget is passed over while something can.
