@@ -89,7 +89,7 @@ class ForecastFit:
                 if last.any():
                     self.later[level] = float(variances[last].mean())
         known = ~np.isnan(means)
-        self.numbers = [rows[place].number for place in np.flatnonzero(known)]
+        self.numbers = [row.number for row, is_known in zip(rows, known, strict=True) if is_known]
         self.means, self.variances, self._at = means[known], variances[known], at[known]
         apart = distances(space, self._at, self._at)
         zeros = np.zeros(len(self.means))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtr
@@ -29,6 +30,7 @@ from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.pruners.base import Decision, Pruner
 
 _CHANCE = 0.05
+_ALONE = "there is nothing to compare it with"
 
 
 class EvidencePruner(Pruner):
@@ -43,15 +45,15 @@ class EvidencePruner(Pruner):
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Continue unless another trial promises more."""
         before = self._at_rung.get(rung, [])
-        place = {"rung": rung, "rank": bisect_right(before, value_loss) + 1, "of": len(before) + 1}
+        place = Decision("continue", rung, bisect_right(before, value_loss) + 1, len(before) + 1)
         outlook, forecast = self.outlook, self._forecast
         assert outlook is not None
         if number not in forecast.entries:
-            return Decision("continue", **place)
+            return place
         if not forecast.is_ready:
             if outlook.has_fresh and left >= 1.0:
-                return Decision("pause", reason="there is nothing to compare it with", **place)
-            return Decision("continue", reason="there is nothing to compare it with", **place)
+                return replace(place, action="pause", reason=_ALONE)
+            return replace(place, reason=_ALONE)
         own, share = forecast.promise(number), forecast.share_left(number)
         paused = self._best_paused(left, without=number)
         other = paused[1] if paused else -math.inf
@@ -61,8 +63,10 @@ class EvidencePruner(Pruner):
         ends = share <= left
         goes_on = own >= other if ends == other_ends else ends
         reason, cutoff = self._explain(number, other)
-        action = "continue" if goes_on or other == -math.inf else "pause"
-        return Decision(action, cutoff=cutoff, reason=reason, **place)
+        explained = replace(place, cutoff=cutoff, reason=reason)
+        if goes_on or other == -math.inf:
+            return explained
+        return replace(explained, action="pause")
 
     def choose_paused(self, may_propose: bool, left: float) -> int | None:
         """The paused trial to go on with now; None where a fresh trial, or none, is better."""
