@@ -32,7 +32,7 @@ from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
-_WATCHED_STEPS = 6
+_WATCHED_STEPS = 4
 _COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
 _ENOUGH_GAMES = 50  # that a table can be fitted on
 _JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for

@@ -115,7 +115,7 @@ def test_a_study_of_failures_shows_their_reasons(study: Study) -> None:
 def test_text_from_a_study_is_never_markup(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "study")
     ledger = Ledger(folder.ledger)
-    bad = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    bad = "</script><script>alert(1)</script><img src=x onerror=alert(1)><!-- library -->"
     ledger.append(StudyOpened(trials=1, config={"question": bad}, warnings=[bad]))
     ledger.append(
         Suggested(trial="t0000", number=0, variant="v", replicate=0, seed=0, origin="tpe",
@@ -125,7 +125,10 @@ def test_text_from_a_study_is_never_markup(tmp_path: Path) -> None:
     ledger.append(Failed(trial="t0000", reason=bad, log=bad))
     ledger.close()
     page = page_of(folder)
-    assert "<script>alert" not in page and "<img" not in page
+    assert "<script>alert" not in page and "<img src=x" not in page
+    # The library stands where it belongs, and only there.
+    assert page.count("Licensed to the Apache Software Foundation") == 1
+    assert page.index("Licensed to the Apache") > page.index('id="data"')
 
 
 def test_of_many_trials_some_are_drawn_and_the_page_says_so(study: Study) -> None:

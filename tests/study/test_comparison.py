@@ -33,7 +33,7 @@ def space(search: dict[str, Any], **trial: Any) -> SearchSpace:
 def test_all_heads_and_readouts_of_a_space_compete_and_nothing_else_of_it() -> None:
     searched = space(
         {
-            "value_head": {"choice": [*HEADS, {"hidden": []}]},
+            "value_head": {"choice": [*HEADS, {"widths": []}]},
             "readout": {"choice": ["bce", "tanh_mse"]},
             "optimiser.learning_rate": {"float": [1e-3, 1e-2]},
         },

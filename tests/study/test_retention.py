@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from hexsearch.backend.file_sync import CHECKPOINT, TrialFiles
@@ -20,7 +21,7 @@ def test_the_best_completed_and_the_unfinished_keep_their_checkpoints(tmp_path: 
         folder.trial(name).mkdir(parents=True)
         (folder.trial(name) / CHECKPOINT).touch()
     files = TrialFiles(folder, None, lambda line: None)
-    CheckpointRetention(files, best=2, history=engine.history)
+    CheckpointRetention(files, best=2, paused_bytes=math.inf, history=engine.history)
     kept = {path.parent.name for path in folder.path.glob(f"trials/*/{CHECKPOINT}")}
     ended = [trial for trial in engine.history.trials.values() if trial.told]
     best = sorted(ended, key=lambda trial: trial.value_loss or 1.0)[:2]

@@ -50,7 +50,7 @@ class Charts:
         document = asdict(self)
         del document["answers"]["boards"]
         text = json.dumps(_short(document), separators=(",", ":"), allow_nan=False)
-        return text.replace("</", "<\\/")
+        return text.replace("<", "\\u003c")  # neither ends the element nor names another part
 
 
 def write_report(folder: StudyFolder, output: Path | None = None) -> Path:

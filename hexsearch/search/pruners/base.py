@@ -12,6 +12,8 @@ from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Event
 from hexsearch.search.forecasting.outlook import Outlook
 
+Action = Literal["continue", "pause", "prune", "complete"]
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -24,7 +26,7 @@ class Decision:
         reason: in words, where a rule has more to say than the rank.
     """
 
-    action: Literal["continue", "pause", "prune", "complete"]
+    action: Action
     rung: int | None = None
     rank: int | None = None
     of: int | None = None

@@ -19,7 +19,7 @@ from hexsearch.doctor.networks import TrainedNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.training.metrics import Evaluation
 
-_GAMES = 12
+_GAMES = 8
 _REMEDY = "let evaluation, training and predict share one encoder, one read-out and one network"
 
 
