@@ -7,6 +7,7 @@ that is asked for again goes on from the positions that it has seen.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -158,7 +159,7 @@ class OptunaPruned:
         self.space: dict[str, Any] = {
             n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()
         }
-        pruners = {
+        pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
             "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(FIRST, FACTOR),
             "hyperband": lambda: optuna.pruners.HyperbandPruner(FIRST, LEVELS[-1], FACTOR),
             "wilcoxon": _wilcoxon,

@@ -10,7 +10,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Decided, Event
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.search.budget import Horizon
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.pruning import Decision, make_pruner
 from hexsearch.search.schedules import PhaseSchedules
 

@@ -29,7 +29,7 @@ from hexsearch.ledger.ledger import Ledger
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.decisions import Decisions
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.proposer import Proposer
 from hexsearch.search.reruns import PlannedRun, Planner, nothing_planned
 from hexsearch.search.schedules import PhaseSchedules

@@ -9,7 +9,7 @@ from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.ledger.events import Compared, Event, Reported, Suggested, Told, WarmStarted
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.enumeration import Enumeration
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.searchers import SEARCHERS
 from hexsearch.search.searchers.base import Outcome
 from hexsearch.search.seeds import derive_seed

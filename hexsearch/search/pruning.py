@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexsearch.config.scheduler import SchedulerConfig
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.pruners import PRUNERS
 from hexsearch.search.pruners.base import Decision, Pruner
 from hexsearch.training.report_points import round_up
