@@ -13,12 +13,18 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
-SOURCES = ("cluster/README.md", "examples/mystery.py", "examples/foreign_resnet.py")
+_OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages at the top of the repository, and the files that pages link to."""
-    for name in (*PAGES, *SOURCES):
+    """Add the pages at the top of the repository, and every file there that a page links to."""
+    linked = {
+        name
+        for page in (ROOT / "docs").glob("*.md")
+        for name in _OUTSIDE.findall(page.read_text("utf-8"))
+        if (ROOT / name).is_file()
+    }
+    for name in sorted(linked | set(PAGES)):
         files.append(File.generated(config, name, content=(ROOT / name).read_text("utf-8")))
     return files
 
