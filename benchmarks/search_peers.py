@@ -150,7 +150,7 @@ class OptunaPruned:
         pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
             "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(FIRST, FACTOR),
             "hyperband": lambda: optuna.pruners.HyperbandPruner(FIRST, LEVELS[-1], FACTOR),
-            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=0),  # type: ignore[no-untyped-call]
+            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=0),
         }
         self.study = optuna.create_study(
             study_name=f"{pruner}-{seed}",  # Hyperband draws its brackets from the name
