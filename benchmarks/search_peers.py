@@ -146,12 +146,6 @@ class Promotion(Random):
         return last
 
 
-def _wilcoxon() -> optuna.pruners.BasePruner:
-    made: Any = optuna.pruners.WilcoxonPruner  # its constructor has no types
-    pruner: optuna.pruners.BasePruner = made(n_startup_steps=0)
-    return pruner
-
-
 class OptunaPruned:
     """Optuna's TPE with one of its pruners."""
 
@@ -162,7 +156,7 @@ class OptunaPruned:
         pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
             "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(FIRST, FACTOR),
             "hyperband": lambda: optuna.pruners.HyperbandPruner(FIRST, LEVELS[-1], FACTOR),
-            "wilcoxon": _wilcoxon,
+            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=0),
         }
         self.study = optuna.create_study(
             study_name=f"{pruner}-{seed}",  # Hyperband draws its brackets from the name
