@@ -144,7 +144,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, language in (("my_heads.py", "python"), ("max.yaml", "yaml")):
         (text,) = (text for page, text in blocks(language) if page == "own-networks.md")
         (folder / name).write_text(text, encoding="utf-8")
-    run(folder, "hexsearch launch smoke --games my_games/ --name mine")
+    run(folder, "hexsearch launch smoke --games my_games/ --name mine --set scheduler.name=none")
     run(folder, "hexsearch export results/mine")
     return folder
 
@@ -156,7 +156,7 @@ def test_every_command_of_a_page_runs(page: str, workplace: Path) -> None:
         # Pages use the same names for studies and files of their own.
         own = f"{Path(page).stem}-{number}"
         run(workplace, re.sub(r"--name (\w+)", rf"--name \1-{own}", command))
-    for made in ("mine.yaml", "all.archive", "all.trmph", "new.trmph"):
+    for made in ("mine.yaml", "all.games", "all.trmph", "new.trmph"):
         (workplace / made).unlink(missing_ok=True)
 
 
