@@ -129,7 +129,9 @@ def drive(path: Path, trials: int) -> list[Point]:
     engine = open_engine(path, trials)
     rng = np.random.default_rng(0)
     example = example_report(rng)
-    schedule = report_points(engine.schedules.rungs.budget, BATCH, engine.schedules.rungs.rungs)
+    schedule = report_points(
+        engine.schedules.rungs.max_positions, BATCH, engine.schedules.rungs.rungs
+    )
     running: list[tuple[TrialHistory, int]] = []
     marks = [round(share * trials) for share in SHARES]
     points: list[Point] = []

@@ -83,7 +83,7 @@ class Engine:
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
         rungs, trials = self.schedules.rungs, setup.trials
-        outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.budget), trials)
+        outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.max_positions), trials)
         self.decisions = Decisions(config, self.schedules, setup.seconds_left, outlook)
         seed = config.run.seed
         self._proposer = Proposer(setup.space, config.searcher, seed, trials, outlook)

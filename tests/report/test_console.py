@@ -58,7 +58,7 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
     engine.report(second.trial, report(64, 0.9))
     engine.ledger.close()
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
+    console.print(live_view(engine.history, engine.schedules.rungs.max_positions, elapsed=65.0))
     text = console.export_text()
     assert "2 of 12 trials; 1 pruned" in text
     assert "rungs  0k: 1 of 2 went on" in text
@@ -76,7 +76,7 @@ def test_in_80_columns_the_live_view_cuts_off_neither_names_nor_verdicts(tmp_pat
     engine.report(trial.trial, replace(curve(trial, 32), verdict="constant_output"))
     engine.ledger.close()
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
+    console.print(live_view(engine.history, engine.schedules.rungs.max_positions, elapsed=65.0))
     table, _, _ = console.export_text().partition("rungs")
     assert "…" not in table
     for word in (*variant_name(trial).split(), "constant", "output"):
@@ -85,7 +85,7 @@ def test_in_80_columns_the_live_view_cuts_off_neither_names_nor_verdicts(tmp_pat
 
 def test_before_the_first_report_the_view_has_nothing_to_boast_of() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(live_view(StudyHistory(), budget=100, elapsed=0.0))
+    console.print(live_view(StudyHistory(), max_positions=100, elapsed=0.0))
     text = console.export_text()
     assert "no report yet" in text and "none reached yet" in text
     assert "left" not in text
@@ -101,7 +101,7 @@ def test_a_pipe_gets_plain_lines_and_a_terminal_a_live_view() -> None:
 def test_the_view_is_redrawn_by_the_clock_and_not_at_every_beat() -> None:
     now = [0.0]
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    progress = LiveProgress(console, budget=100, clock=lambda: now[0])
+    progress = LiveProgress(console, max_positions=100, clock=lambda: now[0])
     drawn = []
     progress._draw = lambda history: drawn.append(now[0])  # type: ignore[method-assign]
     for now[0] in (0.1, 0.3, 0.4):
