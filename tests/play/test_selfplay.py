@@ -73,7 +73,7 @@ def test_the_command_makes_games_and_names_what_is_wrong(
     path = tmp_path / "new.trmph"
     command = ["games", "generate", str(path), "--network", str(checkpoint), "--nodes", "4"]
     assert main([*command, "--games", "10"]) == 0
-    assert "holds 10 games" in capsys.readouterr().err
+    assert "holds 10 games" in " ".join(capsys.readouterr().err.split())
     assert main([*command, "--size", "7"]) == 2
     assert "plays on 5x5" in capsys.readouterr().err
     assert main([*command, "--opening-plies", "9"]) == 2

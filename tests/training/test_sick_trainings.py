@@ -41,8 +41,8 @@ def test_a_learning_rate_of_0_learns_nothing(games: Dataset) -> None:
     assert name == "not_learning" and "weights by 0" in evidence
 
 
-def test_a_learning_rate_of_a_thousand_explodes(games: Dataset) -> None:
-    trial = make(games, max_positions=MAX_POSITIONS, optimiser={"learning_rate": 1e3})
+def test_a_learning_rate_of_a_hundred_explodes(games: Dataset) -> None:
+    trial = make(games, max_positions=MAX_POSITIONS, optimiser={"learning_rate": 100.0})
     assert verdict(trial)[0] in ("exploding", "nan")
 
 
