@@ -90,7 +90,7 @@ def test_two_copies_of_a_network_come_out_tied(checkpoint: Path, tmp_path: Path)
 
 def test_a_network_with_four_times_the_search_beats_itself(checkpoint: Path) -> None:
     specs = [parse_player(f"{checkpoint}@search:{nodes}", DEFAULTS) for nodes in (4, 16)]
-    results = play_match(specs, MatchSettings(size=5, openings=100, seed=1))
+    results = play_match(specs, MatchSettings(size=5, openings=60, seed=1))
     found = standings(["4", "16"], results)
     assert found.players[0].name == "16"
     assert not found.players[1].tied_with_leader
