@@ -129,7 +129,7 @@ def write_study(folder: StudyFolder, trials: int) -> None:
         for rung in RUNGS:
             loss = round(0.165 + gain, 7)
             said = {**example, "positions_seen": rung, "value_loss": loss}
-            ledger.append(Reported(trial=name, report=said))
+            ledger.append(Reported(trial=name, report=ReportSummary.from_json(said)))
             last = rung == RUNGS[-1]
             goes_on = rng.random() < 1 / 3
             decision: Literal["complete", "continue", "prune"] = (

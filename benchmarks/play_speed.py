@@ -30,8 +30,8 @@ from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.model.network import NetworkOutput
 from hexsearch.play.game_batch import GameBatch
+from hexsearch.play.guided.search import SearchSettings
 from hexsearch.play.network_players import SearchPlayer
-from hexsearch.play.search import SearchSettings
 from hexsearch.play.selfplay import NetworkGamesConfig, play_block
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.trial import Trial

@@ -46,7 +46,7 @@ def main() -> int:
     print(imported.summary(), flush=True)
     dataset = Dataset(archive, config.data)
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
-    points = report_points(schedule.budget, schedule.report_every, schedule.rungs)
+    points = report_points(schedule.max_positions, schedule.report_every, schedule.rungs)
     order = np.random.default_rng(SEED).permutation(int(space.count))
     configurations = list(space.configurations())
     done = whole_lines(args.output)

@@ -26,6 +26,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.drawing import ACCENT, FAINT, INK, Axes, Drawing
 from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space_parsing import build_space
@@ -128,7 +129,9 @@ def drive(path: Path, trials: int) -> list[Point]:
     engine = open_engine(path, trials)
     rng = np.random.default_rng(0)
     example = example_report(rng)
-    schedule = report_points(engine.schedules.rungs.budget, BATCH, engine.schedules.rungs.rungs)
+    schedule = report_points(
+        engine.schedules.rungs.max_positions, BATCH, engine.schedules.rungs.rungs
+    )
     running: list[tuple[TrialHistory, int]] = []
     marks = [round(share * trials) for share in SHARES]
     points: list[Point] = []
@@ -166,7 +169,7 @@ def drive(path: Path, trials: int) -> list[Point]:
         for trial, step in running:
             reports += 1
             said = report(example, trial, schedule[step], rng)
-            if engine.report(trial.trial, said) == "continue":
+            if engine.report(trial.trial, ReportSummary.from_json(said)) == "continue":
                 still.append((trial, step + 1))
             else:
                 engine.release(trial.trial)

@@ -7,6 +7,7 @@ that is asked for again goes on from the positions that it has seen.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space_parsing import build_space, load_space
 
@@ -33,6 +35,9 @@ class Clock:
     """Virtual seconds."""
 
     now: float = 0.0
+
+
+_TIMINGS = ("train_s", "evaluate_s", "positions_per_s")
 
 
 class Searcher(Protocol):
@@ -87,8 +92,10 @@ class Ours:
         stages = {stage: dict(part) for stage in ("early", "middle", "late", "final")}
         report = {**part, "positions_seen": positions, "parameters": 1, "value_loss_se": 0.0,
                   "stages": stages, "to_end": {"0-5": dict(part)}, "verdict": "healthy",
-                  "evidence": "", "timings": {"positions_per_s": 1.0}}  # fmt: skip
-        stop = self.engine.report(name, report) == "stop"
+                  "policy_loss": 0.0, "train_value_loss": 0.0, "train_policy_loss": 0.0,
+                  "auxiliary_losses": {}, "train_auxiliary_losses": {}, "evidence": "",
+                  "timings": dict.fromkeys(_TIMINGS, 1.0)}  # fmt: skip
+        stop = self.engine.report(name, ReportSummary.from_json(report)) == "stop"
         if last and not stop:
             self.engine.fail(name, "the recorded trial broke here")
         if stop or last:
@@ -146,10 +153,10 @@ class OptunaPruned:
         self.space: dict[str, Any] = {
             n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()
         }
-        pruners = {
+        pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
             "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(FIRST, FACTOR),
             "hyperband": lambda: optuna.pruners.HyperbandPruner(FIRST, LEVELS[-1], FACTOR),
-            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=0),  # type: ignore[no-untyped-call]
+            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=0),
         }
         self.study = optuna.create_study(
             study_name=f"{pruner}-{seed}",  # Hyperband draws its brackets from the name

@@ -162,7 +162,7 @@ def main() -> int:
             for workers in args.workers:
                 one = partial(regrets_of, workers=workers, set_name=set_name, names=args.searchers)
                 compared |= print_rows(set_name, workers, list(run(one, seeds)))
-    adjusted: list[float] = list(holm(np.abs(list(compared.values())))) if compared else []
+    adjusted = list(holm(np.abs(list(compared.values())))) if compared else []
     for word, sign in (("better", -1), ("worse", 1)):
         cells = [
             cell

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from hexsearch.ledger.report import ReportSummary
 
 
 @dataclass(frozen=True)
@@ -19,16 +21,20 @@ class Message:
         warnings: what a person should know, such as a checkpoint that could not be used.
     """
 
-    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reports: dict[str, ReportSummary] = field(default_factory=dict)
     failure: str | None = None
     unwritable: str | None = None
     warnings: list[str] = field(default_factory=list)
 
     def to_result(self) -> dict[str, str]:
         """As a result of Ray Tune, which would flatten mappings."""
-        return {"message": json.dumps(asdict(self))}
+        plain = {name: report.to_json() for name, report in self.reports.items()}
+        return {"message": json.dumps({**vars(self), "reports": plain})}
 
     @classmethod
     def of_result(cls, result: dict[str, Any]) -> Message:
         """What `to_result` wrote."""
-        return cls(**json.loads(result["message"]))
+        values = json.loads(result["message"])
+        reports = values.pop("reports")
+        read = {name: ReportSummary.from_json(report) for name, report in reports.items()}
+        return cls(reports=read, **values)

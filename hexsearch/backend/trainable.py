@@ -43,7 +43,7 @@ from hexsearch.training.trial import Trial
 
 HANG_LOG = "hang.log"
 _STRIDE = 10  # batches between two looks at the clock
-Reports = dict[str, dict[str, Any]]  # trial -> report
+Reports = dict[str, ReportSummary]  # trial -> report
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
@@ -222,7 +222,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         with storing(folders.job):
             for name, report, cost in zip(task.trials, trial.reports(), trial.costs, strict=True):
                 store_evidence(folders.of(name), report)
-                reports[name] = ReportSummary.of(report, cost, self._began_at).to_json()
+                reports[name] = ReportSummary.of(report, cost, self._began_at)
         return reports
 
     def _judge(self) -> Reports:
@@ -240,7 +240,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_game_losses(folder, trial.positions_seen, test.game_losses())
-        return {name: summary.to_json()}
+        return {name: summary}
 
     def _store_networks(self, reports: Reports) -> None:
         """Each head with its trunk as a checkpoint of its own, for `analyze` and ensembles."""
@@ -279,13 +279,14 @@ def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
     """Of a checkpoint; the report of one trial stands where `train` puts it too."""
     if len(reports) == 1:
         (report,) = reports.values()
-        return {"state": state, "report": json.dumps(report)}
-    return {"state": state, "reports": json.dumps(reports)}
+        return {"state": state, "report": json.dumps(report.to_json())}
+    plain = {name: report.to_json() for name, report in reports.items()}
+    return {"state": state, "reports": json.dumps(plain)}
 
 
 def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
     """The reports that were stored with a checkpoint; none where it was only saved."""
     if "report" in content:
-        return {task.trials[0]: json.loads(content["report"])}
-    reports: Reports = json.loads(content["reports"])
-    return reports
+        return {task.trials[0]: ReportSummary.from_json(json.loads(content["report"]))}
+    stored = json.loads(content["reports"])
+    return {name: ReportSummary.from_json(report) for name, report in stored.items()}

@@ -36,7 +36,7 @@ from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.study.comparison import compared_heads, comparison_config
-from hexsearch.study.trunk_adoption import adopt_trunk
+from hexsearch.study.frozen_trunk import take_frozen_trunk
 
 _FORMATS = ("table", "markdown", "csv", "json")
 
@@ -97,8 +97,8 @@ def run_compare(arguments: argparse.Namespace) -> int:
     config, space = load_space(arguments.space, settings)
     compared_heads(space)  # refuses what the whole space has, before it is narrowed to heads
     config = comparison_config(config)
-    adopted, _ = adopt_trunk(config)
-    heads = build_space(adopted, f"{arguments.space}: ")
+    with_trunk, _ = take_frozen_trunk(config)
+    heads = build_space(with_trunk, f"{arguments.space}: ")
     keys = [variant_key(trial) for _, trial in compared_heads(heads)]
     apart = None  # read before anything is trained: it may not be there
     if arguments.against is not None:

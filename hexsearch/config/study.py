@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from hexsearch.config.dimension import DimensionConfig
 from hexsearch.config.phases import (
     ConfirmConfig,
     MatchConfig,
+    PhaseName,
     Phases,
     PruningCheckConfig,
     RaceConfig,
@@ -51,9 +52,8 @@ class StudyConfig(Section):
     run: RunConfig = Field(default_factory=RunConfig, description="how many trials, on what")
     phases: Phases = Field(
         ("search",),
-        max_length=6,
-        description="compare, search, pruning_check, race, confirm, match: what the study does, in "
-        "this order",
+        max_length=len(get_args(PhaseName)),
+        description=f"{', '.join(get_args(PhaseName))}: what the study does, in this order",
     )
     compare: CompareConfig = Field(
         default_factory=CompareConfig, description="how heads are compared on shared trunks"

@@ -132,7 +132,7 @@ class ExaminedPipeline:
         )
         return self.config.model_copy(update={"trunk": small})
 
-    def new_trial(self, budget: int) -> Trial | None:
+    def new_trial(self, max_positions: int) -> Trial | None:
         """A fresh trial of the first configuration; a broken read-out is passed in all the same.
 
         Raises:
@@ -142,7 +142,7 @@ class ExaminedPipeline:
         if config is None or dataset is None:
             return None
         readout = build_readout(config.readout, checked=False)
-        return Trial.of(_plainly_computed(config), dataset, budget, SEED, readout=readout)
+        return Trial.of(_plainly_computed(config), dataset, max_positions, SEED, readout=readout)
 
     @cached_property
     def untrained(self) -> WatchedTrial | None:

@@ -80,7 +80,7 @@ class CallbackListener:
             self._tell(lambda callback: callback.study_started(study))
         if isinstance(event, Reported):
             trial = StudyTrial(study.folder, history.trials[event.trial])
-            report = ReportSummary.from_json(event.report)
+            report = event.report
             self._tell(lambda callback: callback.trial_reported(study, trial, report))
         elif isinstance(event, Told):
             ended = StudyTrial(study.folder, history.trials[event.trial])

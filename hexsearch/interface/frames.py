@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hexsearch.leaderboard.as_json import row_json
+from hexsearch.leaderboard.columns import file_columns
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.report import ReportSummary, SliceSummary
 
@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STAGES = ("early", "middle", "late", "penultimate", "final")
-_NESTED = ("stages", "to_end", "values", "failures", "trial_ids")
 
 
 def leaderboard_frame(rows: Iterable[Row]) -> pd.DataFrame:
-    """One line a row, the columns of `leaderboard --format json`.
-
-    Value losses of the stages are in columns of their own (`early`, `middle`, ...), and so are
-    the searched settings (`values.optimiser.learning_rate`).
-    """
+    """One line a row: the columns of `leaderboard --format csv`, then the searched settings."""
     import pandas as pd
 
-    return pd.DataFrame([_flat(row_json(row)) for row in rows])
+    columns = file_columns("csv")
+    return pd.DataFrame(
+        [
+            {column.name: column.value(row) for column in columns}
+            | {f"values.{name}": value for name, value in row.values.items()}
+            for row in rows
+        ]
+    )
 
 
 def curve_point(trial: str, variant: str, report: ReportSummary) -> dict[str, Any]:
@@ -44,11 +46,3 @@ def curve_point(trial: str, variant: str, report: ReportSummary) -> dict[str, An
 
 def _stage_losses(stages: Mapping[str, SliceSummary]) -> dict[str, float | None]:
     return {name: stages[name].value_loss if name in stages else None for name in STAGES}
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    plain = {name: value for name, value in row.items() if name not in _NESTED}
-    plain["trial_ids"] = " ".join(row["trial_ids"])
-    for name in STAGES:
-        plain[name] = row["stages"].get(name, {}).get("value_loss")
-    return plain | {f"values.{name}": value for name, value in row["values"].items()}

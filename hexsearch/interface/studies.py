@@ -171,17 +171,17 @@ def compare(
     """
     from hexsearch.search.space_parsing import build_space
     from hexsearch.study.comparison import compared_heads, comparison_config
-    from hexsearch.study.trunk_adoption import adopt_trunk
+    from hexsearch.study.frozen_trunk import take_frozen_trunk
 
     fixed = {**(set or {}), **({} if seeds is None else {"compare.seeds": seeds})}
     file = find_space(str(space))
     config, whole = load_space(file, settings_of(fixed))
     compared_heads(whole)  # refuses what the whole space has, before it is narrowed to heads
     config = comparison_config(config)
-    adopted, _ = adopt_trunk(config)
+    with_trunk, _ = take_frozen_trunk(config)
     plan = StudyPlan(
         config=config,
-        space=build_space(adopted, f"{file}: "),
+        space=build_space(with_trunk, f"{file}: "),
         label=str(file),
         folder=new_folder(results, name or dated_name(file)),
         games=paths_of(games),

@@ -16,7 +16,6 @@ from hexsearch.ledger.events import Reported
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import read_events
-from hexsearch.ledger.report import ReportSummary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,11 +97,7 @@ class Study:
 
         history = self._history()
         points = [
-            curve_point(
-                event.trial,
-                variant_name(history.trials[event.trial]),
-                ReportSummary.from_json(event.report),
-            )
+            curve_point(event.trial, variant_name(history.trials[event.trial]), event.report)
             for event in read_events(self.folder.ledger)
             if isinstance(event, Reported)
         ]

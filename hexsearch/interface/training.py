@@ -62,12 +62,12 @@ def prepare_training(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     schedule = RungSchedule.of(scheduler, position_unit(space))
     dataset = Dataset(archive, data)
-    trial = Trial.of(first_configuration(space), dataset, schedule.budget, seed, device)
+    trial = Trial.of(first_configuration(space), dataset, schedule.max_positions, seed, device)
     path = output / "model.pt"
     if path.exists():
         _continue(trial, path)
-    every = schedule.report_every or max(1, schedule.budget // _REPORTS)
-    return Training(trial, path, tuple(report_points(schedule.budget, every, ())))
+    every = schedule.report_every or max(1, schedule.max_positions // _REPORTS)
+    return Training(trial, path, tuple(report_points(schedule.max_positions, every, ())))
 
 
 def train(

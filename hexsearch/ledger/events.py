@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from hexsearch.errors import LedgerError
+from hexsearch.ledger.report import ReportSummary
 
 Record = dict[str, Any]  # an event as the plain values of its line in the ledger
 FORMAT = 2  # of a study's folder and ledger; raised whenever older ones cannot be continued
@@ -26,7 +27,11 @@ class Event:
 
     def to_record(self) -> Record:
         """Plain values, as they are written."""
-        return {"event": self.event, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        report = values.get("report")
+        if isinstance(report, ReportSummary):
+            values["report"] = report.to_json()
+        return {"event": self.event, **values}
 
     def written(self, at: float) -> Event:
         """The same with the time at which it was written."""
@@ -66,7 +71,7 @@ class WarmStarted(Event):
     source_trial: str
     values: dict[str, Any]
     state: str
-    report: dict[str, Any]
+    report: ReportSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +168,7 @@ class Reported(TrialEvent):
     """A trial's report, as its worker wrote it."""
 
     event = "reported"
-    report: dict[str, Any]
+    report: ReportSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,8 +266,10 @@ def event_of(record: Record, where: str) -> Event:
     try:
         if kind is None:
             raise TypeError(f"unknown event {record.get('event')!r}")
+        if kind in (Reported, WarmStarted):
+            values["report"] = ReportSummary.from_json(values["report"])
         return kind(**values)
-    except TypeError as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise LedgerError(
             f"{where}: not a record of this hexsearch ({error}); read it with the version that "
             "wrote it"

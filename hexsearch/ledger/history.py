@@ -222,7 +222,7 @@ class StudyHistory:
             trial.attempts = event.attempt
             trial._last_at = event.at
         elif isinstance(event, Reported):
-            report = ReportSummary.from_json(event.report)
+            report = event.report
             if self._stands_for_its_job(trial):
                 self.positions += report.positions_seen - trial.positions_seen
             self._count_work(trial, event.at)

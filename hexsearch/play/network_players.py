@@ -17,9 +17,9 @@ from hexsearch.play.game_batch import (
     highest,
     mover_colour,
 )
+from hexsearch.play.guided.search import SearchResult, SearchSettings, gumbel_noise, search
+from hexsearch.play.guided.tree import Evaluation, Floats
 from hexsearch.play.player import Seeds, move_generators
-from hexsearch.play.search import SearchResult, SearchSettings, gumbel_noise, search
-from hexsearch.play.tree import Evaluation, Floats
 
 _BATCH = 512  # positions of one forward pass
 

@@ -11,7 +11,7 @@ import numpy as np
 from hexsearch.errors import HexsearchError
 from hexsearch.game.distance import connection_distances
 from hexsearch.play.game_batch import GameBatch, Indices, mover_colour
-from hexsearch.play.tree import Floats
+from hexsearch.play.guided.tree import Floats
 
 Seeds = Sequence[tuple[int, ...]]  # of each game; whoever draws numbers derives them from these
 

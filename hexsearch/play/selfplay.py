@@ -23,8 +23,8 @@ from hexsearch.game.board import BLUE, RED
 from hexsearch.game.record import Game
 from hexsearch.play.game_batch import GameBatch, connected, mover_colour
 from hexsearch.play.game_file import GameFile
+from hexsearch.play.guided.search import SearchSettings
 from hexsearch.play.network_players import SearchPlayer
-from hexsearch.play.search import SearchSettings
 from hexsearch.play.spec import content_hash
 
 BLOCK = 128  # games side by side: with fewer the network waits for the tree

@@ -10,10 +10,10 @@ from typing import Literal, get_args
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.play.htp_client import HtpPlayer
+from hexsearch.play.guided.search import SearchSettings
+from hexsearch.play.htp.client import HtpPlayer
 from hexsearch.play.network_players import PolicyPlayer, SearchPlayer, ValuePlayer
 from hexsearch.play.player import Player, RandomPlayer, ShortestPathPlayer
-from hexsearch.play.search import SearchSettings
 from hexsearch.play.spiel_player import SpielPlayer
 
 Style = Literal["value", "policy", "search"]

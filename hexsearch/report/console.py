@@ -70,8 +70,8 @@ class PlainProgress:
 class LiveProgress:
     """A view that is redrawn in place: running trials, rungs, best so far, speed, time left."""
 
-    def __init__(self, console: Console, budget: int, clock: Callable[[], float]) -> None:
-        self._console, self._budget, self._clock = console, budget, clock
+    def __init__(self, console: Console, max_positions: int, clock: Callable[[], float]) -> None:
+        self._console, self._max_positions, self._clock = console, max_positions, clock
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._drawn_at = 0.0
         self._started = clock()
@@ -106,16 +106,16 @@ class LiveProgress:
     def _draw(self, history: StudyHistory) -> None:
         self._drawn_at = self._clock()
         elapsed = self._clock() - self._started
-        self._live.update(live_view(history, self._budget, elapsed), refresh=True)
+        self._live.update(live_view(history, self._max_positions, elapsed), refresh=True)
 
 
 Progress = PlainProgress | LiveProgress
 
 
-def make_progress(console: Console, budget: int) -> Progress:
+def make_progress(console: Console, max_positions: int) -> Progress:
     """A live view where the console is a terminal, plain lines elsewhere."""
     if console.is_terminal:
-        return LiveProgress(console, budget, time.monotonic)
+        return LiveProgress(console, max_positions, time.monotonic)
     return PlainProgress(lambda line: console.print(Text(line), soft_wrap=True))
 
 
@@ -143,7 +143,7 @@ def _describe_trial(event: TrialEvent, trial: TrialHistory) -> str:
         seen = trial.positions_seen
         return f"{name} started again (attempt {event.attempt}) from {seen:,} positions"
     if isinstance(event, Reported):
-        report = ReportSummary.from_json(event.report)
+        report = event.report
         verdict = "" if report.verdict == "healthy" else f", {report.verdict}"
         return (
             f"{name} at {report.positions_seen:,} positions: value loss "
@@ -193,7 +193,7 @@ def progress_line(history: StudyHistory) -> str:
     return f"{trials}; {told or 'none ended yet'}"
 
 
-def live_view(history: StudyHistory, budget: int, elapsed: float) -> RenderableType:
+def live_view(history: StudyHistory, max_positions: int, elapsed: float) -> RenderableType:
     """The whole view after `elapsed` seconds of this session."""
     ended = [trial for trial in history.trials.values() if trial.status in ENDED]
     running = [trial for trial in history.trials.values() if trial.status == "running"]
@@ -207,7 +207,7 @@ def live_view(history: StudyHistory, budget: int, elapsed: float) -> RenderableT
     return Group(
         bar,
         head,
-        _running_table(running, budget),
+        _running_table(running, max_positions),
         _rung_line(history),
         _best_line(history),
     )
@@ -232,7 +232,7 @@ def seconds_left(
 _WRAPPED = ("variant", "verdict")  # columns that give way, without losing anything
 
 
-def _running_table(running: list[TrialHistory], budget: int) -> Table:
+def _running_table(running: list[TrialHistory], max_positions: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("trial", "variant", "seen", "value loss", *_STAGES, "verdict"):
         left = title in ("trial", "variant", "verdict")
@@ -249,7 +249,7 @@ def _running_table(running: list[TrialHistory], budget: int) -> Table:
         table.add_row(
             trial.trial,
             Text(variant_name(trial)),
-            f"{trial.positions_seen / budget:.0%}",
+            f"{trial.positions_seen / max_positions:.0%}",
             f"{last.value_loss:.4f}" if last else "",
             *losses,
             last.verdict.replace("_", " ") if last else "",

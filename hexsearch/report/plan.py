@@ -20,7 +20,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
             f"{name} in {values}" for name, values in dimension.get("when", {}).items()
         )
         dimensions.add_row(dimension["name"], Text(_values(dimension)), Text(when))
-    schedule = zip([*plan["rungs"], plan["budget"]], plan["trials_per_rung"], strict=True)
+    schedule = zip([*plan["rungs"], plan["max_positions"]], plan["trials_per_rung"], strict=True)
     steps = ", ".join(f"{trials:g} reach {level:,}" for level, trials in schedule)
     samples = [
         Text("  " + ", ".join(f"{name}={_number(value)}" for name, value in sample.items()))

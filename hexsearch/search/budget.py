@@ -39,7 +39,7 @@ class Pace:
             else:  # goes on from a checkpoint, after a pause
                 self._since.pop(event.trial, None)
         elif isinstance(event, Reported):
-            at, positions = event.at, int(event.report["positions_seen"])
+            at, positions = event.at, event.report.positions_seen
             since = self._since.get(event.trial)
             if since is not None:
                 self._count(max(0.0, at - since[0]), positions - since[1], first=since[1] == 0)

@@ -10,7 +10,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Decided, Event
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.search.budget import Horizon
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.pruning import Decision, make_pruner
 from hexsearch.search.schedules import PhaseSchedules
 
@@ -35,7 +35,7 @@ class Decisions:
         # ASHA promotes one trial in `reduction_factor`. If fewer new trials than that can still
         # finish, pruning no longer pays.
         share = 1.0 / config.scheduler.reduction_factor
-        self._horizon = Horizon(config.run, schedules.rungs.budget, share, seconds_left)
+        self._horizon = Horizon(config.run, schedules.rungs.max_positions, share, seconds_left)
 
     def apply(self, event: Event) -> None:
         """Take one event into account."""
@@ -118,5 +118,7 @@ class Decisions:
             trial.phase in SEARCHED
             and trial.last_report is not None
             and trial.last_report.verdict in self._config.stop_on
-            and self._config.grace_period <= trial.positions_seen < self._schedules.rungs.budget
+            and self._config.grace_period
+            <= trial.positions_seen
+            < self._schedules.rungs.max_positions
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
@@ -26,9 +26,10 @@ from hexsearch.ledger.events import (
 )
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory, phase_of
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.decisions import Decisions
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.proposer import Proposer
 from hexsearch.search.reruns import PlannedRun, Planner, nothing_planned
 from hexsearch.search.schedules import PhaseSchedules
@@ -82,7 +83,7 @@ class Engine:
         self.halted: str | None = None  # which budget or fault made the study drain
         self.broken: DiskError | None = None  # what could not be written, and why
         rungs, trials = self.schedules.rungs, setup.trials
-        outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.budget), trials)
+        outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.max_positions), trials)
         self.decisions = Decisions(config, self.schedules, setup.seconds_left, outlook)
         seed = config.run.seed
         self._proposer = Proposer(setup.space, config.searcher, seed, trials, outlook)
@@ -138,18 +139,18 @@ class Engine:
         for trial in self._going(job):
             self.record(Started(trial=trial.trial, attempt=trial.attempts + 1))
 
-    def hear(self, job: str, reports: Mapping[str, dict[str, Any]]) -> Verdict:
+    def hear(self, job: str, reports: Mapping[str, ReportSummary]) -> Verdict:
         """What a worker reports of a job's trials; of none, where it has only saved them."""
         for name, report in reports.items():
             self.report(name, report)
         return "stop" if self.draining or not self._going(job) else "continue"
 
-    def report(self, name: str, report: dict[str, Any]) -> Verdict:
+    def report(self, name: str, report: ReportSummary) -> Verdict:
         """Record a report and decide. A report that the ledger holds already changes nothing."""
         trial = self.history.trials[name]
         if trial.status in ENDED:
             return "stop"
-        positions, value_loss = int(report["positions_seen"]), float(report["value_loss"])
+        positions, value_loss = report.positions_seen, report.value_loss
         if positions <= trial.positions_seen:
             return self._unless_draining()
         if not math.isfinite(value_loss):

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -24,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import HexsearchError
 from hexsearch.ledger.events import (
@@ -43,6 +43,7 @@ from hexsearch.ledger.events import (
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.proposer import objectives_of
 from hexsearch.search.searchers.optuna_model import STATES, distributions_of, to_optuna
 from hexsearch.search.space import SearchSpace
@@ -79,7 +80,7 @@ class OptunaStorage:
         self._distributions = distributions_of(space)
         self._ids: dict[str, int] = {}
         self._paused: set[str] = set()
-        self._last: dict[str, dict[str, object]] = {}
+        self._last: dict[str, ReportSummary] = {}
 
     @property
     def name(self) -> str:
@@ -152,7 +153,7 @@ class OptunaStorage:
         if trial.status in ENDED and trial.status != "paused":
             state = STATES[trial.told_as]
             if state == TrialState.COMPLETE:
-                values = objectives_of(self._config.searcher, _last_report(trial))
+                values = _reached(self._config.searcher, trial.last_report)
                 state = state if values else TrialState.PRUNED
         params = to_optuna(self._space, trial.values)
         attributes = {
@@ -197,9 +198,7 @@ class OptunaStorage:
         elif isinstance(event, Reported):
             report = event.report
             self._last[event.trial] = report
-            storage.set_trial_intermediate_value(
-                trial_id, report["positions_seen"], report["value_loss"]
-            )
+            storage.set_trial_intermediate_value(trial_id, report.positions_seen, report.value_loss)
         elif isinstance(event, Failed):
             storage.set_trial_user_attr(trial_id, "reason", event.reason)
         elif isinstance(event, Decided) and event.decision == "pause":
@@ -219,7 +218,7 @@ class OptunaStorage:
         state, values = STATES[event.state], None
         last = self._last.pop(event.trial, None)
         if state == TrialState.COMPLETE:
-            values = objectives_of(self._config.searcher, last or {})
+            values = _reached(self._config.searcher, last)
             state = state if values else TrialState.PRUNED
         self._storage.set_trial_state_values(self._ids.pop(event.trial), state, values)
 
@@ -265,8 +264,9 @@ class OptunaExport:
             self.fault = str(error)
 
 
-def _last_report(trial: TrialHistory) -> dict[str, Any]:
-    return {} if trial.last_report is None else trial.last_report.to_json()
+def _reached(config: SearcherConfig, report: ReportSummary | None) -> tuple[float, ...]:
+    """What a completed trial reached in each objective; empty where it did not report."""
+    return () if report is None else objectives_of(config, report)
 
 
 def _journal(path: Path) -> JournalStorage:

@@ -40,11 +40,11 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     )
     slots = max(1, (os.cpu_count() or 1) // config.run.cpus_per_trial)
     slots = min(slots, config.run.max_concurrent or slots)
-    levels = [0, *schedule.rungs, schedule.budget]
+    levels = [0, *schedule.rungs, schedule.max_positions]
     positions = sum(
         count * (high - low) for count, low, high in zip(arrivals, levels, levels[1:], strict=False)
     )
-    phases = further_phases(config, schedule.budget, config.run.trials - arrivals[-1])
+    phases = further_phases(config, schedule.max_positions, config.run.trials - arrivals[-1])
     positions += sum(phase["positions"] for phase in phases)
     wants_gpu = config.run.gpus_per_trial > 0
     seconds = None
@@ -63,7 +63,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "configurations": _distinct(space, count),
         "trials": config.run.trials,
         "rungs": list(schedule.rungs),
-        "budget": schedule.budget,
+        "max_positions": schedule.max_positions,
         "trials_per_rung": [round(count, 1) for count in arrivals],
         "phases": phases,
         "positions": round(positions),
@@ -75,7 +75,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     }
 
 
-def further_phases(config: StudyConfig, budget: int, pruned: float) -> list[dict[str, Any]]:
+def further_phases(config: StudyConfig, max_positions: int, pruned: float) -> list[dict[str, Any]]:
     """What the phases besides the search cost at most, in their order.
 
     Args:
@@ -92,7 +92,7 @@ def further_phases(config: StudyConfig, budget: int, pruned: float) -> list[dict
         {
             "phase": phase,
             "trainings": round(trainings[phase], 1),
-            "positions": round(trainings[phase] * budget),
+            "positions": round(trainings[phase] * max_positions),
         }
         for phase in config.phases
         if phase in trainings

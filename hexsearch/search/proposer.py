@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from hexsearch.config.scheduler import SearcherConfig
 from hexsearch.ledger.events import Compared, Event, Reported, Suggested, Told, WarmStarted
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.enumeration import Enumeration
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.searchers import SEARCHERS
 from hexsearch.search.searchers.base import Outcome
 from hexsearch.search.seeds import derive_seed
@@ -41,7 +40,7 @@ class Proposer:
         self._space, self._config = space, config
         self._searcher = SEARCHERS[config.name](space, config, seed)
         self._searcher.outlook = outlook
-        self._last_report: dict[str, dict[str, Any]] = {}
+        self._last_report: dict[str, ReportSummary] = {}
         self._variants: dict[str, str] = {}  # trial -> its variant
         self._outside: set[str] = set()  # trials that are none of this space
         self._tried: set[str] = set()  # variants that are not worth another trial yet
@@ -96,13 +95,13 @@ class Proposer:
             values = self._searcher.propose(number, attempt)
         return values
 
-    def _outcome(self, state: str, report: dict[str, Any] | None) -> Outcome:
+    def _outcome(self, state: str, report: ReportSummary | None) -> Outcome:
         if report is None:
             return Outcome(state if state == "FAIL" else "PRUNED")
         objectives = objectives_of(self._config, report)
         if state == "COMPLETE" and not objectives:
             state = "PRUNED"
-        return Outcome(state, objectives, report["positions_seen"], report["value_loss"])
+        return Outcome(state, objectives, report.positions_seen, report.value_loss)
 
     def _complete(self, values: Values) -> Values:
         """An enqueued configuration with its missing dimensions at the first or lowest value."""
@@ -115,9 +114,9 @@ class Proposer:
         return complete
 
 
-def objectives_of(config: SearcherConfig, report: Mapping[str, Any]) -> tuple[float, ...]:
+def objectives_of(config: SearcherConfig, report: ReportSummary) -> tuple[float, ...]:
     """What a completed trial reached in each objective; empty if it did not measure one."""
-    figures = [report.get(name) for name in config.objectives]
+    figures = [getattr(report, name) for name in config.objectives]
     return () if None in figures else tuple(float(f) for f in figures if f is not None)
 
 

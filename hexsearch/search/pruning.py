@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexsearch.config.scheduler import SchedulerConfig
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.pruners import PRUNERS
 from hexsearch.search.pruners.base import Decision, Pruner
 from hexsearch.training.report_points import round_up
@@ -18,17 +18,17 @@ class RungSchedule:
     """Where the trials of a study report, in whole batches."""
 
     rungs: tuple[int, ...]
-    budget: int  # max_t in whole batches
+    max_positions: int  # max_t in whole batches
     report_every: int | None
 
     @classmethod
     def of(cls, config: SchedulerConfig, unit: int) -> RungSchedule:
         """Rungs rounded up to a multiple of `unit`, which every batch size divides."""
-        budget = round_up(config.max_t, unit)
+        max_positions = round_up(config.max_t, unit)
         levels = PRUNERS[config.name].levels(config)
-        rungs = tuple(sorted({round_up(level, unit) for level in levels} - {budget}))
+        rungs = tuple(sorted({round_up(level, unit) for level in levels} - {max_positions}))
         apart = round_up(config.report_every, unit) if config.report_every else None
-        return cls(rungs, budget, apart)
+        return cls(rungs, max_positions, apart)
 
 
 def make_pruner(
@@ -37,6 +37,6 @@ def make_pruner(
     outlook: Outlook | None = None,
 ) -> Pruner:
     """The rule that a study names, over its rungs."""
-    pruner = PRUNERS[config.name](config, schedule.rungs, schedule.budget)
+    pruner = PRUNERS[config.name](config, schedule.rungs, schedule.max_positions)
     pruner.outlook = outlook
     return pruner

@@ -35,15 +35,15 @@ class PhaseSchedules:
         rungs = RungSchedule.of(config.scheduler, unit)
         # Heads on one trunk have one batch size; the search may try several.
         shared = RungSchedule.of(config.scheduler, space.default.batch_size)
-        every = shared.report_every or max(1, shared.budget // _COMPARE_REPORTS)
+        every = shared.report_every or max(1, shared.max_positions // _COMPARE_REPORTS)
         # Whole batches between checkpoints, so that the run is the one that `train` would make.
-        save_every = round_up(max(1, rungs.budget // _CONFIRM_SAVES), unit)
+        save_every = round_up(max(1, rungs.max_positions // _CONFIRM_SAVES), unit)
         return cls(
             rungs,
             {
-                "compare": report_points(shared.budget, every, ()),
-                "search": report_points(rungs.budget, rungs.report_every, rungs.rungs),
-                "confirm": report_points(rungs.budget, save_every, ()),
+                "compare": report_points(shared.max_positions, every, ()),
+                "search": report_points(rungs.max_positions, rungs.report_every, rungs.rungs),
+                "confirm": report_points(rungs.max_positions, save_every, ()),
             },
         )
 

@@ -44,7 +44,7 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
                 source_trial=trial.trial,
                 values=values,
                 state=trial.told_as,
-                report=trial.last_report.to_json(),
+                report=trial.last_report,
             )
         )
     reasons = "; ".join(f"{count} because {reason}" for reason, count in misfits.most_common(5))

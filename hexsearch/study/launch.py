@@ -24,6 +24,13 @@ from hexsearch.search.space_parsing import build_space
 from hexsearch.search.warm_start import warm_start
 from hexsearch.study.changes import notes, require_same_question
 from hexsearch.study.comparison import compared_heads
+from hexsearch.study.frozen_trunk import (
+    check_games,
+    named_trunk,
+    refuse_frozen_trunk,
+    store_trunk,
+    take_frozen_trunk,
+)
 from hexsearch.study.listener import Ended, Examiner, Listener
 from hexsearch.study.preflight import (
     baseline_rows,
@@ -32,13 +39,6 @@ from hexsearch.study.preflight import (
     require_memory,
 )
 from hexsearch.study.session import OpenStudy, Session
-from hexsearch.study.trunk_adoption import (
-    adopt_trunk,
-    check_games,
-    named_trunk,
-    refuse_frozen_trunk,
-    store_trunk,
-)
 from hexsearch.training.heads import check_heads
 
 
@@ -74,7 +74,7 @@ def launch(request: LaunchRequest) -> Ended:
     from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
-    config, trunk_lines = adopt_trunk(request.config)
+    config, trunk_lines = take_frozen_trunk(request.config)
     request = replace(request, config=config)
     folder, say = request.folder, request.listener.say
     space = build_space(config, request.where)

@@ -18,12 +18,12 @@ from hexsearch.search.engine import Engine, EngineSetup
 from hexsearch.search.optuna_export import OptunaExport, OptunaStorage
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.assignments import Assigner
+from hexsearch.study.frozen_trunk import require_trunk
 from hexsearch.study.listener import Ended, Listener
 from hexsearch.study.phases import PhasePlanner
 from hexsearch.study.retention import CheckpointRetention
 from hexsearch.study.signals import draining_signals
 from hexsearch.study.strength import play_study_match
-from hexsearch.study.trunk_adoption import require_trunk
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def step(worker: TrialWorker) -> Message:
 def seen(message: Message) -> int:
     """Positions of the one report that a message holds."""
     (report,) = message.reports.values()
-    return int(report["positions_seen"])
+    return report.positions_seen
 
 
 def test_reports_by_the_clock_change_nothing_but_their_number(assignment: Assignment) -> None:

@@ -63,9 +63,9 @@ def test_a_bare_loop_and_the_plain_script_do_the_same_work(
 def test_the_engine_reports_where_the_others_do(work: Work, positions: int) -> None:
     work = replace(work, positions=positions)
     config = work.study
-    ladder = RungSchedule.of(config.scheduler, position_unit(build_space(config)))
-    assert ladder.budget == work.positions
-    assert report_points(ladder.budget, ladder.report_every, ladder.rungs) == work.points
+    schedule = RungSchedule.of(config.scheduler, position_unit(build_space(config)))
+    assert schedule.max_positions == work.positions
+    assert report_points(schedule.max_positions, schedule.report_every, schedule.rungs) == work.points
 
 
 def test_a_ledger_tells_what_each_trial_did(work: Work) -> None:

@@ -74,7 +74,10 @@ def test_a_leaderboard_is_a_frame_text_and_html(study: hs.Study) -> None:
     board = study.leaderboard(by="trial")
     frame = board.to_frame()
     assert list(frame["trial_ids"]) == [row.trial_ids[0] for row in board.rows]
-    assert frame["value_loss"].between(0, 1).all() and {"early", "late"} <= set(frame.columns)
+    assert frame["value_loss"].between(0, 1).all() and {
+        "value_loss_early",
+        "value_loss_late",
+    } <= set(frame.columns)
     assert board.rows[0].name.split()[0] in repr(board)
     assert escape(board.rows[0].name.split()[0]) in board._repr_html_()
     assert board.to_json()["state"] == "finished"

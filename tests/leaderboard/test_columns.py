@@ -11,7 +11,7 @@ from hexsearch.leaderboard.columns import COLUMNS, sortable, sorted_rows, table_
 from hexsearch.leaderboard.comparing import Spread
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.rows import Row
-from hexsearch.ledger.report import Baseline, MetricsSummary, SliceSummary
+from hexsearch.ledger.report import Baseline, SliceSummary
 from hexsearch.report.text_tables import comma_separated, markdown
 from tests.search.simulation import report
 
@@ -34,7 +34,7 @@ ROW = Row(
     stages={"early": SliceSummary(0.24, 0.55, 10)},
     parameters=461_674,
 )
-PRIOR = Baseline("prior", MetricsSummary.from_json(report(1, 0.25)))
+PRIOR = Baseline("prior", report(1, 0.25).metrics)
 CONTRACT = (
     "rank name status reason trial_ids seeds positions_seen value_loss value_loss_low "
     "value_loss_high accuracy stages to_end parameters verdict tied_with_leader"

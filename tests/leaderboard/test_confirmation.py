@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -60,7 +61,7 @@ class Written:
         ledger.append(Started(trial=name, attempt=1))
         seen = 90 if end == "complete" else 30
         losses = self.base + shift + 0.01 * self.rng.standard_normal(200)
-        said = report(seen, float(losses.mean())) | {"validation_loss": 0.205}
+        said = replace(report(seen, float(losses.mean())), validation_loss=0.205)
         ledger.append(Reported(trial=name, report=said))
         rung = None if end == "complete" else seen
         ledger.append(Decided(trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,

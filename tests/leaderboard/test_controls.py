@@ -8,7 +8,8 @@ from typing import Any
 from hexsearch.ledger.events import Record
 from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import read_ledger
-from tests.search.simulation import curve, make_engine, run_serially, study_config
+from hexsearch.ledger.report import ReportSummary
+from tests.search.simulation import curve, make_engine, revalued, run_serially, study_config
 
 SPACE: dict[str, Any] = {
     "search": {
@@ -20,9 +21,9 @@ SPACE: dict[str, Any] = {
 }
 
 
-def with_splendid_controls(trial: TrialHistory, positions: int) -> dict[str, Any]:
+def with_splendid_controls(trial: TrialHistory, positions: int) -> ReportSummary:
     found = curve(trial, positions)
-    return {**found, "value_loss": 0.001} if trial.is_control else found
+    return revalued(found, 0.001) if trial.is_control else found
 
 
 def run(path: Path) -> tuple[list[Record], StudyHistory]:

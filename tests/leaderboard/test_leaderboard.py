@@ -20,11 +20,12 @@ from hexsearch.ledger.events import Decided, Failed, Reported, Started, StudyOpe
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.table import render
 from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.statistics.variance import DEFAULT_SEED_SD
 from hexsearch.training.metrics import GameLosses
-from tests.search.simulation import report
+from tests.search.simulation import report_json
 
 PRIOR = {
     "name": "prior",
@@ -73,10 +74,10 @@ class Study:
         self.replicates[variant or name] += 1
         self.ledger.append(Started(trial=name, attempt=1))
         for positions, loss in losses.items():
-            said = report(positions, loss)
+            said = report_json(positions, loss)
             if late is not None:
                 said["stages"]["late"]["value_loss"] = late
-            self.ledger.append(Reported(trial=name, report=said))
+            self.ledger.append(Reported(trial=name, report=ReportSummary.from_json(said)))
         last = max(losses, default=0)
         if end == "prune":
             self.ledger.append(

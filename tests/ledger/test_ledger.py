@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hexsearch.errors import DiskError, LedgerError
-from hexsearch.ledger.events import Reported, Told
+from hexsearch.ledger.events import Decided, Told
 from hexsearch.ledger.ledger import Ledger, is_held, read_events, read_ledger, without_times
 
 
@@ -69,9 +69,10 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_number_that_json_has_no_word_for_is_never_written(tmp_path: Path) -> None:
+    nan = float("nan")
     ledger = Ledger(tmp_path / "ledger.jsonl")
     with pytest.raises(ValueError, match="not JSON compliant"):
-        ledger.append(Reported(trial="t0", report={"value_loss": float("nan")}))
+        ledger.append(Decided(trial="t0", positions_seen=1, value_loss=nan, decision="stop"))
     ledger.append(Told(trial="t0", state="FAIL"))
     ledger.close()
     assert len(read_ledger(ledger.path)) == 1

@@ -15,12 +15,12 @@ from hexsearch.errors import ConfigError
 from hexsearch.game.board import cell_name, parse_cell, stones_after, winner
 from hexsearch.play.game_batch import GameBatch
 from hexsearch.play.game_loop import Start, play_games
-from hexsearch.play.htp_client import HtpPlayer
-from hexsearch.play.htp_session import HtpSession
+from hexsearch.play.guided.search import SearchSettings
+from hexsearch.play.htp.client import HtpPlayer
+from hexsearch.play.htp.session import HtpSession
 from hexsearch.play.match import MatchSettings, play_match
 from hexsearch.play.network_players import PolicyPlayer, SearchPlayer, ValuePlayer
 from hexsearch.play.player import RandomPlayer
-from hexsearch.play.search import SearchSettings
 from hexsearch.play.spec import PlayerSpec
 from hexsearch.play.standings import standings
 

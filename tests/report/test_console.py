@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,14 @@ from hexsearch.report.console import (
     progress_line,
 )
 from hexsearch.search.engine import Engine
-from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
+from tests.search.simulation import (
+    curve,
+    make_engine,
+    next_trial,
+    report,
+    run_serially,
+    study_config,
+)
 
 
 def lines_of_a_study(path: Path) -> list[str]:
@@ -47,16 +55,16 @@ def test_the_live_view_shows_running_trials_rungs_best_and_time_left(tmp_path: P
     for trial in (first, second):
         engine.start(trial.trial)
     engine.report(first.trial, curve(first, 64))
-    engine.report(second.trial, {**curve(second, 64), "value_loss": 0.9})
+    engine.report(second.trial, report(64, 0.9))
     engine.ledger.close()
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
+    console.print(live_view(engine.history, engine.schedules.rungs.max_positions, elapsed=65.0))
     text = console.export_text()
     assert "2 of 12 trials; 1 pruned" in text
     assert "rungs  0k: 1 of 2 went on" in text
     assert "1,000 positions/s" in text  # one is running, at 1,000
     assert "1:05" in text and "left" in text
-    assert f"best   {curve(first, 64)['value_loss']:.4f} at 64 positions: t0000" in text
+    assert f"best   {curve(first, 64).value_loss:.4f} at 64 positions: t0000" in text
     assert first.trial in text
 
 
@@ -65,10 +73,10 @@ def test_in_80_columns_the_live_view_cuts_off_neither_names_nor_verdicts(tmp_pat
     trial = next_trial(engine)
     assert isinstance(trial, TrialHistory)
     engine.start(trial.trial)
-    engine.report(trial.trial, {**curve(trial, 32), "verdict": "constant_output"})
+    engine.report(trial.trial, replace(curve(trial, 32), verdict="constant_output"))
     engine.ledger.close()
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(live_view(engine.history, engine.schedules.rungs.budget, elapsed=65.0))
+    console.print(live_view(engine.history, engine.schedules.rungs.max_positions, elapsed=65.0))
     table, _, _ = console.export_text().partition("rungs")
     assert "…" not in table
     for word in (*variant_name(trial).split(), "constant", "output"):
@@ -77,7 +85,7 @@ def test_in_80_columns_the_live_view_cuts_off_neither_names_nor_verdicts(tmp_pat
 
 def test_before_the_first_report_the_view_has_nothing_to_boast_of() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(live_view(StudyHistory(), budget=100, elapsed=0.0))
+    console.print(live_view(StudyHistory(), max_positions=100, elapsed=0.0))
     text = console.export_text()
     assert "no report yet" in text and "none reached yet" in text
     assert "left" not in text
@@ -93,7 +101,7 @@ def test_a_pipe_gets_plain_lines_and_a_terminal_a_live_view() -> None:
 def test_the_view_is_redrawn_by_the_clock_and_not_at_every_beat() -> None:
     now = [0.0]
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    progress = LiveProgress(console, budget=100, clock=lambda: now[0])
+    progress = LiveProgress(console, max_positions=100, clock=lambda: now[0])
     drawn = []
     progress._draw = lambda history: drawn.append(now[0])  # type: ignore[method-assign]
     for now[0] in (0.1, 0.3, 0.4):

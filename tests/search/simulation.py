@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space_parsing import build_space
 
@@ -34,15 +36,26 @@ def study_config(**sections: Any) -> StudyConfig:
     return build(StudyConfig, raw, "")
 
 
-def curve(trial: TrialHistory, positions: int) -> dict[str, Any]:
+def curve(trial: TrialHistory, positions: int) -> ReportSummary:
     """A learning curve whose end depends on the learning rate."""
     rate = trial.values.get("optimiser.learning_rate", 0.01)
     loss = 0.15 + abs(rate - 0.01) + 10.0 / positions
     return report(positions, loss)
 
 
-def report(positions: int, value_loss: float) -> dict[str, Any]:
+def report(positions: int, value_loss: float) -> ReportSummary:
     """What a worker would send."""
+    return ReportSummary.from_json(report_json(positions, value_loss))
+
+
+def revalued(given: ReportSummary, value_loss: float) -> ReportSummary:
+    """The same report with another value loss."""
+    overall = replace(given.metrics.overall, value_loss=value_loss)
+    return replace(given, metrics=replace(given.metrics, overall=overall))
+
+
+def report_json(positions: int, value_loss: float) -> dict[str, Any]:
+    """The same as it stands in a ledger."""
     part = {"value_loss": value_loss, "accuracy": 0.7, "positions": 10}
     return {
         "positions_seen": positions,
@@ -97,7 +110,7 @@ def next_trial(engine: Engine) -> TrialHistory | Literal["wait", "finished"]:
 
 
 def run_serially(
-    engine: Engine, reports: Callable[[TrialHistory, int], dict[str, Any]] = curve
+    engine: Engine, reports: Callable[[TrialHistory, int], ReportSummary] = curve
 ) -> None:
     """One worker: each job from what the ledger holds to its end."""
     while isinstance(job := engine.next_job(), Job):

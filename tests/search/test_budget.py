@@ -10,8 +10,9 @@ from hexsearch.config.run import RunConfig
 from hexsearch.ledger.events import Event, Record, Reported, Started
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import read_ledger, without_times
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.budget import Horizon, Pace
-from tests.search.simulation import curve, make_engine, run_serially, study_config
+from tests.search.simulation import curve, make_engine, report, run_serially, study_config
 
 
 def started(at: float, attempt: int = 1, trial: str = "t0000") -> Started:
@@ -19,8 +20,7 @@ def started(at: float, attempt: int = 1, trial: str = "t0000") -> Started:
 
 
 def reported(at: float, positions: int, trial: str = "t0000") -> Reported:
-    report = {"positions_seen": positions, "value_loss": 0.2}
-    return Reported(at=at, trial=trial, report=report)
+    return Reported(at=at, trial=trial, report=report(positions, 0.2))
 
 
 def pace_of(*events: Event) -> Pace:
@@ -81,7 +81,7 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def timed(self, trial: Any, positions: int) -> dict[str, Any]:
+    def timed(self, trial: Any, positions: int) -> ReportSummary:
         self.now += (positions - trial.positions_seen) / 64
         return curve(trial, positions)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hexsearch.ledger.events import Record, Reported
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import read_ledger, without_times
-from hexsearch.ledger.report import CurvePoint, ReportSummary
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine
 from tests.search.simulation import (
     curve,
@@ -99,7 +100,7 @@ def test_a_report_that_is_held_already_changes_nothing(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_fails_its_trial_and_not_the_study(
     tmp_path: Path, value: float
 ) -> None:
-    def reports(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    def reports(trial: TrialHistory, positions: int) -> ReportSummary:
         return report(positions, value) if trial.number == 2 else curve(trial, positions)
 
     engine = make_engine(tmp_path / "ledger.jsonl", study_config())
@@ -192,9 +193,9 @@ def test_every_scheduler_cut_and_resumed_decides_as_never_stopped(
         assert essential(read_ledger(path)) == expected, f"cut after record {cut}"
 
 
-def unhealthy(trial: TrialHistory, positions: int) -> dict[str, Any]:
-    verdict = {"verdict": "dead", "evidence": "95% of the trunk features are 0"}
-    return {**curve(trial, positions), **(verdict if trial.number == 1 else {})}
+def unhealthy(trial: TrialHistory, positions: int) -> ReportSummary:
+    dead: dict[str, Any] = {"verdict": "dead", "evidence": "95% of the trunk features are 0"}
+    return replace(curve(trial, positions), **(dead if trial.number == 1 else {}))
 
 
 def test_a_verdict_that_the_study_stops_on_ends_the_trial_with_its_evidence(
@@ -245,6 +246,6 @@ def test_of_superseded_reports_only_the_learning_curve_stays_in_memory(tmp_path:
     (trial,) = engine.history.trials.values()
     written = [event.report for event in engine.ledger if isinstance(event, Reported)]
     assert len(trial.curve) == len(written) > 2
-    assert trial.last_report == ReportSummary.from_json(written[-1])
+    assert trial.last_report == written[-1]
     for kept, whole in zip(trial.curve, written, strict=True):
-        assert kept == CurvePoint(whole["positions_seen"], whole["value_loss"])
+        assert kept == whole.point

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -15,6 +14,7 @@ from hexsearch.ledger.events import Finished, Interrupted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine
 from hexsearch.search.optuna_export import JOURNAL, OptunaExport, OptunaStorage, journal_path
 from hexsearch.search.space_parsing import build_space
@@ -44,7 +44,7 @@ def run_mirrored(folder: StudyFolder, config: StudyConfig, until: int | None = N
     mirror = mirrored(folder, config, ledger)
     engine = engine_over(ledger, config, observe=mirror.apply)
 
-    def reports(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    def reports(trial: TrialHistory, positions: int) -> ReportSummary:
         if trial.number == until:
             engine.drain()
         return curve(trial, positions)

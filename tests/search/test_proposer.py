@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.ledger import read_events
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine
 from hexsearch.search.proposer import Proposer
 from hexsearch.search.searchers.base import Outcome
@@ -186,9 +188,9 @@ def test_accuracy_and_speed_make_a_front_that_is_searched(tmp_path: Path, name: 
     scheduler = {"name": "none", "grace_period": 64, "max_t": 128}
     config = study_config(searcher=searcher, scheduler=scheduler, run={"trials": 64})
 
-    def timed(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    def timed(trial: TrialHistory, positions: int) -> ReportSummary:
         wide = trial.values["value_head"] == "512->32->1"
-        return {**curve(trial, positions), "microseconds": 30.0 if wide else 20.0}
+        return replace(curve(trial, positions), microseconds=30.0 if wide else 20.0)
 
     engine = make_engine(tmp_path / "ledger.jsonl", config)
     run_serially(engine, timed)

@@ -14,7 +14,7 @@ def test_every_rule_that_a_study_may_name_is_registered() -> None:
 def test_rungs_and_budget_are_whole_batches() -> None:
     config = SchedulerConfig(grace_period=1000, max_t=9000, reduction_factor=3, report_every=2000)
     schedule = RungSchedule.of(config, unit=256)
-    assert schedule == RungSchedule(rungs=(1024, 3072), budget=9216, report_every=2048)
+    assert schedule == RungSchedule(rungs=(1024, 3072), max_positions=9216, report_every=2048)
 
 
 def test_without_a_scheduler_there_is_no_rung() -> None:

@@ -15,11 +15,19 @@ from hexsearch.ledger.events import Record
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import Phase, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import read_ledger, without_times
+from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, Job
 from hexsearch.search.reruns import LeaderSummary, Place
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.phases import PhasePlanner
-from tests.search.simulation import curve, make_engine, next_trial, run_serially, study_config
+from tests.search.simulation import (
+    curve,
+    make_engine,
+    next_trial,
+    revalued,
+    run_serially,
+    study_config,
+)
 
 PHASES: dict[str, Any] = {
     "phases": ["search", "pruning_check", "race"],
@@ -160,9 +168,9 @@ def test_a_checked_trial_keeps_configuration_and_seed(tmp_path: Path) -> None:
 def test_a_rerun_that_fails_is_not_tried_for_ever(tmp_path: Path) -> None:
     engine = engine_with_phases(tmp_path / "ledger.jsonl", phases=["search", "race"])
 
-    def failing(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    def failing(trial: TrialHistory, positions: int) -> ReportSummary:
         said = curve(trial, positions)
-        return {**said, "value_loss": float("nan")} if trial.is_rerun else said
+        return revalued(said, float("nan")) if trial.is_rerun else said
 
     run_serially(engine, failing)
     engine.ledger.close()
@@ -270,7 +278,7 @@ def test_draining_in_any_phase_leaves_its_jobs_for_a_resume(tmp_path: Path, phas
     path = tmp_path / "drained.jsonl"
     engine = engine_with_phases(path, **EVERY)
 
-    def until(trial: TrialHistory, positions: int) -> dict[str, Any]:
+    def until(trial: TrialHistory, positions: int) -> ReportSummary:
         if trial.phase == phase:
             engine.drain()
         return curve(trial, positions)

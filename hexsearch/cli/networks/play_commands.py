@@ -20,7 +20,7 @@ from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.errors import ConfigError
 from hexsearch.interface.players import find_players, shared_board
-from hexsearch.play.htp_session import HtpSession
+from hexsearch.play.htp.session import HtpSession
 from hexsearch.play.match import MatchSettings, play_match
 from hexsearch.play.openings import read_openings
 from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, build_network_player

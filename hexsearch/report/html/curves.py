@@ -67,7 +67,7 @@ def learning_curves(study: Study) -> Curves:
     reports: dict[str, list[ReportSummary]] = {name: [] for name in chosen}
     for event in study.reports:
         if event.trial in chosen:
-            reports[event.trial].append(ReportSummary.from_json(event.report))
+            reports[event.trial].append(event.report)
     curves = [_curve(trial, reports[name], leaders.get(name)) for name, trial in chosen.items()]
     hidden = len(reported) - len(curves)
     return Curves(

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.html.curves import losses_of
 from hexsearch.report.html.study import Study
 from hexsearch.report.html.thinning import evenly
@@ -110,8 +109,8 @@ def _points(study: Study, level: int) -> list[_Point]:
         trial = study.trials.get(event.trial)
         if trial is None or trial.is_control or trial.is_rerun:
             continue
-        if event.report["positions_seen"] == level:
-            metrics = ReportSummary.from_json(event.report).metrics
+        if event.report.positions_seen == level:
+            metrics = event.report.metrics
             points.append((trial.trial, trial.values, losses_of(metrics)))
     return points
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Event
-from hexsearch.search.outlook import Outlook
+from hexsearch.search.forecasting.outlook import Outlook
 
 Action = Literal["continue", "pause", "prune", "complete"]
 

@@ -1,10 +1,12 @@
 """Pruning by evidence: a trial is paused where another promises more for the same training.
 
+The models stand in `search/forecasting/`.
+
 1. At each rung, what values there have said about final values is learnt from the trials that
-   went on, together with the settings (`rung_model.py`). Where a rung says nothing, the noise is
+   went on, together with the settings. Where a rung says nothing, the noise is
    large and all trials are expected to end alike.
 2. A trial's promise is its expected improvement on the best end so far for each training that it
-   still costs (`promise.py`). A trial that has come far is cheap to finish, so where a rung says
+   still costs. A trial that has come far is cheap to finish, so where a rung says
    nothing it goes on.
 3. A trial goes on if no paused trial and no fresh one promises more; else it is paused. Whatever
    cannot end within the budget is passed over while something can.
@@ -17,17 +19,18 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtr
 
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided, Event
-from hexsearch.search.forecast import Forecast
-from hexsearch.search.pruners.base import Action, Decision, Pruner
+from hexsearch.search.forecasting.forecast import Forecast
+from hexsearch.search.pruners.base import Decision, Pruner
 
 _CHANCE = 0.05
+_ALONE = "there is nothing to compare it with"
 
 
 class EvidencePruner(Pruner):
@@ -42,19 +45,15 @@ class EvidencePruner(Pruner):
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Continue unless another trial promises more."""
         before = self._at_rung.get(rung, [])
-        place: dict[str, Any] = {
-            "rung": rung,
-            "rank": bisect_right(before, value_loss) + 1,
-            "of": len(before) + 1,
-        }
+        place = Decision("continue", rung, bisect_right(before, value_loss) + 1, len(before) + 1)
         outlook, forecast = self.outlook, self._forecast
         assert outlook is not None
         if number not in forecast.entries:
-            return Decision("continue", **place)
+            return place
         if not forecast.is_ready:
             if outlook.has_fresh and left >= 1.0:
-                return Decision("pause", reason="there is nothing to compare it with", **place)
-            return Decision("continue", reason="there is nothing to compare it with", **place)
+                return replace(place, action="pause", reason=_ALONE)
+            return replace(place, reason=_ALONE)
         own, share = forecast.promise(number), forecast.share_left(number)
         paused = self._best_paused(left, without=number)
         other = paused[1] if paused else -math.inf
@@ -64,8 +63,10 @@ class EvidencePruner(Pruner):
         ends = share <= left
         goes_on = own >= other if ends == other_ends else ends
         reason, cutoff = self._explain(number, other)
-        action: Action = "continue" if goes_on or other == -math.inf else "pause"
-        return Decision(action, cutoff=cutoff, reason=reason, **place)
+        explained = replace(place, cutoff=cutoff, reason=reason)
+        if goes_on or other == -math.inf:
+            return explained
+        return replace(explained, action="pause")
 
     def choose_paused(self, may_propose: bool, left: float) -> int | None:
         """The paused trial to go on with now; None where a fresh trial, or none, is better."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Decided, Promoted, Reported
 from hexsearch.ledger.history import TrialHistory
+from hexsearch.ledger.report import ReportSummary
 from tests.search.simulation import make_engine, next_trial, report, run_serially, study_config
 
 SCHEDULER = {"name": "evidence", "grace_period": 64, "max_t": 1728, "reduction_factor": 3}
@@ -22,13 +22,13 @@ def config(trials: int = 16, searcher: str = "forecast") -> StudyConfig:
     )
 
 
-def telling(trial: TrialHistory, positions: int) -> dict[str, Any]:
+def telling(trial: TrialHistory, positions: int) -> ReportSummary:
     """The first value says who ends well: all curves fall alike."""
     rate = float(trial.values["optimiser.learning_rate"])
     return report(positions, 0.15 + abs(np.log10(rate / 0.01)) / 20 + 1.0 / positions)
 
 
-def silent(trial: TrialHistory, positions: int) -> dict[str, Any]:
+def silent(trial: TrialHistory, positions: int) -> ReportSummary:
     """Only the end says anything; before, values are noise."""
     rng = np.random.default_rng([trial.number, positions])
     end = 0.15 + 0.05 * float(np.random.default_rng(trial.number).random())
@@ -39,7 +39,7 @@ def test_where_rungs_tell_much_most_trials_are_paused_and_the_best_ends(tmp_path
     engine = make_engine(tmp_path / "ledger.jsonl", config(16, "random"))
     run_serially(engine, telling)
     trials = list(engine.history.trials.values())
-    ends = {t.trial: float(telling(t, 1728)["value_loss"]) for t in trials}
+    ends = {t.trial: telling(t, 1728).value_loss for t in trials}
     best = min(ends, key=lambda name: ends[name])
     assert engine.history.trials[best].status == "completed"
     assert sum(t.status == "paused" for t in trials) >= 8
@@ -75,7 +75,7 @@ def test_a_paused_trial_goes_on_from_its_last_report_once_it_promises_most(tmp_p
     assert promoted
     for name in promoted:
         seen = [
-            event.report["positions_seen"]
+            event.report.positions_seen
             for event in events
             if isinstance(event, Reported) and event.trial == name
         ]

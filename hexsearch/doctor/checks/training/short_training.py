@@ -254,7 +254,7 @@ def check_permutation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         trial.train_to(budget)
         evaluation, _ = trial.evaluate()
     except TrialError:
-        return  # the lesson with the true winners says so
+        return  # the training with the true winners says so
     overall = evaluation.metrics().overall
     games = overall.games
     # A rank statistic of `games` independent labels at best: this many standard errors.

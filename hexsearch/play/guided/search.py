@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hexsearch.play.game_batch import GameBatch, Indices, highest
-from hexsearch.play.halving import visit_schedule
-from hexsearch.play.tree import Evaluate, Floats, Trees
+from hexsearch.play.guided.halving import visit_schedule
+from hexsearch.play.guided.tree import Evaluate, Floats, Trees
 
 _LEAST_PROBABILITY = 1e-8  # a prior of 0 still has a logarithm
 _MOST_TIMED = 4096  # evaluations for each move, where only time limits them

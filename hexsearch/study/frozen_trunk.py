@@ -15,7 +15,7 @@ from hexsearch.training.atomic import write_atomically
 from hexsearch.training.frozen_trunk import FrozenTrunk, read_frozen_trunk
 
 
-def adopt_trunk(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
+def take_frozen_trunk(config: StudyConfig) -> tuple[StudyConfig, list[str]]:
     """A study's configuration on the frozen trunk that it names, if it names one.
 
     Trunk, encoder and policy head are the checkpoint's: weights fit nothing else.
@@ -102,7 +102,7 @@ def check_games(trunk: FrozenTrunk, dataset: Dataset) -> list[str]:
 
 
 def store_trunk(config: StudyConfig, folder: StudyFolder) -> None:
-    """Copy the checkpoint of an adopted trunk into the comparison's folder."""
+    """Copy the checkpoint of a frozen trunk into the comparison's folder."""
     if config.compare.trunk is not None:
         write_atomically(folder.trunk, Path(config.compare.trunk).read_bytes())
         require_trunk(config, folder)

@@ -7,10 +7,10 @@ import pytest
 
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.play.game_batch import GameBatch
-from hexsearch.play.halving import visit_schedule
+from hexsearch.play.guided.halving import visit_schedule
+from hexsearch.play.guided.search import SearchSettings, search
+from hexsearch.play.guided.tree import Evaluation
 from hexsearch.play.network_players import PredictorEvaluation, SearchPlayer
-from hexsearch.play.search import SearchSettings, search
-from hexsearch.play.tree import Evaluation
 from tests.data.games import random_games
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.search.draws import Floats, distances
-from hexsearch.search.rung_model import FROM_RUNG, FROM_SETTINGS, RungModel
+from hexsearch.search.forecasting.draws import Floats, distances
+from hexsearch.search.forecasting.rung_model import FROM_RUNG, FROM_SETTINGS, RungModel
 from hexsearch.search.space import SearchSpace
 
 _WORST = 2.5  # standardised value of a trial that broke; no other is counted as worse
@@ -89,7 +89,7 @@ class ForecastFit:
                 if last.any():
                     self.later[level] = float(variances[last].mean())
         known = ~np.isnan(means)
-        self.numbers = [rows[int(place)].number for place in np.flatnonzero(known)]
+        self.numbers = [row.number for row, is_known in zip(rows, known, strict=True) if is_known]
         self.means, self.variances, self._at = means[known], variances[known], at[known]
         apart = distances(space, self._at, self._at)
         zeros = np.zeros(len(self.means))

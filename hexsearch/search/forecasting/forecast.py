@@ -27,9 +27,9 @@ from hexsearch.ledger.events import (
     TrialEvent,
 )
 from hexsearch.ledger.history import phase_of
-from hexsearch.search.draws import Floats, coordinates, distances
-from hexsearch.search.forecast_fit import ForecastFit, Row
-from hexsearch.search.promise import promises
+from hexsearch.search.forecasting.draws import Floats, coordinates, distances
+from hexsearch.search.forecasting.forecast_fit import ForecastFit, Row
+from hexsearch.search.forecasting.promise import promises
 from hexsearch.search.space import SearchSpace, Values
 
 _REFIT_AFTER = 20  # the values at rungs have grown by one part in so many
@@ -90,8 +90,8 @@ class Forecast:
     def _apply_to(self, entry: Entry, event: TrialEvent) -> None:
         if isinstance(event, Reported):
             following = self.levels[len(entry.losses) :][:1]
-            if following and event.report["positions_seen"] == following[0]:
-                self._note(entry, float(event.report["value_loss"]))
+            if following and event.report.positions_seen == following[0]:
+                self._note(entry, event.report.value_loss)
         elif isinstance(event, Decided):
             if event.decision == "pause":
                 self.paused[entry.number] = entry

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
-from hexsearch.search.draws import Floats
+from hexsearch.search.forecasting.draws import Floats
 
 # Five points that stand for a standard normal variable, and their probabilities.
 _AT = np.array([-1.6, -0.67, 0.0, 0.67, 1.6])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from hexsearch.search.draws import Floats
+from hexsearch.search.forecasting.draws import Floats
 
 _CONSTANT = 4.0  # prior variance of the constant, in units of the spread of final values
 

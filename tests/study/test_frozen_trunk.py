@@ -16,14 +16,14 @@ from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.comparison import compared_heads
-from hexsearch.study.launch import LaunchRequest, launch
-from hexsearch.study.listener import Listener
-from hexsearch.study.trunk_adoption import (
-    adopt_trunk,
+from hexsearch.study.frozen_trunk import (
     check_games,
     require_trunk,
     store_trunk,
+    take_frozen_trunk,
 )
+from hexsearch.study.launch import LaunchRequest, launch
+from hexsearch.study.listener import Listener
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
 from tests.backend.test_trainable import archive, assignment, comparison, reports, scratch
@@ -53,19 +53,19 @@ def study(checkpoint: Path, **changes: Any) -> StudyConfig:
 
 
 def test_the_trunks_own_settings_replace_the_spaces_once_and_are_named(checkpoint: Path) -> None:
-    config, said = adopt_trunk(study(checkpoint))
+    config, said = take_frozen_trunk(study(checkpoint))
     assert len(said) == 1
     assert "trunk comes with the frozen trunk: preset tiny instead of small" in said[0]
     assert config.trial.trunk.preset == "tiny" and config.trial.batch_size == 64
     assert config.compare.trunk_hash == read_frozen_trunk(checkpoint).content_hash
-    assert adopt_trunk(config) == (config, [])
+    assert take_frozen_trunk(config) == (config, [])
     heads = compared_heads(build_space(config))
     assert {trial.trunk.preset for _, trial in heads} == {"tiny"}
 
 
 def test_auxiliary_heads_have_nothing_to_teach_a_frozen_trunk(checkpoint: Path) -> None:
     taught = {"trunk": "tiny", "auxiliary": {"moves_left": 0.1}}
-    config, said = adopt_trunk(study(checkpoint, trial=taught))
+    config, said = take_frozen_trunk(study(checkpoint, trial=taught))
     assert not config.trial.auxiliary.weights
     assert any("auxiliary heads are left out" in line for line in said)
 
@@ -88,7 +88,7 @@ def test_a_study_refuses_a_frozen_trunk_for_its_first_stage(
 
 def test_without_a_trunk_nothing_changes(checkpoint: Path) -> None:
     config = study(checkpoint, compare={"mode": "probe"})
-    assert adopt_trunk(config) == (config, [])
+    assert take_frozen_trunk(config) == (config, [])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_space_that_does_not_fit_the_trunk_is_refused(
     checkpoint: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        adopt_trunk(study(checkpoint, **changes))
+        take_frozen_trunk(study(checkpoint, **changes))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_the_folder_keeps_the_trunk_and_notices_when_it_is_lost(
 ) -> None:
     original = tmp_path / "model.pt"
     original.write_bytes(checkpoint.read_bytes())
-    config, _ = adopt_trunk(study(original))
+    config, _ = take_frozen_trunk(study(original))
     folder = StudyFolder(tmp_path / "cup")
     store_trunk(config, folder)
     original.unlink()
@@ -175,7 +175,7 @@ def test_a_trunk_that_changes_on_its_way_leaves_no_folder(
 ) -> None:
     original = tmp_path / "model.pt"
     original.write_bytes(checkpoint.read_bytes())
-    config, _ = adopt_trunk(study(original))
+    config, _ = take_frozen_trunk(study(original))
     save_checkpoint(original, {"state": make(dataset, seed=8).state()})
     folder = StudyFolder(tmp_path / "results" / "cup")
     with pytest.raises(CheckpointError, match="another"), folder.whole_or_not_at_all():

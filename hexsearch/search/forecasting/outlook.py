@@ -6,8 +6,8 @@ import numpy as np
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Event
-from hexsearch.search.draws import coordinates, mutated, random_values
-from hexsearch.search.forecast import Forecast
+from hexsearch.search.forecasting.draws import coordinates, mutated, random_values
+from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hexsearch import __version__
 from hexsearch.game.board import BLUE, MAX_SIZE, MIN_SIZE, RED
 from hexsearch.play.game_batch import GameBatch
-from hexsearch.play.htp_board import HTP_NAMES, HtpBoard
+from hexsearch.play.htp.board import HTP_NAMES, HtpBoard
 from hexsearch.play.network_players import (
     PolicyPlayer,
     PredictorEvaluation,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from hexsearch.search.promise import expected_improvement, promises
+from hexsearch.search.forecasting.promise import expected_improvement, promises
 
 
 def test_the_expected_improvement_is_the_mean_of_what_falls_below() -> None:

@@ -1,0 +1,1 @@
+"""What trials and configurations are expected to reach, and what is worth training next."""
