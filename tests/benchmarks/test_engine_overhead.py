@@ -65,7 +65,9 @@ def test_the_engine_reports_where_the_others_do(work: Work, positions: int) -> N
     config = work.study
     schedule = RungSchedule.of(config.scheduler, position_unit(build_space(config)))
     assert schedule.max_positions == work.positions
-    assert report_points(schedule.max_positions, schedule.report_every, schedule.rungs) == work.points
+    assert (
+        report_points(schedule.max_positions, schedule.report_every, schedule.rungs) == work.points
+    )
 
 
 def test_a_ledger_tells_what_each_trial_did(work: Work) -> None:
