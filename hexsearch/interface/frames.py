@@ -22,7 +22,7 @@ def leaderboard_frame(rows: Iterable[Row]) -> pd.DataFrame:
     columns = file_columns("csv")
     return pd.DataFrame(
         [
-            {column.name: column.value(row) for column in columns}
+            {column.name: _plain(column.value(row)) for column in columns}
             | {f"values.{name}": value for name, value in row.values.items()}
             for row in rows
         ]
@@ -46,3 +46,8 @@ def curve_point(trial: str, variant: str, report: ReportSummary) -> dict[str, An
 
 def _stage_losses(stages: Mapping[str, SliceSummary]) -> dict[str, float | None]:
     return {name: stages[name].value_loss if name in stages else None for name in STAGES}
+
+
+def _plain(value: Any) -> Any:
+    """A cell; names in a list are joined, as in the CSV."""
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
