@@ -140,7 +140,11 @@ def test_interrupted_by_ctrl_c_and_resumed_equals_never_stopped(
     straight = run(*launch(games, tmp_path, "straight", *options))
     assert straight.returncode == 0, straight.stderr
     stopped = subprocess.Popen(
-        command(*launch(games, tmp_path, "stopped", *options)), stderr=subprocess.PIPE, text=True
+        command(*launch(games, tmp_path, "stopped", *options)),
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job of a script that runs in the background would ignore it, as nohup asks for.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(tmp_path / "stopped" / "ledger.jsonl", "reported", stopped, times=2)
     stopped.send_signal(signal.SIGINT)
@@ -178,14 +182,14 @@ def test_a_driver_killed_outright_can_be_resumed(games: Path, tmp_path: Path) ->
 def test_a_trial_that_fails_stands_on_the_leaderboard_and_ends_nothing(
     games: Path, tmp_path: Path
 ) -> None:
-    wild = ["--set", "optimiser.name=sgd", "--set", "optimiser.clip=1e30"]
-    wild += ["--set", "trunk.norm=none", "--set", "optimiser.learning_rate=1e30"]
+    wild = ["--set", "optimiser.name=sgd", "--set", "optimiser.clip=1e9"]
+    wild += ["--set", "trunk.norm=none", "--set", "optimiser.learning_rate=100"]
     refused = run(*launch(games, tmp_path, "wild", *wild, "--trials", 2))
     assert refused.returncode == 1
-    assert "error: steps: training loss is not finite" in refused.stderr
+    assert "not finite" in refused.stderr
     assert not (tmp_path / "wild").exists()
     done = run(*launch(games, tmp_path, "wild", *wild, "--trials", 2, "--no-doctor"))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1 and "every trial failed" in done.stderr
     board = json.loads(run("leaderboard", tmp_path / "wild", "--format", "json").stdout)
     assert {row["status"] for row in board["rows"]} == {"failed"}
     assert all(row["reason"].startswith("nan: ") for row in board["rows"])

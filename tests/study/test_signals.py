@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
-from hexsearch.study.signals import draining_signals, signals_as_ctrl_c
+from hexsearch.study.signals import STOPPING, draining_signals, signals_as_ctrl_c
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_ignored() -> Iterator[None]:
+    """What ran the tests may ignore some, as a script in the background does."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Target:
