@@ -36,7 +36,8 @@ class NetworkGamesConfig:
     """How games are made. Equal settings and seed give equal games.
 
     Attributes:
-        network: checkpoint. nodes: evaluations for each move.
+        network: checkpoint. nodes: evaluations for each move. considered: moves of the policy that
+            a search looks at; a policy that has learnt nothing needs many.
         opening_plies: the first 1 to this many moves are drawn uniformly.
         temperature: scale of the Gumbel noise on the root's logits; 0 plays what looks best.
         temperature_plies: from this ply on there is no noise.
@@ -45,6 +46,7 @@ class NetworkGamesConfig:
 
     network: Path
     nodes: int = 64
+    considered: int = 16
     opening_plies: int = 3
     temperature: float = 1.0
     temperature_plies: int = 20
@@ -55,6 +57,7 @@ class NetworkGamesConfig:
         """The line that says how the games of a file were made; the network by its content."""
         return (
             f"# hexsearch games generate --network {self.network.name} --nodes {self.nodes} "
+            f"--considered {self.considered} "
             f"--opening-plies {self.opening_plies} --temperature {self.temperature:g} "
             f"--temperature-plies {self.temperature_plies} --seed {self.seed}"
             f"{' --root-values' if self.root_values else ''} "
@@ -143,7 +146,7 @@ def _player(config: NetworkGamesConfig) -> SearchPlayer:
     return SearchPlayer(
         config.network.name,
         load_network(config.network).predictor,
-        SearchSettings(nodes=config.nodes),
+        SearchSettings(nodes=config.nodes, considered=config.considered),
         noise=config.temperature,
         noisy_plies=config.temperature_plies,
     )

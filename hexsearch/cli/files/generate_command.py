@@ -49,6 +49,13 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
         "--nodes", type=at_least(1), default=network.nodes, help="evaluations for each move"
     )
     by_network.add_argument(
+        "--considered",
+        type=at_least(1),
+        default=network.considered,
+        metavar="N",
+        help="moves of the policy that a search looks at; a poor policy needs more",
+    )
+    by_network.add_argument(
         "--temperature",
         type=float,
         default=network.temperature,
@@ -123,6 +130,7 @@ def _by_network(args: argparse.Namespace) -> tuple[int, Generate]:
     config = NetworkGamesConfig(
         network=args.network,
         nodes=args.nodes,
+        considered=args.considered,
         opening_plies=args.opening_plies,
         temperature=args.temperature,
         temperature_plies=args.temperature_plies,
