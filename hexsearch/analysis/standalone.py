@@ -213,6 +213,12 @@ def _largest_gap(content: bytes, predictor: Predictor) -> float:
         raise ConfigError(_missing("onnxruntime", error)) from error
     positions = _random_positions(predictor.encoder.size)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    batch = session.get_inputs()[0].shape[0]
+    if isinstance(batch, int):
+        raise CheckpointError(
+            f"the exported graph only takes batches of {batch}: a part of the network fixes the "
+            "number of positions, as len(features) does; use flatten or unflatten there"
+        )
     win_prob_red, policy = session.run(None, {"planes": standalone_planes(positions)})
     answers = predictor.answer(positions)
     gaps = (win_prob_red - answers.win_prob_red, policy - answers.policy)

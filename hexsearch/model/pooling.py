@@ -92,6 +92,7 @@ class AttentionPooling(Pooling):
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         weights = self.score(features_BCHW).flatten(2).softmax(dim=2)  # [B, heads, H*W]
-        groups = features_BCHW.reshape(len(features_BCHW), self.heads, -1, weights.shape[2])
+        # Without the number of positions, which an exported graph must leave open.
+        groups = features_BCHW.flatten(2).unflatten(1, (self.heads, -1))
         out: Tensor = (groups @ weights.unsqueeze(3)).flatten(1)
         return out
