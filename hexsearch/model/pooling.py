@@ -93,6 +93,6 @@ class AttentionPooling(Pooling):
     def forward(self, features_BCHW: Tensor) -> Tensor:
         weights = self.score(features_BCHW).flatten(2).softmax(dim=2)  # [B, heads, H*W]
         # Without the number of positions, which an exported graph must leave open.
-        groups = features_BCHW.flatten(2).unflatten(1, (self.heads, -1))
+        groups = torch.unflatten(features_BCHW.flatten(2), 1, (self.heads, -1))
         out: Tensor = (groups @ weights.unsqueeze(3)).flatten(1)
         return out
