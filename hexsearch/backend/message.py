@@ -16,7 +16,6 @@ class Message:
     Attributes:
         reports: by trial; empty where the worker has only saved a checkpoint.
         failure: why the trials of the job cannot go on.
-        warnings: what a person should know, one line each.
         unwritable: why a disk or storage takes no more, which is no fault of the trials.
         warnings: what a person should know, such as a checkpoint that could not be used.
     """

@@ -76,9 +76,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """
         try:
             with self._watchdog():
-                reports = self._next_reports()
-            message = Message(reports=reports, warnings=self._warnings)
-            self._warnings = []
+                message = Message(reports=self._next_reports())
         except Unwritable as error:
             message = Message(unwritable=str(error))
         except TrialError as error:

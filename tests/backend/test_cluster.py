@@ -94,7 +94,7 @@ def test_folders_of_drivers_that_were_killed_are_swept(
     assert not folder.parent.exists()
 
 
-@pytest.mark.parametrize("place", ["/tmp/" + "x" * 100, "/work/tmp/someone", "/tmp"])
+@pytest.mark.parametrize("place", ["/tmp/" + "x" * 100, "/data/tmp/someone", "/tmp"])
 def test_rays_longest_socket_fits_a_sockets_path(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,15 +180,18 @@ def test_a_driver_killed_outright_can_be_resumed(games: Path, tmp_path: Path) ->
 
 
 def test_a_trial_that_fails_stands_on_the_leaderboard_and_ends_nothing(
-    games: Path, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     wild = ["--set", "optimiser.name=sgd", "--set", "optimiser.clip=1e9"]
     wild += ["--set", "trunk.norm=none", "--set", "optimiser.learning_rate=100"]
-    refused = run(*launch(games, tmp_path, "wild", *wild, "--trials", 2))
+    wild += ["--set", "value_weight=1000", "--set", "policy_head.weight=1000"]
+    wild += ["--set", "value_head=512->32->1"]
+    study = ["launch", SMOKE, "--results", tmp_path, "--name", "wild", *wild, "--trials", 2]
+    refused = run(*study)
     assert refused.returncode == 1
-    assert "not finite" in refused.stderr
+    assert "error: steps: training loss is not finite" in refused.stderr
     assert not (tmp_path / "wild").exists()
-    done = run(*launch(games, tmp_path, "wild", *wild, "--trials", 2, "--no-doctor"))
+    done = run(*study, "--no-doctor")
     assert done.returncode == 1 and "every trial failed" in done.stderr
     board = json.loads(run("leaderboard", tmp_path / "wild", "--format", "json").stdout)
     assert {row["status"] for row in board["rows"]} == {"failed"}
