@@ -48,12 +48,16 @@ class LoadedCheckpoint:
     games: NDArray[np.uint64] | None = None
 
 
-def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
+def load_network(
+    path: Path, checked: bool = True, board_size: int | None = None
+) -> LoadedCheckpoint:
     """Rebuild network, read-out and encoder of a checkpoint.
 
     Args:
         checked: hold a plug-in read-out to its contract. `doctor` leaves it out, to say more
             about a broken one than that it is broken.
+        board_size: play on this board in place of its own, as a network can whose layers are
+            all convolutions or pool over the board.
     Raises:
         CheckpointError: no checkpoint, damaged, or from another encoder or architecture.
         ContractError: a plug-in that it names cannot be imported, or breaks its contract.
@@ -61,7 +65,7 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
     stored = read_stored_trial(path)
     state, config, data = stored.state, stored.config, stored.data
     shown = config.encoder
-    encoder = PositionEncoder(data.board_size, shown.perspective, shown.edge_ring)
+    encoder = PositionEncoder(board_size or data.board_size, shown.perspective, shown.edge_ring)
     readout = build_readout(config.readout, checked)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -71,9 +75,11 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
             network.load_state_dict(weights)
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
-            raise CheckpointError(
-                f"{path}: its weights do not fit its configuration: {first}"
-            ) from error
+            what = f"its weights do not fit its configuration: {first}"
+            if board_size not in (None, data.board_size):
+                own = f"{data.board_size}x{data.board_size}"
+                what = f"it plays on {own} alone, since a layer is made for that board: {first}"
+            raise CheckpointError(f"{path}: {what}") from error
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return Predictor(network.eval(), readout, encoder, device)
 

@@ -11,7 +11,7 @@ from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
-from hexsearch.config.section import MAX_WEIGHT, Section
+from hexsearch.config.section import MAX_TEXT, MAX_WEIGHT, Section
 from hexsearch.config.trunk import TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 
@@ -58,6 +58,12 @@ class TrialConfig(Section):
     )
     optimiser: OptimiserConfig = Field(
         default_factory=OptimiserConfig, description="optimiser and learning rate"
+    )
+    start_from: str | None = Field(
+        None,
+        max_length=MAX_TEXT,
+        description="A checkpoint whose trunk and policy head training begins with, in place of "
+        "fresh ones, whatever board it was for; starter.pt comes with the package.",
     )
     batch_size: int = Field(64, ge=2, le=MAX_BATCH, description="positions a step")
     value_weight: float = Field(

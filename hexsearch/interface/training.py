@@ -42,13 +42,16 @@ def prepare_training(
     scheduler: Any,
     seed: int,
     output: Path,
+    start_from: Path | None = None,
 ) -> Training:
     """The first enqueued configuration of a space, or its default one, on some games.
 
     An unfinished `model.pt` of the same training in `output` is continued.
 
+    Args:
+        start_from: a checkpoint whose weights a new training begins with.
     Raises:
-        CheckpointError: what lies there is of another training.
+        CheckpointError: what lies there is of another training, or the weights do not fit.
         ConfigError: it is finished.
     """
     import torch
@@ -66,6 +69,8 @@ def prepare_training(
     path = output / "model.pt"
     if path.exists():
         _continue(trial, path)
+    elif start_from is not None:
+        _start(trial, start_from)
     every = schedule.report_every or max(1, schedule.max_positions // _REPORTS)
     return Training(trial, path, tuple(report_points(schedule.max_positions, every, ())))
 
@@ -77,12 +82,14 @@ def train(
     output: str | Path = "results/train",
     set: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    start_from: str | Path | None = None,
     progress: bool = True,
 ) -> NetworkAnswers:
     """Train one configuration of a space, without a search; `output/model.pt` holds the network.
 
     Args:
         seed: default: the space's `run.seed`. The rest is as for `launch`.
+        start_from: a checkpoint whose weights training begins with, in place of fresh ones.
     Returns:
         The network, ready to answer.
 
@@ -101,8 +108,9 @@ def train(
     config, loaded = load_space(find_space(str(space)), settings_of(set or {}))
     archive, _ = import_games(paths_of(games), config.data.board_size)
     chosen = config.run.seed if seed is None else seed
+    first = None if start_from is None else Path(start_from)
     training = prepare_training(
-        loaded, archive, config.data, config.scheduler, chosen, Path(output)
+        loaded, archive, config.data, config.scheduler, chosen, Path(output), first
     )
     console = Console(stderr=True) if progress else Console(file=io.StringIO())
     train_to_end(training.trial, training.points, training.path, console, None)
@@ -131,6 +139,19 @@ def describe_training(training: Training, console: Console) -> None:
         ),
         soft_wrap=True,
     )
+
+
+def _start(trial: Trial, path: Path) -> None:
+    from hexsearch.training.stored_trial import read_stored_trial
+
+    weights = read_stored_trial(path).answering_weights
+    try:
+        trial.start_from(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{path}: its weights do not fit the network that is to be trained: {first}"
+        ) from error
 
 
 def _continue(trial: Trial, path: Path) -> None:

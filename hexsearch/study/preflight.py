@@ -78,7 +78,7 @@ def _value_head_problems(config: ValueHeadConfig) -> list[str]:
 
 
 def _policy_head_problems(config: PolicyHeadConfig, features: int) -> list[str]:
-    head = build_policy_head(config, features, _SIZE)
+    head = build_policy_head(config, features, _SIZE, _MAP_SIDE)
     return check_policy_head(head, features, _SIZE, _MAP_SIDE, config.name)
 
 

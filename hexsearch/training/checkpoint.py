@@ -7,6 +7,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Callable
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,17 @@ from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
 FORMAT_VERSION = 2
+STARTER_NETWORK = "starter.pt"  # names the network that comes with the package
 # What missing or foreign parts raise where a trial goes on from them.
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The path itself, or where the network lies that comes with the package under this name."""
+    if str(path) != STARTER_NETWORK or path.exists():
+        return path
+    with as_file(files("hexsearch.data") / "starter") as folder:
+        return folder / STARTER_NETWORK
 
 
 def previous_of(path: Path) -> Path:
@@ -78,8 +88,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             # torch warns of foreign pickle protocols before it refuses them.
             warnings.simplefilter("ignore", UserWarning)
-            _require_whole(path)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            found = find_checkpoint(path)
+            _require_whole(found)
+            content = torch.load(found, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
     except pickle.UnpicklingError as error:  # whose advice is to run what the file says

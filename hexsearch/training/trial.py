@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Self
@@ -19,11 +19,11 @@ from hexsearch.data.position_set import PositionSet
 from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.model.cost import NetworkCost
 from hexsearch.model.many_heads import ManyHeads, build_many_heads
-from hexsearch.model.network import Network, count_parameters
+from hexsearch.model.network import Network
 from hexsearch.model.readout import Readout, build_readout
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.execution import Execution, repeatable, resolve_execution
-from hexsearch.training.frozen_trunk import FrozenTrunk
+from hexsearch.training.frozen_trunk import FrozenTrunk, begin_with
 from hexsearch.training.heads import Mode, check_heads
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.prior import start_at_prior
@@ -83,6 +83,8 @@ class Trial:
         if frozen_trunk is not None:
             frozen_trunk.require_fit(config, dataset.config.board_size)
             frozen_trunk.load_into(body)
+        elif config.start_from is not None:
+            self._trunk_hash = begin_with(body, config.start_from)
         self.stream = TrainingStream(
             BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device),
             dataset.training(config.curriculum),
@@ -147,11 +149,6 @@ class Trial:
         """The network that is evaluated: the averaged weights where there are some."""
         return self.network if self._stepper.average is None else self._answering.with_head(0)
 
-    @property
-    def parameters(self) -> int:
-        """Trainable numbers of the first head's network."""
-        return count_parameters(self.network)
-
     @cached_property
     def costs(self) -> tuple[NetworkCost, ...]:
         """For each head: size, arithmetic and speed of its network, measured once."""
@@ -161,6 +158,11 @@ class Trial:
     def cost(self) -> NetworkCost:
         """The first head's."""
         return self.costs[0]
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin with the weights of a network of this form, whatever board it was for."""
+        self.body.load_state_dict(weights)
+        self._prepare(self.body, self.execution)
 
     def next_batch(self, size: int | None = None) -> Batch:
         """The positions that training shows next; asking does not move on.
@@ -200,12 +202,9 @@ class Trial:
     def evaluations(
         self, positions: PositionSet | None = None
     ) -> tuple[tuple[Evaluation, ...], float]:
-        """Each head's answers on positions, and the mean policy loss in nats.
+        """Each head's answers, by default on the validation games, and the policy loss in nats.
 
         The network answers with the batch-norm statistics that it has; `reports` renews them.
-
-        Args:
-            positions: by default all of the validation games.
         """
         asked = self.dataset.validation if positions is None else positions
         return self.evaluator.evaluate(self._answering, asked)
