@@ -84,6 +84,7 @@ def leaderboard_of(
     return replace(
         board,
         rows=with_strength(board.rows, match),
+        findings=phase_findings(history, board.rows),
         confirmation=read_confirmation(history, folder),
         match=match,
     )
@@ -134,7 +135,6 @@ def build_leaderboard(
         baselines=tuple(history.baselines),
         spread=spread,
         warnings=tuple(history.warnings),
-        findings=phase_findings(history, rows),
     )
 
 

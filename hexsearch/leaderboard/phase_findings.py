@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hexsearch.leaderboard.rows import Row
-from hexsearch.ledger.history import ENDED, StudyHistory
+from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory
 from hexsearch.statistics.pruning_check import PruningCheck, check_pruning
 
 
@@ -46,6 +46,7 @@ def phase_findings(history: StudyHistory, rows: Sequence[Row]) -> dict[str, Phas
     """Of every phase that has found something, by name.
 
     Args:
+        history: of all phases.
         rows: of the leaderboard, best first.
     """
     found = {phase: find(history, rows) for phase, find in FINDERS.items()}
@@ -58,6 +59,7 @@ def _pruning_check(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding |
     Returns:
         None where a study checks no pruning, or has no leader yet.
     """
+    history = history.only(SEARCHED)
     winner = next((row for row in rows if _was_never_pruned(row, history)), None)
     if "pruning_check" not in _phases(history) or winner is None or winner.value_loss is None:
         return None
@@ -79,6 +81,7 @@ def _pruning_check(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding |
 
 def _race(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding | None:
     """How far the race is; None where a study has none, or its search is not over."""
+    history = history.only(SEARCHED)
     searching = history.searched < history.target_trials or any(
         not trial.is_rerun for trial in history.unfinished
     )
