@@ -99,7 +99,7 @@ def test_heads_and_trunks_that_do_not_fit_are_named_in_their_combination() -> No
     }
     found = problems(search)
     assert any("trunk=tiny, value_head=256->1" in problem for problem in found)
-    assert all("make the two agree" in problem for problem in found)
+    assert all("set both to the same number" in problem for problem in found)
 
 
 def test_heads_and_trunks_that_fit_in_pairs_by_condition_are_accepted() -> None:
