@@ -1,4 +1,4 @@
-"""`analyze` and `predict` from the command line: what they print, and what they refuse."""
+"""`analyze` and `predict` from the command line: their output and their errors."""
 
 from __future__ import annotations
 

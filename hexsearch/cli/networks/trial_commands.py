@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.analysis.learnability import climb, verdict
+from hexsearch.analysis.learnability import check_learnability, verdict
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings, add_space
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
@@ -79,7 +79,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(config.run.cpus_per_trial)
     if arguments.learnability:
         dataset = Dataset(archive, config.data)
-        return _climb(arguments, first_configuration(space), dataset, seed)
+        return _check_learnability(arguments, first_configuration(space), dataset, seed)
     training = prepare_training(
         space, archive, config.data, config.scheduler, seed, arguments.output
     )
@@ -99,14 +99,16 @@ def run_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset, seed: int) -> int:
+def _check_learnability(
+    arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset, seed: int
+) -> int:
     """The schedule of easy positions; 1 if a step is not learnt."""
     if arguments.learnability_positions < 1:
         raise ConfigError(
             f"--learnability-positions {arguments.learnability_positions}: must be 1 or more"
         )
     console = Console(stderr=True, highlight=False)
-    steps = climb(
+    steps = check_learnability(
         config,
         dataset,
         arguments.learnability_positions,
