@@ -1,4 +1,4 @@
-"""Whatever is raised ends as one line a fault and an exit status."""
+"""Every exception ends as one line for each fault and an exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worked examples of `examples/`, run as their texts say."""
+"""The examples in `examples/` behave as their texts say."""
 
 from __future__ import annotations
 
