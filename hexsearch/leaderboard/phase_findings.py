@@ -103,10 +103,11 @@ def pruning_check_sentence(check: PruningCheck) -> str:
     if not check.checked:
         return f"pruning check: none of {check.pruned} pruned trials has been run to the end yet"
     ran = "1 pruned trial" if check.checked == 1 else f"{check.checked} pruned trials"
+    pruned = "1 pruned trial" if check.pruned == 1 else f"all {check.pruned} pruned trials"
     gain = f", the best by {check.best_gain:.4f}" if check.beat_the_winner else ""
     return (
         f"pruning check: of {ran} run to the end, {check.beat_the_winner} beat the winner{gain}; "
-        f"of all {check.pruned} pruned trials, {check.rate:.0%} would have beaten it "
+        f"of {pruned}, {check.rate:.0%} would have beaten it "
         f"({check.low:.0%} to {check.high:.0%}, at most {check.most})"
     )
 

@@ -170,7 +170,7 @@ def test_the_leaderboard_shows_every_phase_in_every_format(
     assert (race.runs, race.budget, race.tied) == (1, 7, 1)
     text = " ".join(leaderboard_sentences(board))
     assert "race: 1 further training of at most 7; the leader is not tied any more" in text
-    assert "pruning check: of 1 pruned trial run to the end 0 beat the winner" in text
+    assert "pruning check: of 1 pruned trial run to the end, 0 beat the winner" in text
     for width in (80, 160):
         console = Console(width=width, record=True, file=io.StringIO())
         console.print(render(board, width))
