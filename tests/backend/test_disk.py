@@ -170,7 +170,9 @@ def test_a_worker_on_a_full_disk_says_so_and_goes_on_from_its_last_report(
         message = heard(worker)
     assert message.reports == {} and message.failure is None
     assert message.unwritable is not None
-    assert f"{trial}" in message.unwritable and "free some disk space and resume" in message.unwritable
+    assert (
+        f"{trial}" in message.unwritable and "free some disk space and resume" in message.unwritable
+    )
     after = files(trial)
     assert after[CHECKPOINT] == before[CHECKPOINT]
     assert not [name for name in after if "partial" in name]
@@ -287,6 +289,8 @@ def test_a_comparison_on_a_full_disk_fails_no_head(
     with disk.full(0):
         message = heard(worker)
     assert message.failure is None
-    assert message.unwritable is not None and "free some disk space and resume" in message.unwritable
+    assert (
+        message.unwritable is not None and "free some disk space and resume" in message.unwritable
+    )
     resumed = TrialWorker(comparison(archive, disk.path / "cup"))
     assert reports(resumed, 2) == expected  # the first was stored, and is handed out again

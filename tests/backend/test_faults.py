@@ -55,7 +55,10 @@ def refused_by_torch() -> str:
             raised("hexsearch.errors.CheckpointError: t1/checkpoint.pt: damaged"),
             "t1/checkpoint.pt: damaged",
         ),
-        (DEAD, "its worker process died: it crashed, or was killed from outside (by the kernel, if"),
+        (
+            DEAD,
+            "its worker process died: it crashed, or was killed from outside (by the kernel, if",
+        ),
         ("The actor is dead because its node has died. Node Id: 1", "its node died"),
         ("", "its worker process died"),
     ],

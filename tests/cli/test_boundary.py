@@ -92,4 +92,6 @@ def test_a_full_device_is_one_line() -> None:
             cwd=ROOT,
         )
     assert done.returncode == 1
-    assert done.stderr == ("error: No space left on device; make room, or write elsewhere\n")
+    assert done.stderr == (
+        "error: No space left on device; free some disk space, or write elsewhere\n"
+    )

@@ -208,7 +208,7 @@ def test_train_writes_a_model_and_goes_on_from_an_unfinished_one(
     assert (tmp_path / "model" / "model.pt").exists()
     again = run(*arguments)
     assert again.returncode == 2
-    assert "this training is finished; name another --output" in again.stderr
+    assert "this training is finished; give another --output" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_game_of_a_file_is_drawn_at_any_ply(
     text = capsys.readouterr().out
     assert text.count("R") == text.count("B") == 2
     assert "dirty.trmph line 3: ply 4" in text
-    with pytest.raises(GamesError, match="lies beyond its end"):
+    with pytest.raises(GamesError, match="is too large"):
         run("show", dirty, "--ply", 99)
     with pytest.raises(GamesError, match="holds 64 usable games, not 65"):
         run("show", dirty, "--game", 65)
