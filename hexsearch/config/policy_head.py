@@ -12,7 +12,7 @@ FAMILIES = ("linear", "convolution")
 
 
 class PolicyHeadConfig(Section):
-    """Trunk features to one logit for each cell."""
+    """From trunk features to one logit for each cell."""
 
     family: str = Field(
         "linear",
@@ -24,7 +24,7 @@ class PolicyHeadConfig(Section):
         0.2,
         ge=0.0,
         le=MAX_WEIGHT,
-        description="of the policy loss in the training loss; 0 leaves it out",
+        description="weight of the policy loss in the training loss; 0 leaves it out",
     )
     options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
@@ -42,7 +42,7 @@ class PolicyHeadConfig(Section):
                     "import path 'package.module:factory'"
                 )
             if self.options:
-                raise ValueError("options are for plug-ins; a built-in family takes none")
+                raise ValueError("options are for plug-ins only; a built-in family has none")
         return self
 
     @property
