@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from hexsearch import __version__
@@ -73,6 +74,10 @@ class StudyFolder:
     def match(self) -> Path:
         """The result of the phase `match`: players with their Elo."""
         return self.path / "match.json"
+
+    def baseline(self, name: str) -> Path:
+        """Folder of a baseline's per-game losses."""
+        return self.path / "baselines" / name.replace(" ", "-")
 
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
@@ -148,6 +153,7 @@ class StudyFolder:
             lock = self.ledger.with_suffix(".lock")
             for file in (self.ledger, lock, self.description, self.archive, self.trunk):
                 file.unlink(missing_ok=True)
+            rmtree(self.path / "baselines", ignore_errors=True)
             for path in made:
                 with suppress(OSError):  # another program has put a file there
                     path.rmdir()

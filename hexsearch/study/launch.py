@@ -5,7 +5,7 @@ Importing Ray takes seconds. So it is imported when a study runs, not by command
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hexsearch.backend.file_sync import require_unused
@@ -16,6 +16,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
 from hexsearch.search.budget import budget_spent
@@ -40,6 +41,7 @@ from hexsearch.study.preflight import (
 )
 from hexsearch.study.session import OpenStudy, Session
 from hexsearch.training.heads import check_heads
+from hexsearch.training.metrics import GameLosses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ def launch(request: LaunchRequest) -> Ended:
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
         say(line)
     require_memory(space, config)
-    opened = _examined(request, archive, imported)
+    opened, losses = _examined(request, archive, imported)
     require_unused(folder, config.run.trial_files)
     if request.address is None:
         require_local_room(config.run)
@@ -96,7 +98,7 @@ def launch(request: LaunchRequest) -> Ended:
         require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
         opened = replace(opened, timings={"ray_up_at": up_at})
-        ledger = _open(request, archive, opened, learned)
+        ledger = _open(request, archive, opened, losses, learned)
         try:
             return _run(request, ledger, archive.content_hash, opened.trials)
         finally:
@@ -179,8 +181,14 @@ def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted
     return learned
 
 
-def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportReport) -> StudyOpened:
-    """The first event of a study, with baselines and warnings from examining its games."""
+def _examined(
+    request: LaunchRequest, archive: GameArchive, imported: ImportReport
+) -> tuple[StudyOpened, dict[str, GameLosses]]:
+    """The first event of a study, with baselines and warnings from examining its games.
+
+    Returns:
+        Also the per-game losses of the baselines by name.
+    """
     config, dataset = request.config, Dataset(archive, request.config.data)
     trunk = named_trunk(config)
     warnings = [] if trunk is None else check_games(trunk, dataset)
@@ -189,14 +197,17 @@ def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportRepo
     for line in warnings:
         request.listener.say(f"warning: {line}")
     trials = config.run.trials if "search" in config.phases else 0
-    baselines = [row.to_json() for row in baseline_rows(dataset)]
-    return StudyOpened(trials=trials, baselines=baselines, warnings=warnings)
+    baselines = baseline_rows(dataset)
+    rows = [row.to_json() for row, _ in baselines]
+    losses = {row.name: each for row, each in baselines}
+    return StudyOpened(trials=trials, baselines=rows, warnings=warnings), losses
 
 
 def _open(
     request: LaunchRequest,
     archive: GameArchive,
     opened: StudyOpened,
+    losses: Mapping[str, GameLosses],
     learned: Sequence[WarmStarted],
 ) -> Ledger:
     """Write all first files of a study or none, and return its open ledger."""
@@ -204,6 +215,8 @@ def _open(
     with folder.whole_or_not_at_all():
         write_archive(folder.archive, archive)
         store_trunk(config, folder)
+        for name, each in losses.items():
+            write_game_losses(folder.baseline(name), 0, each)
         description = folder.write_description(config, request.games, archive.content_hash)
         ledger = Ledger(folder.ledger)
         events: list[Event] = [replace(opened, **description), *learned]
