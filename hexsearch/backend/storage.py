@@ -7,6 +7,7 @@ written beside its name and then moved, so that whoever reads finds it whole or 
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import socket
@@ -71,8 +72,12 @@ class Storage:
         """A folder as storage."""
         return cls(path.resolve().as_uri())
 
-    def write(self, name: str, content: bytes) -> None:
-        """Store a file whole, in place of an older one."""
+    def write(self, name: str, content: bytes, keep_as: str | None = None) -> None:
+        """Store a file whole, in place of an older one.
+
+        Args:
+            keep_as: the older one's name, once the new one has been read back.
+        """
         system, root = self._opened
         target = f"{root}/{name}"
         partial = f"{target}.{os.getpid()}.partial"
@@ -80,6 +85,11 @@ class Storage:
             system.create_dir(target.rpartition("/")[0], recursive=True)
             with system.open_output_stream(partial) as stream:
                 stream.write(content)
+            if keep_as is not None and system.get_file_info(target).type == FileType.File:
+                with system.open_input_stream(partial) as stream:
+                    if stream.read() != content:
+                        raise OSError(errno.EIO, "what was written reads back as something else")
+                system.move(target, f"{root}/{keep_as}")
             system.move(partial, target)
 
     def read(self, name: str) -> bytes | None:

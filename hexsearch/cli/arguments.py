@@ -94,12 +94,24 @@ def add_games(parser: argparse._ActionsContainer, required: bool = False) -> Non
     )
 
 
-def add_results(parser: argparse._ActionsContainer) -> None:
-    """Where a new study is kept, under which name."""
-    parser.add_argument(
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Where a new study takes its games from, and where it is kept."""
+    data = parser.add_argument_group("games and results")
+    add_games(data)
+    data.add_argument(
         "--name", metavar="NAME", help="of the study (default: the space's, with date and time)"
     )
-    parser.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
+    data.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
+
+
+def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """How a new study is run; the group, for further options."""
+    running = parser.add_argument_group("running")
+    add_address(running)
+    running.add_argument(
+        "--no-doctor", action="store_true", help="start without the doctor's quick checks"
+    )
+    return running
 
 
 def add_address(parser: argparse._ActionsContainer) -> None:

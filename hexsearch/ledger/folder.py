@@ -22,6 +22,7 @@ from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerEr
 from hexsearch.ledger.events import FORMAT, other_format
 from hexsearch.training.atomic import write_atomically
 
+CHECKPOINT = "checkpoint.pt"  # of a trial, in its folder
 # What a study leaves in its folder, from its first file to its last.
 _STUDY_FILES = (
     "study.yaml",
@@ -77,6 +78,10 @@ class StudyFolder:
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name
+
+    def checkpoint(self, trial: str) -> Path:
+        """A trial's network and optimiser, where they are kept."""
+        return self.trial(trial) / CHECKPOINT
 
     def require_new(self) -> None:
         """Refuse to start where anything of a study lies: its results would be lost.

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hexsearch.backend import storage as storage_module
-from hexsearch.backend.file_sync import CHECKPOINT, TrialFiles
+from hexsearch.backend.file_sync import TrialFiles
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.data.archive import build_archive, write_archive
@@ -29,7 +29,7 @@ from hexsearch.errors import (
     StorageError,
 )
 from hexsearch.ledger.events import StudyOpened, Told
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.ledger.game_losses import CURVE
 from hexsearch.ledger.ledger import Ledger, read_ledger
 from hexsearch.training.atomic import append_line
