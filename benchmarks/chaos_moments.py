@@ -47,18 +47,8 @@ def kill_at_moments(
 def _last_report(study: Study) -> Callable[[], bool | None]:
     """Its worker has trained the last interval, and stores and sends what it measured."""
     last = [record for record in study.records(CALM) if record["event"] == "reported"][-1]
-    wanted = sum(
-        record["event"] == "reported" and record["trial"] == last["trial"]
-        for record in study.records(CALM)
-    )
-
-    def reached() -> bool | None:
-        try:
-            return study.curve(last["trial"]).read_bytes().count(b"\n") >= wanted or None
-        except FileNotFoundError:
-            return None
-
-    return reached
+    losses = study.losses(last["trial"], last["report"]["positions_seen"])
+    return lambda: losses.exists() or None
 
 
 def _between_phases(study: Study) -> Callable[[], bool | None]:
@@ -90,8 +80,8 @@ def _kill_in_table(study: Study, room: int, delay_s: float) -> None:
 
 
 def _is_full(reader: int) -> bool | None:
-    held = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))[0]
-    return held >= _PIPE or None
+    (held,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
+    return True if held >= _PIPE else None
 
 
 def _kill(process: subprocess.Popen[bytes], delay_s: float) -> None:

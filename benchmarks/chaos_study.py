@@ -96,9 +96,9 @@ class Study:
         """What a copy decided and measured, without times."""
         return [without_times(r) for r in self.records(name) if r["event"] in _STORY]
 
-    def curve(self, trial: str) -> Path:
-        """What the disturbed copy's worker has measured of a trial, a line for each report."""
-        return self.results / self.copy / "trials" / trial / "curve.jsonl"
+    def losses(self, trial: str, positions: int) -> Path:
+        """What the disturbed copy's worker writes first of a report."""
+        return self.results / self.copy / "trials" / trial / f"games-{positions}.npz"
 
     def note_kill(self) -> None:
         """Compare the ledger with what it held at the kill before: nothing may have gone."""

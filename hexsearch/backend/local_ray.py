@@ -19,6 +19,7 @@ _PREFIX = "hexs"
 # A socket's path may have 107 bytes: `/hexs-PID-RANDOM/r` takes 24 of them, Ray's
 # `/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store` 64.
 _LONGEST = 107 - 24 - 64
+_ROOM = 64 << 20  # bytes for its logs; a study of hundreds of trials writes a few megabytes
 _PATIENCE_S = 5.0  # until the last process has written its last line
 
 
@@ -41,17 +42,23 @@ def private_folder() -> Iterator[Path]:
 
 
 def _base() -> Path:
-    """The first folder for temporary files whose path is short enough and that can be written."""
+    """The first folder for temporary files that has a short path and room, and can be written."""
     tried = []
     for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
         base = Path(place).resolve()
         fits = len(os.fsencode(base)) <= _LONGEST
-        if fits and base.is_dir() and os.access(base, os.W_OK | os.X_OK):
+        if not fits:
+            fault = "its path is too long"
+        elif not base.is_dir() or not os.access(base, os.W_OK | os.X_OK):
+            fault = "cannot be written"
+        elif shutil.disk_usage(base).free < _ROOM:
+            fault = "is full"
+        else:
             return base
-        tried.append(str(base))
+        tried.append(f"{base} ({fault})")
     raise HexsearchError(
-        f"no place for Ray's sockets: {', '.join(tried)} cannot be written, or their paths are too "
-        "long; set TMPDIR to a short path"
+        f"no place for Ray's sockets and logs: {', '.join(dict.fromkeys(tried))}; set TMPDIR to a "
+        f"short path with {_ROOM >> 20} MB of room"
     )
 
 

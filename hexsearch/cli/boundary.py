@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hexsearch import __version__
-from hexsearch.errors import FaultyInput, HexsearchError, printable
+from hexsearch.errors import DiagnosisError, FaultyInput, HexsearchError, one_line, printable
 
 ISSUES = "the project's issue tracker"
 _INTERRUPTED = 130
@@ -54,8 +54,11 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
         status = run()
         sys.stdout.flush()  # a full device speaks up only now
         return status
-    except FaultyInput as error:
+    except DiagnosisError as error:
         _say(*error.problems)
+        return error.exit_status
+    except FaultyInput as error:
+        _say(*(one_line(problem) for problem in error.problems))
         return error.exit_status
     except HexsearchError as error:
         _say(str(error))
@@ -69,7 +72,7 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
         return 1
     except OSError as error:
         _give_up_if_broken(sys.stdout)
-        _say(describe_os_error(error))
+        _say(one_line(describe_os_error(error)))
         return 1
     except MemoryError:
         _say("memory ran out; use fewer games, a smaller network, or fewer trials at once")

@@ -161,8 +161,14 @@ class StudyFolder:
         """Refuse to go on with other games.
 
         Raises:
-            ArchiveError: the archive is not the one that the study began with.
+            ArchiveError: the archive is gone, or not the one that the study began with.
         """
+        if not os.path.lexists(self.archive):
+            raise ArchiveError(
+                f"{self.archive}: is missing; restore it from a copy, or write it anew from the "
+                f"games (games.paths in study.yaml): 'games convert PATH --output {self.archive} "
+                "--to archive'"
+            )
         if open_archive(self.archive).content_hash != content_hash:
             raise ArchiveError(f"{self.archive} holds other games than study.yaml says; restore it")
 

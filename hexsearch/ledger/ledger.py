@@ -39,9 +39,9 @@ class Ledger:
         LedgerError: another driver holds it, it is damaged, or it cannot be written.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
         self.path = path
-        self._clock = clock
+        self._clock = clock or steady_clock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "a+b", buffering=0)  # a buffer would keep what failed
@@ -112,6 +112,16 @@ class Ledger:
         """Give the ledger back."""
         self._file.close()
         self._lock.release()
+
+
+def steady_clock() -> Callable[[], float]:
+    """Unix time that goes on evenly from now, whatever is done to the machine's clock.
+
+    Budgets and speeds come from the times of records: a clock that is set to the next day in the
+    middle of a study would use up its GPU hours.
+    """
+    began, since = time.time(), time.monotonic()
+    return lambda: began + (time.monotonic() - since)
 
 
 def read_events(path: Path) -> list[Event]:

@@ -257,11 +257,11 @@ def test_storage_out_of_reach_is_waited_for_and_then_drains_the_study(
     reports(worker, 1)
     write, left = Storage.write, [failures]
 
-    def fail(self: Storage, name: str, content: bytes) -> None:
+    def fail(self: Storage, name: str, content: bytes, keep_as: str | None) -> None:
         left[0] -= 1
         if left[0] >= 0:
             raise StorageError(f"{self.url}: no route to host")
-        write(self, name, content)
+        write(self, name, content, keep_as)
 
     with monkeypatch.context() as patch:
         patch.setattr(Storage, "write", fail)

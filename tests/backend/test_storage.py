@@ -50,9 +50,9 @@ def test_the_checkpoint_travels_last_and_unchanged_files_stay(
     written: list[str] = []
     write = Storage.write
 
-    def record(self: Storage, name: str, content: bytes) -> None:
+    def record(self: Storage, name: str, content: bytes, keep_as: str | None) -> None:
         written.append(name)
-        write(self, name, content)
+        write(self, name, content, keep_as)
 
     monkeypatch.setattr(Storage, "write", record)
     mirror = FileSync(storage, "s/trials/t0000", local)

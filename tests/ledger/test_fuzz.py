@@ -44,7 +44,7 @@ ACCIDENTS = st.lists(accident(), min_size=1, max_size=3)
 COMMANDS = st.sampled_from(
     [["resume"], ["leaderboard"], ["leaderboard", "--format", "json"], ["export"], ["storage"]]
 )
-RECORDS = st.dictionaries(
+RECORDS: st.SearchStrategy[dict[str, object]] = st.dictionaries(
     st.sampled_from(["event", "trial", "values", "report", "at", "state", "number", "x"]),
     st.none()
     | st.booleans()

@@ -20,6 +20,7 @@ _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 40  # brackets and indentations within each other
 _MAX_VALUES = 50_000  # with every alias written out
 _MAX_DIGITS = 40  # of a whole number; what a setting takes is said by the setting
+_DESCRIPTORS = ("/dev/", "/proc/")  # of a shell: `launch <(make_space)`
 _MERGE = "tag:yaml.org,2002:merge"
 _REPLACED = ("bool", "int", "float", "timestamp")
 _BOOLEAN = r"(?:true|false|True|False)\Z"
@@ -37,6 +38,16 @@ _SCALARS = (  # kind, pattern, characters that it may begin with
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's scalars, refusing repeated keys."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node; one that does not fit its tag, as `!!bool 3`, is a fault."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise yaml.MarkedYAMLError(
+                problem=f"what is written here does not fit its tag {node.tag}",
+                problem_mark=node.start_mark,
+            ) from error
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -139,17 +150,17 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f" line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise ConfigError(f"{where}{line}: {problem}") from error
-    except ValueError as error:  # of a scalar with a tag, such as `!!float x`
-        raise ConfigError(f"{where}: {error}") from error
 
 
 def read_text(path: Path) -> str:
     """The text of a YAML file.
 
     Raises:
-        ConfigError: it cannot be read, is too large, or no UTF-8.
+        ConfigError: it cannot be read, is a pipe by name, is too large, or no UTF-8.
     """
     try:
+        if path.is_fifo() and not str(path).startswith(_DESCRIPTORS):
+            raise ConfigError(f"{path}: is a pipe, which would be waited for; name a file")
         with open(path, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:

@@ -25,6 +25,11 @@ _MARKS = (  # the longer first: UTF-32's begins like UTF-16's
 )
 _STATED = re.compile(rb"CA\[\s*([A-Za-z0-9_.:-]{1,40})\s*\]")
 _SGF = re.compile(rb"^\s*\(\s*;", re.MULTILINE)
+_MOVES = b"(;GM[11]SZ[13];B[a1];W[swap-pieces];B[m13])\n"
+# Python's own codecs for other ends than texts of people.
+_NO_ENCODINGS = frozenset(
+    {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"}
+)
 # In what people have saved Hex and Go games, the strict ones first; latin-1 takes anything.
 TRIED = ("utf-8", "shift_jis", "euc_kr", "gb18030", "big5", "cp1251", "latin-1")
 _OTHER_KINDS = (
@@ -81,12 +86,22 @@ def encoding_of(prefix: bytes, name: str) -> Encoding | None:
 
 
 def _known(stated: str, name: str) -> Encoding:
+    """The encoding that a file states in ASCII, so one in which ASCII stands for itself."""
     try:
-        return Encoding(codecs.lookup(stated).name)
-    except LookupError as error:
-        raise GamesError(
-            f"{name}: states the encoding '{stated}' (CA), which is not known; correct it"
-        ) from error
+        found = codecs.lookup(stated)
+        fits = found.name not in _NO_ENCODINGS and _MOVES.decode(found.name) == _MOVES.decode()
+    except (LookupError, ValueError) as error:  # ValueError: UTF-16 without a mark, and the like
+        raise _unfit(stated, name) from error
+    if not fits:
+        raise _unfit(stated, name)
+    return Encoding(found.name)
+
+
+def _unfit(stated: str, name: str) -> GamesError:
+    return GamesError(
+        f"{name}: states the encoding '{stated}' (CA), which is not known, or which the file "
+        "cannot be in; correct it"
+    )
 
 
 def decoded_by_trial(content: bytes, name: str) -> str:
