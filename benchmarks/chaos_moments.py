@@ -60,7 +60,7 @@ def _between_phases(study: Study) -> Callable[[], bool | None]:
 
 
 def _ends_trial(record: Record) -> bool:
-    return record["event"] == "told"
+    return bool(record["event"] == "told")
 
 
 _MOMENT = {"report": _last_report, "phases": _between_phases}
@@ -80,7 +80,7 @@ def _kill_in_table(study: Study, room: int, delay_s: float) -> None:
 
 
 def _is_full(reader: int) -> bool | None:
-    (held,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
+    held: int = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))[0]
     return True if held >= _PIPE else None
 
 

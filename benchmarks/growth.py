@@ -64,7 +64,8 @@ def main() -> int:
 
 def watched(arguments: argparse.Namespace, results: Path, temporary: Path) -> list[Look]:
     """The looks of one study."""
-    began, looks = time.monotonic(), []
+    began = time.monotonic()
+    looks: list[Look] = []
     process = subprocess.Popen(
         [
             sys.executable,

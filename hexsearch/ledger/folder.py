@@ -135,11 +135,15 @@ class StudyFolder:
             ConfigError: it cannot; says why.
         """
         existing = self.path
-        while not existing.exists():
-            existing = existing.parent
+        try:
+            while not existing.exists():
+                existing = existing.parent
+        except OSError as error:
+            raise ConfigError(f"{self.path}: {error.strerror}; choose another --results") from error
         if not existing.is_dir():
             raise ConfigError(f"{self.path}: {existing} is no folder; choose another --results")
-        if not os.access(existing, os.W_OK | os.X_OK):
+        as_whoever_runs = os.access in os.supports_effective_ids
+        if not os.access(existing, os.W_OK | os.X_OK, effective_ids=as_whoever_runs):
             raise ConfigError(f"{self.path}: {existing} is read-only; choose another --results")
 
     @contextmanager

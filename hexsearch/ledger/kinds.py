@@ -8,17 +8,37 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hexsearch.errors import LedgerError
 
 Check = Callable[[Any], bool]
 _Kinds = tuple[type, ...]
 
 
+@contextmanager
+def fitting(what: str) -> Iterator[None]:
+    """Take in a record that may speak of what no record before it has said.
+
+    Raises:
+        LedgerError: it does.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise LedgerError(
+            f"{what} does not fit what stands before it ({type(error).__name__}: {error}); restore "
+            "the file from a copy"
+        ) from error
+
+
 def misfit(value: Any) -> str | None:
     """The first field of a dataclass that holds something else, in words; None if all fit."""
-    plain, others = _fields(type(value))
+    kind: Any = type(value)
+    plain, others = _fields(kind)
     for name, kinds in plain:
         held = getattr(value, name)
         if not isinstance(held, kinds) and not (int in kinds and held != held):
@@ -36,7 +56,7 @@ def _said(name: str, value: object) -> str:
 
 
 @cache
-def _fields(kind: type) -> tuple[list[tuple[str, _Kinds]], list[tuple[str, Check]]]:
+def _fields(kind: Any) -> tuple[list[tuple[str, _Kinds]], list[tuple[str, Check]]]:
     """Fields of plain kinds, which are many, and those that take a look inside."""
     plain: list[tuple[str, _Kinds]] = []
     others: list[tuple[str, Check]] = []

@@ -64,6 +64,9 @@ class Ledger:
         except LedgerError:
             self.close()
             raise
+        if not self._count and path.stat().st_size:
+            self.close()  # nothing that a crash leaves, so it is left as it is
+            raise LedgerError(_no_record(path))
         if whole < path.stat().st_size:
             self._file.truncate(whole)
             os.fsync(self._file.fileno())
@@ -128,10 +131,20 @@ def read_events(path: Path) -> list[Event]:
     """All whole events; a torn last line, perhaps being written, is left out.
 
     Raises:
-        LedgerError: missing, damaged before its last line, or written by another version.
+        LedgerError: missing, without a record, damaged before its last line, or written by another
+            version.
     """
-    records = enumerate(read_ledger(path), start=1)
-    return [event_of(record, f"{path} line {number}") for number, record in records]
+    records = read_ledger(path)
+    if not records:
+        raise LedgerError(_no_record(path))
+    return [event_of(record, f"{path} line {n}") for n, record in enumerate(records, start=1)]
+
+
+def _no_record(path: Path) -> str:
+    return (
+        f"{path}: holds no whole record; restore it from a copy, or launch a study under another "
+        "--name"
+    )
 
 
 def read_ledger(path: Path) -> list[Record]:
@@ -140,8 +153,6 @@ def read_ledger(path: Path) -> list[Record]:
     Raises:
         LedgerError: missing, or damaged before its last line.
     """
-    if not path.exists():
-        raise LedgerError(f"{path}: no ledger; is this a study folder?")
     return _read(path)
 
 
@@ -217,6 +228,8 @@ def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise LedgerError(f"{path}: no ledger; is this a study folder?")
         with open(path, "rb") as file:
             yield file
     except OSError as error:
