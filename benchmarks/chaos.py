@@ -52,7 +52,8 @@ def main() -> int:
         for _ in _DISTURB[arguments.victim](study, instants, arguments.rounds, calm_s):
             kills += 1
             kept = len(study.story(study.copy))
-            print(f"kill {kills}, {study.copy}: {kept} records kept", file=sys.stderr, flush=True)
+            so_far = json.dumps(study.outcome)
+            print(f"kill {kills}, {study.copy}: {kept} records kept; {so_far}", file=sys.stderr)
         if arguments.victim != "moment":
             study.settle()
         outcome = {"victim": arguments.victim, "kills": kills, **study.outcome}
