@@ -201,8 +201,13 @@ class StudyFolder:
             ConfigError: the file was edited into something that does not fit.
         """
         where = str(self.description)
-        if not os.path.lexists(self.description):
-            raise LedgerError(f"{self.path}: no study.yaml; is this a study folder?")
+        try:
+            os.lstat(self.description)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LedgerError(f"{self.path}: no study.yaml; is this a study folder?") from error
+        except (OSError, ValueError) as error:  # no permission; a name too long, or with a NUL
+            why = getattr(error, "strerror", None) or error
+            raise LedgerError(f"{self.path}: cannot be read: {why}") from error
         raw = parse_yaml(read_text(self.description), where)
         if not isinstance(raw, dict) or "config" not in raw:
             raise ConfigError(f"{where}: holds no 'config'")
