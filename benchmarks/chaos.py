@@ -1,11 +1,12 @@
-"""Kill a study's driver, workers or nodes at random instants; what is left must equal calm.
+"""Kills a study's driver, workers or nodes at random times, and compares it with a calm run.
 
 `python benchmarks/chaos.py [--victim driver|moment|worker|node|spot] [--rounds 50] [--seed 0]`. A
-small study runs once undisturbed, then again under kill -9. A killed driver is resumed; a killed
-worker is replaced; of three nodes the one that trains is killed (`spot`: gets SIGTERM) and another
-one joins. `moment` kills the driver once in each of many copies: in turn while the last report is
-written, between two phases, and while the final table is printed. With one worker and one seed the
-ledgers must tell the same story. Exit status 1 if they do not.
+small study runs once undisturbed, and then again under kill -9. A killed driver is resumed. A
+killed worker is replaced. With three nodes, the node that trains is killed (`spot`: gets SIGTERM) and
+another one joins. `moment` makes many copies of the study and kills the driver of each copy once:
+while the last report is written, between two phases, or while the final table is printed. With one
+worker and one seed, the ledgers must hold the same suggestions, reports, decisions and ends, apart
+from times. The exit status is 1 if they are not.
 """
 
 from __future__ import annotations

@@ -85,6 +85,6 @@ def test_a_ledger_without_a_whole_record_is_refused_and_left_as_it_is(
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(content)
     for read in (Ledger, read_events):
-        with pytest.raises(LedgerError, match="holds no whole record; restore it from a copy"):
+        with pytest.raises(LedgerError, match="holds no complete record; restore it from a copy"):
             read(path)
     assert path.read_bytes() == content
