@@ -28,6 +28,7 @@ class Assignment:
         trial_files: URL under which jobs keep their files; None if `folder` is a path.
         hang_timeout: seconds in which a step must come to its point, or the process ends.
         report_seconds: report at least so often, also between points.
+        progress_seconds: say so often how far it is, also between reports; None never does.
     """
 
     job: str
@@ -50,6 +51,7 @@ class Assignment:
     trial_files: str | None = None
     hang_timeout: float | None = None
     report_seconds: float | None = None
+    progress_seconds: float | None = None
 
     @property
     def is_shared(self) -> bool:

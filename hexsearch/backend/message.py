@@ -11,16 +11,19 @@ from hexsearch.ledger.report import ReportSummary
 
 @dataclass(frozen=True)
 class Message:
-    """One of three things: reports, a failure, or that files cannot be written.
+    """One of four things: reports, progress, a failure, or that files cannot be written.
 
     Attributes:
         reports: by trial; empty where the worker has only saved a checkpoint.
+        progress: positions seen between two reports. It is only shown, never recorded, and
+            nothing is decided by it.
         failure: why the trials of the job cannot go on.
         unwritable: why a disk or storage takes no more, which is no fault of the trials.
         warnings: what a person should know, such as a checkpoint that could not be used.
     """
 
     reports: dict[str, ReportSummary] = field(default_factory=dict)
+    progress: int | None = None
     failure: str | None = None
     unwritable: str | None = None
     warnings: list[str] = field(default_factory=list)

@@ -264,7 +264,7 @@ def watching(config: StudyConfig, progress: bool) -> Iterator[Listener]:
 
     console = Console(stderr=True, highlight=False)
     with make_progress(console, config.scheduler.max_t) as shown:
-        yield Listener(shown.say, shown.record, shown.beat)
+        yield Listener(shown.say, shown.record, shown.beat, shown.wait)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.engine import Job
 from hexsearch.search.schedules import PhaseSchedules
 
+_PROGRESS_S = 1.0
+_MESSAGES_PER_S = 50  # that the driver takes from all workers together, besides reports
+
 
 @dataclass(frozen=True)
 class Assigner:
@@ -20,6 +23,7 @@ class Assigner:
     Attributes:
         archive_hash: of the games that the study began with.
         trunk: the folder's copy of a frozen trunk, for its comparison.
+        progress_seconds: how often workers say how far they are; None between reports never.
     """
 
     config: StudyConfig
@@ -27,6 +31,7 @@ class Assigner:
     archive_hash: str
     schedules: PhaseSchedules
     trunk: Path | None = None
+    progress_seconds: float | None = None
 
     def __call__(self, job: Job) -> Assignment:
         """What the worker of a job needs."""
@@ -54,9 +59,19 @@ class Assigner:
             trial_files=run.trial_files,
             hang_timeout=run.hang_timeout,
             report_seconds=run.report_seconds,
+            progress_seconds=self.progress_seconds,
         )
 
     def _folder(self, name: str) -> str:
         if self.config.run.trial_files:
             return trial_name(self.folder, name)
         return str(self.folder.trial(name).resolve())
+
+
+def progress_seconds(slots: int) -> float:
+    """How often each of so many workers says how far it is.
+
+    >>> progress_seconds(4), progress_seconds(1000)
+    (1.0, 20.0)
+    """
+    return max(_PROGRESS_S, slots / _MESSAGES_PER_S)

@@ -83,18 +83,24 @@ def launch(request: LaunchRequest) -> Ended:
     check_components(space)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
+    wait = request.listener.wait
+    wait("the games to be read")
     archive, imported = import_games(request.games, config.data.board_size, say=say)
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
         say(line)
     require_memory(space, config)
-    opened = _examined(request, archive, imported)
     require_unused(folder, config.run.trial_files)
     if request.address is None:
         require_local_room(config.run)
-    # Before anything is written, for it may not be there.
+    wait(_ray_at(request.address))
+    # Before anything is written, for it may not be there; and before the doctor, who looks while
+    # Ray's processes import torch.
     with ray_cluster(request.address, config.run) as up_at:
         require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
+        if request.examine is not None:
+            wait("the doctor's quick checks")
+        opened = _examined(request, archive, imported)
         opened = replace(opened, timings={"ray_up_at": up_at})
         ledger = _open(request, archive, opened, learned)
         try:
@@ -141,6 +147,7 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             raise ConfigError(
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
+        listener.wait(_ray_at(address))
         with ray_cluster(address, config.run):
             require_shared_storage(folder.path, config.run.trial_files)
             ledger.append(Resumed(trials=trials))
@@ -148,6 +155,10 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             return Session(study).run()
     finally:
         ledger.close()
+
+
+def _ray_at(address: str | None) -> str:
+    return f"the Ray cluster at {address}" if address else "Ray to start on this machine"
 
 
 def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
