@@ -24,6 +24,9 @@ COMMANDS = {
     "report": Command(
         "studies", "report_command", "one HTML page about a study, which opens without a network"
     ),
+    "dashboard": Command(
+        "studies", "dashboard_command", "a live page about all studies of a folder"
+    ),
     "compare": Command(
         "studies", "compare_command", "all value heads of a space, on shared trunks, in pairs"
     ),
