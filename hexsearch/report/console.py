@@ -10,6 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.text import Text
 
+from hexsearch.config.phases import PHASE_TRIALS
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.events import (
     Chosen,
@@ -38,13 +39,8 @@ _REFRESH_S = 0.25
 _QUIET_S = 60.0  # in a log without events, until a line says where trials are
 _KEPT = 3  # decisions that the live view keeps
 _STAGES = ("early", "middle", "late", "final")
-_WHY = {  # a trial is run, where the search did not propose it
-    "compare": "in the comparison",
-    "pruning_check": "run to the end for the pruning check",
-    "race": "with another seed for the race",
-    "winner": "of the winners is to be confirmed",
-    "baseline": "is the baseline beside the winners",
-}
+# Why a trial is run, where the search did not propose it.
+_WHY = {origin: why for trials in PHASE_TRIALS.values() for origin, why in trials.origins.items()}
 
 
 class PlainProgress:

@@ -12,6 +12,7 @@ from hexsearch.leaderboard.strength import match_sentences, read_match
 from hexsearch.report.confirmation_table import TITLES, confirmed_cells
 from hexsearch.report.html.markup import bullets, definition, paragraph, table
 from hexsearch.report.html.study import Study
+from hexsearch.statistics.pruning_check import PruningCheck
 
 
 def confirmation_part(study: Study) -> str:
@@ -25,8 +26,9 @@ def confirmation_part(study: Study) -> str:
 
 def pruning_part(study: Study) -> str:
     """What the pruning check counted."""
-    check = study.board.pruning_check
-    if check is None or not check.checked:
+    finding = study.board.findings.get("pruning_check")
+    check = None if finding is None else finding.found
+    if not isinstance(check, PruningCheck) or not check.checked:
         return ""
     return definition(
         [
