@@ -78,12 +78,12 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         try:
             with self._watchdog.step():
                 message = self._next_message()
-            if message.progress is None:
-                self._watchdog.reported()
         except Unwritable as error:
             message = Message(unwritable=str(error))
         except TrialError as error:
             message = Message(failure=f"{error.verdict}: {error}")
+        if message.progress is None:
+            self._watchdog.reported()
         message = replace(message, warnings=self._warnings)
         self._warnings = []
         return message.to_result()

@@ -47,4 +47,3 @@ def test_positions_move_between_reports_and_a_killed_driver_is_missed(
         driver.wait(60)
     text = log.read_text()
     assert "waiting for Ray to start" in text and "\r" not in text
-
