@@ -58,7 +58,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     """Connect to a cluster, or start Ray on this machine; disconnect or stop at the end.
 
     Ray on this machine starts a process for each CPU at once. Where each will run a trial, they
-    import torch while the driver is still busy with the games.
+    import torch while the driver is still busy with the games and the doctor.
 
     Yields:
         When Ray was up, in Unix seconds.

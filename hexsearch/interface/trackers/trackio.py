@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
+from contextvars import Context
 from typing import Any
 
 from hexsearch.interface.callbacks import Callback
@@ -44,20 +47,34 @@ class TrackioCallback(Callback):
         """Close the trial's run."""
         run = self._runs.pop(trial.name, None)
         if run is not None:
-            run.finish()
+            _finish(run)
 
     def study_ended(self, study: Study) -> None:
         """Close what a study that was interrupted has left open."""
         for run in self._runs.values():
-            run.finish()
+            _finish(run)
         self._runs.clear()
 
     def _begin(self, study: Study, trial: StudyTrial) -> Any:
-        return self._trackio.init(
-            project=self._project or study.name,
-            name=trial.name,
-            config=settings(trial),
-            space_id=self._space,
-            resume="allow",
-            embed=False,
-        )
+        def begin() -> Any:
+            return self._trackio.init(
+                project=self._project or study.name,
+                name=trial.name,
+                config=settings(trial),
+                space_id=self._space,
+                resume="allow",
+                embed=False,
+                auto_log_cpu=False,
+                auto_log_gpu=False,
+            )
+
+        # trackio ends the run before when one begins; in a context of its own there is none, so
+        # that several trials can run at once (trackio 0.33, init).
+        with redirect_stdout(io.StringIO()):
+            return Context().run(begin)
+
+
+def _finish(run: Any) -> None:
+    """Close a run; what trackio prints would stand among a command's output."""
+    with redirect_stdout(io.StringIO()):
+        run.finish()
