@@ -1,4 +1,4 @@
-"""From a job of the engine to what its worker is told."""
+"""Makes the assignment of a worker from a job of the engine."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MESSAGES_PER_S = 50  # that the driver takes from all workers together, besides
 
 @dataclass(frozen=True)
 class Assigner:
-    """Describes the jobs of one study.
+    """Makes the assignments of one study.
 
     Attributes:
-        archive_hash: of the games that the study began with.
-        trunk: the folder's copy of a frozen trunk, for its comparison.
-        progress_seconds: how often workers say how far they are; None between reports never.
+        archive_hash: content hash of the study's games.
+        trunk: the study's copy of a frozen trunk, if its comparison has one.
+        progress_seconds: time between two messages about progress; None sends none.
     """
 
     config: StudyConfig
@@ -35,7 +35,7 @@ class Assigner:
     progress_seconds: float | None = None
 
     def __call__(self, job: Job) -> Assignment:
-        """What the worker of a job needs."""
+        """The assignment for a job."""
         run, compare = self.config.run, self.config.compare
         phase = job.trials[0].phase
         is_shared = phase == "compare"
