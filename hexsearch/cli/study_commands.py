@@ -142,13 +142,8 @@ def run_launch(arguments: argparse.Namespace) -> int:
     )
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
-    from hexsearch.interface.doctor_check import hints
-
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
-    if arguments.address is None:
-        for line in hints(config.run):
-            console.print(Text(line), soft_wrap=True)
     plan = StudyPlan(
         config=config,
         space=space,
