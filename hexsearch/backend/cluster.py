@@ -58,7 +58,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     """Connect to a cluster, or start Ray on this machine. At the end, disconnect or stop it.
 
     Ray on this machine starts one process for each CPU at once. If each of them will run a trial,
-    they import torch while the driver reads the games.
+    they import torch while the driver reads and examines the games.
 
     Yields:
         The time at which Ray had started, in Unix seconds.

@@ -16,8 +16,8 @@ from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.faults import explain, explain_hang
 from hexsearch.backend.message import Message
 from hexsearch.backend.ray_private import every_death_is_an_actors
-from hexsearch.backend.trainable import HANG_LOG
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
+from hexsearch.backend.watchdog import HANG_LOG
 from hexsearch.ledger.events import Retried
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.report.console import describe_event
