@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from hexsearch.config.section import MAX_POSITIONS, Section, tuple_from_list
 
@@ -13,6 +13,29 @@ _MAX_REPORTS = 10_000  # of one trial
 StopOn = Annotated[
     tuple[Literal["dead", "vanishing", "exploding", "constant_output", "not_learning"], ...],
     BeforeValidator(tuple_from_list),
+]
+
+
+def _grace_period(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or (whole and 1 <= value <= MAX_POSITIONS):  # type: ignore[operator]
+        return value
+    raise ValueError(
+        f"expected auto or a whole number of positions from 1 to {MAX_POSITIONS:,}, got {value!r}"
+    )
+
+
+GracePeriod = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_grace_period),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "auto", "type": "string"},
+                {"type": "integer", "minimum": 1, "maximum": MAX_POSITIONS},
+            ]
+        }
+    ),
 ]
 
 
@@ -25,11 +48,10 @@ class SchedulerConfig(Section):
         "brackets that begin at ever higher rungs; median: at every report, stop what is worse "
         "than the median there; none",
     )
-    grace_period: int = Field(
-        20_000,
-        ge=1,
-        le=MAX_POSITIONS,
-        description="positions every trial may see before its first rung",
+    grace_period: GracePeriod = Field(
+        "auto",
+        description="positions every trial may see before its first rung; auto: max_t / "
+        "reduction_factor**2, for evidence **3, where it learns which rungs tell anything",
     )
     max_t: int = Field(
         180_000, ge=1, le=MAX_POSITIONS, description="positions after which a trial is finished"
@@ -50,9 +72,17 @@ class SchedulerConfig(Section):
         "does.",
     )
 
+    @property
+    def first_rung(self) -> int:
+        """The grace period in positions."""
+        if self.grace_period != "auto":
+            return self.grace_period
+        power = 3 if self.name == "evidence" else 2
+        return max(1, self.max_t // self.reduction_factor**power)
+
     @model_validator(mode="after")
     def _reach_a_rung(self) -> SchedulerConfig:
-        if self.grace_period > self.max_t:
+        if self.grace_period != "auto" and self.grace_period > self.max_t:
             raise ValueError(
                 f"grace_period is {self.grace_period:,} positions but max_t is {self.max_t:,}: "
                 "no trial would reach a rung. Lower it."

@@ -118,7 +118,7 @@ class Decisions:
             trial.phase in SEARCHED
             and trial.last_report is not None
             and trial.last_report.verdict in self._config.stop_on
-            and self._config.grace_period
+            and self._config.first_rung
             <= trial.positions_seen
             < self._schedules.rungs.max_positions
         )
