@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hexsearch.config.section import MAX_TEXT, Section
+from hexsearch.config.phases import PhaseSection
+from hexsearch.config.section import MAX_TEXT
 
 
-class CompareConfig(Section):
+class CompareConfig(PhaseSection):
     """All value heads (and read-outs) of a finite space, trained on one trunk at once."""
 
     seeds: int = Field(3, ge=1, le=1000, description="trunks, each with a seed of its own")
@@ -36,6 +37,10 @@ class CompareConfig(Section):
         max_length=MAX_TEXT,
         description="content of that file, filled in when the comparison begins",
     )
+
+    def trainings(self, pruned: float) -> float:
+        """One for each seed: all heads share a trunk, and most of its cost."""
+        return self.seeds
 
     @model_validator(mode="after")
     def _frozen_fits(self) -> CompareConfig:

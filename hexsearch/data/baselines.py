@@ -15,7 +15,6 @@ from hexsearch.errors import GamesError
 from hexsearch.game.board import BLUE, RED, Stones
 from hexsearch.game.distance import connection_distances
 
-BASELINE_NAMES = ("prior", "shortest-path table")
 FIT_POSITIONS = 20_000  # three times as many gain 0.001 of Brier score
 _LARGEST_DELTA = 6  # beyond it the outcome is no clearer, and the cells grow thin
 _PLIES_PER_BUCKET = 10

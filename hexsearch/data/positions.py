@@ -133,11 +133,13 @@ def _bounds(
         # odd k counts as k + 1, and a short game is drawn from its own longest even range.
         room = lengths - setups
         first = lengths - np.minimum(rule.k + rule.k % 2, room - room % 2)
-    elif rule.name != "all":
+    elif rule.name in ("penultimate", "final", "penultimate_and_final"):
         finished = archive.finished[games].astype(bool)
         first = lengths - (0 if rule.name == "final" else 1)
         last = lengths - (1 if rule.name == "penultimate" else 0)
         last = np.where(finished, last, -1)
+    else:
+        assert rule.name == "all", f"a rule without bounds: {rule.name}"
     first = np.maximum(first, np.maximum(setups, rule.first_ply))
     if rule.last_ply is not None:
         last = np.minimum(last, rule.last_ply)

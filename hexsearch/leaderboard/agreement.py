@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from hexsearch.config.phases import PhaseName
 from hexsearch.errors import LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
-from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory
+from hexsearch.ledger.history import SEARCHED, StudyHistory
 from hexsearch.statistics.intervals import LEVEL, Floats, GameTable, game_table, holm, p_values
 from hexsearch.statistics.variance import (
     PairedRuns,
@@ -81,7 +82,7 @@ class Agreement:
 
 
 def finished_runs(
-    folder: StudyFolder, heads: Sequence[str], phases: Collection[Phase] = SEARCHED
+    folder: StudyFolder, heads: Sequence[str], phases: Collection[PhaseName] = SEARCHED
 ) -> HeadRuns:
     """The completed runs of a study of the heads that it has.
 

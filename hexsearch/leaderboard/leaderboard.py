@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from hexsearch.config.phases import PhaseName
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
-from hexsearch.leaderboard.phase_tables import Race, pruning_check, race
+from hexsearch.leaderboard.phase_findings import PhaseFinding, phase_findings
 from hexsearch.leaderboard.rows import Entry, Row, make_entry
 from hexsearch.leaderboard.strength import PlayedMatch, read_match, with_strength
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory, TrialHistory
+from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import is_held
 from hexsearch.ledger.report import Baseline
-from hexsearch.statistics.pruning_check import PruningCheck
 
 By = Literal["variant", "trial"]
 
@@ -28,7 +28,8 @@ class Leaderboard:
 
     Attributes:
         stage: early, middle, late, penultimate or final if rows are ranked by it alone.
-        pruning_check, race, confirmation, match: what the phases after the search have found.
+        findings: what the phases after the search have found, by phase; `confirmation` and
+            `match` apart, since they have tables of their own.
     """
 
     study: str
@@ -39,8 +40,7 @@ class Leaderboard:
     baselines: tuple[Baseline, ...]
     spread: Spread
     warnings: tuple[str, ...] = ()
-    pruning_check: PruningCheck | None = None
-    race: Race | None = None
+    findings: Mapping[str, PhaseFinding] = field(default_factory=dict)
     confirmation: Confirmation | None = None
     match: PlayedMatch | None = None
 
@@ -84,12 +84,13 @@ def leaderboard_of(
     return replace(
         board,
         rows=with_strength(board.rows, match),
+        findings=phase_findings(history, board.rows),
         confirmation=read_confirmation(history, folder),
         match=match,
     )
 
 
-def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[Phase]:
+def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[PhaseName]:
     if phase is None and history.study.config.get("phases") == ["compare"]:
         phase = "compare"
     return frozenset({"compare"}) if phase == "compare" else SEARCHED
@@ -134,8 +135,6 @@ def build_leaderboard(
         baselines=tuple(history.baselines),
         spread=spread,
         warnings=tuple(history.warnings),
-        pruning_check=pruning_check(history, rows),
-        race=race(history, rows),
     )
 
 

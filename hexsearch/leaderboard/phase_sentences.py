@@ -1,13 +1,11 @@
-"""What the phases of a study found, in sentences: comparison, pruning check, race, confirmation."""
+"""What a comparison and a confirmation found, in sentences."""
 
 from __future__ import annotations
 
 from hexsearch.leaderboard.agreement import Agreement
 from hexsearch.leaderboard.confirmation import Confirmation, ConfirmedRow
 from hexsearch.leaderboard.leaderboard import Leaderboard
-from hexsearch.leaderboard.phase_tables import Race
 from hexsearch.leaderboard.rows import Row
-from hexsearch.statistics.pruning_check import PruningCheck
 
 # `benchmarks/truth.py --part c` on games of an engine; see docs/lab-log.md, 2026-11-24.
 BENCHMARK = (
@@ -51,30 +49,6 @@ def agreement_sentence(agreement: Agreement | None) -> str:
         f"of {agreement.real} differences that are real there {agreement.real_same_order} have "
         f"the same sign here and {agreement.real_found} are found real"
     )
-
-
-def pruning_check_sentence(check: PruningCheck) -> str:
-    """How often pruning stopped a trial that would have won."""
-    if not check.pruned:
-        return "pruning check: no trial was pruned"
-    if not check.checked:
-        return f"pruning check: none of {check.pruned} pruned trials has been run to the end yet"
-    ran = "1 pruned trial" if check.checked == 1 else f"{check.checked} pruned trials"
-    gain = f", the best by {check.best_gain:.4f}" if check.beat_the_winner else ""
-    return (
-        f"pruning check: of {ran} run to the end {check.beat_the_winner} beat the winner{gain}; "
-        f"of all {check.pruned} pruned {check.rate:.0%} would have ({check.low:.0%} to "
-        f"{check.high:.0%}, at most {check.most})"
-    )
-
-
-def race_sentence(race: Race) -> str:
-    """What further seeds for the tied leaders brought."""
-    trainings = "training" if race.runs == 1 else "trainings"
-    runs = f"{race.runs} further {trainings} of at most {race.budget}"
-    if race.tied < 2:
-        return f"race: {runs}; the lead is decided"
-    return f"race: {runs}; {race.tied} are still tied"
 
 
 def confirmation_sentences(confirmation: Confirmation) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hexsearch.leaderboard.leaderboard import Leaderboard
-from hexsearch.leaderboard.phase_sentences import pruning_check_sentence, race_sentence
 from hexsearch.leaderboard.rows import CONTROL, Row
 from hexsearch.leaderboard.strength import match_sentences
 
@@ -27,10 +26,7 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
     if level and beyond:
         were = "was" if beyond == 1 else "were"
         sentences.append(f"{beyond} {_kind(board, beyond)} {were} not compared game by game")
-    if board.race is not None:
-        sentences.append(race_sentence(board.race))
-    if board.pruning_check is not None:
-        sentences.append(pruning_check_sentence(board.pruning_check))
+    sentences += [finding.sentence for finding in board.findings.values()]
     if board.match is not None:
         sentences += match_sentences(board.match)
     controls = sum(row.status == CONTROL for row in board.rows)

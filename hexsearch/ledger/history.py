@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from hexsearch.config.phases import PHASE_TRIALS, PhaseName
 from hexsearch.config.readout import CONTROLS
 from hexsearch.ledger.events import (
     Chosen,
@@ -32,30 +33,22 @@ from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
 Status = Literal["waiting", "running", "completed", "paused", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
-Phase = Literal["compare", "search", "pruning_check", "race", "confirm"]
 # Origins of trials that the search did not propose, and the phase that planned them.
-_PLANNED_IN: dict[str, Phase] = {
-    "compare": "compare",
-    "pruning_check": "pruning_check",
-    "race": "race",
-    "winner": "confirm",
-    "baseline": "confirm",
+_PLANNED_IN: dict[str, PhaseName] = {
+    origin: phase for phase, trials in PHASE_TRIALS.items() for origin in trials.origins
 }
 # Trials of these phases are trained and judged alike, so that one leaderboard compares them.
-SEARCHED: frozenset[Phase] = frozenset({"search", "pruning_check", "race"})
+SEARCHED: frozenset[PhaseName] = frozenset(
+    phase for phase, trials in PHASE_TRIALS.items() if trials.numbered_with == "search"
+)
 ENDED: frozenset[Status] = frozenset({"completed", "paused", "pruned", "stopped", "failed"})
 # Optuna's word for how a trial ended, where it is not PRUNED.
 TOLD_AS: dict[Status, str] = {"completed": "COMPLETE", "failed": "FAIL"}
 
 
-def phase_of(origin: str) -> Phase:
+def phase_of(origin: str) -> PhaseName:
     """The phase of a study that a trial of this origin belongs to."""
     return _PLANNED_IN.get(origin, "search")
-
-
-def kind_of(phase: Phase) -> Phase:
-    """The phase that stands for all that are numbered together: `compare`, `search`, `confirm`."""
-    return "search" if phase in SEARCHED else phase
 
 
 @dataclass
@@ -97,7 +90,7 @@ class TrialHistory:
         return cls(**{name: getattr(event, name) for name in _SUGGESTED})
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> PhaseName:
         """The phase of the study that it belongs to."""
         return phase_of(self.origin)
 
@@ -119,7 +112,7 @@ class TrialHistory:
     @property
     def is_rerun(self) -> bool:
         """Whether it repeats a variant of the search to the end, unknown to searcher and rungs."""
-        return self.phase in ("pruning_check", "race")
+        return self.phase != "search" and self.phase in SEARCHED
 
     @property
     def told_as(self) -> str:
@@ -156,8 +149,8 @@ class StudyHistory:
     began: float = 0.0  # seconds since the epoch
     searched: int = 0  # trials that the search proposed
     _last_at: float | None = None
-    _counts: dict[Phase, int] = field(default_factory=dict)  # by kind_of(phase)
-    _replicates: dict[tuple[Phase, str], int] = field(default_factory=dict)
+    _counts: dict[PhaseName, int] = field(default_factory=dict)  # by numbered_with
+    _replicates: dict[tuple[PhaseName, str], int] = field(default_factory=dict)
     _of_job: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -177,7 +170,7 @@ class StudyHistory:
         """
         return cls.of(read_events(ledger))
 
-    def only(self, phases: Collection[Phase]) -> StudyHistory:
+    def only(self, phases: Collection[PhaseName]) -> StudyHistory:
         """The same study with the trials of some phases alone."""
         chosen = {name: trial for name, trial in self.trials.items() if trial.phase in phases}
         values = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -208,7 +201,7 @@ class StudyHistory:
 
     def _add(self, trial: TrialHistory) -> None:
         self.trials[trial.trial] = trial
-        kind = kind_of(trial.phase)
+        kind = PHASE_TRIALS[trial.phase].numbered_with
         self.searched += trial.phase == "search"
         self._counts[kind] = self._counts.get(kind, 0) + 1
         known = self._replicates.get((kind, trial.variant), 0)
@@ -285,9 +278,9 @@ class StudyHistory:
         """The trials that one worker trains at once, ended or not."""
         return [self.trials[name] for name in self._of_job[job]]
 
-    def count(self, phase: Phase) -> int:
+    def count(self, phase: PhaseName) -> int:
         """Trials so far that are numbered together with those of a phase."""
-        return self._counts.get(kind_of(phase), 0)
+        return self._counts.get(PHASE_TRIALS[phase].numbered_with, 0)
 
     def replicates(self, variant: str) -> int:
         """How many seeds of a variant the search has given out."""

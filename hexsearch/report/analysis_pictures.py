@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from hexsearch.training.metrics import SliceMetrics
 
 _Z_95 = 1.959964
 _SLICE_TITLES = {"0-5": "0-5 plies to go", "6-15": "6-15", "16-30": "16-30", ">30": "over 30"}
-_BASELINE_COLOURS = (FAINT, "#b7791f")
+_BASELINE_COLOURS = (FAINT, "#b7791f")  # again from the first, where there are more baselines
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def draw_stages(analysis: Analysis) -> str:
             picture.line((30, y - step / 2), (610, y - step / 2), GRID)
         title = _SLICE_TITLES.get(name, name)
         picture.text((158, y + 4), title, 13, INK, "end", bold=cut == "overall")
-        for colour, baseline in zip(_BASELINE_COLOURS, analysis.baselines.values(), strict=False):
+        for colour, baseline in zip(
+            cycle(_BASELINE_COLOURS), analysis.baselines.values(), strict=False
+        ):
             level = baseline.overall if cut == "overall" else getattr(baseline, cut)[name]
             x = axes.at(min(level.value_loss, 0.3), 0)[0]
             picture.line((x, y - 9), (x, y + 9), colour, 3)
@@ -225,7 +228,7 @@ def _legend(picture: Drawing, at: Point, baselines: Sequence[str]) -> None:
     picture.dot((x + 5, y - 4), 5, ACCENT)
     picture.text((x + 15, y), "network", 11, INK)
     x += 78
-    for colour, name in zip(_BASELINE_COLOURS, baselines, strict=False):
+    for colour, name in zip(cycle(_BASELINE_COLOURS), baselines, strict=False):
         picture.line((x + 4, y - 10), (x + 4, y + 2), colour, 3)
         picture.text((x + 12, y), name, 11, INK)
         x += 30 + 6.2 * len(name)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexsearch.config.phases import PHASE_TRIALS
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.ledger.events import (
@@ -37,7 +38,6 @@ from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace
 
 Verdict = Literal["continue", "stop"]
-_LETTERS = {"compare": "h", "confirm": "c"}  # that names of trials begin with; else `t`
 
 
 @dataclass(frozen=True)
@@ -233,10 +233,11 @@ class Engine:
         """Record a trial to come; the name of its job."""
         phase = phase_of(run.origin)
         number = self.history.count(phase)
-        name = f"{_LETTERS.get(phase, 't')}{number:04d}"
+        traits = PHASE_TRIALS[phase]
+        name = f"{traits.letter}{number:04d}"
         # Replicate r has the same seed in every variant: equal data order and trunk make them
-        # comparable. A confirmation has seeds that the search has not seen.
-        purpose = "confirm" if phase == "confirm" else "trial"
+        # comparable. What is judged on test games has seeds that the search has not seen.
+        purpose = "confirm" if traits.judged_on == "test" else "trial"
         seed = derive_seed(self.config.run.seed, purpose, run.replicate)
         self.record(run.suggested(name, number, seed, missing))
         return self.history.trials[name].job

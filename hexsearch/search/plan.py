@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from hexsearch.config.phases import PHASE_TRIALS, PhaseSection
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
@@ -81,22 +82,21 @@ def further_phases(config: StudyConfig, max_positions: int, pruned: float) -> li
     Args:
         pruned: trials that the search is expected to prune, of which the pruning check draws some.
     """
-    confirm = config.confirm
-    trainings: dict[str, float] = {
-        "compare": config.compare.seeds,  # all heads share a trunk, and most of its cost
-        "pruning_check": config.pruning_check.share * pruned,
-        "race": config.race.runs,
-        "confirm": (confirm.winners + 1) * confirm.seeds,
-    }
-    return [
-        {
-            "phase": phase,
-            "trainings": round(trainings[phase], 1),
-            "positions": round(trainings[phase] * max_positions),
-        }
-        for phase in config.phases
-        if phase in trainings
-    ]
+    found = []
+    for phase in config.phases:
+        if phase == "search" or phase not in PHASE_TRIALS:
+            continue
+        section: PhaseSection = getattr(config, phase)
+        trainings = section.trainings(pruned)
+        found.append(
+            {
+                "phase": phase,
+                "trainings": round(trainings, 1),
+                "at_most": not section.is_drawn,
+                "positions": round(trainings * max_positions),
+            }
+        )
+    return found
 
 
 def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:

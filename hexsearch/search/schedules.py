@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hexsearch.config.phases import PHASE_TRIALS, PhaseName
 from hexsearch.config.study import StudyConfig
-from hexsearch.ledger.history import Phase, kind_of
 from hexsearch.search.pruning import RungSchedule
 from hexsearch.search.space import SearchSpace, position_unit
 from hexsearch.training.report_points import report_points, round_up
@@ -21,12 +21,12 @@ class PhaseSchedules:
 
     Attributes:
         rungs: where the search compares its trials.
-        by_kind: report points by `kind_of(phase)`; at those of a confirmation but the last one a
-            trial only saves its checkpoint.
+        by_kind: report points by `PhaseTrials.points`; at `saved` ones but the last a trial only
+            saves its checkpoint.
     """
 
     rungs: RungSchedule
-    by_kind: Mapping[Phase, tuple[int, ...]]
+    by_kind: Mapping[str, tuple[int, ...]]
 
     @classmethod
     def of(cls, config: StudyConfig, space: SearchSpace) -> PhaseSchedules:
@@ -41,16 +41,16 @@ class PhaseSchedules:
         return cls(
             rungs,
             {
-                "compare": report_points(shared.max_positions, every, ()),
-                "search": report_points(rungs.max_positions, rungs.report_every, rungs.rungs),
-                "confirm": report_points(rungs.max_positions, save_every, ()),
+                "shared_trunk": report_points(shared.max_positions, every, ()),
+                "rungs": report_points(rungs.max_positions, rungs.report_every, rungs.rungs),
+                "saved": report_points(rungs.max_positions, save_every, ()),
             },
         )
 
-    def points(self, phase: Phase) -> tuple[int, ...]:
+    def points(self, phase: PhaseName) -> tuple[int, ...]:
         """Where a trial of a phase reports, in order."""
-        return self.by_kind[kind_of(phase)]
+        return self.by_kind[PHASE_TRIALS[phase].points]
 
-    def max_positions(self, phase: Phase) -> int:
+    def max_positions(self, phase: PhaseName) -> int:
         """After how many positions a trial of a phase is complete."""
         return self.points(phase)[-1]

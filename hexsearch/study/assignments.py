@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.file_sync import trial_name
+from hexsearch.config.phases import PHASE_TRIALS
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.engine import Job
@@ -45,7 +46,7 @@ class Assigner:
             seed=job.trials[0].seed,
             points=self.schedules.points(phase),
             reported=min(trial.positions_seen for trial in job.trials),
-            judged_on="test" if phase == "confirm" else "validation",
+            judged_on=PHASE_TRIALS[phase].judged_on,
             mode=compare.mode if is_shared else "joint",
             trunk=str(self.trunk.resolve()) if is_shared and self.trunk else None,
             trunk_hash=compare.trunk_hash if is_shared else None,

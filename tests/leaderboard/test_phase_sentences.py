@@ -6,7 +6,8 @@ import pytest
 
 from hexsearch.leaderboard.comparing import Spread
 from hexsearch.leaderboard.leaderboard import Leaderboard
-from hexsearch.leaderboard.phase_sentences import comparison_sentences, pruning_check_sentence
+from hexsearch.leaderboard.phase_findings import pruning_check_sentence
+from hexsearch.leaderboard.phase_sentences import comparison_sentences
 from hexsearch.leaderboard.rows import Row
 from hexsearch.statistics.pruning_check import check_pruning
 
