@@ -43,7 +43,7 @@ class SchedulerConfig(Section):
     """When trials are compared and cut. One unit of resource is one position seen."""
 
     name: Literal["evidence", "asha", "hyperband", "median", "none"] = Field(
-        "asha",
+        "evidence",
         description="evidence: pause a trial where another promises more; asha; hyperband: asha in "
         "brackets that begin at ever higher rungs; median: at every report, stop what is worse "
         "than the median there; none",
@@ -105,9 +105,9 @@ class SearcherConfig(Section):
     """What proposes the next configuration."""
 
     name: Literal["forecast", "tpe", "random", "grid", "cmaes", "gp", "nsga2"] = Field(
-        "tpe",
+        "forecast",
         description="algorithm: forecast learns from values at all rungs, for one objective; tpe "
-        "for most spaces; random and grid as baselines",
+        "also for several; random and grid as baselines",
     )
     startup_trials: int = Field(
         10, ge=1, le=100_000, description="drawn at random before anything is modelled"

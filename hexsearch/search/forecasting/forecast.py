@@ -33,7 +33,6 @@ from hexsearch.search.forecasting.paused import PausedTrials
 from hexsearch.search.forecasting.promise import promises
 from hexsearch.search.space import SearchSpace, Values
 
-ENOUGH_ENDED = 3  # trials that have come to their end, before anything is forecast
 _REFIT_AFTER = 20  # the values at rungs have grown by one part in so many
 _FITTED, _BEST = 200, 60  # at most so many trials are in a fit: so many of the best, the newest
 
@@ -69,7 +68,6 @@ class Forecast:
         self._numbers: dict[str, int] = {}
         self._silent: dict[int, Entry] = {}  # begun, without a value yet
         self._best_loss = math.inf
-        self._ended = 0
         self._count = self._fit_at = 0  # values at rungs; how many there are at the next fit
         self._rows: list[tuple[int, int, bool]] = []  # number, losses, broken, for the next fit
         self._made: ForecastFit | None = None
@@ -108,11 +106,9 @@ class Forecast:
         entry.losses.append(loss)
         self._silent.pop(entry.number, None)
         self._count += 1
-        if len(entry.losses) == len(self.levels):
-            self._ended += 1
-            if loss < self._best_loss:
-                self._best_loss = loss
-                self.version += 1
+        if len(entry.losses) == len(self.levels) and loss < self._best_loss:
+            self._best_loss = loss
+            self.version += 1
         if self._count >= self._fit_at:
             self._fit_at = self._count + max(1, self._count // _REFIT_AFTER)
             self._rows = [
@@ -125,8 +121,8 @@ class Forecast:
 
     @property
     def is_ready(self) -> bool:
-        """Whether enough trials have ended to say what rungs and settings tell."""
-        return self._ended >= ENOUGH_ENDED
+        """Whether a trial has come to its end, so that something can be forecast from others."""
+        return self._best_loss < math.inf
 
     def number_of(self, trial: str) -> int | None:
         """Number of a trial of the search, by its name."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
+
+import numpy as np
+
+_LEAST_PAIRS, _ERRORS = 6, 2.0  # trials with both values; standard errors of their correlation
 
 Place = tuple[float, int]  # value loss and number of a trial
 
@@ -11,10 +16,16 @@ class RungRecord:
     """A rung of ASHA in its promotion form: whoever is in the best 1/k goes on, now or later.
 
     Source: Li et al., arXiv:1810.05934, algorithm 2.
+
+    Args:
+        factor: k. is_open: whether it may cut before it was seen to foretell the next rung.
     """
 
-    def __init__(self, factor: int) -> None:
-        self._factor = factor
+    def __init__(self, factor: int, is_open: bool = True) -> None:
+        self._factor, self.is_open = factor, is_open
+        self._pairs: list[tuple[float, float]] = []  # values here and at the next rung
+        self._look_at = _LEAST_PAIRS
+        self.correlation = 0.0  # of their ranks, when last looked at
         self.all: list[Place] = []  # ascending
         self.waiting: list[Place] = []  # those that are paused here, ascending
 
@@ -23,6 +34,18 @@ class RungRecord:
         insort(self.all, place)
         if waits:
             insort(self.waiting, place)
+
+    def learn(self, here: float, later: float) -> None:
+        """A trial came to the next rung. This one opens once ranks agree beyond two errors."""
+        if self.is_open:
+            return
+        self._pairs.append((here, later))
+        count = len(self._pairs)
+        if count >= self._look_at:
+            self._look_at = count + max(1, count // 10)
+            ranks = np.array(self._pairs).argsort(0, kind="stable").argsort(0)
+            self.correlation = float(np.corrcoef(ranks.T)[0, 1])
+            self.is_open = self.correlation * math.sqrt(count - 1) >= _ERRORS
 
     def remove(self, place: Place) -> None:
         """A trial waits here no longer, if it did."""
@@ -46,6 +69,6 @@ class RungRecord:
     def promotable(self) -> Place | None:
         """The best trial that waits here and is in the best 1/k."""
         best = len(self.all) // self._factor
-        if best and self.waiting and self.waiting[0] <= self.all[best - 1]:
+        if self.is_open and best and self.waiting and self.waiting[0] <= self.all[best - 1]:
             return self.waiting[0]
         return None
