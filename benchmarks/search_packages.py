@@ -52,7 +52,8 @@ class SyneTune:
         from syne_tune.optimizer.baselines import ASHA, MOBSTER, HyperTune
 
         logging.disable(logging.INFO)
-        self._trial, self._choices, self.live = Trial, choices, {}
+        self._trial, self._choices = Trial, choices
+        self.live: dict[str, Any] = {}
         space = {name: choice([str(place) for place in range(len(values))])
                  for name, values in choices.items()}  # fmt: skip
         made = {"syne promotion": ASHA, "mobster": MOBSTER, "hypertune": HyperTune}[kind]
@@ -72,7 +73,6 @@ class SyneTune:
             **options,
         )
         self.seen: dict[str, int] = {}
-        self.until: dict[str, int] = {}
 
     def ask(self) -> Asked | None:
         number = len(self.live)

@@ -77,8 +77,10 @@ class SchedulerConfig(Section):
         """The grace period in positions."""
         if self.grace_period != "auto":
             return self.grace_period
-        power = 3 if self.name == "evidence" else 2
-        return max(1, self.max_t // self.reduction_factor**power)
+        least = self.reduction_factor**2
+        return max(
+            1, self.max_t // (least * self.reduction_factor if self.name == "evidence" else least)
+        )
 
     @model_validator(mode="after")
     def _reach_a_rung(self) -> SchedulerConfig:

@@ -44,7 +44,7 @@ class RungRecord:
         if count >= self._look_at:
             self._look_at = count + max(1, count // 10)
             ranks = np.array(self._pairs).argsort(0, kind="stable").argsort(0)
-            self.correlation = float(np.corrcoef(ranks.T)[0, 1])
+            self.correlation = float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0][1])
             self.is_open = self.correlation * math.sqrt(count - 1) >= _ERRORS
 
     def remove(self, place: Place) -> None:

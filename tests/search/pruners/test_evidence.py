@@ -143,7 +143,7 @@ def test_a_study_finds_its_first_rung_itself(
 ) -> None:
     scheduler = {"name": "evidence", "max_t": 1728}
     given = study_config(
-        scheduler=scheduler, searcher={"name": "random"}, run={"trials": 30, "seed": 1}
+        scheduler=scheduler, searcher={"name": "random"}, run={"trials": 60, "seed": 1}
     )
     engine = make_engine(tmp_path / "ledger.jsonl", given, slots=lambda: 30)
     waiting = []
