@@ -1,15 +1,16 @@
-"""Regret against virtual time of searchers that replay the same learning curves.
+"""Regret against virtual time, for searchers that replay the same learning curves.
 
-`nice python benchmarks/search_quality.py --seeds 20 [--keep FILE]`: ours, its parts with others,
-and the peers of `search_peers.py` and `search_packages.py`, on a virtual clock that counts the
-CPU seconds of the recorded reports (`record_curves.py`). A budget is a share of the time that 40
-whole trainings take, divided by the workers; only `told` knows it. Regret is the final value loss
-of the configuration that has come furthest (the best of those), less the lowest of the space.
-There are fewer trials than configurations, so that ours models the space instead of listing it.
-`--sets` names the curves: `recorded`, or kinds that are drawn (`learning_curves.py`), each in
-three versions; `mixed` was held out when the rules were chosen. `--keep` appends each replay to a
-file and replays nothing that the file holds. The last column counts how the replays of the whole
-budget treated the truly best configuration: never tried, cut, still running, ended.
+`nice python benchmarks/search_quality.py --seeds 20 [--keep FILE]` runs our searcher, its parts in
+other combinations, and the peers of `search_peers.py` and `search_packages.py`. The virtual clock
+counts the CPU seconds of the recorded reports (`record_curves.py`). A budget is a share of the
+time of 40 whole trainings, divided by the workers; only `told` knows it, as with `--time-budget`.
+Regret is the final value loss of the configuration with most positions seen (of the best of
+these), minus the lowest value loss of the space. There are fewer trials than configurations, so
+that our searcher models the space and does not enumerate it. `--sets` gives the curves:
+`recorded`, or kinds of random curves (`learning_curves.py`), each in three versions; `mixed` was
+held out when the rules were chosen. `--keep` appends each replay to a file, and repeats none that
+the file holds. The last column counts what became of the best configuration at the full budget:
+it was never tried, it was cut (pruned or paused), it was running, or it had ended.
 """
 
 from __future__ import annotations

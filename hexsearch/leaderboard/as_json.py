@@ -1,4 +1,4 @@
-"""Leaderboards and comparisons as JSON, with the names that others build on."""
+"""Leaderboards and comparisons as JSON. Its keys are part of the public interface."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hexsearch.leaderboard.strength import PlayedMatch, match_sentences
 
 
 def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, Any]:
-    """The contract of `leaderboard --format json`."""
+    """The JSON of `leaderboard --format json`."""
     return {
         "study": board.study,
         "state": board.state,
@@ -38,10 +38,10 @@ def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, An
 
 
 def comparison_json(board: Leaderboard, agreement: Agreement | None = None) -> dict[str, Any]:
-    """The contract of `compare --format json`: a leaderboard whose leader is marked.
+    """The JSON of `compare --format json`: a leaderboard whose leader is marked.
 
     Args:
-        agreement: with heads that were trained on trunks of their own, where it was measured.
+        agreement: agreement with heads that were trained on separate trunks, if it was measured.
     """
     leader = board.leader
     return {
@@ -53,7 +53,7 @@ def comparison_json(board: Leaderboard, agreement: Agreement | None = None) -> d
 
 
 def row_json(row: Row) -> dict[str, Any]:
-    """One row, its figures by name."""
+    """The figures of one row by name."""
     return {column.name: column.value(row) for column in _COLUMNS}
 
 
@@ -62,10 +62,10 @@ def _confirmed(confirmation: Confirmation) -> dict[str, Any]:
 
 
 def _played(match: PlayedMatch) -> dict[str, Any]:
-    found = match.correlation
+    correlation = match.correlation
     return {
         **match.to_json(),
-        "rank_correlation": None if found is None else asdict(found),
+        "rank_correlation": None if correlation is None else asdict(correlation),
         "sentences": match_sentences(match),
     }
 

@@ -1,6 +1,6 @@
-"""What phases after a search found, from its history: one function a phase, in one registry.
+"""Results of the phases after a search, from its history: one function for each phase.
 
-Confirmation and match have modules of their own, `confirmation.py` and `strength.py`.
+Confirmation and match have their own modules, `confirmation.py` and `strength.py`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from hexsearch.statistics.pruning_check import PruningCheck, check_pruning
 
 @dataclass(frozen=True)
 class PhaseFinding:
-    """What one phase found.
+    """The result of one phase.
 
     Attributes:
-        found: the figures. sentence: the same in words. json: the same as `leaderboard` prints it.
+        found: the figures.
+        sentence: the figures as a sentence.
+        json: the figures as `leaderboard --format json` prints them.
     """
 
     found: PruningCheck | Race
@@ -31,10 +33,11 @@ class PhaseFinding:
 
 @dataclass(frozen=True)
 class Race:
-    """Further seeds for those that were tied with the leader.
+    """Further seeds for variants that were tied with the leader.
 
     Attributes:
-        runs: whole trainings so far, of at most `budget`. tied: variants that share the lead now.
+        runs: number of trainings so far, of `budget` at most.
+        tied: number of variants that are tied for the lead now, including the leader.
     """
 
     runs: int
@@ -43,21 +46,21 @@ class Race:
 
 
 def phase_findings(history: StudyHistory, rows: Sequence[Row]) -> dict[str, PhaseFinding]:
-    """Of every phase that has found something, by name.
+    """The findings of all phases that have results, by phase.
 
     Args:
-        history: of all phases.
-        rows: of the leaderboard, best first.
+        history: history of all phases.
+        rows: rows of the leaderboard, best first.
     """
-    found = {phase: find(history, rows) for phase, find in FINDERS.items()}
-    return {phase: finding for phase, finding in found.items() if finding is not None}
+    findings = {phase: find(history, rows) for phase, find in FINDERS.items()}
+    return {phase: finding for phase, finding in findings.items() if finding is not None}
 
 
 def _pruning_check(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding | None:
-    """Pruned trials that were run to the end, against the leader of those that were not pruned.
+    """Compare pruned trials that were run to the end with the leader of the unpruned trials.
 
     Returns:
-        None where a study checks no pruning, or has no leader yet.
+        None if the study has no such phase, or no leader yet.
     """
     history = history.only(SEARCHED)
     winner = next((row for row in rows if _was_never_pruned(row, history)), None)
@@ -73,14 +76,14 @@ def _pruning_check(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding |
     ]
     pruned = sum(trial.status in ("paused", "pruned") for trial in trials)
     check = check_pruning(losses, winner.value_loss, pruned)
-    # A rate that is not known yet is None.
+    # The rate is None before the first trial was checked.
     rate = check.rate if check.checked else None
     json = {**asdict(check), "rate": rate, "most": check.most}
     return PhaseFinding(check, pruning_check_sentence(check), json)
 
 
 def _race(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding | None:
-    """How far the race is; None where a study has none, or its search is not over."""
+    """The state of the race; None if the study has none, or if its search has not ended."""
     history = history.only(SEARCHED)
     searching = history.searched < history.target_trials or any(
         not trial.is_rerun for trial in history.unfinished
@@ -94,27 +97,28 @@ def _race(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding | None:
 
 
 def pruning_check_sentence(check: PruningCheck) -> str:
-    """How often pruning stopped a trial that would have won."""
+    """A sentence on how often pruning stopped a trial that would have won."""
     if not check.pruned:
         return "pruning check: no trial was pruned"
     if not check.checked:
         return f"pruning check: none of {check.pruned} pruned trials has been run to the end yet"
     ran = "1 pruned trial" if check.checked == 1 else f"{check.checked} pruned trials"
+    pruned = "1 pruned trial" if check.pruned == 1 else f"all {check.pruned} pruned trials"
     gain = f", the best by {check.best_gain:.4f}" if check.beat_the_winner else ""
     return (
-        f"pruning check: of {ran} run to the end {check.beat_the_winner} beat the winner{gain}; "
-        f"of all {check.pruned} pruned {check.rate:.0%} would have ({check.low:.0%} to "
-        f"{check.high:.0%}, at most {check.most})"
+        f"pruning check: of {ran} run to the end, {check.beat_the_winner} beat the winner{gain}; "
+        f"of {pruned}, {check.rate:.0%} would have beaten it "
+        f"({check.low:.0%} to {check.high:.0%}, at most {check.most})"
     )
 
 
 def _race_sentence(race: Race) -> str:
-    """What further seeds for the tied leaders brought."""
+    """A sentence on the result of the race."""
     trainings = "training" if race.runs == 1 else "trainings"
     runs = f"{race.runs} further {trainings} of at most {race.budget}"
     if race.tied < 2:
-        return f"race: {runs}; the lead is decided"
-    return f"race: {runs}; {race.tied} are still tied"
+        return f"race: {runs}; the leader is not tied any more"
+    return f"race: {runs}; {race.tied} variants are still tied"
 
 
 def _was_never_pruned(row: Row, history: StudyHistory) -> bool:
@@ -129,7 +133,7 @@ def _phases(history: StudyHistory) -> Sequence[str]:
     return phases
 
 
-# In the order in which their sentences stand below a leaderboard.
+# In the order in which their sentences are printed below a leaderboard.
 FINDERS: Mapping[str, Callable[[StudyHistory, Sequence[Row]], PhaseFinding | None]] = (
     MappingProxyType({"race": _race, "pruning_check": _pruning_check})
 )

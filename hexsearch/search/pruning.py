@@ -1,4 +1,4 @@
-"""When trials are compared, and by which rule."""
+"""The rungs of a study, and its pruning rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Decision", "Pruner", "RungSchedule", "make_pruner"]
 
 @dataclass(frozen=True)
 class RungSchedule:
-    """Where the trials of a study report, in whole batches."""
+    """The positions at which the trials of a study report, in whole batches."""
 
     rungs: tuple[int, ...]
     max_positions: int  # max_t in whole batches
@@ -28,7 +28,7 @@ class RungSchedule:
 
     @classmethod
     def of(cls, config: SchedulerConfig, unit: int) -> RungSchedule:
-        """Rungs rounded up to a multiple of `unit`, which every batch size divides."""
+        """The schedule, with rungs rounded up to a multiple of `unit`."""
         max_positions = round_up(config.max_t, unit)
         levels = PRUNERS[config.name].levels(config)
         rungs = tuple(sorted({round_up(level, unit) for level in levels} - {max_positions}))
@@ -42,7 +42,7 @@ def make_pruner(
     outlook: Outlook | None = None,
     paired: Paired | None = None,
 ) -> Pruner:
-    """The rule that a study names, over its rungs."""
+    """The pruning rule that a study names, for its rungs."""
     pruner = PRUNERS[config.name](config, schedule.rungs, schedule.max_positions)
     pruner.outlook, pruner.paired = outlook, paired
     return pruner

@@ -1,4 +1,4 @@
-"""From a job of the engine to what its worker is told."""
+"""Makes the assignment of a worker from a job of the engine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hexsearch.search.schedules import PhaseSchedules
 
 @dataclass(frozen=True)
 class Assigner:
-    """Describes the jobs of one study.
+    """Makes the assignments of one study.
 
     Attributes:
-        archive_hash: of the games that the study began with.
-        trunk: the folder's copy of a frozen trunk, for its comparison.
+        archive_hash: content hash of the study's games.
+        trunk: the study's copy of a frozen trunk, if its comparison has one.
     """
 
     config: StudyConfig
@@ -30,7 +30,7 @@ class Assigner:
     trunk: Path | None = None
 
     def __call__(self, job: Job) -> Assignment:
-        """What the worker of a job needs."""
+        """The assignment for a job."""
         run, compare = self.config.run, self.config.compare
         phase = job.trials[0].phase
         is_shared = phase == "compare"

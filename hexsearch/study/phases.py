@@ -1,4 +1,4 @@
-"""What a study does besides proposing: the batches that its phases plan, in their order."""
+"""Plans the trials of a study's phases, in their order; the engine itself plans the search."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Summarise = Callable[[StudyHistory, StudyFolder], LeaderSummary]
 
 @dataclass(frozen=True)
 class Plans:
-    """What a phase may read to plan its next batch.
+    """The data from which a phase plans its next batch.
 
     Attributes:
-        history: of all trials so far.
-        summarise: says who leads in a part of a history.
+        history: history of all trials.
+        summarise: function that gives the leaders of a part of a history.
     """
 
     config: StudyConfig
@@ -36,11 +36,11 @@ class Plans:
 
     @property
     def searched(self) -> StudyHistory:
-        """The search and its reruns alone."""
+        """The history of the search and its reruns alone."""
         return self.history.only(SEARCHED)
 
     def summary(self, phases: Collection[PhaseName] = SEARCHED) -> LeaderSummary:
-        """Who leads among the trials of some phases."""
+        """The leaders among the trials of the given phases."""
         return self.summarise(self.history.only(phases), self.folder)
 
 
@@ -48,7 +48,7 @@ class Plans:
 class PhasePlanner:
     """The planner of one study; see hexsearch.search.reruns.Planner.
 
-    The engine asks before the search, where a comparison comes first, and after it.
+    The engine calls it after the search, and also before it if a comparison comes first.
     """
 
     config: StudyConfig
@@ -57,7 +57,7 @@ class PhasePlanner:
     summarise: Summarise = leader_summary
 
     def __call__(self, history: StudyHistory) -> Batch:
-        """The first phase that is not through says what is to be trained."""
+        """The next batch of the first phase that is not complete."""
         plans = Plans(self.config, self.space, self.folder, history, self.summarise)
         for phase in self.config.phases:
             batch = PLANNERS[phase](plans) if phase in PLANNERS else Batch()
@@ -67,7 +67,7 @@ class PhasePlanner:
 
 
 def _comparison(plans: Plans) -> Batch:
-    """Heads that are not planned yet; then what the comparison led to."""
+    """Heads that are not planned yet; then the result of the comparison."""
     if plans.history.compared is not None:
         return Batch()
     compared = plans.history.only({"compare"})
@@ -91,16 +91,16 @@ def _pruning_check(plans: Plans) -> Batch:
 
 
 def _race(plans: Plans) -> Batch:
-    """Further seeds while the lead is not decided."""
+    """Further seeds while variants are tied with the leader."""
     return Batch(tuple(race_reruns(plans.searched, plans.summary(), plans.config.race)))
 
 
 def _confirm(plans: Plans) -> Batch:
-    """Winners and the baseline that are not trained anew yet."""
+    """Runs of winners and the baseline that are not planned yet."""
     return confirmation_batch(plans.config, plans.history, plans.summary())
 
 
-# One function a phase that trains; its settings and its trials' traits are in config/phases.py.
+# One function for each phase that trains. config/phases.py has the settings of the phases.
 PLANNERS: Mapping[PhaseName, Callable[[Plans], Batch]] = MappingProxyType(
     {
         "compare": _comparison,

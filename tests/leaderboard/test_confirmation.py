@@ -127,10 +127,10 @@ def test_winner_and_baseline_are_compared_on_test_games_in_pairs(study: Written)
     assert width < (baseline.test_high - baseline.test_low) / 4
     said = " ".join(confirmation_sentences(found))
     assert "in the search it had 0.2000" in said and "3 fresh seeds" in said
-    assert "the baseline base is worse than it by 0.04" in said
+    assert "the baseline base is worse than the winner by 0.04" in said
 
 
-@pytest.mark.parametrize(("baseline", "word"), [(0.01, "cannot be told"), (-0.05, "is better")])
+@pytest.mark.parametrize(("baseline", "word"), [(0.01, "is tied"), (-0.05, "is better")])
 def test_a_winner_that_does_not_hold_is_not_praised(
     study: Written, baseline: float, word: str
 ) -> None:
@@ -169,8 +169,8 @@ def test_the_leaderboard_shows_every_phase_in_every_format(
     assert (check.pruned, check.checked, check.beat_the_winner) == (1, 1, 0)
     assert (race.runs, race.budget, race.tied) == (1, 7, 1)
     text = " ".join(leaderboard_sentences(board))
-    assert "race: 1 further training of at most 7; the lead is decided" in text
-    assert "pruning check: of 1 pruned trial run to the end 0 beat the winner" in text
+    assert "race: 1 further training of at most 7; the leader is not tied any more" in text
+    assert "pruning check: of 1 pruned trial run to the end, 0 beat the winner" in text
     for width in (80, 160):
         console = Console(width=width, record=True, file=io.StringIO())
         console.print(render(board, width))

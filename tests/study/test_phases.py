@@ -1,4 +1,4 @@
-"""The phases of a study as batches that the engine runs, without Ray and without networks."""
+"""The phases of a study as batches of the engine, without Ray and without networks."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_with_several_workers_no_rerun_begins_before_the_search_is_over(tmp_path
     [
         (["race"], "'search' is missing"),
         (["race", "search"], "in the order compare, search, pruning_check, race, confirm"),
-        (["search", "race", "race"], "each at most once"),
+        (["search", "race", "race"], "give each phase at most once"),
         (["search", "finish"], "finish"),
     ],
 )

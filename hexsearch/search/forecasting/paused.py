@@ -1,4 +1,4 @@
-"""Paused trials by what they promise, computed anew only where something was learnt."""
+"""Paused trials in the order of their promises."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 
 
 class PausedTrials:
-    """Kept sorted, so that a study of many trials finds the best one quickly.
+    """Sorted by promise and rung, so that a large study finds the best one quickly.
+
+    Promises are computed again only when the forecast has changed.
 
     Args:
-        promises_of: promises of trials, by their numbers.
+        promises_of: function for the promises of trials, by their numbers.
 
     Attributes:
-        levels: number of each paused trial -> rungs that it has passed.
+        levels: number of rungs that each paused trial has reached.
     """
 
     def __init__(self, promises_of: Callable[[Iterable[int]], dict[int, float]]) -> None:
@@ -25,12 +27,12 @@ class PausedTrials:
         self._ranked: dict[int, list[tuple[float, int]]] = {}  # level -> (-promise, number)
 
     def add(self, number: int, level: int) -> None:
-        """A trial was paused."""
+        """Add a trial that was paused."""
         self.levels[number] = level
         self._new.append(number)
 
     def remove(self, number: int) -> None:
-        """A trial goes on, or lost its checkpoint."""
+        """Remove a trial that continues or has lost its checkpoint."""
         level = self.levels.pop(number, None)
         promised = self._promised.pop(number, None)
         if level is not None and promised is not None:
@@ -38,17 +40,17 @@ class PausedTrials:
             del ranked[bisect_left(ranked, (-promised, number))]
 
     def best(self, version: int, levels: Iterable[int]) -> tuple[int, float] | None:
-        """Number and promise of the trial at these levels that promises most.
+        """Number and promise of the most promising trial at these levels.
 
         Args:
-            version: of the forecast; promises are computed anew where it has changed.
+            version: version of the forecast.
         """
         self._rank(version)
         heads = [self._ranked[level][0] for level in levels if self._ranked.get(level)]
         return (min(heads)[1], -min(heads)[0]) if heads else None
 
     def in_order(self, version: int) -> list[tuple[int, float]]:
-        """Number and promise of each trial, the one that promises most first."""
+        """Number and promise of each trial, the most promising first."""
         self._rank(version)
         every = sorted(pair for ranked in self._ranked.values() for pair in ranked)
         return [(number, -negative) for negative, number in every]

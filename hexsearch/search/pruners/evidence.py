@@ -1,22 +1,22 @@
-"""Pruning by evidence: a trial is paused where another promises more for the same training.
+"""Pruning by evidence: a trial is paused if another one is more promising for the same training.
 
-1. A trial that is in the best 1/k of a rung goes on, at once or when a worker is free: ASHA in its
-   promotion form.
-2. With `grace_period: auto` rungs before max_t / k^2 cut nobody until values there were seen to
-   foretell those at the next rung: a rank correlation two standard errors above 0.
-3. Until a trial has ended that is nearly all, since nothing is known about final values. A trial
-   that is behind by less than the standard error of the paired difference of per-game losses goes
-   on as well. Fresh trials are drawn at random.
-4. Then the study learns at each rung, from the trials that went on, what values there and the
-   settings say about final values. Where a rung says nothing, all are expected to end alike.
-5. A trial's promise is its expected improvement on the best end so far for each training that it
-   still costs. A trial also goes on if no paused trial and no fresh one promises more.
-6. A free worker takes a trial that is due by rule 1, else the paused or fresh one that promises
-   most. Whatever cannot end within the budget is passed over while something can.
-7. Once there are no fresh trials, paused ones go on while one of them beats the best with a
-   chance of 5%, or as long as a stated budget lasts.
+1. A trial in the best 1/k of a rung continues, now or when a worker is free: ASHA in its promotion
+   form.
+2. With `grace_period: auto`, rungs before max_t / k^2 pause no trial until the ranks there agree
+   with the ranks at the next rung: their correlation is two standard errors above 0.
+3. Before the first trial has ended, nothing is known about final values. New trials are random,
+   and a trial also continues if it is behind by less than the standard error of the paired
+   difference of per-game losses.
+4. Afterwards, the study learns at each rung how values there, and the settings, predict final
+   values, from the trials that continued. If a rung predicts nothing, all predictions are alike.
+5. The promise of a trial is its expected improvement on the best final value, per training that
+   it still costs. A trial also continues if no paused trial and no new one has a higher promise.
+6. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.
+   A trial that cannot end within the budget is passed over if another one can.
+7. When all trials were started, paused ones continue while one of them improves on the best with
+   a probability of 5%, or while a stated budget lasts.
 
-The models stand in `search/forecasting/`.
+The models are in `search/forecasting/`.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from hexsearch.search.pruners.rung_record import RungRecord
 
 _CHANCE = 0.05
 _ALONE = "there is nothing to compare it with"
-_CLOSED = "nobody knows yet whether values here foretell later ones"
+_CLOSED = "it is not known yet whether this rung predicts the next one"
 
 
 class EvidencePruner(Pruner):
-    """Compares ranks, then promises; see the module."""
+    """Compares ranks, and promises once a trial has ended; see the module."""
 
     pauses = True
 
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         super().__init__(config, rungs, max_positions)
         factor = config.reduction_factor
-        # Where a study is to find its first rung itself, early ones are closed at first.
+        # A study that finds its first rung itself begins with closed early rungs.
         least = max_positions / factor**2 if config.grace_period == "auto" else 0.0
         self._records = {rung: RungRecord(factor, is_open=rung >= least) for rung in rungs}
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
-        """Continue if it is among the best, or if nothing promises more."""
+        """Continue a trial of the best ones, or one that no other exceeds in promise."""
         record, place = self._records[rung], (value_loss, number)
         decision = Decision("continue", rung, record.rank(place), len(record.all) + 1)
         if number not in self._forecast.entries:  # a control
@@ -69,11 +69,11 @@ class EvidencePruner(Pruner):
         return replace(by_rank, action="continue") if goes_on else by_rank
 
     def choose_paused(self, may_propose: bool, left: float) -> int | None:
-        """The paused trial to go on with now; None where a fresh trial, or none, is better."""
+        """The paused trial to continue now; None if a new trial, or none, is better."""
         forecast = self._forecast
         if not forecast.paused.levels:
             return None
-        fresh = may_propose and left >= 1.0  # else it cannot come to its end
+        fresh = may_propose and left >= 1.0  # otherwise a new trial cannot end
         due = self._due(left)
         if due is not None:
             return due
@@ -88,7 +88,7 @@ class EvidencePruner(Pruner):
         return next((n for n, _ in in_order if self._chance(n) >= _CHANCE), None)
 
     def apply(self, event: Event) -> None:
-        """Take a decision into account."""
+        """Update the rungs with a decision."""
         if isinstance(event, Decided) and event.rung is not None:
             number = self._forecast.number_of(event.trial)
             if number is not None:
@@ -156,7 +156,7 @@ class EvidencePruner(Pruner):
         return replace(decision, action=action, cutoff=cutoff, reason=reason)
 
     def _due(self, left: float) -> int | None:
-        """The trial that rule 1 lets go on, from the highest rung down."""
+        """The paused trial that rule 1 continues, from the highest rung down."""
         for rung in reversed(self.rungs):
             place = self._records[rung].promotable()
             if place is not None and 1.0 - rung / self.max_positions <= left:
@@ -164,29 +164,32 @@ class EvidencePruner(Pruner):
         return None
 
     def _furthest(self) -> int | None:
-        """The best of those that wait at the highest rung."""
+        """The best paused trial of the highest rung that has one."""
         waiting = [self._records[rung].waiting for rung in reversed(self.rungs)]
         return next((places[0][1] for places in waiting if places), None)
 
     def _is_furthest(self, rung: int, place: tuple[float, int]) -> bool:
-        """Whether a trial would be the one that `_furthest` names."""
+        """Whether a trial, if it was paused, would be that of `_furthest`."""
         above = any(self._records[other].waiting for other in self.rungs if other > rung)
         here = self._records[rung].waiting
         return not above and (not here or place < here[0])
 
     def _chance(self, number: int) -> float:
-        """That a trial ends better than the best so far."""
+        """Probability that a trial improves on the best final value."""
         forecast = self._forecast
         mean, variance = forecast.expected(number)
         return float(ndtr((forecast.best - mean) / math.sqrt(variance)))
 
     def _explain(self, number: int, other: float) -> tuple[str, float | None]:
-        """A sentence, and the expected final value at which the trial would just go on."""
+        """A reason, and the predicted final value that the trial would need to continue."""
         forecast = self._forecast
         mean, variance = forecast.expected(number)
         error = math.sqrt(variance)
         if other == -math.inf:
-            return f"expected to end at {forecast.fit.in_loss(mean):.4f}; nothing else waits", None
+            return (
+                f"predicted to end at {forecast.fit.in_loss(mean):.4f}; no other trial waits",
+                None,
+            )
         low, high, level = mean - 8 * error, mean + 8 * error, len(forecast.entries[number].losses)
         for _ in range(12):
             middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""Who stands where at one rung, and who waits there."""
+"""The ranks of trials at one rung, and the trials that wait there."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ Place = tuple[float, int]  # value loss and number of a trial
 
 
 class RungRecord:
-    """A rung of ASHA in its promotion form: whoever is in the best 1/k goes on, now or later.
+    """A rung of ASHA in its promotion form: trials in the best 1/k continue, now or later.
 
     Source: Li et al., arXiv:1810.05934, algorithm 2.
 
     Args:
-        factor: k. is_open: whether it may cut before it was seen to foretell the next rung.
+        factor: k.
+        is_open: whether it pauses trials before it was seen to predict the next rung.
+
+    Attributes:
+        all: places of all trials, in ascending order; waiting: those of paused ones.
     """
 
     def __init__(self, factor: int, is_open: bool = True) -> None:
@@ -26,17 +30,17 @@ class RungRecord:
         self._pairs: list[tuple[float, float]] = []  # values here and at the next rung
         self._look_at = _LEAST_PAIRS
         self.correlation = 0.0  # of their ranks, when last looked at
-        self.all: list[Place] = []  # ascending
-        self.waiting: list[Place] = []  # those that are paused here, ascending
+        self.all: list[Place] = []
+        self.waiting: list[Place] = []
 
     def add(self, place: Place, waits: bool) -> None:
-        """A trial was compared here."""
+        """Record a trial that was compared here."""
         insort(self.all, place)
         if waits:
             insort(self.waiting, place)
 
     def learn(self, here: float, later: float) -> None:
-        """A trial came to the next rung. This one opens once ranks agree beyond two errors."""
+        """Record a trial at the next rung; the rung opens if ranks agree beyond two errors."""
         if self.is_open:
             return
         self._pairs.append((here, later))
@@ -48,13 +52,13 @@ class RungRecord:
             self.is_open = self.correlation * math.sqrt(count - 1) >= _ERRORS
 
     def remove(self, place: Place) -> None:
-        """A trial waits here no longer, if it did."""
+        """Record that a trial does not wait here any more."""
         at = bisect_left(self.waiting, place)
         if self.waiting[at : at + 1] == [place]:
             del self.waiting[at]
 
     def rank(self, place: Place) -> int:
-        """Of a trial that is not recorded yet; 1 is best."""
+        """Rank of a trial that is not recorded yet; 1 is best."""
         return bisect_left(self.all, place) + 1
 
     def is_among_best(self, place: Place) -> bool:
@@ -62,7 +66,7 @@ class RungRecord:
         return self.rank(place) <= (len(self.all) + 1) // self._factor
 
     def cutoff(self) -> Place | None:
-        """The trial between a new one and the best 1/k, from either side; None of too few."""
+        """The trial that a new one must beat; None if there are too few trials."""
         best = (len(self.all) + 1) // self._factor
         return self.all[best - 1] if best else None
 
