@@ -14,7 +14,7 @@
 6. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.
    A trial that cannot end within the budget is passed over if another one can.
 7. When all trials were started, paused ones continue while one of them improves on the best with
-   a probability of 5%, or while a stated budget lasts.
+   a probability of at least 5%, or while a stated budget lasts.
 
 The models are in `search/forecasting/`.
 """
