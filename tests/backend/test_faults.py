@@ -57,7 +57,7 @@ def refused_by_torch() -> str:
         ),
         (
             DEAD,
-            "its worker process died: it crashed, or was killed from outside (by the kernel, if",
+            "its worker process died: it crashed, or was killed from outside (by the kernel if",
         ),
         ("The actor is dead because its node has died. Node Id: 1", "its node died"),
         ("", "its worker process died"),

@@ -73,7 +73,7 @@ def test_a_checkpoint_that_was_not_kept_is_said_to_be_gone(
 ) -> None:
     (study.trial("t0001") / "checkpoint.pt").unlink(missing_ok=True)
     assert main(["export", str(study.path), "--trial", "t0001", "--output", str(tmp_path)]) == 2
-    assert "kept are t0000" in capsys.readouterr().err
+    assert "trials with a checkpoint: t0000" in capsys.readouterr().err
 
 
 def test_a_study_without_results_has_no_winner(
