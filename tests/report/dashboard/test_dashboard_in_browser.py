@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ def text(browser: Any, selector: str) -> str:
     return found or ""
 
 
+def shows(browser: Any, selector: str, wanted: str) -> bool:
+    return text(browser, selector) == wanted
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 400])
 def test_both_pages_fit_the_width_and_the_console_is_silent(
@@ -72,7 +77,7 @@ def test_progress_and_reports_appear_without_a_reload(
     for seen in (30, 60):
         running = {"t0004": TrialProgress(seen, 90, 90, 10.0)}
         store_progress(study.folder.progress, StudyProgress(0.0, running))
-        wait_for(lambda seen=seen: text(browser, "#running td.seen") == str(seen))
+        wait_for(partial(shows, browser, "#running td.seen", str(seen)))
     study.trial({10: 0.21, 90: 0.15}, "complete", lr=0.9)
     rows = "return document.querySelectorAll('#leaderboard-table tr.row').length"
     wait_for(lambda: browser.execute_script(rows) == 6)
