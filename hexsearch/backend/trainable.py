@@ -21,7 +21,6 @@ from ray import tune
 
 from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.devices import device_of
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.job_folders import JobFolders
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
@@ -34,6 +33,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint

@@ -21,8 +21,8 @@ from hexsearch.cli.arguments import (
     add_address,
     add_command,
     add_format,
-    add_games,
-    add_results,
+    add_places,
+    add_running,
     add_settings,
     add_space,
     add_study,
@@ -67,9 +67,7 @@ def _register_launch(commands: Any) -> None:
         "leaderboard. Ctrl-C stops it, and 'resume' continues it.",
     )
     add_space(launch)
-    data = launch.add_argument_group("games and results")
-    add_games(data)
-    add_results(data)
+    add_places(launch)
     search = launch.add_argument_group("search")
     search.add_argument(
         "--trials",
@@ -98,11 +96,7 @@ def _register_launch(commands: Any) -> None:
         metavar="STUDY",
         help="tell the searcher the trials of another study; may be repeated",
     )
-    running = launch.add_argument_group("running")
-    add_address(running)
-    running.add_argument(
-        "--no-doctor", action="store_true", help="start without the doctor's quick checks"
-    )
+    running = add_running(launch)
     running.add_argument(
         "--dry-run",
         action="store_true",

@@ -10,6 +10,7 @@ import numpy as np
 from hexsearch.analysis.boards import read_positions
 from hexsearch.errors import ConfigError, GamesError
 from hexsearch.game.board import winner
+from hexsearch.game.formats.lines import position_lines
 
 _FURTHER_PLIES = 2  # random moves after the first one, once every single first move is used
 
@@ -49,15 +50,10 @@ def read_openings(path: Path, size: int) -> list[tuple[int, ...]]:
     """Openings from a file of TRMPH positions, one a line.
 
     Raises:
-        ConfigError: it cannot be read, holds none, or two alike.
-        GamesError: a line is no unfinished position of this size.
+        ConfigError: it holds none, or two alike.
+        GamesError: it cannot be read, or a line is no unfinished position of this size.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    texts = [line.strip() for line in lines]
-    texts = [text for text in texts if text and text != "#" and not text.startswith("# ")]
+    texts = position_lines(path)
     if not texts:
         raise ConfigError(f"{path}: holds no opening; write one a line, such as '#{size},a3'")
     positions = read_positions(texts, size)

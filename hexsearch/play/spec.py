@@ -105,6 +105,8 @@ def content_hash(path: Path) -> str:
         CheckpointError: it cannot be read.
     """
     try:
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such checkpoint")
         return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.message import Message
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.backend.watchdog import HANG_LOG
@@ -22,6 +21,7 @@ from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.training.checkpoint import load_checkpoint
 
 

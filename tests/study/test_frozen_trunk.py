@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
@@ -13,7 +12,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.comparison import compared_heads
 from hexsearch.study.frozen_trunk import (
