@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.message import Message
 from hexsearch.backend.stretch import Stretch
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
 from hexsearch.backend.watchdog import HANG_LOG
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.search.engine import Job
 from hexsearch.training.checkpoint import load_checkpoint
 from tests.backend.test_steps import assignment, step, worker

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_mlflow_holds_a_run_of_every_trial(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
-    store = f"file:{tmp_path / 'mlruns'}"
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     told = tell_two_trials(tmp_path / "mine", hs.MlflowCallback(store))
     client = MlflowClient(store)
     experiment = client.get_experiment_by_name("mine")
@@ -33,7 +33,7 @@ def test_mlflow_holds_a_run_of_every_trial(tmp_path: Path) -> None:
 def test_a_resumed_study_goes_on_with_its_runs(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
-    store = f"file:{tmp_path / 'mlruns'}"
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     tell_two_trials(tmp_path / "mine", hs.MlflowCallback(store))
     again = ToldStudy(tmp_path / "mine", hs.MlflowCallback(store))
     trial = again.begin()

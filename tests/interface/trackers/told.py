@@ -27,6 +27,7 @@ class ToldStudy:
         self.engine: Engine = make_engine(
             folder / "ledger.jsonl",
             study_config(),
+            slots=lambda: 2,
             observe=lambda event: self._heard.listener.record(event, self.engine.history),
         )
 
