@@ -56,6 +56,6 @@ def tell_two_trials(folder: Path, callback: hs.Callback) -> ToldStudy:
     for positions in (64, 192, 576, 1728):
         told.report(first, positions)
         if positions == 64:
-            told.report(second, positions)
+            told.report(second, 32)
     told.end()
     return told
