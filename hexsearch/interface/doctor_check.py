@@ -18,7 +18,8 @@ from hexsearch.errors import ContractError, DiagnosisError, PluginError
 from hexsearch.search.space import SearchSpace, with_values
 from hexsearch.study.preflight import check_components as check_contracts
 
-_COMPONENTS = ("readout", "value_head", "curriculum")  # every choice of these is looked at
+# Every choice of these is looked at.
+_COMPONENTS = ("network", "readout", "value_head", "curriculum")
 
 
 def configurations(space: SearchSpace) -> list[TrialConfig]:
@@ -30,15 +31,18 @@ def configurations(space: SearchSpace) -> list[TrialConfig]:
     return found
 
 
-def check_components(label: str, space: SearchSpace) -> None:
-    """What can be said in milliseconds and without games: read-outs and heads.
+def check_components(label: str, space: SearchSpace, size: int = 13) -> None:
+    """What can be said in milliseconds and without games: read-outs, heads and networks.
+
+    Args:
+        size: of the board.
 
     Raises:
         PluginError: code of a plug-in raised.
         DiagnosisError: one line for each error.
     """
     try:
-        check_contracts(space)
+        check_contracts(space, size)
     except PluginError:
         raise  # with the user's own lines, which a finding has no room for
     except ContractError:

@@ -53,7 +53,7 @@ def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = (
 
     told = [*named_callbacks(plan.config.run.callbacks), *callbacks]
     if plan.doctor:
-        check_components(plan.label, plan.space)
+        check_components(plan.label, plan.space, plan.config.data.board_size)
     heard = CallbackListener(Study(plan.folder), told, listener)
     examine = games_examiner(plan.label, plan.space, listener.say) if plan.doctor else None
     try:

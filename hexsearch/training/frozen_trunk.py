@@ -107,7 +107,8 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
     Args:
         content_hash: that the file must have; None takes any file.
     Raises:
-        CheckpointError: no such checkpoint, damaged, from another encoder, or another file.
+        CheckpointError: no such checkpoint, damaged, from another encoder, another file, or a
+            whole network.
     """
     stored = read_stored_trial(path)
     found = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
@@ -115,6 +116,11 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
         raise CheckpointError(
             f"{path}: is another checkpoint than the one that the comparison began with: its "
             f"content is {found}, not {content_hash}; restore that file"
+        )
+    if stored.config.network is not None:
+        raise CheckpointError(
+            f"{path}: holds {stored.config.network.name}, a whole network, which has no trunk that "
+            "value heads could share"
         )
     return FrozenTrunk(
         path=path,

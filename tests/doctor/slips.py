@@ -104,12 +104,12 @@ def _as_shown(batch: Batch, played: Tensor, wanted: Tensor, size: int) -> Tensor
     """Cells `wanted` under the symmetry that shows `played` as the policy target."""
     from hexsearch.game.symmetry import symmetry_cells
 
-    table = torch.from_numpy(np.asarray(symmetry_cells(size), dtype=np.int64))
+    table = torch.from_numpy(np.array(symmetry_cells(size), dtype=np.int64))
     found = batch.policy_target.clone()
-    swapped = batch.complement
+    swapped = ~batch.complement if batch.planes.shape[1] == 2 else batch.complement
     for number in range(4):
         fits = batch.has_move & (table[number][played] == batch.policy_target)
-        fits &= (swapped == (number >= 2)) | (swapped == (number < 2))
+        fits &= swapped == (number >= 2)
         found = torch.where(fits, table[number][wanted], found)
     return found
 

@@ -153,10 +153,10 @@ SLIPS: dict[str, Slip] = {
     ),
     "planes standardised": Slip(in_planes(_standardised), "scaled|standard|normali|instead of 1"),
     "side to move inverted": _absolute(
-        in_planes(lambda p: _mover(p, lambda m: 1 - m)), "mover|to move"
+        in_planes(lambda p: _mover(p, lambda m: 1 - m)), "mover|to.move"
     ),
     "side to move left out": _absolute(
-        in_planes(lambda p: _mover(p, lambda m: 0 * m)), "mover|to move"
+        in_planes(lambda p: _mover(p, lambda m: 0 * m)), "mover|to.move"
     ),
     "half of the winners misread": Slip(nothing, "winner|label", games=_half_of_the_winners),
     "edges exchanged in the ring": Slip(_edges_exchanged, "ring|edge"),

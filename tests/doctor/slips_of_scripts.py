@@ -1,4 +1,4 @@
-"""Slips in a researcher's own training script or inference, found on the network that came of it."""
+"""Slips in a researcher's own training script or inference, found on the resulting network."""
 
 from __future__ import annotations
 
@@ -202,7 +202,8 @@ def _bins(raw: Tensor, target: Tensor) -> Tensor:
 
 
 def _expected_sign(raw: Tensor) -> Tensor:
-    return raw.softmax(dim=1) @ torch.linspace(-1.0, 1.0, 51)
+    expected: Tensor = raw.softmax(dim=1) @ torch.linspace(-1.0, 1.0, 51)
+    return expected
 
 
 def _won_by(samples: Any, winner: float) -> Tensor:
@@ -221,13 +222,13 @@ SCRIPTS: dict[str, Script] = {
         decode=lambda raw: raw[:, 0] if raw.ndim > 1 else raw,
     ),
     "value of the mover reported for Red": Script(
-        "side to move|mover|odd plies|even plies", view="mover"
+        "side.to.move|mover|odd plies|even plies", view="mover"
     ),
     "colours exchanged at inference": Script(
         "exchanged|swapped|colour", asked=_asked(lambda p: p[[1, 0, 2]], "absolute")
     ),
     "side to move left out at inference": Script(
-        "to move|mover", asked=_asked(_zeroed, "absolute")
+        "to.move|mover", asked=_asked(_zeroed, "absolute")
     ),
     "left in train mode": Script("train mode|batch", after=lambda network: network.train()),
     "weights never loaded": Script(_WEAK, steps=0),
@@ -271,7 +272,7 @@ SCRIPTS: dict[str, Script] = {
         "invert|other|colour|side", view="mover", decode=_mover_decode(-1)
     ),
     "recoloured but not reflected at inference": Script(
-        "transpos|reflect|to move|mover",
+        "transpos|reflect|to.move|mover",
         view="mover",
         asked=_recoloured_only,
         decode=_mover_decode(1),

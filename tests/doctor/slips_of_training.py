@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from hexsearch.data.batches import Batch
 from hexsearch.model.network import Network
+from hexsearch.model.policy_head import policy_loss
 from hexsearch.training import evaluation, step
 from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.optimisation.owner import Owner
@@ -73,7 +74,7 @@ def _occupied_only(losses: Any, batch: Batch, stepper: Any) -> Any:
     margin = (side - round(logits.shape[1] ** 0.5)) // 2
     board = batch.planes[:, :2, margin : side - margin, margin : side - margin].sum(dim=1)
     masked = logits - 20.0 * (board.flatten(1) == 0)
-    return losses._replace(policy=step.policy_loss(masked, batch.policy_target, batch.has_move))
+    return losses._replace(policy=policy_loss(masked, batch.policy_target, batch.has_move))
 
 
 def _arguments_exchanged(losses: Any, batch: Batch, stepper: Any) -> Any:
@@ -195,11 +196,11 @@ SLIPS: dict[str, Slip] = {
     "first value layer frozen": Slip(
         in_network(_first_layer_frozen), "frozen|requires_grad|never trained|not trained"
     ),
-    "policy softmax over the batch": Slip(_softmax_over_batch, "over the batch|axis|policy loss"),
+    "policy softmax over the batch": Slip(_softmax_over_batch, "over the batch|axis"),
     "value loss of half a batch": Slip(in_value_loss(_half_of_the_batch), "mask|half|part"),
     "value loss averaged by game": Slip(in_value_loss(_by_game), "weight|by game|unequal"),
     "policy masked to occupied cells": Slip(
-        in_losses(_occupied_only), "mask|legal|occupied|empty|policy loss"
+        in_losses(_occupied_only), "mask|legal|occupied|empty|not the log likelihood"
     ),
     "loss with its arguments exchanged": Slip(
         in_losses(_arguments_exchanged), "not that of the read-out|exchanged|arguments"

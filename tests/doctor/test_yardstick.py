@@ -7,6 +7,8 @@ training whose loss must fall and whose answers must beat chance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from hexsearch.config.data import DataConfig
@@ -21,8 +23,8 @@ from hexsearch.errors import HexsearchError
 from hexsearch.training.trial import Trial
 from tests.doctor import slips_of_data, slips_of_training
 from tests.doctor.conftest import SIZE, pipeline, tiny
-from tests.doctor.slips import Slip, held_out
-from tests.doctor.slips_of_scripts import SCRIPTS, Script, trained_by
+from tests.doctor.slips import Slip, held_out, in_value_loss
+from tests.doctor.slips_of_scripts import SCRIPTS, Script, sound_script, trained_by
 
 SLIPS: dict[str, Slip] = {**slips_of_data.SLIPS, **slips_of_training.SLIPS}
 HELD_OUT_SLIPS = held_out(sorted(SLIPS), seed=1126)
@@ -80,5 +82,68 @@ def _foreign(network: ForeignNetwork, archive: GameArchive) -> ExaminedPipeline:
     return ExaminedPipeline("script", archive=archive, data=data, foreign=network)
 
 
-def _told(findings: list[Finding]) -> list[Finding]:
+def _told(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity != "info"]
+
+
+LOOKED_AT = [name for name in sorted(SLIPS) if name not in HELD_OUT_SLIPS]
+QUICKLY_NAMED = [
+    "answers of an evaluation in another order",
+    "colours exchanged in evaluation only",
+    "labels cast to int after smoothing",
+    "learning rate in the wrong unit",
+    "positions sorted by winner",
+    "relu at the end of the value head",
+    "softmax at the end of the policy head",
+    "step before backward",
+    "value loss averaged by game",
+]
+
+
+@pytest.mark.parametrize("name", QUICKLY_NAMED)
+def test_a_slip_is_the_first_finding_by_its_name(name: str, archive: GameArchive) -> None:
+    assert name in LOOKED_AT
+    found = findings_on(SLIPS[name], archive)
+    assert found and SLIPS[name].is_named_in(found[0].cause), found
+
+
+def test_numbers_that_are_not_finite_are_one_finding(archive: GameArchive) -> None:
+    broken = Slip(in_value_loss(lambda value, batch: value * float("nan")), "loss is not finite")
+    found = findings_on(broken, archive)
+    assert len(found) == 1, found
+    assert broken.is_named_in(found[0].cause)
+
+
+@pytest.mark.slow
+def test_most_slips_that_were_put_aside_are_found_and_named(archive: GameArchive) -> None:
+    found = named = rival = 0
+    for name in HELD_OUT_SLIPS:
+        findings = findings_on(SLIPS[name], archive)
+        found += bool(findings)
+        named += any(SLIPS[name].is_named_in(finding.cause) for finding in findings)
+        rival += rival_finds(SLIPS[name], archive)
+    print(f"{len(HELD_OUT_SLIPS)} slips: {found} found, {named} named; the rival finds {rival}")
+    assert found >= 0.9 * len(HELD_OUT_SLIPS)
+    assert named >= 0.7 * len(HELD_OUT_SLIPS)
+    assert found > rival
+
+
+@pytest.mark.slow
+def test_most_scripts_that_were_put_aside_are_found_and_named(archive: GameArchive) -> None:
+    found = named = rival = 0
+    for name in HELD_OUT_SCRIPTS:
+        findings = findings_on_script(SCRIPTS[name], archive)
+        found += bool(findings)
+        named += any(SCRIPTS[name].is_named_in(finding.cause) for finding in findings)
+        rival += rival_finds_script(SCRIPTS[name], archive)
+    print(f"{len(HELD_OUT_SCRIPTS)} scripts: {found} found, {named} named; the rival {rival}")
+    assert found >= 0.8 * len(HELD_OUT_SCRIPTS)
+    assert named >= 0.6 * len(HELD_OUT_SCRIPTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", ["absolute", "mover", "signed"])
+def test_a_script_without_a_slip_raises_no_error(view: str, archive: GameArchive) -> None:
+    found = findings_on_script(sound_script(view), archive)
+    assert all(finding.severity != "error" for finding in found), found
+    assert len(found) <= 1, found

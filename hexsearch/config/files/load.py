@@ -166,6 +166,7 @@ def _set_at(raw: dict[str, Any], parts: list[str], value: Any, key: str) -> None
 
 # Which key a section's short form stands for.
 _SHORT_FORMS = {
+    "trial.network": "family",
     "trial.trunk": "preset",
     "trial.value_head": "spelling",
     "trial.readout": "name",

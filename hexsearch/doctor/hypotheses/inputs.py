@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.value_analyzer import clustered_error
@@ -18,6 +19,7 @@ from hexsearch.training.metrics import slice_metrics
 _POSITIONS = 800  # that each transformation is tried on
 NEAR = 14  # plies to the end: there a network should be rather sure
 Change = Callable[[Tensor], Tensor]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,16 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
     played = observed.played[chosen]
     moving = played >= 0
+    chosen_games = observed.evaluation.game
+    others = {
+        name: examined.planes(take(observed.positions, _neighbours(chosen, chosen_games, plies)))
+        for name, plies in (("boards of one ply earlier", -1), ("boards of one ply later", 1))
+    }
     scores: list[InputScore] = []
     base_errors, base_policy = np.zeros(0), np.zeros(0)
-    for name, change in [("as it is", _scaled(1.0)), *_changes(planes)]:
+    changes: list[tuple[str, Change]] = [("as it is", _scaled(1.0)), *_changes(planes)]
+    changes += [(name, _replaced_by(other)) for name, other in others.items()]
+    for name, change in changes:
         policy, raw = respond_in_parts(examined, change(planes).contiguous())
         p = np.clip(examined.reported(raw, positions).double().numpy(), 0.0, 1.0)
         errors = np.square(p - won)
@@ -91,6 +100,17 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     return None
 
 
+def _neighbours(chosen: Ints, game: Ints, plies: int) -> Ints:
+    """Rows some plies earlier or later in the same game; a game's ends stand for what is beyond."""
+    there = np.clip(chosen + plies, 0, len(game) - 1)
+    neighbours: Ints = np.where(game[there] == game[chosen], there, chosen)
+    return neighbours
+
+
+def _replaced_by(other: Tensor) -> Change:
+    return lambda planes: other
+
+
 def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     channels = planes.shape[1]
     constant = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
@@ -119,7 +139,9 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     yield "planes as 2 x - 1", lambda p: 2 * p - 1
     yield "planes as (x + 1) / 2", lambda p: (p + 1) / 2
     yield "planes as 1 - x", lambda p: 1 - p
-    for rows, columns in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+    for rows, columns in product((-1, 0, 1), repeat=2):
+        if (rows, columns) == (0, 0):
+            continue
         yield f"the board shifted by ({rows}, {columns})", _rolled(rows, columns)
 
 

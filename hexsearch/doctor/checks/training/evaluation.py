@@ -13,7 +13,8 @@ from hexsearch.analysis.predictor import Predictor
 from hexsearch.data.positions import all_positions
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
-from hexsearch.doctor.hypotheses.table import where
+from hexsearch.doctor.hypotheses.planes import plane_scores
+from hexsearch.doctor.hypotheses.table import clear_winner, where
 from hexsearch.doctor.hypotheses.truth import Truth, inside_ring, same, truth_of
 from hexsearch.doctor.networks import TrainedNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -62,8 +63,9 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
         return
     yield from _results(evaluation, truth)
-    yield from _planes(torch.cat(planes), truth)
-    yield from _answers(pipeline, evaluation, truth)
+    shown = trial.config.encoder
+    found = list(_planes(torch.cat(planes), truth, shown.perspective == "mover", shown.edge_ring))
+    yield from found or _answers(pipeline, evaluation, truth)
 
 
 def _results(evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:
@@ -76,22 +78,28 @@ def _results(evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:
             f"game's, {where(wrong, affected(truth, np.zeros(len(wrong), dtype=np.int64)))}",
             "the results that answers are compared with are not those of the games",
             "take red_won from the archive for the very games that are evaluated",
+            root="results",
         )
 
 
-def _planes(planes: Tensor, truth: Truth) -> Iterator[Finding]:
+def _planes(planes: Tensor, truth: Truth, mover_view: bool, ring: bool) -> Iterator[Finding]:
     """In training and in evaluation a position must be shown alike."""
     if len(planes) != len(truth.game):
         return
     stones = inside_ring(planes.float().cpu().contiguous().numpy(), truth.size)[:, :2]
     fits = np.any([same(stones, truth.stone_planes(s)) for s in range(4)], axis=0)
     if not fits.all():
+        swapped = mover_view & truth.red_to_move & ~truth.finished
+        scores = plane_scores(stones, truth, len(stones), ~fits, swapped, ring)
+        best = clear_winner(scores)
         yield Finding(
             "evaluation",
             "error",
             f"{(~fits).sum():,} of {len(fits):,} positions are shown to the network as another "
             "board when it is evaluated",
-            "planes are built in another way in evaluation than the games say",
+            f"in evaluation, and not in training, {best.hypothesis.cause}"
+            if best
+            else "planes are built in another way in evaluation than the games say",
             _REMEDY,
             root="boards",
         )
@@ -116,6 +124,10 @@ def _answers(pipeline: ExaminedPipeline, evaluation: Evaluation, truth: Truth) -
     again = network.reported(network.respond(network.planes(positions))[1], positions)
     if np.abs(again.double().numpy() - ours).max() > 1e-3:
         return  # answers that change from call to call are named by the check of independence
+    alone = positions_of_moves(moves[:1], truth.size)
+    single = network.reported(network.respond(network.planes(alone))[1], alone)
+    if abs(float(single[0]) - ours[0]) > 1e-3:
+        return  # so are those that depend on the rest of the batch
     theirs = evaluation.win_prob_red[chosen]
     wrong = np.abs(ours - theirs) > 1e-3
     if not wrong.any():

@@ -11,6 +11,10 @@ from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 from hexsearch.training.optimisation.schedule import learning_rate
 
+_DECAY = 0.02  # of a weight in one step
+_MOMENTUM = 0.999
+_WORSE = 8.0  # times the first loss, after a few steps
+
 
 def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Every trainable weight in exactly one parameter group, none with a rate of 0."""
@@ -62,11 +66,60 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     stepped = [step for step in trial.steps if step.after]
     if not stepped:
         return
+    if len(stepped) < len(trial.steps):
+        yield Finding(
+            "steps",
+            "error",
+            f"in {len(trial.steps)} batches the optimiser steps {len(stepped)} time(s)",
+            "steps are skipped: the gradients of most batches are computed and thrown away",
+            "step after each batch; for larger batches raise batch_size, with micro_batch",
+        )
+        return
     yield from _schedule(trial, stepped)
+    yield from _reach(trial, stepped)
     yield from _outside(stepped)
     yield from _direction(trial, stepped)
     yield from _modes(stepped)
     yield from _movement(trial, stepped)
+
+
+def _reach(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """Steps that are far too long, decay that eats the weights, momentum that outlasts training."""
+    groups = trial.optimiser.param_groups
+    decay = max(group["weight_decay"] for group in groups)
+    rate = trial.config.optimiser.learning_rate
+    if rate * decay > _DECAY:
+        yield Finding(
+            "steps",
+            "error",
+            f"weight decay {decay:g} at a learning rate of {rate:g} takes {rate * decay:.1%} from "
+            "each weight in every step",
+            "the weight decay is far too strong: weights vanish faster than they learn",
+            "lower optimiser.weight_decay; 0.01 is the default",
+        )
+        return
+    momentum = max(group.get("momentum", group.get("betas", (0.0,))[0]) for group in groups)
+    if momentum > _MOMENTUM:
+        yield Finding(
+            "steps",
+            "error",
+            f"momentum {momentum:g} averages gradients over {1 / (1 - momentum):,.0f} steps",
+            "the momentum is far too high: a step goes by gradients of long ago",
+            "lower optimiser.momentum; 0.9 is the default",
+        )
+        return
+    every = [*trial.steps, *trial.asked]
+    losses = [float(step.value.mean()) for step in every]
+    worst = max(range(len(losses)), key=lambda index: losses[index])
+    if losses[worst] > _WORSE * max(losses[0], 0.1):
+        yield Finding(
+            "steps",
+            "error",
+            f"{worst} step(s) at learning rates of up to {max(max(s.rates) for s in stepped):.2g} "
+            f"take the value loss from {losses[0]:.3g} to {losses[worst]:.3g}",
+            "the learning rate is far too high: steps overshoot, and the loss explodes",
+            "lower optimiser.learning_rate by a factor of 10 or more",
+        )
 
 
 def _movement(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
@@ -209,9 +262,17 @@ def _schedule(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findi
     elif max(abs(a - b) for a, b in zip(rates, wanted, strict=True)) > 0.01 * max(wanted):
         yield Finding(
             "schedule",
-            "warning",
+            "error" if "times the configured" in _other_rates(rates, wanted) else "warning",
             f"the rates of {len(rates)} steps depart from schedule {config.schedule} by up to "
             f"{max(abs(a - b) for a, b in zip(rates, wanted, strict=True)):.2g}",
-            "the schedule counts something else than positions seen",
+            _other_rates(rates, wanted),
             "make the rate a function of positions seen over the budget",
         )
+
+
+def _other_rates(rates: list[float], wanted: list[float]) -> str:
+    """Rates that are the scheduled ones times a factor, or of another schedule."""
+    factors = [rate / asked for rate, asked in zip(rates, wanted, strict=True) if asked > 0]
+    if factors and max(factors) - min(factors) < 1e-3 * max(factors):
+        return f"the learning rate is {factors[0]:.3g} times the configured one"
+    return "the learning rate follows something else than the share of positions seen"
