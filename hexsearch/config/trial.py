@@ -13,12 +13,11 @@ from pydantic import (
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
 from hexsearch.config.curriculum import CurriculumConfig
-from hexsearch.config.network import NetworkConfig
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
 from hexsearch.config.section import MAX_WEIGHT, Section
-from hexsearch.config.trunk import TrunkConfig
+from hexsearch.config.trunk import NetworkConfig, TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 
 MAX_BATCH = 1_000_000

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hexsearch.config.network import NetworkConfig
+from hexsearch.config.trunk import NetworkConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.plugins import build_plugin, plugin_code
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from hexsearch.config.network import NetworkConfig
 from hexsearch.config.section import Section, build, suggest
 from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import NetworkConfig
 
 Values = dict[str, Any]
 

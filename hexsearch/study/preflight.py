@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hexsearch.config.network import NetworkConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
 from hexsearch.config.run import RunConfig
 from hexsearch.config.section import build, is_import_path
 from hexsearch.config.study import StudyConfig
-from hexsearch.config.trunk import TrunkConfig
+from hexsearch.config.trunk import NetworkConfig, TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.dataset import Dataset

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.foreign import ForeignNetwork
-from tests.doctor.healthy_networks import ENCODERS, Encode, samples_of
+from tests.doctor.healthy_networks import ENCODERS, Encode, Samples, samples_of
 
 _LOGIT = functional.binary_cross_entropy_with_logits
 
@@ -206,12 +206,12 @@ def _expected_sign(raw: Tensor) -> Tensor:
     return expected
 
 
-def _won_by(samples: Any, winner: float) -> Tensor:
+def _won_by(samples: Samples, winner: float) -> Tensor:
     return (samples.red_won == winner).nonzero().flatten()
 
 
 _THREE = partial(Script, outputs=3, loss=_three)
-_WEAK = "learnt nothing|chance|untrained|knows nothing"
+_WEAK = "learnt nothing|chance|untrained|the value has not"
 SCRIPTS: dict[str, Script] = {
     "tanh under a loss on logits": Script("tanh|squash|range|bounded|between", last=nn.Tanh),
     "relu under a loss on logits": Script("relu|below|half|negative|never", last=nn.ReLU),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,7 +66,8 @@ def _weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
         ("the length of the game", batch.ply + batch.to_end),
         ("the game", batch.game),
     ):
-        _, group = column[usable].unique(return_inverse=True)
+        _, inverse = np.unique(column[usable].numpy(), return_inverse=True)
+        group = torch.from_numpy(inverse)
         size = torch.bincount(group)
         if len(size) < 2 or size.max() < 2:
             continue

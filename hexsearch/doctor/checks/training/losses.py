@@ -77,6 +77,15 @@ def _wrong_value_loss(
     )
 
 
+def _with_value_loss(wrong: list[tuple[WatchedStep, float]]) -> Hypothesis | None:
+    """Whether a constant multiple of the value loss is part of the policy loss."""
+    shares = [(step.policy - right) / max(float(step.value.mean()), 1e-9) for step, right in wrong]
+    if max(shares) - min(shares) > 0.01 * abs(shares[0]):
+        return None
+    cause = f"{shares[0]:.3g} times the value loss is added to the policy loss"
+    return Hypothesis("mixed", cause, "let each loss be its own, and weigh them once in the step")
+
+
 def _likelihood(step: WatchedStep) -> float:
     """Mean of -log p over the positions that have a next move."""
     batch = step.batch
@@ -100,19 +109,19 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     every = [*trial.steps, *trial.asked]
     if any(len(step.policy_logits) != len(step.batch) for step in every):
         return
-    likely = [_likelihood(step) for step in every]
-    ratios = [s.policy / right for s, right in zip(every, likely, strict=True) if right]
-    for number, (step, right) in enumerate(zip(every, likely, strict=True)):
+    compared = [(step, _likelihood(step)) for step in every]
+    wrong = [(s, right) for s, right in compared if abs(s.policy - right) > 1e-3 * max(right, 1.0)]
+    ratios = [step.policy / right for step, right in wrong if right] or [1.0]
+    for step, right in wrong[:1]:
+        number = next(n for n, other in enumerate(every) if other is step)
         batch = step.batch
-        if abs(step.policy - right) < 1e-3 * max(right, 1.0):
-            continue
         best = explain_policy_loss(
             step.policy, step.policy_logits, batch.policy_target, batch.has_move
         )
         # A factor is one only if it is the same in every step.
-        varies = max(ratios, default=1.0) - min(ratios, default=1.0) > 0.01 * abs(ratios[0])
+        varies = max(ratios) - min(ratios) > 0.01 * abs(ratios[0])
         if best is not None and best.name == "scaled" and varies:
-            best = None
+            best = _with_value_loss(wrong)
         cause = (
             best.cause
             if best

@@ -87,10 +87,12 @@ def _mixture(archive: GameArchive, game: Ints, ply: Ints, batch_size: int) -> It
     distinct = len(np.unique(game * 4096 + ply)) // batch_size
     if min(count, distinct) < _BATCHES:
         return
+    key = (game * 4096 + ply)[: count * batch_size].reshape(count, batch_size)
+    different = float(np.mean([len(np.unique(row)) for row in key]))
     for name, feature in _features(archive):
         here = feature(game, ply)[: count * batch_size].reshape(count, batch_size).mean(axis=1)
         share = float(here.mean())
-        by_chance = share * (1 - share) / batch_size
+        by_chance = share * (1 - share) / different
         if by_chance and here.var() > (1 + 8 * np.sqrt(2 / distinct)) * by_chance:
             yield Finding(
                 "batches",

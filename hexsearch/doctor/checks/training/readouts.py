@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from hexsearch.config.network import NetworkConfig
 from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import NetworkConfig
 from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from hexsearch.data.batches import Batch
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.training.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.checks.training.positions import compared_samples
@@ -112,11 +113,11 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "draw training positions from dataset.train_games alone",
         )
     found = list(_standstill(game, ply, samples.batch_size))
+    found = found or list(_density(pipeline))
     if not found and not strange.any():
         # What is drawn too often comes again, too: a part that can be named says more.
         found = list(mixing_findings(pipeline, game, ply, samples.batch_size))
     found = found or list(_repeats(pipeline, game, ply, samples.batch_size))
-    found = found or list(_density(pipeline))
     yield from found
     if not found and not strange.any():
         yield from augmentation_findings(pipeline)
@@ -187,16 +188,24 @@ def _far_batches(pipeline: ExaminedPipeline, start: int, end: int) -> list[Ints]
     return [batch.game.numpy() * 4096 + batch.ply.numpy() for batch in batches]
 
 
+def _keys(batch: Batch) -> Ints:
+    """The different positions of a batch, as numbers."""
+    keys: Ints = np.unique(batch.game.numpy() * 4096 + batch.ply.numpy())
+    return keys
+
+
 def _density(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Whether a batch holds as many games as chance would give it."""
     assert pipeline.shown is not None and pipeline.stream is not None
     batches = list(pipeline.shown.batch.parts(pipeline.shown.batch_size))
     batch = batches[0]
+    # Positions that come twice in a batch are another fault, and no reason for fewer games.
+    distinct = float(np.mean([len(_keys(each)) for each in batches]))
     phase = pipeline.stream.positions.phase_at(0)
     missed = np.ones(len(pipeline.stream.builder.archive))  # chance that a game is not drawn
     for positions, part in zip(phase.sets, phase.shares, strict=True):
         shown = positions.counts if positions.slots is None else positions.slots
-        size = min(part * len(batch), len(positions))
+        size = min(part * distinct, len(positions))
         missed[positions.games] *= (1 - shown / len(positions)) ** size
     expected = float((1 - missed).sum())
     found = np.mean([len(np.unique(batch.game.numpy())) for batch in batches])
