@@ -1,10 +1,10 @@
-"""Kill a study's driver, workers or nodes at random instants; what is left must equal calm.
+"""Kills a study's driver, workers or nodes at random times, and compares it with a calm run.
 
 `python benchmarks/chaos.py [--victim driver|worker|node|spot] [--rounds 50] [--seed 0]`. A small
-study runs once undisturbed, then again under kill -9. A killed driver is resumed; a killed worker
-is replaced; of three nodes the one that trains is killed (`spot`: gets SIGTERM) and another one
-joins. With one worker and one seed the two ledgers must tell the same story. Exit status 1 if
-they do not.
+study runs once undisturbed, and then again under kill -9. A killed driver is resumed. A killed
+worker is replaced. With three nodes, the node that trains is killed (`spot`: gets SIGTERM) and
+another one joins. With one worker and one seed, both ledgers must hold the same suggestions,
+reports, decisions and ends, apart from times. The exit status is 1 if they are not.
 """
 
 from __future__ import annotations

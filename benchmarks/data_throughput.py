@@ -1,9 +1,9 @@
-"""How fast the data room feeds trials, and what it costs in memory.
+"""Measures how fast the data room builds batches, and how much memory it needs.
 
-`python benchmarks/data_throughput.py [--games PATH]`; everything runs in one thread, and its
-rates are for seconds of one core, which other processes slow down least (a GPU's are wall clock).
-Each figure stands beside the obvious alternative: all positions as dense planes in a
-TensorDataset behind a DataLoader, with the same random symmetries.
+`python benchmarks/data_throughput.py [--games PATH]`. Everything runs in one thread. Rates are per
+second of CPU time of one core, which depends least on other processes; on a GPU they are per
+second of wall clock. Each figure is printed beside that of the usual alternative: all positions
+as dense planes in a TensorDataset with a DataLoader, with the same random symmetries.
 """
 
 from __future__ import annotations

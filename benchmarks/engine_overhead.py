@@ -1,19 +1,19 @@
-"""What the engine costs beside plain Ray Tune and beside bare loops, and how soon it trains.
+"""Compares the cost of the engine with plain Ray Tune and with bare loops.
 
 `python benchmarks/engine_overhead.py [--rounds 1] [--games PATH]`. In each round the same work is
-done three times, two one-thread trials at a time: by `run_search.py launch`, the real command,
-doctor and all, with TPE over a learning rate and an ASHA that prunes nothing; by a plain Ray Tune
-script (`overhead_plain.py`); and by bare loops in two processes (`overhead_bare.py`).
-Odd rounds turn the order round.
+done three times, with two trials of one thread at the same time: by `run_search.py launch`, the
+real command with its doctor, with TPE over a learning rate and an ASHA that prunes nothing; by a
+plain Ray Tune script (`overhead_plain.py`); and by bare loops in two processes
+(`overhead_bare.py`). In odd rounds the order is reversed.
 
-The clocks are strict. A bare loop's runs from the start of its process, imports and games
-included, to the end of the last trial. The engine's and the plain script's run from the instant
-at which `ray.init` has returned to the end of the last trial: Ray's own start is left out, start
-and imports of workers are in, as is whatever of its own start the engine puts there. The wall
-clock suffers from whatever else the machine does; beside it stands the CPU time of all processes.
+The time of a bare loop is from the start of its process, including imports and games, to the end
+of the last trial. The time of the engine and of the plain script is from the return of `ray.init`
+to the end of the last trial. So the start of Ray itself is not included, but the start and the
+imports of workers are, and so is any part of the engine's own start at that point. The wall clock
+depends on other processes, so the CPU time of all processes is printed as well.
 
-A further small study runs one trial at a time and looks at its worker's memory after each.
-Exit status 1 if an aim is missed.
+A further small study runs one trial at a time and measures its worker's memory after each.
+The exit status is 1 if an aim is missed.
 """
 
 from __future__ import annotations

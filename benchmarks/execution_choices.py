@@ -1,11 +1,11 @@
-"""Which number format, memory format and compilation train and answer fastest on this device?
+"""Measures which number format, memory format and compilation are fastest on this device.
 
 `python benchmarks/execution_choices.py [--games PATH] [--trunk NAME] [--batch N]` steps one trial
-for every combination, monitors on, in interleaved rounds of one process, and evaluates each. A
-rate is the median of the rounds, in positions per second of wall clock; beside it stands its ratio
-to float32 in contiguous memory, uncompiled. Compilation itself happens in a first round that does
-not count; what it takes is a column. What comes out first belongs into the table of `auto` in
-`hexsearch/training/execution.py`.
+for every combination, with monitors, in interleaved rounds of one process, and evaluates each. A
+rate is the median of the rounds, in positions per second of wall clock. Its ratio to float32 in
+contiguous memory without compilation is printed beside it. Compilation happens in a first round
+that is not counted; its time is a column. The fastest combination belongs in the table of `auto`
+in `hexsearch/training/execution.py`.
 """
 
 from __future__ import annotations

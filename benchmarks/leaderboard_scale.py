@@ -1,8 +1,8 @@
-"""How long the leaderboard and the page of a large study take, from the command to the output.
+"""Measures how long the leaderboard and the page of a large study take.
 
 `python benchmarks/leaderboard_scale.py --study DIR` writes the folder of a study that never ran
-(its ledger is what an ASHA search would have written, its per-game losses are drawn), and times
-the command on it in fresh processes.
+(its ledger is that of a simulated ASHA search, its per-game losses are random), and times the
+command on it in new processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Learning curves that searchers replay: recorded ones, and drawn ones of other kinds."""
+"""Learning curves for replays by searchers: recorded curves, and random curves of other kinds."""
 
 from __future__ import annotations
 

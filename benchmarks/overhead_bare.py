@@ -1,7 +1,7 @@
-"""Trials stepped in a plain loop, in one process: what `engine_overhead.py` compares with.
+"""Trials in a plain loop in one process, for the comparison in `engine_overhead.py`.
 
-`python benchmarks/overhead_bare.py WORK SEED...`. No Ray, no ledger, no checkpoint. A line of
-JSON for each trial on stdout: its positions, its reports, its seconds and when it ended.
+`python benchmarks/overhead_bare.py WORK SEED...`. There is no Ray, no ledger and no checkpoint. It
+prints one line of JSON for each trial: its positions, its reports, its seconds and its end.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The same trials as an ordinary Ray Tune script, which `engine_overhead.py` compares with.
+"""The same trials as an ordinary Ray Tune script, for the comparison in `engine_overhead.py`.
 
-`python benchmarks/overhead_plain.py WORK`. A function trainable, OptunaSearch, ASHA, dense planes
-in a TensorDataset behind a DataLoader, Tune's defaults for the rest. It is spared what the engine
-does besides: symmetries, monitors, stages, checkpoints; and its planes are made before the clock
-runs, of no more positions than a trial sees. A line of JSON on stdout: when Ray was up, and what
-each trial did.
+`python benchmarks/overhead_plain.py WORK`. It uses a function trainable, OptunaSearch, ASHA, dense
+planes in a TensorDataset with a DataLoader, and Tune's defaults. It has no symmetries, monitors,
+stages and checkpoints. Its planes are made before the time is taken, for no more positions than a
+trial sees. It prints one line of JSON: when Ray had started, and the figures of each trial.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The work that `engine_overhead.py` gives to the engine, to a plain script and to bare loops."""
+"""The work that `engine_overhead.py` gives to the engine, the plain script and the bare loops."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What search and self-play add to the network's own inference time, with one and two processes.
+"""Measures the cost of search and self-play beyond the network's inference, with 1 and 2 processes.
 
-`python benchmarks/play_speed.py [CHECKPOINT]`; without one a fresh `small` on 13x13 is used, whose
-answers are as slow as any other's. Seconds of CPU, which other processes slow down least: the
-whole against what of it was spent in forward passes over the very same positions.
+`python benchmarks/play_speed.py [CHECKPOINT]`. Without a checkpoint, an untrained `small` on 13x13
+is used, which is as slow as a trained one. The unit is seconds of CPU time, which depend least on
+other processes: the whole time is compared with the time of the forward passes over the same
+positions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CPU time and memory of a command and of everything that it starts, read from /proc."""
+"""Measures CPU time and memory of a command and of all its child processes, from /proc."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Value loss 0.2 and answers near 0.5: the fault that started this project, taken apart.
+"""Analyses the fault of the original project: value loss 0.2 and answers near 0.5.
 
 `python benchmarks/readout_mystery.py [--games PATH] [--positions N]` trains `small` six times,
-{bce, sigmoid_mse, raw_mse} x {final positions only, all positions}, as the original project
-showed positions: absolute colours and a plane for the side to move, on finished boards too.
-Decoding and the flipped plane are ways to read a trained network, so they cost no training. Prints
-a Markdown table and what follows from it.
+{bce, sigmoid_mse, raw_mse} x {final positions only, all positions}, with the positions of the
+original project: absolute colours and a plane for the side to move, on finished boards too.
+Decoding and the flipped plane are ways to read a trained network, so they need no training. It
+prints a Markdown table and conclusions from it.
 """
 
 from __future__ import annotations

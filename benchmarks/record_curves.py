@@ -1,10 +1,10 @@
-"""Record learning curves of every configuration of a finite space, for replays on virtual clocks.
+"""Records learning curves of every configuration of a finite space, for replays on virtual clocks.
 
-`python benchmarks/record_curves.py --games GAMES --output CURVES.jsonl`: one plain trial after
-the other in one thread, without search or Ray. One line a finished configuration: its values,
-and [positions seen, value loss, CPU seconds so far] at each report. Started again it goes on
-behind the last whole line. The order is a seeded permutation, so that an unfinished recording is
-a random sample of the space.
+`python benchmarks/record_curves.py --games GAMES --output CURVES.jsonl` runs one plain trial after
+the other in one thread, without search and Ray. It writes one line for each finished
+configuration: its values, and [positions seen, value loss, CPU seconds] at each report. If it is
+started again, it continues after the last complete line. The order is a seeded permutation, so an
+unfinished recording is a random sample of the space.
 """
 
 from __future__ import annotations

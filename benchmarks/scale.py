@@ -1,8 +1,8 @@
-"""How the search engine bears many trials: time, memory and disk against their number.
+"""Measures how time, memory and disk of the search engine grow with the number of trials.
 
 `python benchmarks/scale.py --output DIR` drives the engine with simulated workers, 10,000 trials
-and about 250,000 reports as large as real ones, every record synced to the disk as in a study.
-It writes scale.svg and scale.json with the exponent of each term, fitted on logarithms.
+and about 250,000 reports of realistic size. Every record is synced to the disk as in a study. It
+writes scale.svg and scale.json with the exponent of each term, fitted on logarithms.
 """
 
 from __future__ import annotations

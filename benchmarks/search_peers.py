@@ -1,7 +1,7 @@
-"""Searchers that `search_quality.py` replays: ours, and others set up as their users would.
+"""Searchers that `search_quality.py` replays: ours, and others with usual settings.
 
-Each is asked for a trial, told of its reports, and answers whether it is to stop there. A trial
-that is asked for again goes on from the positions that it has seen.
+Each proposes trials, gets their reports, and decides whether a trial stops there. A trial that is
+proposed again continues from the positions that it has seen.
 """
 
 from __future__ import annotations

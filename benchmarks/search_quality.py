@@ -1,13 +1,14 @@
-"""Regret against virtual time of searchers that replay the same learning curves.
+"""Regret against virtual time, for searchers that replay the same learning curves.
 
-`nice python benchmarks/search_quality.py --seeds 20`: ours (told the budget, as by
-`--time-budget`, and `untold`), its parts with others, and the peers of `search_peers.py`, on a
-virtual clock that counts the CPU seconds of the recorded reports (`record_curves.py`). A budget
-is a share of the time that 40 whole trainings take, divided by the workers. Regret is the final
-value loss of the configuration that has come furthest (the best of those), less the lowest of
-the space. There are fewer trials than configurations, so that ours models the space instead of
-listing it. `--sets` names the curves: `recorded`, or kinds that are drawn (`learning_curves.py`);
-`mixed` was held out when the rules were chosen.
+`nice python benchmarks/search_quality.py --seeds 20` runs our searcher (with a known budget, as
+with `--time-budget`, and `untold`, without it), its parts in other combinations, and the peers of
+`search_peers.py`. The virtual clock counts the CPU seconds of the recorded reports
+(`record_curves.py`). A budget is a share of the time of 40 whole trainings, divided by the
+workers. Regret is the final value loss of the configuration with most positions seen (of the best
+of these), minus the lowest value loss of the space. There are fewer trials than configurations,
+so that our searcher models the space and does not enumerate it. `--sets` gives the curves:
+`recorded`, or kinds of random curves (`learning_curves.py`); `mixed` was held out when the rules
+were chosen.
 """
 
 from __future__ import annotations

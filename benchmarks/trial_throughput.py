@@ -1,17 +1,19 @@
-"""What a trial costs beyond the arithmetic of its network.
+"""Measures the cost of a trial beyond the arithmetic of its network.
 
-`python benchmarks/trial_throughput.py [--games PATH] [--trunk NAME]`; every figure stands beside
-its limit and a peer in the same run, in interleaved rounds, as the median of the rounds:
+`python benchmarks/trial_throughput.py [--games PATH] [--trunk NAME]`. Every figure is printed
+beside its limit and beside another program in the same run, in interleaved rounds, as the median
+of the rounds:
 
 * a whole trial step (batch building, augmentation, forward, backward, clipping, optimiser,
-  monitors on) beside a bare loop of the same network, optimiser and clipping on random tensors
-  that are already there, and beside a plain trainer on dense planes in a TensorDataset behind a
-  DataLoader, its planes made beforehand and not augmented;
-* evaluation (batch building, read-out, metrics) beside bare inference on tensors already there;
-* a step with the monitors looking as often as they do, beside one with them never looking.
+  monitors) beside a bare loop of the same network, optimiser and clipping on random tensors that
+  exist already, and beside a plain trainer on dense planes in a TensorDataset with a DataLoader,
+  whose planes are made before and not augmented;
+* evaluation (batch building, read-out, metrics) beside bare inference on tensors that exist
+  already;
+* a step with monitors that sample as often as usual, beside a step with monitors that never do.
 
-Rates are positions per second of CPU time, which other processes slow down least; the wall clock
-stands beside them. On a GPU only the wall clock counts.
+Rates are positions per second of CPU time, which depends least on other processes. The wall clock
+is printed beside them. On a GPU only the wall clock counts.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""Is the winner still the winner next week? Naive and careful leaderboards on real training runs.
+"""Compares naive and careful leaderboards on real training runs: is the winner found again?
 
 `python benchmarks/truth.py --games GAMES --runs DIR` trains variants with several seeds, one plain
-trial after the other in one thread, and keeps each run's per-game validation losses in DIR;
-started again it goes on. Then it prints, as Markdown,
+trial after the other in one thread, and keeps each run's per-game validation losses in DIR. If it
+is started again, it continues. Then it prints Markdown:
 
-    --part a   one study for each seed: how often does the best single run change from study to
-               study, how often do two studies announce what cannot both be true,
-    --part b   how wide the 95% interval of a difference is, unpaired and paired by game,
-    --part c   what a comparison of eight heads on one trunk a seed costs and says, against the
-               same heads with trunks of their own.
+    --part a   one study for each seed: how often the best single run changes between studies, and
+               how often two studies make contradictory statements,
+    --part b   the width of the 95% interval of a difference, unpaired and paired by game,
+    --part c   cost and result of a comparison of eight heads on one trunk for each seed, and of
+               the same heads with separate trunks.
 
-Without `--part` all three; a and b are of the same runs. `--only-read` evaluates what is there.
+Without `--part` it prints all three; a and b use the same runs. `--only-read` trains nothing.
 """
 
 from __future__ import annotations

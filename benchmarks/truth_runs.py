@@ -1,8 +1,8 @@
-"""Real training runs that the parts of `truth.py` read: trained once, kept with per-game losses.
+"""Real training runs for `truth.py`, which are trained once and kept with per-game losses.
 
-A run lies in a folder of its own, named by kind, number of the variant, and seed. What is there
-is not trained again. Kinds are `variant`, a trial with a trunk of its own, and `shared`, a head
-that was trained with all others of `HEADS` on one trunk.
+Each run has its own folder, named by kind, number of the variant, and seed. An existing run is not
+trained again. Kinds are `variant`, a trial with its own trunk, and `shared`, a head that was
+trained with all others of `HEADS` on one trunk.
 """
 
 from __future__ import annotations

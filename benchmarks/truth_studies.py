@@ -1,4 +1,4 @@
-"""Part a of `truth.py`: what studies of the same variants with other seeds say of one another."""
+"""Part a of `truth.py`: compares studies of the same variants with different seeds."""
 
 from __future__ import annotations
 

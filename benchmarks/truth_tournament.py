@@ -1,4 +1,4 @@
-"""Part c of `truth.py`: does a comparison say what independent trainings say, and at what cost?"""
+"""Part c of `truth.py`: compares result and cost of a comparison with independent training."""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
     PYTHONPATH=examples python run_search.py doctor --games my_games/ \\
         --model foreign_alphazero:load --encoder foreign_alphazero:encode
 
-Its planes are own and other stones, reflected for Red, so that whoever is to move connects top to
-bottom, and its value in [-1, 1] is the mover's. `win_prob_red` therefore takes a second argument.
-`load_for_one_colour` forgets it: then the doctor says that the answer is inverted where Red is to
-move. FOREIGN_WEIGHTS names a file of weights; without it they are the initial ones, and the doctor
-says that they have learnt nothing.
+Its planes are own and other stones. They are reflected for Red, so that the side to move connects
+top to bottom. Its value in [-1, 1] is that of the side to move, so `win_prob_red` needs a second
+argument. `load_for_one_colour` ignores this; the doctor then reports that the answer is inverted
+where Red is to move. FOREIGN_WEIGHTS names a file of weights. Without it the weights are the
+initial ones, and the doctor reports that the network has learnt nothing.
 """
 
 from __future__ import annotations

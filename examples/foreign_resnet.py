@@ -1,13 +1,13 @@
-"""A two-headed ResNet that hexsearch did not make, wrapped for `doctor`.
+"""A ResNet with two heads that hexsearch did not make, wrapped for `doctor`.
 
     PYTHONPATH=examples python run_search.py doctor --games my_games/ \\
         --model foreign_resnet:load --encoder foreign_resnet:encode
 
-names its fault in the first seconds: the value was trained as a raw output against 0 and 1, and
-inference puts a sigmoid over it. `--model foreign_resnet:load_mended` trains and answers by one
-formula. To examine a network of your own, replace TwoHeadedResNet, the weights that `load` reads
-(FOREIGN_WEIGHTS names a file; without it the weights are the initial ones, and the doctor says
-that they have learnt nothing), `encode`, and the two formulas of Wrapped.
+The doctor names its fault in the first seconds: the value was trained as a raw output against 0
+and 1, but inference applies a sigmoid to it. `--model foreign_resnet:load_mended` uses one formula
+for both. To examine your own network, replace TwoHeadedResNet, the weights that `load` reads,
+`encode`, and the two formulas of Wrapped. FOREIGN_WEIGHTS names a file of weights; without it the
+weights are the initial ones, and the doctor reports that the network has learnt nothing.
 """
 
 from __future__ import annotations

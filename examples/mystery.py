@@ -1,11 +1,11 @@
-"""The fault that hexsearch grew out of, as a read-out plug-in. Do not use it.
+"""The fault of the original project, as a read-out plug-in. Do not use it.
 
     PYTHONPATH=examples python run_search.py doctor search_spaces/quick.yaml --quick \\
         --set readout=mystery:RawMseShownBySigmoid
 
-refuses it in the first seconds. Trained with it, loss falls and gradients are healthy, and a
-perfect network is reported as 0.50 and 0.73; `doctor` on such a checkpoint says what its accuracy
-is under the right decode.
+refuses it in the first seconds. In training with it, the loss falls and gradients are healthy, but
+a perfect network is reported as 0.50 and 0.73. `doctor` on such a checkpoint reports its accuracy
+with the right decoding.
 """
 
 from __future__ import annotations

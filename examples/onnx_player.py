@@ -1,4 +1,4 @@
-"""Ask an exported network without hexsearch and without torch: numpy and onnxruntime are enough.
+"""Uses an exported network without hexsearch and torch; it needs only numpy and onnxruntime.
 
 python run_search.py export model.pt --format onnx --output exported
 python examples/onnx_player.py exported g7 a3 f5

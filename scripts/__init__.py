@@ -1,1 +1,1 @@
-"""What writes parts of the documents and checks the repository."""
+"""Scripts that write parts of the documents and check the repository."""

@@ -1,6 +1,6 @@
-"""What the site takes from outside of docs/, so that links work on a code forge and in the site.
+"""Adds files from outside of docs/ to the site, so that links work on a code forge and in the site.
 
-MkDocs calls `on_files` and `on_page_markdown`, as `mkdocs.yml` asks it to.
+MkDocs calls `on_files` and `on_page_markdown`, as `mkdocs.yml` states.
 """
 
 from __future__ import annotations

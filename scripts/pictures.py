@@ -1,4 +1,4 @@
-"""Draw docs/images/live.svg and leaderboard.svg from a finished study: `pictures.py STUDY`."""
+"""Draws docs/images/live.svg and leaderboard.svg from a finished study: `pictures.py STUDY`."""
 
 from __future__ import annotations
 

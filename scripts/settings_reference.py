@@ -1,4 +1,4 @@
-"""Write docs/settings.md: every setting of a search space, from the descriptions of its fields."""
+"""Writes docs/settings.md: every setting of a search space, with the description of its field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small games and datasets that tests share; nothing here needs files from outside."""
+"""Small games and datasets that tests share. They need no files from outside."""
 
 from __future__ import annotations
 

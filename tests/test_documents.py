@@ -1,7 +1,7 @@
-"""Every command, snippet and search space that the documents show.
+"""Every command, snippet and search space in the documents.
 
-Blocks of `bash` are run as they stand, with settings added where a training would take long; blocks
-of `sh` are for machines that a test does not have.
+Blocks of `bash` are run as they are, with settings added where training would take long. Blocks of
+`sh` are for machines that a test does not have.
 """
 
 from __future__ import annotations

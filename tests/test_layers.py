@@ -1,4 +1,4 @@
-"""Imports run in one direction: the code is held to the tables that ARCHITECTURE.md prints."""
+"""Imports go in one direction: the code follows the tables in ARCHITECTURE.md."""
 
 from __future__ import annotations
 

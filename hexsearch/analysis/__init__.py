@@ -1,1 +1,1 @@
-"""Judging a trained network, and finding out what is mis-wired. Needs no search."""
+"""Evaluation of trained networks, without a search."""

@@ -1,4 +1,4 @@
-"""Positions that need not come from an archive, in the form that the one encoder takes."""
+"""Positions that do not come from an archive, in the form that the encoder needs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Positions:
     Attributes:
         size: board side N.
         cells: [sum of plies] moves of all positions, one position after the other.
-        plies: [P] how many of them belong to each.
-        finished: [P] bool, somebody has connected, so nobody is to move.
+        plies: [P] number of moves of each position.
+        finished: [P] bool, whether a colour has connected, so that nobody is to move.
     """
 
     size: int
@@ -38,7 +38,7 @@ class Positions:
 
     @property
     def to_move(self) -> NDArray[np.int8]:
-        """[P] BLUE or RED, 0 on a finished board."""
+        """[P] the colour to move, BLUE or RED; 0 on a finished board."""
         mover = np.where(self.plies % 2 == 0, BLUE, RED)
         return np.where(self.finished, 0, mover).astype(np.int8)
 
@@ -54,7 +54,7 @@ class Positions:
 
 
 def positions_of_moves(moves: Sequence[Sequence[int]], size: int) -> Positions:
-    """Positions after whole move sequences; whether one is finished is found by replay."""
+    """Positions after whole move sequences. Replay tells whether a position is finished."""
     plies = np.array([len(sequence) for sequence in moves], dtype=np.int64)
     cells = np.array([cell for sequence in moves for cell in sequence], dtype=np.int64)
     boards = Positions(size, cells, plies, np.zeros(len(plies), dtype=bool)).stones
@@ -62,37 +62,39 @@ def positions_of_moves(moves: Sequence[Sequence[int]], size: int) -> Positions:
 
 
 def moves_of_board(stones: Stones, to_move: int) -> tuple[int, ...]:
-    """A move sequence that the encoder turns into exactly this board with this mover.
+    """A move sequence that the encoder turns into exactly this board with this side to move.
 
-    Planes hold neither order nor count, so where the colours' counts do not alternate (a stone
-    was added to test monotonicity, say) one of a colour's stones is simply played again.
+    Planes depend neither on the order nor on the number of moves. If the counts of the colours do
+    not fit alternate moves (for example, with a stone that was added to test monotonicity), one
+    stone of a colour is played several times.
 
     Args:
-        stones: [N, N]. to_move: BLUE, RED, or 0 for a finished board.
+        stones: [N, N] board.
+        to_move: BLUE, RED, or 0 for a finished board.
     Raises:
-        ValueError: a colour would have to move without having a stone.
+        ValueError: a colour without a stone would have to move.
     """
     flat = stones.reshape(-1)
     blue = np.flatnonzero(flat == BLUE).tolist()
     red = np.flatnonzero(flat == RED).tolist()
     rounds = max(len(blue), len(red))
     if to_move == RED or (to_move == 0 and len(blue) > len(red)):
-        # Blue has just moved: one blue move more than red ones.
+        # Blue has made the last move, so there is one blue move more than red moves.
         rounds = max(len(blue), len(red) + 1)
-        wanted_blue, wanted_red = rounds, rounds - 1
+        blue_moves, red_moves = rounds, rounds - 1
     else:
-        wanted_blue = wanted_red = rounds
-    if (wanted_blue and not blue) or (wanted_red and not red):
-        raise ValueError("a colour without stones would have to have moved")
-    blue += blue[-1:] * (wanted_blue - len(blue))
-    red += red[-1:] * (wanted_red - len(red))
-    moves = np.empty(wanted_blue + wanted_red, dtype=np.int64)
+        blue_moves = red_moves = rounds
+    if (blue_moves and not blue) or (red_moves and not red):
+        raise ValueError("a colour without stones must have moved on this board")
+    blue += blue[-1:] * (blue_moves - len(blue))
+    red += red[-1:] * (red_moves - len(red))
+    moves = np.empty(blue_moves + red_moves, dtype=np.int64)
     moves[0::2], moves[1::2] = blue, red
     return tuple(int(cell) for cell in moves)
 
 
 def positions_of_boards(boards: Stones, to_move: NDArray[np.int8]) -> Positions:
-    """Positions of boards [P, N, N] with their movers [P]; 0 stands for a finished board."""
+    """Positions of boards [P, N, N] with their sides to move [P]; 0 for a finished board."""
     moves = [
         moves_of_board(board, int(mover)) for board, mover in zip(boards, to_move, strict=True)
     ]
@@ -105,15 +107,15 @@ def positions_of_boards(boards: Stones, to_move: NDArray[np.int8]) -> Positions:
 
 
 def read_positions(texts: Sequence[str], size: int) -> Positions:
-    """TRMPH positions, each checked by replay.
+    """Positions from TRMPH texts. Replay checks each of them.
 
     Raises:
-        GamesError: lists every text that is no legal position of this size.
+        GamesError: a text is not a legal position of this size; lists all of them.
     """
     problems, sequences = [], []
     for number, text in enumerate(texts, start=1):
         try:
-            # A swap, where there is one, is carried out as an import would.
+            # If there is a swap, it is applied as in an import.
             written = settle(parse_trmph(text), Reading())
             fault = _fault(written.moves, written.size, size)
         except ValueError as error:
@@ -132,18 +134,19 @@ def mover_name(to_move: int) -> str | None:
     return {BLUE: "blue", RED: "red"}.get(to_move)
 
 
-def _fault(moves: tuple[int, ...], found: int, size: int) -> str | None:
-    if found != size:
-        return f"is a {found}x{found} board, the network was trained on {size}x{size}"
+def _fault(moves: tuple[int, ...], stated_size: int, size: int) -> str | None:
+    if stated_size != size:
+        board = f"{stated_size}x{stated_size}"
+        return f"is a {board} board, but the network was trained on {size}x{size}"
     seen: set[int] = set()
     for ply, cell in enumerate(moves, start=1):
         if cell in seen:
-            return f"move {ply} '{cell_name(cell, size)}' is on a cell that is taken"
+            return f"move {ply} '{cell_name(cell, size)}' is on an occupied cell"
         seen.add(cell)
     decided = decided_at(moves, size)
     if decided is not None and decided < len(moves):
         colour = "blue" if colour_to_move(decided - 1) == BLUE else "red"
-        return f"{colour} had connected at move {decided}; delete what follows"
+        return f"{colour} connected at move {decided}; delete the moves after it"
     return None
 
 

@@ -1,8 +1,8 @@
-"""How sure a figure is: intervals of every metric by resampling whole games.
+"""Bootstrap intervals of every metric, by resampling whole games.
 
 Positions of one game share its result, so games are drawn with replacement, not positions
 (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8). A draw is a row of weights, one for
-each game, and every metric is a function of weighted sums: all draws are one matrix product.
+each game. Every metric is a function of weighted sums, so one matrix product computes all draws.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Interval = tuple[float, float]
 _DRAWS = 400
 _CLIP = 1e-6  # as in training.metrics
 _CALIBRATION_BINS = 15  # as in training.metrics
-_RANKS = 512  # groups of like answers that AUC and slope are taken from; exact up to so many values
+_RANKS = 512  # groups of similar answers for AUC and slope, which are exact up to this many values
 _NEWTON_STEPS = 12
 _LEAST_GAMES = 10
-_UNDEFINED = 0.05  # share of draws without a value from which there is no interval either
+_UNDEFINED = 0.05  # with a larger share of undefined draws, the interval is undefined
 
 
 def metric_intervals(
     evaluation: Evaluation, rng: np.random.Generator
 ) -> dict[str, dict[str, dict[str, Interval]]]:
-    """95% intervals of every metric: cut, then slice, then metric; the cut `overall` has `all`.
+    """95% intervals of every metric, by cut, slice and metric. The cut `overall` has slice `all`.
 
     Args:
-        rng: where the games are drawn from; the same draws serve every slice.
+        rng: generator for the draws, which are the same for all slices.
     """
     games, index = np.unique(evaluation.game, return_inverse=True)
     count = len(games)
@@ -51,7 +51,7 @@ def metric_intervals(
 def _slice_intervals(
     p: Floats, won: Floats, game: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> dict[str, Interval]:
-    """Intervals of [P] answers to [P] results; `weights` [D, G] are the draws of games."""
+    """Intervals for [P] answers with [P] results; `weights` [D, G] are the draws of games."""
     present, index = np.unique(game, return_inverse=True)
     if len(present) < _LEAST_GAMES:
         return {}
@@ -67,8 +67,8 @@ def _interval(name: str, estimate: float, values: Floats) -> Interval:
         return float("nan"), float("nan")
     low, high = (float(bound) for bound in np.quantile(defined, (0.025, 0.975)))
     if name == "calibration_error":
-        # Noise alone makes it larger, and each draw adds its own to that of the sample: taken
-        # off the estimate instead of on (the basic interval), the two cancel.
+        # Noise increases the calibration error, and each draw adds further noise. The basic
+        # interval subtracts the draws' deviations from the estimate, so that both cancel.
         low, high = max(0.0, 2 * estimate - high), max(estimate, 2 * estimate - low)
     return low, high
 
@@ -76,7 +76,7 @@ def _interval(name: str, estimate: float, values: Floats) -> Interval:
 def _metrics(
     p: Floats, won: Floats, game: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> dict[str, Floats]:
-    """Every metric of SliceMetrics under each row of `weights` [D, G]; [D] each."""
+    """Every metric of SliceMetrics, [D], for the rows of `weights` [D, G]."""
     games = weights.shape[1]
     gap = p - won
     clipped = np.clip(p, _CLIP, 1 - _CLIP)
@@ -106,7 +106,7 @@ def _metrics(
         means = sums / sums[:, :1]
         mean_p, mean_won = means[:, 8], means[:, 11]
         variance = (means[:, 9] - mean_p**2) * (mean_won - mean_won**2)
-        found = {
+        metrics = {
             "value_loss": means[:, 1],
             "log_loss": means[:, 2],
             "accuracy": means[:, 3],
@@ -117,13 +117,13 @@ def _metrics(
             "calibration_error": np.abs(gaps).sum(axis=1) / sums[:, 0],
             "correlation": (means[:, 10] - mean_p * mean_won) / np.sqrt(variance),
         }
-    return found | _rank_metrics(clipped, won, game, weights)
+    return metrics | _rank_metrics(clipped, won, game, weights)
 
 
 def _rank_metrics(
     clipped: Floats, won: Floats, game: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> dict[str, Floats]:
-    """AUC and calibration slope, from how often each of _RANKS groups of like answers was won."""
+    """AUC and calibration slope, from the results in each of _RANKS groups of similar answers."""
     edges = np.unique(np.quantile(clipped, np.linspace(0, 1, _RANKS + 1)[1:-1]))
     if len(distinct := np.unique(clipped)) <= _RANKS:
         edges = distinct[1:]
@@ -133,9 +133,9 @@ def _rank_metrics(
     odds = np.bincount(rank, np.log(clipped) - np.log1p(-clipped), ranks)
     log_odds = odds.astype(np.float64) / np.maximum(counts, 1)
     outcome = {}
-    for result in (0, 1):  # a game has one result, so each of them counts on one side only
-        mine = won == result
-        cells = np.bincount(game[mine] * ranks + rank[mine], minlength=games * ranks)
+    for result in (0, 1):
+        with_result = won == result
+        cells = np.bincount(game[with_result] * ranks + rank[with_result], minlength=games * ranks)
         outcome[result] = (weights @ cells.reshape(games, ranks).astype(np.float32)).astype(float)
     lost, wins = outcome[0], outcome[1]
     below = np.cumsum(lost, axis=1) - lost / 2

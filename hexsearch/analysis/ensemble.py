@@ -1,7 +1,7 @@
-"""Several networks that answer as one: the mean of their win probabilities, weighted or not.
+"""Ensembles: several networks whose answer is the weighted mean of their win probabilities.
 
-The Brier score of a mixture is quadratic in its weights, so that everything about ensembles of M
-networks follows from M x M mean products of their errors.
+The Brier score of a weighted mean is quadratic in the weights. So the scores of all ensembles of
+M networks follow from the M x M mean products of their errors.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from hexsearch.training.metrics import Evaluation
 Floats = NDArray[np.float64]
 Method = Literal["average", "greedy"]
 METHODS: tuple[Method, ...] = ("average", "greedy")
-_ROUNDS = 100  # networks that greedy selection adds, one after the other
+_ROUNDS = 100  # number of networks that greedy selection adds
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Weights [M] of M networks, summing to 1; 0 for those that are no part of it."""
+    """Weights [M] of M networks, which sum to 1; 0 for networks that are not in the ensemble."""
 
     name: str
     weights: Floats
 
     @property
     def networks(self) -> int:
-        """How many of them answer."""
+        """Number of networks in the ensemble."""
         return int(np.count_nonzero(self.weights))
 
 
@@ -39,12 +39,12 @@ def choose_ensembles(
     methods: Sequence[Method],
     groups: Sequence[tuple[str, Sequence[int]]] = (),
 ) -> list[Ensemble]:
-    """The best single network, then what the methods make of all of them.
+    """The best single network, then the ensembles of the different methods.
 
     Args:
-        members: of each network on the same validation positions; nothing else is looked at.
-        groups: name and indices of networks that are averaged among themselves as well, such as
-            the heads of one trunk.
+        members: evaluation of each network on the same validation positions.
+        groups: name -> indices of networks that are also averaged as a group, such as the heads of
+            one trunk.
     """
     products = error_products(members)
     losses = np.diag(products)
@@ -64,7 +64,7 @@ def choose_ensembles(
 
 
 def mix(ensemble: Ensemble, members: Sequence[Evaluation]) -> Evaluation:
-    """The answers of an ensemble, from those of all M networks on the same positions."""
+    """The answers of an ensemble, from the answers of all M networks on the same positions."""
     answers = np.zeros_like(members[0].win_prob_red)
     for weight, member in zip(ensemble.weights, members, strict=True):
         if weight:
@@ -73,15 +73,15 @@ def mix(ensemble: Ensemble, members: Sequence[Evaluation]) -> Evaluation:
 
 
 def error_products(members: Sequence[Evaluation]) -> Floats:
-    """[M, M] mean product of two networks' errors; value losses stand on the diagonal.
+    """[M, M] mean product of the errors of two networks. The diagonal holds value losses.
 
     Raises:
-        ValueError: networks answered different positions.
+        ValueError: the networks were evaluated on different positions.
     """
     first = members[0]
     for other in members[1:]:
         if not (np.array_equal(first.game, other.game) and np.array_equal(first.ply, other.ply)):
-            raise ValueError("networks answered different positions; they cannot be mixed")
+            raise ValueError("networks answered different positions; they cannot be averaged")
     errors = np.stack([member.win_prob_red - member.red_won for member in members])
     products: Floats = errors @ errors.T / errors.shape[1]
     return products
@@ -90,8 +90,9 @@ def error_products(members: Sequence[Evaluation]) -> Floats:
 def greedy_weights(products: Floats) -> Floats:
     """[M] weights by forward selection with replacement, on the mean products of errors.
 
-    Begins with the best network, adds again and again the one that makes the mean answer best,
-    chosen before or not, and keeps the shortest selection with the lowest loss on the way.
+    It begins with the best network. In each round it adds the network that gives the lowest loss
+    of the mean answer, which may be added several times. The shortest selection with the lowest
+    loss of all rounds is returned.
     Source: Caruana et al., Ensemble selection from libraries of models, ICML 2004.
     """
     counts = np.zeros(len(products))

@@ -1,8 +1,8 @@
-"""Legal positions whose winner is known for certain, made for any board size.
+"""Legal positions whose winner is known for certain, for any board size.
 
-Each family is a shape: cells that its owner holds and cells that must stay empty, written for
-Blue, who connects top to bottom. All four symmetries show it, so it is owned by either colour in
-equal numbers; other stones are then strewn in until the counts are those of alternating play.
+Each family is a shape: cells that its owner holds, and cells that must stay empty. It is written
+for Blue, who connects top to bottom. All four symmetries are applied to it, so both colours own
+it equally often. Other stones are then added at random until the counts fit alternate moves.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ FAMILIES = (
     "bridges",
     "edge_template",
 )
-_TRIES = 40  # fillings of one shape before it is given up, on boards too small for it
+_TRIES = 40  # random fillings that are tried for one shape, which may not fit on a small board
 
 # Template II and the ziggurat (template III-a), as (rows below the stone, columns to its right).
-# Their owner connects the stone to the edge even if the other colour moves first.
+# Their owner can connect the stone to the edge even if the other colour moves first.
 TEMPLATE_II = ((0, 0), (1, -1), (1, 0))
 ZIGGURAT = (
     *((0, column) for column in (0, 1)),
@@ -43,10 +43,12 @@ ZIGGURAT = (
 
 @dataclass(frozen=True)
 class KnownPosition:
-    """A legal position and who wins it.
+    """A legal position and its winner.
 
     Attributes:
-        stones: [N, N]. to_move: BLUE, RED, or 0 on a finished board. winner: BLUE or RED.
+        stones: [N, N] board.
+        to_move: BLUE, RED, or 0 on a finished board.
+        winner: BLUE or RED.
     """
 
     family: str
@@ -57,22 +59,23 @@ class KnownPosition:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Cells of a family's member, written for Blue as its owner, who wins."""
+    """Cells of one member of a family, with Blue as its owner and winner."""
 
     own: frozenset[int]
     empty: frozenset[int]
     finished: bool
     owner_moves: bool = False
-    others: frozenset[int] = frozenset()  # stones of the other colour that belong to it
+    others: frozenset[int] = frozenset()  # stones of the other colour that belong to the shape
 
 
 def known_positions(size: int, shapes: int = 8, seed: int = 0) -> list[KnownPosition]:
-    """Positions of every family, `4 * shapes` of each where the board is large enough.
+    """Positions of every family, `4 * shapes` for each if the board is large enough.
 
     The same arguments give the same positions.
 
     Args:
-        size: board side N. shapes: random members of each family.
+        size: board side N.
+        shapes: number of random members of each family.
     """
     makers: dict[str, Callable[[int, np.random.Generator], _Shape | None]] = {
         "straight_chain": _straight_chain,
@@ -83,19 +86,19 @@ def known_positions(size: int, shapes: int = 8, seed: int = 0) -> list[KnownPosi
         "edge_template": _edge_template,
     }
     rng = np.random.default_rng([seed, size])
-    found = [KnownPosition("empty_board", np.zeros((size, size), dtype=np.int8), BLUE, BLUE)]
+    positions = [KnownPosition("empty_board", np.zeros((size, size), dtype=np.int8), BLUE, BLUE)]
     for shape in _crossing_lines(size):
-        found += _images("crossing_lines", shape, size, rng)
+        positions += _images("crossing_lines", shape, size, rng)
     for family, make in makers.items():
         for _ in range(shapes):
             drawn = make(size, rng)
             if drawn is not None:
-                found += _images(family, drawn, size, rng)
-    return sorted(found, key=lambda position: FAMILIES.index(position.family))
+                positions += _images(family, drawn, size, rng)
+    return sorted(positions, key=lambda position: FAMILIES.index(position.family))
 
 
 def as_positions(known: Sequence[KnownPosition], size: int) -> Positions:
-    """The known positions as the predictor takes them, in their order."""
+    """The known positions in the form that the predictor needs, in the same order."""
     moves = [moves_of_board(position.stones, position.to_move) for position in known]
     return Positions(
         size=size,
@@ -108,7 +111,7 @@ def as_positions(known: Sequence[KnownPosition], size: int) -> Positions:
 def _images(
     family: str, shape: _Shape, size: int, rng: np.random.Generator
 ) -> Iterator[KnownPosition]:
-    """The shape under all four symmetries, each with a filling of its own."""
+    """The shape under all four symmetries, each with another random filling."""
     for symmetry in SYMMETRIES:
         owner = RED if SWAPS_COLOURS[symmetry] else BLUE
         goes = symmetry_cells(size)[symmetry]
@@ -125,17 +128,17 @@ def _images(
 def _filled(
     shape: _Shape, goes: NDArray[np.int64], owner: int, size: int, rng: np.random.Generator
 ) -> Stones | None:
-    """Stones of a shape, and random ones until the counts are legal; None if there is no room."""
+    """Stones of a shape with random stones that make the counts legal; None if there is no room."""
     stones = np.zeros(size * size, dtype=np.int8)
     own = goes[sorted(shape.own)]
     stones[own] = owner
     stones[goes[sorted(shape.others)]] = -owner
     if shape.finished:
-        blue_leads = owner == BLUE  # the winner has just moved
+        blue_leads = owner == BLUE  # the winner has made the last move
     else:
         to_move = owner if shape.owner_moves else -owner
         blue_leads = to_move == RED
-    lead = int(blue_leads) if owner == BLUE else -int(blue_leads)  # of the owner over the other
+    lead = int(blue_leads) if owner == BLUE else -int(blue_leads)  # stones more than the other's
     missing = len(shape.own) - lead - len(shape.others)
     extra_own, extra_other = max(0, -missing), max(0, missing)
     blocked = set(own.tolist()) | set(goes[sorted(shape.empty)].tolist())
@@ -150,23 +153,23 @@ def _filled(
 
 
 def _is_as_claimed(stones: Stones, to_move: int, owner: int) -> bool:
-    """Whether the strewn stones have left the claim alone."""
+    """Whether the winner is still certain with the random stones."""
     if to_move == 0:
         return winner(stones) == owner
     if winner(stones) != 0:
         return False
     if to_move == owner:
         return True
-    # The other colour must not be one move from connecting itself.
+    # The other colour must not be able to connect with one move.
     blue, red = connection_distances(stones[None])
     return int(blue[0] if to_move == BLUE else red[0]) > 1
 
 
 def _crossing_lines(size: int) -> list[_Shape]:
-    """A full column against a full row, as in the sample positions that go with TRMPH readers.
+    """A full column against a full row, as in the sample positions of TRMPH readers.
 
-    The colours meet in the middle; whoever holds it has won, and before it is taken whoever is
-    to move wins. For 13x13 these are `#13,g1a7g2b7...g13m7g7` and its siblings.
+    The colours cross in the middle cell. The colour that holds this cell has won. While the cell
+    is empty, the side to move wins. On 13x13 one of them is `#13,g1a7g2b7...g13m7g7`.
     """
     middle = size // 2
     column = {row * size + middle for row in range(size)}
@@ -196,7 +199,7 @@ def _win_in_one(size: int, rng: np.random.Generator) -> _Shape:
 
 
 def _double_threat(size: int, rng: np.random.Generator) -> _Shape:
-    """A chain with one bridge in it: two cells that each complete it, the other to move."""
+    """A chain with one bridge: each of two cells completes it, and the other colour is to move."""
     column = int(rng.integers(1, size))
     gap = int(rng.integers(1, size - 1))
     above = [row * size + column for row in range(gap)]
@@ -210,9 +213,9 @@ def _double_threat(size: int, rng: np.random.Generator) -> _Shape:
 
 
 def _bridges(size: int, rng: np.random.Generator) -> _Shape | None:
-    """Stones linked by bridges only, from edge to edge, the other colour to move."""
-    # A stone on the second row is linked to its edge by template II, and the last row is
-    # reached by it, so the first stone lies on the second row where the size is odd.
+    """Stones linked by bridges from edge to edge, with the other colour to move."""
+    # Template II links a stone on the second row to its edge. Each bridge spans two rows, so on
+    # a board of odd size the first stone lies on the second row.
     start = size % 2
     rows = list(range(start, size, 2))
     spare = size - 1 - len(rows) - start
@@ -232,7 +235,7 @@ def _bridges(size: int, rng: np.random.Generator) -> _Shape | None:
 
 
 def _edge_template(size: int, rng: np.random.Generator) -> _Shape | None:
-    """A solid chain from the top, linked to the bottom by a template, the other to move."""
+    """A solid chain from the top, linked to the bottom by a template; the other side is to move."""
     template = ZIGGURAT if rng.integers(2) else TEMPLATE_II
     depth = max(row for row, _ in template)
     left, right = min(c for _, c in template), max(c for _, c in template)
@@ -246,5 +249,5 @@ def _edge_template(size: int, rng: np.random.Generator) -> _Shape | None:
 
 
 def outcomes(known: Sequence[KnownPosition]) -> NDArray[np.float64]:
-    """[P] 1.0 where Red wins, 0.0 where Blue does."""
+    """[P] 1.0 where Red wins, 0.0 where Blue wins."""
     return np.array([float(position.winner == RED) for position in known])

@@ -1,9 +1,9 @@
-"""From the easiest positions to all of them: at which step does learning break?
+"""The learnability check: on which positions, from the easiest to all, does learning fail?
 
-Each step trains a fresh network briefly on positions near the end of the games and is judged on
-held-out positions of the same kind. None of them tells the winner by the side to move: finished
-boards show no mover, and the steps that reach back further do so over an even number of plies,
-in which mover and winner agree as often as not.
+Each step trains a new network briefly on positions near the end of the games, and evaluates it on
+held-out positions of the same kind. The side to move does not tell the winner in any step:
+finished boards have no side to move, and the other steps cover an even number of plies, in which
+the winner is to move as often as the loser.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ from hexsearch.errors import TrialError
 from hexsearch.training.metrics import slice_metrics
 from hexsearch.training.trial import Trial
 
-# A step's name, its curriculum, and how many plies before the end it is judged on.
+# Name of a step, its curriculum, and the number of plies before the end for its evaluation.
 STEPS: tuple[tuple[str, CurriculumConfig, int | None], ...] = (
     ("final", CurriculumConfig(name="final"), 0),
     ("last 2 plies", CurriculumConfig(name="last_k", k=2), 2),
     ("last 20 plies", CurriculumConfig(name="last_k", k=20), 20),
     ("all", CurriculumConfig(name="all"), None),
 )
-# Share of the way from the majority's accuracy to the shortest-path table's that passes.
+# To pass, the accuracy must cover this share of the way from the majority to the table.
 _PASS = 0.5
 
 
 @dataclass(frozen=True)
 class LearnabilityStep:
-    """One step and what became of it.
+    """One step and its result.
 
     Attributes:
-        accuracy, value_loss: of the network on the step's own held-out positions.
-        majority: of always naming the likelier winner. table: of the shortest-path table.
-        mark: accuracy that passes, halfway from the one to the other.
-        problem: why training did not end, if it did not.
+        accuracy, value_loss: figures of the network on the step's held-out positions.
+        majority: accuracy of always naming the likelier winner.
+        table: accuracy of the shortest-path table.
+        mark: accuracy that is needed to pass, halfway from `majority` to `table`.
+        problem: why training failed, or an empty text.
     """
 
     name: str
@@ -57,28 +58,28 @@ class LearnabilityStep:
 
     @property
     def passed(self) -> bool:
-        """Whether something was learnt here."""
+        """Whether the network has learnt these positions."""
         return not self.problem and self.accuracy >= self.mark
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; a step that could not be judged has None for its figures."""
+        """Plain values. The figures of a step whose training failed are None."""
         figures = {k: None if v != v else v for k, v in asdict(self).items()}
         return {**figures, "passed": self.passed}
 
 
-def climb(
+def check_learnability(
     config: TrialConfig,
     dataset: Dataset,
     positions: int,
     seed: int,
     say: Callable[[LearnabilityStep], None] = lambda step: None,
 ) -> tuple[LearnabilityStep, ...]:
-    """Train and judge every step.
+    """Train and evaluate every step.
 
     Args:
-        positions: that each step's network is trained on.
+        positions: number of training positions of each step.
     Raises:
-        GamesError: no finished training game is there.
+        GamesError: there is no finished training game.
     """
     validation = dataset.validation
     games, plies = validation.at(np.arange(len(validation), dtype=np.int64))
@@ -92,18 +93,18 @@ def climb(
         inside = np.ones(len(games), dtype=bool) if back is None else (to_end <= back) & finished
         changed = config.model_copy(update={"curriculum": curriculum})
         trial = Trial.of(changed, dataset, positions, seed)
-        steps.append(_climb_one(name, trial, inside, table))
+        steps.append(_run_step(name, trial, inside, table))
         say(steps[-1])
     return tuple(steps)
 
 
-def _climb_one(
+def _run_step(
     name: str, trial: Trial, inside: NDArray[np.bool_], table: NDArray[np.float64]
 ) -> LearnabilityStep:
-    """Train one step to the end of its budget and judge it on the positions inside it."""
+    """Train one step to the end of its budget, and evaluate it on the positions `inside`."""
     try:
         trial.train_to(trial.max_positions)
-        trial.report()  # renews batch-norm statistics; refuses answers that are not finite
+        trial.report()  # computes batch-norm statistics; raises if answers are not finite
         evaluation, _ = trial.evaluate()
     except TrialError as error:
         return LearnabilityStep(name, trial.positions_seen, 0, *(float("nan"),) * 5, str(error))
@@ -126,20 +127,20 @@ def _climb_one(
 
 
 def verdict(steps: tuple[LearnabilityStep, ...]) -> str:
-    """Where learning breaks, and what that speaks for."""
+    """The first step that failed, and what this suggests."""
     failed = next((step.name for step in steps if not step.passed), None)
     if failed is None:
         return "every step is learnt"
-    return f"learning breaks at '{failed}': {_MEANINGS[failed]}"
+    return f"learning fails at '{failed}': {_MEANINGS[failed]}"
 
 
 _MEANINGS = {
-    "final": "not even finished boards are told apart; look for a fault in labels, read-out or "
-    "gradients (run doctor) before any architecture",
-    "last 2 plies": "chains are seen, but not the one move that completes them; look at the side "
-    "to move, and at the resolution of the trunk (strides)",
-    "last 20 plies": "won boards are known, threats are not; try a trunk without strides, more "
-    "positions, or the mover's perspective",
-    "all": "late positions are learnt, all together are not; compare the stages with the baselines "
-    "before blaming the network",
+    "final": "even finished boards are not learnt; look for a fault in labels, read-out or "
+    "gradients (run doctor) before you change the architecture",
+    "last 2 plies": "finished chains are learnt, but not the move that completes a chain; check "
+    "the side to move, and the resolution of the trunk (strides)",
+    "last 20 plies": "won boards are learnt, but threats are not; try a trunk without strides, "
+    "more positions, or the mover perspective",
+    "all": "late positions are learnt, but all positions together are not; compare the stages with "
+    "the baselines before you change the network",
 }

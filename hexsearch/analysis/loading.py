@@ -1,4 +1,4 @@
-"""A checkpoint to a network that answers, without training and without its games."""
+"""Loads the network of a checkpoint for prediction, without its training and its games."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class LoadedCheckpoint:
     """A checkpoint of `train` (model.pt) or of a study's trial (checkpoint.pt).
 
     Attributes:
-        predictor: answers with the weights that were evaluated. trained: with those that
-            training goes on from; the same unless weights are averaged.
-        data: board size, split and stages that it was trained and judged with.
-        archive_hash: content hash of the games that it was trained on.
-        state: everything that `Trial.state()` wrote.
-        games: hashes of the archive that it was trained on, where the file holds them.
-        recorded_value_loss: validation Brier score that training reported last, if it is there.
+        predictor: predictor with the weights that were evaluated.
+        trained: predictor with the weights from which training continues. They are the same
+            unless weights are averaged.
+        data: board size, split and stages of its training and evaluation.
+        archive_hash: content hash of its training games.
+        state: result of `Trial.state()`.
+        games: hashes of the games in its training archive, if the file holds them.
+        recorded_value_loss: validation Brier score of its last report, if the file holds it.
     """
 
     path: Path
@@ -52,16 +53,15 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
     """Rebuild network, read-out and encoder of a checkpoint.
 
     Args:
-        checked: hold a plug-in read-out to its contract. `doctor` leaves it out, to say more
-            about a broken one than that it is broken.
+        checked: check the contract of a plug-in read-out. `doctor` does not, so that it can say
+            more about a faulty one.
     Raises:
-        CheckpointError: no checkpoint, damaged, or from another encoder or architecture.
+        CheckpointError: it is not a checkpoint, is damaged, or has another encoder or architecture.
         ContractError: a plug-in that it names cannot be imported, or breaks its contract.
     """
     stored = read_stored_trial(path)
     state, config, data = stored.state, stored.config, stored.data
-    shown = config.encoder
-    encoder = PositionEncoder(data.board_size, shown.perspective, shown.edge_ring)
+    encoder = PositionEncoder(data.board_size, config.encoder.perspective, config.encoder.edge_ring)
     readout = build_readout(config.readout, checked)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -101,7 +101,7 @@ def _games(content: dict[str, Any]) -> NDArray[np.uint64] | None:
 
 
 def _recorded_value_loss(content: dict[str, Any]) -> float | None:
-    """What the report beside the weights says; checkpoints of old versions have none."""
+    """Value loss of the report in the checkpoint; checkpoints of old versions have none."""
     report = content.get("report")
     if not isinstance(report, str):
         return None

@@ -1,6 +1,6 @@
-"""Does inference answer as training did? One batch, caught while it is trained, replayed.
+"""Tests whether inference gives the same answers as training, on one recorded training batch.
 
-Nothing in the training loop knows of this: hooks on the network and on the read-out look on.
+Hooks on the network and on the read-out record the batch, so the training loop is not changed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,23 @@ from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout
 from hexsearch.training.trial import Trial
 
-# In standard deviations of the raw outputs:
-_SAME = 5e-4  # float32 on the same weights stays far below
-_CLOSE = 0.1  # bfloat16 against float32 stays below; other weights do not
+# Limits in standard deviations of the raw outputs:
+_SAME = 5e-4  # with equal weights in float32, differences are far below
+_CLOSE = 0.1  # differences of bfloat16 and float32 are below, those of other weights above
 
 
 @dataclass(frozen=True)
 class Capture:
-    """One training batch at the instant it was trained.
+    """One training batch, recorded during its step.
 
     Attributes:
-        planes: [B, C, N, N] as the network was given them. raw: [B] in train mode.
-        target: [B] that the loss was given. losses: [B] the loss it returned.
-        probability: [B] what training's own read-out would have reported.
-        batch: the positions behind it. positions_seen: before this batch.
+        planes: [B, C, N, N] input of the network.
+        raw: [B] raw values in train mode.
+        target: [B] targets of the loss.
+        losses: [B] result of the loss.
+        probability: [B] probabilities of training's own read-out.
+        batch: the positions of the batch.
+        positions_seen: positions seen before this batch.
     """
 
     planes: Tensor
@@ -47,16 +50,18 @@ class Capture:
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest gaps between training and inference on a captured batch, raw ones in units of the
-    raw outputs' standard deviation, and what explains the first of them.
+    """Largest differences between training and inference on a recorded batch.
+
+    Differences of raw values are in standard deviations of the raw values.
 
     Attributes:
-        inputs: share of positions whose planes the inference encoder would build otherwise.
-        raw_train: same planes, inference's weights, train mode. raw_eval: the same in eval mode;
-            with batch norm or dropout it differs, by how much is what matters.
-        probability: |reported by inference - reported by training's read-out|, on training's raw.
-        loss: |loss recomputed by inference's read-out - loss as trained|.
-        explanation: empty where nothing has to be explained.
+        inputs: share of positions for which the inference encoder builds other planes.
+        raw_train: difference for the same planes with the inference weights in train mode.
+        raw_eval: the same in eval mode. It is not 0 with batch norm or dropout.
+        probability: |probability of inference's read-out - that of training's|, for training's
+            raw values.
+        loss: |loss of inference's read-out - loss in training|.
+        explanation: cause of the first difference; empty if there is none.
     """
 
     inputs: float
@@ -68,12 +73,12 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether inference does what training did, rounding apart."""
+        """Whether inference and training agree, apart from rounding."""
         return not self.explanation or self.explanation.startswith("precision")
 
 
 class _Recorder(Readout):
-    """A read-out that keeps what it is asked."""
+    """A read-out that records its arguments and results."""
 
     def __init__(self, inner: Readout) -> None:
         self.inner, self.proper = inner, inner.proper
@@ -90,7 +95,7 @@ class _Recorder(Readout):
 
 
 def capture_next_batch(trial: Trial) -> Capture:
-    """Train the next batch in a copy of the trial, looking on; the trial stays where it is."""
+    """Train the next batch in a copy of the trial, and record it. The trial does not change."""
     recorder = _Recorder(trial.readout)
     copied = Trial.of(
         trial.config, trial.dataset, trial.max_positions, trial.seed, trial.device, recorder
@@ -98,11 +103,11 @@ def capture_next_batch(trial: Trial) -> Capture:
     copied.load_state(deepcopy(trial.state()))
     planes: list[Tensor] = []
 
-    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         planes.append(inputs[0].detach().clone())
 
     seen, batch = trial.positions_seen, trial.next_batch()
-    copied.network.register_forward_hook(look)
+    copied.network.register_forward_hook(record)
     copied.train_to(seen + len(batch))
     return Capture(
         planes=planes[0],
@@ -116,7 +121,7 @@ def capture_next_batch(trial: Trial) -> Capture:
 
 
 def compare(capture: Capture, predictor: Predictor) -> Parity:
-    """Send a captured batch through the inference path and explain the first difference."""
+    """Compute a recorded batch as in inference, and explain the first difference."""
     spread = max(float(capture.raw.std()), 1e-6)
     inputs = _different_inputs(capture, predictor)
     raw_train = _gap(_raw(predictor.network, capture.planes, train=True), capture.raw) / spread
@@ -143,51 +148,51 @@ def _explain(
     loss: float,
     correlation: float,
 ) -> str:
-    """The first stage at which the two part company."""
+    """The cause of the first difference, in the order of the computation."""
     if inputs:
         return (
-            f"encoder: inference would show {inputs:.0%} of these positions as other planes (plane "
+            f"encoder: inference builds other planes for {inputs:.0%} of these positions (plane "
             "order, side to move, or orientation)"
         )
     if raw_train > _CLOSE:
         return (
-            f"weights: in train mode the same planes give raw outputs {raw_train:.2g} standard "
-            "deviations away, so inference does not have the weights that were trained: a stale "
-            "file, or an average of weights (EMA) that is never updated"
+            f"weights: in train mode, raw outputs for the same planes differ by {raw_train:.2g} "
+            "standard deviations, so inference does not have the trained weights: an old file, or "
+            "an average of weights (EMA) that is never updated"
         )
     if raw_train > _SAME:
         return f"precision: raw outputs differ by {raw_train:.1e} standard deviations"
     if probability > 1e-3:
         return (
-            f"read-out: the same raw outputs are reported up to {probability:.2f} apart, so "
-            "inference decodes with another formula than training"
+            f"read-out: for the same raw outputs, probabilities differ by up to {probability:.2f}, "
+            "so inference decodes with another formula than training"
         )
     if loss > 1e-3:
         return (
-            f"loss: recomputed from the same raw outputs and targets it differs by {loss:.2g}; "
+            f"loss: for the same raw outputs and targets, it differs by {loss:.2g}; "
             "the loss that is minimised is not that of the read-out that reports"
         )
     if correlation < 0.9:
         return (
-            f"batch-norm statistics: in eval mode the same planes correlate only {correlation:.2f} "
-            "with train mode; the running averages are not those of these weights"
+            "batch-norm statistics: raw outputs in eval mode and in train mode have a correlation "
+            f"of only {correlation:.2f}; the running averages are not those of these weights"
         )
     return ""
 
 
 def _different_inputs(capture: Capture, predictor: Predictor) -> float:
-    """Encode the boards that the planes show once more, by the inference encoder."""
+    """Share of the boards in the planes for which the inference encoder gives other planes."""
     planes = capture.planes.cpu().numpy()
-    margin = (planes.shape[-1] - predictor.encoder.size) // 2  # of an edge ring
+    margin = (planes.shape[-1] - predictor.encoder.size) // 2  # width of an edge ring
     inner = slice(margin, planes.shape[-1] - margin)
     boards = (RED * planes[:, 1] + BLUE * planes[:, 0])[:, inner, inner].astype(np.int8)
     finished = capture.batch.final.cpu().numpy()
     complement = capture.batch.complement.cpu().numpy()
     red_to_move = (capture.batch.ply.cpu().numpy() % 2 == 1) ^ complement
     if predictor.encoder.perspective == "mover":
-        red_to_move = np.zeros_like(red_to_move)  # shown as if Blue were to move, always
+        red_to_move = np.zeros_like(red_to_move)  # encoded boards always have Blue to move
     to_move = np.where(finished, 0, np.where(red_to_move, RED, BLUE)).astype(np.int8)
-    # One stone of each colour is needed to write a board as moves; see moves_of_board.
+    # moves_of_board needs at least one stone of each colour.
     usable = (boards == BLUE).any(axis=(1, 2)) & (boards == RED).any(axis=(1, 2))
     if not usable.any():
         return 0.0
@@ -202,7 +207,7 @@ def _different_inputs(capture: Capture, predictor: Predictor) -> float:
 
 
 def _raw(network: nn.Module, planes: Tensor, train: bool) -> Tensor:
-    """Raw values of a copy of the network, so that no statistics move."""
+    """Raw values of a copy of the network, so that its statistics do not change."""
     copied = deepcopy(network).train(train)
     device = next(copied.parameters()).device
     with torch.no_grad():
@@ -211,7 +216,7 @@ def _raw(network: nn.Module, planes: Tensor, train: bool) -> Tensor:
 
 
 def _correlation(ours: Tensor, theirs: Tensor) -> float:
-    """Of raw outputs; 0 where one side is constant."""
+    """Pearson's correlation of raw outputs; 0 if one side is constant."""
     if min(float(ours.std()), float(theirs.std())) < 1e-9:
         return 0.0
     return float(np.corrcoef(ours.cpu().numpy(), theirs.cpu().numpy())[0, 1])

@@ -1,4 +1,4 @@
-"""A network that answers: one encoder, one read-out, every number as `win_prob_red`."""
+"""A predictor: network, encoder and read-out, which gives `win_prob_red` for positions."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network says about [P] positions.
+    """Answers of a network for [P] positions.
 
     Attributes:
-        win_prob_red: [P] in [0, 1].
-        value_raw: [P] float32 raw value outputs, in the network's own perspective.
-        policy: [P, N*N] move probabilities on the real board; taken cells have none, and a
-            finished position has only zeros.
+        win_prob_red: [P] probability in [0, 1] that Red wins.
+        value_raw: [P] float32 raw values, in the network's own perspective.
+        policy: [P, N*N] move probabilities on the real board. They are 0 for occupied cells and
+            in finished positions.
     """
 
     win_prob_red: Floats
@@ -41,7 +41,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Network, read-out and encoder that belong together."""
+    """A network with its read-out and encoder."""
 
     network: nn.Module
     readout: Readout
@@ -49,19 +49,19 @@ class Predictor:
     device: torch.device
 
     def forward(self, planes: Tensor) -> NetworkOutput:
-        """Raw answers in eval mode, float32, without gradients."""
+        """Raw outputs in eval mode and float32, without gradients."""
         with torch.inference_mode(), in_eval_mode(self.network):
-            shown = planes.to(self.device).contiguous(memory_format=torch.channels_last)
-            output = self.network(shown)
+            on_device = planes.to(self.device).contiguous(memory_format=torch.channels_last)
+            output = self.network(on_device)
             return NetworkOutput(output.policy_logits.float(), output.value_raw.float())
 
     def answer(self, positions: Positions, turn: bool = False, reflect: bool = False) -> Answers:
-        """Answers, the positions shown under one symmetry.
+        """Answers for positions that are encoded under one symmetry.
 
         Args:
-            turn: show every position after a half turn.
-            reflect: show it reflected and recoloured. A `mover` encoder decides this itself
-                where somebody is to move, so there it only counts for finished positions.
+            turn: turn every position by a half turn.
+            reflect: reflect every position and exchange its colours. In the `mover` perspective
+                the side to move decides this, and `reflect` counts only for finished positions.
         """
         count = len(positions)
         swap = np.full(count, reflect)
@@ -95,17 +95,19 @@ class Predictor:
         ends: NDArray[np.int64],
         at: slice,
     ) -> Answers:
-        plies, shown = positions.plies[at], symmetries[at]
+        plies, used_symmetries = positions.plies[at], symmetries[at]
         last = ends[at]
         cells = positions.cells[int(last[0] - plies[0]) : int(last[-1])]
-        planes = self.encoder.encode(cells, plies, shown, positions.finished[at])
+        planes = self.encoder.encode(cells, plies, used_symmetries, positions.finished[at])
         output = self.forward(torch.from_numpy(planes))
-        complement = torch.from_numpy(self.encoder.complement(shown)).to(self.device)
+        complement = torch.from_numpy(self.encoder.complement(used_symmetries)).to(self.device)
         probability = win_prob_red(self.readout, output.value_raw, complement)
         return Answers(
             win_prob_red=probability.cpu().numpy().astype(np.float64),
             value_raw=output.value_raw.cpu().numpy(),
-            policy=self._policy(output.policy_logits, cells, plies, shown, positions.finished[at]),
+            policy=self._policy(
+                output.policy_logits, cells, plies, used_symmetries, positions.finished[at]
+            ),
         )
 
     def _policy(
@@ -116,14 +118,14 @@ class Predictor:
         symmetries: NDArray[np.int64],
         finished: Flags,
     ) -> Floats:
-        """Softmax over free cells, carried back to the real board."""
+        """Softmax over empty cells, on the real board."""
         rows = np.arange(len(plies))[:, None]
-        # In float32, as the logits are: exponentials of the search's leaves are many.
+        # In float32, like the logits: a search computes very many of these exponentials.
         weights = logits.cpu().numpy()[rows, symmetry_cells(self.encoder.size)[symmetries]]
         weights[np.repeat(np.arange(len(plies)), plies), cells] = -np.inf
         highest = weights.max(axis=1, keepdims=True)
         over = finished | np.isneginf(highest[:, 0])
-        weights[over] = highest[over] = 0.0  # keeps the softmax finite; cleared below
+        weights[over] = highest[over] = 0.0  # keeps the softmax finite; set to 0 below
         weights -= highest
         policy: Floats = np.exp(weights, out=weights).astype(np.float64)
         policy /= policy.sum(axis=1, keepdims=True)
@@ -132,7 +134,7 @@ class Predictor:
 
 
 def best_moves(policy: Floats, size: int, top: int) -> tuple[tuple[str, float], ...]:
-    """The likeliest moves of one position by name, each with its probability.
+    """Names and probabilities of the likeliest moves of one position.
 
     Args:
         policy: [N*N] move probabilities.
@@ -143,9 +145,9 @@ def best_moves(policy: Floats, size: int, top: int) -> tuple[tuple[str, float], 
 
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
-    """Every module in eval mode; afterwards each is as it was."""
+    """Every module in eval mode in this context. Afterwards each has its old mode."""
     training = [module for module in network.modules() if module.training]
-    if training:  # asked for every leaf of a search, so the usual case does as little as it can
+    if training:  # this is called for every leaf of a search, so the usual case must be fast
         network.eval()
     try:
         yield

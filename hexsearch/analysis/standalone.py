@@ -1,7 +1,7 @@
-"""A network with encoder and read-out inside: plain planes in, `win_prob_red` and moves out.
+"""Exports a network together with its encoder and read-out.
 
-Whoever uses it needs no hexsearch and knows nothing of perspectives, edge rings or read-outs: the
-graph shows the position as the network was trained to see it, and converts its answers back.
+The exported graph takes plain planes and returns `win_prob_red` and move probabilities. A program
+that uses it needs neither hexsearch nor knowledge of perspectives, edge rings and read-outs.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from hexsearch.training.checkpoint import save_checkpoint
 
 ONNX, SAFETENSORS, DESCRIPTION = "model.onnx", "model.safetensors", "model.json"
 CHECKPOINT = "model.pt"
-# Of a trial's state: who it is, as in Trial.head_states.
+# Keys of a trial's state that identify it, as in Trial.head_states.
 _KEPT = (
     *("configs", "mode", "trunk", "data", "archive", "encoder_version", "code_version"),
     *("max_positions", "seed", "positions_seen"),
 )
 PLANES = ("blue", "red", "red_to_move")
-TOLERANCE = 1e-5  # between the exported file and the network, in probabilities
-_CHECKED = 64  # positions that both are asked about
+TOLERANCE = 1e-5  # largest difference of a probability between the exported file and the network
+_CHECKED = 64  # positions on which both are compared
 _TAKEN = -1e9  # logit of cells that hold a stone
-_BETWEEN = 0.75  # red_to_move is 1.0, 0.5 on a finished board, or 0.0
+_BETWEEN = 0.75  # threshold for red_to_move, which is 1.0, 0.5 on a finished board, or 0.0
 
 
 class StandaloneNetwork(nn.Module):
     """Planes [B, 3, N, N] to `win_prob_red` [B] and `policy` [B, N*N].
 
-    The planes are blue stones, red stones, and whether Red is to move: 1.0, 0.0, or 0.5 on a
-    finished board, everywhere the same.
+    The planes are blue stones, red stones, and a constant plane for the side to move: 1.0 for
+    Red, 0.0 for Blue, 0.5 on a finished board.
     """
 
     ring: Tensor
@@ -59,7 +59,7 @@ class StandaloneNetwork(nn.Module):
         self.register_buffer("ring", torch.from_numpy(predictor.encoder.ring()))
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """Answers about positions on the real board."""
+        """Answers for positions on the real board."""
         encoder = self._encoder
         stones, to_move = planes[:, :2], planes[:, 2, 0, 0]
         reflected = to_move > _BETWEEN
@@ -87,7 +87,7 @@ class StandaloneNetwork(nn.Module):
 
 
 def standalone_planes(positions: Positions) -> np.ndarray:
-    """[P, 3, N, N] float32, as the exported graph takes them."""
+    """[P, 3, N, N] float32, the input of the exported graph."""
     stones = positions.stones
     planes = np.zeros((len(positions), 3, positions.size, positions.size), dtype=np.float32)
     planes[:, 0], planes[:, 1] = stones < 0, stones > 0
@@ -97,21 +97,21 @@ def standalone_planes(positions: Positions) -> np.ndarray:
 
 
 def export_onnx(loaded: LoadedCheckpoint, folder: Path) -> tuple[Path, float]:
-    """Write `model.onnx` and `model.json`, and hold the file against the network.
+    """Write `model.onnx` and `model.json`, and compare the answers of the file and the network.
 
     Returns:
         The file, and the largest difference of a probability over random positions.
     Raises:
         ConfigError: onnx is not installed.
-        CheckpointError: the network cannot be exported, the file answers differently, or it
-            cannot be written.
+        CheckpointError: the network cannot be exported, the answers differ, or the file cannot be
+            written.
     """
     predictor = loaded.predictor
     content = _onnx_bytes(StandaloneNetwork(predictor).eval().cpu(), predictor.encoder.size)
     gap = _largest_gap(content, predictor)
     if not gap <= TOLERANCE:
         raise CheckpointError(
-            f"{loaded.path}: its ONNX file answers differently by {gap:.2g}, more than {TOLERANCE}"
+            f"{loaded.path}: answers of its ONNX file differ by {gap:.2g}, more than {TOLERANCE}"
         )
     write_atomically(folder / ONNX, content)
     _describe(loaded, folder, {"input": _onnx_input(loaded), "outputs": _onnx_outputs(loaded)})
@@ -146,7 +146,7 @@ def export_safetensors(loaded: LoadedCheckpoint, folder: Path) -> Path:
             },
             "outputs": {
                 "policy_logits": ["batch", encoder.size**2],
-                "value_raw": "see trial.readout for the probability that it stands for",
+                "value_raw": "trial.readout says how it becomes a probability",
             },
         },
     )
@@ -154,14 +154,14 @@ def export_safetensors(loaded: LoadedCheckpoint, folder: Path) -> Path:
 
 
 def export_checkpoint(loaded: LoadedCheckpoint, folder: Path) -> Path:
-    """Write `model.pt` with the weights that answer and without what only training needs.
+    """Write `model.pt` with the evaluated weights, without the state that only training needs.
 
     Raises:
-        CheckpointError: it is the file that it comes from, or it cannot be written.
+        CheckpointError: it would replace the source file, or cannot be written.
     """
     path = folder / CHECKPOINT
     if path.exists() and path.samefile(loaded.path):
-        raise CheckpointError(f"{path}: would replace itself; name another --output")
+        raise CheckpointError(f"{path}: would replace itself; give another --output")
     kept = {name: loaded.state[name] for name in _KEPT if name in loaded.state}
     weights = loaded.predictor.network.state_dict()
     kept["network"] = {name: tensor.cpu() for name, tensor in weights.items()}
@@ -173,7 +173,7 @@ def _onnx_bytes(network: StandaloneNetwork, size: int) -> bytes:
     example = torch.zeros(2, len(PLANES), size, size)
     try:
         with warnings.catch_warnings(), _quiet_exporter():
-            warnings.simplefilter("ignore")  # of the exporter's own internals
+            warnings.simplefilter("ignore")  # warnings about the exporter's own internals
             program = torch.onnx.export(
                 network,
                 (example,),
@@ -195,7 +195,7 @@ def _onnx_bytes(network: StandaloneNetwork, size: int) -> bytes:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """It logs a warning for each operator of torchvision, which nothing here uses."""
+    """Silence the exporter, which logs warnings about torchvision, which is not used here."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -206,7 +206,7 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def _largest_gap(content: bytes, predictor: Predictor) -> float:
-    """Over positions of random games, finished ones among them."""
+    """Largest difference of a probability over positions of random games, some finished."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -216,7 +216,7 @@ def _largest_gap(content: bytes, predictor: Predictor) -> float:
     batch = session.get_inputs()[0].shape[0]
     if isinstance(batch, int):
         raise CheckpointError(
-            f"the exported graph only takes batches of {batch}: a part of the network fixes the "
+            f"the exported graph accepts only batches of {batch}: a part of the network fixes the "
             "number of positions, as len(features) does; use flatten or unflatten there"
         )
     win_prob_red, policy = session.run(None, {"planes": standalone_planes(positions)})
@@ -258,10 +258,10 @@ def _onnx_input(loaded: LoadedCheckpoint) -> dict[str, Any]:
         "dtype": "float32",
         "shape": ["batch", len(PLANES), size, size],
         "planes": {
-            "blue": "1.0 where a blue stone lies",
-            "red": "1.0 where a red stone lies",
-            "red_to_move": "everywhere 1.0 if Red is to move, 0.0 if Blue is, 0.5 on a finished "
-            "board",
+            "blue": "1.0 on cells with a blue stone",
+            "red": "1.0 on cells with a red stone",
+            "red_to_move": "constant: 1.0 if Red is to move, 0.0 if Blue is to move, 0.5 on a "
+            "finished board",
         },
     }
 
@@ -271,8 +271,8 @@ def _onnx_outputs(loaded: LoadedCheckpoint) -> dict[str, Any]:
         "win_prob_red": {"shape": ["batch"], "meaning": "probability that Red wins"},
         "policy": {
             "shape": ["batch", loaded.predictor.encoder.size**2],
-            "meaning": "probability of each cell as the next move; taken cells and finished "
-            "boards have 0.0",
+            "meaning": "probability of each cell as the next move; 0.0 for occupied cells and on "
+            "finished boards",
         },
     }
 

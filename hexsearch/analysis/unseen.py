@@ -1,4 +1,4 @@
-"""Which games a network has not been trained on, by the hash that all copies of a game share."""
+"""Finds the games that a network was not trained on, by a symmetry-invariant hash."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from hexsearch.data.split import SplitName, split_games
 from hexsearch.errors import GamesError
 
 Hashes = NDArray[np.uint64]
-_ARCHIVE = "games.archive"  # of a study, some folders above its checkpoints
+_ARCHIVE = "games.archive"  # a study's games, in one of the folders above its checkpoints
 _ABOVE = 4
 
 
 @dataclass(frozen=True)
 class UnseenGames:
-    """Games to judge a network on, and why others are not.
+    """Games on which a network is evaluated, and games that are left out.
 
     Attributes:
-        judged, trained_on, for_confirmation: indices, ascending; together all games.
-        is_guess: the training games are not known, so every game counts as one of theirs.
+        judged, trained_on, for_confirmation: ascending indices of the games that are evaluated,
+            that may be training games, and that are test games. Together they are all games.
+        is_guess: the training games are not known, so every game may be one of them.
     """
 
     judged: Indices
@@ -34,10 +35,11 @@ class UnseenGames:
     is_guess: bool
 
     def __str__(self) -> str:
-        text = f"{len(self.judged):,} games are judged"
+        text = f"{len(self.judged):,} games are evaluated"
         if len(self.trained_on):
-            text += f"; {len(self.trained_on):,} are left out because it was trained on them"
-            text += " (or may have been: its training games are not known)" * self.is_guess
+            reason = "may have been (its training games are not known)" if self.is_guess else "was"
+            verb = f"the network {reason} trained on them"
+            text += f"; {len(self.trained_on):,} are left out because {verb}"
         if len(self.for_confirmation):
             text += f"; {len(self.for_confirmation):,} are test games, kept for confirmation"
         return text
@@ -46,38 +48,38 @@ class UnseenGames:
 def unseen_games(
     archive: GameArchive, data: DataConfig, training_archive: Hashes | None
 ) -> UnseenGames:
-    """Sort games by what training has seen, mirrored and turned copies included.
+    """Divide games by whether training has seen them or a symmetric copy of them.
 
     Args:
-        training_archive: hashes of all games of the archive that it was trained on, of which it
-            saw those of the training split; None if they are not known.
+        training_archive: hashes of all games in the archive of the network's training, which used
+            the training split of them; None if they are not known.
     Raises:
-        GamesError: not one game is left to judge.
+        GamesError: no game is left to evaluate.
     """
     shares = data.split
-    known = np.ones(len(archive), dtype=bool)
+    in_training_archive = np.ones(len(archive), dtype=bool)
     if training_archive is not None:
-        known = np.isin(archive.hashes, training_archive)
+        in_training_archive = np.isin(archive.hashes, training_archive)
 
     def part(name: SplitName) -> NDArray[np.bool_]:
         inside = np.zeros(len(archive), dtype=bool)
         inside[split_games(archive, name, shares.validation, shares.test, shares.salt)] = True
-        return inside & known
+        return inside & in_training_archive
 
     seen, kept = part("train"), part("test")
-    found = UnseenGames(
+    unseen = UnseenGames(
         judged=np.flatnonzero(~(seen | kept)),
         trained_on=np.flatnonzero(seen),
         for_confirmation=np.flatnonzero(kept),
         is_guess=training_archive is None,
     )
-    if not len(found.judged):
-        raise GamesError(f"no game to judge it on: {found}; give other games")
-    return found
+    if not len(unseen.judged):
+        raise GamesError(f"no game is left to evaluate: {unseen}; give other games")
+    return unseen
 
 
 def archive_beside(checkpoint: Path, content_hash: str) -> Hashes | None:
-    """The games of the study that a checkpoint lies in, if it is the archive of its training."""
+    """Hashes of the games of the study that a checkpoint belongs to, if it was trained on them."""
     for folder in list(checkpoint.resolve().parents)[:_ABOVE]:
         path = folder / _ARCHIVE
         if path.is_file() and is_archive(path):

@@ -1,4 +1,4 @@
-"""How good a network's win probabilities are, where, and whether they are consistent."""
+"""Evaluates a network's win probabilities: metrics, calibration, consistency, known positions."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ from hexsearch.model.readout import win_prob_red
 from hexsearch.training.metrics import Evaluation, StageMetrics
 
 _BATCH = 1024
-_PROBED = 512  # positions for the invariances and for monotonicity
+_PROBED = 512  # positions for the tests of symmetry and monotonicity
 _RELIABILITY_BINS = 10
 _HISTOGRAM_BINS = 20
-# A stone far from the fight moves an answer by noise; only a fall beyond this is held against it.
+# A stone in an unimportant place changes an answer by noise, so smaller decreases are ignored.
 _TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Answers that fall into one tenth of the scale.
+    """Answers in one tenth of the scale.
 
     Attributes:
-        low, high: its edges. answer: mean win_prob_red in it. red_won: how often Red won.
-        standard_error: of red_won, clustered by game.
+        low, high: bounds of the bin.
+        answer: mean win_prob_red in the bin.
+        red_won: share of its positions whose game Red won.
+        standard_error: standard error of red_won, clustered by game.
     """
 
     low: float
@@ -49,14 +51,16 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Consistency:
-    """What must hold whatever the games are, measured on [P] held-out positions.
+    """Tests that every sound network must pass, on held-out positions.
 
     Attributes:
-        half_turn: mean |difference| of win_prob_red after a half turn; 0 is perfect.
-        reflection: the same after reflecting and recolouring, answers carried back. A `mover`
-            encoder makes it 0 where somebody is to move.
-        monotone: share of stones, added at random, that did not lower their own colour's chance
-            by more than 0.01. stone_gain: by how much such a stone raises it on average.
+        positions: number of positions.
+        half_turn: mean |difference| of win_prob_red after a half turn; 0 is ideal.
+        reflection: the same after reflecting the board and exchanging its colours. With a `mover`
+            encoder it is 0 for unfinished positions.
+        monotone: share of stones, added at random, that do not lower the win probability of their
+            own colour by more than 0.01.
+        stone_gain: mean increase of that probability by such a stone.
     """
 
     positions: int
@@ -68,7 +72,7 @@ class Consistency:
 
 @dataclass(frozen=True)
 class FamilyScore:
-    """Known positions of one family: share called right, and the mean chance of the winner."""
+    """Known positions of one family: accuracy, and mean win probability of the winner."""
 
     accuracy: float
     count: int
@@ -77,19 +81,19 @@ class FamilyScore:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that `analyze` shows. `evaluation` and `positions` are of one length."""
+    """The result of `analyze`."""
 
     metrics: StageMetrics
     baselines: dict[str, StageMetrics]
     reliability: tuple[ReliabilityBin, ...]
-    histogram: tuple[int, ...]  # answers per twentieth of the scale
+    histogram: tuple[int, ...]  # number of answers in each twentieth of the scale
     consistency: Consistency
     known: dict[str, FamilyScore]
     intervals: dict[str, dict[str, dict[str, Interval]]]  # 95%: cut, slice, metric
     evaluation: Evaluation
 
     def to_json(self) -> dict[str, Any]:
-        """Plain mappings; nan becomes None."""
+        """Plain mappings, in which nan becomes None."""
         metrics = self.metrics.to_json()
         for cut, parts in self.intervals.items():
             for name, intervals in parts.items():
@@ -111,11 +115,12 @@ class Analysis:
 
 
 class ValueHeadAnalyzer:
-    """Judges one predictor on held-out games.
+    """Evaluates one predictor on held-out games.
 
     Args:
-        archive: games; held_out: which of them to judge on; train: which ones the baselines may be
-            fitted on (none leaves the baselines out).
+        archive: games.
+        held_out: indices of the games for the evaluation.
+        train: indices of the games on which baselines are fitted; none leaves the baselines out.
     """
 
     def __init__(
@@ -133,7 +138,7 @@ class ValueHeadAnalyzer:
         self._rng = np.random.default_rng(seed)
 
     def analyse(self) -> Analysis:
-        """All of it; a few thousand positions a second on one core of a CPU."""
+        """The whole analysis. One CPU core evaluates a few thousand positions in a second."""
         evaluation = self.evaluate()
         return Analysis(
             metrics=evaluation.metrics(),
@@ -149,7 +154,7 @@ class ValueHeadAnalyzer:
         )
 
     def evaluate(self) -> Evaluation:
-        """Answers on every position of the held-out games, shown as training's reports do."""
+        """Answers for every position of the held-out games, encoded as in training's reports."""
         builder = BatchBuilder(
             self._archive, self._predictor.encoder, self._stages, self._predictor.device
         )
@@ -161,12 +166,12 @@ class ValueHeadAnalyzer:
             answers.append(probability.cpu().numpy().astype(np.float64))
             for name in _COLUMNS:
                 columns[name].append(getattr(batch, name).cpu().numpy())
-        found = {name: np.concatenate(parts) for name, parts in columns.items()}
-        found["red_won"] = found["red_won"].astype(np.float64)
-        return Evaluation(win_prob_red=np.concatenate(answers), **found)
+        arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
+        arrays["red_won"] = arrays["red_won"].astype(np.float64)
+        return Evaluation(win_prob_red=np.concatenate(answers), **arrays)
 
     def consistency(self) -> Consistency:
-        """Half turn, reflection, and what an added stone does, on a sample of the positions."""
+        """Half turn, reflection and monotonicity on a sample of the positions."""
         count = min(_PROBED, len(self._positions))
         index = np.sort(self._rng.choice(len(self._positions), count, replace=False))
         games, plies = self._positions.at(index)
@@ -189,9 +194,9 @@ class ValueHeadAnalyzer:
         )
 
     def _gains(self, positions: Positions, before: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What a stone of either colour, added at random, the mover kept, gains for its colour."""
+        """Increase of a colour's win probability by a random stone of it, with the same mover."""
         boards, to_move = positions.stones, positions.to_move
-        # With a stone of each colour on the board, every mover can be shown; see moves_of_board.
+        # moves_of_board needs at least one stone of each colour.
         usable = np.flatnonzero((positions.plies >= 2) & ~positions.finished)
         if not len(usable):
             return np.zeros(0)
@@ -218,7 +223,7 @@ class ValueHeadAnalyzer:
 def score_known_positions(
     predictor: Predictor, shapes: int = 8, seed: int = 0
 ) -> dict[str, FamilyScore]:
-    """How a network does on positions whose winner is certain, by family."""
+    """Scores of a network on positions whose winner is certain, by family."""
     size = predictor.encoder.size
     known = known_positions(size, shapes, seed)
     answers = predictor.answer(as_positions(known, size)).win_prob_red
@@ -262,7 +267,7 @@ def reliability_bins(evaluation: Evaluation) -> tuple[ReliabilityBin, ...]:
 
 
 def clustered_error(residuals: NDArray[np.float64], game: NDArray[np.int64]) -> float:
-    """Standard error of a mean whose residuals share a label within each game."""
+    """Standard error of a mean, clustered by game."""
     games, index = np.unique(game, return_inverse=True)
     if len(games) < 2:
         return math.nan
@@ -272,7 +277,7 @@ def clustered_error(residuals: NDArray[np.float64], game: NDArray[np.int64]) -> 
 
 
 def _add_intervals(part: dict[str, Any], intervals: dict[str, Interval]) -> None:
-    """`accuracy_low` and `accuracy_high` beside `accuracy`, and so on."""
+    """Add `accuracy_low` and `accuracy_high` to `accuracy`, and so on."""
     for name, (low, high) in intervals.items():
         part |= _plain({f"{name}_low": low, f"{name}_high": high})
 

@@ -1,4 +1,4 @@
-"""Chains that wind from the top of a board to its bottom, each of whose stones is needed."""
+"""Winding chains from the top of a board to its bottom, in which every stone is necessary."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1))
 
 
 def winding_path(size: int, rng: np.random.Generator) -> list[int]:
-    """A chain from the first row to the last without a superfluous stone.
+    """A chain from the first row to the last row without an unnecessary stone.
 
-    The cheapest path over random weights: the heavier the weights, the more it winds.
+    It is the cheapest path over random weights. Larger weights make it more winding.
     """
     weights = rng.exponential(size=size * size) ** float(rng.uniform(0.5, 2.0)) + 0.05
     costs = np.full(size * size, np.inf)
@@ -30,7 +30,7 @@ def winding_path(size: int, rng: np.random.Generator) -> list[int]:
             continue
         for down, across in _NEIGHBOURS:
             r, c = row + down, column + across
-            # The first row belongs to the start alone, so that no chain runs along the edge.
+            # Only the start lies in the first row, so that no chain runs along the edge.
             if not (1 <= r < size and 0 <= c < size):
                 continue
             beside = r * size + c
@@ -46,7 +46,7 @@ def winding_path(size: int, rng: np.random.Generator) -> list[int]:
 
 
 def _without_detours(path: list[int], size: int) -> list[int]:
-    """Drop stones between two that touch anyway, so that the chain needs each of its stones."""
+    """Remove stones between two stones that touch, so that every stone is necessary."""
     kept = [path[0]]
     position = 0
     while position < len(path) - 1:

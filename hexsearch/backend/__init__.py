@@ -1,1 +1,1 @@
-"""Runs trials on Ray: the only room that imports it."""
+"""Runs trials on Ray. It is the only room that imports Ray."""

@@ -1,4 +1,4 @@
-"""What a worker is to do: one description for every kind of job."""
+"""The assignment of a worker: one description for every kind of job."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from hexsearch.training.heads import Mode
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """Everything that a worker needs for one job; travels as plain values in a Ray configuration.
+    """Everything that a worker needs for one job, as plain values for a Ray configuration.
 
     Attributes:
-        job: its name: the trial's, or that of a comparison's seed, whose heads share a trunk.
-        folder: of the job, where its checkpoint lies, on a disk that every node sees; with
-            `trial_files` its name there.
-        trials, trial_folders, configs: one of each for every value head; a trial that is
-            trained alone has the job's own name and folder.
-        archive, archive_hash: the games; the hash keeps a worker from training on others.
-        points: positions at which it reports, the last one being the budget.
-        reported: positions at the last report of all trials that the ledger holds.
-        judged_on: `test`: only save at the points, and judge on test games at the last one.
-        mode: how the heads teach their trunk.
-        trunk, trunk_hash: checkpoint of a frozen trunk and its content; None trains one.
-        gpus: how much of a GPU; 0 trains on the CPU.
-        trial_files: URL under which jobs keep their files; None if `folder` is a path.
-        hang_timeout: seconds in which a step must come to its point, or the process ends.
-        report_seconds: report at least so often, also between points.
+        job: name of the job: the trial's name, or that of a comparison's seed.
+        folder: folder of the job with its checkpoint, on a disk that every node sees. With
+            `trial_files` it is the name of the folder there.
+        trials, trial_folders, configs: one entry for each value head. A trial that is trained
+            alone has the name and the folder of the job.
+        archive, archive_hash: the games. The hash prevents training on other games.
+        points: positions at which it reports. The last one is the budget.
+        reported: positions of the last report of all its trials in the ledger.
+        judged_on: with `test`, the job only saves at its points, and reports on the test games at
+            the last one.
+        mode: whether the value heads train the trunk.
+        trunk, trunk_hash: checkpoint of a frozen trunk and its hash; None trains a trunk.
+        gpus: number of GPUs, or a share of one; 0 trains on the CPU.
+        trial_files: URL of the storage for files of jobs; None if `folder` is a path.
+        hang_timeout: time limit of a step, in seconds, after which the process is ended.
+        report_seconds: longest time between two reports.
     """
 
     job: str
@@ -53,9 +54,9 @@ class Assignment:
 
     @property
     def is_shared(self) -> bool:
-        """Whether the job is no trial itself, but heads that share a trunk."""
+        """Whether the job has several heads on one trunk, and is not a trial itself."""
         return self.trials != (self.job,)
 
     def to_config(self) -> dict[str, Any]:
-        """As a configuration of Ray Tune."""
+        """The assignment as a configuration of Ray Tune."""
         return {one.name: getattr(self, one.name) for one in fields(self)}

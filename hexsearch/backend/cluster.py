@@ -1,4 +1,4 @@
-"""Ray: this machine or a running cluster, and how many jobs fit on it."""
+"""Connects to Ray on this machine or on a cluster, and counts the jobs that fit on it."""
 
 from __future__ import annotations
 
@@ -23,60 +23,60 @@ from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import ConfigError, HexsearchError
 
 _ENVIRONMENT = {
-    # Its loggers flush every row and leak per trial; the ledger has it all.
+    # Tune's loggers flush every row and leak memory for each trial; the ledger has all data.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Signals are ours: Tune's handler ends trials without telling the searcher.
+    # We handle signals: Tune's handler would end trials without telling the searcher.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Tune's own snapshots are never used.
+    # Tune's snapshots are not used.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "60",
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Nodes come and go; what Ray calls a preempted node is not the trial's failure.
+    # A node that is taken away (preempted) is not a failure of the trial.
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "0",
-    # The new output engine prints its banner even at verbose=0.
+    # Tune's new output engine prints a banner even with verbose=0.
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Tune would start one worker after the other; how many may run at once is the engine's word.
+    # Tune would start one worker after the other. The engine limits the number of running trials.
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
 }
-# What Ray's worker processes import before they have work; optimisers import torch._dynamo.
+# Modules that Ray's worker processes import before they get work; optimisers need torch._dynamo.
 _WARM = {
     "RAY_preload_python_modules": "torch._dynamo,ray.tune,hexsearch.backend.trainable",
-    # Ray ends idle processes that take much memory, and these hold torch.
+    # Ray would end idle processes that need much memory, as these do with torch.
     "RAY_idle_worker_killing_memory_threshold_bytes": str(4 * 1024**3),
-    "OMP_NUM_THREADS": "1",  # read at import, before Ray could set it for the trial
+    "OMP_NUM_THREADS": "1",  # torch reads it when it is imported, before Ray sets it for the trial
 }
-_SLOTS_AGE_S = 5.0  # a cluster may grow or shrink; ask it this often
+_SLOTS_AGE_S = 5.0  # interval of counting slots, since a cluster may grow or shrink
 _CONNECT_S = 10.0
-_OBJECT_STORE_BYTES = 128 * 1024**2  # trials share a memory map, not Ray objects
+_OBJECT_STORE_BYTES = 128 * 1024**2  # it can be small: trials share a memory map, not Ray objects
 
 
 @contextmanager
 def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
-    """Connect to a cluster, or start Ray on this machine; disconnect or stop at the end.
+    """Connect to a cluster, or start Ray on this machine. At the end, disconnect or stop it.
 
-    Ray on this machine starts a process for each CPU at once. Where each will run a trial, they
-    import torch while the driver is still busy with the games.
+    Ray on this machine starts one process for each CPU at once. If each of them will run a trial,
+    they import torch while the driver reads the games.
 
     Yields:
-        When Ray was up, in Unix seconds.
+        The time at which Ray had started, in Unix seconds.
     Raises:
-        HexsearchError: there is no such cluster.
+        HexsearchError: the cluster cannot be reached, or Ray cannot be started.
     """
     for name, value in environment(address, resources).items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
         _require_listener(address)
-    own = ExitStack()  # what is only there while Ray runs on this machine
+    own = ExitStack()  # resources that exist only while Ray runs on this machine
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
-            # Ray asks for a token by default. One of our own needs no file in the home folder, and
-            # dies with this process.
+            # Ray needs a token by default. Our own token needs no file in the home folder, and
+            # exists only in this process.
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             folder = own.enter_context(private_folder())
@@ -96,11 +96,11 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         why = str(error).strip().partition("\n")[0]
         if address and "RAY_AUTH_MODE" not in os.environ:
-            why += "; if the cluster asks for a token, set RAY_AUTH_MODE=token and "
-            why += "RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) here as on its nodes"
+            why += "; if the cluster needs a token, set RAY_AUTH_MODE=token and "
+            why += "RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) here and on its nodes"
         raise HexsearchError(f"cannot reach or start {where}: {why}") from error
-    # Tune logs a traceback for every worker that dies; the ledger has the reason of those that
-    # no retry could save.
+    # Tune logs a traceback for every worker that dies. The ledger has the reason if all retries
+    # have failed.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield round(time.time(), 3)
@@ -110,18 +110,18 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
 
 
 def environment(address: str | None, resources: Resources) -> dict[str, str]:
-    """Variables for Ray, where the user has not set them."""
+    """Environment variables for Ray, unless the user has set them."""
     all_train = resources.max_concurrent is None and resources.cpus_per_trial == 1
     if address is None and all_train and not resources.gpus_per_trial:
         return _ENVIRONMENT | _WARM
-    return _ENVIRONMENT  # most processes would import torch for nothing
+    return _ENVIRONMENT  # most processes would import torch without need
 
 
 def _require_listener(address: str) -> None:
-    """Fail in seconds where nothing listens; Ray itself tries for minutes."""
+    """Fail within seconds if nothing listens at the address; Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        return  # `auto`, or a form that Ray resolves by itself
+        return  # `auto`, or another form that Ray itself resolves
     try:
         with socket.create_connection((host, int(port)), timeout=_CONNECT_S):
             return
@@ -133,10 +133,10 @@ def _require_listener(address: str) -> None:
 
 
 def trial_slots(resources: Resources) -> Callable[[], int]:
-    """How many trials the cluster has room for, asked anew every few seconds.
+    """A function for the number of trials that fit on the cluster, counted every few seconds.
 
     Raises:
-        ConfigError: it has not room for one.
+        ConfigError: not even one trial fits.
     """
     asked_at, slots = -math.inf, 0
 
@@ -152,22 +152,22 @@ def trial_slots(resources: Resources) -> Callable[[], int]:
 
 
 def require_room(resources: Resources) -> None:
-    """Refuse a cluster that has not room for one trial.
+    """Check that one trial fits on the cluster.
 
     Raises:
-        ConfigError: what a trial wants and what there is.
+        ConfigError: it does not fit; states what a trial needs and what there is.
     """
     if _count_slots(resources) < 1:
         have = ray.cluster_resources()
         raise ConfigError(
-            f"a trial wants {resources.cpus_per_trial} CPU(s) and {resources.gpus_per_trial:g} "
+            f"a trial needs {resources.cpus_per_trial} CPU(s) and {resources.gpus_per_trial:g} "
             f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
             "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
         )
 
 
 def _count_slots(resources: Resources) -> int:
-    """Room node by node: a trial does not spread over two."""
+    """Number of trials that fit, counted for each node, since a trial cannot use two nodes."""
     slots = 0
     for node in ray.nodes():
         if not node["Alive"]:
@@ -181,11 +181,11 @@ def _count_slots(resources: Resources) -> int:
 
 
 def _trials_on(gpus: int, share: float) -> int:
-    """How many trials a node's GPUs take: a fraction lies on one of them, never across two.
+    """Number of trials that fit on a node's GPUs. A fraction uses one GPU, never two.
 
     >>> _trials_on(8, 0.6), _trials_on(8, 0.15), _trials_on(4, 2.0)
     (8, 48, 2)
     """
     if share > 1.0:
         return gpus // round(share)
-    return gpus * int(1.0 / share + 1e-9)  # ten trials at 0.1 fit in spite of rounding
+    return gpus * int(1.0 / share + 1e-9)  # ten trials with a share of 0.1 fit despite rounding

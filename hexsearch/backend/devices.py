@@ -10,10 +10,10 @@ from hexsearch.errors import TrialError
 
 
 def device_of(gpus: float) -> torch.device:
-    """The GPU that Ray gave this worker, limited to its share; the CPU where none was asked for.
+    """The GPU that Ray gave this worker, limited to its share; the CPU if it has no GPU.
 
     Raises:
-        TrialError: Ray counts a GPU here that torch cannot use.
+        TrialError: Ray counts a GPU on this node that torch cannot use.
     """
     if not gpus:
         return torch.device("cpu")
@@ -23,6 +23,6 @@ def device_of(gpus: float) -> torch.device:
             "or set run.gpus_per_trial to 0"
         )
     if gpus < 1.0:
-        # Ray's fractions are bookkeeping; this keeps one trial from taking its neighbours' memory.
+        # Ray does not enforce its fractions. This limit protects the memory of other trials.
         torch.cuda.set_per_process_memory_fraction(gpus)
     return torch.device("cuda")

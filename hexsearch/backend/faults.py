@@ -1,4 +1,4 @@
-"""Why a worker gave up a trial: a reason in words, what to do about it, and the end of its log."""
+"""Explains why a worker failed: the reason, a remedy, and the last lines of its log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LINE_CHARACTERS = 300
 _LESS = "lower batch_size, set micro_batch, or run fewer trials at once (run.max_concurrent)"
 _LESS_ON_GPU = "lower batch_size, set micro_batch, or raise run.gpus_per_trial"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# What Python, numpy and torch say when an allocation is refused; in a loss they say otherwise.
+# Messages of Python, numpy and torch when an allocation fails.
 _REFUSED_ON_GPU = re.compile(
     r"(?:CUDA|HIP|XPU) out of memory|CUDA error: out of memory|STATUS_ALLOC_FAILED"
 )
@@ -20,14 +20,17 @@ _REFUSED = re.compile(
 )
 _LOW_NODE = re.compile(r"killed due to the node running low on memory.*?was (?P<use>[^(]*)\(")
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)(?::|$)")
-_OURS = re.compile(r"^hexsearch\.errors\.\w+: ")  # says itself what, where and what to do
+_OURS = re.compile(r"^hexsearch\.errors\.\w+: ")  # messages that state the remedy themselves
 _STEP = re.compile(r'trainable\.py", line \d+ in step$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Attributes:
-    reason: one line. log: up to 20 lines, the telling ones last.
+    """Why a worker failed.
+
+    Attributes:
+        reason: one line.
+        log: up to 20 lines; the most informative ones come last.
     """
 
     reason: str
@@ -35,7 +38,7 @@ class Fault:
 
 
 def explain(text: str) -> Fault:
-    """From what Ray says of a worker that raised or died.
+    """The fault in Ray's message about a worker that raised an error or died.
 
     >>> explain("Traceback:\\n  File x\\nValueError: bad").reason
     'ValueError: bad'
@@ -51,21 +54,21 @@ def explain(text: str) -> Fault:
             "\n".join(lines[users : users + LOG_LINES // 2]),
         )
     if "node has died" in text or "node was preempted" in text:
-        return Fault("its node died or was taken away", log)
+        return Fault("its node died or was preempted", log)
     if "actor died" in text.lower() or "actor is dead" in text:
         return Fault(
-            f"{DIED}: crashed, or killed from outside (by the kernel, if memory ran out: dmesg on "
-            "its node says so)",
+            f"{DIED}: it crashed, or was killed from outside (by the kernel if memory ran out; see "
+            "dmesg on its node)",
             log,
         )
-    # The last error of a traceback; its message may go on for lines.
+    # The last error of a traceback, whose message may have several lines.
     named = [line for line in lines if _ERROR.match(line)]
     reason = named[-1] if named else next((line for line in reversed(lines) if line), DIED)
     return Fault(with_remedy(_OURS.sub("", reason)), log)
 
 
 def with_remedy(reason: str) -> str:
-    """An error's last line, and what to do where it is about memory.
+    """An error's last line, with a remedy if it is about memory.
 
     >>> with_remedy("MemoryError")[:30]
     'MemoryError; lower batch_size,'
@@ -78,14 +81,14 @@ def with_remedy(reason: str) -> str:
 
 
 def explain_hang(seconds: float, stacks: str = "") -> Fault:
-    """From the stacks that the watchdog wrote before it ended the process.
+    """The fault for a process that the watchdog ended, with the stacks that it wrote.
 
     Args:
-        stacks: of every thread, innermost call first, as faulthandler writes them.
+        stacks: stacks of all threads, innermost call first, as faulthandler writes them.
     """
     threads = re.split(r"\n(?=Thread |Current thread )", stacks)
     hung = next((thread for thread in threads if _STEP.search(thread)), stacks)
-    # As in a traceback, where it hung comes last and so survives being cut.
+    # The innermost call comes last, as in a traceback, so that it is kept if lines are cut.
     innermost_last = [line for line in hung.splitlines() if line.startswith("  ")][::-1]
     return Fault(f"no report within {seconds:,.0f} s (run.hang_timeout)", _tail(innermost_last))
 

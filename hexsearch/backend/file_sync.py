@@ -1,9 +1,9 @@
-"""Studies on storage that is no folder: trials work locally and their files travel by report.
+"""Studies with files in object storage: trials work in local folders and send files at reports.
 
-The ledger stays on the driver's disk, because object storage cannot append and a record counts
-only once it is synced. Copies of it, of study.yaml and of the games go to storage at intervals, so
-that a study outlives its driver's machine: fetch the folder and resume. What the last copy
-lacks is trained again from checkpoints, which are in storage as soon as they are reported.
+The ledger stays on the driver's disk, because object storage cannot append, and each record must
+be synced. Copies of the ledger, of study.yaml and of the games are sent to storage at intervals.
+So a study can be resumed after the loss of its driver's machine, from a copy of its folder. Trials
+that are missing in the last copy are continued from checkpoints, which are in storage already.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from hexsearch.training.atomic import write_atomically
 from hexsearch.training.checkpoint import previous_of
 
 CHECKPOINT = "checkpoint.pt"
-# Storage replaces a file whole or not at all, and needs no second one.
+# Files that are not sent. Storage replaces files atomically, so it needs no previous checkpoint.
 PREVIOUS = previous_of(Path(CHECKPOINT)).name
 _COPY_EVERY_S = 60.0
 
 
 class FileSync:
-    """A folder in storage and the same folder here; only what has changed here is sent.
+    """A local folder and its copy in storage. Only files that have changed are sent.
 
     Args:
-        name: of the folder in storage, such as `my-study/trials/t0001`.
+        name: name of the folder in storage, such as `my-study/trials/t0001`.
     """
 
     def __init__(self, storage: Storage, name: str, local: Path) -> None:
@@ -37,7 +37,7 @@ class FileSync:
         self._sent: dict[str, tuple[int, int]] = {}
 
     def push(self, names: list[str] | None = None) -> None:
-        """Send files, by default all, the checkpoint last: once it is there, so is the rest."""
+        """Send files, by default all. The checkpoint is sent last, after all that belongs to it."""
         if names is None:
             names = sorted(path.name for path in self.local.iterdir() if path.is_file())
         for name in sorted(names, key=lambda name: name == CHECKPOINT):
@@ -50,7 +50,7 @@ class FileSync:
                 self._sent[name] = state
 
     def pull(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
-        """Fetch the files that storage has, in place of local ones."""
+        """Fetch the files in storage, and replace local ones."""
         for name in self.storage.names(self.name):
             if wanted(name) and not name.endswith(".partial"):
                 content = self.storage.read(f"{self.name}/{name}")
@@ -59,22 +59,22 @@ class FileSync:
 
 
 class TrialFiles:
-    """What the driver does with the files of trials that have ended.
+    """Fetches and removes files of ended trials for the driver.
 
     Args:
-        storage: where trials keep them; None if that is the study's folder itself.
-        say: told when storage fails; that ends no study, and is tried again later.
+        storage: storage of the files; None if they are in the study's folder itself.
+        say: called with a warning if storage fails. The study continues, and it is tried again.
     """
 
     def __init__(
         self, folder: StudyFolder, storage: Storage | None, say: Callable[[str], None]
     ) -> None:
         self._folder, self._storage, self._say = folder, storage, say
-        self._to_fetch: dict[str, bool] = {}  # trial -> whether with its checkpoint
+        self._to_fetch: dict[str, bool] = {}  # trial -> whether its checkpoint is fetched as well
         self._dropped: set[str] = set()
 
     def fetch(self, trial: str, checkpoint: bool = False) -> None:
-        """Bring a trial's curve and losses, perhaps its checkpoint, into the study's folder."""
+        """Fetch a trial's curve and losses, and its checkpoint if wanted, to the study's folder."""
         if self._storage is None:
             return
         self._to_fetch[trial] = checkpoint
@@ -83,13 +83,13 @@ class TrialFiles:
                 self._mirror(self._storage, name).pull(
                     lambda file, whole=whole: whole or file != CHECKPOINT  # type: ignore[misc]
                 )
-            except (StorageError, CheckpointError) as error:  # either end may take no more
+            except (StorageError, CheckpointError) as error:  # either side may fail
                 self._say(f"warning: files of {name} stay in storage for now: {error}")
                 return
             del self._to_fetch[name]
 
     def drop_checkpoint(self, trial: str) -> None:
-        """Remove the checkpoint of a trial that will not go on."""
+        """Remove the checkpoint of a trial that will not continue."""
         if trial in self._dropped:
             return
         try:
@@ -98,12 +98,12 @@ class TrialFiles:
             if self._storage is not None:
                 self._storage.delete(f"{trial_name(self._folder, trial)}/{CHECKPOINT}")
         except (StorageError, OSError) as error:
-            self._say(f"warning: the checkpoint of {trial} is not removed: {error}")
+            self._say(f"warning: the checkpoint of {trial} cannot be removed: {error}")
             return
         self._dropped.add(trial)
 
     def checkpoint_bytes(self, trial: str) -> int:
-        """What a trial's checkpoint takes here; 0 if it is in storage alone."""
+        """Bytes of a trial's checkpoint on this disk; 0 if it is only in storage."""
         path = self._folder.trial(trial) / CHECKPOINT
         return path.stat().st_size if path.exists() else 0
 
@@ -112,20 +112,20 @@ class TrialFiles:
 
 
 def trial_name(folder: StudyFolder, trial: str) -> str:
-    """A trial's folder in storage."""
+    """The name of a trial's folder in storage."""
     return f"{folder.name}/trials/{trial}"
 
 
 def require_unused(folder: StudyFolder, url: str | None) -> None:
-    """Refuse to start a study over another one of its name in storage.
+    """Check that storage holds no study of this name.
 
     Raises:
-        ConfigError: says how to start beside it.
+        ConfigError: it does; says how to start another one.
         StorageError: storage cannot be read.
     """
     if url and Storage(url).names(folder.name):
         raise ConfigError(
-            f"{url} holds a study named {folder.name} already; give another --name, or fetch that "
+            f"{url} already holds a study named {folder.name}; give another --name, or fetch that "
             f"folder and resume it"
         )
 
@@ -136,7 +136,7 @@ def copies_in_storage(
 ) -> Iterator[None]:
     """Keep copies of the ledger, study.yaml and the games in storage, every minute and at the end.
 
-    A copy that cannot be written is said once and tried again a minute later.
+    If a copy cannot be written, there is one warning, and it is tried again every minute.
     """
     if storage is None:
         yield

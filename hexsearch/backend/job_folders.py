@@ -1,4 +1,4 @@
-"""Where a worker keeps the files of its job: on a shared disk, or locally and in storage."""
+"""The folders of a worker's job: on a shared disk, or on a local disk with a copy in storage."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _RESUMED_FROM = frozenset({CHECKPOINT, CURVE})
 
 
 class JobFolders:
-    """One folder for the job's checkpoint and one for each trial, which may be the same."""
+    """The folder of a job's checkpoint and the folder of each trial, which may be the same."""
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._synced: dict[str, FileSync] = {}  # by the folder's name in storage
+        self._synced: dict[str, FileSync] = {}  # folder's name in storage -> its copies
 
     @property
     def job(self) -> Path:
-        """With the checkpoint of the whole job."""
+        """The folder with the checkpoint of the whole job."""
         return self._local(self._assignment.folder)
 
     def of(self, trial: str) -> Path:
-        """With a trial's evidence."""
+        """The folder with the reports and losses of a trial."""
         task = self._assignment
         return self._local(task.trial_folders[task.trials.index(trial)])
 
     def pull(self) -> None:
-        """Fetch what the job goes on from, where its files are kept in storage.
+        """Fetch the files from which the job continues, if they are in storage.
 
         Raises:
             Unwritable: storage cannot be reached, or the node's disk is full.
@@ -42,19 +42,19 @@ class JobFolders:
             return
         scratch, storage = self._scratch, Storage(task.trial_files)
         shutil.rmtree(scratch, ignore_errors=True)
-        # The job's own folder last: its checkpoint is sent last.
+        # The job's own folder is the last one, so that its checkpoint is sent last.
         for name in dict.fromkeys((*task.trial_folders, task.folder)):
             synced = self._synced[name] = FileSync(storage, name, scratch / Path(name).name)
             with storing(scratch):
                 patiently(lambda synced=synced: synced.pull(_RESUMED_FROM.__contains__))  # type: ignore[misc]
 
     def push(self) -> None:
-        """Send what has changed, the job's checkpoint last: once it is there, so is the rest."""
+        """Send changed files. The job's checkpoint is sent last, after all that belongs to it."""
         for synced in self._synced.values():
             patiently(synced.push)
 
     def clear(self) -> None:
-        """Remove local copies of what is kept in storage."""
+        """Remove local copies of files in storage."""
         if self._synced:
             shutil.rmtree(self._scratch, ignore_errors=True)
 

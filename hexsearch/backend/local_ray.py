@@ -1,4 +1,4 @@
-"""Ray on this machine belongs to one study: a folder of its own, and no port but the loopback's."""
+"""Private Ray for one study on this machine: its own folder, and ports on the loopback only."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from hexsearch.errors import HexsearchError
 
 LOOPBACK = "127.0.0.1"
 _PREFIX = "hexs"
-# A socket's path may have 107 bytes: `/hexs-PID-RANDOM/r` takes 24 of them, Ray's
-# `/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store` 64.
+# The path of a socket may have 107 bytes. `/hexs-PID-RANDOM/r` needs 24 of them, and Ray's
+# `/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store` needs 64.
 _LONGEST = 107 - 24 - 64
-_PATIENCE_S = 5.0  # until the last process has written its last line
+_PATIENCE_S = 5.0  # time for the last process to end
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A folder for Ray's session that nobody else may look into, removed at the end.
+    """A folder for Ray's session that other users cannot read. It is removed at the end.
 
-    What drivers that were killed have left is removed as well.
+    Folders of drivers that were killed are removed as well.
 
     Raises:
-        HexsearchError: there is no place for it.
+        HexsearchError: there is no suitable place for it.
     """
     base = _base()
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-", dir=base))
     try:
-        yield folder / "r"  # Ray opens its own folder to everybody (ray 2.60)
+        yield folder / "r"  # Ray makes its own folder readable for all users (ray 2.60)
     finally:
         _remove(folder)
 
 
 def _base() -> Path:
-    """The first folder for temporary files whose path is short enough and that can be written."""
+    """The first folder for temporary files that is writable and has a path that is short enough."""
     tried = []
     for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
         base = Path(place).resolve()
@@ -56,15 +56,15 @@ def _base() -> Path:
 
 
 def _sweep(base: Path) -> None:
-    """Remove our own folders of processes that are gone."""
-    if sys.platform == "win32":  # folders have no owner there, and signal 0 ends a process
+    """Remove our own folders of processes that have ended."""
+    if sys.platform == "win32":  # folders have no owner there, and signal 0 would end a process
         return
     for folder in base.glob(f"{_PREFIX}-*"):
         match = re.match(rf"{_PREFIX}-([0-9]+)-", folder.name)
         try:
             if match and folder.stat().st_uid == os.getuid() and not _is_alive(int(match[1])):
                 shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # somebody else was quicker
+        except OSError:  # another process has removed it
             continue
 
 

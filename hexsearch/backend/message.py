@@ -1,4 +1,4 @@
-"""What a worker tells the driver after each step."""
+"""The message of a worker to the driver after each step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hexsearch.ledger.report import ReportSummary
 
 @dataclass(frozen=True)
 class Message:
-    """One of three things: reports, a failure, or that files cannot be written.
+    """Reports, or a failure, or the error that files cannot be written.
 
     Attributes:
-        reports: by trial; empty where the worker has only saved a checkpoint.
-        failure: why the trials of the job cannot go on.
-        unwritable: why a disk or storage takes no more, which is no fault of the trials.
-        warnings: what a person should know, such as a checkpoint that could not be used.
+        reports: reports by trial; empty if the worker has only saved a checkpoint.
+        failure: why the trials of the job cannot continue.
+        unwritable: why a disk or storage cannot be written, which is not a fault of the trials.
+        warnings: warnings for the user, such as a checkpoint that could not be used.
     """
 
     reports: dict[str, ReportSummary] = field(default_factory=dict)
@@ -26,13 +26,13 @@ class Message:
     warnings: list[str] = field(default_factory=list)
 
     def to_result(self) -> dict[str, str]:
-        """As a result of Ray Tune, which would flatten mappings."""
+        """The message as a result of Ray Tune, as text since Tune would flatten mappings."""
         plain = {name: report.to_json() for name, report in self.reports.items()}
         return {"message": json.dumps({**vars(self), "reports": plain})}
 
     @classmethod
     def of_result(cls, result: dict[str, Any]) -> Message:
-        """What `to_result` wrote."""
+        """The message from a result of `to_result`."""
         values = json.loads(result["message"])
         reports = values.pop("reports")
         read = {name: ReportSummary.from_json(report) for name, report in reports.items()}

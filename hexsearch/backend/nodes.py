@@ -1,4 +1,4 @@
-"""Every node of a cluster, asked before the first trial: our code, our storage, our games."""
+"""Checks every node of a cluster before the first trial: its version and its storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hexsearch import __version__
 from hexsearch.backend.storage import Storage
 from hexsearch.errors import StorageError
 
-_ANSWER_S = 90.0  # a node's first task starts a process and imports
+_ANSWER_S = 90.0  # time limit; a node's first task starts a process and imports modules
 _REMEDY = (
     "put --results on a folder that all nodes share, or set run.trial_files to a URL (s3://...)"
 )
@@ -26,7 +26,8 @@ class Node:
     """One machine of a cluster.
 
     Attributes:
-        name: for messages, with its address. identity: Ray's.
+        name: name and address for messages.
+        identity: Ray's id of the node.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Node:
 
 
 def living_nodes() -> list[Node]:
-    """The nodes that Ray reaches now, in a stable order."""
+    """The nodes that Ray can reach now, in a stable order."""
     found = [
         Node(f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})", node["NodeID"])
         for node in ray.nodes()
@@ -44,16 +45,16 @@ def living_nodes() -> list[Node]:
 
 
 def require_shared_storage(folder: Path, url: str | None) -> None:
-    """Make sure that every node can keep trials where the driver and the others find them.
+    """Check that every node can store trials where the driver and other nodes can read them.
 
-    Each node reads what the driver wrote, writes, renames and reads back; the driver then reads
-    what each node wrote. One machine with a local folder needs none of this.
+    Each node reads a file of the driver, and writes, renames and reads back its own file. Then the
+    driver reads the file of each node. A single machine with a local folder needs no check.
 
     Args:
-        folder: of the study; what is made for the check is removed again.
-        url: `run.trial_files`, if trials keep their files there.
+        folder: folder of the study. Files of the check are removed.
+        url: `run.trial_files`, if trials store their files there.
     Raises:
-        StorageError: one line for each node that cannot.
+        StorageError: a node cannot; one line for each such node.
     """
     nodes = living_nodes()
     if url is None and len(nodes) == 1:
@@ -67,7 +68,7 @@ def require_shared_storage(folder: Path, url: str | None) -> None:
     finally:
         with suppress(StorageError):
             storage.delete_folder(check)
-        for path in made:  # a refusal leaves nothing behind
+        for path in made:  # the check leaves no folders behind
             with suppress(OSError):
                 path.rmdir()
     if problems:
@@ -75,7 +76,7 @@ def require_shared_storage(folder: Path, url: str | None) -> None:
 
 
 def _ask(nodes: list[Node], storage: Storage, check: str) -> list[str]:
-    """One line for each node that cannot run the study."""
+    """Ask all nodes. Returns one line for each node that cannot run the study."""
     questions = {
         ray.remote(examine_node)
         .options(
@@ -90,7 +91,7 @@ def _ask(nodes: list[Node], storage: Storage, check: str) -> list[str]:
     problems = []
     for question, node in questions.items():
         if question not in answered:
-            problem = f"gave no answer within {_ANSWER_S:g} s; leave it out of the cluster"
+            problem = f"did not answer within {_ANSWER_S:g} s; remove it from the cluster"
         else:
             problem = _judge(question, node, storage, check)
         if problem:
@@ -99,7 +100,7 @@ def _ask(nodes: list[Node], storage: Storage, check: str) -> list[str]:
 
 
 def _judge(question: Any, node: Node, storage: Storage, check: str) -> str:
-    """What is wrong with a node that has answered; empty if nothing is."""
+    """The fault of a node that has answered; empty if there is none."""
     try:
         answer = ray.get(question)
     except ray.exceptions.RayError as error:
@@ -107,25 +108,26 @@ def _judge(question: Any, node: Node, storage: Storage, check: str) -> str:
         return f"cannot run hexsearch: {why}; install hexsearch {__version__} there"
     if answer["hexsearch"] != __version__:
         return (
-            f"has hexsearch {answer['hexsearch']}, the driver has {__version__}; install the same"
+            f"has hexsearch {answer['hexsearch']}, but the driver has {__version__}; install the "
+            "same version"
         )
     problem: str = answer["problem"]
     if not problem and storage.read(f"{check}/{node.identity}") != check.encode():
-        problem = "the driver does not see what it wrote"
+        problem = "the driver cannot read the file that it wrote"
     return f"{problem}; {_REMEDY}" if problem else ""
 
 
 def examine_node(url: str, check: str, identity: str) -> dict[str, str]:
-    """Runs on a node: read what the driver wrote, write, move, read back."""
+    """Runs on a node: read the driver's file, then write, move and read back another file."""
     storage, name = Storage(url), f"{check}/{identity}"
     problem = ""
     try:
         if storage.read(f"{check}/driver") != check.encode():
-            problem = f"{url} is not the driver's: what the driver wrote there is missing"
+            problem = f"{url} is not the driver's folder: the file of the driver is missing there"
         else:
             storage.write(name, check.encode())
             if storage.read(name) != check.encode():
-                problem = f"{url} does not give back what was written"
+                problem = f"{url}: a file that was written reads back differently"
     except StorageError as error:
         problem = str(error)
     return {"hexsearch": __version__, "problem": problem}

@@ -1,6 +1,6 @@
-"""Everything that this project takes from Ray's private interfaces, with the version that needs it.
+"""All uses of Ray's private interfaces, with the version of Ray for which they are needed.
 
-tests/backend/test_ray_private.py names what has changed when another version of Ray is installed.
+tests/backend/test_ray_private.py tells what has changed if another version of Ray is installed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ray.tune.execution import class_cache
 
 @contextmanager
 def process_groups_of_their_own() -> Iterator[None]:
-    """Start Ray where signals to the driver's process group do not reach it.
+    """Start Ray in other process groups, so that signals to the driver's group do not reach it.
 
     `timeout 8h python run_search.py ...` and many batch systems send SIGTERM to the whole group.
-    Ray shields its processes from SIGINT alone (ray 2.60, services.start_ray_process), and a
-    driver whose GCS has gone cannot drain. They still end with the driver: PR_SET_PDEATHSIG is
-    set.
+    Ray protects its processes from SIGINT only (ray 2.60, services.start_ray_process), and a
+    driver without its GCS cannot drain. Ray's processes still end with the driver, since
+    PR_SET_PDEATHSIG is set.
     """
     known = services.ConsolePopen
     services.ConsolePopen = partial(known, process_group=0)
@@ -36,10 +36,10 @@ def process_groups_of_their_own() -> Iterator[None]:
 
 @contextmanager
 def loopback_only() -> Iterator[None]:
-    """Let Ray take this machine's loopback address for its own.
+    """Make Ray use the loopback address of this machine.
 
-    It does so by itself on Windows and macOS, where it knows no clusters; on Linux it would turn
-    127.0.0.1 into an address that others reach (ray 2.60, services.resolve_ip_for_localhost).
+    Ray does so on Windows and macOS. On Linux it would replace 127.0.0.1 by an address that other
+    machines can reach (ray 2.60, services.resolve_ip_for_localhost).
     """
     known = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -50,12 +50,11 @@ def loopback_only() -> Iterator[None]:
 
 
 def use_started_processes() -> None:
-    """Let Tune's actors run in processes that Ray on this machine has started already.
+    """Make Tune's actors use processes that Ray on this machine has started already.
 
-    Tune passes variables to its actors, and Ray starts a fresh process for each environment. Here
-    they are inherited anyway, but for one that is meant for PyTorch Lightning (ray 2.60,
-    class_cache.DEFAULT_ENV_VARS). Credentials of object storage, if there are some, are passed on
-    as ever.
+    Tune passes environment variables to its actors, and Ray starts a new process for each
+    environment. On this machine the variables are inherited, except one for PyTorch Lightning (ray
+    2.60, class_cache.DEFAULT_ENV_VARS). Credentials of object storage are still passed on.
     """
     os.environ.pop("RAY_CHDIR_TO_TRIAL_DIR", None)
     class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
@@ -63,11 +62,11 @@ def use_started_processes() -> None:
 
 @contextmanager
 def every_death_is_an_actors() -> Iterator[None]:
-    """Let Tune retry a trial whatever its worker died of.
+    """Make Tune retry a trial for every cause of its worker's death.
 
-    A worker that Ray's memory monitor kills raises `OutOfMemoryError`, which is neither of the
-    two errors that Tune's actor manager knows: it raises "Caught unexpected exception" and ends
-    the whole run (ray 2.60, RayActorManager._actor_task_failed).
+    If Ray's memory monitor kills a worker, the error is `OutOfMemoryError`. Tune's actor manager
+    does not know it: it raises "Caught unexpected exception" and ends the whole run (ray 2.60,
+    RayActorManager._actor_task_failed).
     """
     known = RayActorManager._actor_task_failed
 
@@ -84,10 +83,10 @@ def every_death_is_an_actors() -> Iterator[None]:
 
 
 def last_error(trial: Any) -> str:
-    """What Ray noted of a Tune trial's last failure.
+    """Ray's text on a Tune trial's last failure.
 
-    Not by the trial's own `get_error`, which reads from Tune's storage: Tune copies the file there
-    once an hour, or with checkpoints, which are ours (ray 2.60, Trial.error_file).
+    The trial's own `get_error` cannot be used: it reads from Tune's storage, and Tune copies the
+    file there only once an hour, or with its own checkpoints (ray 2.60, Trial.error_file).
     """
     path = trial.error_file
     if not path or not os.path.exists(path):

@@ -1,4 +1,4 @@
-"""Games and trunks on their way to a node: by content hash, fetched once, for all its workers."""
+"""Brings games and trunks to a node: by content hash, once for all its workers."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from hexsearch.data.archive import GameArchive, open_archive
 from hexsearch.errors import ArchiveError, TrialError
 from hexsearch.training.atomic import write_atomically
 
-Fetch = Callable[[str], bytes | None]  # content hash -> bytes from the driver, if it ships them
+Fetch = Callable[[str], bytes | None]  # content hash -> bytes from the driver, if it sends them
 
 
 def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
     """Map the study's games on this node.
 
-    Where the node sees the study's own archive it is used as it is: the driver has compared its
-    checksum, so the header's hash is enough. Elsewhere the node keeps a copy named by content
-    hash, which its workers and later studies map too; the first of them fetches it.
+    If the node sees the study's own archive, it is used. The driver has tested its checksum, so
+    comparing the hash in its header is enough. Otherwise the node keeps a copy that is named by
+    content hash and used by all workers and later studies. The first worker fetches it.
 
     Args:
-        fetch: gives the archive's bytes.
+        fetch: function that returns the archive's bytes.
     Raises:
-        TrialError: this node has other games, or none.
+        TrialError: this node has other games, or no games.
     """
     try:
-        found = open_archive(archive, check=False)
-        if found.content_hash == content_hash:
-            return found
+        opened = open_archive(archive, check=False)
+        if opened.content_hash == content_hash:
+            return opened
         problem = f"{archive} holds other games than the study's"
     except ArchiveError as error:
         problem = str(error)
     copy = _node_copy(scratch_folder() / "games", content_hash, fetch)
     if copy is None:
-        raise TrialError(f"{problem} (on {socket.gethostname()}, and the driver ships no games)")
+        raise TrialError(f"{problem} (on {socket.gethostname()}; the driver sends no games)")
     return copy
 
 
 def find_trunk(checkpoint: Path, content_hash: str, fetch: Fetch) -> Path:
-    """Where a frozen trunk's checkpoint lies on this node.
+    """The path of a frozen trunk's checkpoint on this node.
 
     Raises:
-        TrialError: the node does not see the study's folder, and the driver ships no trunk.
+        TrialError: the node does not see the study's folder, and the driver sends no trunk.
     """
     if checkpoint.exists():
         return checkpoint
@@ -55,7 +55,7 @@ def find_trunk(checkpoint: Path, content_hash: str, fetch: Fetch) -> Path:
             content = fetch(content_hash)
             if content is None:
                 raise TrialError(
-                    f"{checkpoint} is missing on {socket.gethostname()}, and the driver ships no "
+                    f"{checkpoint} is missing on {socket.gethostname()}, and the driver sends no "
                     "trunk"
                 )
             write_atomically(path, content)
@@ -72,14 +72,14 @@ def _node_copy(folder: Path, content_hash: str, fetch: Fetch) -> GameArchive | N
         if content is None:
             return None
         write_atomically(path, content)
-        found = open_archive(path)
-    if found.content_hash != content_hash:
+        archive = open_archive(path)
+    if archive.content_hash != content_hash:
         path.unlink()
-        raise TrialError(f"the driver sent games {found.content_hash}, not {content_hash}")
-    return found
+        raise TrialError(f"the driver sent games {archive.content_hash}, not {content_hash}")
+    return archive
 
 
 def _locked(path: Path) -> FileLock:
-    """The node's other workers wait instead of fetching a file too."""
+    """A lock, so that other workers of the node wait while one fetches a file."""
     path.parent.mkdir(exist_ok=True)
     return FileLock(path.with_suffix(".lock"))

@@ -1,8 +1,8 @@
-"""Files of a study away from the driver: a folder that nodes share, or a URL such as `s3://`.
+"""Storage of a study's files: a folder that nodes share, or a URL such as `s3://`.
 
-pyarrow reaches `s3://`, `gs://`, `abfs://` and `hdfs://` by itself; every other protocol goes
-through fsspec and the package that fsspec names for it. Ray Tune brings both along. A file is
-written beside its name and then moved, so that whoever reads finds it whole or not at all.
+pyarrow itself supports `s3://`, `gs://`, `abfs://` and `hdfs://`. Other protocols use fsspec and
+the package that fsspec names for them. Ray Tune installs both. A file is written under another
+name and then moved, so that readers find it complete or not at all.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from hexsearch.errors import CheckpointError, StorageError
 
 
 def scratch_folder() -> Path:
-    """This node's own folder for copies of games and of trials, private to the user.
+    """This node's folder for copies of games and of trials, which only the user can read.
 
-    `HEXSEARCH_SCRATCH` names another. It is never shared between nodes, as a home folder may be.
+    `HEXSEARCH_SCRATCH` sets another folder. It must not be shared between nodes, as a home folder
+    may be.
 
     Raises:
-        StorageError: it belongs to somebody else, or cannot be made.
+        StorageError: it belongs to another user, or cannot be created.
     """
     given = os.environ.get("HEXSEARCH_SCRATCH")
     path = Path(given) if given else Path(tempfile.gettempdir()) / f"hexsearch-{_user()}"
@@ -42,14 +43,14 @@ def scratch_folder() -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = path.stat().st_uid
     except OSError as error:
-        raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
+        raise StorageError(f"{path}: cannot be created: {error.strerror}") from error
     if sys.platform != "win32" and owner != os.getuid():
         raise StorageError(f"{path}: belongs to another user; set HEXSEARCH_SCRATCH to a folder")
     return path
 
 
 def _user() -> str:
-    """What tells users of one machine apart."""
+    """A text that is different for each user of a machine."""
     if sys.platform == "win32":
         return getpass.getuser()
     return str(os.getuid())
@@ -57,10 +58,10 @@ def _user() -> str:
 
 @dataclass(frozen=True)
 class Storage:
-    """A place for files by name (`t0001/checkpoint.pt`); its errors are all StorageErrors.
+    """Storage of files by name (`t0001/checkpoint.pt`). All its errors are StorageErrors.
 
     Attributes:
-        url: of the folder that the names lie in. pyarrow's options may follow, as in
+        url: URL of the folder that holds the files. It may have pyarrow's options, as in
             `s3://bucket/studies?region=eu-west-1`.
     """
 
@@ -68,11 +69,11 @@ class Storage:
 
     @classmethod
     def of_path(cls, path: Path) -> Storage:
-        """A folder as storage."""
+        """Storage in a folder."""
         return cls(path.resolve().as_uri())
 
     def write(self, name: str, content: bytes) -> None:
-        """Store a file whole, in place of an older one."""
+        """Store a file completely, and replace an older one."""
         system, root = self._opened
         target = f"{root}/{name}"
         partial = f"{target}.{os.getpid()}.partial"
@@ -83,7 +84,7 @@ class Storage:
             system.move(partial, target)
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None where there is none."""
+        """The content of a file; None if there is no such file."""
         system, root = self._opened
         with self._explained(name):
             try:
@@ -94,7 +95,7 @@ class Storage:
         return content
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted; none where there is no such folder."""
+        """Sorted names of the files in a folder; none if there is no such folder."""
         system, root = self._opened
         with self._explained(folder):
             selector = FileSelector(f"{root}/{folder}", allow_not_found=True)
@@ -102,14 +103,14 @@ class Storage:
         return sorted(info.base_name for info in found if info.type == FileType.File)
 
     def delete(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         system, root = self._opened
         with self._explained(name):
             if system.get_file_info(f"{root}/{name}").type == FileType.File:
                 system.delete_file(f"{root}/{name}")
 
     def delete_folder(self, folder: str) -> None:
-        """Remove a folder and all that is in it."""
+        """Remove a folder with all its files."""
         system, root = self._opened
         with self._explained(folder):
             system.delete_dir(f"{root}/{folder}")
@@ -119,7 +120,7 @@ class Storage:
         with self._explained(""):
             try:
                 system, root = FileSystem.from_uri(self.url)
-            except ValueError as refused:  # not one of pyarrow's own protocols
+            except ValueError as refused:  # the protocol is not one of pyarrow's own
                 try:
                     other, root = fsspec.core.url_to_fs(self.url)
                 except (ValueError, ImportError) as error:
@@ -140,16 +141,16 @@ class Storage:
 
 
 Result = TypeVar("Result")
-_MAKE_ROOM = "What is on disk is whole; make room and resume"
-_REACH = "What is stored is whole; see that it can be reached and has room, and resume"
-_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # a minute and the time of seven tries
+_MAKE_ROOM = "No file was lost; free some disk space and resume"
+_REACH = "No file was lost; check that it can be reached and has free space, and resume"
+_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds between seven tries, about a minute in all
 
 
 def patiently(action: Callable[[], Result]) -> Result:
-    """What an action gives, tried again after a while if storage fails.
+    """The result of an action, which is repeated for a minute if storage fails.
 
     Raises:
-        StorageError: of the last try.
+        StorageError: the last try has failed.
     """
     for seconds in _WAITS_S:
         try:
@@ -160,15 +161,15 @@ def patiently(action: Callable[[], Result]) -> Result:
 
 
 class Unwritable(Exception):
-    """A trial's folder, or the storage that it keeps its files in, takes no more."""
+    """A trial's folder, or the storage of its files, cannot be written."""
 
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Tell what the disk refuses from what a trial does wrong.
+    """Turn errors of disk and storage into `Unwritable`, to separate them from faults of a trial.
 
     Raises:
-        Unwritable: says where and why.
+        Unwritable: a file cannot be written; says where and why.
     """
     try:
         yield

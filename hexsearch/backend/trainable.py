@@ -1,8 +1,8 @@
-"""The Ray Trainable round every kind of job: one warm process for many jobs.
+"""The Ray Trainable for every kind of job: one process runs many jobs.
 
-It writes into the job's folders first (checkpoint, per-game losses, curve) and reports after, so
-that whatever the driver's ledger holds can be continued from. Where a crash fell between the two,
-the stored reports are handed out again instead of training twice.
+It first writes files into the job's folders (checkpoint, per-game losses, curve) and then reports.
+So every report in the driver's ledger has a checkpoint from which the job can continue. After a
+crash between both, the stored reports are sent again, without training again.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.trial import Trial
 
 HANG_LOG = "hang.log"
-_STRIDE = 10  # batches between two looks at the clock
+_STRIDE = 10  # batches between two tests of the time
 Reports = dict[str, ReportSummary]  # trial -> report
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
-    """Runs assignments one after the other; torch stays imported and the games stay mapped."""
+    """Runs assignments one after the other, with torch imported and games mapped only once."""
 
     _dataset: Dataset | None = None
 
     def setup(
         self, config: dict[str, Any], shipped: Mapping[str, ray.ObjectRef] | None = None
     ) -> None:
-        """Begin an assignment, from its checkpoint where there is one.
+        """Begin an assignment, from its checkpoint if there is one.
 
         Args:
             shipped: bytes in Ray's object store by content hash, for nodes that do not see the
@@ -64,15 +64,15 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._shipped = shipped or {}
         self._trial: Trial | None = None
         self._stored: Reports = {}
-        self._warnings: list[str] = []  # to be said with the next message
+        self._warnings: list[str] = []  # sent with the next message
         self._folders = JobFolders(self._assignment)
-        self._began_at: float | None = None  # of training, in this process
+        self._began_at: float | None = None  # start of training in this process
 
     def step(self) -> dict[str, Any]:
-        """Train to the next point, or hand out reports that were stored but not heard.
+        """Train to the next point, or send stored reports that the driver did not receive.
 
         Returns:
-            A Message, as a result of Tune.
+            A Message as a result of Tune.
         """
         try:
             with self._watchdog():
@@ -125,17 +125,17 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         return True
 
     def cleanup(self) -> None:
-        """Give back memory and scratch space; the process may live on."""
+        """Free memory and scratch space. The process may continue to run."""
         if self._trial is not None and self._trial.execution.compiled:
-            # Compiled code is kept by the source that it came from: after a few trials of other
-            # configurations torch would give up and run the next one as it is.
+            # torch caches compiled code by its source. After a few trials with different
+            # configurations it would stop compiling.
             torch.compiler.reset()
         self._trial = None
-        # A trial's parts refer to each other. Left to Python's own time, the garbage of thirty
-        # trials made a worker grow by a quarter.
+        # A trial's parts refer to each other. Without collecting them at once, the memory of a
+        # worker grew by a quarter in thirty trials.
         gc.collect()
         if self._assignment.gpus:
-            # The caching allocator would keep the memory from the trials that share the GPU.
+            # The caching allocator would keep memory that other trials on the same GPU need.
             torch.cuda.empty_cache()
         self._folders.clear()
 
@@ -169,31 +169,31 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._trial = trial
 
     def _games(self, task: Assignment) -> Dataset:
-        """The mapped games, kept from job to job while they stay the same."""
+        """The mapped games, which are kept for the next job if it has the same games."""
         data = build(DataConfig, task.data, "data")
         kept = TrialWorker._dataset
         if kept is None:
-            gc.freeze()  # what was imported stays, and need not be looked through each time
+            gc.freeze()  # imported objects stay, so the collector need not examine them each time
         if kept is None or kept.archive.content_hash != task.archive_hash or kept.config != data:
             archive = find_games(Path(task.archive), task.archive_hash, self._fetch)
             kept = TrialWorker._dataset = Dataset(archive, data)
         return kept
 
     def _trunk(self, task: Assignment) -> Path | None:
-        """Where the checkpoint of a frozen trunk lies on this node."""
+        """The path of a frozen trunk's checkpoint on this node."""
         if task.trunk is None or task.trunk_hash is None:
             return None
         return find_trunk(Path(task.trunk), task.trunk_hash, self._fetch)
 
     def _fetch(self, content_hash: str) -> bytes | None:
-        """What the driver ships under a content hash; None if it ships nothing."""
+        """The bytes that the driver sends for a content hash; None if it sends none."""
         if content_hash not in self._shipped:
             return None
         content: bytes = ray.get(self._shipped[content_hash]).tobytes()
         return content
 
     def _advance(self) -> Reports:
-        """Train to the next point, store what is known there, and give the reports."""
+        """Train to the next point, store its files, and return the reports."""
         trial, task, folders = self._trial, self._assignment, self._folders
         assert trial is not None
         target = next(point for point in task.points if point > trial.positions_seen)
@@ -213,7 +213,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         return reports
 
     def _report(self) -> Reports:
-        """Reports of all heads on the validation games, with their evidence stored."""
+        """Reports of all heads on the validation games. Their files are stored."""
         trial, task, folders = self._trial, self._assignment, self._folders
         assert trial is not None
         reports: Reports = {}
@@ -227,7 +227,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """The report on the test games, with the validation loss of the search beside it."""
         trial, (name,) = self._trial, self._assignment.trials
         assert trial is not None
-        validation = trial.report()  # renews batch-norm statistics, so it comes first
+        validation = trial.report()  # comes first, since it computes batch-norm statistics
         dataset, folder = trial.dataset, self._folders.of(name)
         test, _ = trial.evaluate(all_positions(dataset.archive, dataset.games("test")))
         summary = replace(
@@ -241,30 +241,30 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         return {name: summary}
 
     def _store_networks(self, reports: Reports) -> None:
-        """Each head with its trunk as a checkpoint of its own, for `analyze` and ensembles."""
+        """Store each head with its trunk as a checkpoint, for `analyze` and ensembles."""
         assert self._trial is not None
         for name, state in zip(self._assignment.trials, self._trial.head_states(), strict=True):
             content = _content(state, {name: reports[name]})
             save_checkpoint(self._folders.of(name) / CHECKPOINT, content)
 
     def _train_to(self, target: int) -> None:
-        """Train to a point, or for as long as may pass between two reports."""
+        """Train to a point, or until the longest time between two reports has passed."""
         trial, seconds = self._trial, self._assignment.report_seconds
         assert trial is not None
         if seconds is None:
             trial.train_to(target)
             return
         ends, stride = time.monotonic() + seconds, _STRIDE * trial.config.batch_size
-        while True:  # at least one stride: a report without training would say nothing new
+        while True:  # at least one stride, since a report without training has no new figures
             trial.train_to(min(target, trial.positions_seen + stride))
             if trial.positions_seen >= target or time.monotonic() > ends:
                 return
 
 
 def catch_up(trial: Trial, task: Assignment) -> None:
-    """Train again to the last report that the ledger holds, where a checkpoint was lost.
+    """Train again to the last report in the ledger, if a checkpoint was lost.
 
-    Reports renew the statistics that a checkpoint keeps, so each is computed, and not sent again.
+    Reports change the statistics that a checkpoint keeps, so each is computed, but not sent again.
     """
     for point in task.points:
         if trial.positions_seen < point <= task.reported:
@@ -274,7 +274,7 @@ def catch_up(trial: Trial, task: Assignment) -> None:
 
 
 def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
-    """Of a checkpoint; the report of one trial stands where `train` puts it too."""
+    """Content of a checkpoint. The report of a single trial has the same key as in `train`."""
     if len(reports) == 1:
         (report,) = reports.values()
         return {"state": state, "report": json.dumps(report.to_json())}
@@ -283,7 +283,7 @@ def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
 
 
 def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
-    """The reports that were stored with a checkpoint; none where it was only saved."""
+    """The reports that were stored with a checkpoint; none if it was saved without a report."""
     if "report" in content:
         return {task.trials[0]: ReportSummary.from_json(json.loads(content["report"]))}
     stored = json.loads(content["reports"])

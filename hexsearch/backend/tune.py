@@ -1,8 +1,8 @@
-"""Ray Tune's interfaces over the engine. Ray places and runs; the engine knows and decides.
+"""Ray Tune's interfaces to the engine. Ray places and runs jobs; the engine decides.
 
-Tune pickles its searcher, scheduler and callbacks when a run starts, for a restore of its own
-that is never used here (it forgets rungs and repeats trials). What it pickles is therefore
-emptied: resuming is a new run over the same ledger.
+When a run starts, Tune pickles its searcher, scheduler and callbacks, for its own restore. This
+restore is not used, since it loses rungs and repeats trials. So the pickled objects are empty.
+Resuming a study is a new run with the same ledger.
 """
 
 from __future__ import annotations
@@ -31,53 +31,53 @@ from hexsearch.search.engine import Engine, Job
 
 
 class _Unpicklable:
-    """Leaves the engine behind when Tune takes its snapshot."""
+    """Base class whose pickle is empty, so that Tune's snapshot does not contain the engine."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class SignsOfLife:
-    """When each job was last heard of, and what became of one that is heard of no more."""
+    """The time of each job's last message, and the fault of a job that has ended."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._at: dict[str, float] = {}
 
     def note(self, name: str) -> None:
-        """A job's worker has begun or reported."""
+        """Note that a job's worker has started or reported."""
         self._at[name] = self._clock()
 
     def fault(self, trial: Any) -> Fault:
-        """What ended an attempt, given Ray's trial."""
+        """The fault that ended an attempt, from Ray's trial."""
         task = trial.config
         silent_s = self._clock() - self._at.get(task["job"], self._clock())
         stacks, hang = "", Path(task["folder"]) / HANG_LOG
         if task["trial_files"] is None and hang.exists():
             stacks = hang.read_text(encoding="utf-8", errors="replace")
-            hang.unlink()  # the next attempt may end before it opens its own
+            hang.unlink()  # the next attempt may end before it opens its own log
         seconds = task["hang_timeout"]
-        # A worker with files in storage leaves its stacks on its node; the wait tells as well.
+        # If files are in storage, the stacks stay on the worker's node. The time tells a hang, too.
         if stacks or (task["trial_files"] is not None and seconds and silent_s >= seconds):
             return explain_hang(seconds, stacks)
         return explain(last_error(trial))
 
 
 class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
-    """Hands the engine's next job to Tune, for which it is a trial."""
+    """Gives the engine's next job to Tune, which calls it a trial."""
 
     def __init__(self, engine: Engine, assign: Callable[[Job], Assignment]) -> None:
         super().__init__(metric=None, mode=None)
         self._engine, self._assign = engine, assign
         self._jobs: dict[str, str] = {}  # Ray's trial id -> our job
-        self.faults: dict[str, Fault] = {}  # our job -> what ended its last attempt
+        self.faults: dict[str, Fault] = {}  # our job -> fault that ended its last attempt
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
-        """Accept anything: the metric is the engine's business."""
+        """Accept everything: the engine knows the metric."""
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """A configuration, None to be asked again later, or FINISHED."""
+        """A configuration, or None to be called again later, or FINISHED."""
         job = self._engine.next_job()
         if job == "finished":
             return Searcher.FINISHED
@@ -88,12 +88,12 @@ class TuneSearcher(_Unpicklable, Searcher):  # type: ignore[misc]
         return self._assign(job).to_config()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Reports reach the engine through the scheduler, which decides."""
+        """Do nothing: the scheduler passes reports to the engine."""
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A job's worker is gone, perhaps by an error; the engine says what comes of that."""
+        """Tell the engine that a job's worker has ended, which may be due to an error."""
         job = self._jobs.pop(trial_id, None)
         if job is None:
             return
@@ -132,36 +132,36 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.CONTINUE if verdict == "continue" else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Keep the reason for when the searcher is told."""
+        """Keep the reason until the searcher is told."""
         self._searcher.faults[trial.config["job"]] = self._signs.fault(trial)
 
 
 class EngineCallback(_Unpicklable, Callback):  # type: ignore[misc]
-    """Starts of jobs to the ledger; a heartbeat for deadlines and the console."""
+    """Tells the engine about starts of jobs, and calls `beat` for deadlines and the console."""
 
     def __init__(self, engine: Engine, signs: SignsOfLife, beat: Callable[[], None]) -> None:
         self._engine, self._signs, self._beat = engine, signs, beat
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A worker begins, or begins again after an error."""
+        """Tell the engine that a worker has started, or started again after an error."""
         self._signs.note(trial.config["job"])
         self._engine.start(trial.config["job"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Called by Tune's loop, several times a second."""
+        """Call `beat`. Tune's loop calls this several times in a second."""
         self._beat()
 
 
 @dataclass(frozen=True)
 class TuneRun:
-    """What Tune needs besides the engine.
+    """Functions and files that Tune needs in addition to the engine.
 
     Attributes:
-        assign: a worker's description of a job.
-        beat: called several times a second.
-        say: told what workers warn of.
-        ship: files to put into Ray's object store, by content hash, for nodes that do not see
-            the study's folder.
+        assign: function that makes the assignment of a job.
+        beat: called several times in a second.
+        say: called with warnings of workers.
+        ship: files for Ray's object store by content hash, for nodes that do not see the study's
+            folder.
     """
 
     folder: StudyFolder
@@ -172,10 +172,10 @@ class TuneRun:
 
 
 def run_jobs(engine: Engine, run: TuneRun) -> None:
-    """Run jobs through Ray Tune until the engine wants no more.
+    """Run jobs with Ray Tune until the engine has no more jobs.
 
     Raises:
-        DiskError: the ledger cannot be written any more; what it holds is whole.
+        DiskError: the ledger cannot be written; no record was lost.
     """
     resources = engine.config.run
     shipped = {name: ray.put(np.fromfile(path, np.uint8)) for name, path in run.ship.items()}
@@ -196,8 +196,8 @@ def run_jobs(engine: Engine, run: TuneRun) -> None:
             storage_path=str((run.folder.path / "ray").resolve()),
             verbose=0,
             callbacks=[EngineCallback(engine, signs, run.beat)],
-            # Retries are the engine's: Tune counts the death of a reused worker twice, which
-            # fails a trial that has hardly begun (ray 2.60, TuneController._actor_failed).
+            # The engine counts retries. Tune counts the death of a reused worker twice, so that a
+            # trial that has just begun would fail (ray 2.60, TuneController._actor_failed).
             failure_config=FailureConfig(max_failures=0),
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
@@ -206,7 +206,7 @@ def run_jobs(engine: Engine, run: TuneRun) -> None:
         with every_death_is_an_actors():
             tuner.fit()
     except tune.TuneError as error:
-        # Tune wraps whatever is raised under its loop in a traceback of text.
+        # Tune turns every exception in its loop into the text of a traceback.
         if engine.broken is not None:
             raise engine.broken from error
         raise

@@ -1,4 +1,4 @@
-"""Options that several commands take, and how their help looks."""
+"""Options that several commands have, and the form of their help."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WIDEST = 100  # columns of a help text
 
 
 class Help(argparse.HelpFormatter):
-    """Shows defaults; a text that has lines of its own keeps them; others are wrapped."""
+    """Help that shows defaults. A text with several lines keeps them; other texts are wrapped."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=28)
@@ -36,7 +36,7 @@ class Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with this help; its sub-commands have it too."""
+    """A parser whose help, and that of its sub-commands, is of the class `Help`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": Help, **options})
@@ -45,10 +45,10 @@ class Parser(argparse.ArgumentParser):
 def add_command(
     commands: Any, name: str, examples: Sequence[str], description: str | None = None
 ) -> argparse.ArgumentParser:
-    """Add a command of the table, described by its summary there or by a longer text.
+    """Add a command of the table, described by its summary or by a longer text.
 
     Args:
-        examples: what may stand after the command's name, one line each.
+        examples: arguments that may follow the command's name, one line for each example.
     """
     summary = COMMANDS[name].summary
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -61,30 +61,30 @@ def add_command(
 
 
 def examples_text(lines: Sequence[str]) -> str:
-    """Examples as they stand below a help, with the program as the user calls it."""
+    """Examples for the end of a help text, with the name by which the user called the program."""
     return "examples:\n" + "\n".join(f"  {program()} {line}" for line in lines).replace("%", "%%")
 
 
 def add_space(parser: argparse._ActionsContainer) -> None:
-    """The search space that a command works on."""
+    """Add the argument for the search space of a command."""
     parser.add_argument(
         "space",
         type=space_file,
         metavar="SPACE.yaml",
-        help="a search-space file, or the name of one that comes along, such as quick",
+        help="a search-space file, or the name of a shipped search space such as quick",
     )
 
 
 def add_study(parser: argparse._ActionsContainer) -> None:
-    """The study that a command reads."""
+    """Add the argument for the study that a command reads."""
     parser.add_argument(
         "study", type=Path, metavar="STUDY", help="the folder of a study, such as results/NAME"
     )
 
 
 def add_games(parser: argparse._ActionsContainer, required: bool = False) -> None:
-    """The games that a command reads; without any, those that come along."""
-    which = "" if required else " (default: the starter games that come along)"
+    """Add the option for the games that a command reads; the default is the starter games."""
+    which = "" if required else " (default: the starter games of the package)"
     parser.add_argument(
         "--games",
         action="append",
@@ -95,31 +95,33 @@ def add_games(parser: argparse._ActionsContainer, required: bool = False) -> Non
 
 
 def add_results(parser: argparse._ActionsContainer) -> None:
-    """Where a new study is kept, under which name."""
+    """Add the options for the name and the folder of a new study."""
     parser.add_argument(
-        "--name", metavar="NAME", help="of the study (default: the space's, with date and time)"
+        "--name",
+        metavar="NAME",
+        help="name of the study (default: the space's name with date and time)",
     )
     parser.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
 
 
 def add_address(parser: argparse._ActionsContainer) -> None:
-    """The cluster that a study runs on."""
+    """Add the option for the cluster on which a study runs."""
     parser.add_argument(
         "--address",
         metavar="A",
-        help="of a running Ray cluster, or 'auto' (default: Ray is started on this machine)",
+        help="address of a running Ray cluster, or 'auto' (default: start Ray on this machine)",
     )
 
 
 def add_settings(parser: argparse._ActionsContainer) -> None:
-    """The `--set` option, which fixes settings of the search space."""
+    """Add the option `--set`, which fixes settings of the search space."""
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="fix a setting, such as trunk.preset=tiny; a searched setting is then searched no "
-        "more; may be repeated",
+        help="fix a setting, such as trunk.preset=tiny, which is then not searched; may be "
+        "repeated",
     )
 
 
@@ -128,7 +130,7 @@ def add_format(
     choices: Sequence[str] = ("table", "json"),
     of: str = "of the output",
 ) -> None:
-    """How a command prints its table; with `json`, stdout holds nothing else."""
+    """Add the option for the format of the output. With `json`, stdout holds nothing else."""
     parser.add_argument("--format", choices=choices, default="table", help=of)
 
 
@@ -136,7 +138,7 @@ def space_file(text: str) -> Path:
     """A search-space file by its path or by its shipped name.
 
     Raises:
-        argparse.ArgumentTypeError: a plain name that is neither.
+        argparse.ArgumentTypeError: there is no such file or shipped search space.
     """
     try:
         return find_space(text)
@@ -148,7 +150,7 @@ def positive(text: str) -> int:
     """A whole number above 0.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: the text is not such a number.
     """
     try:
         number = int(text)

@@ -1,8 +1,9 @@
-"""The one place where errors become a line a fault and an exit status.
+"""Turns errors into messages of one line and into an exit status. It is the only place for this.
 
 Status 0: done. 1: the work failed. 2: wrong usage, configuration or input. 130: interrupted.
-Typed errors say themselves what, where and what to do. Errors of the operating system are worded
-here. Whatever else arrives is a bug of hexsearch, and is saved with its traceback.
+Typed errors themselves state the fault, the place and the remedy. Messages for errors of the
+operating system are made here. Every other exception is a bug of hexsearch, whose traceback is
+saved.
 """
 
 from __future__ import annotations
@@ -24,35 +25,35 @@ from hexsearch.errors import FaultyInput, HexsearchError, printable
 
 ISSUES = "the project's issue tracker"
 _INTERRUPTED = 130
-# What the system says -> what to do about it.
+# Error of the operating system -> remedy.
 _REMEDIES = {
-    errno.ENOSPC: "make room, or write elsewhere",
-    errno.EDQUOT: "make room within your quota, or write elsewhere",
+    errno.ENOSPC: "free some disk space, or write elsewhere",
+    errno.EDQUOT: "free some space of your quota, or write elsewhere",
     errno.ENAMETOOLONG: "choose a shorter name or path",
-    errno.EACCES: "choose a place that you may use",
-    errno.EPERM: "choose a place that you may use",
-    errno.EROFS: "choose a place that can be written",
+    errno.EACCES: "choose a place for which you have the permission",
+    errno.EPERM: "choose a place for which you have the permission",
+    errno.EROFS: "choose a place that is not read-only",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "raise the limit of open files",
-    errno.ENOMEM: "free memory, or run less at once",
+    errno.ENOMEM: "free memory, or run fewer trials at once",
     errno.EAGAIN: "end other processes, or raise the limit of processes (ulimit -u)",
-    errno.EISDIR: "name a file, not a folder",
-    errno.ENOTDIR: "name a folder, not a file",
-    errno.ELOOP: "its symbolic links lead in a circle",
-    errno.EIO: "look after the disk",
+    errno.EISDIR: "give a file, not a folder",
+    errno.ENOTDIR: "give a folder, not a file",
+    errno.ELOOP: "its symbolic links form a circle",
+    errno.EIO: "check the disk",
 }
 
 
 def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
-    """What `run` returns, or the exit status of what it raises, which is said on stderr.
+    """The exit status of `run`, or of an error that it raises. The error is printed on stderr.
 
     Args:
-        arguments: of the command line, for the report of a bug.
+        arguments: arguments of the command line, for the report of a bug.
     """
     tolerate_narrow_encodings()
     try:
         status = run()
-        sys.stdout.flush()  # a full device speaks up only now
+        sys.stdout.flush()  # a full device gives an error only now
         return status
     except FaultyInput as error:
         _say(*error.problems)
@@ -64,7 +65,7 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
         _print("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has gone, as `| head` does; nobody is left to tell.
+        # The reader of a pipe has closed it, as `| head` does. A message would have no reader.
         _give_up(sys.stdout)
         return 1
     except OSError as error:
@@ -74,13 +75,13 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
     except MemoryError:
         _say("memory ran out; use fewer games, a smaller network, or fewer trials at once")
         return 1
-    except Exception as error:  # the one place: a bug of ours must be reported, not shown
+    except Exception as error:  # only here: a bug of hexsearch is reported without a traceback
         _report_bug(error, arguments)
         return 1
 
 
 def tolerate_narrow_encodings() -> None:
-    """Print a replacement for what a terminal or pipe cannot show, such as a box in ASCII."""
+    """Print replacements for characters that a terminal or pipe cannot show, such as boxes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "replace":
             with suppress(OSError, ValueError):  # a closed stream
@@ -88,10 +89,10 @@ def tolerate_narrow_encodings() -> None:
 
 
 def describe_os_error(error: OSError) -> str:
-    """One line about an error of the operating system: where, what, and what to do.
+    """One line about an error of the operating system: place, fault and remedy.
 
     >>> describe_os_error(OSError(28, "No space left on device", "out.csv"))
-    'out.csv: No space left on device; make room, or write elsewhere'
+    'out.csv: No space left on device; free some disk space, or write elsewhere'
     """
     why = error.strerror or str(error) or type(error).__name__
     named = [str(name) for name in (error.filename, error.filename2) if name is not None]
@@ -111,7 +112,7 @@ def _print(line: str) -> None:
 
 
 def _give_up(stream: io.TextIOBase | object) -> None:
-    """Let Python's own flush at the end go nowhere, which would be a second error."""
+    """Discard Python's last flush of a stream, which would give a second error."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 

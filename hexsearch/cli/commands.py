@@ -1,7 +1,7 @@
-"""The commands in the order of the help, and the module that each one needs.
+"""The commands in the order of the help, with the module of each command.
 
-This table is all that `hexsearch --help` reads: Ray and torch take seconds to import. A new
-command is a module with a function `register(commands)` and one line here.
+`hexsearch --help` needs only this table, since importing Ray and torch takes seconds. To add a
+command, write a module with a function `register(commands)`, and add one line here.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "launch": Command("studies", "study_commands", "start a study"),
-    "resume": Command("studies", "study_commands", "go on where a study stopped"),
-    "leaderboard": Command("studies", "leaderboard_command", "who leads a study, and how sure"),
+    "resume": Command("studies", "study_commands", "continue a study that has stopped"),
+    "leaderboard": Command(
+        "studies", "leaderboard_command", "rank the variants of a study, with intervals"
+    ),
     "report": Command(
-        "studies", "report_command", "one HTML page about a study, which opens without a network"
+        "studies", "report_command", "write an HTML page about a study, which works offline"
     ),
     "compare": Command(
-        "studies", "compare_command", "all value heads of a space, on shared trunks, in pairs"
+        "studies", "compare_command", "compare all value heads of a space on shared trunks"
     ),
     "ensemble": Command(
-        "studies", "ensemble_command", "a study's networks answering together, on test games"
+        "studies", "ensemble_command", "average a study's networks, evaluated on test games"
     ),
     "export": Command(
         "studies",
         "export_command",
-        "a network as checkpoint and recipe, or as ONNX",
+        "write a network as checkpoint and recipe, or as ONNX",
     ),
     "storage": Command(
-        "studies", "study_commands", "write a study's Optuna storage anew, for optuna-dashboard"
+        "studies", "study_commands", "write a study's Optuna storage again, for optuna-dashboard"
     ),
     "train": Command(
         "networks", "networks.trial_commands", "train one configuration, without a search"
@@ -44,30 +46,34 @@ COMMANDS = {
     "analyze": Command(
         "networks",
         "networks.analysis_commands",
-        "how good a network is on games that it has not seen",
+        "evaluate a network on games that it has not seen",
     ),
     "predict": Command(
-        "networks", "networks.analysis_commands", "win probability and best moves of positions"
+        "networks", "networks.analysis_commands", "win probability and best moves for positions"
     ),
-    "match": Command("networks", "networks.play_commands", "networks against each other, with Elo"),
+    "match": Command(
+        "networks", "networks.play_commands", "let networks play each other, with Elo"
+    ),
     "engine": Command(
         "networks",
         "networks.play_commands",
-        "play by the Hex Text Protocol, for HexGui and other programs",
+        "play with the Hex Text Protocol, for HexGui and other programs",
     ),
-    "doctor": Command("networks", "doctor_command", "name what is mis-wired, with evidence"),
+    "doctor": Command("networks", "doctor_command", "find faults of games, networks and training"),
     "games": Command(
         "games and files", "files.games_commands", "audit, convert, generate and show games"
     ),
     "spaces": Command(
         "games and files",
         "files.spaces_command",
-        "list the search spaces that come along, or copy one",
+        "list the shipped search spaces, or copy one",
     ),
     "schema": Command(
-        "games and files", "files.spaces_command", "JSON Schema of search-space files, for editors"
+        "games and files",
+        "files.spaces_command",
+        "print the JSON Schema of search-space files, for editors",
     ),
     "completion": Command(
-        "games and files", "files.completion_command", "complete commands and options in your shell"
+        "games and files", "files.completion_command", "print a script for completion in your shell"
     ),
 }

@@ -1,4 +1,4 @@
-"""`compare`: all value heads of a space, paired, on shared trunks."""
+"""`compare`: compares all value heads of a space on shared trunks."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def register(commands: Any) -> None:
         commands,
         "compare",
         ["heads --seeds 3", "heads --games my_games/ --against results/NAME"],
-        "Train every value head (and read-out) of a space on one trunk at once, with several "
-        "seeds, and say which differences are real. All else is as in the space's trial.",
+        "Train all value heads (and read-outs) of a space together on one trunk, with several "
+        "seeds, and test which differences are significant. Other settings are those of the "
+        "space's trial.",
     )
     add_space(parser)
     data = parser.add_argument_group("games and results")
@@ -56,7 +57,7 @@ def register(commands: Any) -> None:
     add_results(data)
     training = parser.add_argument_group("training")
     training.add_argument(
-        "--seeds", type=positive, metavar="N", help="trunks (default: the space's)"
+        "--seeds", type=positive, metavar="N", help="number of trunks (default: the space's)"
     )
     training.add_argument(
         "--mode",
@@ -68,25 +69,27 @@ def register(commands: Any) -> None:
         "--trunk",
         metavar="CHECKPOINT",
         help="with mode probe: train the heads on the trunk of this model.pt or checkpoint.pt, "
-        "which stays as it is",
+        "which is not trained",
     )
     add_settings(training)
     training.add_argument(
         "--against",
         type=Path,
         metavar="STUDY",
-        help="a finished study of the same heads, each with a trunk of its own: say how far the "
-        "two rankings agree",
+        help="a finished study of the same heads, each with its own trunk: measure how far both "
+        "rankings agree",
     )
     running = parser.add_argument_group("running")
     add_address(running)
-    running.add_argument("--no-doctor", action="store_true", help="leave out the quick checks")
+    running.add_argument(
+        "--no-doctor", action="store_true", help="without the doctor's quick checks"
+    )
     add_format(running, _FORMATS)
     parser.set_defaults(run=run_compare)
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
-    """Run a comparison and print who leads; the folder can be read by `leaderboard` later."""
+    """Run a comparison and print its result. `leaderboard` can read the folder later."""
     settings = list(arguments.set)
     for option in ("seeds", "mode"):
         value = getattr(arguments, option)
@@ -95,12 +98,12 @@ def run_compare(arguments: argparse.Namespace) -> int:
     if arguments.trunk is not None:
         settings.append(f"compare.trunk={json.dumps(arguments.trunk)}")
     config, space = load_space(arguments.space, settings)
-    compared_heads(space)  # refuses what the whole space has, before it is narrowed to heads
+    compared_heads(space)  # checks the whole space, before it is reduced to the heads
     config = comparison_config(config)
     with_trunk, _ = take_frozen_trunk(config)
     heads = build_space(with_trunk, f"{arguments.space}: ")
     keys = [variant_key(trial) for _, trial in compared_heads(heads)]
-    apart = None  # read before anything is trained: it may not be there
+    apart = None  # it is read before the training, since it may be missing
     if arguments.against is not None:
         apart = _trained_apart(StudyFolder(arguments.against), keys)
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
@@ -129,20 +132,20 @@ def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:
     """The finished runs of a study of the same heads.
 
     Raises:
-        LedgerError: it has none, or is no study.
+        LedgerError: there is no study, or it has no such runs.
         ConfigError: it is a comparison itself.
     """
     _, config = folder.read_description()
     if "search" not in config.phases:
         raise ConfigError(
-            f"--against {folder.path}: is a comparison, whose heads share trunks; name a study "
+            f"--against {folder.path}: is a comparison, whose heads share trunks; give a study "
             "that `launch` made"
         )
     return finished_runs(folder, keys)
 
 
 def print_board(board: Leaderboard, output: str, found: Agreement | None) -> None:
-    """A comparison in one of four formats, with what its ranking is worth elsewhere."""
+    """Print a comparison in one of four formats, with its agreement with separate training."""
     sentences = [*comparison_sentences(board), agreement_sentence(found)]
     if output == "json":
         json.dump(comparison_json(board, found), sys.stdout, indent=2, allow_nan=False)
@@ -154,7 +157,7 @@ def print_board(board: Leaderboard, output: str, found: Agreement | None) -> Non
     else:
         print_table(board)
         print()
-        # A terminal breaks lines between words; a pipe gets a sentence a line, to be searched.
+        # A terminal wraps lines between words. A pipe gets one sentence on each line, for grep.
         console = Console(highlight=False)
         for line in sentences:
             console.print(Text(line), soft_wrap=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""`doctor`: name what is mis-wired."""
+"""`doctor`: finds faults of games, networks and training."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def register(commands: Any) -> None:
             "results/NAME/winner/model.pt --format json",
             "--model my_net:load --encoder my_net:encode --quick",
         ],
-        "Examine a search space, a checkpoint or a network of your own, and name what is "
-        "mis-wired, with the evidence and a remedy. The exit status is 1 if there are errors.",
+        "Examine a search space, a checkpoint or your own network, and name its faults with "
+        "evidence and a remedy. The exit status is 1 if there are errors.",
     )
     doctor.add_argument(
         "examined",
@@ -58,7 +58,7 @@ def register(commands: Any) -> None:
     own.add_argument("--encoder", metavar="MODULE:ENCODE", help="a function that encodes positions")
     own.add_argument("--size", type=int, default=13, metavar="N", help="board side")
     checks = doctor.add_argument_group("checks")
-    checks.add_argument("--quick", action="store_true", help="leave out what has to train")
+    checks.add_argument("--quick", action="store_true", help="without checks that need training")
     checks.add_argument("--verbose", action="store_true", help="show every finding and check")
     add_settings(checks)
     add_format(checks)
@@ -66,7 +66,7 @@ def register(commands: Any) -> None:
 
 
 def _examined(text: str) -> Path:
-    """A file; a plain name that is none stands for a shipped space."""
+    """The path of a file or of a shipped search space."""
     return shipped_spaces().get(text, Path(text)) if not Path(text).exists() else Path(text)
 
 
@@ -99,7 +99,7 @@ def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
     if (arguments.model is None) != (arguments.encoder is None):
         raise ConfigError("--model and --encoder belong together; give both")
     if arguments.set and (arguments.examined is None or arguments.examined.suffix not in _YAML):
-        raise ConfigError("--set: fixes a setting of a SPACE.yaml, and none is given; leave it out")
+        raise ConfigError("--set: fixes a setting of a SPACE.yaml, but none is given; leave it out")
     if arguments.model is not None:
         if arguments.examined is not None:
             raise ConfigError(f"{arguments.examined}: give either this or --model, not both")

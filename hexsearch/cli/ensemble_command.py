@@ -1,4 +1,4 @@
-"""`ensemble`: what a study's networks are worth together, evaluated on its test games."""
+"""`ensemble`: averages a study's networks and evaluates them on its test games."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ def register(commands: Any) -> None:
         "ensemble",
         ["results/NAME", "results/NAME --top 5 --method greedy --format json"],
         "Average a study's finished networks, and select from them greedily with replacement "
-        "(Caruana et al., 2004), on its validation games; then evaluate both on its test games "
-        "beside the best single network. Of a comparison the heads of each trunk are averaged "
-        "too. Each reading of the test games makes them a little less of a test.",
+        "(Caruana et al., 2004) on its validation games. Then evaluate both, and the best single "
+        "network, on its test games. For a comparison, the heads of each trunk are averaged as "
+        "well. Each use of the test games makes them less independent.",
     )
     add_study(parser)
     parser.add_argument(
-        "--top", type=positive, metavar="K", help="networks, best on validation (default: all kept)"
+        "--top",
+        type=positive,
+        metavar="K",
+        help="number of networks, best on validation games first (default: all with a checkpoint)",
     )
     parser.add_argument(
         "--method", choices=METHODS, action="append", help="may be repeated (default: both)"
@@ -53,7 +56,7 @@ def register(commands: Any) -> None:
 
 
 def run_ensemble(arguments: argparse.Namespace) -> int:
-    """Choose on validation, evaluate on test, print."""
+    """Choose ensembles on validation games, evaluate them on test games, print."""
     if arguments.top == 1:
         raise ConfigError("--top 1: an ensemble needs two networks or more")
     folder = StudyFolder(arguments.study)
@@ -65,8 +68,8 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     test_games = dataset.games("test")
     if len(test_games) < 2:
         raise ConfigError(
-            f"{folder.path}: {len(test_games)} test games; an ensemble needs games that no trial "
-            "was chosen by (data.split.test)"
+            f"{folder.path}: {len(test_games)} test games; an ensemble needs games by which no "
+            "trial was chosen (data.split.test)"
         )
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as in `analyze`
@@ -96,10 +99,10 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
 
 
 def _kept(history: StudyHistory, folder: StudyFolder, top: int | None) -> list[TrialHistory]:
-    """The completed trials that have a checkpoint, best on validation first.
+    """The completed trials that have a checkpoint, best on validation games first.
 
     Raises:
-        LedgerError, CheckpointError: fewer than two.
+        LedgerError, CheckpointError: there are fewer than two.
     """
     finished = [
         trial
@@ -125,8 +128,8 @@ def _network(folder: StudyFolder, trial: TrialHistory, dataset: Dataset) -> Pred
     loaded = load_network(path)
     if loaded.archive_hash != dataset.archive.content_hash or loaded.data != dataset.config:
         raise CheckpointError(
-            f"{path}: was trained on other games, or another split of them, than those of "
-            f"{folder.path}; test games may be among them"
+            f"{path}: was trained on other games than those of {folder.path}, or on another split "
+            "of them; test games may be among its training games"
         )
     return loaded.predictor
 
@@ -139,7 +142,7 @@ def _answers(network: Predictor, dataset: Dataset, games: Indices) -> Evaluation
 
 
 def _trunks(trials: list[TrialHistory]) -> dict[str, list[int]]:
-    """Name -> places of the heads of one trunk, where it has several."""
+    """Name of a trunk -> indices of its heads, for trunks with several heads."""
     groups: dict[str, list[int]] = {}
     for place, trial in enumerate(trials):
         groups.setdefault(f"heads of seed {trial.replicate + 1}", []).append(place)

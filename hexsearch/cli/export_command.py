@@ -1,4 +1,4 @@
-"""`export`: a network for other programs, and the winner of a study with its recipe."""
+"""`export`: writes a network for other programs, or the winner of a study with its recipe."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def register(commands: Any) -> None:
         commands,
         "export",
         ["results/NAME", "results/NAME --trial t0007 --output exported/", "model.pt --format onnx"],
-        "Write the network of a study's winner, model.pt, and train.yaml, from which 'train' makes "
-        "the same weights again; or any network as ONNX or safetensors.",
+        "Write the network of a study's winner (model.pt), and train.yaml, from which 'train' "
+        "makes the same weights; or write any network as ONNX or safetensors.",
     )
     export.add_argument(
         "source",
@@ -43,7 +43,8 @@ def register(commands: Any) -> None:
         "--format",
         choices=("checkpoint", "onnx", "safetensors"),
         default="checkpoint",
-        help="of a study, onnx and safetensors come beside the checkpoint (default: that alone)",
+        help="for a study, onnx and safetensors are written in addition to the checkpoint "
+        "(default: checkpoint)",
     )
     export.add_argument(
         "--output",
@@ -56,7 +57,7 @@ def register(commands: Any) -> None:
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write what was asked for, and say what it is."""
+    """Write the requested files, and print their names."""
     console = Console(stderr=True, highlight=False)
     if arguments.source.is_dir():
         checkpoint = _export_winner(arguments, console)
@@ -72,7 +73,7 @@ def run_export(arguments: argparse.Namespace) -> int:
         path, gap = export_onnx(loaded, folder)
         text = f"wrote {path} and {folder / DESCRIPTION}; answers agree within {gap:.1g}"
     elif arguments.format == "checkpoint":
-        text = f"wrote {export_checkpoint(loaded, folder)}, without what only training needs"
+        text = f"wrote {export_checkpoint(loaded, folder)}, without the state for training"
     else:
         text = f"wrote {export_safetensors(loaded, folder)} and {folder / DESCRIPTION}"
     console.print(Text(text), soft_wrap=True)
@@ -80,7 +81,7 @@ def run_export(arguments: argparse.Namespace) -> int:
 
 
 def _export_winner(arguments: argparse.Namespace, console: Console) -> Path:
-    """A study's winner, or the trial asked for: model.pt and train.yaml."""
+    """Write model.pt and train.yaml of a study's winner, or of the given trial."""
     folder = StudyFolder(arguments.source)
     name = arguments.trial or winner(folder)
     output = arguments.output or folder.path / "winner"
@@ -88,8 +89,8 @@ def _export_winner(arguments: argparse.Namespace, console: Console) -> Path:
     if export.positions_seen < export.budget:
         console.print(
             Text(
-                f"note: {name} has seen {export.positions_seen:,} of {export.budget:,} positions; "
-                "the recipe trains to the end"
+                f"note: {name} has seen {export.positions_seen:,} of {export.budget:,} positions, "
+                "but the recipe trains to the end"
             ),
             soft_wrap=True,
         )
@@ -98,14 +99,14 @@ def _export_winner(arguments: argparse.Namespace, console: Console) -> Path:
 
 
 def winner(folder: StudyFolder) -> str:
-    """The leading variant's trial with the lowest value loss of those that kept a checkpoint.
+    """The trial of the leading variant with a checkpoint and the lowest value loss.
 
     Raises:
         LedgerError: the study has no result yet.
     """
     board = read_leaderboard(folder)
     if not board.rows or board.rows[0].rank is None:
-        raise LedgerError(f"{folder.path}: no trial has reported yet; there is no winner")
+        raise LedgerError(f"{folder.path}: no trial has reported yet, so there is no winner")
     of_winner = set(board.rows[0].trial_ids)
     by_trial = read_leaderboard(folder, by="trial").rows
     names = [row.trial_ids[0] for row in by_trial if row.trial_ids[0] in of_winner]

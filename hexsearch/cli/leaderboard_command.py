@@ -1,4 +1,4 @@
-"""`leaderboard`: who leads a study, and how sure."""
+"""`leaderboard`: ranks the variants or trials of a study."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.table import render
 from hexsearch.report.text_tables import comma_separated, markdown
 
-_TABLE_ROWS = 100  # unless --top asks for more: nobody reads on, and rich takes 1 ms a row
-_PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
+_TABLE_ROWS = 100  # default limit of a table; rich needs 1 ms for each row
+_PIPE_WIDTH = 160  # columns of a table in a file or a pipe
 _FORMATS = ("table", "markdown", "csv", "json")
 _STAGES = ("early", "middle", "late", "penultimate", "final")
 
@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
         commands,
         "leaderboard",
         ["results/NAME", "results/NAME --by trial --top 20", "results/NAME --format csv"],
-        "Print who leads a study, and how sure that is. It works while the study runs, too.",
+        "Print the ranking of a study with its intervals. The study may be running.",
     )
     add_study(board)
     board.add_argument(
@@ -39,7 +39,10 @@ def register(commands: Any) -> None:
         help="rank the heads of the comparison, or the trials of the search (default: search)",
     )
     board.add_argument(
-        "--by", choices=("variant", "trial"), default="variant", help="what a row stands for"
+        "--by",
+        choices=("variant", "trial"),
+        default="variant",
+        help="one row for each variant or trial",
     )
     board.add_argument(
         "--stage", choices=_STAGES, help="rank by one stage's value loss (default: all positions)"
@@ -47,13 +50,13 @@ def register(commands: Any) -> None:
     board.add_argument(
         "--sort",
         choices=sortable(),
-        help="order of the rows; their ranks stay what they are (default: by rank)",
+        help="column by which rows are sorted; ranks do not change (default: by rank)",
     )
     board.add_argument(
         "--top",
         type=positive,
         metavar="N",
-        help=f"rows (default: all, and {_TABLE_ROWS} of a table)",
+        help=f"number of rows (default: all; {_TABLE_ROWS} in a table)",
     )
     add_format(board, _FORMATS)
     board.set_defaults(run=run_leaderboard)
@@ -78,12 +81,12 @@ def run_leaderboard(arguments: argparse.Namespace) -> int:
 
 
 def print_json(board: Leaderboard, top: int | None = None) -> None:
-    """The document that other programs read."""
+    """Print the leaderboard as JSON, for other programs."""
     print(_row_a_line(leaderboard_json(board, top)))
 
 
 def print_table(board: Leaderboard, top: int | None = None) -> None:
-    """As wide as the terminal; a file or a pipe gets all columns."""
+    """Print a table as wide as the terminal. A file or a pipe gets all columns."""
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(width=_PIPE_WIDTH)
@@ -91,13 +94,13 @@ def print_table(board: Leaderboard, top: int | None = None) -> None:
 
 
 def _row_a_line(document: dict[str, Any]) -> str:
-    """JSON with each item of a top-level list on a line of its own, which is quick and greps."""
+    """JSON with one line for each item of a top-level list, which is fast and suits grep."""
 
-    def shown(value: Any) -> str:
+    def as_text(value: Any) -> str:
         if not isinstance(value, list) or not value:
             return json.dumps(value, allow_nan=False)
         items = ",\n".join(f"    {json.dumps(item, allow_nan=False)}" for item in value)
         return f"[\n{items}\n  ]"
 
-    members = ",\n".join(f"  {json.dumps(key)}: {shown(item)}" for key, item in document.items())
+    members = ",\n".join(f"  {json.dumps(key)}: {as_text(item)}" for key, item in document.items())
     return f"{{\n{members}\n}}"

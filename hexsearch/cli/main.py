@@ -1,4 +1,4 @@
-"""Parse and dispatch; what is raised ends at `cli/boundary.py`."""
+"""Parses the command line and runs a command. `cli/boundary.py` handles errors."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hexsearch.cli.program import program
 from hexsearch.search.shipped import shipped_folder
 from hexsearch.study.signals import signals_as_ctrl_c
 
-# Without arguments; from a clone the space is found wherever the command is given.
+# Arguments of a call without arguments. In a clone the space is found from every folder.
 MAIN_JOB = ["launch", str(shipped_folder() / "quick.yaml")]
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The command line as far as one command needs it.
+    """The parser of the command line, with the options of one command.
 
     Args:
-        command: only its module is imported, since Ray alone takes seconds. Any other text, and
-            None, give the names of all commands without their options: enough for the help, and
-            to refuse a wrong name.
+        command: only its module is imported, since importing Ray takes seconds. With None or
+            another text, all commands have no options, which is enough for the help and for
+            errors about unknown commands.
     """
     parser, commands = _frame(program())
     if command in COMMANDS:
@@ -40,14 +40,14 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 def build_whole_parser(name: str) -> argparse.ArgumentParser:
     """Every command with its options; this imports all modules, which takes seconds."""
     parser, commands = _frame(name)
-    commands.help = "what to do"  # what has no help is left out of a completion script
+    commands.help = "what to do"  # arguments without help are not in a completion script
     for module in dict.fromkeys(entry.module for entry in COMMANDS.values()):
         import_module(f"hexsearch.cli.{module}").register(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
+    """Run one command, and return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments) or MAIN_JOB
 
     def run() -> int:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _ShowVersions(argparse.Action):
-    """Print the versions that decide how a network trains and a search goes, and leave."""
+    """Print the versions of the packages on which training and search depend, and exit."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"hexsearch {__version__}")
@@ -75,20 +75,19 @@ class _ShowVersions(argparse.Action):
 def _frame(
     name: str,
 ) -> tuple[Parser, argparse._SubParsersAction[Parser]]:
-    """The parser of a program of this name without its commands, and where they are added."""
+    """The parser of a program of this name without its commands, and the object to add them to."""
     parser = Parser(
         prog=name,
         usage=f"{name} [COMMAND] [OPTION]...",
         description="Search for the value head that predicts the winners of Hex games best.\n"
-        f"Without a command: {name} launch quick, on the games that come along.\n\n"
-        + _list_of_commands(),
+        f"Without a command: {name} launch quick, on the starter games.\n\n" + _list_of_commands(),
         epilog=f"{name} COMMAND --help shows the options of a command.",
     )
     parser.add_argument(
         "--version",
         action=_ShowVersions,
         nargs=0,
-        help="show the versions of hexsearch, torch, ray and optuna, and leave",
+        help="show the versions of hexsearch, torch, ray and optuna, and exit",
     )
     commands = parser.add_subparsers(
         metavar="COMMAND", required=True, prog=name, help=argparse.SUPPRESS

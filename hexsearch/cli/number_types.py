@@ -1,4 +1,4 @@
-"""Types of numbers on the command line that need the rules of the game."""
+"""Types of numbers for the command line that depend on the game."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 
 
 def board_size(text: str) -> int:
-    """A type for sides of boards."""
+    """A type for board sizes."""
     size = int(text)
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise argparse.ArgumentTypeError(f"{text}: boards from {MIN_SIZE} to {MAX_SIZE} are played")
+        raise argparse.ArgumentTypeError(
+            f"{text}: board sizes from {MIN_SIZE} to {MAX_SIZE} are allowed"
+        )
     return size
 
 
 def at_least(lowest: int) -> Callable[[str], int]:
-    """A type for whole numbers from `lowest` on."""
+    """A type for whole numbers that are at least `lowest`."""
 
     def number(text: str) -> int:
         value = int(text)

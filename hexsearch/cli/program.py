@@ -1,4 +1,4 @@
-"""The name under which the user started this program, for messages that can be typed again."""
+"""The name by which the user started this program, for commands in messages."""
 
 from __future__ import annotations
 

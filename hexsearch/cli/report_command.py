@@ -1,4 +1,4 @@
-"""`report`: one HTML page about a study."""
+"""`report`: writes one HTML page about a study."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def register(commands: Any) -> None:
         commands,
         "report",
         ["results/NAME", "results/NAME --output page.html"],
-        "Write one self-contained HTML file: the answer, the leaderboard, learning curves, what "
-        "each setting does, calibration, boards, health, and how to repeat it. It is written by "
-        "itself when a study ends or is interrupted.",
+        "Write one self-contained HTML file: the answer, the leaderboard, learning curves, the "
+        "effect of settings, calibration, boards, health, and how to repeat the study. It is "
+        "written automatically when a study ends or is interrupted.",
     )
     add_study(parser)
     parser.add_argument(
@@ -28,7 +28,7 @@ def register(commands: Any) -> None:
 
 
 def run_report(arguments: argparse.Namespace) -> int:
-    """Write the page and say where it is."""
+    """Write the page, and print its path."""
     from hexsearch.report.html.page import write_report
 
     print(write_report(StudyFolder(arguments.study), arguments.output))

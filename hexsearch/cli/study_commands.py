@@ -1,7 +1,7 @@
 """`launch`, `resume` and `storage`.
 
-Each imports what it runs when it runs: Ray, torch and Optuna take seconds, which help, a wrong
-option and a dry run need not wait for.
+Each imports its modules when it runs, since Ray, torch and Optuna take seconds. Help, errors about
+options and a dry run do not need all of them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _register_launch(commands: Any) -> None:
             "confirmed --dry-run",
         ],
         "Start a study: propose configurations, train them, stop the poor ones early, and print a "
-        "leaderboard. Ctrl-C stops it so that 'resume' goes on.",
+        "leaderboard. Ctrl-C stops it, and 'resume' continues it.",
     )
     add_space(launch)
     data = launch.add_argument_group("games and results")
@@ -72,15 +72,22 @@ def _register_launch(commands: Any) -> None:
     add_results(data)
     search = launch.add_argument_group("search")
     search.add_argument(
-        "--trials", type=positive, metavar="N", help="trials (default: the space's run.trials)"
+        "--trials",
+        type=positive,
+        metavar="N",
+        help="number of trials (default: the space's run.trials)",
     )
     search.add_argument(
         "--time-budget",
         metavar="10m",
-        help="stop, resumable, after this long (default: the space's run.time_budget)",
+        help="stop after this time; the study can be resumed (default: the space's "
+        "run.time_budget)",
     )
     search.add_argument(
-        "--seed", type=int, metavar="N", help="of everything (default: the space's run.seed)"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of all random numbers (default: the space's run.seed)",
     )
     add_settings(search)
     search.add_argument(
@@ -89,7 +96,7 @@ def _register_launch(commands: Any) -> None:
         type=Path,
         default=[],
         metavar="STUDY",
-        help="let the searcher know the trials of another study; may be repeated",
+        help="tell the searcher the trials of another study; may be repeated",
     )
     running = launch.add_argument_group("running")
     add_address(running)
@@ -97,7 +104,9 @@ def _register_launch(commands: Any) -> None:
         "--no-doctor", action="store_true", help="start without the doctor's quick checks"
     )
     running.add_argument(
-        "--dry-run", action="store_true", help="say what the study would do and cost, in seconds"
+        "--dry-run",
+        action="store_true",
+        help="print what the study would do and cost, without running it",
     )
     add_format(running, of="of the leaderboard, or of what --dry-run says")
     launch.set_defaults(run=run_launch)
@@ -108,12 +117,12 @@ def _register_resume(commands: Any) -> None:
         commands,
         "resume",
         ["results/NAME", "results/NAME --trials +20"],
-        "Go on where a study stopped, with its unfinished trials first. No result is lost and "
-        "none is trained twice.",
+        "Continue a study that has stopped, beginning with its unfinished trials. No result is "
+        "lost, and none is trained twice.",
     )
     add_study(resume)
     resume.add_argument(
-        "--trials", type=positive, default=0, metavar="+N", help="trials beyond the study's"
+        "--trials", type=positive, default=0, metavar="+N", help="number of further trials"
     )
     add_address(resume)
     add_format(resume, of="of the leaderboard")
@@ -178,7 +187,7 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 
 def run_resume(arguments: argparse.Namespace) -> int:
-    """Go on with a study and print its leaderboard."""
+    """Continue a study and print its leaderboard."""
     folder = StudyFolder(arguments.study)
     _, config = folder.read_description()
     with going_on(folder), watching(config, progress=True) as listener:
@@ -190,7 +199,7 @@ def run_resume(arguments: argparse.Namespace) -> int:
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
-    """Rebuild an Optuna storage and say where it lies."""
+    """Rebuild an Optuna storage, and print its place."""
     from hexsearch.study import launch as study
 
     where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
@@ -200,7 +209,7 @@ def run_storage(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def going_on(folder: StudyFolder) -> Iterator[None]:
-    """Say how to go on with a study that is left at once, by a second Ctrl-C."""
+    """Print how to continue a study that was ended at once by a second Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:
@@ -210,12 +219,12 @@ def going_on(folder: StudyFolder) -> Iterator[None]:
 
 
 def finish(folder: StudyFolder, ended: Ended) -> int:
-    """Say how a study ended and, if it can, how to go on; the exit status."""
+    """Print how a study ended, and how it can be continued. Returns the exit status."""
     message = stderr()
     if ended == "finished":
         reason = _why_all_failed(folder)
         if reason:
-            line = f"every trial failed: {folder.path} holds no result. The first said: {reason}"
+            line = f"every trial failed: {folder.path} has no result. The first reason: {reason}"
             message.print(Text(printable(line)), soft_wrap=True)
             return 1
         message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
@@ -226,7 +235,7 @@ def finish(folder: StudyFolder, ended: Ended) -> int:
 
 
 def print_report(folder: StudyFolder) -> None:
-    """Write the study's page, and name it; a study's exit status does not depend on it."""
+    """Write the study's page, and print its path. It does not change a study's exit status."""
     from hexsearch.report.html.page import write_report
 
     try:
@@ -237,7 +246,7 @@ def print_report(folder: StudyFolder) -> None:
 
 
 def _why_all_failed(folder: StudyFolder) -> str | None:
-    """The first trial's reason, where no trial of a study came to a result."""
+    """The reason of the first failed trial, if no trial of a study has a result."""
     trials = StudyHistory.read(folder.ledger).trials.values()
     if not trials or any(trial.status != "failed" for trial in trials):
         return None
@@ -245,7 +254,7 @@ def _why_all_failed(folder: StudyFolder) -> str | None:
 
 
 def stderr() -> Console:
-    """Where messages go, so that stdout holds only what was asked for."""
+    """The console for messages, so that stdout holds only the output."""
     return Console(stderr=True, highlight=False)
 
 

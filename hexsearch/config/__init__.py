@@ -1,1 +1,1 @@
-"""Configuration: parsed once, at the edge, then frozen."""
+"""Configuration as frozen models, which are parsed once when a file is read."""

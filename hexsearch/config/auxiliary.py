@@ -1,4 +1,4 @@
-"""Auxiliary heads: what else the trunk is taught, and how much of each; by default nothing."""
+"""Auxiliary heads and their weights in the training loss. By default there are none."""
 
 from __future__ import annotations
 
@@ -6,42 +6,47 @@ from pydantic import Field
 
 from hexsearch.config.section import MAX_PLIES, MAX_WEIGHT, Section
 
-# What a weight stands for: a head, its loss and its targets; the order in which they are built.
+# The heads that have a weight, in the order in which they are built.
 AUXILIARY_HEADS = ("moves_left", "ownership", "winning_chain", "future_stones")
 
 
 class FutureStonesConfig(Section):
-    """Who puts a stone where within the next moves."""
+    """Auxiliary head for the stones of the next plies."""
 
     weight: float = Field(
-        0.0, ge=0.0, le=MAX_WEIGHT, description="in the training loss; 0 leaves the head out"
+        0.0, ge=0.0, le=MAX_WEIGHT, description="weight in the training loss; 0: no such head"
     )
-    plies: int = Field(8, ge=1, le=MAX_PLIES, description="how far ahead, in plies")
+    plies: int = Field(8, ge=1, le=MAX_PLIES, description="number of next plies")
 
 
 class AuxiliaryConfig(Section):
-    """Weights in the training loss of what is asked of the trunk beside value and policy.
+    """Weights of the auxiliary heads in the training loss.
 
-    0 leaves a head out: it is not built, draws no random number and costs nothing. The heads
-    teach the trunk during training; no answer comes from them.
+    A head with weight 0 is not built, draws no random numbers and costs nothing. Auxiliary heads
+    only help to train the trunk; they are not used for answers.
     """
 
     moves_left: float = Field(
         0.0,
         ge=0.0,
         le=MAX_WEIGHT,
-        description="How long the game still lasts, in pairs of plies, which say nothing of who "
-        "ends it.",
+        description="Weight of the head for the pairs of plies until the end of the game.",
     )
     ownership: float = Field(
-        0.0, ge=0.0, le=MAX_WEIGHT, description="whose stone lies on each free cell at the end"
+        0.0,
+        ge=0.0,
+        le=MAX_WEIGHT,
+        description="weight of the head for the owner of each empty cell at the end",
     )
     winning_chain: float = Field(
-        0.0, ge=0.0, le=MAX_WEIGHT, description="which cells join the winner's edges at the end"
+        0.0,
+        ge=0.0,
+        le=MAX_WEIGHT,
+        description="weight of the head for the cells that join the winner's edges at the end",
     )
     future_stones: FutureStonesConfig = Field(
         default_factory=FutureStonesConfig,
-        description="who puts a stone where within the next moves",
+        description="head for the stones of the next plies",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Which positions of the training games are shown, how often, and with which weight."""
+"""Curriculum: which training positions are drawn, how often, and with which weight."""
 
 from __future__ import annotations
 
@@ -21,28 +21,31 @@ STAGES = ("early", "middle", "late")
 
 
 class RuleConfig(Section):
-    """Bounds on the positions of each game. All of them hold at once."""
+    """Bounds on the positions of each game. A position must satisfy all of them."""
 
     k: int = Field(
-        20, ge=1, le=MAX_PLIES, description="last_k: each sample lies 0..k plies before the end"
+        20, ge=1, le=MAX_PLIES, description="last_k: samples are 0 to k plies before the end"
     )
     stages: StrTuple = Field(
         (),
         max_length=len(STAGES),
-        description="early, middle, late: only these, which must adjoin; empty: all",
+        description="only these stages (early, middle, late), which must adjoin; empty: all",
     )
     first_ply: int = Field(
         0, ge=0, le=MAX_PLIES, description="only positions with at least this many stones"
     )
     last_ply: int | None = Field(
-        None, ge=0, le=MAX_PLIES, description="and at most this many; null: no bound"
+        None,
+        ge=0,
+        le=MAX_PLIES,
+        description="only positions with at most this many stones; null: no bound",
     )
     positions_per_game: int | None = Field(
         None,
         ge=1,
         le=MAX_PLIES,
-        description="At most so many positions of a game in one pass, drawn anew for each pass "
-        "and spread over the game; null: every one.",
+        description="Most positions of a game in one pass. They are spread over the game and "
+        "drawn again for each pass; null: all positions.",
     )
 
     @model_validator(mode="after")
@@ -52,10 +55,10 @@ class RuleConfig(Section):
                 raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")
         if "early" in self.stages and "late" in self.stages and "middle" not in self.stages:
             raise ValueError(
-                "stages early and late do not adjoin; give both to parts of a mixture instead"
+                "stages early and late do not adjoin; use two parts of a mixture instead"
             )
         if self.last_ply is not None and self.last_ply < self.first_ply:
-            raise ValueError(f"last_ply {self.last_ply} lies before first_ply {self.first_ply}")
+            raise ValueError(f"last_ply {self.last_ply} is less than first_ply {self.first_ply}")
         return self
 
 
@@ -67,7 +70,7 @@ class PartConfig(RuleConfig):
 
     name: RuleName = Field("all", description="which positions of a game")
     share: float = Field(
-        1.0, gt=0.0, le=1e6, description="of the samples, relative to the other parts"
+        1.0, gt=0.0, le=1e6, description="share of the samples, relative to the other parts"
     )
 
 
@@ -79,7 +82,7 @@ class PhaseConfig(RuleConfig):
         None,
         ge=1,
         le=MAX_POSITIONS,
-        description="positions seen when it ends; null in the last phase",
+        description="positions seen when the phase ends; null in the last phase",
     )
 
 
@@ -88,28 +91,27 @@ Phases = Annotated[tuple[PhaseConfig, ...], BeforeValidator(tuple_from_list)]
 
 
 class CurriculumConfig(RuleConfig):
-    """Which positions of the training games are shown.
+    """Which positions of the training games are drawn.
 
-    Finished positions never show a side to move. In `penultimate_and_final` the mover of every
-    penultimate position is the winner: a network can score there without looking at the board.
+    Finished positions have no side to move. In `penultimate_and_final` the side to move of every
+    penultimate position is the winner, so a network can tell it without looking at the board.
     """
 
     name: Literal[RuleName, "mixture", "progressive"] = Field(
         "all",
-        description="all positions; last_k before the end; the last but one; the last two; the "
-        "final one; a mixture of such parts; or progressive phases of them",
+        description="all positions; last_k: the last plies; the last but one; the last two; the "
+        "final one; a mixture of such parts; or progressive: one after the other",
     )
-    parts: Parts = Field((), max_length=20, description="mixture: what is mixed")
-    phases: Phases = Field((), max_length=20, description="progressive: what is shown when")
+    parts: Parts = Field((), max_length=20, description="mixture: its parts")
+    phases: Phases = Field((), max_length=20, description="progressive: its phases")
     mix_all: float = Field(
-        0.2, ge=0.0, le=1.0, description="progressive: share of `all` in every phase"
+        0.2, ge=0.0, le=1.0, description="progressive: share of curriculum all in every phase"
     )
     stage_weights: dict[str, float] = Field(
         default_factory=dict,
         max_length=len(STAGES),
-        description="Weight of a position in the value loss, by stage (1 where left out), scaled "
-        "so that the mean over what is shown is 1: the learning rate then means the same in every "
-        "trial.",
+        description="Weight of a position in the value loss by stage; 1 if left out. The weights "
+        "are scaled to a mean of 1 over the samples, so that learning rates stay comparable.",
     )
 
     @model_validator(mode="before")
@@ -124,13 +126,13 @@ class CurriculumConfig(RuleConfig):
                 raise ValueError(f"{name} belongs to curriculum {kind}, which needs it")
         ends = [phase.until for phase in self.phases]
         if ends and (ends[-1] is not None or None in ends[:-1]):
-            raise ValueError("every phase but the last needs 'until', and the last has none")
+            raise ValueError("every phase except the last needs 'until'; the last has none")
         bounds = [0, *[end for end in ends if end is not None]]
         if any(end <= start for start, end in pairwise(bounds)):
             raise ValueError(f"'until' must rise from phase to phase, got {bounds[1:]}")
         bounded = self.stages or self.first_ply or self.last_ply or self.positions_per_game
         if (self.parts or self.phases) and bounded:
-            raise ValueError(f"in a {self.name} the bounds belong to its {self._kind_key()}")
+            raise ValueError(f"in curriculum {self.name}, bounds belong into {self._kind_key()}")
         for stage, weight in self.stage_weights.items():
             if stage not in STAGES:
                 raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")

@@ -11,17 +11,21 @@ from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 
 STAGE_PRESETS: dict[str, dict[str, float]] = {
     "default": {"early": 0.12, "middle": 0.24},
-    # The original project's 20 and 80 stones on 13x13. One position in a thousand of engine
-    # games lies beyond its second edge.
+    # 20 and 80 stones on 13x13, as in the original project. In games of an engine, one position
+    # in a thousand is later than the second bound.
     "original": {"early": 20 / 169, "middle": 80 / 169},
 }
 
 
 class StagesConfig(Section):
-    """Where early and middle end, as filled fractions of the board; late is the rest."""
+    """The ends of the stages early and middle, as filled fractions of the board."""
 
-    early: float = Field(0.12, gt=0.0, lt=1.0, description="filled fraction at which it ends")
-    middle: float = Field(0.24, gt=0.0, lt=1.0, description="filled fraction at which it ends")
+    early: float = Field(
+        0.12, gt=0.0, lt=1.0, description="filled fraction of the board where early ends"
+    )
+    middle: float = Field(
+        0.24, gt=0.0, lt=1.0, description="filled fraction where middle ends and late begins"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -36,19 +40,21 @@ class StagesConfig(Section):
     def _rise(self) -> StagesConfig:
         if self.early >= self.middle:
             raise ValueError(
-                f"early ends at {self.early:g}, which must lie below middle's {self.middle:g}"
+                f"early ends at {self.early:g}; this must be less than middle's {self.middle:g}"
             )
         return self
 
 
 class SplitConfig(Section):
-    """Shares of the games, drawn by a hash of each game's symmetry-invariant form."""
+    """Shares of the games. A symmetry-invariant hash of each game decides its split."""
 
-    validation: float = Field(0.1, gt=0.0, lt=1.0, description="what the search is judged by")
-    test: float = Field(
-        0.1, ge=0.0, lt=1.0, description="what only confirmations and ensembles are judged by"
+    validation: float = Field(
+        0.1, gt=0.0, lt=1.0, description="share of the games by which the search ranks trials"
     )
-    salt: str = Field("hexsearch", max_length=200, description="another salt is another split")
+    test: float = Field(
+        0.1, ge=0.0, lt=1.0, description="share of the games for confirmations and ensembles only"
+    )
+    salt: str = Field("hexsearch", max_length=200, description="another salt gives another split")
 
     @model_validator(mode="after")
     def _leave_training_games(self) -> SplitConfig:
@@ -62,8 +68,12 @@ class SplitConfig(Section):
 class DataConfig(Section):
     """Which games, how they are split, and how positions are grouped."""
 
-    board_size: int = Field(13, ge=MIN_SIZE, le=MAX_SIZE, description="rows of the board")
-    split: SplitConfig = Field(default_factory=SplitConfig, description="shares of the games")
+    board_size: int = Field(
+        13, ge=MIN_SIZE, le=MAX_SIZE, description="rows and columns of the board"
+    )
+    split: SplitConfig = Field(
+        default_factory=SplitConfig, description="shares of the games for validation and test"
+    )
     stages: StagesConfig = Field(
         default_factory=StagesConfig, description="where early and middle positions end"
     )
@@ -71,6 +81,5 @@ class DataConfig(Section):
         None,
         ge=2,
         le=10**9,
-        description="At most this many validation games are evaluated at each report; null takes "
-        "them all.",
+        description="Most validation games that are evaluated at each report; null: all of them.",
     )

@@ -1,4 +1,4 @@
-"""One searched setting of a study, and the presets that spell common ones."""
+"""Dimensions of a study, which are its searched settings, and presets for common dimensions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from hexsearch.config.section import PlainValue, Section, suggest
 
-# A name in place of a dimension: `value_head: named_heads`.
+# Names that may stand for a dimension: `value_head: named_heads`.
 DIMENSION_PRESETS: dict[str, dict[str, Any]] = {
-    # The variants that started this project.
+    # The variants of the project's first question.
     "named_heads": {
         "choice": ["512->1", "512->32->1", "512->64->1", "512->128->64->1", "reduced 512->64->1"]
     },
@@ -23,7 +23,7 @@ DIMENSION_PRESETS: dict[str, dict[str, Any]] = {
     "policy_weights": {"float": [0.05, 1.0], "log": True},
 }
 _MAX_CHOICES = 1000
-_WIDEST = 10**12  # of an int's and a float's bounds
+_WIDEST = 10**12  # largest absolute value of a bound
 # Pairs of keys by which other tools name the bounds of a range, and keys for a list of values.
 _BOUNDS = (("min", "max"), ("low", "high"), ("lower", "upper"), ("minimum", "maximum"))
 _LISTS = ("values", "choices", "categories", "options", "grid", "sequence")
@@ -36,21 +36,22 @@ _FOREIGN = frozenset(
 
 
 class DimensionConfig(Section):
-    """One searched setting: exactly one of `choice`, `float` and `int`, perhaps conditional."""
+    """One searched setting: exactly one of `choice`, `float` and `int`, with or without `when`."""
 
     choice: list[PlainValue] | None = Field(
-        None, max_length=_MAX_CHOICES, description="the values, spelt as under trial"
+        None, max_length=_MAX_CHOICES, description="the values, written as under trial"
     )
     float_: list[float] | None = Field(None, alias="float", description="[lowest, highest]")
     int_: list[int] | None = Field(None, alias="int", description="[lowest, highest]")
-    log: bool = Field(False, description="of a float or int: search its logarithm")
+    log: bool = Field(False, description="float or int: search the logarithm")
     step: int | None = Field(
-        None, ge=1, le=_WIDEST, description="of an int: only lowest, lowest + step, ..."
+        None, ge=1, le=_WIDEST, description="int: only lowest, lowest + step, ..."
     )
     when: dict[str, PlainValue] = Field(
         default_factory=dict,
         max_length=20,
-        description="dimension -> value or list of values at which this one exists; all must hold",
+        description="dimension -> value or list of values for which this dimension exists; all "
+        "conditions must hold",
     )
 
     @model_validator(mode="before")
@@ -69,7 +70,7 @@ class DimensionConfig(Section):
             foreign = [str(key) for key in raw if key in _FOREIGN]
             if foreign:
                 raise ValueError(
-                    f"{', '.join(foreign)}: other tools write so; here it is {translated(raw)}"
+                    f"{', '.join(foreign)}: keys of another tool; here it is {translated(raw)}"
                 )
         return raw
 
@@ -82,24 +83,26 @@ class DimensionConfig(Section):
             if not self.choice:
                 raise ValueError("choice is empty")
             if self.log or self.step:
-                raise ValueError("log and step belong to float and int, not to choice")
+                raise ValueError("log and step are for float and int, not for choice")
             self._refuse_repeats(self.choice)
             return self
         bounds = self.bounds(given[0])
         assert bounds is not None
         if len(bounds) != 2 or bounds[0] > bounds[1]:
-            raise ValueError(f"{given[0]} wants [lowest, highest], got {bounds[:4]}")
+            raise ValueError(f"{given[0]} must be [lowest, highest], got {bounds[:4]}")
         if max(abs(bound) for bound in bounds) > _WIDEST:
-            raise ValueError(f"{given[0]} {bounds}: bounds lie within {-_WIDEST:,} and {_WIDEST:,}")
+            raise ValueError(
+                f"{given[0]} {bounds}: bounds must be between {-_WIDEST:,} and {_WIDEST:,}"
+            )
         if self.log and bounds[0] <= 0:
             raise ValueError(f"a log scale needs bounds above 0, got {bounds}")
         if self.step and (given[0] == "float" or self.log):
-            raise ValueError("step belongs to an int without log")
+            raise ValueError("step is only for an int without log")
         if self.step and (bounds[1] - bounds[0]) % self.step:
             reached = bounds[1] - (bounds[1] - bounds[0]) % self.step
             raise ValueError(
-                f"steps of {self.step} from {bounds[0]} lead to {reached}, not to {bounds[1]}; "
-                f"write int: [{bounds[0]}, {reached}], or another step"
+                f"steps of {self.step} from {bounds[0]} end at {reached}, not at {bounds[1]}; "
+                f"write int: [{bounds[0]}, {reached}], or use another step"
             )
         return self
 
@@ -109,7 +112,7 @@ class DimensionConfig(Section):
         for choice in choices:
             text = json.dumps(choice, sort_keys=True)
             if text in seen:
-                raise ValueError(f"choice holds {text} twice; keep one")
+                raise ValueError(f"choice holds {text} twice; remove one")
             seen.add(text)
 
     def bounds(self, kind: str) -> list[Any] | None:
@@ -118,7 +121,7 @@ class DimensionConfig(Section):
 
 
 def translated(raw: Mapping[str, Any]) -> str:
-    """A dimension in another tool's words, as it is written here.
+    """A dimension of another tool's file, as it is written here.
 
     >>> translated({"distribution": "log_uniform_values", "min": 0.001, "max": 0.1})
     '{float: [0.001, 0.1], log: true}'
@@ -129,7 +132,7 @@ def translated(raw: Mapping[str, Any]) -> str:
         if isinstance(raw.get(name), list):
             return f"{{choice: {_flow(raw[name])}}}"
     if "value" in raw:
-        return f"no dimension: write the value {_flow(raw['value'])} under trial"
+        return f"not a dimension: write the value {_flow(raw['value'])} under trial"
     bounds = next(
         ([raw[low], raw[high]] for low, high in _BOUNDS if low in raw and high in raw), None
     )

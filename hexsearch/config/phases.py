@@ -1,8 +1,15 @@
-"""What a study does besides searching: phases before and after, each with a budget of its own."""
+"""Phases of a study before and after the search, each with its own budget.
+
+For each phase that trains, `PHASE_TRIALS` states how its trials are named, seeded, reported and
+evaluated. Its section states how many it may train. `study/phases.py` plans the trials.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -11,12 +18,76 @@ from hexsearch.config.section import Section, tuple_from_list
 PhaseName = Literal["compare", "search", "pruning_check", "race", "confirm", "match"]
 
 
+@dataclass(frozen=True)
+class PhaseTrials:
+    """Properties of the trials of one phase.
+
+    Attributes:
+        origins: the reasons for its trials: the word in the ledger -> the words that follow the
+            trial's name in the live view.
+        numbered_with: the phase with which it shares the numbers of trials and seeds. Trials of
+            both are trained alike, and one leaderboard compares them.
+        letter: first letter of the names of its trials.
+        points: when its trials report: `rungs` as in the search, `shared_trunk` evenly over the
+            budget, `saved` only at the end, with checkpoints before.
+        judged_on: the games on which its last report is made.
+    """
+
+    origins: Mapping[str, str]
+    numbered_with: PhaseName
+    letter: str = "t"
+    points: Literal["rungs", "shared_trunk", "saved"] = "rungs"
+    judged_on: Literal["validation", "test"] = "validation"
+
+
+PHASE_TRIALS: Mapping[PhaseName, PhaseTrials] = MappingProxyType(
+    {
+        "compare": PhaseTrials(
+            {"compare": "in the comparison"}, "compare", letter="h", points="shared_trunk"
+        ),
+        "search": PhaseTrials({}, "search"),  # for every origin that no other phase has
+        "pruning_check": PhaseTrials(
+            {"pruning_check": "run to the end for the pruning check"}, "search"
+        ),
+        "race": PhaseTrials({"race": "with another seed for the race"}, "search"),
+        "confirm": PhaseTrials(
+            {
+                "winner": "of the winners is to be confirmed",
+                "baseline": "is the baseline beside the winners",
+            },
+            "confirm",
+            letter="c",
+            points="saved",
+            judged_on="test",
+        ),
+    }
+)
+
+
+class PhaseSection(Section):
+    """Settings of one phase.
+
+    Attributes:
+        is_drawn: the number of its trainings is random, so a plan prints "about".
+    """
+
+    is_drawn: ClassVar[bool] = False
+
+    def trainings(self, pruned: float) -> float:
+        """Number of whole trainings that the phase costs at most.
+
+        Args:
+            pruned: number of trials that the search is expected to prune.
+        """
+        return 0.0
+
+
 def _in_order(phases: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
     order = get_args(PhaseName)
     if "search" not in phases and phases != ("compare",):
         raise ValueError("'search' is missing; only 'compare' can stand alone")
     if list(phases) != sorted(set(phases), key=order.index):
-        raise ValueError(f"each at most once, in the order {', '.join(order)}")
+        raise ValueError(f"give each phase at most once, in the order {', '.join(order)}")
     return phases
 
 
@@ -25,48 +96,68 @@ Phases = Annotated[
 ]
 
 
-class PruningCheckConfig(Section):
-    """After the search: some of the pruned trials, drawn at random, are run to the end."""
+class PruningCheckConfig(PhaseSection):
+    """After the search, some pruned trials are drawn at random and run to the end."""
+
+    is_drawn: ClassVar[bool] = True
 
     share: float = Field(
-        0.05, gt=0.0, le=1.0, description="of the pruned trials, each drawn on its own"
+        0.05, gt=0.0, le=1.0, description="probability with which each pruned trial is drawn"
     )
 
+    def trainings(self, pruned: float) -> float:
+        """The expected number of drawn trials."""
+        return self.share * pruned
 
-class RaceConfig(Section):
-    """After the search: further seeds for those that cannot be told from the leader."""
 
-    runs: int = Field(12, ge=1, le=10_000, description="whole trainings at most")
+class RaceConfig(PhaseSection):
+    """After the search, variants that are tied with the leader get further seeds."""
+
+    runs: int = Field(12, ge=1, le=10_000, description="most trainings of this phase")
     seeds: int = Field(
-        5, ge=2, le=1000, description="of one variant at most, those of the search included"
+        5, ge=2, le=1000, description="most seeds of one variant, including those of the search"
     )
 
+    def trainings(self, pruned: float) -> float:
+        """The limit of the phase."""
+        return self.runs
 
-class ConfirmConfig(Section):
-    """At the end: winners and the `512->1` baseline with fresh seeds, judged on test games."""
+
+class ConfirmConfig(PhaseSection):
+    """At the end, winners and the `512->1` baseline are trained with fresh seeds.
+
+    They are evaluated on the test games.
+    """
 
     winners: int = Field(
-        3, ge=1, le=100, description="at most; those that are tied for the first place"
+        3, ge=1, le=100, description="most variants to confirm, of those tied for the first place"
     )
-    seeds: int = Field(3, ge=1, le=1000, description="fresh ones, for each winner")
+    seeds: int = Field(3, ge=1, le=1000, description="fresh seeds for each winner")
+
+    def trainings(self, pruned: float) -> float:
+        """All seeds of the winners and of the baseline."""
+        return (self.winners + 1) * self.seeds
 
 
-class MatchConfig(Section):
-    """At the end: trained networks play each other, their value heads over one shared policy."""
+class MatchConfig(PhaseSection):
+    """At the end, trained networks play each other with their value heads and one shared policy."""
 
     players: int = Field(
         8,
         ge=2,
         le=100,
-        description="networks at most: the best completed trials that kept a checkpoint "
-        "(run.keep_checkpoints), one of each variant, and 512->1",
+        description="Most networks: the best completed trials with a checkpoint "
+        "(run.keep_checkpoints), one for each variant, and 512->1.",
     )
     openings: int = Field(
-        30, ge=2, le=10_000, description="each played twice by every pair, colours exchanged"
+        30,
+        ge=2,
+        le=10_000,
+        description="number of openings; every pair plays each twice with colours exchanged",
     )
     candidates: int = Field(
         6,
         ge=1,
         le=361,
-        description="likeliest moves of the leader's policy that a value head judges",
+        description="number of the leader policy's likeliest moves that a value head evaluates",
     )

@@ -10,7 +10,7 @@ from hexsearch.config.section import MAX_TEXT, MAX_WEIGHT, Options, Section, is_
 
 
 class PolicyHeadConfig(Section):
-    """Trunk features to one logit for each cell."""
+    """From trunk features to one logit for each cell."""
 
     family: str = Field(
         "linear",
@@ -21,7 +21,7 @@ class PolicyHeadConfig(Section):
         0.2,
         ge=0.0,
         le=MAX_WEIGHT,
-        description="of the policy loss in the training loss; 0 leaves it out",
+        description="weight of the policy loss in the training loss; 0 leaves it out",
     )
     options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
@@ -39,7 +39,7 @@ class PolicyHeadConfig(Section):
                     "'package.module:factory'"
                 )
             if self.options:
-                raise ValueError("options are for plug-ins; a built-in family takes none")
+                raise ValueError("options are for plug-ins only; a built-in family has none")
         return self
 
     @property

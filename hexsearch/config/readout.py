@@ -1,4 +1,4 @@
-"""The read-out: how a raw value becomes a loss and a probability."""
+"""The read-out, which turns a raw value into a loss and a probability."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from hexsearch.config.section import MAX_TEXT, Options, Section, is_import_path
 
 READOUTS = ("bce", "sigmoid_mse", "tanh_mse", "tanh_logcosh", "raw_mse")
-CONTROLS = ("raw_mse",)  # negative controls: their trials are listed and never ranked
+CONTROLS = ("raw_mse",)  # negative controls, whose trials are listed but never ranked
 
 
 class ReadoutConfig(Section):
-    """How a raw value becomes a loss and a probability: one object, never two."""
+    """The read-out: one object turns a raw value into a loss and a probability."""
 
     name: str = Field(
         "bce",
@@ -21,16 +21,16 @@ class ReadoutConfig(Section):
         description=f"{', '.join(READOUTS)}, or package.module:factory",
     )
     label_smoothing: float = Field(
-        0.0, ge=0.0, lt=0.5, description="how far targets are moved from 0 and 1"
+        0.0, ge=0.0, lt=0.5, description="distance by which targets are moved from 0 and 1"
     )
     start_at_prior: bool = Field(
         False,
-        description="Begin by answering the share of wins among the training positions, not 50%.",
+        description="The first answers are the share of wins among training positions, not 50%.",
     )
     decode: Literal["matched", "mismatched"] = Field(
         "matched",
-        description="raw_mse only: matched clamps the raw output to [0, 1], mismatched takes its "
-        "sigmoid",
+        description="raw_mse only: matched clamps the raw output to [0, 1]; mismatched applies a "
+        "sigmoid to it",
     )
     options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
@@ -52,14 +52,14 @@ class ReadoutConfig(Section):
     @model_validator(mode="after")
     def _settings_fit(self) -> ReadoutConfig:
         if self.options and not is_import_path(self.name):
-            raise ValueError("options are for plug-ins; a built-in read-out takes none")
+            raise ValueError("options are for plug-ins only; a built-in read-out has none")
         if self.decode == "mismatched" and self.name != "raw_mse":
             raise ValueError(
-                f"decode: only the negative control raw_mse can be read wrongly, not {self.name}"
+                f"decode: is only for the negative control raw_mse, not for {self.name}"
             )
         return self
 
     @property
     def is_control(self) -> bool:
-        """Whether it is there to show what goes wrong, and must never win."""
+        """Whether it is a negative control, which shows a fault and is never ranked."""
         return self.name in CONTROLS

@@ -1,4 +1,4 @@
-"""How many trials, on what, for how long, and where their files go."""
+"""Resources of a study: number of trials, devices, budgets, and places of files."""
 
 from __future__ import annotations
 
@@ -9,119 +9,122 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from hexsearch.config.section import MAX_TEXT, Section, tuple_from_list
 
-MAX_TRIALS = 100_000  # of one study
+MAX_TRIALS = 100_000  # trials of one study
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([smhd]?)\Z")
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(text: object) -> object:
-    """Seconds of `90`, `90s`, `10m`, `1.5h` or `2d`; anything but text is passed through.
+    """Seconds of `90`, `90s`, `10m`, `1.5h` or `2d`. Values that are not text are returned as is.
 
     Raises:
-        ValueError: text that is no duration.
+        ValueError: the text is not a duration.
     """
     if isinstance(text, str):
         match = _DURATION.match(text.strip())
         if match is None:
-            raise ValueError(f"{text!r} is no duration; write 90s, 10m, 1.5h or 2d")
+            raise ValueError(f"{text!r} is not a duration; write 90s, 10m, 1.5h or 2d")
         return float(match[1]) * _SECONDS[match[2]]
     return text
 
 
 _MAX_SECONDS = 10 * 366 * 86_400.0
-_FINEST_SHARE = 0.01  # of a GPU; torch limits memory by whole percents
+_FINEST_SHARE = 0.01  # smallest share of a GPU; torch limits memory by whole percents
 Seconds = Annotated[float | None, BeforeValidator(parse_duration)]
 
 
 class RunConfig(Section):
-    """How many trials, on what."""
+    """Resources of a study."""
 
-    trials: int = Field(50, ge=1, le=MAX_TRIALS, description="that the search is to have")
-    seed: int = Field(0, ge=0, lt=2**63, description="of everything that is drawn")
+    trials: int = Field(50, ge=1, le=MAX_TRIALS, description="number of trials of the search")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
     cpus_per_trial: int = Field(
-        1, ge=1, le=4096, description="also the threads that a trial may use"
+        1, ge=1, le=4096, description="CPU cores of each trial, and its number of threads"
     )
     gpus_per_trial: float = Field(
         0.0,
         ge=0.0,
         le=1024.0,
-        description="0 trains on the CPU; a fraction shares a GPU between trials; above 1 only "
-        "whole numbers",
+        description="0: train on the CPU; a fraction: trials share a GPU; above 1 only whole "
+        "numbers",
     )
     max_concurrent: int | None = Field(
-        None, ge=1, le=MAX_TRIALS, description="trials at once; null fills the machine"
+        None, ge=1, le=MAX_TRIALS, description="most trials at the same time; null: as many as fit"
     )
     time_budget: Seconds = Field(
         None,
         gt=0.0,
         le=_MAX_SECONDS,
-        description="seconds (or 10m, 2h) after which no trial is started and running ones are "
-        "kept for resume",
+        description="Time budget of the study, in seconds or as 10m, 2h. Then running trials are "
+        "stopped, and the study can be resumed.",
     )
     position_budget: int | None = Field(
         None,
         ge=1,
         le=10**15,
-        description="Positions that the whole study may train on; then running trials are kept for "
-        "a resume.",
+        description="Budget of training positions for the whole study. Then running trials are "
+        "stopped, and the study can be resumed.",
     )
     gpu_hours: float | None = Field(
         None,
         gt=0.0,
         le=1e7,
-        description="Of all trials, at gpus_per_trial each; then running trials are kept for a "
-        "resume.",
+        description="Budget of GPU hours for all trials, with gpus_per_trial GPUs each. Then "
+        "running trials are stopped, and the study can be resumed.",
     )
     stop_pruning_near_end: bool = Field(
         True,
-        description="Prune no more once what is left of a budget would not carry a fresh trial to "
-        "its end; false where a study is run in slices and will be resumed.",
+        description="Stop pruning when the rest of a budget is too small for a new trial. Set it "
+        "to false for a study that is run in slices and will be resumed.",
     )
     hang_timeout: Seconds = Field(
         7200.0,
         gt=0.0,
         le=_MAX_SECONDS,
-        description="Seconds in which a trial must come to a report; a worker that does not is "
-        "ended with its traceback kept, and the trial retried from its last checkpoint. null waits "
-        "for ever.",
+        description="Time limit between two reports of a trial, in seconds. A worker that exceeds "
+        "it is ended, its traceback is kept, and the trial is retried from its last checkpoint. "
+        "null: no limit.",
     )
     report_seconds: Seconds = Field(
         None,
         gt=0.0,
         le=_MAX_SECONDS,
-        description="Report and save at least so often, besides the rungs; decisions fall at rungs "
-        "alone.",
+        description="Longest time between two reports with a checkpoint. Such reports lead to no "
+        "decision; decisions are made at rungs only.",
     )
     retries: int = Field(
-        1, ge=0, le=1000, description="how often a trial that raised is tried again"
+        1, ge=0, le=1000, description="number of retries of a trial that raised an error"
     )
     optuna_storage: str | None = Field(
         "journal",
         max_length=MAX_TEXT,
-        description="Optuna storage kept beside the ledger for optuna-dashboard: `journal` is a "
-        "file in the study's folder; else a database URL; null keeps none.",
+        description="Optuna storage that is written for optuna-dashboard: `journal` (a file in the "
+        "study's folder) or the URL of a database; null: none.",
     )
     callbacks: Annotated[tuple[str, ...], BeforeValidator(tuple_from_list)] = Field(
         (),
         max_length=20,
-        description="Import paths, package.module:factory, of callbacks that are told what happens "
-        "in the study.",
+        description="Import paths, package.module:factory, of callbacks that get the events of the "
+        "study.",
     )
     paused_checkpoints_gb: float = Field(
         10.0,
         ge=0.0,
         le=1e6,
-        description="disk for the checkpoints of paused trials; beyond it those that promise least "
-        "are pruned",
+        description="Disk space for the checkpoints of paused trials. If it is exceeded, the least "
+        "promising ones are pruned.",
     )
     keep_checkpoints: int = Field(
-        3, ge=0, le=MAX_TRIALS, description="the best k completed trials keep theirs"
+        3,
+        ge=0,
+        le=MAX_TRIALS,
+        description="number of best completed trials whose checkpoints are kept",
     )
     trial_files: str | None = Field(
         None,
         max_length=MAX_TEXT,
         pattern=r"^\w[\w+.-]*://.",
-        description="Where trials of a cluster without a shared folder keep their files: "
+        description="URL for the files of trials on a cluster without a shared folder, such as "
         "s3://bucket/studies.",
     )
 
@@ -130,7 +133,7 @@ class RunConfig(Section):
     def _can_be_placed(cls, share: float) -> float:
         if share > 1.0 and share != int(share):
             raise ValueError(
-                f"{share:g}: above 1 only whole GPUs can be given to a trial; write "
+                f"{share:g}: above 1, only whole GPUs can be given to a trial; write "
                 f"{int(share)} or {int(share) + 1}"
             )
         if 0.0 < share < _FINEST_SHARE:

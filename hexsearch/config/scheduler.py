@@ -1,4 +1,4 @@
-"""When trials are compared and cut, and what proposes the next one."""
+"""Scheduler, which compares and prunes trials, and searcher, which proposes configurations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hexsearch.config.section import MAX_POSITIONS, Section, tuple_from_list
 
-_MAX_REPORTS = 10_000  # of one trial
+_MAX_REPORTS = 10_000  # reports of one trial
 
 StopOn = Annotated[
     tuple[Literal["dead", "vanishing", "exploding", "constant_output", "not_learning"], ...],
@@ -17,37 +17,37 @@ StopOn = Annotated[
 
 
 class SchedulerConfig(Section):
-    """When trials are compared and cut. One unit of resource is one position seen."""
+    """When trials are compared and pruned. The resource is counted in positions seen."""
 
     name: Literal["evidence", "asha", "hyperband", "median", "none"] = Field(
         "asha",
-        description="evidence: pause a trial where another promises more; asha; hyperband: asha in "
-        "brackets that begin at ever higher rungs; median: at every report, stop what is worse "
-        "than the median there; none",
+        description="evidence: pause a trial if another one is more promising; asha; hyperband: "
+        "several asha brackets with different first rungs; median: at every report, prune trials "
+        "that are worse than the median; none: no pruning",
     )
     grace_period: int = Field(
         20_000,
         ge=1,
         le=MAX_POSITIONS,
-        description="positions every trial may see before its first rung",
+        description="first rung: positions that every trial sees before it is compared",
     )
     max_t: int = Field(
         180_000, ge=1, le=MAX_POSITIONS, description="positions after which a trial is finished"
     )
     reduction_factor: int = Field(
-        3, ge=2, le=1000, description="1 trial in this many goes on past each rung"
+        3, ge=2, le=1000, description="at each rung, one trial in this number continues"
     )
     report_every: int | None = Field(
         None,
         ge=1,
         le=MAX_POSITIONS,
-        description="positions between reports besides the rungs; null: rungs alone",
+        description="positions between reports, in addition to the rungs; null: rungs only",
     )
     stop_on: StopOn = Field(
         ("dead", "vanishing"),
         max_length=5,
-        description="Verdicts that end a trial from grace_period on. What is not finite always "
-        "does.",
+        description="Verdicts of the monitors that stop a trial from grace_period on. Values that "
+        "are not finite always stop it.",
     )
 
     @model_validator(mode="after")
@@ -60,7 +60,7 @@ class SchedulerConfig(Section):
         if self.report_every is not None and self.max_t // self.report_every > _MAX_REPORTS:
             raise ValueError(
                 f"report_every {self.report_every:,} gives {self.max_t // self.report_every:,} "
-                f"reports a trial; at most {_MAX_REPORTS:,} are kept. Raise it"
+                f"reports for each trial; at most {_MAX_REPORTS:,} are allowed. Raise it"
             )
         return self
 
@@ -72,30 +72,30 @@ Objectives = Annotated[
 
 
 class SearcherConfig(Section):
-    """What proposes the next configuration."""
+    """The searcher, which proposes configurations."""
 
     name: Literal["forecast", "tpe", "random", "grid", "cmaes", "gp", "nsga2"] = Field(
         "tpe",
-        description="algorithm: forecast learns from values at all rungs, for one objective; tpe "
-        "for most spaces; random and grid as baselines",
+        description="algorithm: forecast learns from the scores at all rungs, for one objective; "
+        "tpe suits most spaces; random and grid are baselines",
     )
     startup_trials: int = Field(
-        10, ge=1, le=100_000, description="drawn at random before anything is modelled"
+        10, ge=1, le=100_000, description="number of random configurations before a model is used"
     )
     grid_points: int = Field(
-        5, ge=2, le=1000, description="grid: values of each float, its ends included"
+        5, ge=2, le=1000, description="grid: number of values of each float, including both ends"
     )
     objectives: Objectives = Field(
         ("value_loss",),
         max_length=3,
-        description="What is minimised, each a figure of the last report. Several make a Pareto "
+        description="Figures of the last report that are minimised. Several of them give a Pareto "
         "front, which tpe and nsga2 can search.",
     )
 
     @model_validator(mode="after")
     def _objectives_fit(self) -> SearcherConfig:
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
-            raise ValueError(f"objectives {list(self.objectives)}: name each of one or more once")
+            raise ValueError(f"objectives {list(self.objectives)}: give at least one, each once")
         if len(self.objectives) > 1 and self.name in ("cmaes", "forecast", "gp"):
-            raise ValueError(f"{self.name} takes one objective; tpe and nsga2 take several")
+            raise ValueError(f"{self.name} allows one objective; tpe and nsga2 allow several")
         return self

@@ -1,4 +1,4 @@
-"""What every configuration section has in common, and how its faults are worded."""
+"""Base class of configuration sections, and the wording of their faults."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from pydantic import (
 
 from hexsearch.errors import ConfigError
 
-# Every number has a finite range and every list a greatest length; these are shared.
-MAX_POSITIONS = 10**12  # positions seen: at a million a second, eleven days
-MAX_PLIES = 19 * 19  # of the largest board
-MAX_WEIGHT = 1000.0  # in the training loss
+# Every number has a finite range and every list a largest length. Several sections share these.
+MAX_POSITIONS = 10**12  # positions seen; at a million a second this takes eleven days
+MAX_PLIES = 19 * 19  # cells of the largest board
+MAX_WEIGHT = 1000.0  # weight in the training loss
 MAX_WIDTH = 65_536  # channels or units of one layer
 MAX_TEXT = 2000  # characters
-_MAX_ENTRIES = 1000  # of a list or mapping that a plug-in is given
-_SHOWN = 80  # characters of a value in a message
+_MAX_ENTRIES = 1000  # entries of a list or mapping in the options of a plug-in
+_PRINTED = 80  # characters of a value in a message
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
 class Section(BaseModel):
-    """A frozen YAML section: unknown keys, loose types and numbers without end are faults."""
+    """A frozen YAML section. Unknown keys, other types and infinite numbers are faults."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False
@@ -44,15 +44,15 @@ def is_import_path(text: str) -> bool:
 
 
 def plain_value(value: Any) -> Any:
-    """A value of any kind as it is, if it is within the bounds of all values.
+    """A value of any type, if it is within the bounds that hold for all values.
 
     Raises:
-        ValueError: a number without end, or text, lists or whole numbers that are too large.
+        ValueError: a number is infinite, or a text, list or whole number is too large.
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is not finite")
     if isinstance(value, int) and abs(value) >= 2**63:
-        raise ValueError(f"a whole number of {len(str(abs(value)))} digits; 18 are read")
+        raise ValueError(f"a whole number of {len(str(abs(value)))} digits; at most 18 are allowed")
     if isinstance(value, (str, list, dict)):
         limit = MAX_TEXT if isinstance(value, str) else _MAX_ENTRIES
         if len(value) > limit:
@@ -64,7 +64,7 @@ def plain_value(value: Any) -> Any:
 
 
 def tuple_from_list(value: object) -> object:
-    """A YAML list as a tuple, anything else as it is."""
+    """A YAML list as a tuple. Other values are returned as they are."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -75,7 +75,7 @@ PlainValue = Annotated[Any, AfterValidator(plain_value)]
 Options = Annotated[dict[str, PlainValue], Field(max_length=100)]
 S = TypeVar("S", bound=Section)
 
-# Words of other tools -> where the same is said here.
+# Keys of other tools -> the keys that mean the same here.
 _ELSEWHERE = {
     "parameters": "search",
     "method": "searcher.name",
@@ -100,7 +100,7 @@ def build(section: type[S], raw: object, where: str) -> S:
     Args:
         where: prefix of every fault, such as `quick.yaml: scheduler`.
     Raises:
-        ConfigError: every fault of the mapping, each with its dotted path.
+        ConfigError: the mapping has faults; lists all of them with their dotted paths.
     """
     try:
         return section.model_validate(raw)
@@ -111,7 +111,7 @@ def build(section: type[S], raw: object, where: str) -> S:
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """`did you mean 'x'?`, or the list of what is known.
+    """`did you mean 'x'?`, or the list of known names.
 
     >>> suggest("redution_factor", ["grace_period", "reduction_factor"])
     "did you mean 'reduction_factor'?"
@@ -121,7 +121,7 @@ def suggest(name: str, known: list[str]) -> str:
 
 
 def dotted(where: str, *parts: object) -> str:
-    """Join a prefix and keys: a file name is parted by ': ', keys by '.'."""
+    """Join a prefix and keys: ': ' follows a file name, and '.' separates keys."""
     path = ".".join(str(part) for part in parts)
     if not path:
         return where
@@ -145,7 +145,7 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
         return f"{location}: missing"
     if kind == "literal_error":
         known = [str(option) for option in _literals_at(section, fault["loc"])]
-        return f"{location}: unknown value {_shown(value)}; {suggest(str(value), known)}"
+        return f"{location}: unknown value {_printed(value)}; {suggest(str(value), known)}"
     if kind == "value_error":
         return f"{location}: {context['error']}"
     expected = {
@@ -158,7 +158,7 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
         "tuple_type": "a list",
     }.get(kind)
     if expected:
-        return f"{location}: expected {expected}, got {type(value).__name__} {_shown(value)}"
+        return f"{location}: expected {expected}, got {type(value).__name__} {_printed(value)}"
     bounds = {
         "greater_than": "must be above {gt:,}",
         "greater_than_equal": "must be {ge:,} or more",
@@ -171,29 +171,29 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
         "string_too_short": "must not be empty",
     }.get(kind)
     problem = bounds.format(**context) if bounds else f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
-    return f"{location}: {problem}, got {_shown(value)}"
+    return f"{location}: {problem}, got {_printed(value)}"
 
 
-def _shown(value: object) -> str:
+def _printed(value: object) -> str:
     text = f"{len(value):,} entries" if isinstance(value, (list, tuple, dict)) else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _PRINTED else f"{text[:_PRINTED]}..."
 
 
 def _field_at(section: type[Section], location: tuple[object, ...]) -> Any:
-    """The annotation that a fault's location leads to, as far as sections go."""
-    found: Any = section
+    """The annotation at a fault's location, as far as it leads through sections."""
+    kind: Any = section
     for part in location:
-        if get_origin(found) is dict:
-            found = get_args(found)[1]
-        elif isinstance(found, type) and issubclass(found, Section) and part in found.model_fields:
-            found = found.model_fields[str(part)].annotation
-    return found
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        elif isinstance(kind, type) and issubclass(kind, Section) and part in kind.model_fields:
+            kind = kind.model_fields[str(part)].annotation
+    return kind
 
 
 def _keys_at(section: type[Section], location: tuple[object, ...]) -> list[str]:
-    found = _field_at(section, location)
-    named = found if isinstance(found, type) and issubclass(found, Section) else section
-    return [field.alias or name for name, field in named.model_fields.items()]
+    kind = _field_at(section, location)
+    inner = kind if isinstance(kind, type) and issubclass(kind, Section) else section
+    return [field.alias or name for name, field in inner.model_fields.items()]
 
 
 def _literals_at(section: type[Section], location: tuple[object, ...]) -> list[object]:

@@ -1,4 +1,4 @@
-"""What one study is: data, the default trial, the dimensions searched, scheduler and resources."""
+"""Configuration of a study: data, default trial, dimensions, scheduler, resources and phases."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ Enqueued = Annotated[dict[str, PlainValue], Field(max_length=_MAX_DIMENSIONS)]
 class StudyConfig(Section):
     """A whole search-space file."""
 
-    question: str = Field(max_length=MAX_TEXT, description="what the study is to answer")
-    data: DataConfig = Field(default_factory=DataConfig, description="games, split and stages")
+    question: str = Field(max_length=MAX_TEXT, description="the question that the study answers")
+    data: DataConfig = Field(default_factory=DataConfig, description="board size, split and stages")
     trial: TrialConfig = Field(
-        default_factory=TrialConfig, description="what is not searched, and where a search begins"
+        default_factory=TrialConfig,
+        description="settings that are not searched, and defaults of the others",
     )
     search: dict[str, DimensionConfig] = Field(
         default_factory=dict,
@@ -44,33 +45,36 @@ class StudyConfig(Section):
         default_factory=list, max_length=_MAX_ENQUEUED, description="configurations tried first"
     )
     scheduler: SchedulerConfig = Field(
-        default_factory=SchedulerConfig, description="when trials are compared and cut"
+        default_factory=SchedulerConfig, description="when trials are compared and pruned"
     )
     searcher: SearcherConfig = Field(
-        default_factory=SearcherConfig, description="what proposes the next configuration"
+        default_factory=SearcherConfig, description="the algorithm that proposes configurations"
     )
-    run: RunConfig = Field(default_factory=RunConfig, description="how many trials, on what")
+    run: RunConfig = Field(
+        default_factory=RunConfig, description="number of trials, devices, budgets"
+    )
     phases: Phases = Field(
         ("search",),
         max_length=len(get_args(PhaseName)),
-        description=f"{', '.join(get_args(PhaseName))}: what the study does, in this order",
+        description=f"phases of the study, in this order: {', '.join(get_args(PhaseName))}",
     )
     compare: CompareConfig = Field(
-        default_factory=CompareConfig, description="how heads are compared on shared trunks"
+        default_factory=CompareConfig, description="comparison of heads on shared trunks"
     )
     pruning_check: PruningCheckConfig = Field(
-        default_factory=PruningCheckConfig, description="which pruned trials are run to the end"
+        default_factory=PruningCheckConfig, description="pruned trials that are run to the end"
     )
     race: RaceConfig = Field(
-        default_factory=RaceConfig, description="further seeds for those tied with the leader"
+        default_factory=RaceConfig, description="further seeds for variants tied with the leader"
     )
     confirm: ConfirmConfig = Field(
-        default_factory=ConfirmConfig, description="winners trained anew, judged on test games"
+        default_factory=ConfirmConfig,
+        description="winners are trained again and evaluated on test games",
     )
     match: MatchConfig = Field(default_factory=MatchConfig, description="winners play each other")
 
     @model_validator(mode="after")
     def _phases_fit(self) -> StudyConfig:
         if "confirm" in self.phases and not self.data.split.test:
-            raise ValueError("phases: confirm judges on test games, and data.split.test is 0")
+            raise ValueError("phases: confirm needs test games, but data.split.test is 0")
         return self

@@ -1,4 +1,4 @@
-"""What one trial is: network, read-out, optimiser, curriculum. A unit beside every number."""
+"""Configuration of a trial: network, read-out, encoder, curriculum and optimiser."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ MAX_PARAMETERS = 1_000_000_000  # 16 GB with gradients and the optimiser's momen
 
 
 class EncoderConfig(Section):
-    """How a position is shown to the network."""
+    """How a position is encoded for the network."""
 
     perspective: Literal["absolute", "mover"] = Field(
         "mover",
-        description="absolute: planes blue, red, side to move. mover: reflected and recoloured so "
-        "that whoever is to move connects top to bottom; two planes.",
+        description="absolute: planes blue, red, side to move. mover: two planes; the board is "
+        "reflected and recoloured so that the side to move connects top to bottom.",
     )
     edge_ring: bool = Field(
-        True, description="paint each colour's edges as a ring of stones: boards of N + 2"
+        True, description="add each colour's edges as a ring of stones: boards of N + 2"
     )
 
 
 class TrialConfig(Section):
-    """Everything that makes a variant; with a seed, a trial.
+    """All settings of a variant. With a seed they define a trial.
 
     Written out, it holds either `network` or `trunk` and `value_head`: what a trial does not have
     is left out.
@@ -50,50 +50,50 @@ class TrialConfig(Section):
         "head and policy head",
     )
     trunk: TrunkConfig = Field(
-        default_factory=TrunkConfig, description="the shared body: planes to features"
+        default_factory=TrunkConfig, description="shared body, from planes to features"
     )
     value_head: ValueHeadConfig = Field(
-        default_factory=ValueHeadConfig, description="features to one raw value"
+        default_factory=ValueHeadConfig, description="from features to one raw value"
     )
     policy_head: PolicyHeadConfig = Field(
-        default_factory=PolicyHeadConfig, description="features to one logit for each cell"
+        default_factory=PolicyHeadConfig, description="from features to one logit for each cell"
     )
     auxiliary: AuxiliaryConfig = Field(
-        default_factory=AuxiliaryConfig, description="what else the trunk is taught"
+        default_factory=AuxiliaryConfig, description="auxiliary heads for training the trunk"
     )
     readout: ReadoutConfig = Field(
-        default_factory=ReadoutConfig, description="raw value to loss and probability"
+        default_factory=ReadoutConfig, description="from raw value to loss and probability"
     )
     encoder: EncoderConfig = Field(
-        default_factory=EncoderConfig, description="how a position is shown"
+        default_factory=EncoderConfig, description="how a position is encoded"
     )
     curriculum: CurriculumConfig = Field(
-        default_factory=CurriculumConfig, description="which positions are shown"
+        default_factory=CurriculumConfig, description="which training positions are drawn"
     )
     optimiser: OptimiserConfig = Field(
         default_factory=OptimiserConfig, description="optimiser and learning rate"
     )
-    batch_size: int = Field(64, ge=2, le=MAX_BATCH, description="positions a step")
+    batch_size: int = Field(64, ge=2, le=MAX_BATCH, description="positions in each step")
     value_weight: float = Field(
-        1.0, gt=0.0, le=MAX_WEIGHT, description="of the value loss in the training loss"
+        1.0, gt=0.0, le=MAX_WEIGHT, description="weight of the value loss in the training loss"
     )
-    augment: bool = Field(True, description="show each sample under a symmetry drawn at random")
+    augment: bool = Field(True, description="apply a random symmetry to each sample")
     micro_batch: int = Field(
         0,
         ge=0,
         le=MAX_BATCH,
-        description="Positions of one forward and backward pass, several of which make a step; 0: "
-        "all of it.",
+        description="Positions in one forward and backward pass; a step has several of them. 0: "
+        "the whole batch.",
     )
-    # auto in these three: by a table of kinds of devices, in training/execution.py.
+    # In these three, auto is looked up in a table by class of device (training/execution.py).
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="of the training step; auto: by the kind of device"
+        "auto", description="number format of the training step; auto: by the kind of device"
     )
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto", description="order of the axes in memory; auto: by the kind of device"
     )
     compile: Literal["auto", "always", "never"] = Field(
-        "auto", description="torch.compile; auto: by the kind of device"
+        "auto", description="use of torch.compile; auto: by the kind of device"
     )
 
     @model_validator(mode="before")
@@ -142,25 +142,25 @@ class TrialConfig(Section):
         if head.inputs != trunk.features:
             raise ValueError(
                 f"value_head {head.name} takes {head.inputs} features, but trunk "
-                f"{trunk.name} gives {trunk.features}; make the two agree"
+                f"{trunk.name} has {trunk.features}; set both to the same number"
             )
         return self
 
     @model_validator(mode="after")
     def _is_trainable(self) -> TrialConfig:
-        """Told from the settings alone, before anything of the network is allocated."""
+        """Check the size of the network from its settings, before it is built."""
         count = self.trunk.estimated_parameters + self.value_head.estimated_parameters
         if count > MAX_PARAMETERS:
             raise ValueError(
                 f"the network would have about {count:,} parameters; at most {MAX_PARAMETERS:,} "
-                "are trained. Lower channels, blocks or widths"
+                "are allowed. Lower channels, blocks or widths"
             )
         return self
 
     def estimated_bytes(self, board_size: int) -> int:
-        """Memory of training, roughly: weights with gradient and two moments, activations kept.
+        """Approximate memory for training: weights, gradients, two moments, and activations.
 
-        0 for a network of the user's own, of which nothing is known before it is built.
+        0 for a network of the user's own, whose size is not known before it is built.
         """
         if self.network is not None:
             return 0

@@ -1,4 +1,4 @@
-"""The shared body of the network, the presets that searches start from, and whole networks."""
+"""Configuration of the trunk, the shared body of the network, its presets; whole networks."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from pydantic import Field, model_validator
 from hexsearch.config.section import MAX_TEXT, MAX_WIDTH, IntTuple, Options, Section, is_import_path
 
 TRUNK_PRESETS: dict[str, dict[str, Any]] = {
-    # The network of the project whose value head would not learn; features are its last stage.
+    # The network of the original project, whose value head did not learn.
     "resnet18": {
         "stem_kernel": 5,
         "channels": (64, 128, 256, 512),
         "blocks": (2, 2, 2, 2),
         "strides": (1, 2, 2, 2),
     },
-    # For a CPU: a quarter of the width, half the depth, widened to the same 512 features.
+    # For CPUs: a quarter of the width and half the depth, but the same 512 features.
     "small": {
         "stem_kernel": 5,
         "channels": (16, 32, 64, 128),
         "blocks": (1, 1, 1, 1),
         "strides": (1, 2, 2, 2),
     },
-    # For tests: seconds become fractions of one.
+    # For tests: training takes less than a second.
     "tiny": {
         "stem_kernel": 3,
         "channels": (8, 16),
         "blocks": (1, 1),
         "strides": (1, 2),
     },
-    # Full resolution throughout: Hex is about connections, and striding blurs them.
+    # Full resolution throughout: Hex depends on connections, which strides blur.
     "no_stride": {
         "stem_kernel": 5,
         "channels": (64, 64, 64, 64),
         "blocks": (2, 2, 2, 2),
         "strides": (1, 1, 1, 1),
     },
-    # What KataGo and KataHex settled on, at six blocks: pre-activation, global pooling, Mish.
+    # Like KataGo and KataHex, with six blocks: pre-activation, global pooling, Mish.
     "kata_like": {
         "stem_kernel": 3,
         "channels": (64,),
@@ -50,7 +50,7 @@ TRUNK_PRESETS: dict[str, dict[str, Any]] = {
 }
 
 _MAX_STAGES = 16
-_LARGEST = {"channels": 8192, "blocks": 200, "strides": 19}  # in one stage
+_LARGEST = {"channels": 8192, "blocks": 200, "strides": 19}  # for one stage
 
 
 class NetworkConfig(Section):
@@ -91,33 +91,36 @@ class TrunkConfig(Section):
     preset: str = Field(
         "small",
         max_length=MAX_TEXT,
-        description="where the rest comes from; what is given beside it comes first",
+        description="settings of this preset; settings given beside it have priority",
     )
-    stem_kernel: Literal[3, 5] = Field(5, description="side of the first convolution")
+    stem_kernel: Literal[3, 5] = Field(5, description="rows and columns of the first convolution")
     channels: IntTuple = Field(
-        (16, 32, 64, 128), max_length=_MAX_STAGES, description="of each stage"
+        (16, 32, 64, 128), max_length=_MAX_STAGES, description="channels of each stage"
     )
     blocks: IntTuple = Field(
         (1, 1, 1, 1), max_length=_MAX_STAGES, description="residual blocks of each stage"
     )
     strides: IntTuple = Field(
-        (1, 2, 2, 2), max_length=_MAX_STAGES, description="of each stage's first block"
+        (1, 2, 2, 2), max_length=_MAX_STAGES, description="stride of each stage's first block"
     )
     block: Literal["plain", "preact", "bottleneck"] = Field(
         "plain", description="kind of residual block"
     )
     squeeze_excitation: bool = Field(
-        False, description="each block weighs its channels by what the whole map holds"
+        False, description="each block scales its channels by numbers from the whole map"
     )
     global_pooling_every: int = Field(
-        0, ge=0, le=_LARGEST["blocks"], description="every k-th block sees the whole map; 0: none"
+        0,
+        ge=0,
+        le=_LARGEST["blocks"],
+        description="every k-th block pools over the whole map; 0: none",
     )
-    features: int = Field(512, ge=1, le=MAX_WIDTH, description="channels that the heads see")
+    features: int = Field(512, ge=1, le=MAX_WIDTH, description="channels that the heads get")
     norm: Literal["batch", "layer", "group", "none"] = Field(
         "batch", description="normalisation after each convolution"
     )
     activation: Literal["relu", "silu", "mish", "gelu"] = Field(
-        "relu", description="between layers"
+        "relu", description="activation between layers"
     )
     options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
@@ -143,12 +146,12 @@ class TrunkConfig(Section):
                     "'package.module:factory'"
                 )
             if self.options:
-                raise ValueError("options are for plug-ins; the built-in trunk takes none")
+                raise ValueError("options are for plug-ins only; the built-in trunk has none")
             return self
         given = [name for name in _BUILT_IN_ONLY if getattr(self, name) != _default(name)]
         if given:
             raise ValueError(
-                f"{', '.join(given)}: settings of the built-in trunk; a plug-in gets what it needs "
+                f"{', '.join(given)}: settings of the built-in trunk; a plug-in gets its settings "
                 "through options"
             )
         return self
@@ -159,7 +162,7 @@ class TrunkConfig(Section):
         if lengths == {0} or len(lengths) != 1:
             raise ValueError(
                 f"channels, blocks and strides have {len(self.channels)}, {len(self.blocks)} and "
-                f"{len(self.strides)} entries; give one of each for every stage"
+                f"{len(self.strides)} entries; give one entry for every stage"
             )
         for name in ("channels", "blocks", "strides"):
             entries = getattr(self, name)
@@ -178,7 +181,7 @@ class TrunkConfig(Section):
 
     @property
     def estimated_parameters(self) -> int:
-        """About how many weights the built-in trunk has; 0 of a plug-in, which is not known."""
+        """Approximate number of weights of the built-in trunk; 0 for a plug-in."""
         if is_import_path(self.family):
             return 0
         before = self.channels[0]
@@ -193,7 +196,7 @@ class TrunkConfig(Section):
         return total + before * self.features
 
     def activations(self, side: int) -> int:
-        """About how many numbers a position leaves for the backward pass; 0 of a plug-in."""
+        """Approximate number of stored activations for one position; 0 for a plug-in."""
         if is_import_path(self.family):
             return 0
         total = side**2 * self.channels[0]
@@ -204,7 +207,7 @@ class TrunkConfig(Section):
 
     @property
     def name(self) -> str:
-        """The preset or the plug-in that it comes from."""
+        """The name of its preset or plug-in."""
         return self.family if is_import_path(self.family) else self.preset
 
 

@@ -1,7 +1,7 @@
-"""The value head: its families, and the spellings that stand for them.
+"""Configuration of the value head: families, and spellings that stand for a configuration.
 
-A spelling is the family, the widths from trunk features to the one value, and what departs from
-the default: `512->64->1`, `reduced 512->64->1`, `flatten 512->4->128->1`,
+A spelling is the family, the widths from the trunk features to the value, and the settings that
+are not the default: `512->64->1`, `reduced 512->64->1`, `flatten 512->4->128->1`,
 `mean_max 512->64->1 dropout 0.1`, `attention reduced 512->32->64->1 heads 8 norm layer`.
 """
 
@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from hexsearch.config.section import MAX_TEXT, MAX_WIDTH, IntTuple, Options, Section, is_import_path
 
 FAMILIES = ("linear", "mlp", "bottleneck", "flatten", "mean_max", "gpool", "attention")
-_POOLED = ("mean_max", "gpool", "attention")  # with or without a 1x1 convolution before
+_POOLED = ("mean_max", "gpool", "attention")  # with or without a 1x1 convolution before pooling
 _SPELLING = re.compile(
     r"(?:(?P<family>flatten|mean_max|gpool|attention) )?(?P<reduced>reduced )?"
     r"(?P<widths>\d{1,9}(?:->\d{1,9})*)->1(?P<rest>(?: (?:dropout|norm|activation|heads) \S+)*)\Z"
@@ -29,18 +29,19 @@ def parse_value_head(spelling: str) -> dict[str, Any]:
     """The mapping that a head's spelling stands for.
 
     Raises:
-        ValueError: says how heads are spelled.
+        ValueError: it is not a spelling; the message gives examples.
     """
     if is_import_path(spelling):
         return {"family": spelling}
     if len(spelling) > MAX_TEXT:
-        raise ValueError(f"a spelling of {len(spelling):,} characters is no value head")
+        raise ValueError(f"a value head's spelling cannot have {len(spelling):,} characters")
     match = _SPELLING.match(spelling)
     if match is None:
         raise ValueError(
-            f"{spelling!r} is no value head; write '512->1', '512->64->1', 'reduced 512->64->1', "
-            "'flatten 512->4->128->1', 'mean_max 512->64->1', 'gpool reduced 512->32->64->1', "
-            "'attention 512->64->1', or an import path 'package.module:factory'"
+            f"{spelling!r} is not a value head; write '512->1', '512->64->1', "
+            "'reduced 512->64->1', 'flatten 512->4->128->1', 'mean_max 512->64->1', "
+            "'gpool reduced 512->32->64->1', 'attention 512->64->1', or an import path "
+            "'package.module:factory'"
         )
     inputs, *widths = (int(width) for width in match["widths"].split("->"))
     family, channels = match["family"], 0
@@ -49,7 +50,7 @@ def parse_value_head(spelling: str) -> dict[str, Any]:
             raise ValueError(f"{spelling!r}: flatten always reduces; leave 'reduced' out")
         if not widths:
             example = "flatten 512->4->128->1" if family else "reduced 512->64->1"
-            raise ValueError(f"{spelling!r}: needs the channels, as in '{example}'")
+            raise ValueError(f"{spelling!r}: the number of channels is missing, as in '{example}'")
         channels, *widths = widths
     if family is None:
         family = "bottleneck" if channels else "mlp" if widths else "linear"
@@ -67,20 +68,23 @@ def _parse_settings(spelling: str, rest: str) -> dict[str, Any]:
     words = rest.split()
     settings: dict[str, Any] = dict(zip(words[::2], words[1::2], strict=True))
     if 2 * len(settings) < len(words):
-        raise ValueError(f"{spelling!r}: gives a setting twice")
+        raise ValueError(f"{spelling!r}: a setting is given twice")
     for name, convert in (("dropout", float), ("heads", int)):
         if name in settings:
             try:
                 settings[name] = convert(settings[name])
             except ValueError:
-                raise ValueError(f"{spelling!r}: {name} {settings[name]!r} is no number") from None
+                raise ValueError(
+                    f"{spelling!r}: {name} {settings[name]!r} is not a number"
+                ) from None
     return settings
 
 
 class ValueHeadConfig(Section):
-    """Trunk features to one raw value. `512->64->1` spells an MLP after mean pooling.
+    """From trunk features to one raw value.
 
-    `reduced 512->64->1` spells a 1x1 convolution to 64 channels before the pooling.
+    `512->64->1` is an MLP after mean pooling. `reduced 512->64->1` has a 1x1 convolution to 64
+    channels before the pooling.
     """
 
     family: str = Field(
@@ -89,24 +93,26 @@ class ValueHeadConfig(Section):
         description=f"{', '.join(FAMILIES)}, or package.module:factory",
     )
     inputs: int = Field(
-        512, ge=1, le=MAX_WIDTH, description="trunk features; must equal trunk.features"
+        512, ge=1, le=MAX_WIDTH, description="number of trunk features; must equal trunk.features"
     )
     channels: int = Field(
         0,
         ge=0,
         le=MAX_WIDTH,
-        description="left by a 1x1 convolution before the pooling; 0: none",
+        description="channels after a 1x1 convolution before the pooling; 0: no convolution",
     )
     widths: IntTuple = Field(
-        (), max_length=_MAX_LAYERS, description="hidden layers after the pooling"
+        (), max_length=_MAX_LAYERS, description="widths of the hidden layers after the pooling"
     )
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="before the last layer")
-    norm: Literal["none", "batch", "layer"] = Field("none", description="of the hidden layers")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="dropout before the last layer")
+    norm: Literal["none", "batch", "layer"] = Field(
+        "none", description="normalisation of the hidden layers"
+    )
     activation: Literal["relu", "silu", "mish", "gelu"] = Field(
-        "relu", description="of hidden layers and convolution"
+        "relu", description="activation of the hidden layers and the convolution"
     )
     heads: int = Field(
-        0, ge=0, le=1024, description="attention: groups of channels with a weighting each"
+        0, ge=0, le=1024, description="attention: groups of channels, each with its own weights"
     )
     options: Options = Field(default_factory=dict, description="keyword arguments of a plug-in")
 
@@ -132,7 +138,9 @@ class ValueHeadConfig(Section):
     def _unknown(self) -> str | None:
         if self.family in FAMILIES:
             return (
-                "options are for plug-ins; a built-in family takes none" if self.options else None
+                "options are for plug-ins only; a built-in family has none"
+                if self.options
+                else None
             )
         if not is_import_path(self.family):
             return (
@@ -142,7 +150,7 @@ class ValueHeadConfig(Section):
         given = [name for name in _BUILT_IN_ONLY if getattr(self, name) != _default(name)]
         if given:
             return (
-                f"{', '.join(given)}: settings of built-in families; a plug-in gets what it needs "
+                f"{', '.join(given)}: settings of built-in families; a plug-in gets its settings "
                 "through options"
             )
         return None
@@ -150,37 +158,37 @@ class ValueHeadConfig(Section):
     def _misfit(self) -> str | None:
         family, seen = self.family, self.channels or self.inputs
         if any(not 1 <= width <= MAX_WIDTH for width in self.widths):
-            return f"widths {list(self.widths)}: every width must lie from 1 to {MAX_WIDTH:,}"
+            return f"widths {list(self.widths)}: every width must be from 1 to {MAX_WIDTH:,}"
         if family == "linear" and self.widths:
             return f"family linear has no hidden widths, got {list(self.widths)}; use mlp"
         if family == "mlp" and not self.widths:
-            return "family mlp needs widths, such as [64]; without any it is 'linear'"
+            return "family mlp needs widths, such as [64]; without widths use 'linear'"
         if family in ("bottleneck", "flatten") and not self.channels:
-            return f"family {family} reduces by a 1x1 convolution; channels needs to be above 0"
+            return f"family {family} has a 1x1 convolution; channels must be above 0"
         if self.channels and family in ("linear", "mlp"):
             return f"channels: family {family} has no 1x1 convolution; use bottleneck"
         if family == "attention" and (not self.heads or seen % self.heads):
-            return f"heads is {self.heads}; it must be a divisor of the {seen} channels, above 0"
+            return f"heads is {self.heads}; it must divide the {seen} channels and be above 0"
         if self.heads and family != "attention":
-            return "heads belongs to family attention"
+            return "heads is only for family attention"
         if self.norm != "none" and not self.widths:
-            return "norm is of the hidden layers, and widths is empty: it would do nothing"
+            return "norm applies to hidden layers, but widths is empty: it would have no effect"
         if self.activation != "relu" and not (self.widths or self.channels):
-            return "activation: there is neither a hidden layer nor a convolution for it to act on"
+            return "activation has no effect: there is neither a hidden layer nor a convolution"
         return None
 
     @property
     def estimated_parameters(self) -> int:
-        """About how many weights a built-in head has; 0 of a plug-in, which is not known."""
+        """Approximate number of weights of a built-in head; 0 for a plug-in."""
         seen = self.channels or self.inputs
-        # flatten sees each cell of the map (at most 21x21 with its edge ring).
+        # flatten takes every cell of the map (at most 21x21 with the edge ring).
         pooled = seen * (441 if self.family == "flatten" else 3)
         layers = [pooled, *self.widths, 1]
         return self.inputs * self.channels + sum(a * b for a, b in pairwise(layers))
 
     @property
     def name(self) -> str:
-        """Its spelling, with what departs from the default; `parse_value_head` reads it."""
+        """Its spelling, with the settings that are not the default. `parse_value_head` reads it."""
         if is_import_path(self.family):
             options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
             return f"{self.family}({options})" if options else self.family

@@ -1,1 +1,1 @@
-"""Games to batches: archives, splits, curricula and planes built on the fly."""
+"""From games to batches: archives, splits, curricula, and planes built when they are needed."""

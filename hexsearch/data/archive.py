@@ -1,10 +1,10 @@
-"""All games of a dataset in one memory-mapped file, the only thing on disk.
+"""All games of a dataset in one memory-mapped file. Nothing else of a dataset is stored.
 
-Layout, little-endian: 8 bytes of magic, the format version and the length of a JSON header as
-uint64 each, 16 bytes of checksum over the header, the header, then the arrays that it lists,
-each aligned to 64 bytes. The header carries a content hash over moves, winners and sizes, so
-that equal games are equal archives wherever they came from, and a checksum over every array,
-so that damage is noticed.
+Layout, little-endian: 8 magic bytes, the format version and the length of a JSON header as
+uint64 each, a checksum of 16 bytes over the header, the header, and the arrays that it lists,
+each aligned to 64 bytes. The header holds a content hash over sizes, moves, winners and
+finished, so that equal games have equal hashes whatever file they come from. It also holds a
+checksum over all arrays, so that damage is detected.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from hexsearch.game.record import Game
 
 @dataclass(frozen=True)
 class GameArchive:
-    """Games as flat arrays; game g's moves are `moves[offsets[g]:offsets[g + 1]]`.
+    """Games as flat arrays. The moves of game g are `moves[offsets[g]:offsets[g + 1]]`.
 
     Attributes:
-        moves: [M] uint8, or uint16 where a board has more than 256 cells.
+        moves: [M] uint8, or uint16 if a board has more than 256 cells.
         offsets: [G + 1] uint64.
         winners: [G] int8, RED or BLUE.
         finished: [G] uint8, 1 where replay confirms the winner.
         sizes: [G] uint8, board side.
-        hashes: [G] uint64, equal for mirrored and turned copies of a game.
-        setups: [G] uint16, leading moves that were set up; positions begin after them.
+        hashes: [G] uint64, equal for the symmetric copies of a game.
+        setups: [G] uint16, number of leading moves that were set up; positions begin after them.
         files: [G] uint32, index into `sources`; lines: [G] uint32, line in that file.
-        sources: the files that the games came from.
-        content_hash: hexadecimal, over sizes, moves, winners and finished.
+        sources: the files that the games were read from.
+        content_hash: hexadecimal hash over sizes, moves, winners and finished.
     """
 
     moves: NDArray[np.uint8] | NDArray[np.uint16]
@@ -74,7 +74,7 @@ class GameArchive:
         return offsets[1:] - offsets[:-1]
 
     def lengths_of(self, games: NDArray[np.integer]) -> NDArray[np.int64]:
-        """[B] number of moves of some games, at a cost that depends on them alone."""
+        """[B] number of moves of the given games. The cost does not depend on the other games."""
         chosen = np.asarray(games, dtype=np.int64)
         lengths: NDArray[np.int64] = (self.offsets[chosen + 1] - self.offsets[chosen]).astype(
             np.int64
@@ -109,14 +109,14 @@ _ARRAYS: dict[str, str] = {
 
 
 class ArchiveBuilder:
-    """Collects verified games, a few bytes each, and makes an archive of them."""
+    """Collects verified games, a few bytes for each, and makes an archive of them."""
 
     def __init__(self) -> None:
         self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
         self._sources: dict[str, int] = {}
 
     def add(self, games: Sequence[Game]) -> None:
-        """Append games; call it with thousands at a time."""
+        """Append games. It is fastest with thousands of games in each call."""
         if not games:
             return
         lengths = np.array([len(game.moves) for game in games], dtype=np.int64)
@@ -140,14 +140,14 @@ class ArchiveBuilder:
             self._columns[name].append(np.array(values, dtype=_COLUMNS[name]))
 
     def build(self) -> GameArchive:
-        """The archive of all games added so far; the builder is empty afterwards.
+        """The archive of all games added so far. Afterwards the builder is empty.
 
         Raises:
-            ArchiveError: none were added.
+            ArchiveError: no game was added.
         """
         if not self._columns["sizes"]:
             raise ArchiveError("no games to store")
-        # Column by column, each part let go as it is joined: the peak is little above the result.
+        # Columns are joined one by one and their parts freed, which keeps the peak memory low.
         columns = {}
         for name, parts in self._columns.items():
             columns[name] = np.concatenate(parts)
@@ -188,10 +188,10 @@ def build_archive(games: Iterable[Game]) -> GameArchive:
 
 
 def write_archive(path: Path, archive: GameArchive) -> None:
-    """Store an archive atomically: written beside, synced, then renamed.
+    """Store an archive atomically: it is written to a temporary file, synced, and renamed.
 
     Raises:
-        ArchiveError: it cannot be written; what was there before is still there.
+        ArchiveError: it cannot be written; an earlier file of that name is unchanged.
     """
     arrays = {name: np.ascontiguousarray(getattr(archive, name)) for name in _ARRAYS}
     layout: dict[str, dict[str, Any]] = {}
@@ -232,13 +232,14 @@ def write_archive(path: Path, archive: GameArchive) -> None:
 
 
 def open_archive(path: Path, check: bool = True) -> GameArchive:
-    """Map an archive; processes on one machine share its pages.
+    """Map an archive into memory. Processes on one machine share its pages.
 
     Args:
-        check: read everything once and compare checksums. A trial on a node where the driver
-            has checked the file already may leave it out.
+        check: read the whole file once and compare checksums. A trial does not need this on a
+            node where the driver has checked the file already.
     Raises:
-        ArchiveError: missing, no archive, another version, truncated or corrupt.
+        ArchiveError: the file is missing, is not an archive, has another version, is truncated
+            or is corrupt.
     """
     try:
         with open(path, "rb") as file:
@@ -268,7 +269,7 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file begins as an archive does.
+    """Whether a file begins with the magic bytes of an archive.
 
     Raises:
         ArchiveError: it cannot be read.

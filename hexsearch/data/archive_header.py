@@ -1,4 +1,4 @@
-"""The header of an archive file: what it is, its version, and where its arrays lie."""
+"""The header of an archive file: its magic bytes, its version, and the places of its arrays."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PREFIX = 40  # bytes before the header
 
 def read_header(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
     if mapped[: len(MAGIC)] != MAGIC:
-        raise ArchiveError(f"{path}: is no game archive")
+        raise ArchiveError(f"{path}: is not a game archive")
     if len(mapped) < 16:
         raise ArchiveError(f"{path}: truncated to {len(mapped)} bytes; import the games again")
     version = int.from_bytes(mapped[8:16], "little")
     if version != FORMAT_VERSION:
         raise ArchiveError(
-            f"{path}: archive version {version}, this is hexsearch for version {FORMAT_VERSION}; "
-            "import the games again"
+            f"{path}: archive version {version}, but this hexsearch reads version "
+            f"{FORMAT_VERSION}; import the games again"
         )
     length = int.from_bytes(mapped[16:24], "little")
     text = mapped[PREFIX : PREFIX + length]

@@ -1,7 +1,7 @@
-"""What any value network must beat: the prior, and a table of shortest-path differences.
+"""Baselines that a value network must beat: the prior, and a table of shortest-path differences.
 
-Without these rows a leaderboard flatters: on engine games of 13x13 a table of a few hundred
-numbers is right 69% of the time, and 100% on finished games.
+Without them a leaderboard is hard to judge: on 13x13 games of an engine, a table of a few hundred
+numbers calls the right winner for 69% of positions, and for 100% of finished ones.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from hexsearch.errors import GamesError
 from hexsearch.game.board import BLUE, RED, Stones
 from hexsearch.game.distance import connection_distances
 
-BASELINE_NAMES = ("prior", "shortest-path table")
-FIT_POSITIONS = 20_000  # three times as many gain 0.001 of Brier score
-_LARGEST_DELTA = 6  # beyond it the outcome is no clearer, and the cells grow thin
+FIT_POSITIONS = 20_000  # three times as many improve the Brier score by 0.001 only
+_LARGEST_DELTA = 6  # larger differences say no more about the outcome, and are rare
 _PLIES_PER_BUCKET = 10
-_PSEUDO_POSITIONS = 2.0  # weight in each cell of what is expected before looking
+_PSEUDO_POSITIONS = 2.0  # weight of the prior expectation in each cell, in positions
 _BOARDS = 3 * (2 * _LARGEST_DELTA + 1)  # cells of one ply bucket: sides to move by differences
-_CHUNK = 16_384  # boards in memory at once
+_CHUNK = 16_384  # boards that are in memory at once
 
 
 def baseline_predictions(
@@ -32,16 +31,16 @@ def baseline_predictions(
 ) -> dict[str, NDArray[np.float64]]:
     """win_prob_red of both baselines for every validation position, in order.
 
-    `prior` is Red's share of the training games' positions. `shortest-path table` looks up the
-    difference of the two shortest paths, the side to move (nobody on a finished board) and
-    the ply in tens, in a table fitted on training positions and drawn towards the prior where
-    they are few.
+    `prior` is the share of training positions whose game Red won. `shortest-path table` looks up
+    the difference of the two shortest paths, the side to move (nobody on a finished board) and
+    the ply divided by ten. The table is fitted on training positions; cells with few positions
+    are drawn towards the prior.
 
     Args:
-        train_games: [T] games of the archive; all of one board size, as are the validation's.
-        seed: of the draw of at most FIT_POSITIONS training positions.
+        train_games: [T] indices of games in the archive, all of the validation's board size.
+        seed: seed with which at most FIT_POSITIONS training positions are drawn.
     Raises:
-        GamesError: no training game, or boards of several sizes.
+        GamesError: there is no training game, or boards have several sizes.
     """
     if not len(train_games):
         raise GamesError("the baselines need at least one training game, got none")
@@ -53,7 +52,7 @@ def baseline_predictions(
     table = _fitted_table(_features(archive, games, plies), archive.winners[games] == RED, prior)
     index = np.arange(len(validation_positions), dtype=np.int64)
     asked = _features(archive, *validation_positions.at(index))
-    # A game longer than any that trained falls outside the table: its last row will do.
+    # A game may be longer than every training game. The last row of the table is used for it.
     beyond = asked >= len(table)
     asked[beyond] = len(table) - _BOARDS + asked[beyond] % _BOARDS
     looked_up = table[asked]
@@ -63,7 +62,7 @@ def baseline_predictions(
 def _fitted_table(
     cells: NDArray[np.int64], red_won: NDArray[np.bool_], prior: float
 ) -> NDArray[np.float64]:
-    """Red's share by cell, drawn towards the share at any ply, and that towards the prior."""
+    """Red's share in each cell, drawn towards its share at all plies, and that to the prior."""
     coarse = _shares(cells % _BOARDS, red_won, _BOARDS, np.full(_BOARDS, prior))
     buckets = int(cells.max(initial=0)) // _BOARDS + 1
     return _shares(cells, red_won, buckets * _BOARDS, np.tile(coarse, buckets))
@@ -82,15 +81,15 @@ def _shares(
 
 
 def stones_at(archive: GameArchive, games: Indices, plies: Indices) -> Stones:
-    """Boards [B, N, N] int8 of positions, as played.
+    """Boards [B, N, N] int8 of positions, in the orientation of the archive.
 
     Raises:
-        GamesError: the games are of several board sizes.
+        GamesError: the games have several board sizes.
     """
     sizes = np.unique(archive.sizes[games])
     if len(sizes) != 1:
-        found = ", ".join(f"{size}x{size}" for size in sizes) or "no game"
-        raise GamesError(f"boards of one size are needed, got {found}; choose one size")
+        board_names = ", ".join(f"{size}x{size}" for size in sizes) or "no game"
+        raise GamesError(f"boards of one size are needed, got {board_names}; choose one size")
     size = int(sizes[0])
     boards = np.zeros((len(games), size * size), dtype=np.int8)
     offsets = archive.offsets[games].astype(np.int64)
@@ -103,7 +102,7 @@ def stones_at(archive: GameArchive, games: Indices, plies: Indices) -> Stones:
 
 
 def _features(archive: GameArchive, games: Indices, plies: Indices) -> NDArray[np.int64]:
-    """[B] cell of the table: ply bucket, side to move and path difference in one number."""
+    """[B] cell of the table: ply bucket, side to move and path difference as one number."""
     finished = (plies == archive.lengths[games]) & archive.finished[games].astype(bool)
     mover = np.where(finished, 2, plies % 2)
     delta = np.empty(len(games), dtype=np.int64)

@@ -1,7 +1,8 @@
-"""Positions to batches on a device, planes built from moves as they are needed.
+"""Builds batches of positions on a device. Planes are built from moves when they are needed.
 
-What a batch holds depends on (seed, cursor) alone, so any point of the stream can be resumed
-and no loader process is needed: one core builds planes hundreds of times faster than it trains.
+The content of a batch depends on (seed, cursor) alone, so training can resume at any point of the
+stream. No loader process is needed: one core builds planes hundreds of times faster than it
+trains.
 """
 
 from __future__ import annotations
@@ -32,27 +33,27 @@ from hexsearch.game.symmetry import symmetry_cells
 
 NOTHING_ELSE = AuxiliaryConfig()  # no auxiliary targets
 
-_TURN_AND_SWAP = 7  # keeps the bits for symmetries apart from those that draw plies
+_TURN_AND_SWAP = 7  # key that makes the bits for symmetries independent of those that draw plies
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Positions as a network sees them, with what it should answer.
+    """Encoded positions with their targets.
 
     Attributes:
         planes: [B, C, N, N] float32; N + 2 with the encoder's edge ring.
-        policy_target: [B] int64, cell of the next move as shown; 0 where there is none.
-        has_move: [B] bool, whether there is a next move; the policy loss leaves the others out.
+        policy_target: [B] int64, encoded cell of the next move; 0 where there is none.
+        has_move: [B] bool, whether there is a next move; the policy loss ignores other positions.
         outcome: [B] float32, 1.0 or 0.0 in the network's own perspective.
-        complement: [B] bool, where win_prob_red is 1 minus the network's probability.
-        red_won: [B] float32, 1.0 where Red went on to win, whatever is shown.
+        complement: [B] bool, whether win_prob_red is 1 minus the network's probability.
+        red_won: [B] float32, 1.0 if Red won the game, before any symmetry is applied.
         stage: [B] int8, index into STAGE_NAMES.
         to_end: [B] int64, plies to the end of the game.
-        final: [B] bool, nobody is to move any more.
+        final: [B] bool, whether the position is finished, so that nobody is to move.
         game: [B] int64, index into the archive; ply: [B] int64.
-        weight: [B] float32, of the position in the value loss; its mean over the stream is 1.
-        auxiliary: by head, what it is taught, [B] or [B, N*N]; -1 does not count. See
-            hexsearch.data.auxiliary. Empty unless asked for.
+        weight: [B] float32, weight in the value loss; its mean over the stream is 1.
+        auxiliary: targets of the auxiliary heads by name, [B] or [B, N*N]; -1 is ignored. Empty
+            if none were requested. See hexsearch.data.auxiliary.
     """
 
     planes: Tensor
@@ -73,20 +74,20 @@ class Batch:
         return len(self.outcome)
 
     def piece(self, start: int, size: int) -> Batch:
-        """At most `size` positions from `start` on; views, not copies."""
+        """At most `size` positions, beginning at `start`, as views."""
         if start == 0 and size >= len(self):
             return self
         return self.rows(slice(start, start + size))
 
     def rows(self, index: slice | Tensor) -> Batch:
-        """Some of the positions; views, not copies, of a slice."""
+        """The positions of an index. A slice gives views, not copies."""
         columns: dict[str, Any] = {name: each[index] for name, each in self.columns().items()}
         auxiliary = {name: each[index] for name, each in self.auxiliary.items()}
         return Batch(**columns, auxiliary=auxiliary)
 
     @staticmethod
     def joined(batches: Sequence[Batch]) -> Batch:
-        """Batches that are taught alike as one."""
+        """One batch made of several batches that have the same auxiliary targets."""
         columns: dict[str, Any] = {
             name: torch.cat([getattr(batch, name) for batch in batches])
             for name in batches[0].columns()
@@ -98,7 +99,7 @@ class Batch:
         return Batch(**columns, auxiliary=auxiliary)
 
     def columns(self) -> dict[str, Tensor]:
-        """Everything but the auxiliary targets, by name."""
+        """All tensors except the auxiliary targets, by name."""
         return {
             each.name: getattr(self, each.name) for each in fields(self) if each.name != "auxiliary"
         }
@@ -121,9 +122,11 @@ class BatchBuilder:
     def __post_init__(self) -> None:
         wrong = np.unique(self.archive.sizes[self.archive.sizes != self.encoder.size])
         if len(wrong):
-            found = ", ".join(f"{size}x{size}" for size in wrong)
+            board_names = ", ".join(f"{size}x{size}" for size in wrong)
             size = self.encoder.size
-            raise GamesError(f"the archive holds {found} games, the encoder is for {size}x{size}")
+            raise GamesError(
+                f"the archive holds {board_names} games, but the encoder is for {size}x{size}"
+            )
 
     def build(
         self,
@@ -134,14 +137,15 @@ class BatchBuilder:
         weights: NDArray[np.float32] | None = None,
         auxiliary: AuxiliaryConfig = NOTHING_ELSE,
     ) -> Batch:
-        """A batch of given positions.
+        """A batch of the given positions.
 
         Args:
-            turn: [B] show it after a half turn.
-            swap: [B] reflect and recolour it. The `mover` perspective asks for this itself where
-                somebody is to move, so there it only counts for finished positions.
-            weights: [B] by stage, in the order of STAGE_NAMES; all 1 if left out.
-            auxiliary: which targets of auxiliary heads come with it.
+            turn: [B] whether to turn the position by a half turn.
+            swap: [B] whether to reflect the position and exchange its colours. In the `mover`
+                perspective the side to move decides this, and `swap` counts only for finished
+                positions.
+            weights: weight of each stage, in the order of STAGE_NAMES; all 1 if left out.
+            auxiliary: heads whose targets are built.
         """
         if self.backend == "torch" or (self.backend == "auto" and self.device.type != "cpu"):
             return Batch(**self._on_device.build(games, plies, turn, swap, weights, auxiliary))
@@ -204,7 +208,7 @@ class BatchBuilder:
         tensor = torch.from_numpy(array)
         if self.device.type == "cpu":
             return tensor
-        # Pinned memory lets the copy overlap with the previous step.
+        # A copy from pinned memory can overlap with the previous step.
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
 
@@ -256,14 +260,14 @@ def evaluation_batches(
     every: int = 1,
     auxiliary: AuxiliaryConfig = NOTHING_ELSE,
 ) -> Iterator[Batch]:
-    """All positions once, in order, as they are; the last batch may be shorter.
+    """Batches of all positions in order, without augmentation. The last batch may be shorter.
 
-    In the `mover` perspective a finished position is shown from the side that its game's hash
-    picks, which has nothing to do with the winner.
+    In the `mover` perspective a finished position has no side to move. The hash of its game
+    decides from which side it is encoded, independently of the winner.
 
     Args:
-        every: take only every so-manieth position.
-        auxiliary: which targets of auxiliary heads come with them.
+        every: take only every n-th position.
+        auxiliary: heads whose targets are built.
     """
     for start in range(0, len(positions), size * every):
         index = np.arange(start, min(start + size * every, len(positions)), every, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""One archive, split: what a trial trains on and what it is judged by."""
+"""An archive and its split: games for training, for validation and for the final test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hexsearch.errors import GamesError
 
 @dataclass(frozen=True)
 class Dataset:
-    """Games of one board size and how they are split. Cheap: it holds indices, never planes."""
+    """Games of one board size with their split. It is small: it holds indices and no planes."""
 
     archive: GameArchive
     config: DataConfig
@@ -26,7 +26,7 @@ class Dataset:
         sizes = sorted({int(size) for size in np.unique(self.archive.sizes)})
         if sizes != [self.config.board_size]:
             raise GamesError(
-                f"the archive holds boards of size {sizes}, data.board_size is "
+                f"the archive holds boards of size {sizes}, but data.board_size is "
                 f"{self.config.board_size}"
             )
         for name, games in (("training", self.train_games), ("validation", self.validation_games)):
@@ -37,7 +37,7 @@ class Dataset:
                 )
 
     def games(self, split: SplitName) -> Indices:
-        """Indices of a split's games, ascending."""
+        """Indices of a split's games, in ascending order."""
         shares = self.config.split
         return split_games(self.archive, split, shares.validation, shares.test, shares.salt)
 
@@ -48,9 +48,9 @@ class Dataset:
 
     @cached_property
     def validation_games(self) -> Indices:
-        """Games that the search sees, at most `data.validation_games` of them.
+        """Games by which the search ranks trials, at most `data.validation_games` of them.
 
-        A cap keeps those with the smallest hashes, so it is as stable as the split itself.
+        The games with the smallest hashes are kept, so this choice is as stable as the split.
         """
         games = self.games("validation")
         cap = self.config.validation_games
@@ -65,5 +65,5 @@ class Dataset:
         return all_positions(self.archive, self.validation_games)
 
     def training(self, curriculum: CurriculumConfig) -> PositionSet:
-        """The training positions that a curriculum asks for."""
+        """The training positions that a curriculum selects."""
         return curriculum_positions(self.archive, self.train_games, curriculum, self.config.stages)

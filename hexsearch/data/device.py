@@ -1,7 +1,7 @@
-"""Planes built by torch on the device that trains, bit for bit as numpy builds them.
+"""Builds planes with torch on the training device, equal bit for bit to those built by numpy.
 
-The games live on the device once (a byte a move); what crosses the bus for a batch is which
-games and plies it holds.
+The games are stored on the device once (one byte for each move). For each batch only the indices
+of its games and plies are copied to the device.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hexsearch.game.symmetry import symmetry_cells
 
 
 class DeviceGames:
-    """An archive's games on a device, and the tables that turn them into planes."""
+    """The games of an archive on a device, with the tables that turn them into planes."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class DeviceGames:
     ) -> None:
         self._encoder = encoder
         self._device = device
-        # Tables are small; moves are copied once, as torch cannot share a read-only map.
+        # The moves are copied once, since torch cannot use a read-only memory map.
         narrow = archive.moves.astype(np.int16 if archive.moves.itemsize > 1 else np.uint8)
         self._moves = torch.from_numpy(narrow).to(device)
         self._offsets = torch.from_numpy(archive.offsets.astype(np.int64)).to(device)
@@ -59,7 +59,7 @@ class DeviceGames:
         auxiliary: AuxiliaryConfig,
     ) -> dict[str, Any]:
         """The fields of a Batch by name; see BatchBuilder.build."""
-        # Known here, so that the device need not be asked, which would wait for it.
+        # Computed on the CPU: to ask the device for this sum would wait for it.
         stones = int(plies.sum())
         game, ply = self._to_device(games), self._to_device(plies)
         turned, swapped = self._to_device(turn), self._to_device(swap)
@@ -126,7 +126,7 @@ class DeviceGames:
         number = torch.arange(stones, device=self._device) - starts[position]
         cells = self._moves[offset[position] + number].long()
         entry = self._targets[symmetry[position] * (2 * area) + (number & 1) * area + cells]
-        # Assigning by index would copy the number 1 from the host, and wait for that.
+        # Assignment by index would copy the number 1 from the CPU, and wait for the copy.
         planes.view(-1).index_fill_(0, entry + position * planes[0].numel(), 1.0)
         if encoder.perspective == "absolute":
             mover = ((ply % 2 == 1) ^ (symmetry >= 2)).float()

@@ -1,11 +1,12 @@
-"""How a position becomes planes: the one object that training, evaluation and predict share.
+"""Encoder of positions as planes. Training, evaluation and prediction use the same object.
 
-`absolute`: planes blue, red, side to move (0.0 Blue, 1.0 Red, 0.5 once the game is over).
-`mover`: planes own and other, reflected and recoloured where Red is to move, so that whoever is
-to move connects top to bottom. A finished position has no mover; it is shown from either side.
+`absolute`: planes blue, red, side to move (0.0 Blue, 1.0 Red, 0.5 when the game is over).
+`mover`: planes own and other. If Red is to move, the board is reflected and the colours are
+exchanged, so that the side to move connects top to bottom. A finished position has no side to
+move; it may be encoded from either side.
 
-With `edge_ring` the board is shown inside a ring of cells that carries the edges as stones: the
-rows beyond top and bottom in the first plane, the columns beyond left and right in the second.
+With `edge_ring` the board lies inside a ring of cells that holds the edges as stones: the rows
+above and below the board in the first plane, the columns left and right of it in the second.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from hexsearch.game.symmetry import symmetry_cells
 
-ENCODER_VERSION = 1  # raise it when the same position would become other planes
+ENCODER_VERSION = 1  # to be raised when the planes of a position change
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -44,11 +45,12 @@ class PositionEncoder:
         return 3 if self.perspective == "absolute" else 2
 
     def choose_symmetries(self, turn: Flags, red_to_move: Flags) -> NDArray[np.int64]:
-        """[B] symmetries that show each position from the perspective's side.
+        """[B] symmetries that bring each position into the network's perspective.
 
         Args:
-            turn: [B] give each position a half turn as well.
-            red_to_move: [B] who moves; for a finished position, from whose side to show it.
+            turn: [B] whether to turn the position by a half turn as well.
+            red_to_move: [B] whether Red is to move; for a finished position, whether to encode it
+                from Red's side.
         """
         symmetries = turn.astype(np.int64)
         if self.perspective == "mover":
@@ -62,18 +64,18 @@ class PositionEncoder:
         symmetries: NDArray[np.int64],
         finished: Flags,
     ) -> NDArray[np.float32]:
-        """Planes of positions given by the moves that led to them.
+        """Planes of positions that are given by the moves that led to them.
 
         Args:
             cells: [sum of plies] the moves of all positions, one position after the other.
-            plies: [B] how many of them belong to each position.
-            symmetries: [B] under which each is shown; see hexsearch.game.symmetry.
+            plies: [B] number of moves of each position.
+            symmetries: [B] symmetry applied to each position; see hexsearch.game.symmetry.
             finished: [B] whether the game is over, so that nobody is to move.
         """
         batch, plane = len(plies), self.side * self.side
         planes = self.empty_boards(batch)
-        # Work is per stone, so what is constant for a position is folded into one number and
-        # repeated once, and narrow integers keep it in cache.
+        # The work is done for each stone. So the values that are constant for a position are
+        # combined into one number, which is repeated once. Narrow integers stay in the cache.
         starts = (np.cumsum(plies) - plies).astype(np.int32)
         position = np.repeat(np.arange(batch, dtype=np.int32), plies)
         colour = np.arange(len(cells), dtype=np.int32)
@@ -93,14 +95,14 @@ class PositionEncoder:
         return planes
 
     def targets(self) -> NDArray[np.int32]:
-        """Where a stone goes: [4 * 2 * N*N], by symmetry, colour (0 Blue, 1 Red) and cell.
+        """Place of a stone in the planes: [4 * 2 * N*N], by symmetry, colour (Blue 0) and cell.
 
-        The place within the position's planes, flattened. Read-only.
+        The place is an index into the flattened planes of one position. Read-only.
         """
         return _targets(self.size, self.side)
 
     def places(self) -> NDArray[np.int64]:
-        """As `targets` on the board alone: [4 * 2 * N*N], plane * N*N + cell, without a ring."""
+        """As `targets`, but without a ring: [4 * 2 * N*N], plane * N*N + cell."""
         return _targets(self.size, self.size).astype(np.int64)
 
     def empty_boards(self, batch: int) -> NDArray[np.float32]:
@@ -113,10 +115,10 @@ class PositionEncoder:
         return planes
 
     def ring(self) -> NDArray[np.float32]:
-        """[planes, side, side] the painted edges alone.
+        """[planes, side, side] the edges alone.
 
-        Each edge cell of the board touches two ring cells of its edge, so a ring row is one cell
-        longer than the board, towards its obtuse corner; the acute corners stay empty.
+        Each edge cell of the board touches two ring cells of its edge. So a row of the ring is one
+        cell longer than the board, towards the obtuse corner. The acute corners are empty.
         """
         ring = np.zeros((self.planes, self.side, self.side), dtype=np.float32)
         if self.edge_ring:
@@ -125,14 +127,14 @@ class PositionEncoder:
         return ring
 
     def outcome(self, red_won: Flags, symmetries: NDArray[np.int64]) -> NDArray[np.float32]:
-        """[B] 1.0 or 0.0; `absolute`: the side shown as Red wins, `mover`: the mover wins."""
+        """[B] 1.0 if the side encoded as Red wins (`absolute`), or the side to move (`mover`)."""
         shown_red_won = red_won ^ (symmetries >= 2)
         if self.perspective == "mover":
             shown_red_won = ~shown_red_won
         return shown_red_won.astype(np.float32)
 
     def complement(self, symmetries: NDArray[np.int64]) -> Flags:
-        """[B] where `win_prob_red` is 1 minus the probability in the network's perspective."""
+        """[B] whether `win_prob_red` is 1 minus the probability in the network's perspective."""
         swaps = symmetries >= 2
         return ~swaps if self.perspective == "mover" else swaps
 

@@ -1,6 +1,6 @@
-"""Seeded order and chance that any point of a stream can be resumed from.
+"""Random order and random bits for streams that can be resumed at any point.
 
-Both are functions of a seed and a position in the stream, not of a generator's state.
+Both are functions of a seed and of the position in the stream. There is no generator state.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _ROUNDS = 6
 
 
 def keyed_bits(seed: int, *keys: int | Indices | Bits) -> Bits:
-    """64 random bits for each combination of the keys, independent of any other call's.
+    """64 random bits for each combination of the keys. Other keys give independent bits.
 
-    SplitMix64, once for each key; broadcasts as numpy does.
+    SplitMix64 is applied once for each key. The keys are broadcast as in numpy.
     """
     mixed: Bits = np.full(1, (seed + 1) & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
     for key in keys:
@@ -31,26 +31,26 @@ def keyed_bits(seed: int, *keys: int | Indices | Bits) -> Bits:
 
 
 def without_replacement(size: int, seed: int, cursor: int, count: int) -> Indices:
-    """Numbers `cursor .. cursor + count - 1` of an endless shuffled walk over range(size).
+    """Numbers `cursor .. cursor + count - 1` of an endless sequence of permutations of range(size).
 
-    Each pass of `size` numbers is a permutation of its own, computed point by point (a keyed
-    Feistel network, walked until it lands inside the range), so that neither resuming nor the
-    size of the set costs memory.
+    Each pass of `size` numbers is another permutation. It is computed number by number, with a
+    keyed Feistel network that is repeated until the result lies inside the range. So it needs no
+    memory for the set, and can be resumed at any number.
     """
     walk = np.empty(count, dtype=np.int64)
     done = 0
     while done < count:
         number, offset = divmod(cursor + done, size)
-        here = min(count - done, size - offset)
+        of_pass = min(count - done, size - offset)
         keys = keyed_bits(seed, number, np.arange(_ROUNDS))
-        walk[done : done + here] = _permuted(np.arange(offset, offset + here), size, keys)
-        done += here
+        walk[done : done + of_pass] = _permuted(np.arange(offset, offset + of_pass), size, keys)
+        done += of_pass
     return walk
 
 
 def _permuted(values: Indices, size: int, keys: Bits) -> Indices:
-    """Where a permutation of range(size) sends each value."""
-    # A rectangle just large enough: few values land outside of the range and walk on.
+    """The image of each value under a permutation of range(size)."""
+    # rows * columns is little more than size, so few values land outside and must be repeated.
     rows = math.isqrt(size - 1) + 1
     columns = -(-size // rows)
     result = _feistel(values.astype(np.uint64), np.uint64(rows), np.uint64(columns), keys)
@@ -64,7 +64,7 @@ def _permuted(values: Indices, size: int, keys: Bits) -> Indices:
 def _feistel(values: Bits, rows: np.uint64, columns: np.uint64, keys: Bits) -> Bits:
     """A permutation of range(rows * columns).
 
-    Each round shifts one half by a hash of the other (Black and Rogaway, CT-RSA 2002).
+    Each round adds a hash of one half to the other half (Black and Rogaway, CT-RSA 2002).
     """
     left = values // columns
     right = values - left * columns
@@ -78,5 +78,5 @@ def _hashed(values: Bits, key: np.uint64) -> Bits:
     mixed = (values + key) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(32)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    # The high bits are the well mixed ones, and leave room for the sum.
+    # The high bits are mixed best. The shift also prevents an overflow of the sum.
     return mixed >> np.uint64(33)

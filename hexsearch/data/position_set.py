@@ -1,7 +1,7 @@
-"""Ranges of plies of many games, and the order in which their positions are drawn.
+"""Sets of positions as ranges of plies, and the order in which the positions are drawn.
 
-A position set is a rule, not a list: for each game a range of plies. 1.2 million games with
-80 positions each take 20 MB, and drawing without replacement needs no permutation in memory.
+A position set holds one range of plies for each game, not a list of positions. 1.2 million games
+with 80 positions each take 20 MB. Drawing without replacement needs no permutation in memory.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class PositionSet:
     Ply p is the position after p moves; a game of L moves has plies 0..L.
 
     Attributes:
-        ends: cumulative `slots`.
-        slots: how many of the range's positions one pass shows; fewer than `counts` where
-            positions are drawn from the range, anew for each pass and each seed.
-        phases: for mixtures and progressive curricula, what is drawn when; the set itself
-            then holds every position of the games.
+        ends: cumulative sum of `slots`.
+        slots: number of positions that one pass draws from each range, or None for all of them.
+            If it is less than `counts`, each pass and each seed draws other positions.
+        phases: phases of a mixture or progressive curriculum, which hold the sets to draw from.
+            The set itself then holds every position of the games.
     """
 
     games: NDArray[np.int32]
@@ -44,7 +44,8 @@ class PositionSet:
         """(game, ply) of positions by their number in the set.
 
         Args:
-            passes, seed: which draw, for sets that show a part of their ranges in each pass.
+            passes, seed: number of the pass, and seed. They matter only for sets that draw a part
+                of their ranges in each pass.
         """
         row = np.searchsorted(self.ends, index, side="right")
         games, first = self.games[row].astype(np.int64), self.first[row].astype(np.int64)
@@ -53,8 +54,8 @@ class PositionSet:
             return games, first + counts - (self.ends[row] - index)
         slots = self.slots[row].astype(np.int64)
         slot = index - (self.ends[row] - slots)
-        # The range is cut into as many pieces as there are slots, each slot draws from its own,
-        # and the whole is rotated, so that every ply is as likely as any other.
+        # The range is cut into one piece for each slot, and each slot draws from its own piece.
+        # A random rotation of the range then makes all plies equally likely.
         low, high = slot * counts // slots, (slot + 1) * counts // slots
         inside = keyed_bits(seed, passes, row, slot) % (high - low).astype(np.uint64)
         rotation = keyed_bits(seed, passes, row, -1) % counts.astype(np.uint64)
@@ -64,8 +65,8 @@ class PositionSet:
     def draw(self, seed: int, cursor: int, size: int) -> tuple[Indices, Indices]:
         """(game, ply) of samples `cursor .. cursor + size - 1` of the seeded, endless stream.
 
-        Every pass shows each position once, in an order of its own. What a sample is does not
-        depend on how the stream is cut into batches.
+        Every pass draws each position once, in another order. A sample does not depend on the
+        way in which the stream is cut into batches.
         """
         if not self.phases:
             return self.draw_plain(seed, cursor, size)
@@ -76,18 +77,18 @@ class PositionSet:
         for number, (phase, end) in enumerate(zip(self.phases, ends, strict=True)):
             low, high = max(cursor, phase.start), min(cursor + size, end)
             if low < high:
-                here = slice(low - cursor, high - cursor)
-                games[here], plies[here] = phase.draw(seed, number, low, high - low)
+                of_phase = slice(low - cursor, high - cursor)
+                games[of_phase], plies[of_phase] = phase.draw(seed, number, low, high - low)
         return games, plies
 
     def draw_plain(self, seed: int, cursor: int, size: int) -> tuple[Indices, Indices]:
-        """As `draw`, whatever phases there are."""
+        """As `draw`, but from the set itself, without its phases."""
         index = without_replacement(len(self), seed, cursor, size)
         passes = np.arange(cursor, cursor + size, dtype=np.int64) // len(self)
         return self.at(index, passes, seed)
 
     def phase_at(self, positions_seen: int) -> CurriculumPhase:
-        """What is drawn after so many positions."""
+        """The phase after `positions_seen` positions."""
         if not self.phases:
             return CurriculumPhase(0, (self,), (1.0,))
         return [phase for phase in self.phases if phase.start <= positions_seen][-1]
@@ -95,11 +96,11 @@ class PositionSet:
 
 @dataclass(frozen=True)
 class CurriculumPhase:
-    """Position sets and the share of the samples that each gets, from some point on.
+    """Position sets of one phase, with the share of the samples that is drawn from each.
 
     Attributes:
         start: positions seen when the phase begins.
-        shares: of the sets, summing to 1.
+        shares: share of the samples for each set; they sum to 1.
     """
 
     start: int
@@ -107,21 +108,22 @@ class CurriculumPhase:
     shares: tuple[float, ...]
 
     def draw(self, seed: int, number: int, cursor: int, size: int) -> tuple[Indices, Indices]:
-        """Samples of the phase. Shares are met exactly, spread evenly over the samples.
+        """Samples of the phase. The sets alternate evenly and get exactly their shares.
 
         Args:
-            number: of the phase, so that each has an order of its own.
+            number: number of the phase, so that every phase has another order.
             cursor: positions seen since the start of the training.
         """
         games = np.empty(size, dtype=np.int64)
         plies = np.empty(size, dtype=np.int64)
-        # Sample n of what is left goes to a part when floor(n * share) steps up there; that count
-        # is also the sample's number within the part, so no state is needed.
+        # Of the samples that earlier sets did not take, a set takes sample n if floor(n * share)
+        # increases there. This count is also the sample's number within the set, so no state is
+        # needed.
         open_places = np.arange(size)
         numbers = np.arange(cursor - self.start, cursor - self.start + size, dtype=np.int64)
-        left = 1.0
+        share_left = 1.0
         for part, (positions, share) in enumerate(zip(self.sets, self.shares, strict=True)):
-            relative = 1.0 if part == len(self.sets) - 1 else share / left
+            relative = 1.0 if part == len(self.sets) - 1 else share / share_left
             before = np.floor(numbers * relative).astype(np.int64)
             taken = np.floor((numbers + 1) * relative).astype(np.int64) > before
             if taken.any():
@@ -130,17 +132,17 @@ class CurriculumPhase:
                 drawn = positions.draw_plain(part_seed, first, int(taken.sum()))
                 games[open_places[taken]], plies[open_places[taken]] = drawn
             open_places, numbers = open_places[~taken], (numbers - before)[~taken]
-            left -= share
+            share_left -= share
         return games, plies
 
 
 def position_set(
     games: Indices, first: Indices, last: Indices, per_game: int | None = None
 ) -> PositionSet:
-    """Plies first..last, both included, of each game; games whose range is empty are left out.
+    """Plies first..last of each game, both included. Games with an empty range are left out.
 
     Args:
-        per_game: at most so many of each range in a pass.
+        per_game: most positions of a range that one pass draws; None draws all.
     """
     kept = last >= first
     counts = (last - first + 1)[kept].astype(np.uint16)
@@ -152,7 +154,7 @@ def position_set(
 
 
 def joined(parts: list[PositionSet]) -> PositionSet:
-    """Position sets of the same kind, one after the other."""
+    """One position set made of several. Either all or none of them have slots."""
     slots = None if parts[0].slots is None else np.concatenate([p.slots for p in parts])
     counts = np.concatenate([part.counts for part in parts])
     return PositionSet(

@@ -1,4 +1,4 @@
-"""Which (game, ply) a curriculum asks for: from its rules to position sets."""
+"""Builds the position sets of a curriculum from its rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hexsearch.errors import GamesError
 
 Rule = CurriculumConfig | PartConfig | PhaseConfig
 
-_CHUNK = 100_000  # games whose bounds are worked out together
+_CHUNK = 100_000  # games whose bounds are computed together
 
 __all__ = [
     "STAGE_NAMES",
@@ -41,9 +41,9 @@ __all__ = [
 
 
 def all_positions(archive: GameArchive, games: Indices) -> PositionSet:
-    """Every ply of the games, the empty board and the last position included.
+    """Every ply of the games, including the empty board and the last position.
 
-    A game that began from a set-up begins there.
+    A game with set-up stones begins after them.
     """
     return _rule_positions(archive, games, PartConfig(), StagesConfig())
 
@@ -56,12 +56,12 @@ def curriculum_positions(
 ) -> PositionSet:
     """The positions that one pass of a curriculum covers.
 
-    `last_k` has one entry for each game; its ply is drawn anew in each pass, from a range that
-    holds as many positions with the winner to move as with the loser, so that parity gives
-    nothing away. Final positions need a finished game.
+    `last_k` has one entry for each game. Its ply is drawn again in each pass, from a range in
+    which the winner is to move as often as the loser. So the side to move does not tell the
+    winner. Only finished games have final positions.
 
     Args:
-        stages: where the stages that a rule names begin; the default ones if left out.
+        stages: borders of the stages that a rule may name; default: those of StagesConfig.
     Raises:
         GamesError: no position is left.
     """
@@ -94,7 +94,7 @@ def _required(
     if not len(chosen):
         raise GamesError(
             f"curriculum {rule.name}: none of the {len(games):,} training games has such "
-            "a position (unfinished games have no final one); choose another curriculum"
+            "a position (only finished games have a final one); choose another curriculum"
         )
     return chosen
 
@@ -108,7 +108,7 @@ def _with_phases(positions: PositionSet, phases: tuple[CurriculumPhase, ...]) ->
 def _rule_positions(
     archive: GameArchive, games: Indices, rule: Rule, stages: StagesConfig
 ) -> PositionSet:
-    """The positions of one rule; a hundred thousand games at a time, to leave no big holes."""
+    """The positions of one rule. Games are taken in chunks, which keeps temporary arrays small."""
     parts = []
     for start in range(0, max(1, len(games)), _CHUNK):
         chunk = games[start : start + _CHUNK]
@@ -123,21 +123,23 @@ def _per_game(rule: Rule) -> int | None:
 def _bounds(
     archive: GameArchive, games: Indices, rule: Rule, stages: StagesConfig
 ) -> tuple[Indices, Indices]:
-    """First and last ply that a rule takes from each game; none where last lies before first."""
+    """First and last ply that a rule takes from each game. The range is empty if last < first."""
     setups = archive.setups[games].astype(np.int64)
     lengths = archive.lengths_of(games)
     first, last = setups, lengths
     if rule.name == "last_k":
-        # One ply before the end the mover is the winner, two before the loser, and so on; the
-        # end itself carries no mover. An even range therefore holds both equally often, so an
-        # odd k counts as k + 1, and a short game is drawn from its own longest even range.
+        # One ply before the end the winner is to move, two plies before it the loser, and so on.
+        # At the end nobody is to move. So in a range of even length both are to move equally
+        # often. An odd k counts as k + 1, and a short game uses its longest even range.
         room = lengths - setups
         first = lengths - np.minimum(rule.k + rule.k % 2, room - room % 2)
-    elif rule.name != "all":
+    elif rule.name in ("penultimate", "final", "penultimate_and_final"):
         finished = archive.finished[games].astype(bool)
         first = lengths - (0 if rule.name == "final" else 1)
         last = lengths - (1 if rule.name == "penultimate" else 0)
         last = np.where(finished, last, -1)
+    else:
+        assert rule.name == "all", f"a rule without bounds: {rule.name}"
     first = np.maximum(first, np.maximum(setups, rule.first_ply))
     if rule.last_ply is not None:
         last = np.minimum(last, rule.last_ply)
@@ -150,7 +152,7 @@ def _bounds(
 def _stage_bounds(
     sizes: NDArray[np.uint8], rule: Rule, stages: StagesConfig
 ) -> tuple[Indices, Indices]:
-    """First and last ply of the rule's stages, for each game's board."""
+    """First and last ply of the rule's stages, for the board of each game."""
     numbers = [STAGE_NAMES.index(stage) for stage in rule.stages]
     low = np.zeros(256, dtype=np.int64)
     high = np.zeros(256, dtype=np.int64)

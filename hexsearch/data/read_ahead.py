@@ -1,8 +1,8 @@
-"""The training stream's batches, built many at a time.
+"""Builds several batches of the training stream together.
 
-Building a batch costs little, but it is a few dozen small calls: on a CPU they empty the caches
-that the network's weights lie in, on a GPU each is a kernel that has to be launched. What a batch
-holds is a function of (seed, cursor) alone, so building ahead changes no bit of it.
+Building a batch takes a few dozen small operations. On a CPU they displace the network's weights
+from the caches; on a GPU each of them launches a kernel. The content of a batch depends on
+(seed, cursor) alone, so building batches ahead does not change them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from torch import Tensor
 
 from hexsearch.data.batches import Batch, TrainingStream
 
-_POSITIONS = {"cpu": 2_048, "cuda": 16_384}  # built at a time; 1 to 2 MB a thousand on 13x13
+# Positions that are built together; a thousand of them take 1 to 2 MB on 13x13.
+_POSITIONS = {"cpu": 2_048, "cuda": 16_384}
 
 
 class ReadAhead:
-    """Batches of a stream as slices of what was built at once.
+    """Batches of a stream, as slices of a larger batch.
 
     Args:
-        show: planes [B, C, N, N] to the memory format that the network reads.
+        show: function that brings planes [B, C, N, N] into the network's memory format.
     """
 
     def __init__(self, stream: TrainingStream, show: Callable[[Tensor], Tensor]) -> None:
@@ -31,16 +32,16 @@ class ReadAhead:
         self._chunk: Batch | None = None
 
     def batch(self, cursor: int, size: int) -> Batch:
-        """As the stream's, planes in the memory format; views, not to be written to."""
+        """The stream's batch, with its planes in the memory format. Its views are read-only."""
         chunk = self._chunk
         if chunk is None or not self._start <= cursor <= self._start + len(chunk) - size:
             several = self._positions // size
-            left = self._left_of_phase(cursor)
-            if left is not None:
-                several = min(several, left // size)
+            positions_left = self._left_of_phase(cursor)
+            if positions_left is not None:
+                several = min(several, positions_left // size)
             chunk = self._stream.batch(cursor, max(several, 1) * size)
             chunk = replace(chunk, planes=self._show(chunk.planes))
-            # One that begins in a phase and ends in the next has the weights of the first.
+            # A batch that ends in the next phase is built alone, with the first phase's weights.
             self._start, self._chunk = cursor, chunk if several else None
         return chunk.piece(cursor - self._start, size)
 

@@ -1,6 +1,7 @@
-"""Train, validation and test games, by a hash of each game's symmetry-invariant form.
+"""Splits games into train, validation and test by a symmetry-invariant hash of each game.
 
-A game keeps its side when others are added, and its mirrored and turned copies keep it company.
+A game stays in its split when other games are added. All symmetric copies of a game are in the
+same split.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ SplitName = Literal["train", "validation", "test"]
 def split_games(
     archive: GameArchive, split: SplitName, validation: float, test: float, salt: str
 ) -> NDArray[np.int64]:
-    """Indices of one split's games, ascending.
+    """Indices of one split's games, in ascending order.
 
     Args:
-        validation, test: shares of the games, each in [0, 1); the rest trains.
+        validation, test: shares of the games, each in [0, 1); the other games are for training.
         salt: another salt gives another, independent split.
     """
     draw = _uniform(archive.hashes, salt)
@@ -36,9 +37,9 @@ def split_games(
 
 
 def _uniform(hashes: NDArray[np.uint64], salt: str) -> NDArray[np.float64]:
-    """[G] in [0, 1), a function of hash and salt alone."""
+    """[G] numbers in [0, 1), which depend on hash and salt alone."""
     key = int.from_bytes(hashlib.blake2b(salt.encode(), digest_size=8).digest(), "little")
-    # SplitMix64's finaliser: the stored hash is uniform already, this only makes the salt count.
+    # Finaliser of SplitMix64. The stored hash is uniform already; this mixes in the salt.
     mixed = hashes ^ np.uint64(key)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,4 +1,4 @@
-"""Where in its game a position lies: by stones on the board, and by plies to the end."""
+"""Stages of a game: by stones on the board, and by plies to the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stage_of(stones: Indices, board_size: int, stages: StagesConfig) -> NDArray[
 
 
 def first_plies(board_size: int, stages: StagesConfig) -> tuple[int, int, int, int]:
-    """The first ply of each stage, and one that no game reaches."""
+    """The first ply of each stage, and a last ply that no game reaches."""
     area = board_size * board_size
     filled = np.arange(area + 1) / area
     middle = int(np.argmax(filled >= stages.early))

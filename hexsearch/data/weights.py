@@ -1,4 +1,4 @@
-"""Weights by stage, scaled so that their mean over what is shown is 1."""
+"""Weights of stages in the value loss, scaled so that their mean over the samples is 1."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hexsearch.data.stages import STAGE_NAMES, first_plies
 def stage_weights(
     phase: CurriculumPhase, wanted: Mapping[str, float], board_size: int, stages: StagesConfig
 ) -> NDArray[np.float32]:
-    """[3] weight of a position by stage, 1 on average over the phase.
+    """[3] weight of a position by stage. The mean over the phase's samples is 1.
 
     Args:
-        wanted: relative weights by stage name; 1 where left out.
+        wanted: relative weights by stage name; 1 for stages that are left out.
     """
     shares = stage_shares(phase, board_size, stages)
     relative = np.array([wanted.get(name, 1.0) for name in STAGE_NAMES])
     mean = float(shares @ relative)
     if mean == 0.0:
-        # Only stages of weight 0 are shown: the value loss is switched off as asked.
+        # All sampled stages have weight 0, so the value loss is switched off.
         return relative.astype(np.float32)
     return (relative / mean).astype(np.float32)
 

@@ -1,1 +1,1 @@
-"""Rules of Hex, its symmetries, and game records. Knows no tensor and no cluster."""
+"""Rules of Hex, its symmetries, and game records. Imports neither torch nor Ray."""

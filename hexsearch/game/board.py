@@ -1,8 +1,8 @@
-"""The Hex board: cells, their names, and who has connected.
+"""The Hex board: cells, their names, and the winner of a board.
 
-Blue moves first and connects top to bottom (row 1 to row N); Red connects left to
-right (column a to the last). A cell is `row * N + column` from 0, and is written
-column letter then row number: `a1` is top left, an acute corner.
+Blue moves first and connects top to bottom (row 1 to row N). Red connects left to
+right (column a to the last column). A cell is `row * N + column`, counted from 0. Its
+name is the column letter and the row number: `a1` is at the top left, an acute corner.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def cell_name(cell: int, size: int) -> str:
 
 
 def parse_cell(name: str, size: int) -> int:
-    """Cell of a name such as `k10`.
+    """The cell that a name such as `k10` stands for.
 
     Raises:
-        ValueError: not a cell name, or off the board; says which.
+        ValueError: the text is not a cell name, or the cell is off the board.
     """
     match = _CELL.match(name)
     if match is None:
-        raise ValueError(f"'{name}' is no cell name (a letter, then a number)")
+        raise ValueError(f"'{name}' is not a cell name (a letter, then a number)")
     column, row = ord(match[1]) - ord("a"), int(match[2]) - 1
     if row >= size or column >= size:
         last = chr(ord("a") + size - 1)
@@ -52,7 +52,7 @@ def parse_cell(name: str, size: int) -> int:
 
 @cache
 def cells_by_name(size: int) -> dict[str, int]:
-    """Every cell name of a board and its cell; one lookup where `parse_cell` checks and explains.
+    """Every cell name of a board, with its cell. A lookup here is faster than `parse_cell`.
 
     >>> cells_by_name(3)["c2"]
     5
@@ -61,12 +61,12 @@ def cells_by_name(size: int) -> dict[str, int]:
 
 
 def colour_to_move(ply: int) -> int:
-    """Who moves when `ply` stones lie on the board; Blue begins."""
+    """The colour to move when `ply` stones lie on the board. Blue moves first."""
     return BLUE if ply % 2 == 0 else RED
 
 
 def stones_after(moves: NDArray[np.integer] | list[int] | tuple[int, ...], size: int) -> Stones:
-    """Board [N, N] after all of `moves`, played alternately from Blue."""
+    """Board [N, N] after all of `moves`. The colours alternate, and Blue moves first."""
     cells = np.asarray(moves, dtype=np.int64)
     stones = np.zeros(size * size, dtype=np.int8)
     stones[cells[0::2]] = BLUE
@@ -75,12 +75,12 @@ def stones_after(moves: NDArray[np.integer] | list[int] | tuple[int, ...], size:
 
 
 def winners(stones: Stones) -> NDArray[np.int8]:
-    """Who has connected, for many boards at once.
+    """The colour that has connected, for many boards at once.
 
     Args:
         stones: [G, N, N] int8 holding RED (+1), BLUE (-1) or 0.
     Returns:
-        [G] int8: RED, BLUE, or 0 where nobody has connected (both never can).
+        [G] int8: RED, BLUE, or 0 where nobody has connected. Both colours cannot connect.
     """
     blue = _connects_top_to_bottom(_row_bits(stones == BLUE))
     red = _connects_top_to_bottom(_row_bits(stones.transpose(0, 2, 1) == RED))
@@ -88,7 +88,7 @@ def winners(stones: Stones) -> NDArray[np.int8]:
 
 
 def winner(stones: Stones) -> int:
-    """Who has connected on one board [N, N]: RED, BLUE or 0."""
+    """The colour that has connected on one board [N, N]: RED, BLUE or 0."""
     return int(winners(stones[None])[0])
 
 
@@ -100,10 +100,10 @@ def _row_bits(occupied: NDArray[np.bool_]) -> NDArray[np.uint32]:
 
 
 def _connects_top_to_bottom(rows: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Flood from the first row, all boards in step, one row of stones per word.
+    """Flood all boards together from the first row. One integer holds one row of stones.
 
     The neighbours of (r, c) are (r, c+-1), (r+-1, c), (r-1, c+1) and (r+1, c-1). The flood
-    ends when no board has grown, after at most the length of the longest winding chain.
+    ends when no board has grown. It takes at most as many steps as the longest chain has cells.
     """
     reached = np.zeros_like(rows)
     reached[:, 0] = rows[:, 0]

@@ -1,4 +1,4 @@
-"""How many stones each colour still lacks to connect, for many boards at once."""
+"""The number of stones that each colour still needs to connect, for many boards at once."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from hexsearch.game.board import BLUE, RED, Stones
 
-_CHUNK = 4096  # boards in step; their bit rows stay in the processor's cache
+_CHUNK = 4096  # boards that are computed together; their bit rows fit in the processor's cache
 _ONE = np.uint32(1)
 
 Rows = NDArray[np.uint32]
 
 
 def connection_distances(stones: Stones) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Fewest stones that would connect each colour if the other passed.
+    """The fewest stones that would connect each colour if the other colour passed.
 
-    A shortest path in which own stones cost 0, empty cells 1, and the other's stones block.
-    0 means connected. A colour that is cut off, which happens only when the other has
-    connected, gets the number of cells N * N, more than any path costs.
+    This is a shortest path: own stones cost 0, empty cells cost 1, and the other colour's
+    stones block. 0 means connected. A colour is cut off only when the other colour has
+    connected; its distance is then N * N, the number of cells, which no path reaches.
 
     Args:
         stones: [G, N, N] int8 holding RED (+1), BLUE (-1) or 0.
@@ -47,8 +47,8 @@ def _bit_rows(occupied: NDArray[np.bool_]) -> Rows:
 def _distances(own: Rows, other: Rows, size: int) -> NDArray[np.int16]:
     """[G] cost of the cheapest path from the first row to the last.
 
-    Everything reachable for d stones is flooded at once; one step into the empty cells around
-    it is what is reachable for d + 1.
+    The cells that are reachable with d stones are flooded together. One step further into the
+    empty cells around them gives the cells that are reachable with d + 1 stones.
     """
     full = np.uint32((1 << size) - 1)
     free = ~other & full
@@ -56,7 +56,7 @@ def _distances(own: Rows, other: Rows, size: int) -> NDArray[np.int16]:
     open_boards = np.arange(own.shape[1])
     reached = np.zeros_like(own)
     reached[0] = own[0]
-    # The top edge itself is what costs nothing; its own stones follow from it.
+    # The path starts at the top edge, which costs nothing: own stones in row 0 are reached first.
     for distance in range(size * size + 1):
         reached = _flood(reached, own)
         done = reached[-1] != 0
@@ -64,25 +64,25 @@ def _distances(own: Rows, other: Rows, size: int) -> NDArray[np.int16]:
         grown = _with_neighbours(reached)
         grown[0] |= full
         grown &= free
-        going = ~done & (grown != reached).any(axis=0)
-        if not going.any():
+        growing = ~done & (grown != reached).any(axis=0)
+        if not growing.any():
             break
-        open_boards = open_boards[going]
-        reached, own, free = grown[:, going], own[:, going], free[:, going]
+        open_boards = open_boards[growing]
+        reached, own, free = grown[:, growing], own[:, growing], free[:, growing]
     return distances
 
 
 def _flood(reached: Rows, own: Rows) -> Rows:
-    """Everything that own stones connect to what is reached."""
+    """The reached cells, with all own stones that are connected to them."""
     active = np.arange(reached.shape[1])
     rows, stones = reached, own
     while True:
         grown = rows | (_with_neighbours(rows) & stones)
-        moving = (grown != rows).any(axis=0)
-        if not moving.any():
+        growing = (grown != rows).any(axis=0)
+        if not growing.any():
             return reached
-        active = active[moving]
-        rows, stones = grown[:, moving], stones[:, moving]
+        active = active[growing]
+        rows, stones = grown[:, growing], stones[:, growing]
         reached[:, active] = rows
 
 

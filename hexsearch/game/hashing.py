@@ -1,4 +1,4 @@
-"""One number for a game and all of its symmetric copies."""
+"""One hash for a game and all of its symmetric copies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from hexsearch.game.symmetry import symmetry_cells
 def game_hashes(
     moves: NDArray[np.uint16], lengths: NDArray[np.int64], sizes: NDArray[np.uint8]
 ) -> NDArray[np.uint64]:
-    """[G] 64 bits each, equal for the symmetric copies of a game and for nothing else in practice.
+    """[G] hashes of 64 bits. Symmetric copies of a game have the same hash.
 
-    The hash of the smallest of the four move sequences; see hexsearch.game.symmetry on why all
-    four count.
+    Two different games have different hashes in practice. The hash is taken of the smallest of
+    the four move sequences; `canonical_moves` says why all four symmetries are used.
 
     Args:
-        moves: all games' moves, one game after the other.
-        lengths: [G] moves of each.
+        moves: moves of all games, one game after the other.
+        lengths: [G] number of moves of each game.
+        sizes: [G] board size of each game.
     """
     forms = np.empty((4, len(moves)), dtype=">u2")
     size_of_move = np.repeat(sizes, lengths)
     for size in np.unique(sizes).tolist():
-        here = slice(None) if len(np.unique(sizes)) == 1 else size_of_move == size
-        forms[:, here] = symmetry_cells(size)[:, moves[here]]
+        of_size = slice(None) if len(np.unique(sizes)) == 1 else size_of_move == size
+        forms[:, of_size] = symmetry_cells(size)[:, moves[of_size]]
     texts = [form.tobytes() for form in forms]
     hashes = np.empty(len(lengths), dtype=np.uint64)
     ends = np.cumsum(lengths).tolist()

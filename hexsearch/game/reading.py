@@ -1,8 +1,8 @@
-"""How a source is to be read: which edges the first mover connects, and what a swap does.
+"""How to read a source: which edges the first mover connects, and what a swap does.
 
-Sources disagree and seldom say, so neither is trusted: games that were played to the end are
-replayed under every reading, and the one that explains most of them is taken. The format's
-own convention stands unless several games contradict it.
+Sources use different conventions and seldom state them. Games that were played to the end are
+therefore replayed under every reading, and the reading that explains most of them is chosen.
+The format's own convention is kept unless several games contradict it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from hexsearch.game.record import Refusal, Swap, WrittenGame, replay
 from hexsearch.game.symmetry import LONG_DIAGONAL, symmetry_cells
 
-# Fewer games than this never overrule a convention: one wrong winner must stay an error.
-_ENOUGH = 3
-_MOSTLY = 0.8  # share of the finished games that a reading against the convention must explain
+# A reading must explain this many games more than the convention does. One game with a wrong
+# winner must remain an error of that game.
+_MIN_GAINED_GAMES = 3
+_MIN_SHARE = 0.8  # share of the finished games that a reading against the convention must explain
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class Reading:
 
     Attributes:
         left_right: the first mover connects left to right, so the board is reflected.
-        red_first: and is Red by name, so the winner's name is exchanged as well. Only a format
-            that names winners by colour, whoever moves first, can tell.
-        swap: what every swap token does; None leaves it to each game's own text.
+        red_first: the first mover is also called Red, so the winner's name is exchanged as well.
+            This can be told only from a format that names the winner by colour.
+        swap: what every swap token does. With None, each game's own text decides.
     """
 
     left_right: bool = False
@@ -37,15 +38,18 @@ class Reading:
 
 @dataclass(frozen=True)
 class Decision:
-    """The reading chosen for one source, and what speaks for it.
+    """The reading chosen for one source, and the evidence for it.
 
     Attributes:
-        agree, disagree: finished games that replay confirms or contradicts under it.
-        otherwise_agree: finished games that the first mover's other edges would explain.
-        played_out: games in which nobody resigned, where others did: how many there are, how
-            many agree, and how many the other edges would explain. Too few to outvote the rest,
-            but worth a look where they differ from it.
-        swaps: games with a swap token, by what it does.
+        agree, disagree: number of finished games that replay confirms or contradicts.
+        otherwise_agree: number of finished games that agree if the first mover has the other
+            edges.
+        played_out: counts over the games in which nobody resigned, for a source in which other
+            games were resigned: all of them, those that agree, and those that agree with the
+            other edges. They may be too few to decide the reading, but a difference from the
+            other games should be looked at.
+        swaps: number of games with a swap token, by what the swap does.
+        assumed: board sizes that were assumed because the files state none.
     """
 
     source: str
@@ -56,7 +60,7 @@ class Decision:
     otherwise_agree: int
     swaps: dict[str, int]
     played_out: tuple[int, int, int] = (0, 0, 0)
-    assumed: tuple[int, ...] = ()  # boards taken where the files state none
+    assumed: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         names = ("top to bottom", "left to right")
@@ -65,13 +69,13 @@ class Decision:
             edges += " and is Red"
         text = (
             f"{self.format}: the first mover connects {edges} ({self.agree:,} finished games "
-            f"agree, {self.disagree:,} do not; read {others}, {self.otherwise_agree:,} would)"
+            f"agree, {self.disagree:,} do not; with {others}, {self.otherwise_agree:,} would agree)"
         )
         if self.played_out[0]:
             count, agree, otherwise = self.played_out
             text += (
                 f"; nobody resigned in {count:,} games: {agree:,} of them agree, "
-                f"{otherwise:,} would read {others}"
+                f"{otherwise:,} would agree with {others}"
             )
         meaning = {
             "sides": "the stone stays and the players exchange colours",
@@ -85,11 +89,11 @@ class Decision:
 
 
 def settle(record: WrittenGame, reading: Reading) -> WrittenGame:
-    """A game in our orientation: Blue first and top to bottom, no swap left.
+    """A game in our orientation: Blue moves first and connects top to bottom, without a swap.
 
-    After a swap of sides the stones alternate as if nothing had happened. After a swap of pieces
-    the second player owns a stone at the mirrored cell and the first moves again; reflecting
-    everything else instead gives the same game with Blue in the second player's seat.
+    After a swap of sides the stones alternate as before. After a swap of pieces the second
+    player owns a stone at the mirrored cell, and the first player moves again. We reflect all
+    other moves instead. This is the same game, with Blue played by the second player.
     """
     swap = (reading.swap or record.swap) if record.swap else None
     if swap is None and not reading.left_right:
@@ -112,9 +116,9 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     """The reading that the finished games of a source support.
 
     Args:
-        records: enough games of the source to judge by; the first few thousand will do.
+        records: games of the source; the first few thousand are enough.
     """
-    # A swap of pieces frees the first cell, so only settled moves tell whether one comes twice.
+    # A swap of pieces frees the first cell, so a repeated cell can be told only after `settle`.
     distinct = [r for r in records if r.moves and (r.swap or len(set(r.moves)) == len(r.moves))]
     swapped = [record for record in distinct if record.swap]
     plain = [record for record in distinct if not record.swap]
@@ -123,7 +127,7 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     usual = Reading(False, usual_swap)
     seats = ((False, False), (True, False), (True, True))
     candidates = [Reading(edges, swap, red) for edges, red in seats for swap in _swaps(swapped)]
-    # Games without a swap weigh the edges once for all candidates with the same edges.
+    # Games without a swap give the same evidence to all candidates with the same edges.
     by_seat = {(edges, red): _evidence(plain, Reading(edges, None, red)) for edges, red in seats}
     evidence = {}
     for reading in {usual, *candidates}:
@@ -139,10 +143,11 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
     agree, disagree = evidence[best]
     if best != usual:
         gained = weight(best)[0] - weight(usual)[0]
-        # Where winners are written the wrong way round, hardly any game ends under the other
-        # edges, and those few may agree: it must explain what ends under any reading.
+        # If a file exchanges the winners' names, few games end in a connection under the other
+        # edges, and these few may agree. So the share is taken of the games that end in a
+        # connection under the reading where most of them do.
         ended = max(sum(counts) for counts in evidence.values())
-        if gained < _ENOUGH or agree < _MOSTLY * ended:
+        if gained < _MIN_GAINED_GAMES or agree < _MIN_SHARE * ended:
             best = usual
             agree, disagree = evidence[best]
     other = Reading(not best.left_right, best.swap)
@@ -162,13 +167,13 @@ def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str
 def readings_of_single_games(
     texts: Sequence[tuple[str, str, WrittenGame]],
 ) -> list[Decision]:
-    """What `choose_reading` says of texts that hold one game each, for all of them at once.
+    """The decisions of `choose_reading` for texts that hold one game each, all together.
 
-    One game never overrules a convention. A swap that the text leaves open is one of pieces only
-    where the game could not have gone on otherwise.
+    One game never overrules a convention. A swap whose kind is unclear is a swap of pieces only
+    if the moves would be illegal after a swap of sides.
 
     Args:
-        texts: source, name of the format, and the one game of each.
+        texts: source, name of the format, and game of each text.
     """
     records = [record for _, _, record in texts]
     usual = [Reading(False, _only_legal_swap(record)) for record in records]
@@ -204,17 +209,17 @@ def _swaps(swapped: Sequence[WrittenGame]) -> list[Swap | None]:
 
 
 def _evidence(records: Sequence[WrittenGame], reading: Reading) -> tuple[int, int]:
-    """Games that end with a connection as stated, and games that the reading contradicts."""
+    """Number of games that end with the stated connection, and number that replay contradicts."""
     verdicts = _verdicts([settle(record, reading) for record in records])
     return verdicts.count(1), verdicts.count(-1)
 
 
 def _verdicts(settled: Sequence[WrittenGame]) -> list[int]:
-    """For each game 1 if it ends with a connection as stated, -1 if replay contradicts it."""
+    """For each game: 1 if it ends with the stated connection, -1 if replay contradicts it."""
     verdicts = [0] * len(settled)
     legal: dict[int, list[int]] = {}  # board size -> games
     for index, record in enumerate(settled):
-        # A swap of pieces may mirror a stone onto another.
+        # Mirroring after a swap of pieces may put a stone on an occupied cell.
         if len(set(record.moves)) < len(record.moves):
             verdicts[index] = -1
         elif record.moves:
@@ -230,5 +235,5 @@ def _verdicts(settled: Sequence[WrittenGame]) -> list[int]:
 
 
 def written_only(entries: Sequence[WrittenGame | Refusal]) -> list[WrittenGame]:
-    """The entries that were read."""
+    """The entries that are games, without the refusals."""
     return [entry for entry in entries if isinstance(entry, WrittenGame)]

@@ -24,19 +24,19 @@ from hexsearch.game.board import (
 
 
 class Swap(Enum):
-    """What became of the first stone when the second player took it over."""
+    """What a swap did with the first stone."""
 
-    SIDES = "sides"  # it stays: the players exchange colours
-    PIECES = "pieces"  # it is mirrored and recoloured: the first player moves again
-    UNCLEAR = "unclear"  # the text allows both
+    SIDES = "sides"  # the stone stays, and the players exchange colours
+    PIECES = "pieces"  # the stone is mirrored and changes colour; the first player moves again
+    UNCLEAR = "unclear"  # the text can mean either
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenGame:
     """A game as a file states it, not yet replayed.
 
-    Whoever moves first is taken as Blue. `moves` leaves a swap token out, and holds the cells
-    as written; hexsearch.game.reading brings them into our orientation.
+    The first mover is called Blue here. `moves` holds the cells as written, without a swap
+    token; hexsearch.game.reading brings them into our orientation.
     """
 
     size: int
@@ -44,10 +44,10 @@ class WrittenGame:
     stated_winner: int | None  # RED, BLUE, or None where the file does not say
     source: str
     line: int
-    setup: int = 0  # leading moves that were set up, so that their order means nothing
+    setup: int = 0  # number of leading moves that were set up; their order has no meaning
     swap: Swap | None = None
     given_up: bool = False  # the record says that somebody resigned
-    by_player: bool = False  # stated_winner BLUE is the first player, whatever a swap did
+    by_player: bool = False  # stated_winner BLUE means the first player, also after a swap
     assumed_size: bool = False  # the file states no size
 
 
@@ -58,10 +58,10 @@ class Game:
     size: int
     moves: tuple[int, ...]
     winner: int  # RED or BLUE
-    finished: bool  # False: it stops before anyone connected, so the winner is only stated
+    finished: bool  # False: nobody has connected at the end, so the winner is only stated
     source: str
     line: int
-    setup: int = 0  # leading moves that were set up: no position before them was ever played
+    setup: int = 0  # number of leading moves that were set up; positions among them never occurred
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,9 @@ class Refusal:
 def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refusal]]:
     """Replay games and keep those whose record is consistent.
 
-    Refused: a cell played twice, a move after the game was decided, a stated winner that
-    replay contradicts, and a game that neither ends nor names a winner. Nothing is mended.
+    A game is refused if it has no moves, if a cell is played twice, if a move follows after
+    somebody has connected, if replay contradicts the stated winner, or if nobody has connected
+    and no winner is stated. Faulty games are never corrected.
     """
     games: list[Game] = []
     refusals: list[Refusal] = []
@@ -91,7 +92,7 @@ def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refus
             refusals.append(Refusal(record.source, record.line, fault))
         else:
             playable.append(record)
-    # Boards are replayed together, size by size: one flood for thousands of games.
+    # All boards of one size are replayed together: one flood serves thousands of games.
     for size in sorted({record.size for record in playable}):
         group = [record for record in playable if record.size == size]
         ends, before_ends = replay([record.moves for record in group], size)
@@ -119,12 +120,12 @@ def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refus
 def replay(
     games: Sequence[tuple[int, ...]], size: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Who has connected after all moves of each game, and who had before the last one.
+    """The winner after all moves of each game, and the winner before its last move.
 
     Args:
-        games: legal moves, at least one a game, all on boards of one size.
+        games: legal moves, at least one for each game, all on boards of one size.
     Returns:
-        [G] int8 each: RED, BLUE, or 0 where nobody has.
+        Two arrays of [G] int8: RED, BLUE, or 0 where nobody has connected.
     """
     stones = _final_boards(games, size)
     ends = winners(stones)
@@ -163,17 +164,17 @@ def _contradiction(record: WrittenGame, won: int, won_before: int) -> str | None
     if won_before:
         ply = decided_at(record.moves, record.size)
         colour = COLOUR_NAMES[won_before]
-        return f"{colour} had connected at move {ply} but the record goes on; delete what follows"
+        return f"{colour} connected at move {ply}, but the game goes on; delete the moves after it"
     if record.stated_winner is None:
         return None if won else "nobody has connected and no winner is stated"
     if won and won != record.stated_winner:
         stated, replayed = COLOUR_NAMES[record.stated_winner], COLOUR_NAMES[won]
-        return f"says that {stated} won, but by replay {replayed} connects"
+        return f"the file says that {stated} won, but replay shows that {replayed} connects"
     return None
 
 
 def decided_at(moves: Sequence[int], size: int) -> int | None:
-    """First ply count at which somebody has connected, or None."""
+    """The number of moves after which somebody has first connected, or None."""
     low, high = 1, len(moves)
     if high == 0 or not winner(stones_after(list(moves), size)):
         return None

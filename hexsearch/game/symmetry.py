@@ -1,7 +1,7 @@
-"""The four symmetries of Hex, of stones, mover, winner and move together.
+"""The four symmetries of Hex. Each acts on stones, mover, winner and move together.
 
-The half turn keeps each colour's edges. A reflection in a diagonal exchanges the edges,
-so it must exchange the colours too: stones, mover and winner swap, or the labels lie.
+The half turn keeps each colour's edges. A reflection in a diagonal exchanges the edges, so
+it must exchange the colours of stones, mover and winner too. Otherwise the labels are wrong.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ SWAPS_COLOURS.setflags(write=False)
 
 @cache
 def symmetry_cells(size: int) -> NDArray[np.int64]:
-    """Where each cell goes: [4, N*N], row s is the permutation of symmetry s. Read-only.
+    """The cell that each cell is moved to: [4, N*N], one row for each symmetry. Read-only.
 
-    Each symmetry is its own inverse. The long diagonal joins the acute corners a1 and
-    the last cell, the short one joins the obtuse corners.
+    Each symmetry is its own inverse. The long diagonal joins the acute corners, a1 and the
+    last cell. The short diagonal joins the obtuse corners.
     """
     row, column = np.divmod(np.arange(size * size), size)
     last = size - 1
@@ -39,7 +39,7 @@ def symmetry_cells(size: int) -> NDArray[np.int64]:
 
 
 def transform_stones(stones: NDArray[np.int8], symmetry: int) -> NDArray[np.int8]:
-    """Board [N, N] under a symmetry, colours swapped where the edges are."""
+    """Board [N, N] under a symmetry. A reflection exchanges the colours as well."""
     size = stones.shape[0]
     moved = np.empty(size * size, dtype=np.int8)
     moved[symmetry_cells(size)[symmetry]] = stones.reshape(-1)
@@ -49,11 +49,11 @@ def transform_stones(stones: NDArray[np.int8], symmetry: int) -> NDArray[np.int8
 
 
 def canonical_moves(moves: NDArray[np.integer], size: int) -> bytes:
-    """One byte string for a game and all of its mirrored and turned copies.
+    """One byte string for a game and all of its symmetric copies.
 
-    The smallest of the four transformed move sequences, as big-endian 16-bit cells. The two
-    reflections are included although they change who moves first: a file that records the
-    first mover on the other edges holds its games in that form.
+    It is the smallest of the four transformed move sequences, as big-endian 16-bit cells. The
+    two reflections are included although they change the colour that moves first: a file in
+    which the first mover has the other edges holds its games in that form.
     """
     sequences = symmetry_cells(size)[:, np.asarray(moves, dtype=np.int64)].astype(">u2")
     forms: list[bytes] = [row.tobytes() for row in sequences]

@@ -1,1 +1,1 @@
-"""hexsearch from Python: the same names as the commands, for scripts and notebooks."""
+"""hexsearch from Python: functions with the names of the commands, for scripts and notebooks."""

@@ -1,4 +1,4 @@
-"""A leaderboard as Python shows it: text in a terminal, a table in a notebook, a DataFrame."""
+"""A leaderboard in Python: text in a terminal, a table in a notebook, or a DataFrame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Board:
-    """Who leads a study, and how sure that is.
+    """The leaderboard of a study.
 
     Example:
         >>> board = hs.load_study("results/mine").leaderboard()      # doctest: +SKIP
@@ -27,15 +27,15 @@ class Board:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Best first."""
+        """The rows, best first."""
         return self.leaderboard.rows
 
     def to_json(self) -> dict[str, Any]:
-        """What `leaderboard --format json` prints."""
+        """The JSON of `leaderboard --format json`."""
         return leaderboard_json(self.leaderboard)
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas DataFrame, one line a row."""
+        """A pandas DataFrame with one line for each row."""
         from hexsearch.interface.frames import leaderboard_frame
 
         return leaderboard_frame(self.rows)
@@ -49,7 +49,7 @@ class Board:
         return as_text(lambda width: render(self.leaderboard, width))
 
     def _repr_html_(self) -> str:
-        """What Jupyter shows."""
+        """HTML for Jupyter."""
         from hexsearch.report.table import render
 
         return as_html(lambda width: render(self.leaderboard, width))

@@ -1,4 +1,4 @@
-"""Who is told of a study while it runs: one small protocol, and what passes events on to it."""
+"""Callbacks that get the events of a running study."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Derive from this and override what you want to hear of.
+    """Base class of callbacks. Override the methods for the events that you need.
 
-    Callbacks run in the driver, between two decisions of the search, so they should be quick.
-    What they raise is said once as a warning; the study goes on without that callback.
+    Callbacks run in the driver between two decisions of the search, so they should be fast. If a
+    callback raises an error, there is one warning, and the study continues without it.
     """
 
     def study_started(self, study: Study) -> None:
-        """The study's folder is there; its trials have not begun, or go on."""
+        """The study's folder exists. Its trials start or continue after this call."""
 
     def trial_reported(self, study: Study, trial: StudyTrial, report: ReportSummary) -> None:
-        """A report is in the ledger."""
+        """A report was recorded in the ledger."""
 
     def trial_ended(self, study: Study, trial: StudyTrial) -> None:
-        """A trial completed, was pruned or stopped, or has failed."""
+        """A trial has completed, was pruned or stopped, or has failed."""
 
     def study_ended(self, study: Study) -> None:
         """The study is finished, or was interrupted and can be resumed."""
@@ -41,7 +41,7 @@ def named_callbacks(paths: Sequence[str]) -> list[Callback]:
     """The callbacks that a study's YAML names under `run.callbacks`.
 
     Raises:
-        ConfigError: one cannot be imported, or what it makes is no callback.
+        ConfigError: a callback cannot be imported, or is not derived from `Callback`.
     """
     made = []
     for path in paths:
@@ -90,7 +90,7 @@ class CallbackListener:
         for callback in list(self._callbacks):
             try:
                 call(callback)
-            # A user's code may raise anything, and must not cost the study its results.
+            # Code of a user may raise anything, but must not end the study.
             except Exception as error:
                 self._callbacks.remove(callback)
                 self._watcher.say(

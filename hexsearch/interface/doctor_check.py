@@ -1,4 +1,4 @@
-"""The doctor's quick checks before a study: it does not start on errors."""
+"""The doctor's quick checks before a study, which does not start if they find errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hexsearch.errors import ContractError, DiagnosisError, PluginError
 from hexsearch.search.space import SearchSpace, with_values
 from hexsearch.study.preflight import check_components as check_contracts
 
-# Every choice of these is looked at.
+# Every choice of these is checked.
 _COMPONENTS = ("network", "readout", "value_head", "curriculum")
 
 
@@ -32,21 +32,21 @@ def configurations(space: SearchSpace) -> list[TrialConfig]:
 
 
 def check_components(label: str, space: SearchSpace, size: int = 13) -> None:
-    """What can be said in milliseconds and without games: read-outs, heads and networks.
+    """Check read-outs, heads and networks, which takes milliseconds and needs no games.
 
     Args:
         size: of the board.
 
     Raises:
-        PluginError: code of a plug-in raised.
-        DiagnosisError: one line for each error.
+        PluginError: code of a plug-in raised an error.
+        DiagnosisError: there are errors; one line for each.
     """
     try:
         check_contracts(space, size)
     except PluginError:
-        raise  # with the user's own lines, which a finding has no room for
+        raise  # this error names the lines of the user's code, which a finding cannot hold
     except ContractError:
-        pass  # the doctor says more of a contract that is broken
+        pass  # the doctor reports a broken contract in more detail
     pipeline = ExaminedPipeline(label, configs=configurations(space))
     _refuse(examine(pipeline, [c for c in QUICK if set(c.needs) <= {"readouts", "configs"}]))
 
@@ -54,9 +54,9 @@ def check_components(label: str, space: SearchSpace, size: int = 13) -> None:
 def games_examiner(
     label: str, space: SearchSpace, say: Callable[[str], None]
 ) -> Callable[[Dataset, ImportReport], list[str]]:
-    """A function that examines the games of a study, and its training on them for a moment.
+    """A function that examines the games of a study, and a short training on them.
 
-    It returns the warnings, one line each, and raises a DiagnosisError on errors.
+    It returns one line for each warning, and raises a DiagnosisError if there are errors.
     """
 
     def look(dataset: Dataset, imported: ImportReport) -> list[str]:
@@ -79,12 +79,12 @@ def games_examiner(
 
 
 def hints(run: RunConfig) -> list[str]:
-    """What a user may have overlooked on this machine, one line each."""
+    """Hints for this machine, one line each."""
     gpus = torch.cuda.device_count()
     if not gpus or run.gpus_per_trial:
         return []
     return [
-        f"hint: this machine has {gpus} GPU(s), and trials will train on the CPU "
+        f"hint: this machine has {gpus} GPU(s), but trials will train on the CPU "
         "(run.gpus_per_trial is 0); add --set run.gpus_per_trial=1 to use them"
     ]
 

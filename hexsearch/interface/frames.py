@@ -16,7 +16,7 @@ STAGES = ("early", "middle", "late", "penultimate", "final")
 
 
 def leaderboard_frame(rows: Iterable[Row]) -> pd.DataFrame:
-    """One line a row: the columns of `leaderboard --format csv`, then the searched settings."""
+    """One line for each row: the columns of `leaderboard --format csv` and searched settings."""
     import pandas as pd
 
     columns = file_columns("csv")

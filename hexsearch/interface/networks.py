@@ -1,4 +1,4 @@
-"""Single networks from Python: examine one, analyse it, let it play."""
+"""Single networks from Python: `doctor`, `analyze` and `match`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Analysed:
-    """How good a network is on games that it has not seen.
+    """Evaluation of a network on games that it has not seen.
 
     Attributes:
-        unseen: which games were judged, and why others were not.
+        unseen: the games that were evaluated, and those that were left out.
     """
 
     checkpoint: Path
@@ -34,11 +34,11 @@ class Analysed:
     analysis: Analysis
 
     def to_json(self) -> dict[str, Any]:
-        """What `analyze --format json` prints."""
+        """The JSON of `analyze --format json`."""
         return {
             "checkpoint": str(self.checkpoint),
             "positions_seen": self.positions_seen,
-            # Test games are for confirmation and ensembles alone.
+            # Test games are only for confirmations and ensembles.
             "left_out": {
                 "trained_on": len(self.unseen.trained_on),
                 "for_confirmation": len(self.unseen.for_confirmation),
@@ -56,10 +56,10 @@ class Analysed:
 def analyze(
     checkpoint: str | Path, games: Games, *, say: Callable[[str], None] = lambda line: None
 ) -> Analysed:
-    """Judge a network on games that it was not trained on, stage by stage.
+    """Evaluate a network on games on which it was not trained, by stage.
 
     Args:
-        say: told what was read, and which games are judged.
+        say: called with messages on the games that were read and that are evaluated.
 
     Example:
         >>> hs.analyze("results/mine/winner/model.pt", "my_games/")  # doctest: +SKIP
@@ -96,17 +96,17 @@ def doctor(
     set: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Diagnosis:
-    """Examine a search space, a checkpoint or a network of your own.
+    """Examine a search space, a checkpoint or your own network.
 
     Args:
-        examined: a space or a checkpoint; None examines the default configuration, or `model`.
-        model: a network of your own, called with planes [P, C, N, N]; it gives (policy, value).
-        encoder: `encode(stones, to_move)`, planes [C, N, N] of one position; belongs to `model`.
-        size: of the board, with `model`.
-        quick: leave out what has to train.
-        say: told which check begins.
+        examined: a space or a checkpoint; None examines `model`, or the default configuration.
+        model: your own network, which returns (policy, value) for planes [P, C, N, N].
+        encoder: function of `model`: `encode(stones, to_move)` returns planes [C, N, N].
+        size: board size of `model`.
+        quick: leave out checks that need training.
+        say: called with the name of each check when it begins.
     Returns:
-        Findings with evidence, cause and remedy; `.errors` are the serious ones.
+        Findings with evidence, cause and remedy; `.errors` are the errors among them.
 
     Example:
         >>> hs.doctor(model=net, encoder=encode, games="my_games/")  # doctest: +SKIP
@@ -144,16 +144,16 @@ def match(
     workers: int = 1,
     output: str | Path | None = None,
 ) -> Standings:
-    """Let players play each other, each opening twice with colours exchanged.
+    """Let players play each other, with each opening twice and colours exchanged.
 
     Args:
         players: checkpoints, folders of studies (their leaders), `random`, `shortest-path`,
-            `mcts:PLAYOUTS`; a network may be followed by `@policy`, `@value:K`, `@search:NODES`.
-        player, nodes: how networks play that do not say it themselves.
-        policy: a checkpoint whose likeliest moves all value players choose among.
-        output: keeps games, so that an interrupted match goes on there.
+            `mcts:PLAYOUTS`. `@policy`, `@value:K` or `@search:NODES` may follow a network.
+        player, nodes: how networks play if nothing follows them.
+        policy: a checkpoint; all value players choose among its likeliest moves.
+        output: file of the games, from which an interrupted match continues.
     Returns:
-        Scores, Elo and intervals; `.to_json()` is what `match --format json` prints.
+        Scores, Elo and intervals; `.to_json()` is the JSON of `match --format json`.
 
     Example:
         >>> hs.match("a/model.pt", "b/model.pt", "mcts:400").to_json()  # doctest: +SKIP

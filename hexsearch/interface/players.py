@@ -1,4 +1,4 @@
-"""Players of a match by what a person writes: checkpoints, studies, references."""
+"""Players of a match from their texts: checkpoints, studies, reference players."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hexsearch.play.spec import PlayerSpec, parse_player
 from hexsearch.training.stored_trial import read_stored_trial
 
 _CHECKPOINT = "checkpoint.pt"
-_SIZE = 13  # of the board, where no player is a network
+_SIZE = 13  # board size of a match without networks
 
 
 def find_players(texts: Sequence[str], defaults: PlayerSpec) -> list[PlayerSpec]:
-    """All players; a study's folder stands for its leaders.
+    """All players. A study's folder stands for its leaders.
 
     Raises:
-        ConfigError: one line for each that is none.
+        ConfigError: a text is not a player; one line for each.
     """
     problems: list[str] = []
     players: list[PlayerSpec] = []
@@ -35,10 +35,10 @@ def find_players(texts: Sequence[str], defaults: PlayerSpec) -> list[PlayerSpec]
 
 
 def shared_board(players: Sequence[PlayerSpec], asked: int | None) -> int:
-    """The side of the board that all networks know.
+    """The board size of all networks.
 
     Raises:
-        ConfigError: they know different ones, or another one was asked for.
+        ConfigError: their board sizes differ, or another size was requested.
     """
     sizes = {
         player.name: read_stored_trial(Path(player.path)).data.board_size

@@ -1,4 +1,4 @@
-"""Launching, resuming and comparing, from Python and from the command line alike."""
+"""Launching, resuming and comparing, for Python and for the command line."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Games = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """A study that is about to start.
+    """A study to be started.
 
     Attributes:
-        label: of the space in messages, such as its file's name.
-        doctor: whether the doctor looks first, and refuses on errors.
+        label: name of the space in messages, such as its file's name.
+        doctor: whether the doctor's quick checks come first. Errors prevent the start.
     """
 
     config: StudyConfig
@@ -46,7 +46,7 @@ class StudyPlan:
 
 
 def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = ()) -> Ended:
-    """Run a new study to its end; a fault found on the way leaves no folder."""
+    """Run a new study to its end. If it cannot start, it leaves no folder."""
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
     from hexsearch.interface.doctor_check import check_components, games_examiner
     from hexsearch.study.launch import LaunchRequest, launch
@@ -80,7 +80,7 @@ def go_on(
     listener: Listener,
     callbacks: Sequence[Callback] = (),
 ) -> Ended:
-    """Run a study from where it stopped."""
+    """Continue a study to its end."""
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
     from hexsearch.study import launch as studies
 
@@ -112,19 +112,19 @@ def launch(
     """Start a study and run it to its end.
 
     Args:
-        space: a search-space file, or the name of one that comes along, such as `quick`.
-        games: files and folders; without any, the games that come along.
-        name, results: the study lies in `results/name`.
+        space: a search-space file, or the name of a shipped one such as `quick`.
+        games: files and folders; by default the starter games.
+        name, results: the study's folder is `results/name`.
         set: settings that are fixed, such as `{"run.trials": 20}`.
-        time_budget: seconds, or text such as `10m`; then the study can be resumed.
+        time_budget: seconds, or text such as `10m`. Then the study stops and can be resumed.
         doctor: False starts without the doctor's quick checks.
-        warm_start: studies whose trials the searcher is to know.
-        callbacks: told what happens, see `hexsearch.Callback`.
-        progress: whether to show it, on stderr.
+        warm_start: studies whose trials the searcher is told.
+        callbacks: callbacks that get the events of the study; see `hexsearch.Callback`.
+        progress: whether progress is shown on stderr.
     Returns:
-        The study: finished, or interrupted and ready to be resumed.
+        The study, which is finished or can be resumed.
     Raises:
-        HexsearchError: what the command line would print.
+        HexsearchError: the error that the command line would print.
 
     Example:
         >>> study = hs.launch("quick", games="my_games/", set={"run.trials": 20})  # doctest: +SKIP
@@ -164,7 +164,7 @@ def compare(
     """Train all value heads of a finite space on shared trunks, and compare them in pairs.
 
     Args:
-        seeds: how many trunks. The rest is as for `launch`.
+        seeds: number of trunks. The other arguments are those of `launch`.
 
     Example:
         >>> hs.compare("heads", games="my_games/", seeds=3).leaderboard()  # doctest: +SKIP
@@ -176,7 +176,7 @@ def compare(
     fixed = {**(set or {}), **({} if seeds is None else {"compare.seeds": seeds})}
     file = find_space(str(space))
     config, whole = load_space(file, settings_of(fixed))
-    compared_heads(whole)  # refuses what the whole space has, before it is narrowed to heads
+    compared_heads(whole)  # checks the whole space, before it is reduced to the heads
     config = comparison_config(config)
     with_trunk, _ = take_frozen_trunk(config)
     plan = StudyPlan(
@@ -201,10 +201,10 @@ def resume(
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Study:
-    """Go on where a study stopped.
+    """Continue a study that has stopped.
 
     Args:
-        trials: further ones, beyond those that it was to have.
+        trials: number of further trials.
 
     Example:
         >>> hs.resume("results/mine", trials=10)                     # doctest: +SKIP
@@ -217,12 +217,12 @@ def resume(
 
 
 def settings_of(fixed: Mapping[str, Any]) -> list[str]:
-    """`--set` texts of a mapping."""
+    """The texts for `--set` from a mapping."""
     return [f"{key}={json.dumps(value)}" for key, value in fixed.items()]
 
 
 def paths_of(games: Games | None) -> list[str]:
-    """The paths that were given, or the games that come along."""
+    """The given paths, or the starter games."""
     if games is None:
         return [STARTER_GAMES]
     if isinstance(games, str | Path):
@@ -231,15 +231,15 @@ def paths_of(games: Games | None) -> list[str]:
 
 
 def dated_name(space: Path) -> str:
-    """A study's name where none was given."""
+    """The default name of a study."""
     return f"{space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def new_folder(results: str | Path, name: str) -> StudyFolder:
-    """Where a new study is to lie.
+    """The folder of a new study.
 
     Raises:
-        ConfigError: a study is there already, or the name is a path.
+        ConfigError: a study exists there, or the name is a path.
     """
     if "://" in str(results):
         raise ConfigError(
@@ -254,7 +254,7 @@ def new_folder(results: str | Path, name: str) -> StudyFolder:
 
 @contextmanager
 def watching(config: StudyConfig, progress: bool) -> Iterator[Listener]:
-    """A listener that shows what happens on stderr, or one that listens to nothing."""
+    """A listener that shows progress on stderr, or one that does nothing."""
     if not progress:
         yield Listener()
         return

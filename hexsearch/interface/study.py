@@ -1,4 +1,4 @@
-"""A study that lies in a folder: running, interrupted or finished."""
+"""A study in a folder, which is running, interrupted or finished."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """What `launch`, `resume`, `compare` and `load_study` return.
+    """A study, as `launch`, `resume`, `compare` and `load_study` return it.
 
-    Nothing is kept in memory: each call reads the ledger anew, so that a study that another
-    process runs can be looked at while it goes on.
+    Each call reads the ledger again, so a study that another process runs can be read while it is
+    running.
 
     Example:
         >>> study = hs.load_study("results/mine")                    # doctest: +SKIP
@@ -40,17 +40,17 @@ class Study:
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """The folder of the study."""
         return self.folder.path
 
     @property
     def name(self) -> str:
-        """Its name, which is the folder's."""
+        """The name of the study, which is that of its folder."""
         return self.folder.name
 
     @property
     def config(self) -> StudyConfig:
-        """Everything that was asked for."""
+        """The whole configuration of the study."""
         return self.folder.read_description()[1]
 
     @property
@@ -60,7 +60,7 @@ class Study:
 
     @property
     def trials(self) -> tuple[StudyTrial, ...]:
-        """All trials, in the order in which they were suggested."""
+        """All trials, in the order in which they were planned."""
         trials = self._history().trials.values()
         return tuple(StudyTrial(self.folder, trial) for trial in trials)
 
@@ -77,7 +77,7 @@ class Study:
         return StudyTrial(self.folder, trials[name])
 
     def leaderboard(self, by: By = "variant", stage: str | None = None) -> Board:
-        """Who leads, and how sure that is.
+        """The leaderboard of the study.
 
         Args:
             by: `variant` joins trials that differ only in their seed; `trial` lists each.
@@ -117,10 +117,10 @@ class Study:
         callbacks: Sequence[Callback] = (),
         progress: bool = True,
     ) -> Study:
-        """Go on where the study stopped.
+        """Continue the study.
 
         Args:
-            trials: further ones, beyond those that it was to have.
+            trials: number of further trials.
         """
         from hexsearch.interface.studies import resume
 
@@ -143,13 +143,13 @@ class Study:
 
 
 def load_study(path: str | Path) -> Study:
-    """A study by its folder; nothing is changed in it.
+    """A study from its folder, which is not changed.
 
     Example:
         >>> hs.load_study("results/mine").curves()                   # doctest: +SKIP
 
     Raises:
-        LedgerError: no study lies there.
+        LedgerError: there is no study.
         ConfigError: its study.yaml is damaged.
     """
     folder = StudyFolder(Path(path))

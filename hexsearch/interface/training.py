@@ -1,4 +1,4 @@
-"""Training one configuration without a search, from Python and from the command line alike."""
+"""Training one configuration without a search, for Python and for the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hexsearch.search.space import SearchSpace
     from hexsearch.training.trial import Trial
 
-_REPORTS = 10  # evaluations over a whole training, where the space does not say
+_REPORTS = 10  # evaluations over a whole training, unless the space sets report_every
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Training:
     """One configuration with its games, ready to be trained.
 
     Attributes:
-        path: where its network is kept. points: positions at which it reports.
+        path: file of its network.
+        points: positions at which it reports.
     """
 
     trial: Trial
@@ -43,13 +44,13 @@ def prepare_training(
     seed: int,
     output: Path,
 ) -> Training:
-    """The first enqueued configuration of a space, or its default one, on some games.
+    """Prepare the first enqueued configuration of a space, or its default, with its games.
 
     An unfinished `model.pt` of the same training in `output` is continued.
 
     Raises:
-        CheckpointError: what lies there is of another training.
-        ConfigError: it is finished.
+        CheckpointError: the file there belongs to another training.
+        ConfigError: the training is finished.
     """
     import torch
 
@@ -79,12 +80,13 @@ def train(
     seed: int | None = None,
     progress: bool = True,
 ) -> NetworkAnswers:
-    """Train one configuration of a space, without a search; `output/model.pt` holds the network.
+    """Train one configuration of a space without a search, and save it in `output/model.pt`.
 
     Args:
-        seed: default: the space's `run.seed`. The rest is as for `launch`.
+        seed: seed of the training; by default the space's `run.seed`. The other arguments are
+            those of `launch`.
     Returns:
-        The network, ready to answer.
+        The network.
 
     Example:
         >>> hs.train("best_small", games="my_games/").answer(["#13,g7f8"])  # doctest: +SKIP
@@ -115,12 +117,12 @@ def first_configuration(space: SearchSpace) -> TrialConfig:
 
 
 def describe_training(training: Training, console: Console) -> None:
-    """Say what is about to be trained."""
+    """Print what will be trained."""
     from rich.text import Text
 
     trial, config = training.trial, training.trial.config
     if trial.positions_seen:
-        text = f"going on from {trial.positions_seen:,} positions in {training.path}"
+        text = f"continuing from {trial.positions_seen:,} positions in {training.path}"
         console.print(Text(text))
     console.print(
         Text(
@@ -145,6 +147,6 @@ def _continue(trial: Trial, path: Path) -> None:
     try:
         trial.load_state(load_checkpoint(path)["state"])
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}; name another --output") from error
+        raise CheckpointError(f"{path}: {error}; give another --output") from error
     if trial.positions_seen >= trial.max_positions:
-        raise ConfigError(f"{path}: this training is finished; name another --output")
+        raise ConfigError(f"{path}: this training is finished; give another --output")

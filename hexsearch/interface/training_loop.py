@@ -1,4 +1,4 @@
-"""Train one network to the end of its budget: reports, checkpoints, a view, a way to stop."""
+"""Trains one network to the end of its budget, with reports, checkpoints and a progress bar."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
-_STEPS = 10  # between two looks at the clock, the keyboard and the view
+_STEPS = 10  # steps between two tests for signals, and updates of the progress bar
 
 
 def train_to_end(
     trial: Trial, points: tuple[int, ...], path: Path, console: Console, events: Path | None
 ) -> bool:
-    """Train, report at each point, and keep the latest state in `path`.
+    """Train, report at each point, and save the latest state in `path`.
 
     Args:
-        points: positions seen at which to report, the budget being the last.
+        points: positions seen at which it reports. The last one is the budget.
         events: folder for TensorBoard.
     Returns:
-        False if SIGINT or SIGTERM came first; `path` then holds the last full step.
+        False if SIGINT or SIGTERM has stopped it. Then `path` holds the last full step.
     Raises:
-        ConfigError: TensorBoard is asked for and not installed.
-        TrialError: training diverged; `path` holds the last report.
+        ConfigError: TensorBoard is requested, but not installed.
+        TrialError: training diverged; `path` holds the state of the last report.
     """
     write = _event_writer(events) if events is not None else lambda report: None
     with _stop_flag() as stopped, _view(trial, console) as show:
@@ -66,7 +66,7 @@ def train_to_end(
 
 
 def _games(trial: Trial) -> torch.Tensor:
-    """Hashes of the archive, by which `analyze` knows what training has seen."""
+    """Hashes of the archive, from which `analyze` tells the games of training."""
     return torch.from_numpy(trial.dataset.archive.hashes.view(np.int64).copy())
 
 
@@ -93,14 +93,14 @@ def describe(report: TrialReport) -> str:
 
 
 def _losses(losses: Mapping[str, float]) -> str:
-    """Losses by name, unweighted; nothing of none."""
-    said = ", ".join(f"{name.replace('_', ' ')} {loss:.3f}" for name, loss in losses.items())
-    return f"{said}  " if said else ""
+    """Unweighted losses by name as text; empty without losses."""
+    text = ", ".join(f"{name.replace('_', ' ')} {loss:.3f}" for name, loss in losses.items())
+    return f"{text}  " if text else ""
 
 
 @contextmanager
 def _stop_flag() -> Iterator[Callable[[], bool]]:
-    """The first SIGINT or SIGTERM only raises a flag; a second one is as rude as ever."""
+    """Make the first SIGINT or SIGTERM set a flag. A second one has its usual effect."""
     caught: list[int] = []
     previous: dict[int, Any] = {}
 
@@ -120,7 +120,7 @@ def _stop_flag() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _view(trial: Trial, console: Console) -> Iterator[Callable[[int], None]]:
-    """A bar with the time that is left on a terminal; in a pipe nothing but the reports."""
+    """A progress bar with the remaining time on a terminal; nothing in a pipe."""
     progress = Progress(
         BarColumn(bar_width=None),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} positions"),
@@ -152,7 +152,7 @@ def _event_writer(folder: Path) -> Callable[[TrialReport], None]:
 
 
 def _scalars(report: TrialReport) -> dict[str, float]:
-    """What is worth a curve, by TensorBoard's name."""
+    """The figures for TensorBoard, by name."""
     found = {
         "validation/value_loss": report.value_loss,
         "validation/accuracy": report.metrics.overall.accuracy,

@@ -1,4 +1,4 @@
-"""One trial of a study, and the network that it left."""
+"""One trial of a study, and its network."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of one position.
+    """The answer of a network for one position.
 
     Attributes:
-        best_moves: likeliest first, each with its probability.
-        to_move: `blue`, `red`, or None where the game is over.
+        best_moves: moves with their probabilities, the likeliest first.
+        to_move: `blue`, `red`, or None if the game is over.
     """
 
     position: str
@@ -35,12 +35,12 @@ class Answer:
 
     @property
     def win_prob_blue(self) -> float:
-        """Blue's chance."""
+        """The probability that Blue wins."""
         return 1.0 - self.win_prob_red
 
 
 class NetworkAnswers:
-    """Answers positions that are written as text.
+    """Gives answers for positions that are written as text.
 
     Example:
         >>> hs.load_network("model.pt").answer(["#13,g7f8"])         # doctest: +SKIP
@@ -55,11 +55,11 @@ class NetworkAnswers:
         """Win probability and likeliest moves of each position.
 
         Args:
-            positions: such as `#13,g7f8`, as `predict` takes them.
+            positions: texts such as `#13,g7f8`, as for `predict`.
             symmetric: average over the four symmetries of the board.
-            top: how many moves to name.
+            top: number of best moves.
         Raises:
-            FaultyInput: a text is no position, or has another board size.
+            FaultyInput: a text is not a position, or has another board size.
         """
         from hexsearch.analysis.boards import mover_name, read_positions
         from hexsearch.analysis.predictor import best_moves
@@ -87,12 +87,12 @@ class StudyTrial:
 
     @property
     def name(self) -> str:
-        """Such as `t0007`."""
+        """The name of the trial, such as `t0007`."""
         return self.history.trial
 
     @property
     def variant(self) -> str:
-        """What the leaderboard calls it."""
+        """The name of its variant in the leaderboard."""
         return variant_name(self.history)
 
     @property
@@ -102,7 +102,7 @@ class StudyTrial:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Its searched settings."""
+        """The values of its searched settings."""
         return self.history.values
 
     @property
@@ -115,29 +115,29 @@ class StudyTrial:
 
     @property
     def value_loss(self) -> float | None:
-        """At its last report; None before the first."""
+        """The value loss at its last report; None before the first report."""
         return self.history.value_loss
 
     @property
     def positions_seen(self) -> int:
-        """At its last report."""
+        """The positions seen at its last report."""
         return self.history.positions_seen
 
     @property
     def checkpoint(self) -> Path:
-        """Where its checkpoint lies, if it was kept."""
+        """The path of its checkpoint, which exists if it was kept."""
         return self.folder.trial(self.name) / _CHECKPOINT
 
     def predictor(self) -> NetworkAnswers:
-        """Its network, ready to answer.
+        """Its network.
 
         Raises:
             CheckpointError: its checkpoint was not kept.
         """
         if not self.checkpoint.exists():
             raise CheckpointError(
-                f"{self.checkpoint}: {self.name} ({self.status}) kept no checkpoint; "
-                "run.keep_checkpoints says how many of the best keep theirs"
+                f"{self.checkpoint}: {self.name} ({self.status}) has no checkpoint; "
+                "run.keep_checkpoints sets how many of the best trials keep theirs"
             )
         return load_network(self.checkpoint)
 
@@ -147,10 +147,10 @@ class StudyTrial:
 
 
 def load_network(checkpoint: str | Path) -> NetworkAnswers:
-    """A network by its checkpoint (`model.pt` of `train`, `checkpoint.pt` of a trial).
+    """The network of a checkpoint (`model.pt` of `train`, `checkpoint.pt` of a trial).
 
     Raises:
-        CheckpointError: no checkpoint, or a damaged one.
+        CheckpointError: the checkpoint is missing or damaged.
     """
     from hexsearch.analysis.loading import load_network as load
 

@@ -1,1 +1,1 @@
-"""Who leads a study and how sure that is: rows, comparisons, sentences. Prints nothing."""
+"""The leaderboard of a study as data: rows, comparisons, sentences. Nothing is printed here."""

@@ -1,4 +1,4 @@
-"""How far a comparison's ranking of heads is that of heads trained with trunks of their own."""
+"""Agreement of a comparison's ranking with that of heads that were trained on separate trunks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from hexsearch.config.phases import PhaseName
 from hexsearch.errors import LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
-from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory
+from hexsearch.ledger.history import SEARCHED, StudyHistory
 from hexsearch.statistics.intervals import LEVEL, Floats, GameTable, game_table, holm, p_values
 from hexsearch.statistics.variance import (
     PairedRuns,
@@ -25,11 +26,11 @@ from hexsearch.training.metrics import GameLosses
 
 @dataclass(frozen=True)
 class HeadRuns:
-    """Finished runs of some heads, all after as many positions.
+    """Finished runs of some heads, all after the same number of positions.
 
     Attributes:
-        where: words for where they come from.
-        heads: variant of each mean of the paired runs, in their order.
+        where: name of the study that they come from.
+        heads: variant of each mean of the paired runs, in the same order.
     """
 
     where: str
@@ -39,11 +40,11 @@ class HeadRuns:
 
     @property
     def seeds(self) -> int:
-        """Runs of the head that has fewest."""
+        """The smallest number of runs of a head."""
         return int(self.paired.seeds.min())
 
     def only(self, heads: Sequence[str]) -> HeadRuns:
-        """The same of some of the heads, in another order."""
+        """The runs of the given heads, in the given order."""
         runs = np.concatenate(
             [np.flatnonzero(self.paired.variant == self.heads.index(head)) for head in heads]
         )
@@ -55,16 +56,18 @@ class HeadRuns:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two rankings of the same heads.
+    """Agreement of two rankings of the same heads: a comparison, and independent training.
 
     Attributes:
-        where: what the other one is of. seeds, positions: of the other's runs.
-        tau: Kendall's, from -1 for the reverse order to 1 for the same; by_chance: probability of
-            one as far from 0 where the rankings have nothing to do with each other.
-        pairs, same_order: pairs of heads, and those that both rankings put in the same order.
-        real: pairs that differ in independent training (paired, 5%, Holm over all pairs);
-            real_same_order: of them, those that the comparison puts in the same order;
-            real_found: and whose difference it calls real as well.
+        where: name of the study with independent training.
+        seeds, positions: seeds and positions of its runs.
+        tau: Kendall's tau, from -1 for the reverse order to 1 for the same order.
+        by_chance: probability of a tau at least as far from 0 for independent rankings.
+        pairs, same_order: number of pairs of heads, and of those with the same order in both.
+        real: number of pairs that differ significantly in independent training (paired, 5%, Holm
+            over all pairs).
+        real_same_order: number of these that have the same order in the comparison.
+        real_found: number of these whose difference is significant there as well.
     """
 
     where: str
@@ -81,15 +84,15 @@ class Agreement:
 
 
 def finished_runs(
-    folder: StudyFolder, heads: Sequence[str], phases: Collection[Phase] = SEARCHED
+    folder: StudyFolder, heads: Sequence[str], phases: Collection[PhaseName] = SEARCHED
 ) -> HeadRuns:
-    """The completed runs of a study of the heads that it has.
+    """The completed runs of a study that belong to the given heads.
 
     Args:
-        heads: variants, which stand for a head and every other setting of its trial.
-        phases: of the study, whose runs count.
+        heads: variants; each stands for a head and all other settings of its trial.
+        phases: phases of the study whose runs are taken.
     Raises:
-        LedgerError: no study, or fewer than two of the heads are finished there.
+        LedgerError: there is no study, or fewer than two of the heads have finished runs.
     """
     history = StudyHistory.read(folder.ledger).only(phases)
     finished = [
@@ -102,26 +105,27 @@ def finished_runs(
     names: list[str] = []
     replicates: list[int] = []
     for trial in finished:
-        found = read_game_losses(folder.trial(trial.trial), positions)
-        if found is not None:
-            losses.append(found)
+        game_losses = read_game_losses(folder.trial(trial.trial), positions)
+        if game_losses is not None:
+            losses.append(game_losses)
             names.append(trial.variant)
             replicates.append(trial.replicate)
     table = game_table(losses)
     if table is None or len(set(names)) < 2:
         raise LedgerError(
-            f"{folder.path}: holds finished runs of {len(set(names))} of the comparison's heads, "
-            "two are needed; launch a study of the same space, all else equal, and let it finish"
+            f"{folder.path}: has finished runs of {len(set(names))} of the comparison's heads, but "
+            "two are needed; launch a study of the same space with the same settings, and let it "
+            "finish"
         )
     paired = PairedRuns.of(table, names, replicates)
     return HeadRuns(folder.name, tuple(dict.fromkeys(names)), paired, positions)
 
 
 def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
-    """Compare the rankings of the heads that both have.
+    """Compare the rankings of the common heads.
 
     Raises:
-        ValueError: they are fewer than two.
+        ValueError: there are fewer than two common heads.
     """
     heads = [head for head in comparison.heads if head in independent.heads]
     if len(heads) < 2:
@@ -130,7 +134,7 @@ def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
     gaps, real = _pairs(apart)
     gaps_shared, real_shared = _pairs(shared)
     same = gaps * gaps_shared > 0
-    level = np.ptp(shared.means) == 0.0 or np.ptp(apart.means) == 0.0  # no order at all
+    level = np.ptp(shared.means) == 0.0 or np.ptp(apart.means) == 0.0  # all heads have equal means
     rank = kendalltau(shared.means, apart.means)
     return Agreement(
         where=independent.where,
@@ -157,7 +161,7 @@ def _pairs(paired: PairedRuns) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def _all_differences(paired: PairedRuns, seed: SeedVariance) -> tuple[Floats, Floats]:
-    """[V, V] differences of every variant (column) to every other (row), and their p."""
+    """[V, V] differences of each variant (column) to each other one (row), and p-values."""
     gaps = paired.means[None, :] - paired.means[:, None]
     p = np.ones_like(gaps)
     for leader in range(len(paired.means)):

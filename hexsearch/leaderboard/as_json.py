@@ -1,4 +1,4 @@
-"""Leaderboards and comparisons as JSON, with the names that others build on."""
+"""Leaderboards and comparisons as JSON. Its keys are part of the public interface."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hexsearch.leaderboard.agreement import Agreement
 from hexsearch.leaderboard.columns import file_columns
 from hexsearch.leaderboard.confirmation import Confirmation
 from hexsearch.leaderboard.leaderboard import Leaderboard
+from hexsearch.leaderboard.phase_findings import FINDERS
 from hexsearch.leaderboard.phase_sentences import (
     agreement_sentence,
     comparison_sentences,
@@ -16,11 +17,10 @@ from hexsearch.leaderboard.phase_sentences import (
 )
 from hexsearch.leaderboard.rows import Row
 from hexsearch.leaderboard.strength import PlayedMatch, match_sentences
-from hexsearch.statistics.pruning_check import PruningCheck
 
 
 def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, Any]:
-    """The contract of `leaderboard --format json`."""
+    """The JSON of `leaderboard --format json`."""
     return {
         "study": board.study,
         "state": board.state,
@@ -30,18 +30,18 @@ def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, An
         "baselines": [baseline.to_json() for baseline in board.baselines],
         "spread": asdict(board.spread),
         "warnings": list(board.warnings),
-        "pruning_check": None if board.pruning_check is None else _pruning(board.pruning_check),
-        "race": None if board.race is None else asdict(board.race),
+        **{phase: None for phase in FINDERS},
+        **{phase: finding.json for phase, finding in board.findings.items()},
         "match": None if board.match is None else _played(board.match),
         "confirmation": None if board.confirmation is None else _confirmed(board.confirmation),
     }
 
 
 def comparison_json(board: Leaderboard, agreement: Agreement | None = None) -> dict[str, Any]:
-    """The contract of `compare --format json`: a leaderboard whose leader is marked.
+    """The JSON of `compare --format json`: a leaderboard whose leader is marked.
 
     Args:
-        agreement: with heads that were trained on trunks of their own, where it was measured.
+        agreement: agreement with heads that were trained on separate trunks, if it was measured.
     """
     leader = board.leader
     return {
@@ -53,13 +53,8 @@ def comparison_json(board: Leaderboard, agreement: Agreement | None = None) -> d
 
 
 def row_json(row: Row) -> dict[str, Any]:
-    """One row, its figures by name."""
+    """The figures of one row by name."""
     return {column.name: column.value(row) for column in _COLUMNS}
-
-
-def _pruning(check: PruningCheck) -> dict[str, Any]:
-    """A rate that is not known yet is None."""
-    return {**asdict(check), "rate": check.rate if check.checked else None, "most": check.most}
 
 
 def _confirmed(confirmation: Confirmation) -> dict[str, Any]:
@@ -67,10 +62,10 @@ def _confirmed(confirmation: Confirmation) -> dict[str, Any]:
 
 
 def _played(match: PlayedMatch) -> dict[str, Any]:
-    found = match.correlation
+    correlation = match.correlation
     return {
         **match.to_json(),
-        "rank_correlation": None if found is None else asdict(found),
+        "rank_correlation": None if correlation is None else asdict(correlation),
         "sentences": match_sentences(match),
     }
 

@@ -16,12 +16,12 @@ def loss(value: float | None, places: int = 4) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference of value loss; never `-.0000`."""
+    """A difference of value loss with its sign; a rounded 0 has the sign +."""
     return loss(value) if value <= -0.00005 else f"+{loss(abs(value))}"
 
 
 def plus_minus(low: float | None, high: float | None, places: int = 4) -> str:
-    """Half the width of an interval, empty where there is none."""
+    """Half the width of an interval as `±.0012`; empty if there is no interval."""
     return "" if low is None or high is None else f"±{loss((high - low) / 2, places)}"
 
 
@@ -31,7 +31,7 @@ def percent(value: float | None, places: int = 1) -> str:
 
 
 def count(value: int | None) -> str:
-    """1234567 as 1.2M, 461674 as 462k."""
+    """A number as text: 1.2M for 1234567, and 462k for 461674."""
     if value is None:
         return NONE
     if value >= 999_500:
@@ -40,30 +40,30 @@ def count(value: int | None) -> str:
 
 
 def difference(row: Row) -> str:
-    """How far a row is behind the first; empty for the first itself."""
+    """The difference of a row to the leader; empty for the leader itself."""
     if row.difference is None:
         return NONE
     if row.difference == 0.0 and row.difference_low == 0.0:
         return ""
     if row.difference_low is None or row.difference_high is None:
         return signed(row.difference)
-    # The middle of the interval, not the measured difference: luck helped the leader to its place.
+    # The middle of the interval is used, since the measured difference favours the leader.
     middle = (row.difference_low + row.difference_high) / 2
     return signed(middle) + plus_minus(row.difference_low, row.difference_high)
 
 
 def status(row: Row) -> str:
-    """What became of a row, with the reason and the verdict."""
-    # Where it was pruned has a column of its own.
+    """The status of a row, with its reason and verdict."""
+    # The rung at which it was pruned is in another column.
     reason = row.reason.partition(" at ")[0] if row.status in ("paused", "pruned") else row.reason
     text = f"{row.status}: {reason}" if reason else row.status
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict}"
 
 
 def short_status(row: Row) -> str:
-    """What became of a row, in a narrow table."""
+    """The status of a row for a narrow table."""
     text = row.status
     if row.status in ("paused", "pruned"):
         text += f" {count(row.positions_seen)}"
-    # With spaces a verdict is broken between words instead of losing its end.
+    # With spaces, a long verdict is wrapped between words and not truncated.
     return text if row.verdict in ("", "healthy") else f"{text}, {row.verdict.replace('_', ' ')}"

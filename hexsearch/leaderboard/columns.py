@@ -1,6 +1,6 @@
-"""The columns of a leaderboard, in one table that every format is made from.
+"""The columns of a leaderboard in one table, from which every format is made.
 
-A new column is a field of `Row`, filled where it is computed, and an entry of `COLUMNS` here.
+To add a column, add a field to `Row`, fill it where it is computed, and add an entry to `COLUMNS`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ _JSON: frozenset[Format] = frozenset({"json"})
 
 @dataclass(frozen=True)
 class View:
-    """What a cell may depend on besides its row.
+    """Properties of the table on which a cell may depend, besides its row.
 
     Attributes:
-        shared_ranks: ranks that several rows have. wide: whether the terminal has 140 columns.
+        shared_ranks: ranks that several rows have.
+        wide: whether the terminal has 140 columns.
     """
 
     stage: str | None
@@ -57,15 +58,17 @@ class Column:
     """One figure of a row, in every format.
 
     Attributes:
-        name: in JSON and CSV, and of `--sort`.
-        value: the figure as it is, for JSON and CSV.
+        name: name in JSON, CSV and `--sort`.
+        value: function from a row to its figure, for JSON and CSV.
         title, text: heading and cell of a table.
-        where: tables that show it; None if none does.
-        baseline: the figure of a baseline; None if it has none. baseline_text: as a table shows it.
+        where: tables that have the column; None if no table has it.
+        baseline: function for the figure of a baseline; None if baselines do not have it.
+        baseline_text: function for its text in a table.
         files: machine-readable formats that hold it.
-        highest_first: whether `--sort` puts the highest first; None if it cannot sort by it.
-        optional: whether tables leave it out if no row has it.
-        explanation: of the heading, in a page. noted: whether it stands below tables as well.
+        highest_first: whether `--sort` puts the highest value first; None if it cannot be sorted.
+        optional: whether tables omit it if no row has a value.
+        explanation: explanation of the heading in a page.
+        noted: whether the explanation is also printed below tables.
     """
 
     name: str
@@ -83,7 +86,7 @@ class Column:
     optional: bool = False
 
     def heading(self, view: View) -> str:
-        """The title; the value loss of one stage is named after it."""
+        """The title. The value loss of one stage is titled by the stage."""
         by_stage = self.name == "value_loss" and view.stage is not None
         return f"{view.stage} loss" if by_stage else self.title
 
@@ -96,14 +99,14 @@ class Column:
 
 
 def table_columns(board: Leaderboard, wide: bool, markdown: bool = False) -> list[Column]:
-    """The columns of a table of a leaderboard, in their order."""
-    shown: set[Where] = {"every table", "wide tables" if wide else "narrow tables"}
+    """The columns of a leaderboard's table, in order."""
+    places: set[Where] = {"every table", "wide tables" if wide else "narrow tables"}
     if markdown:
-        shown.add("markdown")
+        places.add("markdown")
     return [
         column
         for column in COLUMNS
-        if column.where in shown
+        if column.where in places
         and (not column.optional or any(column.value(row) is not None for row in board.rows))
     ]
 
@@ -114,12 +117,12 @@ def file_columns(output: Format) -> list[Column]:
 
 
 def sortable() -> list[str]:
-    """What rows may be put in order by."""
+    """Names of the columns that rows can be sorted by."""
     return [column.name for column in COLUMNS if column.highest_first is not None]
 
 
 def sorted_rows(rows: tuple[Row, ...], name: str) -> tuple[Row, ...]:
-    """The rows in the order of a column, those without a value last; ranks stay."""
+    """The rows sorted by a column. Rows without a value come last. Ranks do not change."""
     column = next(column for column in COLUMNS if column.name == name)
     known = [row for row in rows if column.value(row) is not None]
     known.sort(key=column.value, reverse=bool(column.highest_first))
@@ -127,7 +130,7 @@ def sorted_rows(rows: tuple[Row, ...], name: str) -> tuple[Row, ...]:
 
 
 def _stage_column(name: str, where: Where) -> Column:
-    """The value loss of one stage; JSON holds it among `stages`."""
+    """The value loss of one stage. In JSON it is a part of `stages`."""
 
     def of_slice(part: SliceSummary | None) -> float | None:
         return None if part is None else part.value_loss
@@ -150,7 +153,7 @@ def _of(figure: str) -> Callable[[Row], Any]:
 
 
 def _of_baseline(figure: str) -> Callable[[Baseline, str | None], Any]:
-    """A figure of a baseline on the positions that rows are ranked by."""
+    """A function for a figure of a baseline, on the positions by which rows are ranked."""
 
     def value(baseline: Baseline, stage: str | None) -> float | None:
         part: SliceMetrics | SliceSummary | None = baseline.metrics.overall
@@ -184,7 +187,7 @@ def _microseconds_text(row: Row, view: View) -> str:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("rank", _of("rank"), "rows that cannot be told apart share a rank, marked =", "#",
+    Column("rank", _of("rank"), "tied rows share a rank, marked =", "#",
            "every table", _rank_text, right=False, highest_first=False, noted=True),
     Column("name", _of("name"), "value head and other searched settings", "variant",
            "every table", lambda row, view: row.name, lambda baseline, stage: baseline.name,
@@ -197,22 +200,22 @@ COLUMNS: tuple[Column, ...] = (
     Column("value_loss_low", _of("value_loss_low"), "lower end of the 95% interval"),
     Column("value_loss_high", _of("value_loss_high"), "upper end of the 95% interval"),
     Column("difference", _of("difference"),
-           "true difference to the first at as many positions, paired by game, the first's luck "
-           "allowed for", "behind", "every table", lambda row, view: difference(row), noted=True),
+           "estimated true difference to the first at equal positions, paired by game; it allows "
+           "for selection", "behind", "every table", lambda row, view: difference(row), noted=True),
     Column("difference_low", _of("difference_low"), "lower end of the 95% interval"),
     Column("difference_high", _of("difference_high"), "upper end of the 95% interval"),
     Column("p_adjusted", _of("p_adjusted"),
-           "chance of such a difference to the first where there is none (Holm)"),
-    Column("group", _of("group"), "0 for the first and rows that cannot be told from it",
+           "p-value of the difference to the first, adjusted (Holm)"),
+    Column("group", _of("group"), "0 for the first and rows tied with it",
            files=_JSON),
-    Column("tied_with_leader", _of("tied_with_leader"), "cannot be told from the first"),
+    Column("tied_with_leader", _of("tied_with_leader"), "whether it is tied with the first"),
     Column("expected_value_loss", _of("expected_value_loss"),
-           "what fresh seeds would give, luck of the search allowed for"),
+           "expected value loss with fresh seeds; it allows for selection"),
     Column("probability_best", _of("probability_best"), "probability of being truly the best",
            "best", "wide tables", lambda row, view: percent(row.probability_best, 0),
            highest_first=True, noted=True),
     Column("elo", _of("elo"),
-           "strength in games of value heads over one policy, 0 on average, ± its 95% interval",
+           "strength in games of value heads with one policy, 0 on average, ± its 95% interval",
            "Elo", "every table", _elo_text, optional=True, highest_first=True, noted=True),
     Column("elo_low", _of("elo_low"), "lower end of the 95% interval"),
     Column("elo_high", _of("elo_high"), "upper end of the 95% interval"),
@@ -225,7 +228,7 @@ COLUMNS: tuple[Column, ...] = (
     _stage_column("late", "every table"),
     _stage_column("penultimate", "markdown"),
     _stage_column("final", "wide tables"),
-    Column("accuracy", _of("accuracy"), "accuracy in percent: winners called right at 50%", "acc",
+    Column("accuracy", _of("accuracy"), "accuracy in percent: right winners at 50%", "acc",
            "every table", lambda row, view: percent(row.accuracy), _of_baseline("accuracy"),
            percent, highest_first=True),
     Column("log_loss", _of("log_loss"), "mean negative log likelihood, in nats", "log loss",
@@ -236,22 +239,22 @@ COLUMNS: tuple[Column, ...] = (
            _of_baseline("calibration_error"), loss, highest_first=False, noted=True),
     Column("parameters", _of("parameters"), "parameters of the network", "params", "wide tables",
            lambda row, view: count(row.parameters), highest_first=False),
-    Column("mflops", _of("mflops"), "million multiplications and additions for one position"),
+    Column("mflops", _of("mflops"), "millions of multiplications and additions for one position"),
     Column("microseconds", _of("microseconds"), "microseconds for one position", "µs",
            "wide tables", _microseconds_text, highest_first=False, noted=True),
     Column("positions_seen", _of("positions_seen"), "positions trained on", "seen", "wide tables",
            lambda row, view: count(row.positions_seen or None), highest_first=True),
-    Column("seeds", _of("seeds"), "seeds tried", highest_first=True),
+    Column("seeds", _of("seeds"), "number of seeds", highest_first=True),
     Column("completed", _of("completed"), "trials completed, pruned, failed", "c/p/f",
            "wide tables", lambda row, view: f"{row.completed}/{row.pruned}/{row.failed}",
            noted=True),
     Column("pruned", _of("pruned"), "trials that were pruned"),
     Column("failed", _of("failed"), "trials that failed"),
-    Column("status", _of("status"), "what became of its trials, and the monitors' verdict",
+    Column("status", _of("status"), "status of its trials, and verdict of the monitors",
            "status", "every table",
            lambda row, view: status(row) if view.wide else short_status(row), right=False),
-    Column("reason", _of("reason"), "why it ended so"),
-    Column("verdict", _of("verdict"), "of the monitors of gradients and activations"),
+    Column("reason", _of("reason"), "reason for the status"),
+    Column("verdict", _of("verdict"), "verdict of the monitors of gradients and activations"),
     Column("trial_ids", lambda row: list(row.trial_ids), "its trials"),
     Column("failures", lambda row: [asdict(one) for one in row.failures], "why trials failed",
            files=_JSON),

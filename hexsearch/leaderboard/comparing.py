@@ -1,4 +1,4 @@
-"""Which rows are compared, at which positions, and what that adds to them."""
+"""Compares rows at equal positions, and adds intervals, differences and groups to them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from hexsearch.statistics.variance import (
     seed_variance_of_means,
 )
 
-# Runs, best first, whose per-game losses are read and compared.
+# Largest number of runs whose per-game losses are compared, best first.
 _MOST_RUNS = 300
-_DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02)  # of value loss, that seeds might separate
-_MOST_SEEDS = 10  # more that are still advised
+_DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02)  # of value loss, for which seeds are advised
+_MOST_SEEDS = 10  # largest number of further seeds that is advised
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How much seeds matter, and what more of them would show.
+    """The spread between seeds, and the differences that more seeds could show.
 
     Attributes:
-        seed_deviation: of the value loss between seeds of one variant.
-        measured: in this study; otherwise taken from elsewhere.
-        separable: smallest difference that more seeds can separate on these games, and how many
-            for each variant; None if there is none.
+        seed_deviation: standard deviation of the value loss between seeds of one variant.
+        measured: it was measured in this study; otherwise it is a default.
+        separable: smallest difference that more seeds can separate on these games; None if there
+            is none.
+        more_seeds: number of further seeds for each variant to do so.
     """
 
     seed_deviation: float
@@ -48,13 +49,13 @@ class Spread:
 def compare(
     ranked: Sequence[Entry], folder: StudyFolder, stage: str | None
 ) -> tuple[list[Row], Spread]:
-    """The rows with intervals, differences and groups; what was learnt about seeds.
+    """The rows with intervals, differences and groups, and the spread between seeds.
 
-    Rows are compared with the leader at equal positions seen: those that came less far, with what
-    the leader was there.
+    Rows are compared with the leader at equal positions seen. Rows that were trained on fewer
+    positions are compared with the leader's earlier report.
 
     Args:
-        ranked: best first.
+        ranked: entries, best first.
     """
     levels = [
         list(entries) for _, entries in groupby(ranked, key=lambda entry: entry.row.positions_seen)
@@ -62,21 +63,21 @@ def compare(
     seed = _seed_variance(levels[0] if levels else [])
     spread = Spread(seed.deviation, seed.measured)
     rows = {_key(entry): entry.row for entry in ranked}
-    left = _MOST_RUNS
+    runs_left = _MOST_RUNS
     leader: Entry | None = None
     for level in levels if stage is None or stage in STAGES else []:
-        compared, paired = paired_losses(level, leader, folder, stage, left)
+        compared, paired = paired_losses(level, leader, folder, stage, runs_left)
         if paired is None:
             continue
-        left -= len(paired.variant)
-        here = seed_variance(by_variant(paired, compared))
+        runs_left -= len(paired.variant)
+        level_seed = seed_variance(by_variant(paired, compared))
         if leader is None:
-            ranking = rank(paired, np.random.default_rng(0), here)
+            ranking = rank(paired, np.random.default_rng(0), level_seed)
             rows |= _with_ranking(compared, ranking)
-            seed, spread = here, _spread(paired, ranking)
+            seed, spread = level_seed, _spread(paired, ranking)
             leader = compared[ranking.leader]
         else:
-            against = versus(paired, here if here.measured else seed, 0)
+            against = versus(paired, level_seed if level_seed.measured else seed, 0)
             for index, entry in enumerate(compared):
                 if entry is not leader:
                     rows[_key(entry)] = _with_difference(entry.row, against, index)
@@ -101,7 +102,7 @@ def _seed_variance(entries: Sequence[Entry]) -> SeedVariance:
 
 
 def _with_ranking(compared: Sequence[Entry], ranking: Ranking) -> dict[str, Row]:
-    """The rows of the leader's level."""
+    """The rows that were trained on as many positions as the leader."""
     rows = {}
     for index, entry in enumerate(compared):
         row = replace(
@@ -110,7 +111,7 @@ def _with_ranking(compared: Sequence[Entry], ranking: Ranking) -> dict[str, Row]
             value_loss_low=float(ranking.low[index]),
             value_loss_high=float(ranking.high[index]),
         )
-        if len(compared) > 1:  # alone, a row is the best of nothing
+        if len(compared) > 1:  # for a single row these figures have no meaning
             row = replace(
                 row,
                 expected_value_loss=float(ranking.expected_value_loss[index]),
@@ -133,20 +134,20 @@ def _with_difference(row: Row, against: Versus, index: int) -> Row:
 def _with_intervals(
     entries: Sequence[Entry], rows: dict[str, Row], seed: SeedVariance
 ) -> dict[str, Row]:
-    """Rows whose per-game losses were not read, with the interval that their reports give."""
-    known = [
+    """Rows whose per-game losses were not read, with intervals from their reports."""
+    figures = [
         (_key(entry), entry.row.value_loss, error, len(entry.runs))
         for entry in entries
         if (error := entry.value_loss_se) is not None and entry.row.value_loss is not None
     ]
-    means, errors, runs = (np.array([one[place] for one in known]) for place in (1, 2, 3))
+    means, errors, runs = (np.array([one[place] for one in figures]) for place in (1, 2, 3))
     variance, freedom = combine(np.square(errors), math.inf, 1.0 / runs, seed, seed.shared)
     low, high = interval(means, variance, freedom)
     return {
         key: replace(
             rows[key], value_loss_low=max(0.0, float(lowest)), value_loss_high=float(highest)
         )
-        for (key, *_), lowest, highest in zip(known, low, high, strict=True)
+        for (key, *_), lowest, highest in zip(figures, low, high, strict=True)
     }
 
 

@@ -1,4 +1,4 @@
-"""What became of a study's winners with fresh seeds on games that nobody had looked at."""
+"""Result of a confirmation: a study's winners with fresh seeds on the test games."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from hexsearch.statistics.variance import mean_variance, seed_variance
 
 @dataclass(frozen=True)
 class ConfirmedRow:
-    """One variant, trained anew with seeds of its own and evaluated on test games.
+    """One variant that was trained again with fresh seeds and evaluated on test games.
 
     Attributes:
         kind: `winner` of the search, or `baseline`.
-        search_loss: mean that the search had seen of it, on validation games, when it was chosen;
-            expected_value_loss: with the luck of having been picked allowed for; None for a
-            baseline that the search did not choose.
-        validation_loss: of the fresh seeds on the same validation games.
-        test_loss: on the test games; low, high: its 95% interval over games and seeds.
-        optimism: test_loss less search_loss.
-        to_winner: test_loss less that of the first winner, paired by game and seed; low, high:
-            its 95% interval, plain, for that winner was named before these games were seen.
+        search_loss: its mean value loss in the search, on validation games, when it was chosen;
+            None for a baseline that the search did not choose.
+        expected_value_loss: the same with an allowance for selection.
+        validation_loss: value loss of the fresh seeds on the same validation games.
+        test_loss: value loss on the test games.
+        test_low, test_high: its 95% interval over games and seeds.
+        optimism: test_loss minus search_loss.
+        to_winner: test_loss minus that of the first winner, paired by game and seed.
+        to_winner_low, to_winner_high: its 95% interval. It needs no allowance for selection,
+            since the winner was chosen without these games.
     """
 
     name: str
@@ -49,12 +51,14 @@ class ConfirmedRow:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The end of a study.
+    """The confirmation of a study.
 
     Attributes:
-        rows: winners in the order of the search, then baselines; empty while none has ended.
-        games: test games that they were evaluated on. done, planned: runs.
-        looks: how often winners were chosen; after the first the test games are less of a test.
+        rows: winners in the order of the search, then baselines; empty before the first has ended.
+        games: number of test games that they were evaluated on.
+        done, planned: number of completed and of planned runs.
+        looks: number of times that winners were chosen. With more than one, the test games are no
+            longer independent of the choice.
     """
 
     rows: tuple[ConfirmedRow, ...]
@@ -65,7 +69,7 @@ class Confirmation:
 
 
 def read_confirmation(history: StudyHistory, folder: StudyFolder) -> Confirmation | None:
-    """The confirmation of a study, as far as it has come; None if it has not begun."""
+    """The present state of a study's confirmation; None if it has not begun."""
     if not history.chosen:
         return None
     history = history.only({"confirm"})
@@ -106,19 +110,19 @@ def _row(
 ) -> ConfirmedRow:
     first = entry.runs[0]
     place = places.get(first.variant)
-    searched = None if place is None else float(place["value_loss"])
+    search_loss = None if place is None else float(place["value_loss"])
     assert entry.row.value_loss is not None and entry.row.accuracy is not None
     return ConfirmedRow(
         name=entry.row.name,
         kind=first.origin,
         seeds=len(entry.runs),
-        search_loss=searched,
+        search_loss=search_loss,
         expected_value_loss=None if place is None else float(place["expected_value_loss"]),
         validation_loss=mean(report.validation_loss for report in last_reports(entry.runs)) or 0.0,
         test_loss=entry.row.value_loss,
         test_low=low,
         test_high=high,
-        optimism=None if searched is None else entry.row.value_loss - searched,
+        optimism=None if search_loss is None else entry.row.value_loss - search_loss,
         to_winner=float(against.difference[index]),
         to_winner_low=float(against.low[index]),
         to_winner_high=float(against.high[index]),

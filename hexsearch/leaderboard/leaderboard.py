@@ -1,34 +1,35 @@
-"""Who leads, and how sure: a leaderboard from a study's ledger and its per-game losses."""
+"""Makes a leaderboard from a study's ledger and its per-game losses."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from hexsearch.config.phases import PhaseName
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
-from hexsearch.leaderboard.phase_tables import Race, pruning_check, race
+from hexsearch.leaderboard.phase_findings import PhaseFinding, phase_findings
 from hexsearch.leaderboard.rows import Entry, Row, make_entry
 from hexsearch.leaderboard.strength import PlayedMatch, read_match, with_strength
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import SEARCHED, Phase, StudyHistory, TrialHistory
+from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import is_held
 from hexsearch.ledger.report import Baseline
-from hexsearch.statistics.pruning_check import PruningCheck
 
 By = Literal["variant", "trial"]
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """A whole table: rows best first, then what is reached without a network.
+    """A whole leaderboard: rows, best first, and baselines.
 
     Attributes:
-        stage: early, middle, late, penultimate or final if rows are ranked by it alone.
-        pruning_check, race, confirmation, match: what the phases after the search have found.
+        stage: early, middle, late, penultimate or final if rows are ranked by this stage alone.
+        findings: results of the phases after the search, by phase. `confirmation` and `match` are
+            separate, since they have their own tables.
     """
 
     study: str
@@ -39,14 +40,13 @@ class Leaderboard:
     baselines: tuple[Baseline, ...]
     spread: Spread
     warnings: tuple[str, ...] = ()
-    pruning_check: PruningCheck | None = None
-    race: Race | None = None
+    findings: Mapping[str, PhaseFinding] = field(default_factory=dict)
     confirmation: Confirmation | None = None
     match: PlayedMatch | None = None
 
     @property
     def leader(self) -> Row | None:
-        """The row that the others are compared with; None if there was nothing to compare."""
+        """The row with which the others are compared; None if no rows were compared."""
         compared = [row for row in self.rows if row.difference is not None]
         return min(compared, key=lambda row: row.value_loss or 0.0) if compared else None
 
@@ -57,16 +57,16 @@ def read_leaderboard(
     stage: str | None = None,
     phase: Literal["compare", "search"] | None = None,
 ) -> Leaderboard:
-    """The leaderboard of a study folder, running, interrupted or finished.
+    """The leaderboard of a study, which may be running, interrupted or finished.
 
     Args:
-        phase: whose trials are ranked; by default the search's with its reruns, and those of a
-            comparison in a study that does nothing else.
+        phase: phase whose trials are ranked. The default is the search with its reruns, or the
+            comparison in a study that has no other phase.
     Raises:
-        LedgerError: no study, or a damaged ledger.
+        LedgerError: there is no study, or its ledger is damaged.
     """
     if folder.ledger.exists() and not folder.has_records:
-        raise LedgerError(f"{folder.ledger}: holds no record, so there is nothing to rank")
+        raise LedgerError(f"{folder.ledger}: is empty, so there is nothing to rank")
     return leaderboard_of(StudyHistory.read(folder.ledger), folder, by, stage, phase)
 
 
@@ -77,19 +77,20 @@ def leaderboard_of(
     stage: str | None = None,
     phase: Literal["compare", "search"] | None = None,
 ) -> Leaderboard:
-    """The same of a history that was read already."""
+    """As `read_leaderboard`, from a history that was read already."""
     ranked = history.only(_ranked_phases(history, phase))
     board = build_leaderboard(ranked, folder, by, state_of(history, folder), stage)
     match = read_match(folder.match)
     return replace(
         board,
         rows=with_strength(board.rows, match),
+        findings=phase_findings(history, board.rows),
         confirmation=read_confirmation(history, folder),
         match=match,
     )
 
 
-def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[Phase]:
+def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[PhaseName]:
     if phase is None and history.study.config.get("phases") == ["compare"]:
         phase = "compare"
     return frozenset({"compare"}) if phase == "compare" else SEARCHED
@@ -98,8 +99,8 @@ def _ranked_phases(history: StudyHistory, phase: str | None) -> frozenset[Phase]
 def state_of(history: StudyHistory, folder: StudyFolder) -> str:
     """running, interrupted or finished."""
     if is_held(folder.ledger):
-        return "running"  # perhaps in a phase after the search
-    # A driver that was killed leaves no record of it.
+        return "running"  # it may be in a phase after the search
+    # A driver that was killed has written no record of its end.
     return "interrupted" if history.state == "running" else history.state
 
 
@@ -110,7 +111,7 @@ def build_leaderboard(
     state: str | None = None,
     stage: str | None = None,
 ) -> Leaderboard:
-    """Rows of a history, best first. Trials are only compared at equal positions seen."""
+    """The leaderboard of a history. Trials are compared at equal positions seen only."""
     state = state or history.state
     groups: dict[str, list[TrialHistory]] = {}
     for trial in history.trials.values():
@@ -134,20 +135,18 @@ def build_leaderboard(
         baselines=tuple(history.baselines),
         spread=spread,
         warnings=tuple(history.warnings),
-        pruning_check=pruning_check(history, rows),
-        race=race(history, rows),
     )
 
 
 def _order(entry: Entry) -> tuple[bool, float, float, int]:
-    """Further is better evidence; at equal positions the smaller loss leads."""
+    """Sort key: more positions seen come first, then the smaller loss."""
     row = entry.row
     loss = math.inf if row.value_loss is None else row.value_loss
     return (not row.is_ranked, -row.positions_seen, loss, int(row.trial_ids[0][1:]))
 
 
 def _without_running(entry: Entry) -> Entry:
-    """A row of a study that no driver runs."""
+    """The entry with status `interrupted` if its trial has not ended."""
     if entry.row.status in ("running", "waiting"):
         return Entry(replace(entry.row, status="interrupted"), entry.runs)
     return entry
@@ -158,7 +157,7 @@ def _group(row: Row) -> float:
 
 
 def _numbered(ranked: Sequence[Row]) -> list[Row]:
-    """Ranks from 1; rows of one group share that of its first."""
+    """The rows with ranks from 1. Rows of one group share the rank of its first row."""
     first_of_group: dict[int, int] = {}
     return [
         replace(

@@ -1,4 +1,4 @@
-"""Per-game losses of several rows on the same games, read from their trials' folders."""
+"""Reads the per-game losses of several rows on the same games from their trials' folders."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def paired_losses(
     stage: str | None,
     most: int,
 ) -> tuple[list[Entry], PairedRuns | None]:
-    """The first rows of a level as runs side by side, in their order.
+    """The first rows of a level, in order, and the paired losses of their runs.
 
     Args:
-        leader: of a higher level, to come first with what it was at this one.
-        most: runs to read; the row that reaches it is still read whole.
+        leader: leader of a higher level. It comes first, with its losses at this level.
+        most: number of runs after which no further row is read.
     Returns:
-        The rows that are compared, without those whose losses are missing; and the losses, None
-        if there are too few to compare.
+        The rows that are compared, without rows whose losses are missing, and the losses. These
+        are None if there are too few to compare.
     """
     positions = level[0].row.positions_seen
     losses: list[GameLosses] = []
@@ -37,20 +37,20 @@ def paired_losses(
         if len(losses) >= most:
             break
         stored = [read_game_losses(folder.trial(trial.trial), positions) for trial in entry.runs]
-        found = [one for one in stored if one is not None]
-        if len(found) < len(stored):  # a mean over fewer seeds would be another figure
+        complete = [one for one in stored if one is not None]
+        if len(complete) < len(stored):  # the mean over fewer seeds would be a different figure
             if entry is leader:
                 return [], None
             continue
         compared.append(entry)
-        losses += found
-        names += [entry.row.trial_ids[0]] * len(found)
+        losses += complete
+        names += [entry.row.trial_ids[0]] * len(complete)
         replicates += [trial.replicate for trial in entry.runs]
     table = game_table(losses, stage)
     return compared, None if table is None else PairedRuns.of(table, names, replicates)
 
 
 def by_variant(paired: PairedRuns, compared: Sequence[Entry]) -> PairedRuns:
-    """The same runs grouped by variant, where the rows are trials."""
+    """The same runs, grouped by variant also if the rows are trials."""
     variants = [trial.variant for entry in compared for trial in entry.runs]
     return PairedRuns.of(paired.table, variants, paired.replicate.tolist())

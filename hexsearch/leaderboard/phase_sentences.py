@@ -1,28 +1,26 @@
-"""What the phases of a study found, in sentences: comparison, pruning check, race, confirmation."""
+"""Sentences on the results of a comparison and of a confirmation."""
 
 from __future__ import annotations
 
 from hexsearch.leaderboard.agreement import Agreement
 from hexsearch.leaderboard.confirmation import Confirmation, ConfirmedRow
 from hexsearch.leaderboard.leaderboard import Leaderboard
-from hexsearch.leaderboard.phase_tables import Race
 from hexsearch.leaderboard.rows import Row
-from hexsearch.statistics.pruning_check import PruningCheck
 
 # `benchmarks/truth.py --part c` on games of an engine; see docs/lab-log.md, 2026-11-24.
 BENCHMARK = (
-    "this ranking is of heads on a common trunk; measured once, it said nothing about heads "
-    "trained with trunks of their own (benchmarks/truth.py --part c: trunk small, mode joint, 8 "
-    "heads, 3 seeds, 100,000 positions: Kendall's tau 0.07, 15 of 28 pairs in the same order); "
-    "with --against STUDY_DIR it is measured for these heads"
+    "this ranking is for heads on a common trunk; in one measurement it did not predict the "
+    "ranking of heads with separate trunks (benchmarks/truth.py --part c: trunk small, mode joint, "
+    "8 heads, 3 seeds, 100,000 positions: Kendall's tau 0.07, 15 of 28 pairs in the same order); "
+    "--against STUDY_DIR measures it for these heads"
 )
 
 
 def comparison_sentences(board: Leaderboard) -> list[str]:
-    """In one sentence which heads are really worse, then one for each: how far behind it is.
+    """One sentence on the number of significant differences, then one for each other head.
 
-    Real: significant at 5% after Holm's correction over all heads, paired by game and seed. How far
-    is as in the table: the middle of the interval, the leader's luck allowed for.
+    Significant means at 5% after Holm's correction over all heads, paired by game and seed. The
+    difference is that of the table: the middle of the interval, which allows for selection.
     """
     leader = board.leader
     if leader is None:
@@ -31,54 +29,30 @@ def comparison_sentences(board: Leaderboard) -> list[str]:
     first = f"{leader.name} leads at {leader.value_loss:.4f} over {_seeds(leader.seeds)}"
     if others:
         worse = sum(not row.tied_with_leader for row in others)
-        first += f"; {_real(worse, len(others))}"
+        first += f"; {_significant(worse, len(others))}"
     return [first, *(_behind(row) for row in others)]
 
 
 def agreement_sentence(agreement: Agreement | None) -> str:
-    """An agreement in words; for none, what is known of comparisons in general."""
+    """A sentence on an agreement, or on what was measured in general if there is none."""
     if agreement is None:
         return BENCHMARK
     ranking = (
-        f"against {agreement.where} ({agreement.heads} heads, each with a trunk of its own, "
+        f"against {agreement.where} ({agreement.heads} heads, each with its own trunk, "
         f"{_seeds(agreement.seeds)}, {agreement.positions:,} positions): Kendall's tau "
-        f"{agreement.tau:.2f} (as far from 0 by chance: {agreement.by_chance:.0%}), "
+        f"{agreement.tau:.2f} (by chance with probability {agreement.by_chance:.0%}), "
         f"{agreement.same_order} of {agreement.pairs} pairs in the same order; "
     )
     if not agreement.real:
-        return ranking + "no difference is real there, so there is no order to agree with"
+        return ranking + "no difference is significant there, so there is no order to agree with"
     return ranking + (
-        f"of {agreement.real} differences that are real there {agreement.real_same_order} have "
-        f"the same sign here and {agreement.real_found} are found real"
+        f"of {agreement.real} significant differences there, {agreement.real_same_order} have the "
+        f"same sign here and {agreement.real_found} are significant here too"
     )
-
-
-def pruning_check_sentence(check: PruningCheck) -> str:
-    """How often pruning stopped a trial that would have won."""
-    if not check.pruned:
-        return "pruning check: no trial was pruned"
-    if not check.checked:
-        return f"pruning check: none of {check.pruned} pruned trials has been run to the end yet"
-    ran = "1 pruned trial" if check.checked == 1 else f"{check.checked} pruned trials"
-    gain = f", the best by {check.best_gain:.4f}" if check.beat_the_winner else ""
-    return (
-        f"pruning check: of {ran} run to the end {check.beat_the_winner} beat the winner{gain}; "
-        f"of all {check.pruned} pruned {check.rate:.0%} would have ({check.low:.0%} to "
-        f"{check.high:.0%}, at most {check.most})"
-    )
-
-
-def race_sentence(race: Race) -> str:
-    """What further seeds for the tied leaders brought."""
-    trainings = "training" if race.runs == 1 else "trainings"
-    runs = f"{race.runs} further {trainings} of at most {race.budget}"
-    if race.tied < 2:
-        return f"race: {runs}; the lead is decided"
-    return f"race: {runs}; {race.tied} are still tied"
 
 
 def confirmation_sentences(confirmation: Confirmation) -> list[str]:
-    """What was confirmed, most important first."""
+    """Sentences on a confirmation, the most important first."""
     done = f"{confirmation.done} of {confirmation.planned} trainings"
     if not confirmation.rows:
         return [f"confirmation: {done} have ended"]
@@ -88,8 +62,8 @@ def confirmation_sentences(confirmation: Confirmation) -> list[str]:
         sentences.append(f"{done} of the confirmation have ended")
     if confirmation.looks > 1:
         sentences.append(
-            f"winners were chosen {confirmation.looks} times on the same test games: each time "
-            "makes the test less independent"
+            f"winners were chosen {confirmation.looks} times, and the same test games were used: "
+            "each time makes the test less independent"
         )
     return sentences
 
@@ -104,9 +78,9 @@ def _of_winner(winner: ConfirmedRow, games: int) -> str:
         return confirmed
     fresh = winner.validation_loss - winner.search_loss
     return (
-        f"{confirmed}; in the search it had {winner.search_loss:.4f}: {winner.optimism:+.4f}, of "
-        f"which {fresh:+.4f} for fresh seeds on the same games and "
-        f"{winner.test_loss - winner.validation_loss:+.4f} for other games"
+        f"{confirmed}; in the search it had {winner.search_loss:.4f}; the difference is "
+        f"{winner.optimism:+.4f}: {fresh:+.4f} from fresh seeds on the same games and "
+        f"{winner.test_loss - winner.validation_loss:+.4f} from other games"
     )
 
 
@@ -114,34 +88,34 @@ def _of_other(row: ConfirmedRow) -> str:
     name = f"the baseline {row.name}" if row.kind == "baseline" else row.name
     bounds = f"{row.to_winner_low:+.4f} to {row.to_winner_high:+.4f}"
     if row.to_winner_low > 0:
-        return f"{name} is worse than it by {row.to_winner:.4f} ({bounds})"
+        return f"{name} is worse than the winner by {row.to_winner:.4f} ({bounds})"
     if row.to_winner_high < 0:
-        return f"{name} is better than it by {-row.to_winner:.4f} ({bounds})"
-    return f"{name} cannot be told from it: {row.to_winner:+.4f} ({bounds})"
+        return f"{name} is better than the winner by {-row.to_winner:.4f} ({bounds})"
+    return f"{name} is tied with the winner: {row.to_winner:+.4f} ({bounds})"
 
 
 def _behind(row: Row) -> str:
     low, high = row.difference_low, row.difference_high
-    assert low is not None and high is not None, "of a difference that is known"
+    assert low is not None and high is not None, "a compared row has an interval"
     middle, low, high = (_rounded(loss) for loss in ((low + high) / 2, low, high))
     behind = f"{middle:.4f} ({low:+.4f} to {high:+.4f})"
     if row.tied_with_leader:
-        return f"{row.name} cannot be told from it: behind by {behind}"
-    return f"{row.name} is really worse, by {behind}"
+        return f"{row.name} is tied with it: behind by {behind}"
+    return f"{row.name} is significantly worse, by {behind}"
 
 
 def _rounded(loss: float) -> float:
-    """To the places that are shown, without a negative zero."""
+    """The loss rounded to the printed places, without a negative zero."""
     return round(loss, 4) + 0.0
 
 
-def _real(worse: int, others: int) -> str:
-    """Which of the differences to the leader are real."""
+def _significant(worse: int, others: int) -> str:
+    """Words for the number of significant differences to the leader."""
     if not worse:
-        return "no difference to it is real"
+        return "no difference to it is significant"
     if worse == others:
-        return "every difference to it is real"
-    return f"{worse} of {others} differences to it are real"
+        return "every difference to it is significant"
+    return f"{worse} of {others} differences to it are significant"
 
 
 def _seeds(count: int) -> str:

@@ -1,4 +1,4 @@
-"""One row of a leaderboard: a variant with its seeds, or a single trial, as its reports tell."""
+"""Rows of a leaderboard, from reports: a row is a variant with its seeds, or a single trial."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial failed, with the end of what its worker printed."""
+    """Why a trial failed, with the last lines of its worker's output."""
 
     trial: str
     reason: str
@@ -26,25 +26,29 @@ class Failure:
 
 @dataclass(frozen=True)
 class Row:
-    """One variant, or one trial. Figures are means over its runs that came furthest.
+    """One variant, or one trial. Figures are means over its runs with most positions seen.
 
     Attributes:
-        rank: 1 for the first, equal for rows that cannot be told from the best among them; None
-            where there is nothing to rank: failures, negative controls.
-        seeds: how many the variant was tried with; completed, pruned and failed count its trials.
-        value_loss: Brier score on validation at `positions_seen`, of the board's stage if it has
-            one; low and high: its 95% interval over games and future seeds.
-        difference: value loss less the leader's, paired by game and seed, as measured; low and
-            high: 95% interval of the true one, which allows for the leader's having been picked
-            and so lies lower; None, like the rest below, for rows that were not compared.
-        p_adjusted: chance of such a difference if there is none, by Holm over all rows compared.
-        group: 0 for the leader and rows that cannot be told from it, 1 for the next best and
-            those that cannot be told from that one, and so on. tied_with_leader: group 0.
-        expected_value_loss: expected on the same games with fresh seeds, luck of the search
-            allowed for. probability_best: that no other row is truly better.
-        elo: of its best network in the phase `match`, with a 95% interval, 0 on average;
-            milliseconds_per_move: there.
-        values: setting -> value, of the settings that the study searched.
+        rank: 1 for the first; tied rows share a rank. None for failures and negative controls.
+        seeds: number of seeds of the variant.
+        completed, pruned, failed: number of its trials with this status.
+        value_loss: Brier score on validation games at `positions_seen`, on the leaderboard's stage
+            if it has one.
+        value_loss_low, value_loss_high: its 95% interval over games and future seeds.
+        difference: measured value loss minus the leader's, paired by game and seed. It and the
+            following figures are None for rows that were not compared.
+        difference_low, difference_high: 95% interval of the true difference. It allows for the
+            selection of the leader, and so lies lower.
+        p_adjusted: p-value of the difference, adjusted by Holm's method over all compared rows.
+        group: 0 for the leader and rows tied with it, 1 for the next best row and those tied with
+            that one, and so on.
+        expected_value_loss: expected value loss on the same games with fresh seeds, with an
+            allowance for selection.
+        probability_best: probability that no other row is truly better.
+        elo: Elo of its best network in the phase `match`, 0 on average.
+        elo_low, elo_high: its 95% interval.
+        milliseconds_per_move: time for a move in the phase `match`.
+        values: setting -> value, for the settings that the study searched.
     """
 
     name: str
@@ -86,21 +90,21 @@ class Row:
 
     @property
     def tied_with_leader(self) -> bool | None:
-        """Whether it is the leader or cannot be told from it; None if it was not compared."""
+        """Whether it is the leader or tied with it; None if it was not compared."""
         return None if self.group is None else self.group == 0
 
     @property
     def is_ranked(self) -> bool:
-        """Whether there is something to rank."""
+        """Whether it can be ranked."""
         return self.value_loss is not None and self.status not in ("failed", CONTROL)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row with the trials behind it.
+    """A row with its trials.
 
     Attributes:
-        runs: those that came as far as any of them; their last reports make the row.
+        runs: its trials with most positions seen. The row is made from their last reports.
     """
 
     row: Row
@@ -108,16 +112,16 @@ class Entry:
 
     @property
     def value_loss_se(self) -> float | None:
-        """Over games, of one run; None if unknown."""
+        """Mean standard error of a run's value loss over games; None if unknown."""
         return mean(report.metrics.overall.value_loss_se for report in last_reports(self.runs))
 
 
 def make_entry(trials: Sequence[TrialHistory], stage: str | None = None) -> Entry:
-    """The row of a variant's trials, not yet ranked or compared."""
-    going = [trial for trial in trials if trial.status != "failed"] or trials
-    furthest = max(going, key=lambda trial: (trial.positions_seen, -trial.number))
+    """The row of a variant's trials, before it is ranked and compared."""
+    not_failed = [trial for trial in trials if trial.status != "failed"] or trials
+    furthest = max(not_failed, key=lambda trial: (trial.positions_seen, -trial.number))
     seen = furthest.positions_seen
-    runs = tuple(trial for trial in going if seen and trial.positions_seen == seen)
+    runs = tuple(trial for trial in not_failed if seen and trial.positions_seen == seen)
     status: str = min((trial.status for trial in trials), key=_STATUS_ORDER.index)
     reason = next((trial.reason for trial in trials if trial.status == status), "")
     if furthest.is_control:
@@ -153,16 +157,16 @@ def last_reports(runs: Sequence[TrialHistory]) -> list[ReportSummary]:
 
 
 def mean(figures: Iterable[float | None]) -> float | None:
-    """Their mean; None where one of them is unknown or nan."""
-    known = list(figures)
-    numbers = [float(figure) for figure in known if figure is not None and figure == figure]
-    return sum(numbers) / len(numbers) if numbers and len(numbers) == len(known) else None
+    """The mean of figures; None if one of them is None or nan."""
+    values = list(figures)
+    numbers = [float(figure) for figure in values if figure is not None and figure == figure]
+    return sum(numbers) / len(numbers) if numbers and len(numbers) == len(values) else None
 
 
 def variant_name(trial: TrialHistory) -> str:
     """The head, then every other searched value: `512->64->1 bce lr=0.004`.
 
-    A value that is text, such as a read-out's or a curriculum's name, speaks for itself.
+    A value that is text, such as a read-out's name, is written without the setting's name.
     """
     parts = [trial.head]
     for name, value in trial.values.items():
@@ -177,7 +181,7 @@ def _with_figures(row: Row, reports: Sequence[ReportSummary], stage: str | None)
     stages = _mean_slices([report.metrics.stages for report in reports])
     overall = [report.metrics.overall for report in reports]
     part = None if stage is None else stages.get(stage)
-    whole = stage is None  # log loss and calibration are not kept for a stage
+    whole = stage is None  # log loss and calibration are not stored for single stages
     return replace(
         row,
         value_loss=_whole_or_part(overall, part, whole, lambda metrics: metrics.value_loss),
@@ -199,14 +203,14 @@ def _whole_or_part(
     whole: bool,
     figure: Callable[[SliceMetrics | SliceSummary], float],
 ) -> float | None:
-    """A figure over all positions, or of the stage that rows are ranked by."""
+    """A figure over all positions, or on the stage by which rows are ranked."""
     if whole:
         return mean(figure(metrics) for metrics in overall)
     return None if part is None else figure(part)
 
 
 def _mean_slices(reports: Sequence[Mapping[str, SliceSummary]]) -> Mapping[str, SliceSummary]:
-    """The mean of each slice; all runs of a study are evaluated on the same positions."""
+    """The mean of each slice. All runs of a study are evaluated on the same positions."""
     if len(reports) == 1:
         return reports[0]
 

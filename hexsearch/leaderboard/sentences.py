@@ -1,15 +1,14 @@
-"""What a leaderboard says, in sentences: who leads, who may, and what would tell them apart."""
+"""Sentences on the results of a leaderboard: the leader, ties, and the seeds that would help."""
 
 from __future__ import annotations
 
 from hexsearch.leaderboard.leaderboard import Leaderboard
-from hexsearch.leaderboard.phase_sentences import pruning_check_sentence, race_sentence
 from hexsearch.leaderboard.rows import CONTROL, Row
 from hexsearch.leaderboard.strength import match_sentences
 
 
 def leaderboard_sentences(board: Leaderboard) -> list[str]:
-    """The findings of a leaderboard, most important first; none for an empty one."""
+    """The results of a leaderboard, most important first; none for an empty one."""
     ranked = [row for row in board.rows if row.rank is not None]
     if not ranked:
         return []
@@ -26,16 +25,14 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
     )
     if level and beyond:
         were = "was" if beyond == 1 else "were"
-        sentences.append(f"{beyond} {_kind(board, beyond)} {were} not compared game by game")
-    if board.race is not None:
-        sentences.append(race_sentence(board.race))
-    if board.pruning_check is not None:
-        sentences.append(pruning_check_sentence(board.pruning_check))
+        sentences.append(f"{beyond} {_kind(board, beyond)} {were} not compared by game")
+    sentences += [finding.sentence for finding in board.findings.values()]
     if board.match is not None:
         sentences += match_sentences(board.match)
     controls = sum(row.status == CONTROL for row in board.rows)
     if controls:
-        sentences.append(f"{controls} negative {_plural('control', controls)} listed, never ranked")
+        kind = f"negative {_plural('control', controls)}"
+        sentences.append(f"{controls} {kind} {_are(controls)} listed and never ranked")
     return sentences
 
 
@@ -51,35 +48,35 @@ def _lead(board: Leaderboard, leader: Row, level: list[Row]) -> str:
     tied = [row for row in level if row.tied_with_leader]
     if len(tied) == 1:
         return (
-            f"the first is better than {_all_others(len(level) - 1, board)} that came as far "
-            "(paired by game, at 95%)"
+            f"the first is better than {_all_others(len(level) - 1, board)} with as many "
+            "positions seen (paired by game, at 95%)"
         )
     return f"{len(tied)} {_kind(board, len(tied))} cannot be told apart{_remedy(board)}"
 
 
 def _alone(board: Leaderboard, leader: Row) -> str:
-    """A leader that no other row followed to its positions."""
-    alone = "no other row came as far as the first"
+    """A sentence on a leader that has seen more positions than all other rows."""
+    alone = "no other row has seen as many positions as the first"
     others = [row for row in board.rows if row.p_adjusted is not None and row is not leader]
     if not others:
         return f"{alone}, so its lead cannot be tested"
     behind = sum((row.p_adjusted or 0.0) < 0.05 and (row.difference or 0.0) > 0 for row in others)
     return (
-        f"{alone}; at the positions where they were last compared {behind} of {len(others)} were "
-        "behind it (paired by game, at 95%)"
+        f"{alone}; where they were last compared, {behind} of {len(others)} were worse (paired by "
+        "game, at 95%)"
     )
 
 
 def _remedy(board: Leaderboard) -> str:
-    """How many seeds would help, if they can."""
+    """Words for the number of seeds that would separate tied rows."""
     spread = board.spread
     if spread.separable is None or spread.more_seeds is None:
-        return "; more seeds alone would not separate 0.02: the games are too few"
+        return "; more seeds alone would not show a difference of 0.02: there are too few games"
     if not spread.more_seeds:
-        return f"; a difference of {spread.separable:g} would show"
+        return f"; a difference of {spread.separable:g} would be significant"
     least = "" if spread.measured else "at least "
     count = f"{least}{spread.more_seeds} more {_plural('seed', spread.more_seeds)} of each"
-    return f"; {count} would separate {spread.separable:g}"
+    return f"; {count} would show a difference of {spread.separable:g}"
 
 
 def _luck(leader: Row, level: list[Row]) -> str:
@@ -87,10 +84,10 @@ def _luck(leader: Row, level: list[Row]) -> str:
         return ""
     sentence = (
         f"the first is truly the best with probability {leader.probability_best or 0.0:.0%}; "
-        f"expect {leader.expected_value_loss:.4f} of it"
+        f"its expected value loss is {leader.expected_value_loss:.4f}"
     )
     if round(leader.expected_value_loss, 4) > round(leader.value_loss, 4):
-        sentence += f" rather than {leader.value_loss:.4f}: the best of {len(level)} is partly luck"
+        sentence += f", not {leader.value_loss:.4f}: the best of {len(level)} is partly luck"
     return sentence
 
 
@@ -103,6 +100,10 @@ def _seed_spread(board: Leaderboard) -> str:
 
 def _all_others(count: int, board: Leaderboard) -> str:
     return f"the other {_kind(board, 1)}" if count == 1 else f"all {count} others"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _kind(board: Leaderboard, count: int) -> str:

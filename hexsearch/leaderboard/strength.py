@@ -1,4 +1,4 @@
-"""What the phase `match` found: how strongly the networks of a study play."""
+"""Result of the phase `match`: the playing strength of a study's networks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ class Strength:
     """One network that played.
 
     Attributes:
-        trial: whose checkpoint it is. value_loss: of that trial at its end.
-        elo: in a field whose mean is 0, with its 95% interval.
-        milliseconds_per_move: of its own moves, games side by side.
+        trial: trial whose checkpoint it is.
+        value_loss: value loss of that trial at its end.
+        elo: its Elo; the mean of all players is 0.
+        elo_low, elo_high: its 95% interval.
+        milliseconds_per_move: time for one of its moves, with many games in parallel.
     """
 
     trial: str
@@ -36,26 +38,26 @@ class Strength:
 
 @dataclass(frozen=True)
 class PlayedMatch:
-    """A whole match of a study. `openings`: that every pair of players played, twice each."""
+    """A whole match of a study. Every pair of players played each of `openings` twice."""
 
     players: tuple[Strength, ...]
     openings: int
 
     @property
     def correlation(self) -> RankCorrelation | None:
-        """Of low value loss with Elo, over the networks that played; 1 is equal order."""
+        """Rank correlation of low value loss with Elo over the players; 1 is equal order."""
         return rank_correlation(
             [-player.value_loss for player in self.players],
             [player.elo for player in self.players],
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored."""
+        """Plain values, as they are stored."""
         return {"openings": self.openings, "players": [vars(player) for player in self.players]}
 
 
 def read_match(path: Path) -> PlayedMatch | None:
-    """The match of a study; None if none has been played to its end.
+    """The match of a study; None if no match has been played to its end.
 
     Raises:
         LedgerError: the file is damaged.
@@ -74,7 +76,7 @@ def read_match(path: Path) -> PlayedMatch | None:
 
 
 def with_strength(rows: Sequence[Row], match: PlayedMatch | None) -> tuple[Row, ...]:
-    """Rows with the Elo of the trial of theirs that played."""
+    """Rows with the Elo of their trial that played."""
     if match is None:
         return tuple(rows)
     played = {player.trial: player for player in match.players}
@@ -95,24 +97,24 @@ def with_strength(rows: Sequence[Row], match: PlayedMatch | None) -> tuple[Row, 
 
 
 def match_sentences(match: PlayedMatch) -> list[str]:
-    """Who played strongest, and whether value loss told."""
+    """Sentences on the strongest network, and on whether value loss predicts strength."""
     best = max(match.players, key=lambda player: player.elo)
     lines = [
         f"match: {best.name} plays strongest, {best.elo:+.0f} Elo ({best.elo_low:+.0f} to "
         f"{best.elo_high:+.0f}) over {len(match.players)} networks and {match.openings} openings"
     ]
-    found = match.correlation
-    if found is None:
+    correlation = match.correlation
+    if correlation is None:
         return [*lines, "too few networks played to say whether value loss predicts strength"]
     verdict = (
         "the order of value losses predicts strength"
-        if found.low > 0
+        if correlation.low > 0
         else "the order of value losses predicts the opposite of strength"
-        if found.high < 0
-        else "whether value loss predicts strength is not shown"
+        if correlation.high < 0
+        else "the match does not show whether value loss predicts strength"
     )
     return [
         *lines,
-        f"{verdict}: rank correlation of low value loss with Elo {found.rho:.2f} "
-        f"({found.low:.2f} to {found.high:.2f}, {found.count} networks)",
+        f"{verdict}: rank correlation of low value loss with Elo {correlation.rho:.2f} "
+        f"({correlation.low:.2f} to {correlation.high:.2f}, {correlation.count} networks)",
     ]

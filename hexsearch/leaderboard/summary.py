@@ -1,4 +1,4 @@
-"""Who was trained to the end, best first: what the phases of a study ask of its leaderboard."""
+"""Summary of a leaderboard for the phases after the search: the completed variants, best first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hexsearch.search.reruns import LeaderSummary, Place
 
 
 def leader_summary(history: StudyHistory, folder: StudyFolder) -> LeaderSummary:
-    """Variants with a completed run, best first, and how many of them are tied for the lead."""
+    """Variants with a completed run, best first, and the number that is tied for the lead."""
     board = build_leaderboard(history, folder)
     rows = [row for row in board.rows if row.rank is not None and row.completed]
     level = [row for row in rows if row.positions_seen == rows[0].positions_seen]
-    # Without per-game losses nothing is known to be tied, so the first stands alone.
+    # Without per-game losses no ties are known, so the first variant alone is the leader.
     tied = sum(bool(row.tied_with_leader) for row in level)
     return LeaderSummary(
         tuple(_place(row, history) for row in level), max(tied, min(1, len(level)))

@@ -1,1 +1,1 @@
-"""The record of a study: its ledger, the state that follows from it, its folder."""
+"""The record of a study: its ledger, the state that is computed from it, and its folder."""

@@ -1,4 +1,4 @@
-"""What a ledger can say: one frozen dataclass for each kind of record, to and from JSON."""
+"""The records of a ledger: one frozen dataclass for each kind, and its conversion to JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hexsearch.errors import LedgerError
 from hexsearch.ledger.report import ReportSummary
 
 Record = dict[str, Any]  # an event as the plain values of its line in the ledger
-FORMAT = 2  # of a study's folder and ledger; raised whenever older ones cannot be continued
+FORMAT = 2  # version of study folder and ledger; raised when older studies cannot be continued
 
 ProposedBy = str  # a searcher's name, `enqueued`, `enumerated`, `grid`, or why a run was planned
 
@@ -19,14 +19,14 @@ class Event:
     """One record.
 
     Attributes:
-        at: seconds since the epoch at which it was written; the ledger fills it in.
+        at: time at which it was written, in seconds since the epoch; the ledger fills it in.
     """
 
     event: ClassVar[str]
     at: float = 0.0
 
     def to_record(self) -> Record:
-        """Plain values, as they are written."""
+        """The event as plain values, as they are written."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         report = values.get("report")
         if isinstance(report, ReportSummary):
@@ -34,17 +34,19 @@ class Event:
         return {"event": self.event, **values}
 
     def written(self, at: float) -> Event:
-        """The same with the time at which it was written."""
+        """The same event with the time at which it was written."""
         return replace(self, at=at)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOpened(Event):
-    """The first record: what was asked, of which games, by which code.
+    """The first record: the question, the games and the code of a study.
 
     Attributes:
-        config: the whole resolved study. trials: that the search is to have.
-        baselines: what is reached without a network; warnings: of the doctor.
+        config: the whole resolved study.
+        trials: number of trials that the search will have.
+        baselines: scores that are reached without a network.
+        warnings: warnings of the doctor.
     """
 
     event = "study"
@@ -64,7 +66,7 @@ class StudyOpened(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStarted(Event):
-    """A trial of another study that the searcher knows from the start."""
+    """A trial of another study that the searcher is told at the start."""
 
     event = "warm_started"
     source: str
@@ -76,7 +78,7 @@ class WarmStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed(Event):
-    """The study goes on; `trials` is what the search is to have now."""
+    """The study was resumed; `trials` is the number of trials that the search will have now."""
 
     event = "resumed"
     trials: int
@@ -84,7 +86,7 @@ class Resumed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Interrupted(Event):
-    """The driver has let everything go, and the study can be resumed."""
+    """The driver has stopped all workers, and the study can be resumed."""
 
     event = "interrupted"
     reason: str
@@ -102,8 +104,8 @@ class Compared(Event):
     """The comparison has ended.
 
     Attributes:
-        enqueued: configurations that the search begins with, after those of its own file.
-        sentence: the same for a person.
+        enqueued: configurations that the search tries first, after those of the study's file.
+        sentence: the same as a sentence.
     """
 
     event = "compared"
@@ -113,7 +115,7 @@ class Compared(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen(Event):
-    """The winners that are to be confirmed, best first.
+    """The winners that will be confirmed, best first.
 
     Attributes:
         places: fields of hexsearch.search.reruns.Place.
@@ -125,22 +127,25 @@ class Chosen(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEvent(Event):
-    """A record about one trial, by its name."""
+    """A record about one trial, given by its name."""
 
     trial: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suggested(TrialEvent):
-    """A trial to come.
+    """A trial was planned.
 
     Attributes:
-        number: among the trials of its kind (comparison, search with its reruns, confirmation).
-        variant: equal for trials that differ only in their seed; replicate: number of the seed.
-        head: the value head's spelling. values: dimension -> value.
+        number: its number among the trials of its kind (comparison, search with its reruns,
+            confirmation).
+        variant: equal for trials that differ only in their seed.
+        replicate: number of the seed.
+        head: the value head's spelling.
+        values: dimension -> value.
         config: the whole resolved trial.
         origin: the searcher that proposed it, `enqueued`, `enumerated`, or why it was planned.
-        missing: trials that were planned together with it and are recorded after it.
+        missing: number of trials that were planned together with it and are recorded after it.
     """
 
     event = "suggested"
@@ -157,7 +162,7 @@ class Suggested(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Started(TrialEvent):
-    """A worker begins with a trial, or begins with it again."""
+    """A worker has started a trial, or has started it again."""
 
     event = "started"
     attempt: int
@@ -173,13 +178,15 @@ class Reported(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Decided(TrialEvent):
-    """What becomes of a trial after a report, and why.
+    """The decision on a trial after a report, and its reason.
 
     Attributes:
-        rung: level at which it was compared, if it was; rank: 1 is best, of `of` at this rung.
-        cutoff: value loss that a trial had to reach to go on, at that moment.
-        trainings_left: whole trainings that each worker had budget for; None without an end.
-        reason: in words.
+        rung: level at which the trial was compared, or None.
+        rank, of: rank of the trial among `of` trials at this rung; 1 is best.
+        cutoff: value loss that was needed to continue at that moment.
+        trainings_left: whole trainings that the budget allowed for each worker; None without a
+            budget.
+        reason: the reason as a sentence.
     """
 
     event = "decided"
@@ -197,7 +204,7 @@ class Decided(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Retried(TrialEvent):
-    """A trial's worker raised or died; the trial goes on from its checkpoint."""
+    """A trial's worker raised an error or died; the trial will continue from its checkpoint."""
 
     event = "retried"
     reason: str
@@ -206,10 +213,10 @@ class Retried(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(TrialEvent):
-    """A trial cannot go on.
+    """A trial has failed and does not continue.
 
     Attributes:
-        log: the end of what its worker said.
+        log: the last lines of its worker's output.
     """
 
     event = "failed"
@@ -219,7 +226,7 @@ class Failed(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Told(TrialEvent):
-    """A trial has ended, and the searcher knows; `state` is Optuna's word."""
+    """The searcher was told that a trial has ended; `state` is Optuna's word for how."""
 
     event = "told"
     state: str
@@ -227,7 +234,7 @@ class Told(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Promoted(TrialEvent):
-    """A paused trial goes on from its checkpoint."""
+    """A paused trial continues from its checkpoint."""
 
     event = "promoted"
 
@@ -252,12 +259,12 @@ def event_of(record: Record, where: str) -> Event:
     """The event that a record holds.
 
     Args:
-        where: file and line, for the error.
+        where: file and line, for error messages.
     Raises:
-        LedgerError: this version does not know such a record.
+        LedgerError: the record is unknown to this version of hexsearch.
     """
     if not isinstance(record, dict):
-        raise LedgerError(f"{where}: holds {type(record).__name__}, no record; restore the file")
+        raise LedgerError(f"{where}: holds {type(record).__name__}, not a record; restore the file")
     values = dict(record)
     event = values.pop("event", "")
     kind = KINDS.get(event) if isinstance(event, str) else None
@@ -271,15 +278,15 @@ def event_of(record: Record, where: str) -> Event:
         return kind(**values)
     except (TypeError, KeyError, AttributeError) as error:
         raise LedgerError(
-            f"{where}: not a record of this hexsearch ({error}); read it with the version that "
-            "wrote it"
+            f"{where}: this hexsearch does not know the record ({error}); read it with the version "
+            "that wrote it"
         ) from error
 
 
 def other_format(where: str, found: object, version: object) -> str:
-    """Why a study that another version wrote is refused, in one line."""
+    """The error message for a study that was written in another format."""
     wrote = f"hexsearch {version}" if version else "an older hexsearch"
     return (
         f"{where}: was written by {wrote} in format {found or 1}, and this hexsearch reads format "
-        f"{FORMAT}; read or resume the study with the version that wrote it, or launch it anew"
+        f"{FORMAT}; read or resume the study with the version that wrote it, or launch a new study"
     )

@@ -1,4 +1,4 @@
-"""A study's folder: what lies where, how it is made, and how it is read again."""
+"""A study's folder: its files, how it is created, and how it is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerEr
 from hexsearch.ledger.events import FORMAT, other_format
 from hexsearch.training.atomic import write_atomically
 
-# What a study leaves in its folder, from its first file to its last.
+# The files of a study's folder, in the order in which they are written.
 _STUDY_FILES = (
     "study.yaml",
     "ledger.jsonl",
@@ -34,7 +34,7 @@ _STUDY_FILES = (
     "optuna.journal",
     "ray",
 )
-_LONGEST_NAME = 200  # bytes: file systems take 255, and names of files are made of it
+_LONGEST_NAME = 200  # bytes; file systems allow 255, and longer file names are made from it
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 
 
@@ -56,22 +56,22 @@ class StudyFolder:
 
     @property
     def description(self) -> Path:
-        """Everything resolved: configuration, versions, games."""
+        """study.yaml: the resolved configuration, versions and games."""
         return self.path / "study.yaml"
 
     @property
     def archive(self) -> Path:
-        """The study's own copy of its games, so that it can be resumed without the originals."""
+        """The study's copy of its games, so that it can be resumed without the original files."""
         return self.path / "games.archive"
 
     @property
     def trunk(self) -> Path:
-        """A comparison's own copy of the checkpoint whose trunk it took, where it took one."""
+        """The copy of the checkpoint whose frozen trunk a comparison uses, if it uses one."""
         return self.path / "trunk.pt"
 
     @property
     def match(self) -> Path:
-        """What the phase `match` found: players with their Elo."""
+        """The result of the phase `match`: players with their Elo."""
         return self.path / "match.json"
 
     def trial(self, name: str) -> Path:
@@ -79,67 +79,68 @@ class StudyFolder:
         return self.path / "trials" / name
 
     def require_new(self) -> None:
-        """Refuse to start where anything of a study lies: its results would be lost.
+        """Check that the folder holds no files of a study, which would be lost.
 
         Raises:
-            ConfigError: says how to go on or start beside it.
+            ConfigError: it does; says how to resume the study or to start another one.
         """
         found = [name for name in _STUDY_FILES if os.path.lexists(self.path / name)]
         if not found:
             return
         if self.has_records:
             raise ConfigError(
-                f"{self.path}: a study of this name exists; go on with 'resume {self.path}', or "
-                "give another --name"
+                f"{self.path}: a study of this name exists; continue it with 'resume {self.path}', "
+                "or give another --name"
             )
         trials = self.path / "trials"
         remedy = "remove the folder, or give another --name"
         if trials.is_dir() and any(trials.iterdir()):
             remedy = "restore its ledger.jsonl from a copy and resume it, or give another --name"
         raise ConfigError(
-            f"{self.path}: holds {', '.join(found)} of a study without a record in its ledger; "
+            f"{self.path}: holds {', '.join(found)} of a study whose ledger is missing or empty; "
             f"{remedy}"
         )
 
     @property
     def has_records(self) -> bool:
-        """Whether the ledger is there and holds anything, damaged or not."""
+        """Whether the ledger exists and is not empty. It may be damaged."""
         try:
             return self.ledger.stat().st_size > 0
         except OSError:
             return False
 
     def require_ledger(self) -> None:
-        """Refuse to go on without the record of what was done so far. Nothing is made here.
+        """Check that the ledger exists and is not empty, without creating it.
 
         Raises:
-            LedgerError: says what to restore.
+            LedgerError: it is missing or empty; says what to restore.
         """
         if self.has_records:
             return
         state = "is empty" if self.ledger.exists() else "is missing"
         raise LedgerError(
-            f"{self.ledger}: {state}, and without it the study cannot go on; restore it from a "
-            "copy. The files of its trials are untouched; start a new study under another --name"
+            f"{self.ledger}: {state}, and the study cannot be resumed without it; restore it from "
+            "a copy, or start a new study under another --name. The files of its trials were not "
+            "changed"
         )
 
     def require_writable(self) -> None:
-        """Make sure that the folder can be made, and leave nothing behind.
+        """Check that the folder can be created, without creating it.
 
         Raises:
-            ConfigError: it cannot; says why.
+            ConfigError: it cannot be created; says why.
         """
         existing = self.path
         while not existing.exists():
             existing = existing.parent
         if not existing.is_dir():
-            raise ConfigError(f"{self.path}: {existing} is no folder; choose another --results")
+            raise ConfigError(f"{self.path}: {existing} is not a folder; choose another --results")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise ConfigError(f"{self.path}: {existing} is read-only; choose another --results")
 
     @contextmanager
     def whole_or_not_at_all(self) -> Iterator[None]:
-        """Remove what was written of a new study if its first files cannot all be written."""
+        """Remove the first files of a new study if not all of them can be written."""
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
             yield
@@ -148,23 +149,25 @@ class StudyFolder:
             for file in (self.ledger, lock, self.description, self.archive, self.trunk):
                 file.unlink(missing_ok=True)
             for path in made:
-                with suppress(OSError):  # somebody else has put something there
+                with suppress(OSError):  # another program has put a file there
                     path.rmdir()
             raise
 
     def require_games(self, content_hash: str) -> None:
-        """Refuse to go on with other games.
+        """Check that the games are those with which the study began.
 
         Raises:
-            ArchiveError: the archive is not the one that the study began with.
+            ArchiveError: the archive holds other games.
         """
         if open_archive(self.archive).content_hash != content_hash:
-            raise ArchiveError(f"{self.archive} holds other games than study.yaml says; restore it")
+            raise ArchiveError(
+                f"{self.archive} holds other games than study.yaml states; restore it"
+            )
 
     def write_description(
         self, config: StudyConfig, games: Sequence[str], archive_hash: str
     ) -> dict[str, Any]:
-        """Store study.yaml; what is returned also opens the ledger."""
+        """Store study.yaml, and return its content, which also goes into the first record."""
         description = {
             "format": FORMAT,
             "name": self.name,
@@ -182,8 +185,8 @@ class StudyFolder:
         """study.yaml as it was written, and its configuration.
 
         Raises:
-            LedgerError: this is no study folder, or another version wrote it.
-            ConfigError: the file was edited into something that does not fit.
+            LedgerError: this is not a study folder, or its format is another version's.
+            ConfigError: the file was edited and is faulty.
         """
         where = str(self.description)
         if not os.path.lexists(self.description):
@@ -204,7 +207,7 @@ class StudyFolder:
 
 
 def _description_faults(raw: dict[str, Any], where: str) -> list[str]:
-    """What a hand has made of study.yaml beside its configuration."""
+    """Faults of an edited study.yaml, apart from those of its configuration."""
     problems = []
     games = raw.get("games")
     if not isinstance(games, dict) or not isinstance(games.get("content_hash"), str):
@@ -215,35 +218,35 @@ def _description_faults(raw: dict[str, Any], where: str) -> list[str]:
 
 
 def require_name(name: str) -> None:
-    """Refuse a study's name that would leave the folder of results, or that no disk takes.
+    """Check that a study's name is a valid name of one folder.
 
     Raises:
-        ConfigError: says what a name may be.
+        ConfigError: it is not; says what a name may be.
     """
     fault = None
     if Path(name).name != name or name in ("", ".", "..") or "\\" in name:
-        fault = "give a plain name; --results says in which folder"
+        fault = "give a plain name; --results sets the folder"
     elif not name.isprintable():
         fault = "holds control characters; give a plain name"
     elif len(os.fsencode(name)) > _LONGEST_NAME:
-        fault = f"has {len(os.fsencode(name))} bytes; a name may have {_LONGEST_NAME}"
+        fault = f"has {len(os.fsencode(name))} bytes; a name may have {_LONGEST_NAME} at most"
     if fault:
         raise ConfigError(f"--name {name[:60]!r}: {fault}")
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that decide what a trial computes."""
+    """Versions of Python and of the packages that a trial's numbers depend on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:  # vendored or run from a source tree
+        except PackageNotFoundError:  # the package is run from a source tree
             found[package] = "unknown"
     return found
 
 
 def code_hash() -> str:
-    """16 hexadecimal digits of every Python file of the package that runs."""
+    """Hash of all Python files of the running package, as 16 hexadecimal digits."""
     package = Path(__file__).parents[1]
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(package.rglob("*.py")):
@@ -254,7 +257,7 @@ def code_hash() -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the source tree that runs, with `+changes` if it is not clean; None outside git."""
+    """Commit of the running source tree, with `+changes` if it is not clean; None outside git."""
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""What a report leaves beside its trial: per-game losses for paired comparisons, and a curve."""
+"""Files of a report in its trial's folder: per-game losses, and the run's curve."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import numpy as np
 from hexsearch.training.atomic import append_line, write_atomically
 from hexsearch.training.metrics import GameLosses
 
-if TYPE_CHECKING:  # it imports torch, which whoever reads losses need not wait for
+if TYPE_CHECKING:  # it imports torch, which is slow and not needed to read losses
     from hexsearch.training.report import TrialReport
 
 CURVE = "curve.jsonl"
 
 
 def store_evidence(folder: Path, report: TrialReport) -> None:
-    """Per-game losses of a report, and its full text at the end of the run's curve."""
+    """Store the per-game losses of a report, and append its full text to the run's curve."""
     write_game_losses(folder, report.positions_seen, report.game_losses)
     append_line(folder / CURVE, json.dumps(report.to_json()))
 
 
 def write_game_losses(folder: Path, positions_seen: int, losses: GameLosses) -> None:
-    """Store the losses of one report, compactly and atomically."""
+    """Store the losses of one report, compressed and atomically."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **asdict(losses))
     write_atomically(_path(folder, positions_seen), buffer.getvalue())
 
 
 def read_game_losses(folder: Path, positions_seen: int) -> GameLosses | None:
-    """The losses of one report; None where they are missing or damaged."""
+    """The losses of one report; None if they are missing or damaged."""
     try:
         with np.load(_path(folder, positions_seen), allow_pickle=False) as stored:
             return GameLosses(**{name: stored[name] for name in ("games", "sums", "counts")})

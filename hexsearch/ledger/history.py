@@ -1,4 +1,4 @@
-"""What a ledger says: the state of every trial, folded from the records one by one."""
+"""The state of a study and of all its trials, folded from the records of its ledger."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from hexsearch.config.phases import PHASE_TRIALS, PhaseName
 from hexsearch.config.readout import CONTROLS
 from hexsearch.ledger.events import (
     Chosen,
@@ -32,41 +33,33 @@ from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
 Status = Literal["waiting", "running", "completed", "paused", "pruned", "stopped", "failed"]
 StudyState = Literal["running", "interrupted", "finished"]
-Phase = Literal["compare", "search", "pruning_check", "race", "confirm"]
 # Origins of trials that the search did not propose, and the phase that planned them.
-_PLANNED_IN: dict[str, Phase] = {
-    "compare": "compare",
-    "pruning_check": "pruning_check",
-    "race": "race",
-    "winner": "confirm",
-    "baseline": "confirm",
+_PLANNED_IN: dict[str, PhaseName] = {
+    origin: phase for phase, trials in PHASE_TRIALS.items() for origin in trials.origins
 }
-# Trials of these phases are trained and judged alike, so that one leaderboard compares them.
-SEARCHED: frozenset[Phase] = frozenset({"search", "pruning_check", "race"})
+# Trials of these phases are trained and evaluated alike, so one leaderboard compares them.
+SEARCHED: frozenset[PhaseName] = frozenset(
+    phase for phase, trials in PHASE_TRIALS.items() if trials.numbered_with == "search"
+)
 ENDED: frozenset[Status] = frozenset({"completed", "paused", "pruned", "stopped", "failed"})
-# Optuna's word for how a trial ended, where it is not PRUNED.
+# Optuna's word for how a trial ended, if it is not PRUNED.
 TOLD_AS: dict[Status, str] = {"completed": "COMPLETE", "failed": "FAIL"}
 
 
-def phase_of(origin: str) -> Phase:
+def phase_of(origin: str) -> PhaseName:
     """The phase of a study that a trial of this origin belongs to."""
     return _PLANNED_IN.get(origin, "search")
 
 
-def kind_of(phase: Phase) -> Phase:
-    """The phase that stands for all that are numbered together: `compare`, `search`, `confirm`."""
-    return "search" if phase in SEARCHED else phase
-
-
 @dataclass
 class TrialHistory:
-    """One trial so far.
+    """The state of one trial.
 
     Attributes:
         number, variant, replicate, seed, head, values, config, origin: as in Suggested.
-        curve: a point for each report, in order. last_report: the last one in full; earlier ones
-            are not kept, they would fill the memory of the driver.
-        rung: at which it was pruned.
+        curve: one point for each report, in order.
+        last_report: the last report in full. Earlier ones are not kept, to save memory.
+        rung: rung at which it was pruned or paused.
     """
 
     trial: str
@@ -83,52 +76,52 @@ class TrialHistory:
     last_report: ReportSummary | None = None
     reason: str = ""
     rung: int | None = None
-    log: str = ""  # the end of what a failed trial's worker said
-    judged_at: int = 0  # positions of the last decision
-    seconds: float = 0.0  # on a worker
+    log: str = ""  # last lines of a failed trial's worker
+    judged_at: int = 0  # positions seen at the last decision
+    seconds: float = 0.0  # time on workers
     attempts: int = 0
-    losses: int = 0  # of workers, each followed by another attempt
+    losses: int = 0  # workers that were lost, each followed by another attempt
     told: bool = False
     _last_at: float | None = None
 
     @classmethod
     def suggested(cls, event: Suggested) -> TrialHistory:
-        """The trial that an event begins."""
+        """A trial from the event that planned it."""
         return cls(**{name: getattr(event, name) for name in _SUGGESTED})
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> PhaseName:
         """The phase of the study that it belongs to."""
         return phase_of(self.origin)
 
     @property
     def job(self) -> str:
-        """What a worker trains at once: the trial, or all heads of a comparison's seed."""
+        """The job that trains it: the trial itself, or all heads of one seed of a comparison."""
         return f"compare-s{self.replicate:02d}" if self.phase == "compare" else self.trial
 
     @property
     def positions_seen(self) -> int:
-        """At the last report that the ledger holds."""
+        """Positions seen at the last report in the ledger."""
         return self.curve[-1].positions_seen if self.curve else 0
 
     @property
     def is_control(self) -> bool:
-        """Whether it shows on purpose what goes wrong: listed, never compared, never best."""
+        """Whether it is a negative control, which is listed but never ranked."""
         return self.config.get("readout", {}).get("name") in CONTROLS
 
     @property
     def is_rerun(self) -> bool:
-        """Whether it repeats a variant of the search to the end, unknown to searcher and rungs."""
-        return self.phase in ("pruning_check", "race")
+        """Whether it trains a variant of the search again, without the searcher and the rungs."""
+        return self.phase != "search" and self.phase in SEARCHED
 
     @property
     def told_as(self) -> str:
-        """Optuna's state of a trial that has ended; it must learn nothing from a control."""
+        """Optuna's state of an ended trial; FAIL for a control, which it must not learn from."""
         return "FAIL" if self.is_control else TOLD_AS.get(self.status, "PRUNED")
 
     @property
     def value_loss(self) -> float | None:
-        """Brier score at the last report."""
+        """Brier score at the last report, or None without a report."""
         return self.curve[-1].value_loss if self.curve else None
 
 
@@ -137,8 +130,8 @@ class StudyHistory:
     """All trials of a study, in the order in which they were suggested.
 
     Attributes:
-        compared: what the comparison led to, once it has ended.
-        chosen: winners that were to be confirmed, each time that they were chosen.
+        compared: result of the comparison, or None before its end.
+        chosen: winners for the confirmation, one entry for each time that they were chosen.
     """
 
     trials: dict[str, TrialHistory] = field(default_factory=dict)
@@ -149,15 +142,15 @@ class StudyHistory:
     warnings: list[str] = field(default_factory=list)
     compared: Compared | None = None
     chosen: list[Chosen] = field(default_factory=list)
-    rungs: dict[int, list[bool]] = field(default_factory=dict)  # level -> who went on, in order
-    seconds: float = 0.0  # of all sessions, without the pauses between them
-    positions: int = 0  # trained on by all jobs
-    trial_seconds: float = 0.0  # of workers, all together
-    began: float = 0.0  # seconds since the epoch
-    searched: int = 0  # trials that the search proposed
+    rungs: dict[int, list[bool]] = field(default_factory=dict)  # level -> whether trials continued
+    seconds: float = 0.0  # time of all sessions, without the pauses between them
+    positions: int = 0  # positions that all jobs have trained on
+    trial_seconds: float = 0.0  # time of all workers together
+    began: float = 0.0  # start of the study, in seconds since the epoch
+    searched: int = 0  # number of trials that the search proposed
     _last_at: float | None = None
-    _counts: dict[Phase, int] = field(default_factory=dict)  # by kind_of(phase)
-    _replicates: dict[tuple[Phase, str], int] = field(default_factory=dict)
+    _counts: dict[PhaseName, int] = field(default_factory=dict)  # by numbered_with
+    _replicates: dict[tuple[PhaseName, str], int] = field(default_factory=dict)
     _of_job: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -170,21 +163,21 @@ class StudyHistory:
 
     @classmethod
     def read(cls, ledger: Path) -> StudyHistory:
-        """Fold the ledger of a study that perhaps runs.
+        """Fold the ledger of a study, which may be running.
 
         Raises:
-            LedgerError: missing, damaged, or written by another version.
+            LedgerError: the ledger is missing, damaged, or written by another version.
         """
         return cls.of(read_events(ledger))
 
-    def only(self, phases: Collection[Phase]) -> StudyHistory:
-        """The same study with the trials of some phases alone."""
+    def only(self, phases: Collection[PhaseName]) -> StudyHistory:
+        """The same study with the trials of the given phases only."""
         chosen = {name: trial for name, trial in self.trials.items() if trial.phase in phases}
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return StudyHistory(**{**values, "trials": chosen})
 
     def apply(self, event: Event) -> None:
-        """Take one event into account."""
+        """Update the state with one event."""
         self._count_time(event)
         if isinstance(event, Suggested):
             self._add(TrialHistory.suggested(event))
@@ -208,11 +201,11 @@ class StudyHistory:
 
     def _add(self, trial: TrialHistory) -> None:
         self.trials[trial.trial] = trial
-        kind = kind_of(trial.phase)
+        kind = PHASE_TRIALS[trial.phase].numbered_with
         self.searched += trial.phase == "search"
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        known = self._replicates.get((kind, trial.variant), 0)
-        self._replicates[kind, trial.variant] = max(known, trial.replicate + 1)
+        replicates = self._replicates.get((kind, trial.variant), 0)
+        self._replicates[kind, trial.variant] = max(replicates, trial.replicate + 1)
         self._of_job.setdefault(trial.job, []).append(trial.trial)
         self.state = "running"
 
@@ -259,7 +252,7 @@ class StudyHistory:
             trial.status, trial.reason = "stopped", event.reason
 
     def _stands_for_its_job(self, trial: TrialHistory) -> bool:
-        """Whether it is the first of its job: heads on one trunk are trained at one cost."""
+        """Whether it is the first trial of its job, which counts the cost of a shared trunk."""
         return self._of_job[trial.job][0] == trial.trial
 
     def _count_work(self, trial: TrialHistory, at: float) -> None:
@@ -278,19 +271,19 @@ class StudyHistory:
 
     @property
     def unfinished(self) -> list[TrialHistory]:
-        """Trials that were suggested and have not ended."""
+        """Trials that were planned and have not ended."""
         return [trial for trial in self.trials.values() if trial.status not in ENDED]
 
     def trials_of(self, job: str) -> list[TrialHistory]:
-        """The trials that one worker trains at once, ended or not."""
+        """The trials that one job trains together, including ended ones."""
         return [self.trials[name] for name in self._of_job[job]]
 
-    def count(self, phase: Phase) -> int:
-        """Trials so far that are numbered together with those of a phase."""
-        return self._counts.get(kind_of(phase), 0)
+    def count(self, phase: PhaseName) -> int:
+        """Number of trials that are numbered together with those of a phase."""
+        return self._counts.get(PHASE_TRIALS[phase].numbered_with, 0)
 
     def replicates(self, variant: str) -> int:
-        """How many seeds of a variant the search has given out."""
+        """Number of seeds of a variant that the search has assigned."""
         return self._replicates.get(("search", variant), 0)
 
 

@@ -1,9 +1,10 @@
-"""The ledger: an append-only record of everything a study did, the one truth about it.
+"""The ledger: an append-only record of everything that a study did, and its only state.
 
-One JSON object a line, `{"n": 12, "bytes": 345, "crc": "89abcdef", "record": {...}}`: a running
-number, and length and checksum of the record's own text. Each append reaches the disk before
-it counts. A torn last line, left by a crash, is cut off when the ledger is opened for writing;
-damage anywhere else is an error. Searcher, rungs, leaderboard and progress are folds over it.
+Each line is a JSON object, `{"n": 12, "bytes": 345, "crc": "89abcdef", "record": {...}}`: its
+number, and the length and checksum of the record's text. Each append is synced to disk before the
+study continues. If a crash leaves an incomplete last line, it is cut off when the ledger is opened
+for writing. Other damage is an error. The states of searcher, rungs, leaderboard and progress are
+computed by folding over the records.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from filelock import FileLock, Timeout
 from hexsearch.errors import DiskError, LedgerError
 from hexsearch.ledger.events import Event, Record, event_of
 
-_BEFORE, _AFTER = b',"record":', b"}\n"  # of a record's own text, in its line
-# Keys of a record that differ between two equal runs.
+_BEFORE, _AFTER = b',"record":', b"}\n"  # bytes before and after a record's text in its line
+# Keys of a record whose values differ between two equal runs.
 TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
 
 
 class Ledger:
-    """The ledger of one study folder, open for appending, held against other drivers.
+    """The ledger of one study folder, open for appending and locked against other drivers.
 
-    Its length is the number of events. Iterating reads them from the disk one by one: kept in
-    memory, the reports of a large study would take gigabytes.
+    Its length is the number of events. Iterating reads the events from the disk one by one, since
+    the reports of a large study would take gigabytes of memory.
 
     Raises:
-        LedgerError: another driver holds it, it is damaged, or it cannot be written.
+        LedgerError: another driver holds the lock, or the ledger is damaged or cannot be written.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -44,7 +45,7 @@ class Ledger:
         self._clock = clock
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "a+b", buffering=0)  # a buffer would keep what failed
+            self._file = open(path, "a+b", buffering=0)  # a buffer would write a failed line later
         except OSError as error:
             raise LedgerError(f"{path}: cannot be written: {error.strerror}") from error
         self._lock = _lock_of(path)
@@ -53,7 +54,7 @@ class Ledger:
         except Timeout as error:
             self._file.close()
             raise LedgerError(
-                f"{path.parent}: another process is running this study; wait for it, or end it"
+                f"{path.parent}: another process is running this study; wait for it, or stop it"
             ) from error
         except OSError as error:
             self._file.close()
@@ -72,7 +73,7 @@ class Ledger:
         return self._count
 
     def __iter__(self) -> Iterator[Event]:
-        # Compared with their checksums when the ledger was opened, and held since.
+        # The checksums were tested when the ledger was opened, and it has been locked since then.
         with _collector_paused(), _reading(self.path) as file:
             for number, line in enumerate(itertools.islice(file, self._count), start=1):
                 body = line[line.index(_BEFORE) + len(_BEFORE) : -len(_AFTER)]
@@ -80,14 +81,14 @@ class Ledger:
 
     @property
     def records(self) -> list[Record]:
-        """All records as plain values, read anew; for those who need them at once."""
+        """All records as plain values, read from the disk into memory."""
         return _read(self.path)
 
     def append(self, event: Event) -> Event:
-        """Write one event and sync it; the event with its time.
+        """Write one event and sync it. Returns the event with its time.
 
         Raises:
-            DiskError: the disk is full or gone; nothing is half-written.
+            DiskError: the disk is full or missing; no incomplete line is left.
         """
         written = event.written(round(self._clock(), 3))
         text = json.dumps(written.to_record(), separators=(",", ":"), allow_nan=False)
@@ -102,41 +103,42 @@ class Ledger:
             with suppress(OSError):
                 self._file.truncate(end)
             raise DiskError(
-                f"{self.path}: cannot be written: {error.strerror}. What it holds is whole; make "
-                f"room and go on with 'resume {self.path.parent}'"
+                f"{self.path}: cannot be written: {error.strerror}. No record was lost; free some "
+                f"disk space and continue with 'resume {self.path.parent}'"
             ) from error
         self._count += 1
         return written
 
     def close(self) -> None:
-        """Give the ledger back."""
+        """Close the file and release the lock."""
         self._file.close()
         self._lock.release()
 
 
 def read_events(path: Path) -> list[Event]:
-    """All whole events; a torn last line, perhaps being written, is left out.
+    """All complete events. An incomplete last line, which may be being written, is ignored.
 
     Raises:
-        LedgerError: missing, damaged before its last line, or written by another version.
+        LedgerError: the ledger is missing, damaged before its last line, or written by another
+            version.
     """
     records = enumerate(read_ledger(path), start=1)
     return [event_of(record, f"{path} line {number}") for number, record in records]
 
 
 def read_ledger(path: Path) -> list[Record]:
-    """The same as plain values, for those who compare ledgers or look at a few fields.
+    """All complete records as plain values, which may come from another version.
 
     Raises:
-        LedgerError: missing, or damaged before its last line.
+        LedgerError: the ledger is missing, or damaged before its last line.
     """
     if not path.exists():
-        raise LedgerError(f"{path}: no ledger; is this a study folder?")
+        raise LedgerError(f"{path}: there is no such ledger; is this a study folder?")
     return _read(path)
 
 
 def is_held(path: Path) -> bool:
-    """Whether a driver has the ledger open for appending."""
+    """Whether a driver holds the lock of the ledger."""
     lock = _lock_of(path)
     if not Path(lock.lock_file).exists():
         return False
@@ -144,19 +146,19 @@ def is_held(path: Path) -> bool:
         lock.acquire(blocking=False)
     except Timeout:
         return True
-    except OSError:  # a folder that may only be read, or a file system without locks
+    except OSError:  # a read-only folder, or a file system without locks
         return False
     lock.release()
     return False
 
 
 def _lock_of(path: Path) -> FileLock:
-    """The lock beside a ledger; the operating system gives it back when its holder dies."""
+    """The lock beside a ledger. The operating system releases it when its holder dies."""
     return FileLock(path.with_suffix(".lock"), thread_local=False)
 
 
 def without_times(record: Record) -> Record:
-    """A record as it would be in an equal run."""
+    """A record without its times, so that records of equal runs are equal."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
@@ -181,7 +183,7 @@ def _read(path: Path) -> list[Record]:
 
 
 def _whole(path: Path) -> tuple[int, int]:
-    """Bytes that whole lines take, and how many they are."""
+    """Number of bytes of the complete lines, and number of these lines."""
     size = count = 0
     for line, _ in _lines(path):
         size += len(line)
@@ -190,7 +192,7 @@ def _whole(path: Path) -> tuple[int, int]:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Each whole line and the text of its record, its checksum compared."""
+    """Each complete line and the text of its record, after testing its checksum."""
     with _reading(path) as file:
         for number, (line, is_last) in enumerate(_with_last(file)):
             body = _body(line, number)
@@ -215,7 +217,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Records hold no cycles, and looking for some takes as long as parsing them."""
+    """Pause garbage collection: records hold no cycles, and it takes as long as parsing them."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -236,7 +238,7 @@ def _with_last(file: Any) -> Iterator[tuple[bytes, bool]]:
 
 
 def _body(line: bytes, number: int) -> bytes | None:
-    """The text of a line's record, or None if the line is torn or damaged."""
+    """The text of a line's record, or None if the line is incomplete or damaged."""
     start = line.find(_BEFORE) + len(_BEFORE)
     if not line.endswith(_AFTER):
         return None

@@ -1,4 +1,4 @@
-"""What the ledger keeps of a report: the figures that rungs, searchers and leaderboards read."""
+"""The part of a report that the ledger stores, which rungs, searchers and leaderboards read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from hexsearch.training.metrics import SliceMetrics, StageMetrics
 
-if TYPE_CHECKING:  # they import torch, which whoever reads a ledger need not wait for
+if TYPE_CHECKING:  # they import torch, which is slow and not needed to read a ledger
     from hexsearch.model.cost import NetworkCost
     from hexsearch.training.report import TrialReport
 
-_LOSS_PLACES, _METRIC_PLACES = 6, 7  # decimals that are kept
+_LOSS_PLACES, _METRIC_PLACES = 6, 7  # decimals that are stored
 _METRICS = tuple(SliceMetrics.__dataclass_fields__)
 _NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One point of a learning curve: the Brier score after so many positions."""
+    """One point of a learning curve: positions seen and the Brier score there."""
 
     positions_seen: int
     value_loss: float
@@ -37,12 +37,12 @@ class SliceSummary:
 
     @classmethod
     def of(cls, part: SliceMetrics) -> SliceSummary:
-        """The three figures of a slice that are kept."""
+        """The three figures of a slice that are stored."""
         rounded = _rounded_metrics(part)
         return cls(rounded.value_loss, rounded.accuracy, rounded.positions)
 
     def to_json(self) -> dict[str, float]:
-        """Plain values; asdict takes ten times as long, which shows in a large study."""
+        """Plain values. `asdict` would take ten times as long, which matters in a large study."""
         return {
             "value_loss": self.value_loss,
             "accuracy": self.accuracy,
@@ -52,11 +52,12 @@ class SliceSummary:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSummary:
-    """All figures overall, loss and accuracy of each slice.
+    """All figures overall, and loss and accuracy of each slice.
 
     Attributes:
-        overall: nan where a figure is undefined. stages: early, middle, late, penultimate, final.
-        to_end: by plies to the end of the game.
+        overall: figures on all positions; nan if a figure is undefined.
+        stages: slices early, middle, late, penultimate and final.
+        to_end: slices by plies to the end of the game.
     """
 
     overall: SliceMetrics
@@ -65,7 +66,7 @@ class MetricsSummary:
 
     @classmethod
     def of(cls, metrics: StageMetrics) -> MetricsSummary:
-        """What is kept of an evaluation."""
+        """The part of an evaluation's metrics that is stored."""
         return cls(
             overall=_rounded_metrics(metrics.overall),
             stages={name: SliceSummary.of(part) for name, part in metrics.stages.items()},
@@ -95,11 +96,12 @@ class MetricsSummary:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a report was made and how long it took; differs between equal runs.
+    """The machine and the times of a report. They differ between equal runs.
 
     Attributes:
-        train_s: seconds of training so far; evaluate_s: of this evaluation.
-        began_at: seconds since the epoch when this process began to train; None if unknown.
+        train_s: seconds of training so far.
+        evaluate_s: seconds of this evaluation.
+        began_at: start of training in this process, in seconds since the epoch; None if unknown.
     """
 
     train_s: float
@@ -112,12 +114,12 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """One report of one trial, as it stands in a `reported` event.
+    """One report of one trial, as it is stored in a `reported` event.
 
     Attributes:
-        mflops, microseconds: cost of one position; None where it was not measured.
-        verdict, evidence: of the monitors.
-        validation_loss: value loss on validation games, where `metrics` is of the test games.
+        mflops, microseconds: cost of one position; None if it was not measured.
+        verdict, evidence: conclusion of the monitors.
+        validation_loss: value loss on validation games, if `metrics` is about test games.
     """
 
     positions_seen: int
@@ -139,7 +141,7 @@ class ReportSummary:
     def of(
         cls, report: TrialReport, cost: NetworkCost, began_at: float | None = None
     ) -> ReportSummary:
-        """What the ledger keeps of a report that this process made.
+        """The stored part of a report that this process made.
 
         Args:
             began_at: see Timings.
@@ -194,18 +196,18 @@ class ReportSummary:
 
     @property
     def value_loss(self) -> float:
-        """Brier score overall: what trials are ranked by."""
+        """Brier score over all positions, by which trials are ranked."""
         return self.metrics.overall.value_loss
 
     @property
     def point(self) -> CurvePoint:
-        """What this report adds to a learning curve."""
+        """The point of the learning curve for this report."""
         return CurvePoint(self.positions_seen, self.value_loss)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is reached without a network, on the positions that trials are judged on."""
+    """Score that is reached without a network, on the positions by which trials are ranked."""
 
     name: str
     metrics: MetricsSummary
@@ -216,7 +218,7 @@ class Baseline:
         return cls(raw["name"], MetricsSummary.from_json(raw))
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a `study` event and in a leaderboard."""
+        """Plain values, as in a `study` event and in a leaderboard."""
         return {"name": self.name, **self.metrics.to_json()}
 
 

@@ -1,1 +1,1 @@
-"""Planes to raw outputs, and raw outputs to loss and probability. Knows no dataset."""
+"""From planes to raw outputs, and from raw outputs to loss and probability. Imports no dataset."""

@@ -1,4 +1,4 @@
-"""Auxiliary heads: what else the trunk is taught, their shapes and their losses."""
+"""Auxiliary heads, which give the trunk further targets: their shapes and their losses."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
-CLASSES = 3  # of a cell: nobody, the colour on the first plane, the one on the second
-PLIES_SCALE = 20.0  # plies that the moves-left head calls 1
-_PLIES_KNEE = 10.0  # the moves-left loss is squared up to here, linear beyond
+CLASSES = 3  # classes of a cell: nobody, the colour on the first plane, or on the second plane
+PLIES_SCALE = 20.0  # number of plies for which the moves-left head answers 1
+_PLIES_KNEE = 10.0  # error in plies up to which the moves-left loss is quadratic, then linear
 _MAP_CHANNELS = 32
-_FLAT_INPUTS = 512  # numbers that a head on a small map makes its map of
+_FLAT_INPUTS = 512  # inputs of the last layer of a head on a small map
 
 
 class CellHead(nn.Module):
-    """A class for each cell where the trunk keeps the board's size: two convolutions."""
+    """Two convolutions to a class for each cell, for a trunk that keeps the board's size."""
 
     def __init__(self, inputs: int, size: int, side: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class CellHead(nn.Module):
             nn.ReLU(),
             nn.Conv2d(_MAP_CHANNELS, CLASSES, 1),
         )
-        margin = (side - size) // 2  # of an edge ring
+        margin = (side - size) // 2  # width of the edge ring
         self._board = slice(margin, margin + size)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class CellHead(nn.Module):
 
 
 class FlatCellHead(nn.Module):
-    """A class for each cell where the trunk's strides have left a map smaller than the board."""
+    """A class for each cell, for a trunk whose map is smaller than the board."""
 
     def __init__(self, inputs: int, size: int, side: int) -> None:
         super().__init__()
@@ -69,7 +69,9 @@ def build_auxiliary_head(name: str, inputs: int, size: int, side: int) -> nn.Mod
     """A head by its name in AUXILIARY_HEADS.
 
     Args:
-        inputs: channels of the trunk's features; side: rows of their map; size: of the board.
+        inputs: channels of the trunk's features.
+        size: rows of the board.
+        side: rows of the feature map.
     """
     if name == "moves_left":
         return MovesLeftHead(inputs)
@@ -77,21 +79,22 @@ def build_auxiliary_head(name: str, inputs: int, size: int, side: int) -> nn.Mod
 
 
 def counted(target: Tensor) -> Tensor:
-    """How many entries of a target count, as a scalar."""
+    """Number of entries of a target that are not ignored, as a scalar."""
     return (target >= 0).sum()
 
 
 def auxiliary_losses(
     outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Mean loss of each head over what counts, 0 where nothing does; unweighted, in float32.
+    """Mean loss of each head over the entries that are not ignored; 0 if all are ignored.
 
-    Cells: cross-entropy in nats, a mean over cells. Moves left: Huber's loss of plies over
-    PLIES_SCALE, as in lc0's tfprocess.py, a mean over positions.
+    The losses are unweighted, in float32. For cells it is the cross-entropy in nats, averaged over
+    cells. For moves left it is Huber's loss of plies divided by PLIES_SCALE, averaged over
+    positions, as in lc0's tfprocess.py.
 
     Args:
-        outputs: by head, [B] of `moves_left` and [B, 3, N*N] of the others.
-        targets: of the same heads; see hexsearch.data.auxiliary.
+        outputs: outputs by head: [B] for `moves_left`, [B, 3, N*N] for the others.
+        targets: targets of the same heads; see hexsearch.data.auxiliary.
     """
     losses = {}
     for name, output in outputs.items():

@@ -1,4 +1,4 @@
-"""Residual blocks: plain, pre-activation, bottleneck, and what may be added to each.
+"""Residual blocks: plain, pre-activation, bottleneck, and optional additions to each.
 
 Legend: B batch, C channels, H and W side of the feature map.
 """
@@ -11,19 +11,19 @@ from hexsearch.config.trunk import TrunkConfig
 from hexsearch.model.layers import make_activation, make_norm
 from hexsearch.model.pooling import GlobalPooling
 
-_SE_RATIO = 4  # channels of a map to hidden units of its squeeze-and-excitation
-_POOLED_SHARE = 4  # channels of a map to channels that are pooled over the whole board
-_BOTTLENECK = 2  # channels of a map to channels inside a bottleneck
+_SE_RATIO = 4  # channels of a map per hidden unit of its squeeze-and-excitation
+_POOLED_SHARE = 4  # channels of a map per channel that is pooled over the whole board
+_BOTTLENECK = 2  # channels of a map per channel inside a bottleneck
 
 
 class SqueezeExcitation(nn.Module):
-    """Each channel times a number in (0, 1) that the whole map decides (arXiv:1709.01507)."""
+    """Multiplies each channel by a number in (0, 1) computed from the map (arXiv:1709.01507)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         hidden = max(8, channels // _SE_RATIO)
         inner = nn.Linear(channels, hidden)
-        # Means of normalised maps are near 0: a unit with a bias below 0 would be born dead.
+        # Means of normalised maps are near 0, so a unit with a negative bias would never be active.
         nn.init.zeros_(inner.bias)
         self.gate = nn.Sequential(inner, nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
 
@@ -33,9 +33,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class GlobalPoolingBias(nn.Module):
-    """What the whole map says, as a bias [B, C, 1, 1] on each channel of a block (KataGo).
+    """A bias [B, C, 1, 1] on each channel of a block, computed from the whole map (KataGo).
 
-    The last layer begins at 0, so that the block starts as one without it.
+    The last layer begins at 0, so the block begins like a block without this bias.
     """
 
     def __init__(self, channels_in: int, channels: int, config: TrunkConfig) -> None:
@@ -57,10 +57,10 @@ class GlobalPoolingBias(nn.Module):
 
 
 class Block(nn.Module):
-    """What every block has: its additions, and a shortcut where the shape changes.
+    """Base class of blocks: optional additions, and a shortcut where the shape changes.
 
     Args:
-        pooled: the first convolution's result gets a bias from the whole map.
+        pooled: add a bias from the whole map to the result of the first convolution.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Block(nn.Module):
 
 
 class PlainBlock(Block):
-    """Two 3x3 convolutions round a shortcut (He et al., arXiv:1512.03385)."""
+    """Two 3x3 convolutions with a shortcut (He et al., arXiv:1512.03385)."""
 
     def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
         bias = config.norm == "none"
@@ -119,7 +119,7 @@ class PlainBlock(Block):
 
 
 class PreactivationBlock(Block):
-    """Norm and activation before each convolution; the shortcut stays clean (arXiv:1603.05027)."""
+    """Norm and activation before each convolution, none on the shortcut (arXiv:1603.05027)."""
 
     def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
         bias = config.norm == "none"
@@ -138,14 +138,17 @@ class PreactivationBlock(Block):
     def forward(self, features_BCHW: Tensor) -> Tensor:
         ready = self.act1(self.norm1(features_BCHW))
         inner = self.conv2(self.act2(self.norm2(self._first(ready))))
-        # Where the shape changes the shortcut is a convolution, and takes what is normalised.
+        # If the shape changes, the shortcut is a convolution of the normalised features.
         kept = features_BCHW if isinstance(self.shortcut, nn.Identity) else self.shortcut(ready)
         out: Tensor = self._excited(inner) + kept
         return out
 
 
 class BottleneckBlock(Block):
-    """1x1 to half the channels, 3x3, 1x1 back (arXiv:1512.03385; a quarter there, of far more)."""
+    """Convolutions 1x1 to half the channels, 3x3, and 1x1 back.
+
+    Source: He et al., arXiv:1512.03385, where it is a quarter of many more channels.
+    """
 
     def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
         bias, inside = config.norm == "none", max(1, channels // _BOTTLENECK)

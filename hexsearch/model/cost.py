@@ -1,4 +1,4 @@
-"""What a network costs: numbers to store, arithmetic for a position, time for a position."""
+"""Cost of a network: parameters, operations for each position, and time for each position."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch.utils.flop_counter import FlopCounterMode
 from hexsearch.model.network import count_parameters
 
 _CPU_BATCH, _GPU_BATCH = 256, 1024
-_REPEATS = 3  # timed passes, after one that is not
+_REPEATS = 3  # timed passes, after one untimed pass
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """Of one network on one device.
+    """Cost of one network on one device.
 
     Attributes:
-        parameters: weights that answers are made of.
-        mflops: millions of floating-point operations to judge one position: convolutions and
-            matrix products, a multiplication and an addition counting as two. Halve it for
-            multiply-accumulates. Norms, activations and means are left out, as is usual; they
-            are about 1% of a trunk's.
-        microseconds: of wall clock for each position of a large batch at inference, the median
-            of a few passes. The only figure here that differs from run to run: nothing may be
-            decided by it but what asks for speed by name.
-        auxiliary_parameters: weights of heads that only training asks.
+        parameters: number of weights that its answers depend on.
+        mflops: millions of floating-point operations for one position, in convolutions and matrix
+            products. A multiplication and an addition count as two, so multiply-accumulates are
+            half of it. Norms, activations and means are not counted, as is usual; they are about
+            1% of a trunk.
+        microseconds: wall-clock time for each position of a large batch at inference, the median
+            of a few passes. It differs from run to run, so nothing may depend on it except where
+            the user asks for speed by name.
+        auxiliary_parameters: number of weights of the heads that are used in training only.
     """
 
     parameters: int
@@ -46,11 +46,12 @@ def measure_cost(
     device: torch.device,
     forward: Callable[[Tensor], object],
 ) -> NetworkCost:
-    """Count and time a network as it answers; its weights and its mode are left alone.
+    """Count and time a network at inference. Its weights and its mode are not changed.
 
     Args:
-        planes: channels of the input. side: its rows, the edge ring included.
-        forward: the network on planes [B, C, N, N], in the precision that it answers in.
+        planes: channels of the input.
+        side: rows of the input, including the edge ring.
+        forward: the network on planes [B, C, N, N], in its precision at inference.
     """
     was_training = network.training
     network.eval()
@@ -70,7 +71,7 @@ def measure_cost(
 
 
 def count_flops(network: nn.Module, batch: Tensor) -> int:
-    """Operations of one forward pass over a batch [B, C, N, N], in the network's present mode."""
+    """Operations of one forward pass over a batch [B, C, N, N], in the network's current mode."""
     with FlopCounterMode(display=False) as counter:
         network(batch)
     return int(counter.get_total_flops())

@@ -1,4 +1,4 @@
-"""Layers that trunk and heads are made of, by their names in the configuration."""
+"""Layers of trunk and heads, by their names in the configuration."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def make_activation(name: str) -> nn.Module:
-    """A fresh activation module, one for each place so that monitors can tell them apart."""
+    """A new activation module. Each place gets its own, so that monitors can tell them apart."""
     return _ACTIVATIONS[name]()
 
 
 def make_norm(name: str, channels: int) -> nn.Module:
     """Normalisation over a feature map [B, C, H, W].
 
-    `layer` takes mean and variance over all of a position's map, which is a group norm of one
-    group (Ba et al., arXiv:1607.06450, as applied to convolutions).
+    `layer` takes mean and variance over the whole map of a position. This is a group norm with
+    one group (Ba et al., arXiv:1607.06450, applied to convolutions).
     """
     if name == "batch":
         return nn.BatchNorm2d(channels)
@@ -37,9 +37,9 @@ def make_norm(name: str, channels: int) -> nn.Module:
 
 
 class BatchNormVector(nn.BatchNorm1d):
-    """Batch norm over vectors [B, C] that takes a batch of one, by its running statistics.
+    """Batch norm over vectors [B, C] that uses its running statistics for a batch of one.
 
-    The last batch before a report may hold a single position, whose variance is unknown.
+    The last batch before a report may hold a single position, which has no variance.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from hexsearch.model.network import Network, auxiliary_parts, build_network
 
 
 class Parts(nn.ModuleDict):
-    """Some parts of a network, by the name of their owner, for an optimiser of their own."""
+    """Some parts of a network by name, which get an optimiser of their own."""
 
     def parts(self) -> dict[str, nn.Module]:
         """The modules by name."""
@@ -20,13 +20,13 @@ class Parts(nn.ModuleDict):
 
 
 class ManyHeads(nn.Module):
-    """One trunk, policy head and set of auxiliary heads, K value heads; every parameter once.
+    """K value heads with one trunk, one policy head and one set of auxiliary heads.
 
-    The first head is named as in a `Network`, so with one head both have the same `state_dict`.
+    The first head is named as in a `Network`. So with one head both have the same `state_dict`.
 
     Attributes:
-        heads: the value heads in their order.
-        frozen: trunk and policy head stay as they are, in every mode.
+        heads: the value heads in order.
+        frozen: trunk and policy head do not change, in any mode.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class ManyHeads(nn.Module):
         return [self.get_submodule(name) for name in self._names]
 
     def freeze_shared(self) -> None:
-        """From now on trunk and policy head have no gradients and answer as in eval mode.
+        """Stop training trunk and policy head: no gradients, and always eval mode.
 
-        Auxiliary heads teach a trunk, and there is nothing left to be taught.
+        There must be no auxiliary heads, since they only serve to train the trunk.
         """
         assert not self.auxiliary, "auxiliary heads on a trunk that does not learn"
         self.frozen = True
@@ -61,7 +61,7 @@ class ManyHeads(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """As for every module, but what is frozen keeps its batch-norm statistics."""
+        """As for every module, but frozen parts stay in eval mode and keep their statistics."""
         super().train(mode)
         if self.frozen:
             self.trunk.eval()
@@ -79,13 +79,13 @@ class ManyHeads(nn.Module):
         return raw
 
     def with_head(self, number: int) -> Network:
-        """The network of one head: its modules are those of this one, not copies."""
+        """The network of one head. It shares its modules with this one."""
         return Network(
             self.trunk, self.heads[number], self.policy_head, dict(self.auxiliary.items())
         )
 
     def shared_parts(self) -> dict[str, nn.Module]:
-        """What all value heads have in common, by name."""
+        """The parts that all value heads share, by name."""
         return {
             "trunk": self.trunk,
             "policy_head": self.policy_head,
@@ -96,10 +96,10 @@ class ManyHeads(nn.Module):
 def build_many_heads(
     configs: Sequence[TrialConfig], planes: int, size: int, seed: int
 ) -> ManyHeads:
-    """Freshly initialised on the CPU; each head starts as in a network of its own configuration.
+    """A newly initialised network on the CPU. Each head starts as in its own single network.
 
     Args:
-        configs: equal but for their value heads and read-outs.
+        configs: configurations that differ only in value heads and read-outs.
         seed: as for `build_network`.
     Raises:
         ContractError: a plug-in breaks its contract.

@@ -1,4 +1,4 @@
-"""Trunk, policy head and value head in one module, and what it answers."""
+"""Trunk, policy head and value head in one module, and its output."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from hexsearch.model.trunk import build_trunk, check_trunk, map_side
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import whole_parts
 
-_TRUNK, _VALUE, _POLICY = range(3)  # streams of initial weights
-_AUXILIARY = 1 << 40  # the first of the auxiliary heads' streams, away from those of other seeds
+_TRUNK, _VALUE, _POLICY = range(3)  # random streams of the initial weights
+_AUXILIARY = 1 << 40  # first stream of the auxiliary heads, far from the streams of other seeds
 
 
 class NetworkOutput(NamedTuple):
-    """Raw answers; only a read-out turns `value_raw` into a probability.
+    """Raw outputs. Only a read-out turns `value_raw` into a probability.
 
     Attributes:
-        policy_logits: [B, N*N].
+        policy_logits: [B, N*N], before masking and softmax.
         value_raw: [B].
-        auxiliary: by head, [B] or [B, 3, N*N]; None unless asked for.
+        auxiliary: outputs by auxiliary head, [B] or [B, 3, N*N]; None unless requested.
     """
 
     policy_logits: Tensor
@@ -37,20 +37,20 @@ class NetworkOutput(NamedTuple):
 
 
 class Parted(Protocol):
-    """Modules whose parameters have owners with names."""
+    """A module whose parameters belong to parts with names."""
 
     def parts(self) -> dict[str, nn.Module]:
-        """The owners by name; together they own every parameter exactly once."""
+        """The parts by name. Every parameter belongs to exactly one of them."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All of them."""
+        """All parameters."""
 
 
 class Network(nn.Module):
     """Planes [B, C, N, N] to NetworkOutput.
 
     Args:
-        auxiliary: heads that only training asks, by name.
+        auxiliary: heads that are used in training only, by name.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Network(nn.Module):
         self.auxiliary = nn.ModuleDict(auxiliary)
 
     def forward(self, planes_BCNN: Tensor, auxiliary: bool = False) -> NetworkOutput:
-        """Answers; those of the auxiliary heads only if asked for."""
+        """Raw outputs; those of the auxiliary heads only with `auxiliary`."""
         features = self.trunk(planes_BCNN)
         policy_logits, value_raw = self.policy_head(features), self.value_head(features)
         if not auxiliary:
@@ -75,7 +75,7 @@ class Network(nn.Module):
         return NetworkOutput(policy_logits, value_raw, taught(self.auxiliary, features))
 
     def parts(self) -> dict[str, nn.Module]:
-        """Trunk and heads by name; together they own every parameter exactly once."""
+        """Trunk and heads by name. Every parameter belongs to exactly one of them."""
         return {
             "trunk": self.trunk,
             "policy_head": self.policy_head,
@@ -85,24 +85,25 @@ class Network(nn.Module):
 
 
 def taught(heads: nn.ModuleDict, features_BCHW: Tensor) -> dict[str, Tensor]:
-    """What auxiliary heads say of trunk features, by name."""
+    """Outputs of the auxiliary heads for trunk features, by name."""
     return {name: head(features_BCHW) for name, head in heads.items()}
 
 
 def auxiliary_parts(heads: nn.ModuleDict) -> dict[str, nn.Module]:
-    """Auxiliary heads by the names that they have as owners of parameters."""
+    """Auxiliary heads by their names in `parts`."""
     return {f"{name}_head": head for name, head in heads.items()}
 
 
 def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Network:
-    """A freshly initialised network on the CPU.
+    """A newly initialised network on the CPU.
 
-    Each part draws its weights from a stream of its own, so that variants that differ only in
-    the value head, or in auxiliary heads, start with the same weights in all other parts. torch's
-    global generator is left as it was.
+    Each part draws its weights from its own random stream. So variants that differ only in the
+    value head, or in auxiliary heads, start with the same weights in all other parts. torch's
+    global generator is not changed.
 
     Args:
-        planes: channels of the input. size: side of the board.
+        planes: channels of the input.
+        size: rows of the board.
     Raises:
         ContractError: a plug-in breaks its contract.
     """
@@ -146,10 +147,10 @@ def _raise_any(problems: list[str]) -> None:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Weights in a module; of a network, those that its answers are made of.
+    """Number of weights in a module; for a network, those that its answers depend on.
 
-    Auxiliary heads are left out: a network costs the same to store and to ask, however it was
-    taught. Averaged weights are not trained, and count.
+    Auxiliary heads are not counted, since they are used in training only. Averaged weights are
+    counted although they are not trained.
     """
     total = sum(parameter.numel() for parameter in module.parameters())
     if isinstance(module, Network):

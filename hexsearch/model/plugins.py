@@ -1,4 +1,4 @@
-"""Import-path plug-ins, `package.module:factory`: the only code that a YAML file can name."""
+"""Plug-ins by import path, `package.module:factory`: the only code that a YAML file can name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from hexsearch.errors import ContractError, HexsearchError, PluginError
 
-_FRAMES = 5  # of the user's own code, the innermost last
+_FRAMES = 5  # stack frames of the user's own code that are printed
 _NOT_THE_USERS = tuple(
     f"{Path(folder).resolve()}{os.sep}"
     for folder in (
@@ -29,18 +29,18 @@ _NOT_THE_USERS = tuple(
 
 @contextmanager
 def plugin_code(what: str) -> Iterator[None]:
-    """Run code of a plug-in; what it raises, `SystemExit` included, is said to be its fault.
+    """Run code of a plug-in, and report every exception, also `SystemExit`, as its error.
 
     Args:
-        what: it is doing, such as `value_head my:Head: its factory`.
+        what: the call, such as `value_head my:Head: its factory`.
     Raises:
-        PluginError: what it raised, and where in the user's own code.
+        PluginError: the exception, with the place in the user's own code.
     """
     try:
         yield
     except HexsearchError:
         raise
-    except (Exception, SystemExit) as error:  # code of somebody else may raise anything
+    except (Exception, SystemExit) as error:  # code of a plug-in may raise anything
         raise PluginError("\n".join([f"{what} {_raised(error)}", *_own_frames(error)])) from error
 
 
@@ -52,7 +52,7 @@ def _raised(error: BaseException) -> str:
 
 
 def _own_frames(error: BaseException) -> list[str]:
-    """Where in the user's code it was, as lines for a person; the rest of the stack is ours."""
+    """The stack frames in the user's code as lines of text, without the frames of hexsearch."""
     if isinstance(error, SyntaxError) and error.filename:
         source = (error.text or "").strip()
         return [f"  {error.filename} line {error.lineno}" + (f": {source}" if source else "")]
@@ -72,9 +72,9 @@ def import_factory(path: str, role: str) -> Callable[..., Any]:
     """The callable that an import path names.
 
     Args:
-        role: what it is for, in the words of the configuration, such as `value_head.family`.
+        role: the setting that names it, such as `value_head.family`.
     Raises:
-        ContractError: no such module or attribute, or not callable.
+        ContractError: there is no such module or attribute, or it is not callable.
     """
     module_name, _, attribute = path.partition(":")
     with plugin_code(f"{role} {path}: importing module '{module_name}'"):
@@ -83,8 +83,8 @@ def import_factory(path: str, role: str) -> Callable[..., Any]:
         except ImportError as error:
             where = "\n".join(["", *_own_frames(error)])
             raise ContractError(
-                f"{role}: cannot import module '{module_name}': {error}. It must be installed, or "
-                f"lie on PYTHONPATH, wherever trials run.{where.rstrip()}"
+                f"{role}: cannot import module '{module_name}': {error}. It must be installed or "
+                f"on PYTHONPATH on every node that runs trials.{where.rstrip()}"
             ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
@@ -100,26 +100,28 @@ def build_plugin(
 
     Args:
         role: the section that names it, such as `value_head`.
-        given: what the factory is always called with; `options` come from the YAML.
+        given: arguments that hexsearch gives to the factory.
+        options: arguments from the YAML file.
     Raises:
-        ContractError: it cannot be imported or called, or makes no `nn.Module`.
+        ContractError: the factory cannot be imported or called, or its result is not a module.
     """
     factory = import_factory(path, role)
     twice = sorted(given.keys() & options.keys())
     if twice:
         raise ContractError(
-            f"{role}.options: {', '.join(twice)} is given by hexsearch; leave it out"
+            f"{role}.options: hexsearch itself gives {', '.join(twice)}; leave it out"
         )
     with plugin_code(f"{role} {path}: its factory"):
         try:
             module = factory(**given, **options)
         except TypeError as error:
             if _own_frames(error):
-                raise  # from within: no wrong arguments
+                raise  # raised inside the factory, not by the call
             called = ", ".join(f"{name}={value}" for name, value in given.items())
             raise ContractError(
-                f"{role} {path}: {error}; it is called with {called} and {role}.options"
+                f"{role} {path}: {error}; the factory is called with {called} and {role}.options"
             ) from error
     if not isinstance(module, nn.Module):
-        raise ContractError(f"{role} {path}: made a {type(module).__name__}, expected an nn.Module")
+        name = type(module).__name__
+        raise ContractError(f"{role} {path}: the factory made a {name}, expected an nn.Module")
     return module

@@ -1,4 +1,4 @@
-"""Trunk features to one logit for each cell of the board."""
+"""Policy heads: from trunk features to one logit for each cell of the board."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexsearch.model.plugins import build_plugin, plugin_code
 
 
 class LinearPolicyHead(nn.Module):
-    """Mean pooling, then one linear layer, as in the network this project set out to mend."""
+    """Mean pooling, then one linear layer, as in the original project's network."""
 
     def __init__(self, inputs: int, size: int) -> None:
         super().__init__()
@@ -29,8 +29,8 @@ class LinearPolicyHead(nn.Module):
 def build_policy_head(config: PolicyHeadConfig, inputs: int, size: int) -> nn.Module:
     """The policy head of a configuration.
 
-    A plug-in is called as `factory(inputs=C, size=N, **options)`, N being the board's side, and
-    must give an `nn.Module` from [B, C, H, W] to logits [B, N*N].
+    A plug-in is called as `factory(inputs=C, size=N, **options)`, where N is the board's side. It
+    must return an `nn.Module` from [B, C, H, W] to logits [B, N*N].
 
     Raises:
         ContractError: a plug-in cannot be imported or built.
@@ -42,15 +42,16 @@ def build_policy_head(config: PolicyHeadConfig, inputs: int, size: int) -> nn.Mo
 
 
 def check_policy_head(head: nn.Module, inputs: int, size: int, side: int, name: str) -> list[str]:
-    """What is wrong with a policy head, in words: shape, finiteness, gradient to the trunk.
+    """Faults of a policy head as sentences: shape, finiteness, gradient to the trunk.
 
     Args:
-        size: side of the board; side: rows of the feature map.
+        size: rows of the board.
+        side: rows of the feature map.
     """
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(3, inputs, side, side, generator=generator, requires_grad=True)
     with plugin_code(f"policy head '{name}': its forward()"):
-        logits = deepcopy(head)(features)  # a copy: a forward pass moves batch-norm statistics
+        logits = deepcopy(head)(features)  # a forward pass changes batch-norm statistics
     who, wanted = f"policy head '{name}'", (3, size * size)
     if not isinstance(logits, Tensor) or logits.shape != wanted:
         got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -59,7 +60,7 @@ def check_policy_head(head: nn.Module, inputs: int, size: int, side: int, name: 
         return [f"{who} returned non-finite logits for standard normal features"]
     if not logits.requires_grad:
         return [f"{who} passes no gradient to the trunk: its result is detached"]
-    # Weighed unequally: a softmax would make the plain sum constant.
+    # The weights are unequal, since the plain sum would be constant after a softmax.
     weighed = (logits * torch.arange(size * size)).sum()
     (gradient,) = torch.autograd.grad(weighed, features, allow_unused=True)
     if gradient is None or not bool(gradient.any()):
@@ -68,10 +69,12 @@ def check_policy_head(head: nn.Module, inputs: int, size: int, side: int, name: 
 
 
 def policy_loss(logits: Tensor, target: Tensor, has_move: Tensor) -> Tensor:
-    """Mean cross-entropy over the positions that have a next move; 0 where none has.
+    """Mean cross-entropy over the positions that have a next move; 0 if none has.
 
     Args:
-        logits: [B, N*N]. target: [B] int64 cells. has_move: [B] bool.
+        logits: [B, N*N].
+        target: [B] int64, cell of the next move.
+        has_move: [B] bool, whether there is a next move.
     """
     losses = functional.cross_entropy(logits.float(), target, reduction="none")
     mask = has_move.to(losses.dtype)

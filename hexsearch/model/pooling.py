@@ -1,6 +1,6 @@
-"""Feature maps to vectors, [B, C, H, W] to [B, D]: what a head sees of the board.
+"""Poolings from feature maps [B, C, H, W] to vectors [B, D].
 
-Each pooling says how many numbers it makes of C channels on a map of a given side.
+`outputs` of a pooling is D, the length of its vectors.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ class MeanPooling(Pooling):
 
 
 class Flatten(Pooling):
-    """Every cell of every channel: keeps where things are (AlphaZero, lc0)."""
+    """Every cell of every channel, so that places are kept (AlphaZero, lc0)."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
         self.outputs = channels * side * side
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
-        # In the order of the cells whatever the memory format.
+        # The order of the cells does not depend on the memory format.
         return features_BCHW.flatten(1)
 
 
 class MeanMaxPooling(Pooling):
-    """Mean and maximum of each channel, side by side (Polygames)."""
+    """Mean and maximum of each channel, concatenated (Polygames)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class MeanMaxPooling(Pooling):
 
 
 class GlobalPooling(Pooling):
-    """KataGo's: mean, mean scaled by the side of the map, and maximum.
+    """KataGo's pooling: mean, mean scaled by the side of the map, and maximum.
 
-    The scaled copy tells board sizes apart. On one size of board it is a constant times the
-    mean and adds nothing but parameters; it is kept because the name promises KataGo's.
+    The scaled mean tells board sizes apart. On one board size it is proportional to the mean and
+    only adds parameters. It is kept so that the pooling is the same as KataGo's.
     Source: Wu, arXiv:1902.10565, and KataGPool in KataGo's python/katago/train/model_pytorch.py,
     with its constants.
     """
@@ -76,10 +76,10 @@ class GlobalPooling(Pooling):
 class AttentionPooling(Pooling):
     """A learnt weighting of the cells for each group of channels.
 
-    The channels are cut into `heads` groups; the group's weights over the cells are the softmax
-    of a learnt linear score of all channels (one seed query a head, Lee et al.,
-    arXiv:1810.00825, without the value projection, which the next layer makes up for). Scores
-    begin at 0, so that it starts as mean pooling.
+    The channels are cut into `heads` groups. The weights of a group over the cells are the softmax
+    of a learnt linear score of all channels. This is one seed query for each head (Lee et al.,
+    arXiv:1810.00825), without the value projection, which the next layer replaces. The scores
+    begin at 0, so it begins as mean pooling.
     """
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -92,7 +92,7 @@ class AttentionPooling(Pooling):
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         weights = self.score(features_BCHW).flatten(2).softmax(dim=2)  # [B, heads, H*W]
-        # Without the number of positions, which an exported graph must leave open.
+        # The shape does not name the number of positions, which an exported graph leaves open.
         groups = torch.unflatten(features_BCHW.flatten(2), 1, (self.heads, -1))
         out: Tensor = (groups @ weights.unsqueeze(3)).flatten(1)
         return out

@@ -1,8 +1,8 @@
-"""A read-out turns a raw value into a loss and into a probability: one object, never two.
+"""A read-out is one object that turns a raw value into a loss and into a probability.
 
-No other code applies a sigmoid or a tanh to a value. Training a raw output against 0 and 1 and
-passing it through a sigmoid afterwards gives 0.50 and 0.73 for a perfect network; here that
-exists as a labelled negative control only (`raw_mse`), and `check_readout` finds it in a plug-in.
+No other code applies a sigmoid or a tanh to a value. If a raw output is trained against 0 and 1
+and then passed through a sigmoid, a perfect network answers 0.50 and 0.73. This exists here only
+as a negative control (`raw_mse`), and `check_readout` detects it in a plug-in.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hexsearch.model.plugins import import_factory, plugin_code
 
 
 class Readout(ABC):
-    """Raw value output [B] to loss and probability, both in the network's own perspective."""
+    """From raw value [B] to loss and probability, both in the network's own perspective."""
 
-    # Whether the loss over a mixture of outcomes is least at their share. log-cosh is not.
+    # Whether the expected loss is least at the true probability. For log-cosh it is not.
     proper: bool = True
-    # Whether it is a negative control, whose loss and probability need not agree.
+    # Whether it is a negative control, whose loss and probability may disagree.
     control: bool = False
 
     @abstractmethod
@@ -34,11 +34,11 @@ class Readout(ABC):
 
     @abstractmethod
     def win_prob(self, raw: Tensor) -> Tensor:
-        """[B] probability, in [0, 1], of the outcome that target 1 stands for."""
+        """[B] probability, in [0, 1], of the outcome with target 1."""
 
 
 class Bce(Readout):
-    """The raw output is a logit. Its gradient p - t does not vanish at confident errors."""
+    """The raw output is a logit. Its gradient p - t does not vanish for confident errors."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
@@ -48,7 +48,7 @@ class Bce(Readout):
 
 
 class SigmoidMse(Readout):
-    """Squared error of the probability. Its gradient vanishes where it is confidently wrong."""
+    """Squared error of the probability. Its gradient vanishes for confident errors."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return (raw.sigmoid() - target).square()
@@ -58,7 +58,7 @@ class SigmoidMse(Readout):
 
 
 class TanhMse(Readout):
-    """AlphaZero's: (tanh z - (2t - 1))^2, which is 4 x `sigmoid_mse` at twice the gain."""
+    """AlphaZero's loss (tanh z - (2t - 1))^2, which is 4 x `sigmoid_mse` of 2z."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return (raw.tanh() - (2.0 * target - 1.0)).square()
@@ -81,10 +81,10 @@ class TanhLogcosh(Readout):
 
 
 class RawMse(Readout):
-    """Negative control: the raw output itself regressed on 0 and 1.
+    """Negative control: the raw output itself is regressed on 0 and 1.
 
-    Read by a clamp it is a sound least-squares probability; read by a sigmoid, as the project
-    that this one set out to mend did, a perfect network answers 0.50 and 0.73.
+    Read by a clamp, it is a sound least-squares probability. Read by a sigmoid, as in the original
+    project, a perfect network answers 0.50 and 0.73.
     """
 
     control = True
@@ -100,7 +100,7 @@ class RawMse(Readout):
 
 
 class SmoothedReadout(Readout):
-    """Another read-out, trained against targets moved towards 0.5. Metrics keep hard labels."""
+    """Another read-out with label smoothing: its targets are moved towards 0.5. Metrics are not."""
 
     def __init__(self, inner: Readout, smoothing: float) -> None:
         self.inner = inner
@@ -125,20 +125,20 @@ _BUILT_IN: dict[str, type[Readout]] = {
 
 
 def build_readout(config: ReadoutConfig, checked: bool = True) -> Readout:
-    """The read-out of a configuration; a plug-in is held to the contract first.
+    """The read-out of a configuration. The contract of a plug-in is checked first.
 
     Args:
         checked: False only to examine a plug-in that may break the contract.
     Raises:
-        ContractError: a plug-in cannot be imported, built, or breaks the contract.
+        ContractError: a plug-in cannot be imported or built, or breaks the contract.
     """
     if is_import_path(config.name):
         factory = import_factory(config.name, "readout.name")
         readout = _call(factory, config.name, config.options)
         if readout.control:
             raise ContractError(
-                f"readout {config.name}: calls itself a negative control; only raw_mse is one, as "
-                "its trials are known by that name. Remove `control`"
+                f"readout {config.name}: sets `control`, but only raw_mse can be a negative "
+                "control. Remove `control`"
             )
         with plugin_code(f"readout {config.name}: its loss() or win_prob()"):
             problems = check_readout(readout) if checked else []
@@ -152,18 +152,18 @@ def build_readout(config: ReadoutConfig, checked: bool = True) -> Readout:
 
 
 def win_prob_red(readout: Readout, raw: Tensor, complement: Tensor) -> Tensor:
-    """[B] probability that Red wins, whatever side the network was shown.
+    """[B] probability that Red wins.
 
     Args:
         raw: [B] raw value outputs.
-        complement: [B] bool, where the network answers for Blue's side.
+        complement: [B] bool, whether the network's probability is that of Blue.
     """
     probability = readout.win_prob(raw.float())
     return torch.where(complement, 1.0 - probability, probability)
 
 
 def raw_of(readout: Readout, win_prob: float) -> float:
-    """The raw value in [-12, 12] that is read as a probability, by bisection.
+    """The raw value in [-12, 12] for which the read-out gives `win_prob`, by bisection.
 
     >>> round(raw_of(Bce(), 0.731059), 4)
     1.0
@@ -177,12 +177,12 @@ def raw_of(readout: Readout, win_prob: float) -> float:
 
 
 def check_readout(readout: Readout) -> list[str]:
-    """What is wrong with a read-out, in words; nothing for a sound one.
+    """Faults of a read-out as sentences; none for a sound one.
 
-    Minimises the loss over the raw output alone, as a perfect network would, and reads the
-    answer: below 0.05 for target 0, above 0.95 for target 1, 0.3 for 30% ones unless the
-    read-out says that it is not proper. Also asks for shapes, range and monotonicity. A declared
-    negative control is only held to the latter three.
+    The loss is minimised over the raw output, as a perfect network would do. The probability must
+    then be below 0.05 for target 0, above 0.95 for target 1, and 0.3 if 30% of the targets are 1,
+    unless the read-out is declared as not proper. Shapes, range and monotonicity are checked too;
+    for a declared negative control only these three are.
     """
     grid = torch.linspace(-8.0, 8.0, 33)
     probability = readout.win_prob(grid)
@@ -193,7 +193,7 @@ def check_readout(readout: Readout) -> list[str]:
         return [f"loss returned shape {list(loss.shape)} for [33]; it must not reduce"]
     problems = []
     if not bool(((probability >= 0) & (probability <= 1)).all()):
-        problems.append("win_prob leaves [0, 1]")
+        problems.append("win_prob returns values outside [0, 1]")
     if bool((probability.diff() < 0).any()):
         problems.append("win_prob falls as the raw output rises")
     if readout.control:
@@ -202,21 +202,21 @@ def check_readout(readout: Readout) -> list[str]:
         reached = _probability_at_optimum(readout, target)
         if not low <= reached <= high:
             problems.append(
-                f"at the least loss for target {target:g} it answers {reached:.3f}, not "
+                f"where the loss for target {target:g} is least, win_prob is {reached:.3f}, not "
                 f"{'below 0.05' if target == 0 else 'above 0.95'}: loss and win_prob disagree"
             )
     if readout.proper:
         reached = _probability_at_optimum(readout, 0.3)
         if abs(reached - 0.3) > 0.02:
             problems.append(
-                f"at the least loss for 30% ones it answers {reached:.3f}; "
-                "set proper = False if that is meant"
+                f"where the loss for 30% ones is least, win_prob is {reached:.3f}; "
+                "set proper = False if that is intended"
             )
     return problems
 
 
 def _probability_at_optimum(readout: Readout, share_of_ones: float) -> float:
-    """Answer where the expected loss is least, by a fine scan and then a finer one."""
+    """The probability where the expected loss is least, found by two scans of a grid."""
 
     def expected(raw: Tensor) -> Tensor:
         ones, zeros = torch.ones_like(raw), torch.zeros_like(raw)
@@ -239,7 +239,7 @@ def _call(factory: Any, path: str, options: dict[str, Any]) -> Readout:
         readout = factory(**options)
     missing = [name for name in ("loss", "win_prob") if not callable(getattr(readout, name, None))]
     if missing:
-        raise ContractError(f"readout {path}: the object it makes lacks {' and '.join(missing)}()")
+        raise ContractError(f"readout {path}: the object it makes has no {' or '.join(missing)}()")
     for name, usual in (("proper", True), ("control", False)):
         if not hasattr(readout, name):
             setattr(readout, name, usual)

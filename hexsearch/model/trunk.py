@@ -1,4 +1,4 @@
-"""Planes to trunk features: a family of residual networks.
+"""Trunks, from planes to features: a family of residual networks.
 
 Legend: B batch, C channels, N side of the board, H and W side of the feature map.
 """
@@ -47,7 +47,7 @@ class Trunk(nn.Module):
                 width = channels
             stages.append(nn.Sequential(*stage))
         self.stages = nn.ModuleList(stages)
-        # The stream of pre-activation blocks is never normalised before this point.
+        # The output of pre-activation blocks has not been normalised before.
         self.finish: nn.Module = nn.Identity()
         if config.block == "preact":
             self.finish = nn.Sequential(
@@ -74,11 +74,11 @@ class Trunk(nn.Module):
 def build_trunk(config: TrunkConfig, planes: int, side: int) -> nn.Module:
     """The trunk of a configuration.
 
-    A plug-in is called as `factory(planes=C, side=N, features=F, **options)` and must give an
-    `nn.Module` from [B, C, N, N] to [B, F, H, W]; H and W are its own choice.
+    A plug-in is called as `factory(planes=C, side=N, features=F, **options)`. It must return an
+    `nn.Module` from [B, C, N, N] to [B, F, H, W], where it chooses H and W.
 
     Args:
-        side: rows and columns of the planes, the edge ring included.
+        side: rows and columns of the planes, including the edge ring.
     Raises:
         ContractError: a plug-in cannot be imported or built.
     """
@@ -89,11 +89,11 @@ def build_trunk(config: TrunkConfig, planes: int, side: int) -> nn.Module:
 
 
 def check_trunk(trunk: nn.Module, config: TrunkConfig, planes: int, side: int) -> list[str]:
-    """What is wrong with a trunk, in words: shape, finiteness, gradient to its weights."""
+    """Faults of a trunk as sentences: shape, finiteness, gradient to its weights."""
     generator = torch.Generator().manual_seed(0)
     shown = (torch.rand(3, planes, side, side, generator=generator) < 0.3).float()
     with plugin_code(f"trunk '{config.name}': its forward()"):
-        trial = deepcopy(trunk)  # a forward pass moves batch-norm statistics
+        trial = deepcopy(trunk)  # a forward pass changes batch-norm statistics
         features = trial(shown)
     who = f"trunk '{config.name}'"
     got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
@@ -107,7 +107,7 @@ def check_trunk(trunk: nn.Module, config: TrunkConfig, planes: int, side: int) -
     if not bool(torch.isfinite(features).all()):
         return [f"{who} returned non-finite features for random stones"]
     if not features.requires_grad:
-        return [f"{who} has no weight that its features depend on: nothing of it can be trained"]
+        return [f"{who} has no weight that its features depend on: it cannot be trained"]
     weights = [weight for weight in trial.parameters() if weight.requires_grad]
     gradients = torch.autograd.grad(features.square().sum(), weights, allow_unused=True)
     if all(gradient is None or not bool(gradient.any()) for gradient in gradients):
@@ -116,7 +116,7 @@ def check_trunk(trunk: nn.Module, config: TrunkConfig, planes: int, side: int) -
 
 
 def map_side(trunk: nn.Module, planes: int, side: int) -> int:
-    """Rows of the feature map that a trunk makes of boards of `side` rows.
+    """Rows of the feature map that a trunk makes from planes of `side` rows.
 
     Raises:
         ContractError: the map is not square.
@@ -127,7 +127,9 @@ def map_side(trunk: nn.Module, planes: int, side: int) -> int:
     trunk.train(was_training)
     height, width = features.shape[2:]
     if height != width:
-        raise ContractError(f"the trunk makes a {height}x{width} map of a square board")
+        raise ContractError(
+            f"the trunk makes a {height}x{width} map from a square board; it must be square"
+        )
     return int(height)
 
 

@@ -1,7 +1,7 @@
-"""Trunk features to one raw value for each position: the head families and their contract.
+"""Value heads, from trunk features to one raw value: the families and their contract.
 
-A head is an `nn.Module` from [B, C, H, W] to [B]. It ends in a plain linear output; what that
-number means is the read-out's business.
+A head is an `nn.Module` from [B, C, H, W] to [B]. It ends in a linear output. Only the read-out
+gives a meaning to this number.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from hexsearch.model.pooling import (
 
 
 class ValueHead(nn.Module):
-    """Perhaps a 1x1 convolution to few channels, a pooling, perhaps hidden layers, one output.
+    """An optional 1x1 convolution, a pooling, optional hidden layers, and one output.
 
     Args:
-        side: rows of the feature map; only `flatten` depends on it.
+        side: rows of the feature map. Only `flatten` depends on it.
     """
 
     def __init__(self, config: ValueHeadConfig, side: int) -> None:
@@ -75,7 +75,7 @@ def _make_layers(config: ValueHeadConfig, inputs: int) -> nn.Sequential:
     if config.dropout:
         layers.append(nn.Dropout(config.dropout))
     output = nn.Linear(inputs, 1)
-    # A small start keeps the first answers near 0.5 for every read-out.
+    # With small initial weights the first answers are near 0.5 for every read-out.
     with torch.no_grad():
         output.weight.mul_(0.1)
         output.bias.zero_()
@@ -85,7 +85,7 @@ def _make_layers(config: ValueHeadConfig, inputs: int) -> nn.Sequential:
 def build_value_head(config: ValueHeadConfig, side: int) -> nn.Module:
     """The head of a configuration.
 
-    A plug-in is called as `factory(inputs=C, **options)` and must give an `nn.Module`.
+    A plug-in is called as `factory(inputs=C, **options)` and must return an `nn.Module`.
 
     Args:
         side: rows of the feature map.
@@ -98,7 +98,7 @@ def build_value_head(config: ValueHeadConfig, side: int) -> nn.Module:
 
 
 def set_first_answer(head: nn.Module, raw: float) -> None:
-    """Set the bias of a head's last layer, so that the first raw answers lie around `raw`.
+    """Set the bias of a head's last layer, so that its first raw values are near `raw`.
 
     Raises:
         ContractError: a plug-in does not end in a linear layer with one output and a bias.
@@ -114,12 +114,12 @@ def set_first_answer(head: nn.Module, raw: float) -> None:
 
 
 def check_value_head(head: nn.Module, inputs: int, side: int, name: str) -> list[str]:
-    """What is wrong with a head, in words: shape, finiteness, gradient to the trunk."""
+    """Faults of a value head as sentences: shape, finiteness, gradient to the trunk."""
     features = torch.randn(
         4, inputs, side, side, generator=torch.Generator().manual_seed(0), requires_grad=True
     )
     with plugin_code(f"value head '{name}': its forward()"):
-        raw = deepcopy(head)(features)  # a copy: a forward pass moves batch-norm statistics
+        raw = deepcopy(head)(features)  # a forward pass changes batch-norm statistics
     if not isinstance(raw, Tensor) or raw.shape != (4,):
         got = list(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
         hint = ": drop the last axis in its forward()" if got == [4, 1] else ""

@@ -1,1 +1,1 @@
-"""What is shown of a study: tables, the live view, pictures. Reads, changes nothing."""
+"""Output for users: tables, the live view, pictures and pages. It changes no files of a study."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,16 +28,16 @@ from hexsearch.training.metrics import SliceMetrics
 
 _Z_95 = 1.959964
 _SLICE_TITLES = {"0-5": "0-5 plies to go", "6-15": "6-15", "16-30": "16-30", ">30": "over 30"}
-_BASELINE_COLOURS = (FAINT, "#b7791f")
+_BASELINE_COLOURS = (FAINT, "#b7791f")  # repeated if there are more baselines
 
 
 @dataclass(frozen=True)
 class BoardAnswer:
-    """One position with what the network says.
+    """One position with the network's answer.
 
     Attributes:
-        policy: [N*N] move probabilities; all 0 where nobody is to move.
-        played: the cell that was played next, if any.
+        policy: [N*N] move probabilities; all 0 if nobody is to move.
+        played: the cell that was played next, or None.
     """
 
     title: str
@@ -47,7 +48,7 @@ class BoardAnswer:
 
 
 def draw_reliability(analysis: Analysis) -> str:
-    """How often Red won, by what was answered; below, how often each answer was given."""
+    """Reliability diagram: how often Red won for each answer, and how often it was given."""
     picture = Drawing(460, 560)
     picture.text((56, 30), "Does 70% mean 70%?", 17, bold=True)
     error = analysis.metrics.overall.calibration_error
@@ -78,12 +79,12 @@ def draw_reliability(analysis: Analysis) -> str:
         picture.box((corner[0] + 1, corner[1]), 360 / bars - 2, foot[1] - corner[1], colour)
     below.ticks(fifths, (), "{:.0%}")
     picture.text((56, 416), "how often each answer is given", 11, FAINT)
-    picture.text((236, 544), "answered chance that Red wins", 12, FAINT, "middle")
+    picture.text((236, 544), "predicted probability that Red wins", 12, FAINT, "middle")
     return picture.to_svg()
 
 
 def draw_stages(analysis: Analysis) -> str:
-    """Value loss of each slice with its interval, against the baselines."""
+    """Value loss of each slice with its interval, and of the baselines."""
     metrics = analysis.metrics
     groups: list[tuple[str, str, SliceMetrics]] = [("overall", "all positions", metrics.overall)]
     groups += [("stages", name, part) for name, part in metrics.stages.items()]
@@ -91,7 +92,7 @@ def draw_stages(analysis: Analysis) -> str:
     step, top = 34, 96
     picture = Drawing(640, top + step * len(groups) + 24)
     picture.text((30, 32), "Where in the game is it right?", 17, bold=True)
-    picture.text((30, 52), "value loss: Brier score, lower is better; 0.25 is a coin", 12, FAINT)
+    picture.text((30, 52), "value loss: Brier score, lower is better; 0.25 is guessing", 12, FAINT)
     axes = Axes(picture, 170, top - 14, 380, step * len(groups), (0, 0.3), (0, 1))
     axes.ticks((0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3), (), "{:.2f}")
     _legend(picture, (170, 72), list(analysis.baselines))
@@ -101,7 +102,9 @@ def draw_stages(analysis: Analysis) -> str:
             picture.line((30, y - step / 2), (610, y - step / 2), GRID)
         title = _SLICE_TITLES.get(name, name)
         picture.text((158, y + 4), title, 13, INK, "end", bold=cut == "overall")
-        for colour, baseline in zip(_BASELINE_COLOURS, analysis.baselines.values(), strict=False):
+        for colour, baseline in zip(
+            cycle(_BASELINE_COLOURS), analysis.baselines.values(), strict=False
+        ):
             level = baseline.overall if cut == "overall" else getattr(baseline, cut)[name]
             x = axes.at(min(level.value_loss, 0.3), 0)[0]
             picture.line((x, y - 9), (x, y + 9), colour, 3)
@@ -117,14 +120,14 @@ def draw_stages(analysis: Analysis) -> str:
 
 
 def draw_course(analysis: Analysis, games: int = 4) -> str:
-    """The chance given to the eventual winner, towards the end of the game."""
+    """The predicted probability of the actual winner, towards the end of the game."""
     evaluation = analysis.evaluation
     chance = np.where(evaluation.red_won == 1, evaluation.win_prob_red, 1 - evaluation.win_prob_red)
     to_end = evaluation.to_end
     longest = int(np.quantile(to_end, 0.98)) or 1
     picture = Drawing(640, 400)
     picture.text((60, 32), "When does it know?", 17, bold=True)
-    note = "chance given to the side that went on to win: mean, middle 80%, and single games"
+    note = "predicted probability of the actual winner: mean, middle 80%, and single games"
     picture.text((60, 52), note, 12, FAINT)
     axes = Axes(picture, 60, 76, 540, 264, (longest, 0), (0, 1))
     axes.ticks(
@@ -202,7 +205,7 @@ def _board(picture: Drawing, answer: BoardAnswer, corner: Point, radius: float) 
 
 
 def _edges(picture: Drawing, centre: Callable[[int, int], Point], size: int, radius: float) -> None:
-    """The four goal edges: Blue's above and below, Red's left and right."""
+    """The four edges: Blue's at the top and bottom, Red's at the left and right."""
     for index in range(size):
         for row, column, corners, colour in (
             (0, index, (4, 5, 0), BLUE_INK),
@@ -215,7 +218,7 @@ def _edges(picture: Drawing, centre: Callable[[int, int], Point], size: int, rad
 
 
 def _corner(at: Point, radius: float, number: int) -> Point:
-    """Corner 0 is the upper right one of a pointed hexagon; the others follow clockwise."""
+    """A corner of a pointed hexagon; 0 is the upper right one, then clockwise."""
     angle = math.radians(60 * number - 30)
     return at[0] + radius * math.cos(angle), at[1] + radius * math.sin(angle)
 
@@ -225,7 +228,7 @@ def _legend(picture: Drawing, at: Point, baselines: Sequence[str]) -> None:
     picture.dot((x + 5, y - 4), 5, ACCENT)
     picture.text((x + 15, y), "network", 11, INK)
     x += 78
-    for colour, name in zip(_BASELINE_COLOURS, baselines, strict=False):
+    for colour, name in zip(cycle(_BASELINE_COLOURS), baselines, strict=False):
         picture.line((x + 4, y - 10), (x + 4, y + 2), colour, 3)
         picture.text((x + 12, y), name, 11, INK)
         x += 30 + 6.2 * len(name)

@@ -17,14 +17,14 @@ from hexsearch.analysis.value_analyzer import Analysis
 from hexsearch.game.board import BLUE, RED, Stones
 from hexsearch.training.metrics import SliceMetrics
 
-_WIDE_FROM = 120  # columns of a terminal that has room for every figure
+_WIDE_FROM = 120  # columns of a terminal from which all figures are shown
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _SHADES = {BLUE: "bold blue", RED: "bold red"}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What `predict` says about one position.
+    """The prediction for one position.
 
     Attributes:
         to_move: BLUE, RED, or None on a finished board.
@@ -39,7 +39,7 @@ class Prediction:
 
 
 def render_analysis(analysis: Analysis, checkpoint: str, width: int) -> RenderableType:
-    """All figures of an analysis in a handful of tables."""
+    """All figures of an analysis as tables."""
     overall = analysis.metrics.overall
     return Group(
         Text(f"{checkpoint}: {overall.positions:,} positions of {overall.games:,} held-out games"),
@@ -112,7 +112,7 @@ def _slice_cells(
 
 def _known(analysis: Analysis, wide: bool) -> Table:
     table = _table("positions whose winner is certain")
-    for title in ("family", "called right", "of", "winner's chance"):
+    for title in ("family", "right", "of", "winner's prob."):
         table.add_column(title, justify="left" if title == "family" else "right")
     if wide:
         table.add_column("")
@@ -130,16 +130,17 @@ def _notes(analysis: Analysis) -> list[str]:
     bars = "".join(_BLOCKS[-(-8 * count // peak)] for count in analysis.histogram)
     return [
         f"answers from 0 to 1: |{bars}|",
-        f"half turn moves an answer by {seen.half_turn:.3f}, reflection by {seen.reflection:.3f}; "
-        f"an added stone raises its colour's chance by {seen.stone_gain:+.3f}, and lowers it by "
-        f"more than 0.01 in {1 - seen.monotone:.1%} of the cases",
-        "loss: Brier score of win_prob_red; ±: half a 95% interval, games resampled; table: the "
-        "baseline, a shortest-path table; yellow: the baseline is better",
+        f"a half turn changes an answer by {seen.half_turn:.3f}, a reflection by "
+        f"{seen.reflection:.3f}; an added stone changes its colour's win probability by "
+        f"{seen.stone_gain:+.3f} on average, and lowers it by more than 0.01 in "
+        f"{1 - seen.monotone:.1%} of the cases",
+        "loss: Brier score of win_prob_red; ±: half of a 95% interval over resampled games; table: "
+        "the shortest-path table, a baseline; yellow: the baseline is better",
     ]
 
 
 def render_predictions(predictions: Sequence[Prediction], width: int) -> RenderableType:
-    """Each position drawn, with its win probability and its best moves beside it."""
+    """Each position as a board, with its win probability and its best moves."""
     blocks: list[RenderableType] = []
     for prediction in predictions:
         beside = Table.grid(padding=(0, 3, 0, 0))
@@ -149,7 +150,7 @@ def render_predictions(predictions: Sequence[Prediction], width: int) -> Rendera
 
 
 def render_learnability(steps: Sequence[LearnabilityStep], verdict: str) -> RenderableType:
-    """Every step with its pass mark, and where learning breaks."""
+    """Every step with its pass mark, and the step at which learning fails."""
     table = _table("from the easiest positions to all of them")
     table.add_column("step", no_wrap=True)
     for title in ("evaluated on", "right", "mark", "majority", "table", "value loss"):
@@ -167,12 +168,12 @@ def render_learnability(steps: Sequence[LearnabilityStep], verdict: str) -> Rend
         word = Text("passed", style="green") if step.passed else Text("failed", style="bold red")
         table.add_row(step.name, *cells, word)
     problems = [Text(f"{step.name}: {step.problem}") for step in steps if step.problem]
-    note = "mark: halfway from the majority to the shortest-path table, on the same positions"
+    note = "mark: accuracy to pass, halfway from the majority to the shortest-path table"
     return Group(table, *problems, Text(verdict, style="bold"), Text(note, style="dim"))
 
 
 def draw_board(stones: Stones, best_moves: Sequence[tuple[str, float]] = ()) -> Text:
-    """A board as a parallelogram: B and R stones, 1, 2, 3 the best moves."""
+    """A board as a parallelogram. B and R are stones; 1, 2, 3 are the best moves."""
     size = stones.shape[0]
     marks = {name: str(rank) for rank, (name, _) in enumerate(best_moves[:9], start=1)}
     letters = [chr(ord("a") + column) for column in range(size)]

@@ -1,4 +1,4 @@
-"""What a network answers in the course of one game, for drawing boards."""
+"""A network's answers in the course of one game, for drawings of boards."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hexsearch.data.archive import GameArchive
 from hexsearch.report.analysis_pictures import BoardAnswer
 from hexsearch.training.metrics import Evaluation
 
-_DRAWN = (0.2, 0.4, 0.6, 0.75, 0.9, 1.0)  # of a game, where its boards are drawn
+_DRAWN = (0.2, 0.4, 0.6, 0.75, 0.9, 1.0)  # shares of a game at which its boards are drawn
 
 
 def boards_of_a_game(
     evaluation: Evaluation, predictor: Predictor, archive: GameArchive
 ) -> list[BoardAnswer]:
-    """The game of median length among those evaluated, at several points of its course."""
+    """Positions of the evaluated game with the median length, with the network's answers."""
     games = np.unique(evaluation.game)
     lengths = archive.lengths[games]
     game = archive.game(int(games[np.argsort(lengths, kind="stable")[len(games) // 2]]))

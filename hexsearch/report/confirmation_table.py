@@ -1,4 +1,4 @@
-"""The confirmation of a study as a table: the score of the search beside the confirmed one."""
+"""The confirmation of a study as a table: scores of the search and of the confirmation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TITLES = ("variant", "search", "fresh seeds", "test", "difference", "to the winn
 
 
 def confirmation_table(confirmation: Confirmation) -> Table:
-    """As a rich table."""
+    """The confirmation as a rich table."""
     table = Table(
         title=f"confirmation: fresh seeds on {confirmation.games:,} test games",
         title_justify="left",
@@ -28,7 +28,7 @@ def confirmation_table(confirmation: Confirmation) -> Table:
 
 
 def confirmation_markdown(confirmation: Confirmation) -> list[str]:
-    """As lines of Markdown."""
+    """The confirmation as lines of Markdown."""
     ruler = ["---" if title == "variant" else "---:" for title in TITLES]
     lines = [TITLES, ruler, *(confirmed_cells(row) for row in confirmation.rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]

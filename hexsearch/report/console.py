@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hexsearch.config.phases import PHASE_TRIALS
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.events import (
     Chosen,
@@ -36,13 +37,8 @@ from hexsearch.ledger.report import ReportSummary
 _REFRESH_S = 0.25
 _SPEED_TRIALS = 8
 _STAGES = ("early", "middle", "late", "final")
-_WHY = {  # a trial is run, where the search did not propose it
-    "compare": "in the comparison",
-    "pruning_check": "run to the end for the pruning check",
-    "race": "with another seed for the race",
-    "winner": "of the winners is to be confirmed",
-    "baseline": "is the baseline beside the winners",
-}
+# Why a trial is run, where the search did not propose it.
+_WHY = {origin: why for trials in PHASE_TRIALS.values() for origin, why in trials.origins.items()}
 
 
 class PlainProgress:

@@ -1,4 +1,4 @@
-"""A diagnosis on one screen, or in full."""
+"""A diagnosis as text, shortened to one screen or complete."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _SEVERITIES = {
     "info": ("cyan", "i"),
 }
 _SCREEN = 24  # lines of a small terminal
-_BELOW = 4  # lines for the prompt and what follows the findings
+_BELOW = 4  # lines for the text after the findings and for the prompt
 _WIDEST = 112
 
 
 def render_diagnosis(diagnosis: Diagnosis, width: int, verbose: bool = False) -> RenderableType:
-    """Counts, then findings, worst first: what is wrong, the evidence, the remedy.
+    """Counts, then findings, worst first: fault, evidence and remedy.
 
     Args:
-        verbose: all findings, the checks done, and why others were left out. Otherwise as many
-            findings as fit a screen of 24 lines, at least one.
+        verbose: show all findings, the checks that were done, and why others were left out.
+            Otherwise show the findings that fit on a screen of 24 lines, at least one.
     """
     counts = Counter[str](finding.severity for finding in diagnosis.findings)
     named = ", ".join(f"{counts[name]} {name}(s)" for name in _SEVERITIES if counts[name])

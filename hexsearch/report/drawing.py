@@ -1,4 +1,4 @@
-"""A few SVG shapes, and a chart's axes. Text in, text out; no dependency."""
+"""SVG shapes and the axes of a chart, as text and without dependencies."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Drawing:
         anchor: str = "start",
         bold: bool = False,
     ) -> None:
-        """Words on a base line; `anchor` is start, middle or end."""
+        """Text on a base line; `anchor` is start, middle or end."""
         weight = ' font-weight="600"' if bold else ""
         self._shapes.append(
             f'<text x="{at[0]:.1f}" y="{at[1]:.1f}" font-size="{size:g}" fill="{colour}" '
@@ -80,7 +80,7 @@ class Drawing:
         )
 
     def to_svg(self) -> str:
-        """The whole picture on white paper."""
+        """The whole picture on a white background."""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
             f'width="{self.width:g}" height="{self.height:g}" font-family="{_FONT}">\n'
@@ -99,7 +99,7 @@ class Axes:
     top: float
     width: float
     height: float
-    x: tuple[float, float]  # values at the left and right end; may fall
+    x: tuple[float, float]  # values at the left and right end; the left one may be larger
     y: tuple[float, float]  # values at the bottom and the top
 
     def at(self, x: float, y: float) -> Point:

@@ -1,4 +1,4 @@
-"""What ensembles are worth: evaluated on test games beside the best single network."""
+"""Evaluates ensembles and the best single network on test games."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from hexsearch.analysis.ensemble import Ensemble, mix
 from hexsearch.statistics.intervals import bootstrap_interval, bootstrap_means, game_table
 from hexsearch.training.metrics import Evaluation, SliceMetrics
 
-_WIDE_FROM = 120  # columns of a terminal that has room for every figure
+_WIDE_FROM = 120  # columns of a terminal from which all figures are shown
 
 
 @dataclass(frozen=True)
 class EnsembleRow:
-    """One ensemble on games that had no part in choosing it.
+    """One ensemble, evaluated on games that were not used to choose it.
 
     Attributes:
         weights: trial -> its share of the answer, the largest first.
-        validation_loss: value loss on the games that it was chosen by.
+        validation_loss: value loss on the games by which it was chosen.
         test: figures on the test games.
-        low, high: 95% interval of its test value loss; difference: to the best single network,
-            with an interval of its own, both by resampling whole games, the same ones for all.
+        low, high: 95% interval of its test value loss. All intervals are bootstrapped with the same
+            resampled games.
+        difference: difference of its test value loss to the best single network's.
+        difference_low, difference_high: 95% interval of the difference.
     """
 
     name: str
@@ -48,10 +50,11 @@ def evaluate_ensembles(
     validation: Sequence[Evaluation],
     test: Sequence[Evaluation],
 ) -> list[EnsembleRow]:
-    """Rows in the order of the ensembles, the first of which the others are compared with.
+    """Rows in the order of the ensembles. The others are compared with the first one.
 
     Args:
-        names: of the M networks. validation, test: their answers.
+        names: names of the M networks.
+        validation, test: their answers on validation games and on test games.
     """
     mixed = [mix(ensemble, test) for ensemble in ensembles]
     table = game_table([evaluation.game_losses() for evaluation in mixed])
@@ -79,12 +82,12 @@ def evaluate_ensembles(
 
 
 def ensemble_json(study: str, rows: Sequence[EnsembleRow]) -> dict[str, Any]:
-    """The contract of `ensemble --format json`."""
+    """The JSON of `ensemble --format json`."""
     return {"study": study, "split": "test", "rows": [_plain(asdict(row)) for row in rows]}
 
 
 def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> RenderableType:
-    """A table, what each ensemble is made of, and what it says in words."""
+    """A table, the networks of each ensemble, and sentences on the results."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=study, title_justify="left")
     table.add_column("ensemble")
     titles = ["nets", "validation", "test", "to the best", "acc"]
@@ -105,7 +108,7 @@ def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> Ren
     test = rows[0].test
     notes = [
         f"value losses; chosen on validation games, evaluated once on {test.games:,} test games "
-        f"({test.positions:,} positions); 95% intervals by resampling whole games, each on its own",
+        f"({test.positions:,} positions); separate 95% intervals by resampling whole games",
         *(f"{row.name}: {_members(row)}" for row in rows if row.name in ("best single", "greedy")),
     ]
     return Group(
@@ -116,7 +119,7 @@ def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> Ren
 
 
 def findings(rows: Sequence[EnsembleRow]) -> list[str]:
-    """One sentence for each ensemble: whether it beats the best single network."""
+    """One sentence for each ensemble, on its difference to the best single network."""
     sentences = []
     for row in rows[1:]:
         if row.difference_high < 0:
@@ -124,7 +127,7 @@ def findings(rows: Sequence[EnsembleRow]) -> list[str]:
         elif row.difference_low > 0:
             verdict = f"is worse than the best single network by {row.difference:.4f}"
         else:
-            verdict = "cannot be told from the best single network"
+            verdict = "is tied with the best single network"
         sentences.append(f"{row.name} {verdict} ({_interval(row)})")
     return sentences
 
@@ -142,7 +145,7 @@ def _members(row: EnsembleRow) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """nan becomes None, however deep."""
+    """A value in which nan becomes None at every depth."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     return None if isinstance(value, float) and value != value else value

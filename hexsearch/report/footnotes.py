@@ -1,15 +1,15 @@
-"""What stands below a leaderboard: why trials failed, and how to read the columns."""
+"""Text below a leaderboard: why trials failed, and the meaning of columns."""
 
 from __future__ import annotations
 
 from hexsearch.leaderboard.columns import Column, View
 from hexsearch.leaderboard.leaderboard import Leaderboard
 
-_FAILURES, _LOG_LINES = 5, 8  # shown below a table, and of the log of each
+_FAILURES, _LOG_LINES = 5, 8  # failures below a table, and lines of the log of each
 
 
 def failure_lines(board: Leaderboard) -> list[str]:
-    """Why trials failed, each with the end of what its worker printed."""
+    """Why trials failed, with the last lines of each worker's output."""
     failures = [failure for row in board.rows for failure in row.failures]
     lines = []
     for failure in failures[:_FAILURES]:
@@ -22,7 +22,7 @@ def failure_lines(board: Leaderboard) -> list[str]:
 
 
 def notes(board: Leaderboard, columns: list[Column], view: View, top: int | None) -> list[str]:
-    """How many rows are hidden, what the columns mean, and the study's warnings."""
+    """Number of hidden rows, meaning of columns, and warnings of the study."""
     hidden = len(board.rows) - len(board.rows[:top])
     lines = [f"{hidden} more {_plural(hidden, 'row')}; see --top"] if hidden else []
     lines.append(

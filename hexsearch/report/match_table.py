@@ -11,7 +11,7 @@ from hexsearch.play.standings import Standings
 
 
 def render_standings(standings: Standings) -> RenderableType:
-    """Players, pairs, and what to conclude."""
+    """Tables of players and pairs, and conclusions."""
     parts: list[RenderableType] = [_players(standings), _pairs(standings)]
     parts += [Text(line) for line in match_sentences(standings)]
     return Group(*parts)
@@ -55,7 +55,7 @@ def _pairs(standings: Standings) -> Table:
 
 
 def match_sentences(standings: Standings) -> list[str]:
-    """What is known, what is not, and what it would take to know it."""
+    """Sentences on differences between the leader and others, and on openings that are needed."""
     leader, *others = standings.players
     lines = []
     tied = [player for player in others if player.tied_with_leader]
@@ -64,11 +64,11 @@ def match_sentences(standings: Standings) -> list[str]:
     for player in tied:
         more = player.openings_to_separate
         remedy = (
-            "nothing suggests a difference"
+            "their ratings are equal"
             if more is None
-            else f"about {more:,} more openings would separate them if both go on as they did"
+            else f"about {more:,} more openings with the same results would separate them"
         )
-        lines.append(f"{player.name} and {leader.name} cannot be told apart: {remedy}.")
+        lines.append(f"{player.name} and {leader.name} are tied: {remedy}.")
     for player in standings.players:
         lines += [f"{count} games forfeited: {fault}" for fault, count in player.faults.items()]
     return lines

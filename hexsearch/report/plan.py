@@ -44,8 +44,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
 def _phases(plan: dict[str, Any]) -> str:
     """`race at most 12, confirm at most 9 whole trainings`, in the order in which they come."""
     counts = [
-        f"{phase['phase']} {'about' if phase['phase'] == 'pruning_check' else 'at most'} "
-        f"{phase['trainings']:g}"
+        f"{phase['phase']} {'at most' if phase['at_most'] else 'about'} {phase['trainings']:g}"
         for phase in plan["phases"]
     ]
     return ", ".join(counts) + " whole trainings"

@@ -23,12 +23,12 @@ _STATUS_STYLES = {
     "failed": "red",
     "stopped": "red",
 }
-_WIDE_FROM = 140  # columns of a terminal that has room for everything
+_WIDE_FROM = 140  # columns of a terminal from which all columns are shown
 _WRAPPED = ("name", "status")  # columns that may take several lines
 
 
 def render(board: Leaderboard, width: int, top: int | None = None) -> RenderableType:
-    """The table and what has to be known to read it."""
+    """The table with its notes."""
     wide = width >= _WIDE_FROM
     columns, view = table_columns(board, wide), View.of(board, wide)
     parts: list[RenderableType] = [
@@ -49,7 +49,7 @@ def _table(board: Leaderboard, columns: list[Column], view: View, top: int | Non
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1 if view.wide else 0, 0, 0),  # the box itself puts a space between columns
+        padding=(0, 1 if view.wide else 0, 0, 0),  # the box adds a space between columns
     )
     for column in columns:
         table.add_column(

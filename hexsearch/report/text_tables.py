@@ -14,7 +14,7 @@ from hexsearch.report.footnotes import failure_lines, notes
 
 
 def markdown(board: Leaderboard, top: int | None = None) -> str:
-    """A Markdown table of all columns that tables have."""
+    """A Markdown table with all columns of tables."""
     columns, view = table_columns(board, wide=True, markdown=True), View.of(board, wide=True)
     lines = [
         [column.heading(view) for column in columns],
@@ -42,7 +42,7 @@ def markdown(board: Leaderboard, top: int | None = None) -> str:
 
 
 def comma_separated(board: Leaderboard, top: int | None = None) -> str:
-    """CSV with full precision, baselines as rows without a rank."""
+    """CSV with full precision. Baselines are rows without a rank."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     columns = file_columns("csv")
@@ -59,7 +59,7 @@ def comma_separated(board: Leaderboard, top: int | None = None) -> str:
 
 
 def _plain(value: object) -> object:
-    """Several names in one cell are separated by spaces."""
+    """A value for one cell. Several names are separated by spaces."""
     return " ".join(value) if isinstance(value, list) else value
 
 

@@ -1,1 +1,1 @@
-"""The search: a ledger, Optuna to propose, ASHA to stop, Ray to run."""
+"""The search: space, searchers, pruning rules, budgets, and the engine. It does not use Ray."""

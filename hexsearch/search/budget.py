@@ -1,7 +1,7 @@
-"""How much of a study's budget is left, in whole trainings: what pruning has to know.
+"""Estimates how many whole trainings a study's budget still allows.
 
-Pruning pays by what the freed worker trains instead. Where a fresh trial cannot come to its end
-any more, it pays nothing: the pruned trial would have come at least as far.
+Pruning pays only if the freed worker can train another trial to its end. If there is no time for a
+new trial, the pruned trial would have come at least as far.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from hexsearch.ledger.history import StudyHistory
 
 @dataclass
 class Pace:
-    """How fast trials train, from the times of their events.
+    """The speed of trials, from the times of their events.
 
-    The first report comes late for its positions, as it also waits for the set-up of its trial,
-    so it is counted apart.
+    The time to the first report includes the set-up of the trial, so it is counted separately.
     """
 
     firsts: list[float] = field(default_factory=list)  # seconds to the first report, ascending
@@ -36,7 +35,7 @@ class Pace:
         if isinstance(event, Started):
             if event.attempt == 1:
                 self._since[event.trial] = (event.at, 0)
-            else:  # goes on from a checkpoint, after a pause
+            else:  # the trial continues from a checkpoint after a pause
                 self._since.pop(event.trial, None)
         elif isinstance(event, Reported):
             at, positions = event.at, event.report.positions_seen
@@ -57,10 +56,10 @@ class Pace:
             self.later_seconds += seconds
 
     def seconds(self, positions: int, share: float) -> float:
-        """In which this share of fresh trials comes to so many positions; 0 if nothing is known.
+        """Seconds in which this share of new trials reaches `positions`; 0 if no time is known.
 
-        That is the mean of all trials, shorter or longer as that share was at its first report,
-        which every trial comes to.
+        It is the mean of all trials, scaled by the ratio for that share at the first report, which
+        every trial reaches.
         """
         if not self.firsts:
             return 0.0
@@ -77,11 +76,12 @@ class Pace:
 
 @dataclass
 class Horizon:
-    """What is left of a study's budgets.
+    """The rest of a study's budgets.
 
     Args:
-        positions: of a whole training. share: of trials, the quick ones, whose pace counts.
-        seconds_left: until the study stops by the clock; inf if it does not.
+        positions: positions of a whole training.
+        share: share of the trials, the fastest ones, whose speed is used.
+        seconds_left: seconds until the study stops; inf without a time budget.
     """
 
     run: RunConfig
@@ -95,12 +95,12 @@ class Horizon:
         self.pace.apply(event)
 
     def trainings_left(self, history: StudyHistory, workers: int) -> float:
-        """Whole trainings that each worker has time for before a budget is used up.
+        """Whole trainings that each worker can do before a budget is used up.
 
         Args:
-            workers: among whom totals are shared.
+            workers: number of workers that share the budgets.
         Returns:
-            inf if no budget is known to end, or none is to be minded.
+            inf without a budget, or if `stop_pruning_near_end` is off.
         """
         run = self.run
         left = [math.inf]
@@ -119,7 +119,7 @@ class Horizon:
 
 
 def budget_spent(run: RunConfig, history: StudyHistory) -> str | None:
-    """Which budget of the whole study is used up, in words."""
+    """Name of the study's budget that is used up; None if there is none."""
     if run.position_budget is not None and history.positions >= run.position_budget:
         return f"position budget of {run.position_budget:,}"
     hours = history.trial_seconds * run.gpus_per_trial / 3600

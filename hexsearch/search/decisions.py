@@ -1,4 +1,4 @@
-"""What becomes of a trial after a report: it goes on, is pruned, is stopped, or is complete."""
+"""Decides after a report whether a trial continues, is pruned, is stopped or is complete."""
 
 from __future__ import annotations
 

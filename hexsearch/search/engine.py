@@ -1,7 +1,7 @@
-"""A study itself, without Ray: proposes and plans trials, judges their reports, writes the ledger.
+"""The engine of a study, without Ray: it plans trials, decides on reports, writes the ledger.
 
-Every decision is recorded before it is acted on, and everything the engine knows is a fold over
-the events, so an engine made from a ledger decides as the one that wrote it would have.
+Every decision is recorded before it takes effect. All state is a fold over the events, so an
+engine that is made from a ledger decides in the same way as the engine that wrote it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexsearch.config.phases import PHASE_TRIALS
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.ledger.events import (
@@ -37,20 +38,19 @@ from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace
 
 Verdict = Literal["continue", "stop"]
-_LETTERS = {"compare": "h", "confirm": "c"}  # that names of trials begin with; else `t`
 
 
 @dataclass(frozen=True)
 class EngineSetup:
-    """What a study is, and whom its engine asks.
+    """The study of an engine, and the functions that it calls.
 
     Attributes:
-        trials: that the search is to have.
-        slots: how many jobs may run at once; asked again whenever one may start.
-        observe: called with each event once it is on disk.
-        planner: asked for a batch of runs whenever nothing runs and the search has no more to
-            propose, or may not begin yet.
-        seconds_left: until the caller will stop the study; decisions near its end depend on it.
+        trials: number of trials of the search.
+        slots: function for the number of jobs that may run at once. It is called before each start.
+        observe: called with each event after it was written.
+        planner: called for a batch of runs when no trial runs and the search proposes none.
+        seconds_left: function for the seconds until the study will be stopped. Decisions near the
+            end depend on it.
     """
 
     config: StudyConfig
@@ -64,14 +64,14 @@ class EngineSetup:
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker trains at once: a trial, or all heads of a comparison's seed."""
+    """The job of one worker: a trial, or all heads of one seed of a comparison."""
 
     name: str
     trials: tuple[TrialHistory, ...]
 
 
 class Engine:
-    """One study in progress."""
+    """The engine of one study."""
 
     def __init__(self, setup: EngineSetup, ledger: Ledger) -> None:
         self.setup, self.ledger = setup, ledger
@@ -79,36 +79,36 @@ class Engine:
         self.schedules = PhaseSchedules.of(config, setup.space)
         self.history = StudyHistory()
         self.draining = False
-        self.is_finished = False  # everything that was asked for has ended
-        self.halted: str | None = None  # which budget or fault made the study drain
-        self.broken: DiskError | None = None  # what could not be written, and why
+        self.is_finished = False  # all trials of all phases have ended
+        self.halted: str | None = None  # budget or fault because of which the study drains
+        self.broken: DiskError | None = None  # error because of which a file cannot be written
         rungs, trials = self.schedules.rungs, setup.trials
         outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.max_positions), trials)
         self.decisions = Decisions(config, self.schedules, setup.seconds_left, outlook)
         seed = config.run.seed
         self._proposer = Proposer(setup.space, config.searcher, seed, trials, outlook)
-        self._missing = 0  # runs that were planned together with the last one, after it
+        self._missing = 0  # runs of the last batch that are not recorded yet
         for event in ledger:
             self._fold(event)
-        self._live: set[str] = set()  # names of jobs
+        self._live: set[str] = set()  # names of running jobs
         self._queue: list[str] = []
         self._repair()
         self._queue = list(dict.fromkeys(trial.job for trial in self.history.unfinished))
-        if self._missing:  # a crash came in the middle of a batch; none of it has begun
+        if self._missing:  # a crash interrupted the recording of a batch; none of it has begun
             self._plan_batch()
 
     def next_job(self) -> Job | Literal["wait", "finished"]:
-        """The job to start now: unfinished ones of an earlier session first.
+        """The next job to start. Unfinished jobs of an earlier session come first.
 
         Returns:
-            `wait` while every slot is taken, `finished` when no job will be started any more.
+            The job, or `wait` while no job can start, or `finished` when no job will start.
         """
         if self.draining:
             return "finished"
         paused = None if self._queue else self._paused_to_go_on()
         if not self._queue and not self._may_propose and paused is None:
             if self._live:
-                # One that runs may yet lose its worker, and then wants to be started again.
+                # A running job may lose its worker, and must then be started again.
                 return "wait"
             if not self.plan() or not (self._queue or self._may_propose):
                 return "finished"
@@ -125,7 +125,7 @@ class Engine:
         return Job(name, tuple(self.history.trials_of(name)))
 
     def plan(self) -> bool:
-        """Make sure that something can start, unless all is done; whether there is something."""
+        """Plan runs until a trial can start. Returns False if the study is finished."""
         while not (
             self._may_propose or self.history.unfinished or self._paused_to_go_on() is not None
         ):
@@ -135,18 +135,18 @@ class Engine:
         return True
 
     def start(self, job: str) -> None:
-        """A worker has begun, or begun again, with a job."""
+        """Record that a worker has started a job, or started it again."""
         for trial in self._going(job):
             self.record(Started(trial=trial.trial, attempt=trial.attempts + 1))
 
     def hear(self, job: str, reports: Mapping[str, ReportSummary]) -> Verdict:
-        """What a worker reports of a job's trials; of none, where it has only saved them."""
+        """Handle a worker's reports on a job's trials; none if it has only saved a checkpoint."""
         for name, report in reports.items():
             self.report(name, report)
         return "stop" if self.draining or not self._going(job) else "continue"
 
     def report(self, name: str, report: ReportSummary) -> Verdict:
-        """Record a report and decide. A report that the ledger holds already changes nothing."""
+        """Record a report and decide. A report that is in the ledger already is ignored."""
         trial = self.history.trials[name]
         if trial.status in ENDED:
             return "stop"
@@ -163,9 +163,9 @@ class Engine:
         return self._decide(trial)
 
     def lose(self, job: str, reason: str, log: str = "") -> None:
-        """A job's worker has raised or died: it goes on from its checkpoint, or has failed.
+        """Handle the loss of a job's worker: the job is retried from its checkpoint, or fails.
 
-        It is next in line: what is tried after it would otherwise know less.
+        A retried job is started first, so that later proposals know its result.
         """
         going = self._going(job)
         if not going:
@@ -178,25 +178,25 @@ class Engine:
         self._queue.insert(0, job)
 
     def fail(self, job: str, reason: str, log: str = "") -> None:
-        """A job cannot go on; the study does."""
+        """Record the failure of a job. The study continues."""
         for trial in self._going(job):
             self._fail(trial, reason, log)
 
     def release(self, job: str) -> None:
-        """A job's worker is gone; what has not ended is left for a resume."""
+        """Remove a job whose worker has ended. Its unfinished trials can be resumed."""
         self._live.discard(job)
 
     def drain(self) -> None:
-        """Start nothing more and let each running job go after its next report."""
+        """Start no more jobs, and stop each running job after its next report."""
         self.draining = True
 
     def halt(self, reason: str, broken: DiskError | None = None) -> None:
-        """Drain, because a budget is used up or something cannot be written any more."""
+        """Drain because a budget is used up, or because a file cannot be written."""
         self.halted, self.broken = self.halted or reason, self.broken or broken
         self.drain()
 
     def record(self, event: Event) -> None:
-        """Append to the ledger and fold what was appended."""
+        """Append an event to the ledger, and update the state with it."""
         try:
             written = self.ledger.append(event)
         except DiskError as error:
@@ -207,7 +207,7 @@ class Engine:
 
     @property
     def _may_propose(self) -> bool:
-        """Whether the search is to propose a further trial now."""
+        """Whether the search may propose a further trial now."""
         phases, history = self.config.phases, self.history
         return (
             "search" in phases
@@ -226,23 +226,24 @@ class Engine:
     def _suggest(self) -> str:
         values, origin = self._proposer.propose(self.history.searched)
         run = PlannedRun.of(self.setup.space.resolve(values), values, 0, origin)
-        # A configuration that comes up again is a further seed of its variant.
+        # A configuration that is proposed again is a further seed of its variant.
         return self._add(replace(run, replicate=self.history.replicates(run.variant)))
 
     def _add(self, run: PlannedRun, missing: int = 0) -> str:
-        """Record a trial to come; the name of its job."""
+        """Record a planned trial, and return the name of its job."""
         phase = phase_of(run.origin)
         number = self.history.count(phase)
-        name = f"{_LETTERS.get(phase, 't')}{number:04d}"
-        # Replicate r has the same seed in every variant: equal data order and trunk make them
-        # comparable. A confirmation has seeds that the search has not seen.
-        purpose = "confirm" if phase == "confirm" else "trial"
+        traits = PHASE_TRIALS[phase]
+        name = f"{traits.letter}{number:04d}"
+        # Replicate r has the same seed in every variant: equal data order and initial trunk make
+        # them comparable. Trials for the test games have seeds that the search has not used.
+        purpose = "confirm" if traits.judged_on == "test" else "trial"
         seed = derive_seed(self.config.run.seed, purpose, run.replicate)
         self.record(run.suggested(name, number, seed, missing))
         return self.history.trials[name].job
 
     def _plan_batch(self) -> bool:
-        """Queue what is planned next, if anything; runs that wait already stay."""
+        """Queue the next planned batch, if there is one. Runs that are queued already stay."""
         waiting = {(t.origin, t.variant, t.replicate) for t in self.history.unfinished}
         batch = self.setup.planner(self.history)
         if batch.note is not None:
@@ -255,7 +256,7 @@ class Engine:
         return bool(runs) or batch.note is not None
 
     def _decide(self, trial: TrialHistory) -> Verdict:
-        """Decide on the last report that is recorded."""
+        """Decide on the last recorded report."""
         another = not (self.draining or self._queue) and self._may_propose
         workers = max(1, len(self._live))
         decided = self.decisions.decide(trial, self.history, workers, another)
@@ -271,13 +272,13 @@ class Engine:
         self._end(trial)
 
     def _end(self, trial: TrialHistory) -> None:
-        """Tell the searcher what became of a trial that has just ended."""
+        """Tell the searcher how a trial has ended."""
         self.record(Told(trial=trial.trial, state=trial.told_as))
         if not self._going(trial.job):
             self._live.discard(trial.job)
 
     def _repair(self) -> None:
-        """Write what a crash left out between records that belong together."""
+        """Write records that are missing because of a crash between related records."""
         for trial in self.history.trials.values():
             if trial.status in ENDED:
                 if not trial.told:

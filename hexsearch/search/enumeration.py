@@ -1,4 +1,4 @@
-"""Every configuration of a finite space once before any comes up again."""
+"""Enumerates a finite space: every configuration once before one is repeated."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hexsearch.search.space import SearchSpace, Values
 
 
 class Enumeration:
-    """Hands out variants in an order drawn from a seed; a fold over what was suggested.
+    """Gives variants in an order drawn from a seed. Its state is a fold over suggestions.
 
     Args:
         variants: canonical key -> values.
-        endless: go round again once every variant was suggested, instead of ending.
+        endless: begin again after every variant was suggested, instead of ending.
     """
 
     def __init__(self, variants: dict[str, Values], seed: int, endless: bool = False) -> None:
@@ -26,15 +26,15 @@ class Enumeration:
 
     @classmethod
     def of(cls, space: SearchSpace, seed: int, endless: bool = False) -> Enumeration:
-        """Over the distinct configurations of a finite space."""
+        """Enumeration of the distinct configurations of a finite space."""
         return cls(space.variants(), seed, endless)
 
     def count(self, variant: str) -> None:
-        """A configuration was suggested, by whomever."""
+        """Count a suggested configuration, from whatever source."""
         self._suggested[variant] += 1
 
     def next(self) -> Values | None:
-        """The first variant that was not suggested in this round; None once all were."""
+        """The first variant that was not suggested in this round; None if all were."""
         while True:
             while self._place < len(self._variants):
                 key, values = self._variants[self._place]

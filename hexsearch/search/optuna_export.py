@@ -1,8 +1,8 @@
-"""An Optuna storage beside the ledger, for optuna-dashboard and other readers of Optuna.
+"""Writes an Optuna storage for optuna-dashboard and other readers of Optuna.
 
-It is written from the ledger's events and never read back: no decision depends on it, it can be
-rebuilt at any time, and one that cannot be reached is a warning. A thread of its own writes it,
-so that a storage that hangs holds nothing up.
+It is written from the ledger's events and never read back. So no decision depends on it, it can be
+rebuilt at any time, and there is only a warning if it cannot be reached. A separate thread writes
+it, so that a slow storage does not delay the study.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from hexsearch.search.space import SearchSpace
 JOURNAL = "journal"  # run.optuna_storage: a file in the study's own folder
 _FAULTS = (
     OSError,
-    ValueError,  # a damaged journal, a URL that is none
+    ValueError,  # a damaged journal, or text that is not a URL
     ImportError,  # the database's driver is not installed
     RuntimeError,
     optuna.exceptions.OptunaError,
@@ -61,7 +61,7 @@ _CLOSE_S = 30.0
 
 
 def journal_path(folder: StudyFolder) -> Path:
-    """The storage of a study that names no other."""
+    """The journal file of a study."""
     return folder.path / "optuna.journal"
 
 
@@ -84,16 +84,17 @@ class OptunaStorage:
 
     @property
     def name(self) -> str:
-        """Where it lies, without a password."""
+        """Its place, without a password."""
         if self._where == JOURNAL:
             return str(journal_path(self._folder))
         return make_url(self._where).render_as_string(hide_password=True)
 
     def rebuild(self, events: Iterable[Event]) -> None:
-        """Write the whole study anew; a journal appears whole or not at all.
+        """Write the whole study again. A journal is written completely or not at all.
 
         Args:
-            events: taken one by one: those of a large study would take gigabytes.
+            events: events of the ledger. They are read one by one, since those of a large study
+                would take gigabytes.
 
         Raises:
             HexsearchError: the storage cannot be written.
@@ -104,7 +105,7 @@ class OptunaStorage:
             raise HexsearchError(self._fault(error)) from error
 
     def apply(self, event: Event) -> None:
-        """Take one further event into account.
+        """Update the storage with one event.
 
         Raises:
             HexsearchError: the storage cannot be written.
@@ -130,7 +131,7 @@ class OptunaStorage:
             self._storage: BaseStorage = _journal(partial)
         else:
             self._storage = RDBStorage(self._where)
-            # Studies of one name in several results folders share a database.
+            # Studies with the same name in different results folders may share a database.
             name = f"{name}-{zlib.crc32(f'{name} {history.began}'.encode()):08x}"
             for study in self._storage.get_all_studies():
                 if study.study_name == name:
@@ -184,7 +185,7 @@ class OptunaStorage:
                 if storage.get_trial(trial_id).state == TrialState.RUNNING:
                     storage.set_trial_state_values(trial_id, TrialState.WAITING)
         elif isinstance(event, Finished):
-            for name in list(self._paused):  # they will not go on now
+            for name in list(self._paused):  # they will not continue now
                 storage.set_trial_state_values(self._ids.pop(name), TrialState.PRUNED)
             self._paused.clear()
         elif isinstance(event, TrialEvent) and event.trial in self._ids:
@@ -209,7 +210,7 @@ class OptunaStorage:
             self._paused.discard(event.trial)
             storage.set_trial_state_values(self._ids.pop(event.trial), TrialState.PRUNED)
         elif isinstance(event, Told):
-            if event.trial in self._paused:  # Optuna takes back no end, and it may go on
+            if event.trial in self._paused:  # Optuna cannot reopen a trial, and it may continue
                 storage.set_trial_state_values(trial_id, TrialState.WAITING)
             else:
                 self._tell(event)
@@ -224,14 +225,14 @@ class OptunaStorage:
 
 
 class OptunaExport:
-    """Keeps an Optuna storage up to date from a thread of its own.
+    """Keeps an Optuna storage up to date in a separate thread.
 
     Args:
-        ledger: what it holds now is read from the disk by that thread; what is appended from
-            now on is handed to `apply`.
+        ledger: the thread reads its present events from the disk. Later events are given to
+            `apply`.
 
     Attributes:
-        fault: why it stopped, once it has; the study goes on.
+        fault: why it has stopped, or None. The study continues.
     """
 
     def __init__(self, storage: OptunaStorage, ledger: Ledger) -> None:
@@ -244,16 +245,16 @@ class OptunaExport:
         self._thread.start()
 
     def apply(self, event: Event) -> None:
-        """Queue an event; returns at once."""
+        """Queue an event, without waiting."""
         if self.fault is None:
             self._queue.put(event)
 
     def close(self) -> None:
-        """Wait until everything is written, but not for long."""
+        """Wait until everything is written, or a few seconds at most."""
         self._queue.put(None)
         self._thread.join(_CLOSE_S)
         if self._thread.is_alive():
-            self.fault = f"Optuna storage: not written within {_CLOSE_S:.0f} seconds"
+            self.fault = f"Optuna storage: was not written within {_CLOSE_S:.0f} seconds"
 
     def _write(self, storage: OptunaStorage, events: Iterable[Event]) -> None:
         try:
@@ -265,7 +266,7 @@ class OptunaExport:
 
 
 def _reached(config: SearcherConfig, report: ReportSummary | None) -> tuple[float, ...]:
-    """What a completed trial reached in each objective; empty where it did not report."""
+    """Objectives of a completed trial; empty if it did not report."""
     return () if report is None else objectives_of(config, report)
 
 

@@ -1,4 +1,4 @@
-"""What a study would do, before it does it: `launch --dry-run`."""
+"""Plan of a study without running it: `launch --dry-run`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from hexsearch.config.phases import PHASE_TRIALS, PhaseSection
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
@@ -19,18 +20,18 @@ from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 
-_EXACT = 1000  # trials whose chance to go on is computed one by one
+_EXACT = 1000  # trials whose probability to continue is computed one by one
 _SAMPLES = 5
-_TIMED_BATCH = 32  # small, so that a large trunk is timed in a moment on a CPU too
-_BYTES_PER_PARAMETER = 12  # a weight and AdamW's two averages
+_TIMED_BATCH = 32  # small, so that timing a large trunk is quick on a CPU, too
+_BYTES_PER_PARAMETER = 12  # a weight and the two moments of AdamW
 
 
 def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
-    """The contract of `launch --dry-run --format json`.
+    """The JSON of `launch --dry-run --format json`.
 
-    `estimated_seconds` is from one training step timed here, on as many trials at once as this
-    machine has CPUs for; `None` where trials want a GPU and there is none. `disk_bytes` is what
-    the checkpoints of the best and of the running trials take.
+    `estimated_seconds` follows from the time of one training step on this machine, with as many
+    trials at once as it has CPUs for. It is `None` if trials need a GPU and there is none.
+    `disk_bytes` is the size of the checkpoints of the best and of the running trials.
     """
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
     arrivals = expected_arrivals(config.run.trials, make_pruner(config.scheduler, schedule))
@@ -76,31 +77,30 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
 
 
 def further_phases(config: StudyConfig, max_positions: int, pruned: float) -> list[dict[str, Any]]:
-    """What the phases besides the search cost at most, in their order.
+    """The largest costs of the phases besides the search, in their order.
 
     Args:
-        pruned: trials that the search is expected to prune, of which the pruning check draws some.
+        pruned: number of trials that the search is expected to prune.
     """
-    confirm = config.confirm
-    trainings: dict[str, float] = {
-        "compare": config.compare.seeds,  # all heads share a trunk, and most of its cost
-        "pruning_check": config.pruning_check.share * pruned,
-        "race": config.race.runs,
-        "confirm": (confirm.winners + 1) * confirm.seeds,
-    }
-    return [
-        {
-            "phase": phase,
-            "trainings": round(trainings[phase], 1),
-            "positions": round(trainings[phase] * max_positions),
-        }
-        for phase in config.phases
-        if phase in trainings
-    ]
+    costs = []
+    for phase in config.phases:
+        if phase == "search" or phase not in PHASE_TRIALS:
+            continue
+        section: PhaseSection = getattr(config, phase)
+        trainings = section.trainings(pruned)
+        costs.append(
+            {
+                "phase": phase,
+                "trainings": round(trainings, 1),
+                "at_most": not section.is_drawn,
+                "positions": round(trainings * max_positions),
+            }
+        )
+    return costs
 
 
 def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
-    """The first configurations, as the study would propose them before any has reported."""
+    """The first configurations that the study would propose before the first report."""
     proposer = Proposer(space, config.searcher, config.run.seed, config.run.trials)
     samples = []
     for number in range(min(_SAMPLES, config.run.trials)):
@@ -112,30 +112,30 @@ def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
 
 
 def _distinct(space: SearchSpace, combinations: float) -> int | None:
-    """Configurations that differ in training; of many, all combinations of values."""
+    """Number of configurations that differ in training. If there are many, all are counted."""
     if combinations == math.inf:
         return None
     return int(combinations) if combinations > MAX_LISTED else len(space.variants())
 
 
 def expected_arrivals(trials: int, pruner: Pruner) -> list[float]:
-    """Trials expected at each rung and at the budget, if they arrive in random order.
+    """Expected number of trials at each rung and at the budget, for a random order of arrival.
 
-    Early arrivals go on more often than late ones, as there are fewer to be compared with.
+    Early trials continue more often than late ones, since they are compared with fewer trials.
     """
     cycle, rungs = pruner.brackets, len(pruner.rungs)
     arrivals = [0.0] * (rungs + 1)
     for bracket in set(cycle):
-        there = trials * cycle.count(bracket) / len(cycle)
+        arriving = trials * cycle.count(bracket) / len(cycle)
         for rung in range(rungs + 1):
-            arrivals[rung] += there
+            arrivals[rung] += arriving
             if rung >= bracket:
-                count = max(1, round(there))
-                # The chance hardly changes any more, and to compute it takes as long as a sort.
+                count = max(1, round(arriving))
+                # For later trials the probability hardly changes, and computing it is slow.
                 exact = min(count, _EXACT)
-                going_on = sum(pruner.chance(before) for before in range(exact))
-                going_on += (count - exact) * pruner.chance(exact) if count > exact else 0.0
-                there = min(there, going_on)
+                continuing = sum(pruner.chance(before) for before in range(exact))
+                continuing += (count - exact) * pruner.chance(exact) if count > exact else 0.0
+                arriving = min(arriving, continuing)
     return arrivals
 
 
@@ -162,7 +162,7 @@ def _parameters(trial: TrialConfig, config: StudyConfig) -> int:
 
 
 def _positions_per_second(trial: TrialConfig, config: StudyConfig, on_gpu: bool) -> float:
-    """Of one training step of the network on random planes, after one to warm up."""
+    """Speed of one training step of the network on random planes, after a warm-up step."""
     encoder = _encoder(trial, config)
     device = torch.device("cuda" if on_gpu else "cpu")
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""What to try next, as a fold over the ledger: enqueued, then enumerated or modelled."""
+"""Proposes configurations: first enqueued ones, then enumerated or modelled ones."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from hexsearch.search.space import SearchSpace, Values, variant_key
 
 
 class Proposer:
-    """Proposes dimension values and is told what became of them.
+    """Proposes dimension values, and is told how their trials ended.
 
-    A finite space whose distinct configurations are no more than the trials of the study is
-    enumerated, in an order drawn from the seed; what trials are left are modelled, and become
-    further seeds. A grid goes round its points for ever. Where a model proposes, only what has
-    completed comes up again, as a further seed: what was pruned lost already, and what is still
-    running will tell as much as its twin.
+    A finite space with no more distinct configurations than trials is enumerated in an order drawn
+    from the seed. Further trials are proposed by the model, and are further seeds. A grid repeats
+    its points endlessly. A model proposes a configuration again only after it has completed, as a
+    further seed: a pruned configuration has lost already, and a running one is not decided.
 
     Args:
-        trials: how many the study is to have; an extended study has more.
+        trials: number of trials of the study; an extended study has more.
     """
 
     def __init__(
@@ -42,8 +41,8 @@ class Proposer:
         self._searcher.outlook = outlook
         self._last_report: dict[str, ReportSummary] = {}
         self._variants: dict[str, str] = {}  # trial -> its variant
-        self._outside: set[str] = set()  # trials that are none of this space
-        self._tried: set[str] = set()  # variants that are not worth another trial yet
+        self._outside: set[str] = set()  # trials that are not in this space
+        self._tried: set[str] = set()  # variants that must not be proposed again yet
         self._refuses = math.isfinite(space.count) and self._searcher.can_redraw
         self._enumeration: Enumeration | None = None
         if self._searcher.lists and space.count <= max(trials, MAX_LISTED):
@@ -52,7 +51,7 @@ class Proposer:
                 self._enumeration = Enumeration(variants, derive_seed(seed, "enumerate", 0))
 
     def propose(self, number: int) -> tuple[Values, str]:
-        """Values of the active dimensions for trial `number`, and where they come from."""
+        """Values of the active dimensions for trial `number`, and their origin."""
         if number < len(self._space.enqueued):
             return self._complete(self._space.enqueued[number]), "enqueued"
         if self._enumeration is not None:
@@ -64,7 +63,7 @@ class Proposer:
     def apply(self, event: Event) -> None:
         """Take one event into account."""
         if isinstance(event, (Suggested, WarmStarted)) and self._space.faults_of(event.values):
-            # Of a ledger that a hand has touched: no searcher takes it.
+            # The ledger was edited: no searcher can use this trial.
             self._outside.add(event.trial if isinstance(event, Suggested) else "")
         elif isinstance(event, Suggested):
             proposed = event.origin == self._config.name
@@ -104,7 +103,7 @@ class Proposer:
         return Outcome(state, objectives, report.positions_seen, report.value_loss)
 
     def _complete(self, values: Values) -> Values:
-        """An enqueued configuration with its missing dimensions at the first or lowest value."""
+        """An enqueued configuration, with the first or lowest value for missing dimensions."""
         complete: Values = {}
         for dimension in self._space.dimensions:
             if dimension.name in values:
@@ -115,10 +114,10 @@ class Proposer:
 
 
 def objectives_of(config: SearcherConfig, report: ReportSummary) -> tuple[float, ...]:
-    """What a completed trial reached in each objective; empty if it did not measure one."""
+    """Objectives of a completed trial; empty if one was not measured."""
     figures = [getattr(report, name) for name in config.objectives]
     return () if None in figures else tuple(float(f) for f in figures if f is not None)
 
 
-_REDRAWS = 8  # then everything may have been tried
-MAX_LISTED = 2_000  # combinations that are resolved one by one, to find equal ones
+_REDRAWS = 8  # proposals after which a repeated configuration is accepted
+MAX_LISTED = 2_000  # combinations up to which equal configurations are searched for

@@ -1,4 +1,4 @@
-"""When trials are compared, and by which rule."""
+"""The rungs of a study, and its pruning rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Decision", "Pruner", "RungSchedule", "make_pruner"]
 
 @dataclass(frozen=True)
 class RungSchedule:
-    """Where the trials of a study report, in whole batches."""
+    """The positions at which the trials of a study report, in whole batches."""
 
     rungs: tuple[int, ...]
     max_positions: int  # max_t in whole batches
@@ -23,7 +23,7 @@ class RungSchedule:
 
     @classmethod
     def of(cls, config: SchedulerConfig, unit: int) -> RungSchedule:
-        """Rungs rounded up to a multiple of `unit`, which every batch size divides."""
+        """The schedule, with rungs rounded up to a multiple of `unit`."""
         max_positions = round_up(config.max_t, unit)
         levels = PRUNERS[config.name].levels(config)
         rungs = tuple(sorted({round_up(level, unit) for level in levels} - {max_positions}))
@@ -36,7 +36,7 @@ def make_pruner(
     schedule: RungSchedule,
     outlook: Outlook | None = None,
 ) -> Pruner:
-    """The rule that a study names, over its rungs."""
+    """The pruning rule that a study names, for its rungs."""
     pruner = PRUNERS[config.name](config, schedule.rungs, schedule.max_positions)
     pruner.outlook = outlook
     return pruner

@@ -1,8 +1,8 @@
-"""Trainings that are planned rather than proposed: a batch at a time, whenever all have ended.
+"""Planned runs: trainings that phases plan in batches, and that the searcher does not propose.
 
-They stand in the study's ledger beside the trials of the search, but no rung, searcher or trial
-budget counts them. A rerun has the seed of its replicate, so a checked trial goes through the
-same numbers again up to where it was pruned.
+They are recorded in the study's ledger like the trials of the search, but rungs, searcher and
+trial budget do not count them. A rerun has the seed of its replicate, so a trial of the pruning
+check repeats the same numbers up to the rung where it was pruned.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from hexsearch.search.space import Values, variant_key
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A whole training to come.
+    """A planned training.
 
     Attributes:
-        origin: why it is planned. replicate: number of the seed. The rest as in Suggested.
+        origin: why it is planned.
+        replicate: number of the seed.
+        variant, head, values, config: as in Suggested.
     """
 
     origin: str
@@ -36,17 +38,17 @@ class PlannedRun:
 
     @classmethod
     def again(cls, like: TrialHistory, replicate: int, origin: str) -> PlannedRun:
-        """The variant of a trial once more."""
+        """A run of the same variant as a trial."""
         return cls(origin, replicate, like.variant, like.head, like.values, like.config)
 
     @classmethod
     def of(cls, trial: TrialConfig, values: Values, replicate: int, origin: str) -> PlannedRun:
-        """A trial that perhaps nobody has trained yet."""
+        """A run of a configuration, which may be new."""
         config = trial.model_dump(mode="json")
         return cls(origin, replicate, variant_key(trial), trial.head_name, values, config)
 
     def suggested(self, trial: str, number: int, seed: int, missing: int = 0) -> Suggested:
-        """The event that begins it."""
+        """The event that records it as planned."""
         return Suggested(
             trial=trial,
             number=number,
@@ -63,11 +65,11 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a study does next.
+    """The next runs of a study.
 
     Attributes:
-        runs: trainings that do not wait for each other.
-        note: what was found out and led to them, to be recorded before them.
+        runs: trainings that are independent of each other.
+        note: event with the result that led to them, which is recorded before them.
     """
 
     runs: tuple[PlannedRun, ...] = ()
@@ -77,9 +79,9 @@ class Batch:
         return bool(self.runs) or self.note is not None
 
 
-# Given everything that has ended, the next batch; an empty one once there is nothing left to do.
-# Runs that have not ended change nothing in the answer, so that a batch of which a crash left
-# only a part in the ledger can be asked for again.
+# A planner returns the next batch, given all runs that have ended. The batch is empty if nothing is
+# left to do. Runs that have not ended must not change the result, so that a batch can be planned
+# again if a crash has left only a part of it in the ledger.
 Planner = Callable[[StudyHistory], Batch]
 
 
@@ -90,11 +92,11 @@ def nothing_planned(history: StudyHistory) -> Batch:
 
 @dataclass(frozen=True)
 class Place:
-    """One variant in the order that the evidence so far gives.
+    """One variant in the present ranking.
 
     Attributes:
         value_loss: mean over its runs at the full budget.
-        expected_value_loss: what fresh seeds would give, the luck of the search allowed for.
+        expected_value_loss: expected value loss with fresh seeds, with an allowance for selection.
     """
 
     variant: str
@@ -106,14 +108,14 @@ class Place:
 
 @dataclass(frozen=True)
 class LeaderSummary:
-    """Variants that were trained to the end, best first; the first `tied` cannot be told apart."""
+    """Variants that were trained to the end, best first. The first `tied` of them are tied."""
 
     places: tuple[Place, ...]
     tied: int
 
 
 def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list[PlannedRun]:
-    """Pruned and paused trials that were drawn, by a lot that nothing they did has a part in."""
+    """Runs of pruned and paused trials that are drawn at random, independently of results."""
     checked = {
         (trial.variant, trial.replicate)
         for trial in history.trials.values()
@@ -131,19 +133,19 @@ def pruning_check_reruns(history: StudyHistory, seed: int, share: float) -> list
 def race_reruns(
     history: StudyHistory, summary: LeaderSummary, config: RaceConfig
 ) -> list[PlannedRun]:
-    """One further seed for each variant that is tied with the leader and has the fewest.
+    """One further seed for each variant that is tied with the leader and has the fewest seeds.
 
-    Replicate r has the same seed in every variant, so equal counts make pairs.
+    Replicate r has the same seed in every variant, so equal numbers of seeds give pairs.
 
     Args:
-        history: of the search and its reruns alone.
+        history: history of the search and its reruns alone.
     """
     tied = [place.variant for place in summary.places[: summary.tied]]
     ended = [trial for trial in history.trials.values() if trial.status in ENDED]
     left = config.runs - sum(trial.origin == "race" for trial in ended)
     runs: dict[str, dict[int, TrialHistory]] = {variant: {} for variant in tied}
     for trial in ended:
-        # A rerun that failed has had its chance.
+        # A rerun that failed is not repeated.
         if trial.variant in runs and (trial.status == "completed" or trial.is_rerun):
             runs[trial.variant][trial.replicate] = trial
     fewest = min((len(known) for known in runs.values()), default=0)

@@ -1,4 +1,4 @@
-"""The search spaces that come with hexsearch, found by their names."""
+"""The search spaces of the package, found by their names."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The search section of a study: typed, conditional dimensions over a default trial.
 
-A dimension is named by the dotted path of a setting in `trial`. `when` makes it conditional on
-the value of others, to any depth. Configurations that train the same network the same way have
-one canonical form, whatever they are called.
+The name of a dimension is the dotted path of a setting in `trial`. `when` makes it conditional on
+the values of others, to any depth. Configurations that train the same network in the same way have
+one canonical form.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from hexsearch.config.trunk import NetworkConfig
 Values = dict[str, Any]
 
 
-# Sections that may be given as one word, which stands for all of their settings.
-_REPLACED = {"trunk", "value_head"}  # by a whole network
+# Sections that may be given as one text, which stands for all of their settings.
 _SPELT = ("network", "trunk", "value_head", "policy_head", "readout", "curriculum")
+_REPLACED = {"trunk", "value_head"}  # by a whole network
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Dimension:
     """One searched setting.
 
     Attributes:
-        choices: the values of a `choice`, as given.
-        low, high, log, step: of a `float` or `int`.
-        when: parent dimension -> values at which this one exists; all must hold.
+        choices: values of a `choice`, as given.
+        low, high, log, step: range of a `float` or `int`.
+        when: parent dimension -> values for which this dimension exists; all must hold.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Dimension:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The choices as text, which is what a sampler may hold."""
+        """The choices as text, which samplers can store."""
         return tuple(label_of(choice) for choice in self.choices)
 
     @property
     def count(self) -> float:
-        """How many values it has; infinite for a float."""
+        """Number of values; infinite for a float."""
         if self.kind == "choice":
             return len(self.choices)
         if self.kind == "int":
@@ -61,28 +61,28 @@ class Dimension:
         return 1 if self.low == self.high else math.inf
 
     def values(self) -> Sequence[Any]:
-        """All values of a finite dimension, or the ends of an infinite one."""
+        """All values of a finite dimension, or the bounds of a float."""
         if self.kind == "choice":
             return self.choices
         if self.kind == "int":
-            return range(int(self.low), int(self.high) + 1, self.step)  # takes no memory
+            return range(int(self.low), int(self.high) + 1, self.step)  # a range needs no memory
         return (self.low, self.high)
 
     def fault_of(self, value: Any) -> str | None:
-        """Why a value is none of this dimension, with the nearest ones; None if it is one."""
+        """Why a value does not belong to this dimension, with the nearest ones, or None."""
         if self.kind == "choice":
             if label_of(value) in self.labels and isinstance(value, str) == _is_text(self, value):
                 return None
             shown = [*self.labels[:_SHOWN], *(["..."] if len(self.labels) > _SHOWN else [])]
-            return f"{value!r} is none of {', '.join(shown)}"
+            return f"{value!r} is not one of {', '.join(shown)}"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return f"{value!r} is no number"
-        if not self.low <= value <= self.high:  # nor is what is not finite
-            return f"{value!r} lies outside [{self.low}, {self.high}]"
+            return f"{value!r} is not a number"
+        if not self.low <= value <= self.high:  # true for values that are not finite, too
+            return f"{value!r} is outside of [{self.low}, {self.high}]"
         if self.kind == "float":
             return None
         if not isinstance(value, int):
-            return f"{value!r} is no whole number; write {round(value)}"
+            return f"{value!r} is not a whole number; write {round(value)}"
         over = (value - int(self.low)) % self.step
         if over:
             nearest = [n for n in (value - over, value - over + self.step) if n <= self.high]
@@ -93,7 +93,7 @@ class Dimension:
         return None
 
     def points(self, count: int) -> tuple[float, ...]:
-        """So many values of a float at equal distances, on its own scale."""
+        """`count` values of a float at equal distances, on its own scale."""
         if self.low == self.high:
             return (self.low,)
         shares = [place / (count - 1) for place in range(count)]
@@ -112,7 +112,7 @@ class Dimension:
         )
 
     def is_active(self, values: Mapping[str, Any]) -> bool:
-        """Whether the dimension exists beside these values of its parents."""
+        """Whether the dimension exists for these values of its parents."""
         return all(parent in values and values[parent] in allowed for parent, allowed in self.when)
 
 
@@ -120,7 +120,7 @@ _SHOWN = 12  # values that a message lists
 
 
 def _is_text(dimension: Dimension, value: Any) -> bool:
-    """Whether the choice of this label is text, which JSON's numbers must not be taken for."""
+    """Whether the choice of this label is text, to tell it from a number in JSON."""
     return isinstance(dimension.choices[dimension.labels.index(label_of(value))], str)
 
 
@@ -131,7 +131,7 @@ def label_of(choice: Any) -> str:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Dimensions, parents before children, over a default trial."""
+    """Dimensions, parents before children, with a default trial for all other settings."""
 
     default: TrialConfig
     dimensions: tuple[Dimension, ...]
@@ -146,13 +146,13 @@ class SearchSpace:
         return with_values(self.default, values)
 
     def faults_of(self, values: Mapping[str, Any], *, whole: bool = False) -> dict[str, str]:
-        """What keeps a configuration from being one of this space, by dimension.
+        """Why a configuration does not belong to this space, by dimension.
 
-        The one check of whatever comes from outside of a searcher: enqueued configurations, trials
-        of other studies, records of a ledger.
+        It checks all configurations that do not come from a searcher: enqueued configurations,
+        trials of other studies, records of a ledger.
 
         Args:
-            whole: every dimension that exists must be there; else what is missing counts as
+            whole: every dimension that exists must have a value. Otherwise a missing dimension has
                 its first or lowest value.
         """
         by_name = {dimension.name: dimension for dimension in self.dimensions}
@@ -179,9 +179,9 @@ class SearchSpace:
 
     @property
     def count(self) -> float:
-        """Combinations of values, conditions respected; infinite if a float is searched.
+        """Number of combinations of values under all conditions; infinite with a float.
 
-        Only dimensions that others depend on are walked through; the rest multiply.
+        Only dimensions on which others depend are enumerated. The counts of others are multiplied.
         """
         parents = {parent for dimension in self.dimensions for parent, _ in dimension.when}
 
@@ -208,7 +208,7 @@ class SearchSpace:
         return distinct
 
     def grid(self, points: int) -> SearchSpace:
-        """This space with each float as a choice of so many values, its ends included."""
+        """This space with each float as a choice of `points` values, including both bounds."""
         return replace(
             self,
             dimensions=tuple(
@@ -220,7 +220,7 @@ class SearchSpace:
         )
 
     def configurations(self) -> Iterator[Values]:
-        """Every combination of values; of a float only its ends."""
+        """Every combination of values; a float has only its bounds."""
 
         def extend(values: Values, rest: tuple[Dimension, ...]) -> Iterator[Values]:
             if not rest:
@@ -240,7 +240,7 @@ def with_values(trial: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
     """A trial with settings replaced by dotted path, whole sections before their parts.
 
     Raises:
-        ConfigError: the result is no valid trial.
+        ConfigError: the result is not a valid trial.
     """
     raw = trial.model_dump()
     sections = {path.partition(".")[0] for path in values}
@@ -254,7 +254,7 @@ def with_values(trial: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
             here = here.setdefault(part, {})
         here[last] = values[path]
         if last in _SPELT and not parents:
-            # Spellings and presets become whole sections, so that deeper paths find their place.
+            # Spellings and presets become whole sections, so that deeper paths can be set.
             here[last] = _whole_section(last, values[path])
     return build(TrialConfig, raw, "trial")
 
@@ -268,14 +268,14 @@ def _whole_section(name: str, spelling: Any) -> dict[str, Any] | None:
 
 
 def variant_key(trial: TrialConfig) -> str:
-    """16 hexadecimal digits, equal for configurations that train alike."""
+    """16 hexadecimal digits that are equal for configurations with equal training."""
     return hashlib.blake2b(
         json.dumps(canonical_form(trial), sort_keys=True).encode(), digest_size=8
     ).hexdigest()
 
 
 def canonical_form(trial: TrialConfig) -> dict[str, Any]:
-    """A trial without what makes no difference: names of presets, settings without effect."""
+    """A trial without names of presets and without settings that have no effect."""
     form = trial.model_dump(mode="json")
     if "trunk" in form:
         del form["trunk"]["preset"]
@@ -293,7 +293,7 @@ def canonical_form(trial: TrialConfig) -> dict[str, Any]:
 
 
 def position_unit(space: SearchSpace) -> int:
-    """Positions of which every batch size in the space is a divisor."""
+    """The least number of positions that every batch size of the space divides."""
     for dimension in space.dimensions:
         if dimension.name == "batch_size":
             return math.lcm(*(int(value) for value in islice(dimension.values(), 64)))

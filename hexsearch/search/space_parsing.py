@@ -1,4 +1,4 @@
-"""From the search section of a study to a typed space, with every fault of it at once."""
+"""Makes a typed space from the search section of a study, and reports all its faults together."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
     """The typed space of a study.
 
     Raises:
-        ConfigError: every fault: unknown settings, values that a setting does not take, parents
-            that do not exist, combinations of choices that make no network.
+        ConfigError: the section has faults; lists all of them: unknown settings, values that a
+            setting does not allow, parents that do not exist, combinations without a network.
     """
-    problems: list[str] = []  # found so far; what has none is looked at further
+    problems: list[str] = []  # dimensions without a fault are checked further
     dimensions: dict[str, Dimension] = {}
     for name, raw in config.search.items():
         fault = _unknown_setting(name)
@@ -41,7 +41,7 @@ def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
         if faults:
             del dimensions[name]
     while orphans := [d.name for d in dimensions.values() if not _has_parents(d, dimensions)]:
-        for name in orphans:  # what they depend on is at fault, and said to be
+        for name in orphans:  # they depend on a faulty dimension, which is reported already
             del dimensions[name]
     try:
         ordered = _parents_first(dimensions, where)
@@ -52,7 +52,7 @@ def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
     problems += _batch_size_faults(space, config, where)
     problems += _searcher_faults(space, config, where)
     if not problems:
-        # Of a dimension that is at fault, an enqueued value or a combination tells nothing new.
+        # With a faulty dimension, enqueued values and combinations would give the same faults.
         problems = _enqueue_faults(space, where) or _combination_faults(space, where)
     if problems:
         raise ConfigError(problems)
@@ -66,12 +66,12 @@ def _has_parents(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> b
 def load_space(
     path: Path, settings: Sequence[str] = (), say: Callable[[str], None] = lambda line: None
 ) -> tuple[StudyConfig, SearchSpace]:
-    """A search-space file as configuration and typed space.
+    """The configuration and the typed space of a search-space file.
 
     Args:
-        say: told of dimensions that a setting leaves without their condition.
+        say: called with a message if a setting makes conditional dimensions impossible.
     Raises:
-        ConfigError: every fault of the file, of its sections and of its dimensions together.
+        ConfigError: the file has faults; lists those of its sections and dimensions together.
     """
     raw = read_study(path, settings, say)
     where = f"{path}: "
@@ -113,7 +113,7 @@ def _unknown_setting(name: str) -> str | None:
         if not isinstance(here, dict) or part not in here:
             known = list(here) if isinstance(here, dict) else []
             place = "trial" + "".join(f".{part}" for part in walked)
-            return f"'{part}' is no setting of {place}; " + (
+            return f"'{part}' is not a setting of {place}; " + (
                 suggest(part, known) if known else f"{place} is a single value"
             )
         here = here[part]
@@ -125,10 +125,12 @@ def _when(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> list[str
     faults = []
     for parent, allowed in dimension.when:
         if parent not in dimensions:
-            faults.append(f"{parent}: no such dimension; {suggest(parent, list(dimensions))}")
+            faults.append(
+                f"{parent}: there is no such dimension; {suggest(parent, list(dimensions))}"
+            )
             continue
         if dimensions[parent].kind == "float":
-            faults.append(f"{parent}: a condition needs a choice or an int, this is a float")
+            faults.append(f"{parent}: a condition needs a choice or an int, but this is a float")
             continue
         for value in allowed:
             fault = dimensions[parent].fault_of(value)
@@ -148,14 +150,14 @@ def _parents_first(dimensions: Mapping[str, Dimension], where: str) -> tuple[Dim
         if not ready:
             circle = [name for name in dimensions if name not in ordered]
             raise ConfigError(
-                f"{where}search: conditions go round in a circle: {', '.join(circle)}"
+                f"{where}search: conditions depend on each other in a circle: {', '.join(circle)}"
             )
         ordered |= {dimension.name: dimension for dimension in ready}
     return tuple(ordered.values())
 
 
 def _value_faults(space: SearchSpace, where: str) -> list[str]:
-    """Each value of each dimension, with its parents where they must be."""
+    """Faults of the values of each dimension, with its parents at values that it needs."""
     by_name = {dimension.name: dimension for dimension in space.dimensions}
 
     def parents(dimension: Dimension) -> Values:
@@ -172,7 +174,7 @@ def _value_faults(space: SearchSpace, where: str) -> list[str]:
             try:
                 space.resolve({**parents(dimension), dimension.name: value})
             except ConfigError as error:
-                # Two parts that must agree may both be searched; the combinations are tried next.
+                # Two parts that must agree may both be searched. Combinations are tried later.
                 problems += [
                     f"{where}search.{dimension.name}: {value!r}: {problem}"
                     for problem in error.problems
@@ -182,12 +184,12 @@ def _value_faults(space: SearchSpace, where: str) -> list[str]:
 
 
 def _batch_size_faults(space: SearchSpace, config: StudyConfig, where: str) -> list[str]:
-    """Rungs are reached in whole batches, so every batch size must divide a common unit."""
+    """Fault of batch sizes whose least common multiple is larger than the first rung."""
     unit = position_unit(space)
     if unit > config.scheduler.grace_period:
         return [
             f"{where}search.batch_size: the batch sizes have {unit:,} positions as their least "
-            f"common multiple, scheduler.grace_period is {config.scheduler.grace_period:,}; "
+            f"common multiple, but scheduler.grace_period is {config.scheduler.grace_period:,}; "
             "search powers of 2 by choice, or raise grace_period"
         ]
     return []
@@ -197,14 +199,13 @@ def _searcher_faults(space: SearchSpace, config: StudyConfig, where: str) -> lis
     name = config.searcher.name
     if name == "cmaes" and find_spec("cmaes") is None:
         return [
-            f"{where}searcher.name: cmaes needs the package of that name; install it with "
-            "pip install 'hexsearch[cmaes]', or search with tpe"
+            f"{where}searcher.name: cmaes needs the package cmaes; install it with "
+            "pip install 'hexsearch[cmaes]', or use tpe"
         ]
     if name == "grid" and space.grid(config.searcher.grid_points).count > _MAX_GRID:
         return [
             f"{where}searcher.name: a grid of {space.grid(config.searcher.grid_points).count:,} "
-            f"configurations is more than {_MAX_GRID:,}; lower searcher.grid_points, or search "
-            "with tpe"
+            f"configurations is more than {_MAX_GRID:,}; lower searcher.grid_points, or use tpe"
         ]
     return []
 
@@ -218,7 +219,7 @@ def _enqueue_faults(space: SearchSpace, where: str) -> list[str]:
 
 
 def _combination_faults(space: SearchSpace, where: str) -> list[str]:
-    """Combinations of choices that make no network; ranges stand at their lower end."""
+    """Faults of combinations of choices, with ranges at their lower bounds."""
     coarse = SearchSpace(
         space.default,
         tuple(

@@ -1,4 +1,4 @@
-"""What other studies have learned, as events for the ledger of a new one."""
+"""Trials of other studies, as events for the ledger of a new study."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from hexsearch.search.space import Dimension, SearchSpace, Values
 
 
 def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarted], list[str]]:
-    """Trials of another study that this space holds, and what is to be said about them.
+    """Trials of another study that belong to this space, and messages about them.
 
-    A dimension takes its value from the trial's whole configuration, so what was fixed there may
-    be searched here. Settings that are fixed differently are said; such trials are still taken.
+    The value of a dimension is taken from the trial's whole configuration, so settings that were
+    fixed there may be searched here. If other settings are fixed differently, the trials are still
+    used, and a message says so.
 
     Returns:
-        events, and lines for a person.
+        The events, and lines of text.
     Raises:
         LedgerError: there is no study.
-        ConfigError: nothing of it fits.
+        ConfigError: none of its trials belongs to this space.
     """
     history = StudyHistory.read(source.ledger).only(SEARCHED)
     ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.curve]
@@ -53,19 +54,19 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
             f"--warm-start {source.path}: none of its {len(ended)} ended trials fits this space"
             + (f": {reasons}" if reasons else "")
         )
-    lines = [f"warm start: {len(taken)} of {len(ended)} ended trials of {source.name} taken"]
+    lines = [f"warm start: {len(taken)} of {len(ended)} ended trials of {source.name} are used"]
     if misfits:
         lines.append(f"warm start: left out {reasons}")
     if differing:
         lines.append(
-            f"warm start: {source.name} was fixed differently in {', '.join(sorted(differing))}; "
-            "its figures are a hint here, no more"
+            f"warm start: {source.name} has other fixed values of {', '.join(sorted(differing))}; "
+            "its results may not be comparable"
         )
     return taken, lines
 
 
 def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:
-    """A trial's place in a space, or why it has none."""
+    """The values of a trial in a space, or the reason why it does not belong there."""
     config = flat(trial.config)
     values: Values = {}
     for dimension in space.dimensions:
@@ -87,7 +88,7 @@ def _value(
         for choice in dimension.choices:
             part = {**values, dimension.name: choice}
             wanted = _below(flat(space.resolve(part).model_dump(mode="json")), dimension.name)
-            # A whole section may have parts that are dimensions of their own.
+            # Parts of a whole section may be separate dimensions.
             own = {d.name for d in space.dimensions if d.name != dimension.name}
             if all(config.get(key) == value for key, value in wanted.items() if key not in own):
                 return (choice,)
@@ -101,7 +102,7 @@ def _below(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def flat(raw: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested mappings by dotted path."""
+    """Values of nested mappings by dotted path."""
     found: dict[str, Any] = {}
     for key, value in raw.items():
         if isinstance(value, Mapping) and value:

@@ -1,1 +1,1 @@
-"""How sure a figure is: intervals, variance, ranking, posterior. Pure functions on arrays."""
+"""Statistics as functions on arrays: intervals, variance, ranking, posterior."""

@@ -1,8 +1,8 @@
-"""Strength from games: Bradley-Terry ratings with intervals clustered by opening.
+"""Playing strength: Bradley-Terry ratings with intervals that are clustered by opening.
 
 Each opening is played twice with colours exchanged, and by several pairs of players. Its games are
-not independent: an opening that one colour always wins says nothing, however often it is played.
-So openings are counted, not games.
+not independent: an opening that one colour always wins gives no information, however often it is
+played. So openings are counted, not games.
 Source: Bradley & Terry, Biometrika 39, 1952; the clustered variance: Liang & Zeger, Biometrika 73,
 1986; two added observations: Agresti & Coull, The American Statistician 52, 1998.
 """
@@ -22,19 +22,20 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 ELO_OF_LOGIT = 400.0 / log(10.0)
-_STEPS = 100  # of Newton's method, which needs about six
-# Openings added to those of each pair that met. In simulations (tests/statistics/test_elo.py) 1 and
-# 0.5 covered 90% at differences of 450 Elo, where they pull too much.
+_STEPS = 100  # limit of Newton's method, which needs about six steps
+# Number of openings that are added for each pair that played. In simulations
+# (tests/statistics/test_elo.py), 1 and 0.5 biased differences of 450 Elo: intervals covered 90%.
 _ADDED = 0.25
-_GAMES = 2  # of each opening between two players
+_GAMES = 2  # games of each opening between two players
 
 
 @dataclass(frozen=True)
 class Scores:
-    """[M] meetings: two players and both games of one opening.
+    """[M] results. Each is for two players and both games of one opening.
 
     Attributes:
-        a, b: [M] numbers of the players. score: [M] games that a won, 0 to 2.
+        a, b: [M] numbers of the players.
+        score: [M] number of games that a won, 0 to 2.
         opening: [M] number of the opening.
     """
 
@@ -45,7 +46,7 @@ class Scores:
 
     @classmethod
     def of(cls, meetings: Sequence[tuple[int, int, int, float]]) -> Scores:
-        """From (a, b, opening, score) of each meeting."""
+        """Scores from tuples of (a, b, opening, score)."""
         table = np.asarray(meetings, dtype=np.float64).reshape(-1, 4)
         whole = table[:, :3].astype(np.int64)
         return cls(whole[:, 0], whole[:, 1], table[:, 3], whole[:, 2])
@@ -53,10 +54,12 @@ class Scores:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Elo of P players, on average 0.
+    """Elo of P players. Their mean is 0.
 
     Attributes:
-        elo: [P]. covariance: [P, P] of the estimates. freedom: degrees of freedom of it.
+        elo: [P] ratings.
+        covariance: [P, P] covariance of the ratings.
+        freedom: degrees of freedom of the covariance.
     """
 
     elo: Floats
@@ -64,11 +67,11 @@ class Ratings:
     freedom: float
 
     def intervals(self) -> tuple[Floats, Floats]:
-        """[P] bounds of the 95% intervals of each player's Elo."""
+        """[P] lower and upper bounds of the 95% interval of each player's Elo."""
         return interval(self.elo, np.diag(self.covariance), self.freedom)
 
     def difference(self, a: int, b: int) -> tuple[float, float, float]:
-        """How much stronger a is than b, and its 95% interval."""
+        """Elo of a minus Elo of b, with the bounds of its 95% interval."""
         gap = float(self.elo[a] - self.elo[b])
         low, high = interval(gap, self._gap_variance(a, b), self.freedom)
         return gap, float(low), float(high)
@@ -79,12 +82,12 @@ class Ratings:
         return low <= 0.0 <= high
 
     def openings_to_separate(self, a: int, b: int, openings: int) -> int | None:
-        """How many more openings would separate two players if they go on scoring as they did.
+        """Number of further openings that would separate two players at their present score.
 
-        0 where they are separated already; None where nothing suggests which one is stronger.
+        0 if they are separated already. None if their ratings are equal.
 
         Args:
-            openings: that all players have played.
+            openings: number of openings that all players have played.
         """
         gap = abs(float(self.elo[a] - self.elo[b]))
         half = float(student_quantile(self.freedom)) * float(np.sqrt(self._gap_variance(a, b)))
@@ -92,7 +95,7 @@ class Ratings:
             return 0
         if gap < 1e-6:
             return None
-        # The half-width falls with the root of the number of openings.
+        # The half-width is proportional to 1 / sqrt(openings).
         return max(1, ceil(openings * (half / gap) ** 2) - openings)
 
     def _gap_variance(self, a: int, b: int) -> float:
@@ -103,16 +106,16 @@ class Ratings:
 def rate(scores: Scores, players: int) -> Ratings:
     """Maximum-likelihood ratings and their clustered covariance.
 
-    Every pair of players that met gets a quarter of an opening won by each side, so that a player
-    who won all games stays finite, and so does the uncertainty of players who always tied.
+    For every pair that played, a quarter of an opening is added as won by each side. So the rating
+    of a player who won all games is finite, and so is the uncertainty of players who always tied.
 
     Raises:
-        ValueError: the players fall into groups that never met.
+        ValueError: there are groups of players that never played each other.
     """
     met = np.unique(np.stack([scores.a, scores.b], axis=1), axis=0)
     _require_connected(met, players)
     clusters = np.unique(scores.opening)
-    # Added openings are clusters of their own: one won by each first player, one by each second.
+    # The added openings form two clusters: those won by the first player, and by the second.
     added = np.repeat(np.array([-1, -2]), len(met))
     a = np.concatenate([scores.a, met[:, 0], met[:, 0]])
     b = np.concatenate([scores.b, met[:, 1], met[:, 1]])
@@ -149,9 +152,9 @@ def rate(scores: Scores, players: int) -> Ratings:
 
 
 def score_interval(scores: Sequence[float]) -> tuple[float, float, float]:
-    """Share of games won and its 95% interval, from the scores, 0 to 2, of each opening.
+    """Share of games won and its 95% interval, from the score (0 to 2) of each opening.
 
-    One opening won by each side is added for the interval, as in `rate`.
+    For the interval one opening won by each side is added, similar to `rate`.
     """
     share = np.asarray(scores, dtype=np.float64) / _GAMES
     filled = np.append(share, [0.0, 1.0])
@@ -166,4 +169,4 @@ def _require_connected(met: Indices, players: int) -> None:
     for a, b in met:
         group[group == group[a]] = group[b]
     if players and len(set(group.tolist())) > 1:
-        raise ValueError("players of different groups never met, so they cannot be compared")
+        raise ValueError("some players never played the others, not even indirectly: no rating")

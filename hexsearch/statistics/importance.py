@@ -1,4 +1,4 @@
-"""How much each setting matters: the share of the trials' ranks that it explains alone."""
+"""Importance of settings: the share of the variance of ranks that a setting explains alone."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from scipy.stats import rankdata
 
 from hexsearch.statistics.intervals import LEVEL, Floats
 
-_GROUPS = 4  # equal parts that a number's values are put into
-_DRAWS = 200  # of the bootstrap
-FEWEST_TRIALS = 8  # below it a share says nothing
+_GROUPS = 4  # groups of equal size for the values of a number
+_DRAWS = 200  # draws of the bootstrap
+FEWEST_TRIALS = 8  # with fewer trials, no share is computed
 
 
 @dataclass(frozen=True)
 class Importance:
-    """One setting.
+    """Importance of one setting.
 
     Attributes:
-        share: of the variance of the trials' ranks, between 0 and 1; low, high: its 95% interval.
+        share: share of the variance of the trials' ranks, between 0 and 1.
+        low, high: its 95% interval.
     """
 
     name: str
@@ -33,18 +34,18 @@ class Importance:
 def importances(
     values: Mapping[str, Sequence[object]], losses: Floats, rng: np.random.Generator
 ) -> list[Importance]:
-    """Each setting's share of the variance, the largest first.
+    """Each setting's share of the variance, the largest share first.
 
-    Losses are replaced by their ranks, so that a few diverged trials do not decide everything.
-    Numbers are put into four groups of equal size. The share is omega squared, which is 0 on
-    average where a setting does nothing (Hays, Statistics, 1963). Its interval comes from drawing
-    trials with replacement. Settings that act only together are not seen.
+    Losses are replaced by their ranks, so that a few diverged trials do not dominate. The values
+    of a number are put into four groups of equal size. The share is omega squared, whose mean is
+    0 for a setting without effect (Hays, Statistics, 1963). Its interval is bootstrapped over
+    trials. Interactions of settings are not included.
 
     Args:
-        values: setting -> its value in each trial; None where a trial does not have it.
-        losses: of the trials at equal positions seen.
+        values: setting -> its value in each trial; None if a trial does not have it.
+        losses: losses of the trials at equal positions seen.
     Returns:
-        Nothing for fewer than eight trials.
+        An empty list for fewer than eight trials.
     """
     count = len(losses)
     if count < FEWEST_TRIALS:
@@ -64,7 +65,7 @@ def importances(
 
 
 def _codes(column: Sequence[object]) -> NDArray[np.int64]:
-    """[T] number of each trial's group."""
+    """[T] number of the group of each trial."""
     numbers = [value for value in column if isinstance(value, (int, float))]
     if len(set(numbers)) > _GROUPS and all(
         value is None or isinstance(value, (int, float)) for value in column
@@ -84,7 +85,7 @@ def _codes(column: Sequence[object]) -> NDArray[np.int64]:
 
 
 def _omega_squared(codes: NDArray[np.int64], ranks: Floats) -> Floats:
-    """[D] shares of D sets of trials, [D, T] each."""
+    """[D] shares of D sets of trials, from codes and ranks of [D, T]."""
     draws, count = codes.shape
     groups = int(codes.max()) + 1
     cells = (codes + groups * np.arange(draws)[:, None]).ravel()

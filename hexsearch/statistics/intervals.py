@@ -1,4 +1,4 @@
-"""How sure a mean or a difference is. Positions of one game share a label, so games are counted."""
+"""Intervals of means and differences. Games are the unit: positions of a game share one label."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 Floats = NDArray[np.float64]
-LEVEL = 0.95  # of every interval that is printed
+LEVEL = 0.95  # confidence level of every interval that is printed
 STAGES = ("early", "middle", "late")  # columns of per-game losses
-_BOOTSTRAP_BLOCK = 1 << 22  # cells of resampling weights held at once: 32 MB
+_BOOTSTRAP_BLOCK = 1 << 22  # resampling weights that are in memory at once: 32 MB
 
 
 class GameLosses(Protocol):
     """Squared errors of one run.
 
     Attributes:
-        games: [G] number of each game, rising; sums, counts: [G, 3] by game and stage.
+        games: [G] index of each game, in ascending order.
+        sums, counts: [G, 3] sum of squared errors and number of positions, by game and stage.
     """
 
     @property
@@ -37,8 +38,8 @@ class GameTable:
     """Squared errors of T runs on the G games that all of them were evaluated on.
 
     Attributes:
-        sums: [T, G] squared errors summed over the positions of a game.
-        counts: [G] positions of each game, above 0.
+        sums: [T, G] squared errors, summed over the positions of a game.
+        counts: [G] number of positions of each game, above 0.
     """
 
     sums: Floats
@@ -52,23 +53,24 @@ class GameTable:
 
     @cached_property
     def influence(self) -> Floats:
-        """[T, G] how far each game moves each mean; rows add up to 0.
+        """[T, G] influence of each game on each mean. Each row sums to 0.
 
-        A mean over positions is a ratio of two sums over games. Linearised, its sampling
-        variance over games is that of a sum of these (Taylor linearisation, Cochran, Sampling
-        Techniques, 1977, section 6.5; for evaluations: Miller, arXiv:2411.00640, section 2.2).
+        A mean over positions is a ratio of two sums over games. In a linear approximation its
+        sampling variance over games is that of the sum of these influences (Taylor
+        linearisation, Cochran, Sampling Techniques, 1977, section 6.5; for evaluations: Miller,
+        arXiv:2411.00640, section 2.2).
         """
         moved: Floats = (self.sums - np.outer(self.means, self.counts)) / self.counts.sum()
         return moved
 
 
 def game_table(losses: Sequence[GameLosses], stage: str | None = None) -> GameTable | None:
-    """Runs side by side on the games that all of them have, in the order given.
+    """A table of the runs, in the given order, on the games that all of them have.
 
     Args:
         stage: early, middle or late; None takes all positions.
     Returns:
-        None for fewer than two games in common, which say nothing about a spread.
+        None for fewer than two common games, which have no variance.
     Raises:
         ValueError: two runs were evaluated on different positions of one game.
     """
@@ -98,8 +100,8 @@ def game_variance(influence: Floats) -> Floats:
     """Sampling variance over games of means, or of differences of means, from their influence.
 
     Args:
-        influence: [..., G]; that of a difference is the difference of the influences, which is
-            what pairing is: hard games are hard for both and cancel.
+        influence: [..., G]. The influence of a difference is the difference of the influences.
+            This pairs the runs by game: a game that is hard for both of them cancels.
     """
     games = influence.shape[-1]
     variance: Floats = games / (games - 1) * np.square(influence).sum(axis=-1)
@@ -112,7 +114,7 @@ def interval(
     """Bounds of the 95% interval of an estimate whose variance is itself estimated.
 
     Args:
-        freedom: degrees of freedom of the variance, of Student's t; `inf` where it is known.
+        freedom: degrees of freedom of the variance, for Student's t; `inf` if it is known.
     """
     half = student_quantile(freedom) * np.sqrt(variance)
     return np.asarray(mean - half), np.asarray(mean + half)
@@ -120,14 +122,14 @@ def interval(
 
 def student_quantile(freedom: Floats | float) -> Floats:
     """Half-width of a 95% interval in standard errors."""
-    # stdtrit is undefined at infinity; at a billion the normal quantile is met to 9 digits.
+    # stdtrit is undefined at infinity; at a billion it equals the normal quantile to 9 digits.
     finite = np.minimum(np.asarray(freedom, dtype=np.float64), 1e9)
     quantile: Floats = stdtrit(finite, 0.5 + LEVEL / 2)
     return quantile
 
 
 def p_values(difference: Floats, variance: Floats, freedom: Floats) -> Floats:
-    """Two-sided p of differences under 'there is none'; 1 where neither differs nor varies."""
+    """Two-sided p-values of differences; 1 where both the difference and its variance are 0."""
     error = np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(difference == 0.0, 0.0, np.abs(difference) / error)
@@ -136,7 +138,7 @@ def p_values(difference: Floats, variance: Floats, freedom: Floats) -> Floats:
 
 
 def holm(p: Floats) -> Floats:
-    """p-values adjusted so that the chance of any false finding among them stays below 5%.
+    """p-values adjusted for multiple tests: a threshold of 5% then holds for all tests together.
 
     Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
 
@@ -151,9 +153,9 @@ def holm(p: Floats) -> Floats:
 
 
 def bootstrap_means(table: GameTable, rng: np.random.Generator, draws: int = 2000) -> Floats:
-    """[draws, T] means of the runs over games drawn with replacement, whole games at a time.
+    """[draws, T] means of the runs over whole games that are drawn with replacement.
 
-    The same games are drawn for every run, so a difference of two columns is a paired one.
+    The same games are drawn for every run, so a difference of two columns is paired by game.
     Source: the cluster bootstrap of Davison & Hinkley, Bootstrap Methods, 1997, section 3.8.
     """
     games = len(table.counts)

@@ -1,7 +1,8 @@
-"""What scores are worth: true scores, and who is the best, once all of them have been seen.
+"""Posterior of the true scores of variants, given all observed scores.
 
-The best of many scores is partly luck: it is chosen for being low. Its expected value on fresh
-seeds and games is higher, by an amount that the spread of the scores and their noise tell.
+The best of many observed scores is partly luck, since it was selected for being low. Its expected
+value with fresh seeds is higher. How much higher follows from the spread of the scores and from
+their noise.
 """
 
 from __future__ import annotations
@@ -18,19 +19,21 @@ from scipy.linalg import cho_factor, cho_solve, cholesky
 from hexsearch.statistics.intervals import Floats
 from hexsearch.statistics.variance import PairedRuns, SeedVariance
 
-_OUTLIER = 3.0  # deviations beyond which a poor variant says nothing about the good ones
-_GRID = 21  # spreads between variants that are averaged over
-_DRAWS = 4000  # of true scores, for the probability of being best
+_OUTLIER = 3.0  # deviations from the median beyond which a poor variant is not modelled
+_GRID = 21  # number of spreads between variants that are averaged over
+_DRAWS = 4000  # draws of true scores for the probability of being best
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is believed of V variants.
+    """Posterior of V variants.
 
     Attributes:
-        expected_value_loss: [V] true scores. probability_best: [V] of being the lowest.
-        modelled: [K] the variants that the model is of; the others are far behind.
-        centre, covariance: [K] and [K, K] of true scores under the prior that is for intervals.
+        expected_value_loss: [V] expected true score.
+        probability_best: [V] probability of having the lowest true score.
+        modelled: [K] indices of the variants in the model; the others are far behind.
+        centre, covariance: [K] and [K, K] mean and covariance of the true scores, under the prior
+            that is used for intervals.
     """
 
     expected_value_loss: Floats
@@ -40,9 +43,9 @@ class Posterior:
     covariance: Floats
 
     def differences(self, to: int) -> tuple[Floats, Floats]:
-        """True scores less that of one variant: their mean and variance, [V] each.
+        """Mean and variance, [V] each, of true scores minus the true score of variant `to`.
 
-        Both are nan where one of the two is not modelled, or nothing is there to learn from.
+        Both are nan if one of the two variants is not modelled, or if there is no model.
         """
         mean = np.full(len(self.expected_value_loss), np.nan)
         variance = mean.copy()
@@ -55,20 +58,22 @@ class Posterior:
 
 
 def posterior(scores: Floats, noise: Floats, rng: np.random.Generator) -> Posterior:
-    """What the true scores are likely to be, and how likely each is the lowest.
+    """Posterior of the true scores, and the probability that each is the lowest.
 
-    True scores are taken as normal around an unknown mean with an unknown spread, for which a
-    grid is averaged over by its likelihood (empirical Bayes with the hyper-parameters integrated
-    out; Efron & Morris, 1975; Gelman et al., Bayesian Data Analysis, section 5.4). Every spread
-    is as likely beforehand, which leaves the leader's expected score nearly unbiased. Intervals
-    take every *variance* as likely instead: they shrink less, and they hold the truth at least as
-    often as they say, whatever the spread (Morris & Lysy, Statistical Science 27, 2012); with the
-    first prior they would hold it in 91% of cases where variants differ as much as their noise.
-    Scores far on the losing side, such as diverged learning rates, are left as they are: they
-    would make the good ones look more different than they are.
+    The true scores are assumed to be normal around an unknown mean with an unknown spread. The
+    spread is averaged over a grid, weighted by its likelihood (empirical Bayes with integrated
+    hyper-parameters; Efron & Morris, 1975; Gelman et al., Bayesian Data Analysis, section 5.4).
+    For expected scores the prior of the spread is uniform, so the leader's expected score is
+    nearly unbiased. For intervals the prior of the *variance* is uniform. They shrink less, and
+    cover at least 95% whatever the spread is (Morris & Lysy, Statistical Science 27, 2012). With
+    the first prior they would cover 91% if variants differ as much as their noise.
+
+    Very poor scores, such as those of diverged learning rates, are not modelled: they would make
+    the good variants look more different than they are.
 
     Args:
-        scores: [V], lower is better. noise: [V, V] their sampling covariance.
+        scores: [V] observed scores; lower is better.
+        noise: [V, V] their sampling covariance.
     """
     kept = _without_outliers(scores, noise)
     y, covariance = scores[kept], noise[np.ix_(kept, kept)]
@@ -95,9 +100,9 @@ def posterior(scores: Floats, noise: Floats, rng: np.random.Generator) -> Poster
 def differing_noise(paired: PairedRuns, seed: SeedVariance) -> Floats:
     """[V, V] sampling covariance of the variants' means, over games and seeds.
 
-    What games do to the average of all variants is taken out. It is the same for all, so it
-    decides nothing between them; left in, the slightly different weights with which it enters
-    each variant would move everybody's expected score far outside of what was seen.
+    The influence of games on the average of all variants is removed. It is common to all variants
+    and does not affect their order. If it were kept, it would enter the variants with slightly
+    different weights, and would move their expected scores far outside the observed range.
     """
     games = paired.game_covariance
     over_games = games - games.mean(axis=0) - games.mean(axis=1)[:, None] + games.mean()
@@ -109,7 +114,7 @@ def differing_noise(paired: PairedRuns, seed: SeedVariance) -> Floats:
 
 @dataclass(frozen=True)
 class _Fit:
-    """True scores given one spread between them, their mean unknown."""
+    """True scores for one given spread between them and an unknown mean."""
 
     spread: float
     expected: Floats
@@ -121,7 +126,7 @@ class _Fit:
     def covariance(self) -> Floats:
         """[K, K] of the true scores."""
         one = np.ones(len(self.expected))
-        pull = one - self.spread**2 * self.inverse_one  # the unknown mean's, on each score
+        pull = one - self.spread**2 * self.inverse_one  # weight of the unknown mean in each score
         shrinking = cho_solve(self.marginal, np.eye(len(one)))
         covariance: Floats = self.spread**2 * (np.eye(len(one)) - self.spread**2 * shrinking)
         covariance += np.outer(pull, pull) / self.inverse_one.sum()
@@ -165,7 +170,7 @@ def _moments(fits: Sequence[_Fit], weights: Floats) -> tuple[Floats, Floats]:
 
 
 def _without_outliers(scores: Floats, noise: Floats) -> NDArray[np.int64]:
-    """Indices of the scores that are not far behind the middle one."""
+    """Indices of the scores that are not far behind the median."""
     middle = float(np.median(scores))
     deviation = 1.4826 * float(np.median(np.abs(scores - middle)))
     typical = math.sqrt(max(0.0, float(np.median(np.diag(noise)) - np.median(noise))))
@@ -173,7 +178,7 @@ def _without_outliers(scores: Floats, noise: Floats) -> NDArray[np.int64]:
 
 
 def _spreads(scores: Floats, noise: Floats) -> Floats:
-    """Standard deviations between true scores to average over, from none to more than is seen."""
+    """Standard deviations between true scores to average over, from 0 to more than observed."""
     seen = float(scores.std(ddof=1))
     noisy = math.sqrt(max(0.0, float(np.trace(noise) - noise.mean() * len(scores))) / len(scores))
     spreads: Floats = np.linspace(0.0, 4.0 * max(seen, noisy, 1e-9), _GRID)
@@ -181,5 +186,5 @@ def _spreads(scores: Floats, noise: Floats) -> Floats:
 
 
 def _jitter(noise: Floats) -> float:
-    """Keeps a covariance invertible where two variants answer alike."""
+    """A small variance that keeps a covariance invertible if two variants have equal answers."""
     return 1e-12 + 1e-9 * float(np.diag(noise).max())

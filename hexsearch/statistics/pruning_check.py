@@ -1,4 +1,7 @@
-"""How often pruning cuts a trial that would have won, from a random few run to the end."""
+"""Estimates how often pruning stops a trial that would have won.
+
+Some pruned trials are chosen at random and run to the end.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,16 @@ from hexsearch.statistics.intervals import LEVEL
 
 @dataclass(frozen=True)
 class PruningCheck:
-    """What the checked trials say of all that were pruned.
+    """Estimate for all pruned trials, from those that were checked.
 
     Attributes:
-        pruned: all trials that were pruned. checked: of them, those run to the end at random.
-        beat_the_winner: of the checked, those whose final value loss is below the winner's.
-        best_gain: by how much the best of these is; 0 if there is none.
-        rate: estimated share of pruned trials that would have beaten the winner; low, high: its
-            95% interval. nan, 0 and 1 while none was checked.
+        pruned: number of pruned trials.
+        checked: number of them that were chosen at random and run to the end.
+        beat_the_winner: number of checked trials whose final value loss is below the winner's.
+        best_gain: largest difference by which one of them is below the winner; 0 if none is.
+        rate: estimated share of pruned trials that would have beaten the winner; nan while no
+            trial was checked.
+        low, high: its 95% interval; 0 and 1 while no trial was checked.
     """
 
     pruned: int
@@ -33,7 +38,7 @@ class PruningCheck:
 
     @property
     def most(self) -> int:
-        """Pruned trials that would have beaten the winner, at the upper end of the interval."""
+        """Number of pruned trials that would have beaten the winner, at the upper bound."""
         known_not_to = self.checked - self.beat_the_winner
         return min(math.ceil(self.high * self.pruned), self.pruned - known_not_to)
 
@@ -41,18 +46,18 @@ class PruningCheck:
 def check_pruning(final_losses: Sequence[float], winner: float, pruned: int) -> PruningCheck:
     """Estimate the rate of wrongly pruned winners.
 
-    Single runs are compared, so noise between seeds lets some trial beat the winner that is not
-    better. The interval holds the true rate in at least 95% of checks, however few there were:
-    Clopper & Pearson, Biometrika 26, 1934. It takes the checked as drawn from endlessly many
-    pruned trials, which errs on the careful side.
+    Single runs are compared. So, because of noise between seeds, a trial may beat the winner
+    without being better. The interval covers the true rate in at least 95% of cases for any
+    number of checked trials (Clopper & Pearson, Biometrika 26, 1934). It treats the checked trials
+    as drawn from infinitely many pruned trials, which makes it wider than necessary.
 
     Args:
-        final_losses: value losses at the full budget of the pruned trials that were chosen at
-            random, before their outcome was known, and run to the end; inf for one that diverged.
+        final_losses: value losses at the full budget of pruned trials that were chosen at random,
+            before their outcome was known, and run to the end; inf for a diverged trial.
         winner: value loss of the study's winner at the full budget, on the same games.
-        pruned: how many trials were pruned in all, the checked included.
+        pruned: number of all pruned trials, including the checked ones.
     Raises:
-        ValueError: more were checked than pruned, or a loss is nan.
+        ValueError: more trials were checked than pruned, or a loss is nan.
     """
     checked = len(final_losses)
     if checked > pruned:

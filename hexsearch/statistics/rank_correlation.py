@@ -1,4 +1,4 @@
-"""How far two orders agree, and how sure that is."""
+"""Rank correlation of two orders, with its interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hexsearch.statistics.intervals import student_quantile
 
-_FEWEST = 4  # pairs of figures that an interval can be computed from
+_FEWEST = 4  # least number of pairs from which an interval can be computed
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class RankCorrelation:
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> RankCorrelation | None:
-    """Correlation of the ranks, ties sharing theirs; None for fewer than four pairs or equal ranks.
+    """Correlation of the ranks; None for fewer than four pairs, or if all values are equal.
 
-    The interval is that of Fisher's z with the variance of Bonett & Wright, Psychometrika 65, 2000,
-    which stays right where rho is far from 0.
+    Tied values share the mean of their ranks. The interval uses Fisher's z with the variance of
+    Bonett & Wright, Psychometrika 65, 2000, which is valid where rho is far from 0, too.
     """
     if len(x) != len(y):
         raise ValueError(f"{len(x)} figures cannot be paired with {len(y)}")
@@ -37,7 +37,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> RankCorrelation 
     rho = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
     rho = min(1.0, max(-1.0, rho))
     if abs(rho) > 1.0 - 1e-9:
-        # Complete agreement has no error of its own; that of the next rank stands in.
+        # Fisher's z is infinite for complete agreement, so a slightly smaller rho is used.
         inner = 1.0 - 12.0 / (len(x) * (len(x) ** 2 - 1))
         z = atanh(inner) * (1 if rho > 0 else -1)
     else:
@@ -47,7 +47,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> RankCorrelation 
 
 
 def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Ranks from 1; equal values share the mean of theirs."""
+    """Ranks from 1. Equal values share the mean of their ranks."""
     _, place, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks: NDArray[np.float64] = (last - (counts - 1) / 2.0)[place]

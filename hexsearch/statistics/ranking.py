@@ -1,4 +1,4 @@
-"""Who leads, who cannot be told from the leader, and how far behind the others truly are."""
+"""Ranks variants: the leader, those tied with it, and the differences of the others to it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from hexsearch.statistics.variance import (
     seed_variance,
 )
 
-POWER = 0.8  # chance of seeing a difference that a number of seeds is meant to show
-MOST_SEEDS = 1000  # beyond which more seeds are no advice
+POWER = 0.8  # probability of finding a difference with the advised number of seeds
+MOST_SEEDS = 1000  # a larger number of seeds is not advised
 
 
 @dataclass(frozen=True)
 class Versus:
-    """V variants against one of them, each figure [V].
+    """V variants compared with one of them, the reference. Each figure is [V].
 
     Attributes:
-        difference: of value loss to that one, as seen; low, high: 95% interval of the true one,
-            one by one, not centred on what was seen where selection is allowed for.
-        p_adjusted: chance of such a difference where there is none, by Holm over all of them;
-            1 for that one itself.
+        difference: observed value loss minus that of the reference.
+        low, high: 95% interval of the true difference, for each variant alone. If it allows for
+            selection, its centre is not the observed difference.
+        p_adjusted: p-value of the difference, adjusted by Holm's method over all variants; 1 for
+            the reference itself.
     """
 
     difference: Floats
@@ -45,13 +46,16 @@ class Ranking:
     """V variants evaluated at equal positions seen, in the order of the paired runs.
 
     Attributes:
-        means: value loss over seeds; low, high: its 95% interval over games and future seeds.
-        leader: index of the lowest mean. to_leader: everyone's difference to it.
-        group: 0 for the leader and those that cannot be told from it, 1 for the next best and
-            those that cannot be told from that one, and so on.
-        expected_value_loss: on these games with fresh seeds, selection allowed for.
-        probability_best: of having the lowest true value loss of these variants.
-        seed: what another seed changes.
+        means: mean value loss over seeds.
+        low, high: its 95% interval over games and future seeds.
+        leader: index of the lowest mean.
+        to_leader: every variant's difference to the leader.
+        group: 0 for the leader and the variants tied with it, 1 for the next best variant and
+            those tied with that one, and so on.
+        expected_value_loss: expected value loss on these games with fresh seeds, which allows for
+            selection.
+        probability_best: probability of having the lowest true value loss of these variants.
+        seed: variance between seeds.
     """
 
     means: Floats
@@ -66,7 +70,7 @@ class Ranking:
 
     @property
     def tied(self) -> NDArray[np.bool_]:
-        """[V] the leader and those that cannot be told from it."""
+        """[V] whether a variant is the leader or tied with it."""
         first: NDArray[np.bool_] = self.group == 0
         return first
 
@@ -75,8 +79,8 @@ def rank(paired: PairedRuns, rng: np.random.Generator, seed: SeedVariance | None
     """Compare variants that were evaluated on the same games.
 
     Args:
-        rng: for the probability of being best, which is drawn.
-        seed: spread between seeds, where it is known from elsewhere.
+        rng: generator for the probability of being best.
+        seed: variance between seeds, if it is known from elsewhere.
     """
     seed = seed_variance(paired) if seed is None else seed
     low, high = interval(paired.means, *mean_variance(paired, seed))
@@ -98,7 +102,7 @@ def rank(paired: PairedRuns, rng: np.random.Generator, seed: SeedVariance | None
 def versus(paired: PairedRuns, seed: SeedVariance, leader: int) -> Versus:
     """Every variant's difference to one of them, paired by game and replicate.
 
-    Its intervals hold for one that was named beforehand, or chosen by other games.
+    The intervals are valid if that variant was chosen beforehand, or by other games.
     """
     difference, variance, freedom = _differences(paired, seed, leader)
     low, high = interval(difference, variance, freedom)
@@ -109,13 +113,13 @@ def versus(paired: PairedRuns, seed: SeedVariance, leader: int) -> Versus:
 def _behind_the_chosen(
     paired: PairedRuns, seed: SeedVariance, leader: int, belief: Posterior
 ) -> Versus:
-    """Every variant's difference to the leader, which is the leader partly by luck.
+    """Every variant's difference to the leader, with intervals that allow for its selection.
 
-    An interval round the difference as seen is too far up: of twelve variants as unlike as their
-    noise it holds the truth in 91% of cases. What is believed once all scores are seen does not
-    depend on which of them was picked for being the lowest (Dawid, Selection paradoxes of Bayesian
-    inference, 1994), so the interval is the belief's, with Student's quantile for a noise that is
-    itself estimated. Variants too poor for the model keep the plain interval.
+    The leader is the lowest score partly by luck, so an interval around the observed difference
+    is biased upwards: for twelve variants that differ as much as their noise, it covers 91%. The
+    posterior of the scores does not depend on the selection (Dawid, Selection paradoxes of
+    Bayesian inference, 1994). So the interval is that of the posterior, with Student's quantile
+    since the noise is estimated. Variants that are not modelled keep the plain interval.
     """
     plain = versus(paired, seed, leader)
     expected, variance = belief.differences(leader)
@@ -130,11 +134,11 @@ def _behind_the_chosen(
 
 
 def tie_groups(paired: PairedRuns, seed: SeedVariance) -> NDArray[np.int64]:
-    """[V] number of the group of each variant, best first.
+    """[V] number of the group of each variant; the best group has number 0.
 
-    A group is the best of the variants that are left, and those whose paired difference to it
-    is not significant at 5% after Holm's correction over all that are left. To be tied is not
-    transitive, so a group says what cannot be told from its first member, and no more.
+    A group holds the best of the remaining variants, and those whose paired difference to it is
+    not significant at 5% after Holm's correction over all remaining variants. Ties are not
+    transitive: the members of a group are tied with its best variant, not always with each other.
     """
     group = np.full(len(paired.means), -1, dtype=np.int64)
     left = np.argsort(paired.means, kind="stable")
@@ -148,14 +152,15 @@ def tie_groups(paired: PairedRuns, seed: SeedVariance) -> NDArray[np.int64]:
 
 
 def seeds_to_separate(paired: PairedRuns, seed: SeedVariance, delta: float) -> int | None:
-    """Further seeds for each of two variants until a difference of `delta` shows.
+    """Further seeds that each of two variants needs to show a difference of `delta`.
 
-    Shows means: is significant at 5% with 80% probability (two-sided normal approximation,
-    Cohen, 1988), between typical variants that start from its fewest seeds.
-    Without replicates all noise is taken to shrink with more seeds: a lower bound.
+    The difference must be significant at 5% with a probability of 80% (two-sided normal
+    approximation, Cohen, 1988), between typical variants that start from the fewest seeds.
+    Without replicates all noise is assumed to shrink with more seeds, so the result is a lower
+    bound.
 
     Returns:
-        None if no number of seeds does it, because the games are too few.
+        None if no number of seeds is enough, because there are too few games.
     """
     fewest = int(paired.seeds.min())
     variants = len(paired.means)
@@ -188,7 +193,7 @@ def _differences(
 def _against(
     paired: PairedRuns, seed: SeedVariance, leader: int, among: NDArray[np.int64]
 ) -> Floats:
-    """Holm's adjusted p of `among`, which holds the leader, against the leader."""
+    """p-values of the variants `among` against the leader, adjusted by Holm's method."""
     p = p_values(*_differences(paired, seed, leader))[among]
     others = among != leader
     adjusted = np.ones(len(among))

@@ -1,9 +1,9 @@
-"""Where the spread between runs comes from: the seed, the games, or both together.
+"""Variance between runs, split into the part of the seed and the part of the games.
 
-A run's loss on a game is a variant's, plus what its seed adds on every game, plus what the game
-adds to every run, plus what is left: crossed random effects. Seeds and games are samples, of
-which more could be drawn; how sure a variant's mean is depends on both, and only more games help
-against the one, only more seeds against the other.
+The model has crossed random effects: a run's loss on a game is the variant's mean, plus an effect
+of the seed on all games, plus an effect of the game on all runs, plus a rest. Seeds and games are
+samples, and a variant's mean is uncertain because of both. Only more games reduce the one part,
+and only more seeds the other.
 Source: Searle, Casella & McCulloch, Variance Components, 1992, chapter 4 (analysis of variance);
 for seeds and test data of neural networks: Bouthillier et al., arXiv:2103.03098.
 """
@@ -22,7 +22,7 @@ from hexsearch.statistics.intervals import Floats, GameTable, game_variance
 # Standard deviation of the value loss between seeds of one variant, used until a study has
 # replicates of its own. Measured: two seeds of one head differed by 0.001 to 0.002 on 13x13.
 DEFAULT_SEED_SD = 0.0011
-# With fewer degrees of freedom than this a study's own spread is filled up with the default.
+# With fewer degrees of freedom, a study's own estimate is combined with the default.
 _LEAST_FREEDOM = 3
 
 
@@ -31,10 +31,10 @@ class PairedRuns:
     """Runs of several variants with several seeds on the same games.
 
     Attributes:
-        table: of T runs and G games.
+        table: losses of T runs on G games.
         variant: [T] number of each run's variant, from 0 and without gaps.
-        replicate: [T] number of its seed. Runs of equal replicate share data order, symmetries
-            and initial trunk, or one trunk altogether, and are paired by it.
+        replicate: [T] number of its seed. Runs of one replicate are paired: they have the same
+            data order, symmetries and initial trunk, or share one trunk.
     """
 
     table: GameTable
@@ -45,7 +45,7 @@ class PairedRuns:
     def of(
         cls, table: GameTable, variants: Sequence[object], replicates: Sequence[int]
     ) -> PairedRuns:
-        """Variants may be named by anything; they are numbered in the order of appearance."""
+        """Runs whose variants are given by name. Variants are numbered in order of appearance."""
         numbers: dict[object, int] = {}
         variant = [numbers.setdefault(name, len(numbers)) for name in variants]
         _, replicate = np.unique(np.asarray(replicates, dtype=np.int64), return_inverse=True)
@@ -53,35 +53,35 @@ class PairedRuns:
 
     @cached_property
     def weights(self) -> Floats:
-        """[V, T] 1/R at the R runs of a variant: times runs' values, it gives variants' means."""
+        """[V, T] 1/R for the R runs of a variant, else 0. Times values of runs, it gives means."""
         member = self.variant == np.arange(int(self.variant.max()) + 1)[:, None]
         share: Floats = member / member.sum(axis=1, keepdims=True)
         return share
 
     @cached_property
     def seeds(self) -> NDArray[np.int64]:
-        """[V] runs of each variant."""
+        """[V] number of runs of each variant."""
         return np.bincount(self.variant)
 
     @cached_property
     def means(self) -> Floats:
-        """[V] value loss of each variant, over its seeds."""
+        """[V] mean value loss of each variant over its seeds."""
         return self.weights @ self.table.means
 
     @cached_property
     def influence(self) -> Floats:
-        """[V, G] of each game on each variant's mean."""
+        """[V, G] influence of each game on each variant's mean."""
         return self.weights @ self.table.influence
 
     @cached_property
     def game_covariance(self) -> Floats:
-        """[V, V] of the variants' means, over the games that they were evaluated on."""
+        """[V, V] sampling covariance of the variants' means over games."""
         games = len(self.table.counts)
         covariance: Floats = games / (games - 1) * self.influence @ self.influence.T
         return covariance
 
     def paired_game_variance(self, leader: int) -> Floats:
-        """[V] variance over games of the difference of each variant's mean to the leader's."""
+        """[V] variance over games of each variant's mean minus the leader's mean."""
         own = np.diag(self.game_covariance)
         covariance = self.game_covariance[leader]
         variance: Floats = np.maximum(0.0, own + own[leader] - 2.0 * covariance)
@@ -89,23 +89,24 @@ class PairedRuns:
 
     @cached_property
     def seed_weights(self) -> Floats:
-        """[V, S] share that each of the S replicates has in each variant's mean."""
+        """[V, S] weight of each of the S replicates in each variant's mean."""
         used = np.eye(int(self.replicate.max()) + 1)[self.replicate]
         return self.weights @ used
 
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """What another seed changes, with the part that is noise of these games taken out.
+    """Variance between seeds, without the part that is noise of these games.
 
     Attributes:
-        shared: variance of what a replicate does to all variants alike; it cancels where two
+        shared: variance of a replicate's effect that is common to all variants. It cancels if two
             variants have the same replicates.
-        own: variance of what it does to one variant only.
-        per_game: variance that a run's mean has because a seed falls differently on different
-            games; any variance over games contains it already. nan without replicates.
-        observed: `own` before that was taken out, whose chi-squared error `freedom` describes.
-        measured: on these runs; otherwise a figure from elsewhere stands in.
+        own: variance of a replicate's effect on one variant only.
+        per_game: variance of a run's mean from effects of the seed that differ between games.
+            Every variance over games contains it already. nan without replicates.
+        observed: `own` before `per_game` was removed.
+        freedom: degrees of freedom of `observed`.
+        measured: estimated from these runs; otherwise it is a default.
     """
 
     shared: float
@@ -117,7 +118,7 @@ class SeedVariance:
 
     @property
     def total(self) -> float:
-        """Between two seeds of one variant, on endlessly many games."""
+        """Variance between seeds of one variant, on infinitely many games."""
         return self.shared + self.own
 
     @property
@@ -127,12 +128,13 @@ class SeedVariance:
 
 
 def seed_variance(paired: PairedRuns) -> SeedVariance:
-    """Estimated from the variants that have several seeds, pooled.
+    """Variance between seeds, pooled over the variants that have several seeds.
 
-    Taking out a mean for each variant leaves shared + own; taking out one for each replicate as
-    well leaves own. The same is taken out of the games' influence, which tells how much of
-    either is noise of these games. Below three degrees of freedom DEFAULT_SEED_SD fills up; where
-    own and shared cannot be told apart all counts as own, which errs on the careful side.
+    The variance around the means of variants is shared + own. The variance around the means of
+    variants and replicates is own. The same is done with the influence of games, which gives the
+    noise of these games in both. With fewer than three degrees of freedom, DEFAULT_SEED_SD is
+    combined with the estimate. If own and shared cannot be told apart, all is taken as own, which
+    makes intervals wider.
     """
     values = np.column_stack([paired.table.means, paired.table.influence])
     return _estimate(values, paired.variant, paired.replicate)
@@ -141,7 +143,7 @@ def seed_variance(paired: PairedRuns) -> SeedVariance:
 def seed_variance_of_means(
     means: Sequence[float], variants: Sequence[object], replicates: Sequence[int]
 ) -> SeedVariance:
-    """The same without per-game losses: noise of these games stays in it and is counted twice."""
+    """As `seed_variance`, from means alone. Noise of these games is then counted twice."""
     numbers: dict[object, int] = {}
     variant = np.array([numbers.setdefault(name, len(numbers)) for name in variants], dtype=int)
     _, replicate = np.unique(np.asarray(replicates, dtype=np.int64), return_inverse=True)
@@ -151,7 +153,7 @@ def seed_variance_of_means(
 def _estimate(
     values: Floats, variant: NDArray[np.int64], replicate: NDArray[np.int64]
 ) -> SeedVariance:
-    """Of [T, 1 + G] means and influences."""
+    """Variance between seeds, from [T, 1 + G] means and influences."""
     several = np.bincount(variant)[variant] > 1 if len(variant) else np.zeros(0, dtype=bool)
     values = values[several]
     by_variant = np.unique(variant[several])[:, None] == variant[several]
@@ -180,7 +182,7 @@ def _estimate(
 class _LeftOver:
     freedom: float
     observed: float  # variance between runs
-    noise: float  # share of it that comes from which games these are; nan if unknown
+    noise: float  # part of it that is noise of these games; nan if unknown
 
     @property
     def pure(self) -> float:
@@ -188,7 +190,7 @@ class _LeftOver:
 
 
 def _left_over(values: Floats, design: Floats) -> _LeftOver:
-    """Variance of runs, [T, 1 + G] means and influences, once a design [T, D] is fitted."""
+    """Residual variance of runs, [T, 1 + G] means and influences, after fitting a design [T, D]."""
     if not len(values):
         return _LeftOver(0, 0.0, float("nan"))
     fitted, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
@@ -201,7 +203,7 @@ def _left_over(values: Floats, design: Floats) -> _LeftOver:
 
 
 def mean_variance(paired: PairedRuns, seed: SeedVariance) -> tuple[Floats, Floats]:
-    """Variance [V] of variants' means over other games and future seeds, and its freedom [V]."""
+    """Variance [V] of variants' means over other games and seeds, and its freedom [V]."""
     over_games = np.diag(paired.game_covariance)
     return combine(over_games, len(paired.table.counts) - 1, 1.0 / paired.seeds, seed, seed.shared)
 
@@ -209,10 +211,10 @@ def mean_variance(paired: PairedRuns, seed: SeedVariance) -> tuple[Floats, Float
 def difference_variance(
     paired: PairedRuns, seed: SeedVariance, leader: int
 ) -> tuple[Floats, Floats]:
-    """Variance [V] of variants' means less the leader's, paired by game and replicate.
+    """Variance [V] of variants' means minus the leader's, paired by game and replicate.
 
     Returns:
-        Also its degrees of freedom [V].
+        The variance, and its degrees of freedom [V].
     """
     over_games = paired.paired_game_variance(leader)
     share = 1.0 / paired.seeds + 1.0 / paired.seeds[leader]
@@ -233,8 +235,8 @@ def combine(
     """Sum of two independent variances and its degrees of freedom (Satterthwaite, 1946).
 
     Args:
-        share: of the seed's variance that enters, such as 1 over the number of seeds.
-        shared: variance to be added to the seed's own, 0 where pairing cancels it.
+        share: factor of the seed's variance, such as 1 over the number of seeds.
+        shared: variance that is added to the seed's own; 0 if pairing cancels it.
     """
     over_seeds = share * (seed.own + shared)
     variance = over_games + over_seeds

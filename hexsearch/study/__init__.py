@@ -1,1 +1,1 @@
-"""A study from launch to confirmed winner, phase by phase."""
+"""Runs a study from its launch to the end of its last phase."""

@@ -1,4 +1,4 @@
-"""From a job of the engine to what its worker is told."""
+"""Makes the assignment of a worker from a job of the engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.file_sync import trial_name
+from hexsearch.config.phases import PHASE_TRIALS
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.engine import Job
@@ -15,11 +16,11 @@ from hexsearch.search.schedules import PhaseSchedules
 
 @dataclass(frozen=True)
 class Assigner:
-    """Describes the jobs of one study.
+    """Makes the assignments of one study.
 
     Attributes:
-        archive_hash: of the games that the study began with.
-        trunk: the folder's copy of a frozen trunk, for its comparison.
+        archive_hash: content hash of the study's games.
+        trunk: the study's copy of a frozen trunk, if its comparison has one.
     """
 
     config: StudyConfig
@@ -29,7 +30,7 @@ class Assigner:
     trunk: Path | None = None
 
     def __call__(self, job: Job) -> Assignment:
-        """What the worker of a job needs."""
+        """The assignment for a job."""
         run, compare = self.config.run, self.config.compare
         phase = job.trials[0].phase
         is_shared = phase == "compare"
@@ -45,7 +46,7 @@ class Assigner:
             seed=job.trials[0].seed,
             points=self.schedules.points(phase),
             reported=min(trial.positions_seen for trial in job.trials),
-            judged_on="test" if phase == "confirm" else "validation",
+            judged_on=PHASE_TRIALS[phase].judged_on,
             mode=compare.mode if is_shared else "joint",
             trunk=str(self.trunk.resolve()) if is_shared and self.trunk else None,
             trunk_hash=compare.trunk_hash if is_shared else None,

@@ -1,4 +1,4 @@
-"""What has changed between the start of a study and its resume, and what may not."""
+"""Checks what has changed between the start of a study and its resume."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder, code_hash, git_commit, versions
 from hexsearch.search.warm_start import flat
 
-_FREE = "run."  # how a study is run may change on the way; what it asks may not
+_FREE = "run."  # only settings of this section may change in a study
 _BOUND = frozenset({"run.seed"})
 
 
 def notes(description: dict[str, Any]) -> list[str]:
-    """Versions and code that differ from those at the start, one line each."""
+    """One line for each version, and for the code, that differs from those at the start."""
     now = versions()
     lines = [
         f"note: {package} was {old} when this study began and is {now[package]} now; "
@@ -25,8 +25,8 @@ def notes(description: dict[str, Any]) -> list[str]:
     if description.get("code") != code_hash():
         old, new = description.get("git") or "unknown", git_commit() or "unknown"
         lines.append(
-            f"note: the code of hexsearch is not what this study began with (git {old[:16]}, now "
-            f"{new[:16]}); trials before and after may not compare"
+            f"note: the code of hexsearch has changed since this study began (git {old[:16]}, now "
+            f"{new[:16]}); earlier and later trials may not be comparable"
         )
     return lines
 
@@ -35,9 +35,9 @@ def require_same_question(folder: StudyFolder, opening: StudyOpened) -> list[str
     """Notes on edits of study.yaml since the study began.
 
     Args:
-        opening: the ledger's first event.
+        opening: first event of the ledger.
     Raises:
-        ConfigError: one line for each setting that past and future trials must share.
+        ConfigError: a setting was changed that all trials must share; one line for each.
     """
     description, _ = folder.read_description()
     before, after = flat(opening.config), flat(description["config"])

@@ -1,7 +1,7 @@
-"""The phase `confirm`: winners and a baseline with fresh seeds, judged once on the test games.
+"""The phase `confirm`: winners and a baseline are trained with fresh seeds.
 
-Only the last report of such a trial reads the test split; until then it saves checkpoints and
-reports nothing.
+Such a trial only saves checkpoints before its end. Its last report is the only one that uses the
+test games.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ BASELINE = "512->1"
 
 
 def confirmation_batch(config: StudyConfig, history: StudyHistory, summary: LeaderSummary) -> Batch:
-    """Trainings that are still to be planned, and the choice that leads to them.
+    """The next runs of the confirmation, and the choice of winners.
 
-    A study that was extended after its confirmation may have other winners; those that are
+    A study that was extended after its confirmation may have other winners. Variants that are
     confirmed already are not trained again.
 
     Args:
-        summary: of the search and its reruns at their end.
+        summary: summary of the search and its reruns at their end.
     """
     winners = summary.places[: min(summary.tied, config.confirm.winners)]
     if not winners:
@@ -61,7 +61,7 @@ def _searched(history: StudyHistory, variant: str) -> TrialHistory:
 
 
 def _baseline(winner: TrialHistory) -> PlannedRun | None:
-    """The winner's settings with the plainest head: what is compared is the head alone.
+    """The winner's settings with the simplest head, so that only the heads differ.
 
     None where the winner is a whole network of the user's own, whose head cannot be exchanged.
     """

@@ -1,4 +1,4 @@
-"""A trained network on its own: its checkpoint, and the YAML that `train` makes it from again."""
+"""Exports a trained network: its checkpoint, and a YAML file from which `train` can repeat it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hexsearch.training.checkpoint import load_checkpoint
 from hexsearch.training.report_points import round_up
 
 MODEL, RECIPE = "model.pt", "train.yaml"
-_REPORTS = 10  # over the whole budget, where the study reported at its rungs only
+_REPORTS = 10  # number of reports in the recipe if the study reported at its rungs only
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written, and how far the network had been trained."""
+    """The files that were written, and the positions that the network has seen."""
 
     model: Path
     recipe: Path
@@ -31,12 +31,12 @@ class Export:
 def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
     """Write a trial's checkpoint to `output/model.pt` and its recipe to `output/train.yaml`.
 
-    The recipe fixes configuration, data, budget and seed; with the same games on the same machine
-    `train` then gives the same weights to the last bit.
+    The recipe fixes configuration, data, budget and seed. With the same games on the same machine,
+    `train` then gives exactly the same weights.
 
     Raises:
-        LedgerError: no such study or trial.
-        CheckpointError: its checkpoint is gone or damaged, or `output` cannot be written.
+        LedgerError: there is no such study or trial.
+        CheckpointError: its checkpoint is missing or damaged, or `output` cannot be written.
     """
     _, config = folder.read_description()
     trials = StudyHistory.read(folder.ledger).trials
@@ -47,8 +47,8 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
     if not source.exists():
         kept = [other for other in trials if (folder.trial(other) / CHECKPOINT).exists()]
         raise CheckpointError(
-            f"{source}: not kept (run.keep_checkpoints is {config.run.keep_checkpoints}); "
-            f"kept are {', '.join(kept) or 'none'}"
+            f"{source}: was not kept (run.keep_checkpoints is {config.run.keep_checkpoints}); "
+            f"trials with a checkpoint: {', '.join(kept) or 'none'}"
         )
     state = load_checkpoint(source)["state"]
     budget = int(state["max_positions"])

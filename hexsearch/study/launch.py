@@ -1,6 +1,6 @@
-"""Start, run, resume and finish a study on Ray Tune.
+"""Launches and resumes a study on Ray Tune.
 
-Ray takes seconds to import, so it is imported where a study runs and not by commands that read.
+Importing Ray takes seconds. So it is imported when a study runs, not by commands that only read.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from hexsearch.training.heads import check_heads
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchRequest:
-    """A study to come.
+    """Request to launch a study.
 
     Attributes:
         games: files and folders, or `starter`.
-        address: of a running Ray cluster; None starts Ray on this machine.
+        address: address of a running Ray cluster; None starts Ray on this machine.
         where: prefix of configuration faults, such as the file's name.
-        examine: looks at the games before anything is written, returns warnings, and raises what
-            the study must not start with.
-        warm_starts: studies whose trials the searcher is to know from the start.
+        examine: function that examines the games before files are written. It returns warnings,
+            and raises an error if the study must not start.
+        warm_starts: studies whose trials the searcher is told at the start.
     """
 
     config: StudyConfig
@@ -66,10 +66,10 @@ class LaunchRequest:
 
 
 def launch(request: LaunchRequest) -> Ended:
-    """Start a new study and run it to its end; a fault found on the way leaves no folder.
+    """Start a new study and run it to its end. If it cannot start, it leaves no folder.
 
     Raises:
-        FaultyInput: before anything is written, if configuration, games or a trunk are at fault.
+        FaultyInput: configuration, games or a trunk are faulty; no file has been written.
     """
     from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
@@ -91,7 +91,7 @@ def launch(request: LaunchRequest) -> Ended:
     require_unused(folder, config.run.trial_files)
     if request.address is None:
         require_local_room(config.run)
-    # Before anything is written, for it may not be there.
+    # Ray is connected before files are written, since the cluster may not exist.
     with ray_cluster(request.address, config.run) as up_at:
         require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
@@ -104,11 +104,12 @@ def launch(request: LaunchRequest) -> Ended:
 
 
 def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
-    """Go on where a study stopped, unfinished trials first, perhaps with further trials.
+    """Continue a study, beginning with its unfinished trials. It may get further trials.
 
     Raises:
-        LedgerError: no study, or it is running.
-        ConfigError: study.yaml was edited into another question, or a budget is used up.
+        LedgerError: there is no study, or it is running.
+        ConfigError: study.yaml was changed in settings that must not change, or a budget is used
+            up.
     """
     from hexsearch.backend.cluster import ray_cluster
     from hexsearch.backend.nodes import require_shared_storage
@@ -117,17 +118,21 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
     is_searching = "search" in config.phases
     if more_trials and not is_searching:
         raise ConfigError(
-            "--trials: a comparison has as many trials as heads and seeds; leave it out"
+            "--trials: in a comparison, heads and seeds determine the number of trials; leave it "
+            "out"
         )
     folder.require_ledger()
     ledger = Ledger(folder.ledger)
     try:
         if not len(ledger):
-            raise LedgerError(f"{folder.ledger}: holds no whole record; restore it from a copy")
+            raise LedgerError(f"{folder.ledger}: holds no complete record; restore it from a copy")
         history = StudyHistory.of(ledger)
         content_hash = description["games"]["content_hash"]
         if history.study.games.get("content_hash", content_hash) != content_hash:
-            raise LedgerError(f"{folder.path}: study.yaml and ledger.jsonl tell of different games")
+            raise LedgerError(
+                f"{folder.path}: study.yaml and ledger.jsonl are about different games; restore "
+                "both from a copy"
+            )
         folder.require_games(content_hash)
         for line in (*require_same_question(folder, history.study), *notes(description)):
             listener.say(line)
@@ -151,10 +156,10 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
 
 
 def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
-    """Refuse heads that cannot share a trunk, where a phase is to compare them.
+    """Check that heads can share a trunk, if the study has the phase `compare`.
 
     Raises:
-        ConfigError: says why they cannot.
+        ConfigError: they cannot share a trunk; says why.
     """
     if "compare" not in config.phases:
         return
@@ -175,7 +180,7 @@ def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted
 
 
 def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportReport) -> StudyOpened:
-    """The baselines of the games, and what is wrong with them, if the study may start."""
+    """The first event of a study, with baselines and warnings from examining its games."""
     config, dataset = request.config, Dataset(archive, request.config.data)
     trunk = named_trunk(config)
     warnings = [] if trunk is None else check_games(trunk, dataset)
@@ -194,7 +199,7 @@ def _open(
     opened: StudyOpened,
     learned: Sequence[WarmStarted],
 ) -> Ledger:
-    """Write the first files of a study, all or none; its ledger, held."""
+    """Write all first files of a study or none, and return its open ledger."""
     config, folder = request.config, request.folder
     with folder.whole_or_not_at_all():
         write_archive(folder.archive, archive)
@@ -225,12 +230,12 @@ def _run(request: LaunchRequest, ledger: Ledger, archive_hash: str, trials: int)
 
 
 def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
-    """Write a study's Optuna storage anew from its ledger; where it lies.
+    """Write a study's Optuna storage again from its ledger, and return its place.
 
     Args:
-        where: `journal` or a database URL; None takes the study's own `run.optuna_storage`.
+        where: `journal` or the URL of a database; None takes the study's `run.optuna_storage`.
     Raises:
-        LedgerError: no study, or it is running and keeps its storage itself.
+        LedgerError: there is no study, or it is running and writes its storage itself.
         HexsearchError: the storage cannot be written.
     """
     from hexsearch.search.optuna_export import JOURNAL, OptunaStorage
@@ -238,7 +243,7 @@ def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
     _, config = folder.read_description()
     events = read_events(folder.ledger)
     if is_held(folder.ledger):
-        raise LedgerError(f"{folder.path}: is running and keeps its storage itself")
+        raise LedgerError(f"{folder.path}: is running and writes its storage itself")
     space = build_space(config, f"{folder.description}: ")
     storage = OptunaStorage(folder, config, space, where or config.run.optuna_storage or JOURNAL)
     storage.rebuild(events)

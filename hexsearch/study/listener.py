@@ -1,4 +1,4 @@
-"""What a study tells whoever watches it, and how it can end."""
+"""The listener to a study's progress, and the ways in which a study can end."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ Examiner = Callable[[Dataset, ImportReport], list[str]]
 
 @dataclass
 class Listener:
-    """Somebody who watches; the defaults listen to nothing.
+    """Functions that are called while a study runs; the defaults do nothing.
 
     Attributes:
-        say: one line for a person. record: each event once it is on disk, with the
-            history that includes it. beat: called several times a second while trials run.
+        say: called with a line of text.
+        record: called with each event after it was written, and with the history that includes it.
+        beat: called several times in a second while trials run.
     """
 
     say: Callable[[str], None] = lambda line: None

@@ -1,4 +1,4 @@
-"""What is looked at before the first trial: every component's contract, and the baselines."""
+"""Checks before the first trial: contracts of components, resources, and baselines."""
 
 from __future__ import annotations
 
@@ -33,18 +33,20 @@ from hexsearch.search.space import SearchSpace
 from hexsearch.training.metrics import Evaluation
 
 _MEASURED = 2_000  # configurations whose memory is estimated
-_TRIED_NETWORKS = 12  # networks of the user's own that are held to their contract
-_SIZE = 13  # side of the board that components are tried on
-_MAP_SIDE = 2  # rows of the feature map that heads are tried on
+_TRIED_NETWORKS = 12  # networks of the user's own whose contract is checked
+_SIZE = 13  # side of the board on which components are tested
+_MAP_SIDE = 2  # rows of the feature map on which heads are tested
 
 
 def check_components(space: SearchSpace, size: int = _SIZE) -> None:
-    """Build each trunk, head, network and read-out that the space names; hold it to its contract.
+    """Build each trunk, head, network and read-out of the space, and check its contract.
+
 
     Args:
         size: of the board, which a whole network is built for.
     Raises:
-        ContractError: lists what is wrong with each; a PluginError where code of one raised.
+        ContractError: a component breaks its contract; lists all faults.
+        PluginError: the code of a component raised an error.
     """
     encoder = space.default.encoder
     planes, side = 3 if encoder.perspective == "absolute" else 2, _SIZE + 2 * encoder.edge_ring
@@ -95,7 +97,7 @@ def _networks(space: SearchSpace) -> list[NetworkConfig]:
 
 def _trunk_problems(config: TrunkConfig, planes: int, side: int) -> list[str]:
     if not is_import_path(config.family):
-        return []  # built-in trunks are tested, and large ones take seconds to build
+        return []  # built-in trunks have their own tests, and building large ones takes seconds
     return check_trunk(build_trunk(config, planes, side), config, planes, side)
 
 
@@ -110,12 +112,12 @@ def _policy_head_problems(config: PolicyHeadConfig, features: int) -> list[str]:
 
 
 def _readout_problems(config: ReadoutConfig) -> list[str]:
-    build_readout(config)  # raises where the contract is broken
+    build_readout(config)  # raises an error if the contract is broken
     return []
 
 
 def _named(space: SearchSpace, section: str) -> list[Any]:
-    """Every value that a section may take as a whole: the choices, or the default."""
+    """Every value that a whole section may have: the choices, or the default."""
     for dimension in space.dimensions:
         if dimension.name == section:
             return list(dimension.choices)
@@ -123,43 +125,44 @@ def _named(space: SearchSpace, section: str) -> list[Any]:
 
 
 def require_local_room(run: RunConfig) -> None:
-    """Refuse what this machine cannot run, before Ray is started on it.
+    """Check that this machine has the CPUs and GPUs of one trial, before Ray is started.
 
     Raises:
-        ConfigError: a trial wants more CPUs or GPUs than there are.
+        ConfigError: a trial needs more CPUs or GPUs than there are.
     """
     cpus, gpus = os.cpu_count() or 1, torch.cuda.device_count()
-    for name, wanted, there in (
+    for name, needed, available in (
         ("cpus_per_trial", run.cpus_per_trial, cpus),
         ("gpus_per_trial", run.gpus_per_trial, gpus),
     ):
-        if wanted > there:
+        if needed > available:
             raise ConfigError(
-                f"run.{name}: a trial wants {wanted:g}, this machine has {there}; lower it, or "
-                "join a larger cluster with --address"
+                f"run.{name}: a trial needs {needed:g}, but this machine has {available}; lower "
+                "it, or join a larger cluster with --address"
             )
 
 
 def require_memory(space: SearchSpace, config: StudyConfig) -> None:
-    """Refuse a network whose training this machine's memory could not hold.
+    """Check that the training of every network fits into this machine's memory.
 
     Raises:
-        ConfigError: with the estimate.
+        ConfigError: it does not fit; states the estimate.
     """
     if config.run.gpus_per_trial or not hasattr(os, "sysconf"):
         return
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for values in islice(space.configurations(), _MEASURED):
         needed = space.resolve(values).estimated_bytes(config.data.board_size)
-        if needed > there:
+        if needed > available:
             raise ConfigError(
-                f"training would take about {needed / 1e9:,.0f} GB, this machine has "
-                f"{there / 1e9:,.0f} GB; lower channels, features or batch_size, or set micro_batch"
+                f"training needs about {needed / 1e9:,.0f} GB, but this machine has "
+                f"{available / 1e9:,.0f} GB; lower channels, features or batch_size, or set "
+                "micro_batch"
             )
 
 
 def baseline_rows(dataset: Dataset) -> list[Baseline]:
-    """What is reached without a network, judged as trials are: rows of the leaderboard."""
+    """Baselines for the leaderboard, evaluated in the same way as trials."""
     rows = []
     archive, validation = dataset.archive, dataset.validation
     games, plies = validation.at(np.arange(len(validation), dtype=np.int64))

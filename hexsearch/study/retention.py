@@ -1,4 +1,4 @@
-"""Which checkpoints a study keeps: those that a trial may go on from, and the best."""
+"""Decides which checkpoints a study keeps: those of unfinished trials and of the best ones."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 
 
 class CheckpointRetention:
-    """Removes the checkpoints of trials that have ended, all but the best completed ones.
+    """Removes the checkpoints of ended trials, except those of the best completed trials.
 
-    Those of comparisons and confirmations are few and are kept; of a comparison the checkpoint of
-    the whole job goes once each head has its own.
+    The checkpoints of comparisons and confirmations are few and are kept. The checkpoint of a
+    comparison's whole job is removed when each head has its own.
 
     Args:
-        best: how many completed trials of the search keep theirs.
-        paused_bytes: for the checkpoints of paused trials, all together.
+        best: number of completed trials of the search whose checkpoints are kept.
+        paused_bytes: disk space for the checkpoints of all paused trials together.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class CheckpointRetention:
                 self.ended(trial)
 
     def ended(self, trial: TrialHistory) -> None:
-        """A trial was told to the searcher; it will never go on."""
+        """Handle the end of a trial, after the searcher was told."""
         if trial.job != trial.trial:
             if all(head.status in ENDED for head in self._history.trials_of(trial.job)):
                 self._files.drop_checkpoint(trial.job)
@@ -52,10 +52,10 @@ class CheckpointRetention:
         del self._kept[self._best :]
 
     def surplus(self, least_first: Sequence[str]) -> list[str]:
-        """Paused trials whose checkpoints do not fit the disk that they may take.
+        """Paused trials whose checkpoints exceed the allowed disk space.
 
         Args:
-            least_first: paused trials, the one that promises least first.
+            least_first: paused trials, the least promising one first.
         """
         total = sum(self._paused.get(name, 0) for name in least_first)
         removed = []
@@ -67,6 +67,6 @@ class CheckpointRetention:
         return removed
 
     def discard(self, trial: str) -> None:
-        """Remove the checkpoint of a trial that the ledger holds as pruned."""
+        """Remove the checkpoint of a paused trial, after the ledger has recorded it as pruned."""
         self._paused.pop(trial, None)
         self._files.drop_checkpoint(trial)

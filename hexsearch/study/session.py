@@ -31,9 +31,9 @@ class OpenStudy:
     """A study whose ledger is held by this process.
 
     Attributes:
-        trials: that the search is to have.
-        archive_hash: of the games that the study began with.
-        address: of a running Ray cluster; None if Ray was started on this machine.
+        trials: number of trials that the search will have.
+        archive_hash: content hash of the study's games.
+        address: address of a running Ray cluster; None if Ray was started on this machine.
     """
 
     config: StudyConfig
@@ -46,10 +46,10 @@ class OpenStudy:
 
 
 class Session:
-    """Runs an engine on the Ray that is connected.
+    """Runs an engine on the connected Ray.
 
     Raises:
-        CheckpointError: the folder's copy of a frozen trunk is gone or another one.
+        CheckpointError: the study's copy of a frozen trunk is missing or another checkpoint.
     """
 
     def __init__(self, study: OpenStudy) -> None:
@@ -84,11 +84,11 @@ class Session:
             self._export = OptunaExport(storage, study.ledger)
 
     def run(self) -> Ended:
-        """Until the study is finished, interrupted or out of its budget.
+        """Run until the study is finished, interrupted or out of its budget.
 
         Raises:
-            HexsearchError: the ledger or the trials' folders cannot be written any more; what
-                they hold is whole and can be resumed.
+            HexsearchError: the ledger or the trials' folders cannot be written. The study can be
+                resumed.
         """
         engine, study = self._engine, self._study
         try:
@@ -109,7 +109,7 @@ class Session:
         return "out_of_budget" if engine.halted else "interrupted"
 
     def _play(self) -> None:
-        """The phase that trains nothing."""
+        """Run the phase `match`, which trains nothing."""
         study = self._study
         if "match" in study.config.phases:
             play_study_match(study.config, self._engine.history, study.folder, self._say)
@@ -129,7 +129,7 @@ class Session:
         run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, self._say, ship))
 
     def _observe(self, event: Event) -> None:
-        """Follow an event that is on disk."""
+        """Update files, export and listener after an event was written."""
         history = self._engine.history
         if isinstance(event, Told):
             ended = history.trials[event.trial]
@@ -161,10 +161,10 @@ class Session:
                 self._warn_of_export()
 
     def _warn_of_export(self) -> None:
-        """Say once that the Optuna storage is no longer written; the study goes on without it."""
+        """Warn once that the Optuna storage is no longer written. The study continues."""
         assert self._export is not None
         self._say(
-            f"warning: {self._export.fault}. The study goes on; write it later with "
+            f"warning: {self._export.fault}. The study continues; write the storage later with "
             f"'storage {self._study.folder.path}'"
         )
         self._export = None

@@ -1,7 +1,7 @@
-"""Signals: the first lets what runs come to its next report, the second leaves at once.
+"""Signals: after the first one, trials run to their next report; the second one ends at once.
 
-Before trials run and after, any of them leaves. A signal that was ignored when the command began
-stays ignored: `nohup` means that a closed terminal is to change nothing.
+While no trials run, every signal ends the command. A signal that was ignored when the command
+began stays ignored, since with `nohup` closing the terminal must not end the command.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Protocol
 
-# What a terminal, a batch system and a closed terminal send; QUIT asks for the stacks as well.
+# Signals of a terminal, of a batch system and of a closed terminal. QUIT also prints stacks.
 STOPPING = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
-    if hasattr(signal, name)  # Windows has two of them
+    if hasattr(signal, name)  # Windows has only two of them
 )
 _Handler = Callable[[int, FrameType | None], Any]
 
 
 class Drainable(Protocol):
-    """Whatever starts things, and can be told to start no more."""
+    """An object that starts jobs and can stop doing so."""
 
     draining: bool
 
     def drain(self) -> None:
-        """Start nothing more and let each running thing go after its next report."""
+        """Start no more jobs, and stop each running job after its next report."""
 
 
 @contextmanager
 def handled(handler: _Handler) -> Iterator[None]:
-    """Handle every signal that asks for an end, save those that are ignored."""
+    """Handle every signal that ends a command, except ignored signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -52,7 +52,7 @@ def handled(handler: _Handler) -> Iterator[None]:
 
 @contextmanager
 def signals_as_ctrl_c() -> Iterator[None]:
-    """Interrupt as Ctrl-C does, so that what was begun is cleaned up and said."""
+    """Treat signals like Ctrl-C, so that the command cleans up and prints a message."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         print_stacks(number)
@@ -64,21 +64,21 @@ def signals_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def draining_signals(target: Drainable, say: Callable[[str], None]) -> Iterator[None]:
-    """First signal: drain. A second one leaves at once."""
+    """The first signal drains the target. A second signal ends the command at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if target.draining:
             raise KeyboardInterrupt
         print_stacks(number)
         target.drain()
-        say("stopping: running trials are kept at their next report; once more leaves at once")
+        say("stopping: running trials stop at their next report; a second signal ends at once")
 
     with handled(handle):
         yield
 
 
 def print_stacks(number: int) -> None:
-    """Where every thread is, for QUIT; nothing for other signals."""
+    """Print the stacks of all threads for QUIT; do nothing for other signals."""
     if number == getattr(signal, "SIGQUIT", None):
-        with suppress(OSError, ValueError, AttributeError):  # stderr may be no file
+        with suppress(OSError, ValueError, AttributeError):  # stderr may not be a file
             faulthandler.dump_traceback(sys.stderr, all_threads=True)

@@ -1,7 +1,7 @@
-"""The phase `match`: networks of a study play each other, in this process, after all training.
+"""The phase `match`: networks of a study play each other in this process, after all training.
 
-The value player over one shared policy is used, so that the networks differ in their values alone.
-Games are kept in the study's folder as they are played; a study that is cut off goes on there.
+All players use one shared policy, so that they differ in their value heads alone. Games are stored
+in the study's folder when they are played, so an interrupted match can be continued.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.training.atomic import write_atomically
 
-_PLAINEST = 1  # arrow in the name of a head without a hidden layer, such as 512->1
+_PLAINEST = 1  # number of arrows in the name of a head without a hidden layer, such as 512->1
 
 
 def play_study_match(
     config: StudyConfig, history: StudyHistory, folder: StudyFolder, say: Callable[[str], None]
 ) -> PlayedMatch | None:
-    """Play what is missing and store what it says; None if fewer than two networks can play."""
+    """Play the missing games and store the result; None if fewer than two networks can play."""
     from hexsearch.play.match import MatchSettings, play_match
     from hexsearch.play.spec import PlayerSpec, content_hash
     from hexsearch.play.standings import standings
 
     chosen = match_trials(config, history, folder)
     if len(chosen) < 2:
-        say("match: fewer than two trials have kept a checkpoint; raise run.keep_checkpoints")
+        say("match: fewer than two trials have a checkpoint; raise run.keep_checkpoints")
         return None
     paths = [folder.trial(trial.trial) / CHECKPOINT for _, trial in chosen]
     players = [
@@ -82,7 +82,7 @@ def play_study_match(
 def match_trials(
     config: StudyConfig, history: StudyHistory, folder: StudyFolder
 ) -> list[tuple[Row, TrialHistory]]:
-    """One trial of each of the best variants, and of the plainest head: row and trial."""
+    """Row and trial of each of the best variants, and of the simplest head."""
     board = build_leaderboard(history.only(SEARCHED), folder)
     able = []
     for row in board.rows:
@@ -102,7 +102,7 @@ def match_trials(
 
 
 def games_file(folder: StudyFolder, players: list[dict[str, object]]) -> Path:
-    """Where games of these players are kept; other ones, after more trials, get another file."""
+    """The file of these players' games. Other players, after further trials, get another file."""
     contents = [(player["name"], player["content"]) for player in players]
     digest = hashlib.blake2b(repr(contents).encode(), digest_size=4).hexdigest()
     return folder.path / "match" / f"{digest}.jsonl"

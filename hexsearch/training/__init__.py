@@ -1,1 +1,1 @@
-"""One trial, trained in a plain loop. Nothing here knows Ray."""
+"""Training of one trial in a plain loop, without Ray."""

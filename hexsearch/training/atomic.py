@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all. Not in `checkpoint`, since this needs no torch."""
+"""Writes files completely or not at all. It is not in `checkpoint` because it needs no torch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ _BLOCK = 65_536
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, whole or not at all; a torn last one, left by a crash, goes first.
+    """Append a line to a file, completely or not at all.
+
+    An incomplete last line, left by a crash, is removed first.
 
     Raises:
-        CheckpointError: it cannot be written; the lines before it are untouched.
+        CheckpointError: it cannot be written; the earlier lines are unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a+b", buffering=0) as file:  # a buffer would be written in pieces
+        with open(path, "a+b", buffering=0) as file:  # a buffer might be written in pieces
             end = _end_of_lines(file)
             file.truncate(end)
             content = f"{line}\n".encode()
@@ -36,25 +38,25 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _end_of_lines(file: FileIO) -> int:
-    """Where the last whole line of a file ends."""
+    """The position at which the last complete line of a file ends."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - _BLOCK)
         file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
         end = start
     return 0
 
 
 def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) -> None:
-    """Replace a file by new content, whole or not at all.
+    """Replace a file by new content, completely or not at all.
 
     Args:
-        keep_as: where the older file goes, once the new one has been read back.
+        keep_as: path that the older file is moved to after the new one has been read back.
     Raises:
-        CheckpointError: it cannot be written; an older file is untouched.
+        CheckpointError: it cannot be written; an older file is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -65,7 +67,7 @@ def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) ->
             os.fsync(file.fileno())
         if keep_as is not None and path.exists():
             if partial.read_bytes() != content:
-                raise OSError(errno.EIO, "what was written reads back as something else")
+                raise OSError(errno.EIO, "the file that was written reads back differently")
             os.replace(path, keep_as)
         os.replace(partial, path)
     except OSError as error:

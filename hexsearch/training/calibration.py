@@ -1,11 +1,10 @@
 """Batch-norm statistics for evaluation.
 
-The running averages that training keeps lag behind weights that move fast: near the peak of a
-one-cycle schedule a network with a value loss of 0.238 was measured at 0.384, worse than chance,
-and ASHA would have cut it for that. Before every evaluation the statistics are therefore taken
-anew over a few thousand training positions (Wu and Johnson, arXiv:2105.07576, section 3.1).
-They stay in the network, so a checkpoint answers exactly as it was evaluated; training itself
-never reads them.
+The running averages of training lag behind weights that change fast. Near the peak of a one-cycle
+schedule, a network with a value loss of 0.238 was measured at 0.384, worse than chance, and ASHA
+would have pruned it. So before every evaluation the statistics are computed again over a few
+thousand training positions (Wu and Johnson, arXiv:2105.07576, section 3.1). They stay in the
+network, so a checkpoint gives exactly the answers that were evaluated. Training never reads them.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def calibrate_norms(
 ) -> None:
     """Replace running means and variances by plain averages over `batches`.
 
-    Leaves the network in eval mode. Without batch norm nothing is computed.
+    The network is in eval mode afterwards. Without batch norm nothing is computed.
     """
     network.eval()
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]

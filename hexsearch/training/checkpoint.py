@@ -1,4 +1,7 @@
-"""One file with all that a trial needs to be resumed; written atomically, read without pickle."""
+"""Checkpoints: one file with everything that resuming a trial needs.
+
+It is written atomically, and reading it never executes code of the file.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,22 @@ from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
 FORMAT_VERSION = 2
-# What missing or foreign parts raise where a trial goes on from them.
+# Exceptions that faulty content of a checkpoint raises when a trial continues from it.
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
 
 
 def previous_of(path: Path) -> Path:
-    """Where the checkpoint before the newest one is kept."""
+    """The path of the checkpoint before the newest one."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors, numbers, text, lists and mappings beside `path`, sync, and rename.
+    """Write tensors, numbers, text, lists and mappings to a temporary file, sync, and rename.
 
-    The checkpoint before it is kept: what a disk spoils later costs the training since then.
+    The previous checkpoint is kept, in case the new file is damaged later.
 
     Raises:
-        CheckpointError: the folder cannot be written; what was there before is still there.
+        CheckpointError: the folder cannot be written; older files are unchanged.
     """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "format_version": FORMAT_VERSION, **content}, buffer)
@@ -42,11 +45,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 def load_last_good(
     path: Path, accept: Callable[[dict[str, Any]], None]
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that can be read and used, or None, and why newer ones are not it.
+    """The newest checkpoint that can be used, or None, and warnings about those that cannot.
 
     Args:
-        accept: goes on from the content; what it raises says that it cannot. Where None comes back
-            with warnings, it may have begun to, and whatever it changed has to be made anew.
+        accept: function that continues from the content, and raises an error if it cannot. If
+            None is returned with warnings, `accept` may have changed its objects, which must be
+            built again.
     """
     warnings = []
     for candidate in (path, previous_of(path)):
@@ -56,7 +60,7 @@ def load_last_good(
             content = load_checkpoint(candidate)
             accept(content)
         except torch.OutOfMemoryError:
-            raise  # no fault of the file
+            raise  # the file is not the cause
         except CheckpointError as error:
             warnings.append(f"{candidate.name} is not used: {error}")
         except _MISFITS as error:
@@ -69,45 +73,46 @@ def load_last_good(
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Content of a checkpoint, tensors on the CPU; nothing in the file is executed.
+    """Content of a checkpoint, with tensors on the CPU. No code of the file is executed.
 
     Raises:
-        CheckpointError: missing, damaged, not of hexsearch, or of another version.
+        CheckpointError: the file is missing, damaged, not of hexsearch, or of another version.
     """
     try:
         with warnings.catch_warnings():
-            # torch warns of foreign pickle protocols before it refuses them.
+            # torch warns of other pickle protocols before it raises an error.
             warnings.simplefilter("ignore", UserWarning)
             _require_whole(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
-    except pickle.UnpicklingError as error:  # whose advice is to run what the file says
+    except pickle.UnpicklingError as error:  # its message advises to execute the file's code
         raise CheckpointError(
-            f"{path}: damaged, or no checkpoint: it holds more than tensors and plain values"
+            f"{path}: damaged, or not a checkpoint: it holds more than tensors and plain values"
         ) from error
     except (*_MISFITS, OSError, EOFError, zipfile.BadZipFile, OverflowError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: damaged, or no checkpoint: {first}") from error
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint: {first}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: is no hexsearch checkpoint")
+        raise CheckpointError(f"{path}: is not a hexsearch checkpoint")
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: checkpoint version {version}, this is hexsearch for version {FORMAT_VERSION}"
+            f"{path}: checkpoint version {version}, but this hexsearch reads version "
+            f"{FORMAT_VERSION}"
         )
     return content
 
 
 def _require_whole(path: Path) -> None:
-    """Compare the checksums of every part, which torch leaves out.
+    """Test the checksums of all parts, since torch does not.
 
     Raises:
         ValueError: a part is damaged.
-        zipfile.BadZipFile: it is no such file.
+        zipfile.BadZipFile: it is not a zip file.
     """
     if not path.is_file():
-        raise FileNotFoundError(path) if not path.exists() else ValueError("is no file")
+        raise FileNotFoundError(path) if not path.exists() else ValueError("is not a file")
     with zipfile.ZipFile(path) as parts:
         spoilt = parts.testzip()
         if spoilt is not None:

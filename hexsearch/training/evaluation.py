@@ -1,4 +1,4 @@
-"""What value heads on one trunk answer on held-out positions, and how healthy they look there."""
+"""Evaluates value heads on one trunk: their answers on held-out positions, and their health."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from hexsearch.training.seeds import derive_seed
 _BATCH = 1024
 _WATCHED_BATCH = 256
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
-_AUXILIARY_POSITIONS = 4096  # at most, for the losses of auxiliary heads
+_AUXILIARY_POSITIONS = 4096  # positions for the losses of auxiliary heads, at most
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Calibrates, evaluates and watches a network, in float32 as every later answer is given.
+    """Calibrates, evaluates and monitors a network, in float32 like all answers.
 
     Attributes:
-        stream: of training positions; seed: of the trial, for those that calibration takes.
-        readouts: of the heads, in their order.
-        show: planes [B, C, N, N] in the memory format that the network reads.
+        stream: stream of training positions.
+        seed: seed of the trial, from which the positions for calibration are drawn.
+        readouts: read-outs of the heads, in order.
+        show: function that brings planes [B, C, N, N] into the network's memory format.
     """
 
     stream: TrainingStream
@@ -46,7 +47,7 @@ class Evaluator:
     show: Callable[[Tensor], Tensor]
 
     def calibrate(self, network: ManyHeads) -> None:
-        """Renew the batch-norm statistics of what trains; a frozen trunk keeps its own."""
+        """Compute the batch-norm statistics again, except those of a frozen trunk."""
         seed, size = derive_seed(self.seed, "calibration"), _CALIBRATION_BATCH
         stream = replace(self.stream, seed=seed, auxiliary=NOTHING_ELSE)
         batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
@@ -58,7 +59,7 @@ class Evaluator:
     def evaluate(
         self, network: ManyHeads, positions: PositionSet
     ) -> tuple[tuple[Evaluation, ...], float]:
-        """Each head's answers, and the mean policy loss of positions with a next move, in nats."""
+        """Answers of each head, and the mean policy loss in nats."""
         network.eval()
         columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
         answers: list[list[Tensor]] = []
@@ -75,21 +76,21 @@ class Evaluator:
         arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in columns.items()}
         arrays["red_won"] = arrays["red_won"].astype(np.float64)
         evaluations = tuple(
-            Evaluation(win_prob_red=torch.cat(seen).cpu().numpy().astype(np.float64), **arrays)
-            for seen in zip(*answers, strict=True)
+            Evaluation(win_prob_red=torch.cat(parts).cpu().numpy().astype(np.float64), **arrays)
+            for parts in zip(*answers, strict=True)
         )
         mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
         return evaluations, float(mean_policy_loss)
 
     def reported(self, raw: Tensor, batch: Batch, number: int = 0) -> Tensor:
-        """[B] win_prob_red of raw values [B] that a head has for a batch."""
+        """[B] win_prob_red from raw values [B] of a head for a batch."""
         return win_prob_red(self.readouts[number], raw, batch.complement)
 
     @torch.inference_mode()
     def auxiliary_losses(
         self, network: ManyHeads, positions: PositionSet, wanted: AuxiliaryConfig
     ) -> dict[str, float]:
-        """Mean loss of each auxiliary head over what counts, on every n-th position."""
+        """Mean loss of each auxiliary head on every n-th position; ignored entries are left out."""
         if not wanted.weights:
             return {}
         network.eval()
@@ -112,16 +113,16 @@ class Evaluator:
     def watch(
         self, network: ManyHeads, positions: PositionSet
     ) -> list[dict[str, ActivationHealth]]:
-        """For each head the activations of its network on the first few positions, by place."""
+        """For each head, the activations of its network on the first few positions, by place."""
         batch = next(evaluation_batches(self.stream.builder, positions, _WATCHED_BATCH))
-        planes, found = self.show(batch.planes), []
+        planes, health = self.show(batch.planes), []
         for number, readout in enumerate(self.readouts):
             alone = network.with_head(number).eval()
             monitor = ActivationMonitor(alone, readout.win_prob)
             with monitor.watching(batch.outcome):
                 alone(planes)
-            found.append(monitor.health())
-        return found
+            health.append(monitor.health())
+        return health
 
     def costs(self, network: ManyHeads) -> tuple[NetworkCost, ...]:
         """For each head: size, arithmetic and speed of its network."""
@@ -130,7 +131,7 @@ class Evaluator:
         def cost_of(alone: Network) -> NetworkCost:
             planes, side = builder.encoder.planes, builder.encoder.side
             return measure_cost(
-                alone, planes, side, builder.device, lambda shown: alone(self.show(shown))
+                alone, planes, side, builder.device, lambda batch: alone(self.show(batch))
             )
 
         return tuple(cost_of(network.with_head(n)) for n in range(len(self.readouts)))

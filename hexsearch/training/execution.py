@@ -1,7 +1,7 @@
 """How a network is computed on a device: number format, memory format, compiled or not.
 
-`auto` is looked up in a table by class of device, never timed afresh: two
-processes that timed it would differ now and then, and with them the bits of equal trials.
+`auto` is looked up in a table by class of device. It is not timed at the start of a trial: two
+processes might measure different times, and equal trials would then give different numbers.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _COMPILERS = ("c++", "g++", "clang++")
 
 @dataclass(frozen=True)
 class Execution:
-    """The choices, none of them `auto`. A checkpoint keeps them for the resumed trial."""
+    """The resolved choices, without `auto`. A checkpoint keeps them for the resumed trial."""
 
     precision: Precision
     memory_format: MemoryFormat
     compiled: bool
 
     def place(self, network: AnyModule, device: torch.device) -> AnyModule:
-        """The network on its device, its kernels in the memory format."""
+        """The network on its device, with its kernels in the memory format."""
         placed: AnyModule = network.to(device, memory_format=_FORMATS[self.memory_format])  # type: ignore[call-overload]
         return placed
 
     def compile(self, network: AnyModule, device: torch.device) -> AnyModule:
-        """The network compiled, for batches of one size; on a GPU a pass is launched as a whole."""
+        """The network compiled for one batch size. On a GPU it uses CUDA graphs."""
         mode = "reduce-overhead" if device.type == "cuda" else "default"
         compiled: AnyModule = torch.compile(network, dynamic=False, mode=mode)  # type: ignore[assignment]
         return compiled
@@ -52,15 +52,15 @@ class Execution:
         return planes.contiguous(memory_format=_FORMATS[self.memory_format])
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """What training computes in; answers are always given in float32."""
+        """The number format of training. Answers are always computed in float32."""
         dtype = _DTYPES[self.precision]
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
-# Measured (docs/lab-log.md): channels_last on a CPU, where bfloat16 is faster only on the newest
-# ones; on an H100 bfloat16, with value losses as in float32, and compiling, which costs every
-# process 9 to 19 s for each network and pays from a few hundred thousand positions on. float16 was
-# not measured.
+# Measured (docs/lab-log.md): on a CPU channels_last is fastest, and bfloat16 is faster only on the
+# newest CPUs. On an H100 bfloat16 is fastest, with value losses as in float32. Compiling takes 9
+# to 19 s for each network in each process, and pays from a few hundred thousand positions on.
+# float16 was not measured.
 _CHOSEN: dict[str, Execution] = {
     "cpu": Execution("float32", "channels_last", compiled=False),
     "cuda": Execution("bfloat16", "channels_last", compiled=False),
@@ -70,9 +70,9 @@ _CHOSEN: dict[str, Execution] = {
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """cuDNN takes only kernels that add in a fixed order, and picks them by rule, not by timing.
+    """Restrict cuDNN to deterministic kernels that are chosen by rule and not by timing.
 
-    Without it float32 convolutions on a GPU gave other bits from one run to the next.
+    Without this, float32 convolutions on a GPU gave different results in different runs.
     """
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         yield
@@ -87,10 +87,10 @@ def device_class(device: torch.device) -> str:
 
 
 def resolve_execution(config: TrialConfig, device: torch.device) -> Execution:
-    """The configuration's choices, `auto` by the table.
+    """The configuration's choices, with `auto` replaced from the table.
 
     Raises:
-        ConfigError: it asks for a compiled network where nothing can compile it.
+        ConfigError: a compiled network is required, but there is no compiler.
     """
     measured = _CHOSEN[device_class(device)]
     compiled = measured.compiled if config.compile == "auto" else config.compile == "always"
@@ -98,7 +98,7 @@ def resolve_execution(config: TrialConfig, device: torch.device) -> Execution:
     if compiled and device.type == "cpu" and not any(map(shutil.which, [named or "", *_COMPILERS])):
         raise ConfigError(
             "trial.compile: 'always' needs a C++ compiler, and neither $CXX nor "
-            f"{', '.join(_COMPILERS)} is there; install one, or write compile: never"
+            f"{', '.join(_COMPILERS)} was found; install one, or write compile: never"
         )
     return Execution(
         precision=measured.precision if config.precision == "auto" else config.precision,

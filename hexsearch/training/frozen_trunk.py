@@ -1,4 +1,4 @@
-"""A trunk from a checkpoint: heads are trained on it, and it does not change any more."""
+"""A frozen trunk from a checkpoint: heads are trained on it, and it does not change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.many_heads import ManyHeads
 from hexsearch.training.stored_trial import read_stored_trial
 
-# Sections of a trial that come with the trunk: it needs the same planes and the same shape.
+# Sections of a trial that are taken from the trunk's checkpoint.
 _FROM_THE_TRUNK = ("trunk", "encoder", "policy_head")
 
 
@@ -24,9 +24,9 @@ class FrozenTrunk:
     """Trunk and policy head of a checkpoint.
 
     Attributes:
-        content_hash: of the file, hexadecimal.
-        config, data, archive_hash, positions_seen: what it was trained as, on and for how long.
-        weights: of the whole network that answered: the averaged ones where there are some.
+        content_hash: hexadecimal hash of the file.
+        config, data, archive_hash, positions_seen: configuration, games and length of its training.
+        weights: weights of the network that was evaluated: the averaged ones if there are any.
     """
 
     path: Path
@@ -38,12 +38,12 @@ class FrozenTrunk:
     weights: dict[str, Tensor]
 
     def beneath(self, config: TrialConfig) -> TrialConfig:
-        """A trial with trunk, encoder and policy head of the checkpoint in place of its own.
+        """A trial in which trunk, encoder and policy head are those of the checkpoint.
 
-        Auxiliary heads are left out: they are there to train a trunk, and this one is not trained.
+        Auxiliary heads are left out, since they only serve to train a trunk.
 
         Raises:
-            ConfigError: its value head takes another number of features.
+            ConfigError: the trial's value head needs another number of features.
         """
         raw = config.model_dump(mode="json")
         own = self.config.model_dump(mode="json")
@@ -52,28 +52,28 @@ class FrozenTrunk:
         return build(TrialConfig, {**raw, **taken, "auxiliary": {}}, where)
 
     def replaced(self, config: TrialConfig) -> list[str]:
-        """Sections of a trial that `beneath` takes from the checkpoint and that differ there."""
+        """Names of the sections that `beneath` would change in a trial."""
         return [
             name for name in _FROM_THE_TRUNK if getattr(config, name) != getattr(self.config, name)
         ]
 
     def require_fit(self, config: TrialConfig, board_size: int) -> None:
-        """Refuse other inputs or another board than the trunk was trained on.
+        """Check that a trial has the trunk's board size, trunk, encoder and policy head.
 
         Raises:
-            ConfigError: another board, or a trial with a trunk, encoder or policy head of its own.
+            ConfigError: one of them differs.
         """
         problems = []
         if board_size != self.data.board_size:
             problems.append(
                 f"{self.path}: this trunk was trained on {self.data.board_size}x"
-                f"{self.data.board_size} boards, data.board_size is {board_size}; take a trunk of "
-                "that size"
+                f"{self.data.board_size} boards, but data.board_size is {board_size}; take a trunk "
+                "of that size"
             )
         other = self.replaced(config)
         if other:
             problems.append(
-                f"{self.path}: the trial's {', '.join(other)} are not the frozen trunk's"
+                f"{self.path}: the trial's {', '.join(other)} differ from the frozen trunk's"
             )
         if problems:
             raise ConfigError(problems)
@@ -82,7 +82,7 @@ class FrozenTrunk:
         """Give a network this trunk and policy head, and freeze them.
 
         Raises:
-            CheckpointError: the weights do not fit the configuration beside them.
+            CheckpointError: the weights do not fit the configuration in the checkpoint.
         """
         for part, module in (("trunk", network.trunk), ("policy_head", network.policy_head)):
             prefix = f"{part}."
@@ -105,17 +105,17 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
     """The trunk of a `model.pt` or `checkpoint.pt`.
 
     Args:
-        content_hash: that the file must have; None takes any file.
+        content_hash: hash that the file must have; None allows any file.
     Raises:
-        CheckpointError: no such checkpoint, damaged, from another encoder, another file, or a
-            whole network.
+        CheckpointError: the checkpoint is missing, damaged, from another encoder, has another
+            hash, or holds a whole network.
     """
     stored = read_stored_trial(path)
-    found = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-    if content_hash is not None and found != content_hash:
+    stored_hash = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    if content_hash is not None and stored_hash != content_hash:
         raise CheckpointError(
-            f"{path}: is another checkpoint than the one that the comparison began with: its "
-            f"content is {found}, not {content_hash}; restore that file"
+            f"{path}: is not the checkpoint with which the comparison began: its hash is "
+            f"{stored_hash}, not {content_hash}; restore that file"
         )
     if stored.config.network is not None:
         raise CheckpointError(
@@ -124,7 +124,7 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
         )
     return FrozenTrunk(
         path=path,
-        content_hash=found,
+        content_hash=stored_hash,
         config=stored.config,
         data=stored.data,
         archive_hash=stored.state["archive"],

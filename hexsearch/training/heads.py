@@ -1,4 +1,4 @@
-"""Which value heads may share a trunk, and what may train it."""
+"""Checks that value heads can share a trunk."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _MAY_DIFFER = {"value_head", "readout"}
 
 
 def check_heads(configs: Sequence[TrialConfig], mode: Mode, frozen: bool = False) -> None:
-    """Whether heads can share a trunk.
+    """Check that heads can share a trunk.
 
     Args:
-        frozen: the trunk comes from a checkpoint and does not train.
+        frozen: the trunk comes from a checkpoint and is not trained.
     Raises:
-        ConfigError: one line for each reason why they cannot.
+        ConfigError: they cannot; one line for each reason.
     """
     first = configs[0]
     problems = [
         f"value_head {config.value_head.name}: its trial differs from that of "
-        f"{first.value_head.name} in {name}; heads on one trunk share everything but value_head "
-        "and readout"
+        f"{first.value_head.name} in {name}; heads on one trunk may differ only in value_head and "
+        "readout"
         for config in configs[1:]
         for name in TrialConfig.model_fields
         if name not in _MAY_DIFFER and getattr(config, name) != getattr(first, name)
@@ -38,7 +38,8 @@ def check_heads(configs: Sequence[TrialConfig], mode: Mode, frozen: bool = False
     alone = len(configs) == 1 and mode == "joint"
     if not alone and (first.precision == "float16" or first.compile == "always"):
         problems.append(
-            "precision float16 and compile always are for networks trained alone; leave them out"
+            "precision: float16 and compile: always are only for trials with one head in mode "
+            "joint; leave them out"
         )
     if frozen and mode != "probe":
         problems.append(f"mode {mode} would train the trunk, which is frozen; use mode probe")

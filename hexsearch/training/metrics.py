@@ -1,6 +1,6 @@
-"""How good answers are, overall and per stage. Every number is about `win_prob_red`.
+"""Metrics of answers, overall and by stage. Every metric is computed from `win_prob_red`.
 
-No swept loss weight and no smoothed label enters, so trials may be ranked by it.
+No loss weight and no smoothed label of the search enters, so trials may be ranked by them.
 """
 
 from __future__ import annotations
@@ -14,28 +14,32 @@ from numpy.typing import NDArray
 from hexsearch.data.positions import STAGE_NAMES, to_end_band, to_end_names
 
 Floats = NDArray[np.float64]
-_CLIP = 1e-6  # log loss of a confident error stays finite
+_CLIP = 1e-6  # keeps the log loss of a confident error finite
 _BINS = 15  # equal-width bins of the calibration error
-_NEWTON_STEPS = 30  # of the calibration slope; six are the usual number
+_NEWTON_STEPS = 30  # limit for the calibration slope, which usually needs six
 
 
 @dataclass(frozen=True)
 class SliceMetrics:
-    """Answers on some of the positions.
+    """Metrics of the answers on a part of the positions.
 
     Attributes:
-        positions, games: how many, and from how many games.
-        value_loss: Brier score, mean squared gap to the result (Brier, 1950); 0.25 is "50%".
+        positions, games: number of positions, and of the games that they come from.
+        value_loss: Brier score, the mean squared difference of answer and result (Brier, 1950);
+            0.25 if all answers are 50%.
         value_loss_se: its standard error, clustered by game: positions of one game share a label.
         log_loss: mean negative log likelihood, in nats.
-        accuracy: share called right at 0.5; an answer of exactly 0.5 counts half.
+        accuracy: share of right answers at the threshold 0.5; an answer of exactly 0.5 counts half.
         strict_accuracy: share with |p - result| < 0.3.
-        confident_share, confident_accuracy: answers beyond 0.3 and 0.7, and how many are right.
-        auc: chance that a Red win is rated above a Blue win; ties count half. nan if one-sided.
-        calibration_error: mean gap of confidence and frequency over 15 bins (Guo et al., 2017).
+        confident_share: share of answers below 0.3 or above 0.7.
+        confident_accuracy: share of these that are right.
+        auc: probability that a Red win is rated above a Blue win; ties count half. nan if all
+            results are equal.
+        calibration_error: mean difference of confidence and frequency over 15 bins (Guo et al.,
+            2017).
         calibration_slope: factor on the answers' log odds that fits the results best (Cox, 1958);
-            1 is right, below 1 over-confident. nan where answers or results do not vary.
-        correlation: Pearson's, of answers and results; nan as above.
+            1 is ideal, below 1 is over-confident. nan if answers or results do not vary.
+        correlation: Pearson's correlation of answers and results; nan as above.
         bias: mean answer minus share of Red wins.
     """
 
@@ -57,7 +61,7 @@ class SliceMetrics:
 
 @dataclass(frozen=True)
 class StageMetrics:
-    """The same figures overall, per stage, per plies to the end, and per side to move."""
+    """The same metrics overall, by stage, by plies to the end, and by side to move."""
 
     overall: SliceMetrics
     stages: dict[str, SliceMetrics]  # early, middle, late, penultimate, final
@@ -65,7 +69,7 @@ class StageMetrics:
     to_move: dict[str, SliceMetrics]  # blue, red, nobody (finished games)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain mappings; a slice without positions is left out, nan becomes None."""
+        """Plain mappings. A slice without positions is left out, and nan becomes None."""
         return {
             "overall": _plain(self.overall),
             "stages": {name: _plain(part) for name, part in self.stages.items()},
@@ -76,7 +80,7 @@ class StageMetrics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers on a validation set, position by position, as arrays of one length P."""
+    """Answers on a validation set: arrays of length P, with one entry for each position."""
 
     win_prob_red: Floats
     red_won: Floats
@@ -87,7 +91,7 @@ class Evaluation:
     ply: NDArray[np.int64]
 
     def masks(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
-        """Which positions belong to each slice, by cut: `stages`, `to_end` and `to_move`."""
+        """Masks of the positions in each slice, by cut: `stages`, `to_end` and `to_move`."""
         stages = {name: self.stage == number for number, name in enumerate(STAGE_NAMES)}
         bands = to_end_band(self.to_end)
         blue_moves = self.ply % 2 == 0
@@ -133,7 +137,8 @@ class GameLosses:
     """Squared errors of one evaluation, summed by game and stage.
 
     Attributes:
-        games: [G] archive index of each game; sums, counts: [G, 3] for early, middle, late.
+        games: [G] archive index of each game.
+        sums, counts: [G, 3] sum of squared errors and number of positions, for early, middle, late.
     """
 
     games: NDArray[np.int64]
@@ -142,7 +147,7 @@ class GameLosses:
 
 
 def slice_metrics(win_prob_red: Floats, red_won: Floats, game: NDArray[np.int64]) -> SliceMetrics:
-    """Figures of [P] answers against [P] results (1.0 Red won, 0.0 Blue) of [P] games.
+    """Metrics of [P] answers for [P] results (1.0 Red won, 0.0 Blue won) of [P] games.
 
     Raises:
         ValueError: shapes differ. [P, 1] against [P] would broadcast to [P, P].
@@ -180,7 +185,7 @@ def slice_metrics(win_prob_red: Floats, red_won: Floats, game: NDArray[np.int64]
 
 
 def _clustered(residuals: Floats, game: NDArray[np.int64]) -> tuple[int, float]:
-    """Games, and the standard error of a mean of residuals that are clustered by game."""
+    """Number of games, and the standard error of a mean of residuals, clustered by game."""
     _, index = np.unique(game, return_inverse=True)
     sums = np.bincount(index, residuals)
     games = len(sums)
@@ -208,7 +213,7 @@ def _calibration_error(p: Floats, won: Floats) -> float:
 def _calibration_slope(clipped: Floats, won: Floats) -> float:
     """Slope of a logistic regression of results on log odds, by Newton's method.
 
-    Where the answers separate the results, the likelihood has no maximum and the slope is nan.
+    If the answers separate the results, the likelihood has no maximum and the slope is nan.
     """
     log_odds = np.log(clipped) - np.log1p(-clipped)
     if np.ptp(log_odds) == 0.0 or np.ptp(won) == 0.0:

@@ -1,4 +1,4 @@
-"""First answers at the share of training positions that are won, instead of about one half."""
+"""Sets a head's first answers to the share of wins among training positions, instead of 50%."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hexsearch.model.readout import Readout, raw_of
 from hexsearch.model.value_heads import set_first_answer
 from hexsearch.training.seeds import derive_seed
 
-_SAMPLE = 8192  # positions; the share's standard error is 0.006
+_SAMPLE = 8192  # positions; the standard error of the share is 0.006
 
 
 def start_at_prior(
@@ -22,10 +22,10 @@ def start_at_prior(
     stream: TrainingStream,
     seed: int,
 ) -> None:
-    """Set the first answers of every head whose read-out asks for it.
+    """Set the first answers of every head whose read-out has `start_at_prior`.
 
     Args:
-        stream: of training positions; the sample is drawn with a seed of its own.
+        stream: stream of training positions; the sample is drawn with another seed.
     Raises:
         ContractError: a plug-in head has no bias to set.
     """
@@ -39,10 +39,10 @@ def start_at_prior(
 
 
 def training_prior(stream: TrainingStream) -> float:
-    """Mean outcome in the network's own perspective, weighted as the value loss is.
+    """Mean outcome in the network's own perspective, weighted like the value loss.
 
     Args:
-        stream: as it will be trained on, with a seed of its own.
+        stream: the training stream with another seed.
     """
     batch = stream.batch(0, _SAMPLE)
     return float((batch.outcome * batch.weight).sum() / batch.weight.sum())

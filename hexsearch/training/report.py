@@ -1,4 +1,4 @@
-"""What is reported of one value head at one point of its training."""
+"""The report on one value head at one point of its training."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class TrialReport:
     """Validation metrics, training losses and health after `positions_seen` positions.
 
     Attributes:
-        policy_loss: on the validation positions that have a next move, in nats.
-        auxiliary_losses: by head, on some thousands of validation positions; see
+        policy_loss: policy loss in nats on the validation positions that have a next move.
+        auxiliary_losses: losses of the auxiliary heads on a few thousand validation positions; see
             hexsearch.model.auxiliary. Empty without auxiliary heads.
-        train_value_loss, train_policy_loss, train_auxiliary_losses: means since the last report,
-            unweighted; the value loss is the read-out's own, so it compares within one read-out
-            only.
-        activations: of the last training batch that was looked at; evaluation_activations: of the
-            first validation batch.
+        train_value_loss, train_policy_loss, train_auxiliary_losses: unweighted means since the
+            last report. The value loss is that of the read-out, so it can be compared only
+            between trials with the same read-out.
+        activations: activations on the last training batch that was sampled.
+        evaluation_activations: activations on the first validation batch.
         timings: seconds and rates; the only part that differs between equal runs.
     """
 
@@ -48,11 +48,11 @@ class TrialReport:
 
     @property
     def value_loss(self) -> float:
-        """Brier score over all validation positions: what trials are ranked by."""
+        """Brier score over all validation positions, by which trials are ranked."""
         return self.metrics.overall.value_loss
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the per-game losses, as plain values."""
+        """Everything except the per-game losses, as plain values."""
         return {
             "positions_seen": self.positions_seen,
             "metrics": self.metrics.to_json(),
@@ -73,10 +73,11 @@ class TrialReport:
 
 @dataclass(frozen=True)
 class Point:
-    """Where in a training a report is made.
+    """The point of a training at which a report is made.
 
     Attributes:
-        train_seconds: spent on training so far; started: on the clock, when the report began.
+        train_seconds: seconds of training so far.
+        started: time on the clock when the report was begun.
     """
 
     positions_seen: int
@@ -87,7 +88,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Health:
-    """What the monitors saw; see TrialReport."""
+    """The figures of the monitors; see TrialReport."""
 
     gradients: GradientHealth
     activations: dict[str, ActivationHealth]
@@ -106,9 +107,9 @@ def make_report(
     """A report on one value head.
 
     Args:
-        head: its name, for the error.
-        policy_loss, auxiliary_losses: on validation positions.
-        trained: since the last report.
+        head: name of the head, for the error message.
+        policy_loss, auxiliary_losses: losses on validation positions.
+        trained: training losses since the last report.
     Raises:
         TrialError: an answer is not finite.
     """

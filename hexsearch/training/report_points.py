@@ -1,4 +1,4 @@
-"""Where a trial reports: arithmetic on positions seen."""
+"""The positions seen at which a trial reports."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def report_points(max_positions: int, every: int | None, rungs: tuple[int, ...])
 
 
 def round_up(positions: int, unit: int) -> int:
-    """The next multiple of a batch size, so that every trial stops exactly at a rung."""
+    """`positions` rounded up to a multiple of a batch size, so that trials stop exactly there."""
     return math.ceil(positions / unit) * unit

@@ -1,4 +1,4 @@
-"""Seeds of a trial's random streams, and torch's generator as the trial's own."""
+"""Seeds of a trial's random streams, and a trial's own state of torch's generator."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """A seed of its own for each purpose, below 2**62."""
+    """A seed below 2**62 that is different for each purpose."""
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2
 
 
 def initial_weights_seed(seed: int) -> int:
-    """What `build_network` is seeded with in a trial of this seed."""
+    """The seed for `build_network` in a trial with this seed."""
     return derive_seed(seed, "weights")
 
 
 class OwnGenerator:
-    """torch's global generator, in a state of the trial's own while the trial computes.
+    """The trial's own state for torch's global generator.
 
-    Dropout can draw from nowhere else, so the generator is borrowed and put back.
+    Dropout can only use the global generator, so its state is replaced and then restored.
 
     Attributes:
-        state: [S] uint8, where the trial's stream stands.
+        state: [S] uint8, state of the trial's random stream.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -36,7 +36,7 @@ class OwnGenerator:
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
-        """Inside, the global generator continues from `state`; afterwards it is put back."""
+        """In this context the global generator continues from `state`. Then it is restored."""
         on_gpu = self._device.type == "cuda"
         with torch.random.fork_rng(devices=[self._device] if on_gpu else []):
             if on_gpu:

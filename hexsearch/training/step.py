@@ -1,12 +1,12 @@
 """One step of one or more value heads on one trunk: forward, backward, clipping, update, average.
 
-One head that trains its trunk is a network like any other: one graph, one optimiser, one gradient
-norm to clip. Otherwise every head has its own optimiser, clipping and dropout, and reads a copy of
-the trunk's features. The gradients that reach the trunk then depend on the mode:
+One head that trains its trunk is an ordinary network: one graph, one optimiser, one gradient norm
+to clip. Otherwise every head has its own optimiser, clipping and dropout, and reads a detached
+copy of the trunk's features. The gradients that reach the trunk then depend on the mode:
 
-* `joint`: those of the policy, of the auxiliary heads, and the mean of the value heads';
-* `probe`: those of the policy and the auxiliary heads, or none where the trunk is frozen. What a
-  head learns then does not depend on which other heads are there.
+* `joint`: those of the policy and the auxiliary heads, and the mean over the value heads;
+* `probe`: those of the policy and the auxiliary heads, or none if the trunk is frozen. A head then
+  learns the same, whichever other heads are trained beside it.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from hexsearch.training.monitors.losses import LossMonitor
 from hexsearch.training.optimisation.average import AveragedNetwork
 from hexsearch.training.optimisation.owner import Owner
 
-LOOK_EVERY = 50  # steps between two looks of the monitors
-COMPARE_EVERY = 200  # between two comparisons of the losses' gradients, which cost a step each
+LOOK_EVERY = 50  # steps between two samples of the monitors
+COMPARE_EVERY = 200  # steps between two comparisons of the losses' gradients, as costly as a step
 
 
 class Losses(NamedTuple):
     """The losses of a batch, unweighted, with their graph.
 
     Attributes:
-        values: [B] of each position, for each head.
-        policy: the mean over positions with a next move.
-        auxiliary: by head, the mean over what counts.
+        values: value loss [B] of each position, for each head.
+        policy: mean over positions with a next move.
+        auxiliary: mean over entries that are not ignored, by auxiliary head.
     """
 
     values: tuple[Tensor, ...]
@@ -53,15 +53,16 @@ class Losses(NamedTuple):
 
     @property
     def value(self) -> Tensor:
-        """[B] of the first head, which is mostly the only one."""
+        """[B] value loss of the first head, which usually is the only one."""
         return self.values[0]
 
 
 class Junction(NamedTuple):
-    """Where heads meet a trunk that is not part of their graph.
+    """The features between a trunk and heads that have separate graphs.
 
     Attributes:
-        features: of the trunk, with its graph; copy: what the heads were given.
+        features: features of the trunk, with its graph.
+        copy: detached copy that the heads read.
     """
 
     features: Tensor
@@ -69,12 +70,12 @@ class Junction(NamedTuple):
 
 
 class Stepper:
-    """Moves the weights of a trunk and its heads a batch at a time.
+    """Trains a trunk and its heads, one batch at a time.
 
     Attributes:
-        network: one head with its trunk; None if the heads do not train as one network.
-        average: the averaged weights, where the configuration asks for them.
-        owners: what moves the weights: of the shared parts first, then of each head.
+        network: the head with its trunk; None if the heads do not train as one network.
+        average: the averaged weights, if the configuration has them.
+        owners: the owner of the shared parts, if they are trained, then that of each head.
         loss_monitor: losses since the last report.
     """
 
@@ -100,7 +101,7 @@ class Stepper:
             if execution.compiled:
                 self._compiled = execution.compile(self.network, device)
         else:
-            if not body.frozen:  # else no optimiser holds the trunk, so no decay can move it
+            if not body.frozen:  # a frozen trunk has no optimiser, so weight decay cannot change it
                 self._shared = Owner(Parts(body.shared_parts()), config.optimiser, seed, device)
             self._heads = [
                 Owner(Parts({"value_head": head}), config.optimiser, seed, device)
@@ -122,16 +123,17 @@ class Stepper:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Steps inside draw from the trial's own random numbers, borrowed once for all of them."""
+        """In this context, steps draw from the trial's own random stream."""
         own = nullcontext() if self.network is None else self._heads[0].randomness.borrowed()
         with own:
             yield
 
     def step(self, batch: Batch, positions_seen: int, max_positions: int) -> None:
-        """Train on one batch; nothing here waits for the device.
+        """Train on one batch, without waiting for the device.
 
         Args:
-            positions_seen: before this batch; with `max_positions` it sets the learning rate.
+            positions_seen: positions before this batch. With `max_positions` they determine the
+                learning rate.
         """
         look = self._steps % LOOK_EVERY == 0
         for owner in self.owners:
@@ -146,17 +148,17 @@ class Stepper:
         self._steps += 1
 
     def losses(self, batch: Batch, watched: bool = True) -> Losses:
-        """The losses of a batch as a step would see them.
+        """The losses of a batch as in a step.
 
         Args:
-            watched: hooks on modules have to see the pass, so that nothing compiled may run.
+            watched: module hooks must be called, so the compiled network is not used.
         """
         return self._forward(batch, watched)[0]
 
     def _forward(self, batch: Batch, watched: bool) -> tuple[Losses, Junction | None]:
         planes, junction = self._execution.show(batch.planes), None
         if self.network is not None:
-            # Compiled once, for full batches: a later shape must not change their kernel.
+            # The compiled network is used for full batches only: another shape would recompile it.
             usual = self._config.micro_batch or self._config.batch_size
             compiled = None if watched or len(batch) != usual else self._compiled
             network = compiled or self.network
@@ -184,10 +186,11 @@ class Stepper:
         return losses, junction
 
     def _backward(self, batch: Batch, look: bool) -> None:
-        """Gradients of the batch's loss, a micro-batch at a time; the monitors see the first one.
+        """Gradients of the batch's loss, by micro-batches. The monitors sample the first one.
 
-        A micro-batch counts by its positions in the value loss, by its moves in the policy loss
-        and by what counts in an auxiliary one, so that the sum is the loss of the whole batch.
+        A micro-batch is weighted by its number of positions in the value loss, of moves in the
+        policy loss, and of entries that are not ignored in an auxiliary loss. So the sum is the
+        loss of the whole batch.
         """
         config, scaler, whole = self._config, self._scaler, len(batch)
         moves = batch.has_move.sum().clamp(min=1)
@@ -218,7 +221,7 @@ class Stepper:
     def _send_back(
         self, values: list[Tensor], shared: list[Tensor], junction: Junction | None
     ) -> None:
-        """Gradients of the heads' losses, and of the losses that train the trunk without them."""
+        """Gradients of the value heads' losses, and of the other losses that train the trunk."""
         scale = self._scaler.scale
         if junction is None:
             torch.autograd.backward(scale(sum(shared, values[0])))
@@ -234,9 +237,9 @@ class Stepper:
         torch.autograd.backward(roots, gradients)
 
     def health(self) -> list[tuple[GradientHealth, dict[str, ActivationHealth]]]:
-        """What the monitors saw, for each head with its trunk and policy."""
+        """The figures of the monitors, for each head with its trunk and policy head."""
         shared = GradientHealth() if self._shared is None else self._shared.gradients.health()
-        found = []
+        health = []
         for head, monitor in zip(self._heads, self._activations, strict=True):
             own = head.gradients.health()
             gradients = replace(
@@ -245,11 +248,11 @@ class Stepper:
                 clipped_norms={**shared.clipped_norms, **own.clipped_norms},
                 update_ratio={**shared.update_ratio, **own.update_ratio},
             )
-            found.append((gradients, monitor.health()))
-        return found
+            health.append((gradients, monitor.health()))
+        return health
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on bit-exactly, the network's own weights apart."""
+        """Everything that an exact continuation needs, apart from the network's own weights."""
         content: dict[str, Any] = {
             "steps": self._steps,
             "owners": [owner.state() for owner in self.owners],
@@ -262,11 +265,11 @@ class Stepper:
         return content
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Undo of `state`, into a stepper of the same configuration."""
+        """Restore a result of `state` from a stepper of the same configuration."""
         for owner, stored in zip(self.owners, state["owners"], strict=True):
             owner.load_state(stored)
-        for monitor, seen in zip(self._activations, state["activations"], strict=True):
-            monitor.load_state(seen, self._device)
+        for monitor, stored in zip(self._activations, state["activations"], strict=True):
+            monitor.load_state(stored, self._device)
         self._scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.network.load_state_dict(state["average"])

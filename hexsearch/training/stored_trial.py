@@ -1,4 +1,4 @@
-"""A trial as its checkpoint describes it, before anything is built from it."""
+"""Reads the description of a trial from its checkpoint, before a network is built."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ _NEEDED: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class StoredTrial:
-    """What a checkpoint of `train` (model.pt) or of a study's trial (checkpoint.pt) holds.
+    """Content of a checkpoint of `train` (model.pt) or of a study's trial (checkpoint.pt).
 
     Attributes:
-        content: everything in the file; state: what `Trial.state()` or `head_states()` wrote.
-        data: board size, split and stages that it was trained and evaluated with.
+        content: everything in the file.
+        state: result of `Trial.state()` or of `head_states()`.
+        data: board size, split and stages of its training and evaluation.
     """
 
     content: dict[str, Any]
@@ -49,7 +50,7 @@ class StoredTrial:
 
 
 def answering_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights of a trial's state that were evaluated: the average where there is one."""
+    """The weights of a trial's state that were evaluated: the averaged ones if there are any."""
     weights: dict[str, Tensor] = state.get("average", state["network"])
     return weights
 
@@ -58,29 +59,29 @@ def read_stored_trial(path: Path) -> StoredTrial:
     """Read a trial's checkpoint.
 
     Raises:
-        CheckpointError: no checkpoint, damaged, or from another encoder.
+        CheckpointError: it is not a checkpoint, is damaged, or is from another encoder.
     """
     content = load_checkpoint(path)
     state = content.get("state")
     if not isinstance(state, dict):
         raise CheckpointError(
-            f"{path}: holds no trial; name the model.pt that `train` writes, or a checkpoint.pt"
+            f"{path}: holds no trial; give the model.pt that `train` writes, or a checkpoint.pt"
         )
     missing = [name for name in _NEEDED if name not in state]
     if missing:
-        raise CheckpointError(f"{path}: its trial lacks {', '.join(missing)}; it is damaged")
+        raise CheckpointError(f"{path}: damaged: its trial has no {', '.join(missing)}")
     odd = [name for name, kind in _NEEDED.items() if not isinstance(state[name], kind)]
     if odd:
-        raise CheckpointError(f"{path}: {', '.join(odd)} of its trial make no sense; it is damaged")
+        raise CheckpointError(f"{path}: damaged: invalid {', '.join(odd)} of its trial")
     version = state["encoder_version"]
     if version != ENCODER_VERSION:
         raise CheckpointError(
-            f"{path}: was trained with encoder version {version}, this is hexsearch with version "
-            f"{ENCODER_VERSION}: the same position would be shown as other planes"
+            f"{path}: was trained with encoder version {version}, but this hexsearch has version "
+            f"{ENCODER_VERSION}, which gives other planes for the same position"
         )
     if len(state["configs"]) != 1:
         raise CheckpointError(
-            f"{path}: holds {len(state['configs'])} value heads on one trunk; name the checkpoint "
+            f"{path}: holds {len(state['configs'])} value heads on one trunk; give the checkpoint "
             "of one of them"
         )
     try:
@@ -94,15 +95,16 @@ def read_stored_trial(path: Path) -> StoredTrial:
 def require_same_trial(
     stored: Mapping[str, Any], own: Mapping[str, Any], configs: Sequence[TrialConfig]
 ) -> None:
-    """Whether a trial can go on from a stored state.
+    """Check that a trial can continue from a stored state.
 
-    A setting that the stored configurations do not have, at any depth, was at its default: it came
-    later than the checkpoint.
+    A setting that is missing in the stored configurations is newer than the checkpoint, and had
+    its default value.
 
     Args:
-        own: state of the trial; configs: of its heads.
+        own: state of the trial.
+        configs: configurations of its heads.
     Raises:
-        CheckpointError: names what the stored state lacks, or in what it differs.
+        CheckpointError: a part is missing in the stored state, or differs; names the part.
     """
     absent = [name for name in own if name not in stored]
     if absent:

@@ -1,4 +1,4 @@
-"""One trial: train it in a plain loop, read its reports. It does not know Ray."""
+"""One trial: it is trained in a plain loop and gives reports. It does not use Ray."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from hexsearch.training.stored_trial import require_same_trial
 
 
 class Trial:
-    """One or more value heads in training on one trunk and one dataset, counted in positions seen.
+    """Training of one or more value heads on one trunk and one dataset.
 
     The same configurations, `max_positions`, seed and machine give the same numbers to the last
-    bit, also when stopped after any `train_to` and continued from `state()` elsewhere. A head
-    starts with the weights that it would have in a trial of its own, and sees the same positions
-    in the same order. `config`, `network`, `report()` and the like are about the first head.
+    bit, also if training stops after any `train_to` and continues from `state()` elsewhere. A head
+    starts with the weights that it would have in its own single trial, and sees the same positions
+    in the same order. `config`, `network`, `report()` and similar names are about the first head.
 
     Args:
-        configs: one for each head, equal but for `value_head` and `readout`.
-        max_positions: positions that the learning-rate schedule is laid over.
-        seed: of initial weights, data order, symmetries and dropout.
+        configs: one for each head; they may differ only in `value_head` and `readout`.
+        max_positions: positions that the learning-rate schedule covers.
+        seed: seed of initial weights, data order, symmetries and dropout.
         mode: whether the heads train the trunk; see hexsearch.training.step.
-        frozen_trunk: of a checkpoint, to stay as it is; None trains one from its first weights.
-        readouts: to take in place of those that the configurations name.
+        frozen_trunk: trunk of a checkpoint that is not trained; None trains a new trunk.
+        readouts: read-outs to use instead of those in the configurations.
     Raises:
-        ConfigError: the heads cannot share a trunk, or not this one.
+        ConfigError: the heads cannot share a trunk, or cannot use the frozen trunk.
         ContractError: a plug-in breaks its contract.
     """
 
-    stepper_type: type[Stepper] = Stepper  # the doctor's records what it does
+    stepper_type: type[Stepper] = Stepper  # the doctor replaces it by one that records its steps
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Trial:
         start_at_prior(body, self.configs, self.readouts, self.stream, seed)
         execution = resolve_execution(config, self.device)
         if execution.precision == "float16" and (len(configs) > 1 or mode == "probe"):
-            # A loss scale that all heads share would let one of them change another's steps.
+            # With one loss scale for all heads, one head could change the steps of another.
             execution = replace(execution, precision="float32")
         self._prepare(body, execution)
         self.positions_seen = 0
@@ -110,14 +110,14 @@ class Trial:
         device: torch.device | None = None,
         readout: Readout | None = None,
     ) -> Self:
-        """A trial of one head, the ordinary case."""
+        """A trial with one head, which is the usual case."""
         chosen: dict[str, Any] = {} if readout is None else {"readouts": [readout]}
         return cls(
             [config], dataset, max_positions=max_positions, seed=seed, device=device, **chosen
         )
 
     def _prepare(self, body: ManyHeads, execution: Execution) -> None:
-        """Place a network and begin its optimisers, which hold views of the placed weights."""
+        """Place a network on the device, then create its optimisers, which hold its weights."""
         self.execution = execution
         self.body = body = execution.place(body, self.device)
         self._ahead = ReadAhead(self.stream, execution.show)
@@ -129,12 +129,12 @@ class Trial:
 
     @property
     def readout(self) -> Readout:
-        """The first head's."""
+        """The read-out of the first head."""
         return self.readouts[0]
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """What moves the weights of a network with one head."""
+        """The optimiser of a network with one head."""
         return self._stepper.owners[0].optimiser
 
     @property
@@ -144,37 +144,37 @@ class Trial:
 
     @property
     def answering(self) -> Network:
-        """The network that is evaluated: the averaged weights where there are some."""
+        """The network that is evaluated, with the averaged weights if there are any."""
         return self.network if self._stepper.average is None else self._answering.with_head(0)
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers of the first head's network."""
+        """Number of parameters of the first head's network."""
         return count_parameters(self.network)
 
     @cached_property
     def costs(self) -> tuple[NetworkCost, ...]:
-        """For each head: size, arithmetic and speed of its network, measured once."""
+        """For each head, the size, operations and speed of its network. Measured once."""
         return self.evaluator.costs(self._answering)
 
     @property
     def cost(self) -> NetworkCost:
-        """The first head's."""
+        """The cost of the first head's network."""
         return self.costs[0]
 
     def next_batch(self, size: int | None = None) -> Batch:
-        """The positions that training shows next; asking does not move on.
+        """The next training batch. This does not advance the stream.
 
         Args:
-            size: how many, the configured batch size by default.
+            size: number of positions; by default the configured batch size.
         """
         return self.stream.batch(self.positions_seen, size or self.config.batch_size)
 
     def train_to(self, positions: int) -> None:
-        """Train until `positions` have been seen; the last batch may be smaller.
+        """Train until `positions` have been seen. The last batch may be smaller.
 
         Raises:
-            TrialError: a loss is no longer finite; names the heads.
+            TrialError: a loss is not finite; names the heads.
         """
         started = time.perf_counter()
         self.body.train()
@@ -189,7 +189,7 @@ class Trial:
         self._train_seconds += time.perf_counter() - started
 
     def train_on(self, batch: Batch) -> None:
-        """One step on a batch of the caller's choice, in the mode that the network is in."""
+        """One step on a given batch, in the network's current mode."""
         self._stepper.step(batch, self.positions_seen, self.max_positions)
         self.positions_seen += len(batch)
 
@@ -200,23 +200,23 @@ class Trial:
     def evaluations(
         self, positions: PositionSet | None = None
     ) -> tuple[tuple[Evaluation, ...], float]:
-        """Each head's answers on positions, and the mean policy loss in nats.
+        """Answers of each head on positions, and the mean policy loss in nats.
 
-        The network answers with the batch-norm statistics that it has; `reports` renews them.
+        The network uses its current batch-norm statistics. Only `reports` computes them again.
 
         Args:
-            positions: by default all of the validation games.
+            positions: positions to evaluate; by default all positions of the validation games.
         """
         asked = self.dataset.validation if positions is None else positions
         return self.evaluator.evaluate(self._answering, asked)
 
     def evaluate(self, positions: PositionSet | None = None) -> tuple[Evaluation, float]:
-        """As `evaluations`, of the first head."""
+        """As `evaluations`, for the first head."""
         evaluations, policy_loss = self.evaluations(positions)
         return evaluations[0], policy_loss
 
     def reports(self) -> tuple[TrialReport, ...]:
-        """Renew batch-norm statistics, evaluate, and say where each head stands.
+        """Compute batch-norm statistics again, evaluate, and make a report on each head.
 
         Raises:
             TrialError: an answer is not finite.
@@ -243,11 +243,11 @@ class Trial:
         )
 
     def report(self) -> TrialReport:
-        """As `reports`, of the first head."""
+        """As `reports`, for the first head."""
         return self.reports()[0]
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on bit-exactly, as tensors and plain values."""
+        """Everything that an exact continuation needs, as tensors and plain values."""
         return {
             **self._identity(),
             "execution": asdict(self.execution),
@@ -258,11 +258,11 @@ class Trial:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state of an equal trial.
+        """Continue from a state of an equal trial.
 
         Raises:
-            CheckpointError: it belongs to other configurations, or to another dataset, seed, trunk
-                or encoder.
+            CheckpointError: the state has other configurations, or another dataset, seed, trunk or
+                encoder.
         """
         require_same_trial(state, self.state(), self.configs)
         execution = Execution(**state["execution"])
@@ -274,7 +274,7 @@ class Trial:
         self._train_seconds = state["train_seconds"]
 
     def head_states(self) -> tuple[dict[str, Any], ...]:
-        """For each head the network that answers, for `analyze`; it cannot be resumed."""
+        """For each head, a state with the evaluated network alone; it cannot be resumed."""
         return tuple(
             {
                 **self._identity(),

@@ -1,4 +1,4 @@
-"""The small games and the trained network of the doctor's tests serve here as well."""
+"""Reuses the small games and the trained network of the doctor's tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`analyze` and `predict` from the command line: what they print, and what they refuse."""
+"""`analyze` and `predict` from the command line: their output and their errors."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_predict_draws_the_board_with_the_best_move_on_it(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["predict", "{checkpoint}"], "no position given"),
+        (["predict", "{checkpoint}"], "no position is given"),
         (["predict", "{checkpoint}", "#7,a1"], "is a 7x7 board"),
         (["predict", "missing.pt", "#5,a1"], "no such checkpoint"),
         (["predict", "{checkpoint}", "#5,", "--top", "0"], "--top 0"),

@@ -1,4 +1,4 @@
-"""Known positions are legal, cover both colours and all symmetries, and are won as they say."""
+"""Known positions are legal, cover both colours and all symmetries, and have the stated winner."""
 
 from __future__ import annotations
 

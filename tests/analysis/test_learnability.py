@@ -1,4 +1,4 @@
-"""The learnability check says at which step learning breaks."""
+"""The learnability check reports the step at which learning fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.analysis.learnability import STEPS, climb, verdict
+from hexsearch.analysis.learnability import STEPS, check_learnability, verdict
 from hexsearch.cli.main import main
 from hexsearch.data.dataset import Dataset
 from tests.doctor.conftest import SIZE, tiny
@@ -16,7 +16,7 @@ FAST = {"optimiser": {"learning_rate": 0.01}}
 
 
 def test_a_sound_configuration_climbs_to_the_top(dataset: Dataset) -> None:
-    steps = climb(tiny(**FAST), dataset, 64 * 300, seed=0)
+    steps = check_learnability(tiny(**FAST), dataset, 64 * 300, seed=0)
     assert [step.name for step in steps] == [name for name, _, _ in STEPS]
     assert all(step.passed for step in steps), steps
     assert verdict(steps) == "every step is learnt"
@@ -26,9 +26,9 @@ def test_a_sound_configuration_climbs_to_the_top(dataset: Dataset) -> None:
 
 
 def test_a_network_that_cannot_learn_fails_at_the_first_step(dataset: Dataset) -> None:
-    idle = climb(tiny(optimiser={"learning_rate": 1e-9}), dataset, 640, seed=0)
+    idle = check_learnability(tiny(optimiser={"learning_rate": 1e-9}), dataset, 640, seed=0)
     assert not idle[0].passed
-    assert "learning breaks at 'final'" in verdict(idle)
+    assert "learning fails at 'final'" in verdict(idle)
 
 
 def test_a_diverging_step_is_reported_and_not_raised(dataset: Dataset) -> None:
@@ -36,7 +36,7 @@ def test_a_diverging_step_is_reported_and_not_raised(dataset: Dataset) -> None:
         optimiser={"name": "sgd", "learning_rate": 100.0, "clip": 1e9, "schedule": "constant"},
         trunk={"preset": "tiny", "norm": "none"},
     )
-    steps = climb(wild, dataset, 640, seed=0)
+    steps = check_learnability(wild, dataset, 640, seed=0)
     assert not steps[0].passed and "not finite" in steps[0].problem
     assert steps[0].to_json()["accuracy"] is None
 
@@ -55,6 +55,6 @@ def test_train_learnability_prints_json_and_fails_where_a_step_fails(
     assert main([*command, "--format", "json"]) == 1
     out = json.loads(capsys.readouterr().out)
     assert len(out["steps"]) == 4 and not out["steps"][0]["passed"]
-    assert "learning breaks at 'final'" in out["verdict"]
+    assert "learning fails at 'final'" in out["verdict"]
     assert main(command) == 1
     assert "halfway from the majority" in capsys.readouterr().out

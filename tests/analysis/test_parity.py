@@ -1,4 +1,4 @@
-"""A training batch, caught as it is trained, against the inference path."""
+"""A recorded training batch gives the same answers in inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One encoder, one read-out: whatever the path, a position gets the same answer."""
+"""With one encoder and one read-out, a position gets the same answer on every path."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_every_illegal_position_is_named_with_its_reason() -> None:
     assert "taken" in caught.value.problems[0]
     assert "7x7 board" in caught.value.problems[1]
     assert "off a 5x5" in caught.value.problems[2]
-    assert "blue had connected at move 9" in caught.value.problems[3]
+    assert "blue connected at move 9" in caught.value.problems[3]
 
 
 def test_a_swap_is_carried_out_before_the_network_is_asked() -> None:

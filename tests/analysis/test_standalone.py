@@ -1,4 +1,4 @@
-"""Exported networks answer as the networks themselves, without hexsearch around them."""
+"""Exported networks give the same answers as the networks themselves, without hexsearch."""
 
 from __future__ import annotations
 

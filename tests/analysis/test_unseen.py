@@ -1,4 +1,4 @@
-"""Only games that training has not seen are judged, and all of those."""
+"""All games that training has not seen are evaluated, and no others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def turned(game: Game) -> Game:
 def test_every_game_of_another_engine_is_judged() -> None:
     found = unseen_games(build_archive(OTHERS), DATA, TRAINED.hashes)
     assert found.judged.tolist() == list(range(40))
-    assert str(found) == "40 games are judged"
+    assert str(found) == "40 games are evaluated"
 
 
 def test_games_of_the_training_archive_stay_out_turned_copies_included() -> None:
@@ -46,7 +46,7 @@ def test_games_of_the_training_archive_stay_out_turned_copies_included() -> None
     assert found.trained_on.tolist() == [0, 1, 2, 3, 4]
     assert found.for_confirmation.tolist() == [5, 6, 7]
     assert len(found.judged) == 41
-    assert "5 are left out because it was trained on them; 3 are test games" in str(found)
+    assert "5 are left out because the network was trained on them; 3 are test games" in str(found)
 
 
 def test_the_training_archive_itself_is_judged_on_its_validation_games() -> None:
@@ -59,7 +59,7 @@ def test_the_training_archive_itself_is_judged_on_its_validation_games() -> None
 
 def test_nothing_left_to_judge_is_an_error() -> None:
     index = int(Dataset(TRAINED, DATA).games("train")[0])
-    with pytest.raises(GamesError, match="no game to judge it on"):
+    with pytest.raises(GamesError, match="no game is left to evaluate"):
         unseen_games(build_archive([TRAINED.game(index)]), DATA, TRAINED.hashes)
 
 
@@ -85,4 +85,4 @@ def test_analyze_says_how_many_games_it_judged_and_why_not_the_others(
     printed = capsys.readouterr()
     found = json.loads(printed.out)
     assert found["games"] == 40 and found["left_out"] == {"trained_on": 0, "for_confirmation": 0}
-    assert "40 games are judged" in printed.err
+    assert "40 games are evaluated" in printed.err

@@ -1,4 +1,4 @@
-"""How Ray is started."""
+"""The start of Ray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or out of reach: nothing is lost and nothing half-written."""
+"""With disks that are full, read-only or missing, nothing is lost and no file is incomplete."""
 
 from __future__ import annotations
 
@@ -170,7 +170,9 @@ def test_a_worker_on_a_full_disk_says_so_and_goes_on_from_its_last_report(
         message = heard(worker)
     assert message.reports == {} and message.failure is None
     assert message.unwritable is not None
-    assert f"{trial}" in message.unwritable and "make room and resume" in message.unwritable
+    assert (
+        f"{trial}" in message.unwritable and "free some disk space and resume" in message.unwritable
+    )
     after = files(trial)
     assert after[CHECKPOINT] == before[CHECKPOINT]
     assert not [name for name in after if "partial" in name]
@@ -226,7 +228,7 @@ def test_a_folder_that_becomes_read_only_costs_a_warning_where_files_were_to_go(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     trial_files.drop_checkpoint("t0000")
-    assert "checkpoint of t0000 is not removed" in said[0] and "Read-only" in said[0]
+    assert "checkpoint of t0000 cannot be removed" in said[0] and "Read-only" in said[0]
 
 
 def test_a_full_disk_of_the_driver_leaves_trials_files_in_storage_for_now(
@@ -287,6 +289,8 @@ def test_a_comparison_on_a_full_disk_fails_no_head(
     with disk.full(0):
         message = heard(worker)
     assert message.failure is None
-    assert message.unwritable is not None and "make room and resume" in message.unwritable
+    assert (
+        message.unwritable is not None and "free some disk space and resume" in message.unwritable
+    )
     resumed = TrialWorker(comparison(archive, disk.path / "cup"))
     assert reports(resumed, 2) == expected  # the first was stored, and is handed out again

@@ -1,4 +1,4 @@
-"""What a person reads when a worker raises, runs out of memory, hangs or dies."""
+"""Messages for workers that raise an error, run out of memory, hang or die."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ def refused_by_torch() -> str:
             raised("hexsearch.errors.CheckpointError: t1/checkpoint.pt: damaged"),
             "t1/checkpoint.pt: damaged",
         ),
-        (DEAD, "its worker process died: crashed, or killed from outside (by the kernel, if"),
+        (
+            DEAD,
+            "its worker process died: it crashed, or was killed from outside (by the kernel, if",
+        ),
         ("The actor is dead because its node has died. Node Id: 1", "its node died"),
         ("", "its worker process died"),
     ],

@@ -1,4 +1,4 @@
-"""Jobs beside the ordinary trial: heads on one trunk, and a confirmation on test games."""
+"""Jobs that are not ordinary trials: heads on one trunk, and a confirmation on test games."""
 
 from __future__ import annotations
 
@@ -147,6 +147,6 @@ def test_a_trunk_that_the_node_does_not_see_is_fetched_by_its_content(
     expected = reports(TrialWorker(comparison(archive, tmp_path / "seen", **frozen)), 1)
     frozen["trunk"] = str(tmp_path / "elsewhere.pt")
     unseen = TrialWorker(comparison(archive, tmp_path / "unseen", **frozen))
-    assert "the driver ships no trunk" in str(heard(unseen).failure)
+    assert "the driver sends no trunk" in str(heard(unseen).failure)
     monkeypatch.setattr(TrialWorker, "_fetch", lambda self, wanted: checkpoint.read_bytes())
     assert reports(TrialWorker(comparison(archive, tmp_path / "sent", **frozen)), 1) == expected

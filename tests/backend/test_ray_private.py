@@ -1,4 +1,4 @@
-"""What is taken from Ray's private interfaces is still there, and still does what is relied on."""
+"""The private interfaces of Ray that are used still exist and behave as expected."""
 
 from __future__ import annotations
 

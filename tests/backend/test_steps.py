@@ -1,4 +1,4 @@
-"""What a step does beside training: reports by the clock, watchdog, disks that refuse."""
+"""Tasks of a step beside training: reports by time, watchdog, disks that cannot be written."""
 
 from __future__ import annotations
 

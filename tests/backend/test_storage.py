@@ -1,4 +1,4 @@
-"""Storage away from the driver, on a folder and on an object store in memory."""
+"""Storage that is not on the driver: in a folder, and in an object store in memory."""
 
 from __future__ import annotations
 

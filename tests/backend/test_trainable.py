@@ -1,4 +1,4 @@
-"""A worker on a node without the study's folder: games by hash, files through storage."""
+"""A worker on a node without the study's folder gets games by hash, and files through storage."""
 
 from __future__ import annotations
 

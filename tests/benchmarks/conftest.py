@@ -1,4 +1,4 @@
-"""Benchmarks are scripts beside each other, not a package: their folder goes on the path."""
+"""Puts the folder of the benchmarks on the path, since they are scripts and not a package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared does the same work; unequal work gives no figures."""
+"""Compared programs do the same work; unequal work gives no figures."""
 
 from __future__ import annotations
 

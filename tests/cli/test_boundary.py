@@ -1,4 +1,4 @@
-"""Whatever is raised ends as one line a fault and an exit status."""
+"""Every exception ends as one line for each fault and an exit status."""
 
 from __future__ import annotations
 
@@ -92,4 +92,6 @@ def test_a_full_device_is_one_line() -> None:
             cwd=ROOT,
         )
     assert done.returncode == 1
-    assert done.stderr == ("error: No space left on device; make room, or write elsewhere\n")
+    assert done.stderr == (
+        "error: No space left on device; free some disk space, or write elsewhere\n"
+    )

@@ -1,4 +1,4 @@
-"""`ensemble` on a small comparison, two heads on each of two trunks, made in this process."""
+"""`ensemble` on a small comparison with two heads on each of two trunks, made in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a study says that it has ended."""
+"""Messages at the end of a study."""
 
 from __future__ import annotations
 

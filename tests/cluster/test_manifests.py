@@ -1,4 +1,4 @@
-"""The files under cluster/: valid for their own tools, every node with a token."""
+"""The files in cluster/ are valid for their own tools, and every node has a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ray up` for real, over ssh, onto two hosts in network namespaces; a study on both."""
+"""A real `ray up` over ssh onto two hosts in network namespaces, and a study on both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two hosts in network namespaces: one real Ray cluster, one study, one host cut off."""
+"""Two hosts in network namespaces: one real Ray cluster, one study, one host that is cut off."""
 
 from __future__ import annotations
 

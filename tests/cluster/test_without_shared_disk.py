@@ -1,4 +1,4 @@
-"""Every phase of a study on two hosts that share no disk: trials' files go to a local S3 server."""
+"""Every phase of a study on two hosts without a shared disk; files go to a local S3 server."""
 
 from __future__ import annotations
 

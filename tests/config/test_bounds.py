@@ -1,4 +1,4 @@
-"""Every number and every list of the configuration has an end, and says where it is."""
+"""Every number and every list of the configuration has a bound, and its message states it."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def problems(**raw: Any) -> list[str]:
         ({"run": {"trials": 10**26}}, "run.trials: must be at most 100,000"),
         ({"run": {"seed": 10**23}}, "run.seed: must be below"),
         ({"run": {"time_budget": float("inf")}}, "run.time_budget: must be a finite number"),
-        ({"run": {"gpus_per_trial": 1.5}}, "above 1 only whole GPUs"),
+        ({"run": {"gpus_per_trial": 1.5}}, "above 1, only whole GPUs"),
         ({"run": {"gpus_per_trial": 0.001}}, "smallest share"),
-        ({"trial": {"value_head": f"512->{'9' * 11}->1"}}, "is no value head"),
+        ({"trial": {"value_head": f"512->{'9' * 11}->1"}}, "is not a value head"),
         ({"trial": {"trunk": {"channels": [9000] * 4}}}, "every entry must be at most 8,192"),
         ({"trial": {"trunk": {"channels": [1] * 99}}}, "at most 16 entries"),
         ({"trial": {"optimiser": {"learning_rate": float("nan")}}}, "must be a finite number"),
@@ -84,9 +84,9 @@ def problems(**raw: Any) -> list[str]:
         ),
         ({"search": {"batch_size": {"choice": [float("inf")]}}}, "choice.0: inf is not finite"),
         ({"search": {"augment": {"choice": [True, True]}}}, "holds true twice"),
-        ({"search": {"batch_size": {"int": [10, 41], "step": 7}}}, "lead to 38, not to 41"),
+        ({"search": {"batch_size": {"int": [10, 41], "step": 7}}}, "end at 38, not at 41"),
         ({"enqueue": [{"batch_size": 10**30}]}, "enqueue.0.batch_size: a whole number of 31"),
-        ({"scheduler": {"report_every": 1}}, "reports a trial"),
+        ({"scheduler": {"report_every": 1}}, "reports for each trial"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""Games made for tests: random ones, played until somebody connects."""
+"""Random games for tests, played until somebody connects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The archive file: the same games back, mapped, and refused when damaged."""
+"""The archive file returns the same games from a memory map, and is refused if damaged."""
 
 from __future__ import annotations
 

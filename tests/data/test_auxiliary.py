@@ -1,4 +1,4 @@
-"""Auxiliary targets: against games replayed one by one, under symmetries, and for leaks."""
+"""Auxiliary targets compared with games replayed one by one, with symmetries, without leaks."""
 
 from __future__ import annotations
 

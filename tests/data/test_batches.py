@@ -1,4 +1,4 @@
-"""Batches: against planes built stone by stone, under symmetries, on torch, and resumed."""
+"""Batches compared with planes built stone by stone, under symmetries, on torch, and resumed."""
 
 from __future__ import annotations
 
@@ -239,5 +239,5 @@ def test_finished_positions_show_no_mover(archive: GameArchive) -> None:
 
 
 def test_a_board_of_another_size_is_refused(archive: GameArchive) -> None:
-    with pytest.raises(GamesError, match="7x7 games, the encoder is for 13x13"):
+    with pytest.raises(GamesError, match="7x7 games, but the encoder is for 13x13"):
         builder_of(archive, PositionEncoder(13, "mover"), "numpy")

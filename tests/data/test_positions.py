@@ -226,7 +226,7 @@ def test_positions_before_a_set_up_are_never_shown() -> None:
     [
         ({"stages": ["midle"]}, "did you mean 'middle'"),
         ({"stages": ["early", "late"]}, "do not adjoin"),
-        ({"first_ply": 9, "last_ply": 3}, "before first_ply"),
+        ({"first_ply": 9, "last_ply": 3}, "less than first_ply"),
         ({"name": "mixture"}, "parts belongs to curriculum mixture"),
         ({"phases": [{"name": "all"}]}, "phases belongs to curriculum progressive"),
         ({"name": "progressive", "phases": [{"until": 5}]}, "the last has none"),
@@ -234,7 +234,7 @@ def test_positions_before_a_set_up_are_never_shown() -> None:
             {"name": "progressive", "phases": [{"until": 5}, {"until": 5}, {}]},
             "must rise",
         ),
-        ({"name": "mixture", "parts": [{}], "first_ply": 3}, "bounds belong to its parts"),
+        ({"name": "mixture", "parts": [{}], "first_ply": 3}, "bounds belong into parts"),
         ({"stage_weights": {"late": -1.0}}, "must not be negative"),
         ({"stage_weights": {"end": 1.0}}, "unknown stage 'end'"),
         ({"stage_weights": {"early": 0, "middle": 0, "late": 0}}, "nothing would be learned"),

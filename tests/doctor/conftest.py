@@ -1,4 +1,4 @@
-"""Quickly made games on a small board, and a network trained on them for a few seconds."""
+"""Quickly made games on a small board, and a network that is trained on them for a few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A foreign two-headed network as a user would wrap it, with one thing wrong on request."""
+"""A foreign network with two heads, wrapped as by a user, with one fault on request."""
 
 from __future__ import annotations
 

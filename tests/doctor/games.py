@@ -1,4 +1,4 @@
-"""Games that teach quickly: one colour mostly plays its shortest path, the other hardly ever."""
+"""Games that are quick to learn: one colour mostly plays its shortest path, the other does not."""
 
 from __future__ import annotations
 

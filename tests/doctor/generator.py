@@ -1,8 +1,8 @@
-"""A generator of faults: an operation, the samples that it strikes, and an amount, at random.
+"""A random generator of faults: an operation, the samples that it affects, and an amount.
 
-Faults of batches are an operation on planes, labels or moves, confined to a subset of the samples.
-Faults of the training path are edits of losses, gradients, steps, answers or evaluation, with a
-random amount. Each fault says which words a finding must contain to have named its cause.
+Faults of batches are an operation on planes, labels or moves of a subset of the samples. Faults of
+the training path are edits of losses, gradients, steps, answers or evaluation, with a random
+amount. Each fault states the words that a finding must contain to have named its cause.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults, each a function that breaks one thing in an otherwise healthy pipeline."""
+"""Faults as functions, each of which breaks one part of a healthy pipeline."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Faults of a foreign network, drawn at random: what it is shown, and how its outputs are read.
+"""Random faults of a foreign network: of its inputs, and of the way in which its outputs are read.
 
-A sound network is wrapped so that its outputs are what another training would have given (raw
-probabilities, values in [-1, 1], a value of the side to move, label noise), and reported by another
-formula; or so that it is shown other planes than those that it was trained on.
+A sound network is wrapped so that its outputs are those of another training (raw probabilities,
+values in [-1, 1], a value of the side to move, label noise), and are reported by another formula.
+Or it gets other planes than those on which it was trained.
 """
 
 from __future__ import annotations

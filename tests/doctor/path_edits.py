@@ -1,4 +1,4 @@
-"""Edits of the training path, each with an amount: losses, gradients, steps, answers."""
+"""Edits of the training path with an amount: of losses, gradients, steps and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plug-ins with a fault in them, named by import path in the fault suite."""
+"""Faulty plug-ins, named by import path in the fault suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of trained networks, ours and others', and the mystery that this project began with."""
+"""Faults of trained networks, ours and foreign ones, and the fault of the original project."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Faults that nobody listed: drawn by a generator, half of them with seeds kept for the end.
+"""Random faults from a generator; half of the seeds were kept for a final test.
 
-The seeds of SEEN were looked at while the checks were written, those of UNSEEN were not: their
-rates are what the documents claim.
+The seeds of SEEN were used while the checks were written. Those of UNSEEN were not, and the
+documents state their rates.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The worked examples of `examples/`, run as their texts say."""
+"""The examples in `examples/` behave as their texts say."""
 
 from __future__ import annotations
 
@@ -57,4 +57,4 @@ def test_settings_are_refused_for_a_network_of_ones_own(
     named = ["--model", "foreign_resnet:load", "--encoder", "foreign_resnet:encode"]
     command = ["doctor", *named, "--games", str(games_file), "--set", "data.board_size=5"]
     assert main(command) == 2
-    assert "--set: fixes a setting of a SPACE.yaml, and none is given" in capsys.readouterr().err
+    assert "--set: fixes a setting of a SPACE.yaml, but none is given" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The fault suite: what is injected into a healthy pipeline is named with its cause."""
+"""The fault suite: the cause of each fault that is injected into a healthy pipeline is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own network, sound and with one thing wrong."""
+"""A user's own network, sound and with one fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults in the games themselves: winners, edges, copies."""
+"""Faults in the games: winners, edges, copies."""
 
 from __future__ import annotations
 

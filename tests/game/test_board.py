@@ -1,4 +1,4 @@
-"""Cells, edges and connections, against a plain search."""
+"""Cells, edges and connections, compared with a simple search."""
 
 from __future__ import annotations
 

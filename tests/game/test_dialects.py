@@ -1,4 +1,4 @@
-"""What people and programs write besides the standards."""
+"""Dialects of people and programs that differ from the standards."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def test_numbered_lists_are_read_with_swap_and_resignation() -> None:
     pairs = parse_numbered("1. c3 b2 2. d4 a1 3. e5 1-0", 5)
     assert len(pairs.moves) == 5 and pairs.stated_winner == BLUE
     for text, fault in [
-        ("1.c3 3.b2", "number 3 stands where 2 belongs"),
+        ("1.c3 3.b2", "move number 3 where 2 was expected"),
         ("1.c3 2.b2 3.swap", "only the second move"),
-        ("1.c3 2.resign 3.a1", "after the game was given up"),
+        ("1.c3 2.resign 3.a1", "after a player resigned"),
         ("1.c3 2.f9", "off a 5x5 board"),
-        ("1.c3 2.b2 !!", "is no move"),
+        ("1.c3 2.b2 !!", "is not a move"),
     ]:
         with pytest.raises(ValueError, match=fault):
             parse_numbered(text, 5)
@@ -100,7 +100,7 @@ def test_a_resignation_saved_as_a_pass_ends_the_game() -> None:
     assert isinstance(record, WrittenGame)
     assert (len(record.moves), record.stated_winner, record.given_up) == (3, BLUE, True)
     early = sgf("(;FF[4]GM[11]SZ[5]RE[B+R];B[a1];W[pass];B[c3];W[b2])")
-    assert isinstance(early, Refusal) and "pass in mid-game" in early.reason
+    assert isinstance(early, Refusal) and "pass during the game" in early.reason
 
 
 @pytest.mark.parametrize("zero", [BLUE, RED])

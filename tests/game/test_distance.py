@@ -1,4 +1,4 @@
-"""Shortest-path distances, against a plain Dijkstra on one board at a time."""
+"""Shortest-path distances, compared with Dijkstra's algorithm on one board at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every format: parse-print round trips, spellings, and what is refused."""
+"""Every format: round trips of parsing and printing, variants, and refusals."""
 
 from __future__ import annotations
 
@@ -110,14 +110,14 @@ def test_trmph_is_read_in_all_its_spellings(line: str, winner: int | None) -> No
     ("line", "fault"),
     [
         ("#5,a1b9", "off a 5x5 board"),
-        ("#5,a1b", "'b' is no move"),
+        ("#5,a1b", "'b' is not a move"),
         ("#5,a1b2 x", "winner 'x'"),
         ("#2,a1", "board size 2"),
         ("#99,a1", "board size 99"),
         ("a1b2", "no board size"),
-        ("<<<<<<< HEAD", "no TRMPH game"),
-        ("#5,a1b2 b extra", "no TRMPH game"),
-        ("#5,a0", "no cell name"),
+        ("<<<<<<< HEAD", "not a TRMPH game"),
+        ("#5,a1b2 b extra", "not a TRMPH game"),
+        ("#5,a0", "not a cell name"),
     ],
 )
 def test_trmph_faults_are_named(line: str, fault: str) -> None:
@@ -149,8 +149,8 @@ def test_hexworld_options_swap_and_resignation_are_understood() -> None:
         ("11x12c1,a1", "square"),
         ("11c1,a1b2:s", "swap"),
         ("11c1,a1:q", "':q'"),
-        ("11c1,a1:rba2", "given up"),
-        ("11c1,a1??", "is no move"),
+        ("11c1,a1:rba2", "resigned"),
+        ("11c1,a1??", "is not a move"),
     ]:
         with pytest.raises(ValueError, match=fault):
             parse_hexworld(text)
@@ -190,7 +190,7 @@ def test_littlegolem_names_may_hold_brackets_and_backslashes() -> None:
     assert settle(record, Reading()).stated_winner == BLUE
     contradiction = one_sgf(text)
     assert isinstance(contradiction, Refusal)
-    assert "gave up" in contradiction.reason
+    assert "resigned" in contradiction.reason
 
 
 def test_sgf_follows_the_main_line_and_reads_setup_stones() -> None:
@@ -211,7 +211,7 @@ C[a comment with (brackets;) and an escaped \\] and ;B[a1\\]]AB[a1][b2]AW[c3:c3]
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("(;GM[1]FF[4];B[aa])", "no board size"),
+        ("(;GM[1]FF[4];B[aa])", "not a board size"),
         ("(;GM[2]SZ[8];B[aa])", "not Hex"),
         ("(;GM[11]SZ[11:9];B[a1])", "square"),
         ("(;GM[11]SZ[11];B[a1];B[a2])", "twice in a row"),
@@ -219,13 +219,13 @@ C[a comment with (brackets;) and an escaped \\] and ;B[a1\\]]AB[a1][b2]AW[c3:c3]
         ("(;GM[11]SZ[5];B[a1];W[pass])", "pass"),
         ("(;GM[11]SZ[5];B[a1];W[f1])", "off a 5x5 board"),
         ("(;GM[1]SZ[5];B[zz])", "off a 5x5 board"),
-        ("(;GM[11]SZ[5];B[resign];W[a1])", "gave up"),
-        ("(;GM[11]SZ[5]RE[who knows];B[a1])", "names no winner"),
+        ("(;GM[11]SZ[5];B[resign];W[a1])", "resigned"),
+        ("(;GM[11]SZ[5]RE[who knows];B[a1])", "does not name a winner"),
         ("(;GM[11]SZ[5]AB[a1][a2];B[a3])", "alternate moves"),
         ("(;GM[11]SZ[5];B[a1];AW[a2])", "set up after"),
-        ("(;GM[11]SZ[5];B[a1]", "never close"),
+        ("(;GM[11]SZ[5];B[a1]", "not closed"),
         ("(;GM[11]SZ[5])", "no moves"),
-        ("(;GM[11]SZ[5][6];B[a1][a2])", "no board size"),
+        ("(;GM[11]SZ[5][6];B[a1][a2])", "not a board size"),
         ("(B[a1])", "outside of any node"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Readers fed with mutated real text and with random bytes: refusals, never a crash."""
+"""Readers refuse mutated real text and random bytes, and never crash."""
 
 from __future__ import annotations
 

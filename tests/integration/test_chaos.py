@@ -1,4 +1,4 @@
-"""The chaos benchmark, short enough for every run of the tests."""
+"""The chaos benchmark in a short form."""
 
 from __future__ import annotations
 

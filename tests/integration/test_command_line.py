@@ -1,4 +1,4 @@
-"""The real command line in processes of its own, with real Ray."""
+"""The real command line in separate processes, with real Ray."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_an_existing_study_is_never_started_over(study: Path, games: Path) -> No
     before = (study / "ledger.jsonl").read_bytes()
     done = run(*launch(games, study.parent, "smoke"))
     assert done.returncode == 2
-    assert "a study of this name exists; go on with 'resume" in done.stderr
+    assert "a study of this name exists; continue it with 'resume" in done.stderr
     assert (study / "ledger.jsonl").read_bytes() == before
 
 
@@ -208,7 +208,7 @@ def test_train_writes_a_model_and_goes_on_from_an_unfinished_one(
     assert (tmp_path / "model" / "model.pt").exists()
     again = run(*arguments)
     assert again.returncode == 2
-    assert "this training is finished; name another --output" in again.stderr
+    assert "this training is finished; give another --output" in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_train_writes_a_model_and_goes_on_from_an_unfinished_one(
         (["launch", "no.yaml"], 2, "no.yaml: cannot be read"),
         (["launch", SMOKE, "--games", "no.trmph"], 2, "no.trmph: no such file"),
         (["launch", SMOKE, "--set", "trunk.presett=tiny"], 2, "did you mean 'preset'?"),
-        (["launch", SMOKE, "--time-budget", "soon"], 2, "'soon' is no duration"),
+        (["launch", SMOKE, "--time-budget", "soon"], 2, "'soon' is not a duration"),
         (["launch", SMOKE, "--name", "a/b"], 2, "give a plain name"),
         (["lunch"], 2, "invalid choice: 'lunch'"),
     ],

@@ -1,4 +1,4 @@
-"""Comparisons in processes of their own, with real Ray."""
+"""Comparisons in separate processes, with real Ray."""
 
 from __future__ import annotations
 

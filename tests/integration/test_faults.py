@@ -1,4 +1,4 @@
-"""Whole studies in trouble, by the command line with real Ray."""
+"""Whole studies with faults, from the command line with real Ray."""
 
 from __future__ import annotations
 

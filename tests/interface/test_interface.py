@@ -1,4 +1,4 @@
-"""The names of the commands from Python: launch, load, look, go on."""
+"""The commands as Python functions: launch, load, examine, resume."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_the_same_clear_order_is_seen_to_be_the_same() -> None:
     assert found.pairs == found.same_order == 28
     assert found.real == found.real_same_order == found.real_found == 28
     assert found.by_chance < 0.001
-    assert "28 of 28 pairs in the same order; of 28 differences" in agreement_sentence(found)
+    assert "28 of 28 pairs in the same order; of 28 significant" in agreement_sentence(found)
 
 
 def test_heads_are_matched_by_name_not_by_place() -> None:
@@ -60,7 +60,7 @@ def test_a_tie_on_the_trunk_hides_what_is_real_apart() -> None:
 def test_where_nothing_differs_nothing_is_there_to_agree_with() -> None:
     found = agreement(runs(np.full(8, 0.16), 0), runs(np.full(8, 0.16), 1))
     assert found.real == 0
-    assert "no difference is real there" in agreement_sentence(found)
+    assert "no difference is significant there" in agreement_sentence(found)
     level = runs(np.full(8, 0.16), 0)
     level.paired.table.sums[:] = 0.16 * level.paired.table.counts
     assert (agreement(level, level).tau, agreement(level, level).by_chance) == (0.0, 1.0)
@@ -127,7 +127,7 @@ def test_a_study_of_other_heads_is_refused_before_anything_is_trained(
     config = build(StudyConfig, {"question": "?"}, "")
     study.write_description(config, [], "")
     assert main(command) == 2
-    assert "of the comparison's heads, two are needed" in capsys.readouterr().err
+    assert "of the comparison's heads, but two are needed" in capsys.readouterr().err
     study.write_description(config.model_copy(update={"phases": ("compare",)}), [], "")
     assert main(command) == 2
     assert "is a comparison, whose heads share trunks" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from hexsearch.cli.leaderboard_command import _row_a_line
 from hexsearch.leaderboard.as_json import leaderboard_json
 from hexsearch.leaderboard.confirmation import read_confirmation
 from hexsearch.leaderboard.leaderboard import read_leaderboard
+from hexsearch.leaderboard.phase_findings import Race
 from hexsearch.leaderboard.phase_sentences import confirmation_sentences
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.leaderboard.summary import leader_summary
@@ -25,6 +26,7 @@ from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.report.table import render
 from hexsearch.report.text_tables import markdown
+from hexsearch.statistics.pruning_check import PruningCheck
 from hexsearch.training.metrics import GameLosses
 from tests.search.simulation import report
 
@@ -125,10 +127,10 @@ def test_winner_and_baseline_are_compared_on_test_games_in_pairs(study: Written)
     assert width < (baseline.test_high - baseline.test_low) / 4
     said = " ".join(confirmation_sentences(found))
     assert "in the search it had 0.2000" in said and "3 fresh seeds" in said
-    assert "the baseline base is worse than it by 0.04" in said
+    assert "the baseline base is worse than the winner by 0.04" in said
 
 
-@pytest.mark.parametrize(("baseline", "word"), [(0.01, "cannot be told"), (-0.05, "is better")])
+@pytest.mark.parametrize(("baseline", "word"), [(0.01, "is tied"), (-0.05, "is better")])
 def test_a_winner_that_does_not_hold_is_not_praised(
     study: Written, baseline: float, word: str
 ) -> None:
@@ -162,16 +164,13 @@ def test_the_leaderboard_shows_every_phase_in_every_format(
     confirmed(study, 0.05)
     study.close()
     board = read_leaderboard(study.folder)
-    assert board.pruning_check is not None and board.race is not None
-    assert (
-        board.pruning_check.pruned,
-        board.pruning_check.checked,
-        board.pruning_check.beat_the_winner,
-    ) == (1, 1, 0)
-    assert (board.race.runs, board.race.budget, board.race.tied) == (1, 7, 1)
+    check, race = board.findings["pruning_check"].found, board.findings["race"].found
+    assert isinstance(check, PruningCheck) and isinstance(race, Race)
+    assert (check.pruned, check.checked, check.beat_the_winner) == (1, 1, 0)
+    assert (race.runs, race.budget, race.tied) == (1, 7, 1)
     text = " ".join(leaderboard_sentences(board))
-    assert "race: 1 further training of at most 7; the lead is decided" in text
-    assert "pruning check: of 1 pruned trial run to the end 0 beat the winner" in text
+    assert "race: 1 further training of at most 7; the leader is not tied any more" in text
+    assert "pruning check: of 1 pruned trial run to the end, 0 beat the winner" in text
     for width in (80, 160):
         console = Console(width=width, record=True, file=io.StringIO())
         console.print(render(board, width))

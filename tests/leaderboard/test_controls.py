@@ -1,4 +1,4 @@
-"""Negative controls are trained and listed, and decide nothing."""
+"""Negative controls are trained and listed, but decide nothing."""
 
 from __future__ import annotations
 

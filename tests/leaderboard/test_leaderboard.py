@@ -211,7 +211,10 @@ def test_rows_are_tied_by_paired_losses_and_not_by_their_wide_intervals(study: S
     low, high = board.rows[2].difference_low, board.rows[2].difference_high
     assert low is not None and high is not None and low < 0.02 < high
     assert "2 variants cannot be told apart" in leaderboard_sentences(board)[0]
-    assert "at least 4 more seeds of each would separate 0.002" in leaderboard_sentences(board)[0]
+    assert (
+        "at least 4 more seeds of each would show a difference of 0.002"
+        in leaderboard_sentences(board)[0]
+    )
     text = markdown(board)
     assert "| 1= |" in text and "| 3 |" in text
 
@@ -255,7 +258,7 @@ def test_a_negative_control_is_listed_and_never_ranked(study: Study) -> None:
         (1, "completed"),
         (None, "negative control"),
     ]
-    assert any("1 negative control listed" in line for line in leaderboard_sentences(board))
+    assert any("1 negative control is listed" in line for line in leaderboard_sentences(board))
 
 
 def test_ranked_by_a_stage_its_own_losses_count(study: Study) -> None:

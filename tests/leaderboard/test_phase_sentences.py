@@ -6,7 +6,8 @@ import pytest
 
 from hexsearch.leaderboard.comparing import Spread
 from hexsearch.leaderboard.leaderboard import Leaderboard
-from hexsearch.leaderboard.phase_sentences import comparison_sentences, pruning_check_sentence
+from hexsearch.leaderboard.phase_findings import pruning_check_sentence
+from hexsearch.leaderboard.phase_sentences import comparison_sentences
 from hexsearch.leaderboard.rows import Row
 from hexsearch.statistics.pruning_check import check_pruning
 
@@ -45,9 +46,12 @@ WORSE = row("poor", 0.005, 0.003, 0.005, False)
     ("others", "said"),
     [
         ([], "best leads at 0.2000 over 3 seeds"),
-        ([TIED], "best leads at 0.2000 over 3 seeds; no difference to it is real"),
-        ([WORSE], "best leads at 0.2000 over 3 seeds; every difference to it is real"),
-        ([TIED, WORSE], "best leads at 0.2000 over 3 seeds; 1 of 2 differences to it are real"),
+        ([TIED], "best leads at 0.2000 over 3 seeds; no difference to it is significant"),
+        ([WORSE], "best leads at 0.2000 over 3 seeds; every difference to it is significant"),
+        (
+            [TIED, WORSE],
+            "best leads at 0.2000 over 3 seeds; 1 of 2 differences to it are significant",
+        ),
     ],
     ids=["alone", "tied", "worse", "both"],
 )
@@ -59,8 +63,8 @@ def test_the_first_sentence_says_how_many_differences_are_real(
 
 def test_each_head_is_behind_by_what_the_table_shows_and_not_by_what_luck_added() -> None:
     assert comparison_sentences(board(LEADER, TIED, WORSE))[1:] == [
-        "level cannot be told from it: behind by 0.0003 (+0.0000 to +0.0006)",
-        "poor is really worse, by 0.0040 (+0.0030 to +0.0050)",
+        "level is tied with it: behind by 0.0003 (+0.0000 to +0.0006)",
+        "poor is significantly worse, by 0.0040 (+0.0030 to +0.0050)",
     ]
 
 
@@ -73,8 +77,8 @@ def test_where_nothing_was_compared_that_is_said() -> None:
 def test_a_pruning_check_says_how_many_beat_the_winner_and_how_many_may_have() -> None:
     check = check_pruning([0.17, 0.158, math.inf, 0.16, 0.159], winner=0.16, pruned=100)
     assert pruning_check_sentence(check) == (
-        "pruning check: of 5 pruned trials run to the end 2 beat the winner, the best by 0.0020; "
-        "of all 100 pruned 40% would have (5% to 85%, at most 86)"
+        "pruning check: of 5 pruned trials run to the end, 2 beat the winner, the best by 0.0020; "
+        "of all 100 pruned trials, 40% would have beaten it (5% to 85%, at most 86)"
     )
 
 

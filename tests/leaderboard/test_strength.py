@@ -55,5 +55,5 @@ def test_sentences_say_whether_value_loss_told() -> None:
     turned = [replace(player, elo=-player.elo) for player in PLAYERS]
     assert "the opposite" in match_sentences(PlayedMatch(tuple(turned), 30))[1]
     shuffled = [replace(p, elo=e) for p, e in zip(PLAYERS, (3, -2, 1, -3, 2, -1), strict=True)]
-    assert "is not shown" in match_sentences(PlayedMatch(tuple(shuffled), 30))[1]
+    assert "does not show" in match_sentences(PlayedMatch(tuple(shuffled), 30))[1]
     assert "too few" in match_sentences(PlayedMatch(PLAYERS[:3], 30))[1]

@@ -1,4 +1,4 @@
-"""Nothing of a study is written over, and nothing is made where none was."""
+"""No file of a study is overwritten, and nothing is created where there was no study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_folder_with_anything_of_a_study_is_not_launched_into(tmp_path: Path, 
     folder.require_new()  # an empty folder is none
     (folder.path / left).parent.mkdir(parents=True, exist_ok=True)
     (folder.path / left).write_bytes(b"")
-    with pytest.raises(ConfigError, match="without a record in its ledger"):
+    with pytest.raises(ConfigError, match="whose ledger is missing or empty"):
         folder.require_new()
 
 

@@ -1,4 +1,4 @@
-"""Study folders after accidents: typed errors, and never a file that was not there."""
+"""Damaged study folders give typed errors and never new files."""
 
 from __future__ import annotations
 

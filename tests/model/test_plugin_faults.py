@@ -1,4 +1,4 @@
-"""A plug-in's own faults: what it raised, and where in its own code."""
+"""Errors in a plug-in's code are reported with their place in that code."""
 
 from __future__ import annotations
 

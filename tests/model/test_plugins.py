@@ -1,4 +1,4 @@
-"""Trunks and heads named by import path, the sound and the broken."""
+"""Sound and faulty trunks and heads that are named by import path."""
 
 from __future__ import annotations
 
@@ -98,20 +98,20 @@ def test_a_plug_in_policy_head_gives_one_logit_for_each_cell() -> None:
         ({"trunk": "no_such_module:make"}, "trunk: cannot import module 'no_such_module'"),
         ({"trunk": "builtins:dict"}, r"made a dict, expected an nn\.Module"),
         ({"trunk": f"{HERE}:FlatTrunk"}, r"returned \[3, 25088\], expected \[3, 512, H, W\]"),
-        ({"trunk": f"{HERE}:FrozenTrunk"}, "nothing of it can be trained"),
+        ({"trunk": f"{HERE}:FrozenTrunk"}, "it cannot be trained"),
         ({"trunk": f"{HERE}:NanTrunk"}, "returned non-finite features"),
-        ({"trunk": f"{HERE}:OblongTrunk"}, "makes a 6x7 map of a square board"),
+        ({"trunk": f"{HERE}:OblongTrunk"}, "makes a 6x7 map from a square board"),
         (
             {"trunk": {"family": f"{HERE}:PluggedTrunk", "options": {"extra": 1}}},
             "returned 513 channels, expected 512: set trunk.features",
         ),
         (
             {"trunk": {"family": f"{HERE}:PluggedTrunk", "options": {"depth": 1}}},
-            "unexpected keyword argument 'depth'; it is called with planes=2, side=7, features=512",
+            "argument 'depth'; the factory is called with planes=2, side=7, features=512",
         ),
         (
             {"trunk": {"family": f"{HERE}:PluggedTrunk", "options": {"side": 1}}},
-            "trunk.options: side is given by hexsearch; leave it out",
+            "trunk.options: hexsearch itself gives side; leave it out",
         ),
         (
             {"policy_head": {"family": f"{HERE}:PluggedPolicy", "options": {"extra": 1}}},

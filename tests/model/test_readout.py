@@ -44,8 +44,8 @@ def test_every_built_in_read_out_keeps_its_contract(name: str) -> None:
 
 def test_the_mystery_is_found_with_its_figures() -> None:
     problems = check_readout(SilentRawMse())
-    assert any("for target 0 it answers 0.500" in problem for problem in problems)
-    assert any("for target 1 it answers 0.731" in problem for problem in problems)
+    assert any("for target 0 is least, win_prob is 0.500" in problem for problem in problems)
+    assert any("for target 1 is least, win_prob is 0.731" in problem for problem in problems)
 
 
 class DeclaredRawMse(SilentRawMse):
@@ -65,16 +65,16 @@ def test_the_negative_control_is_accepted_because_it_says_that_it_is_one(decode:
 
 
 def test_a_plug_in_cannot_escape_the_contract_by_calling_itself_a_control() -> None:
-    with pytest.raises(ContractError, match="only raw_mse is one"):
+    with pytest.raises(ContractError, match="only raw_mse can be"):
         build_readout(ReadoutConfig(name=f"{__name__}:DeclaredRawMse"))
 
 
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"name": "bce", "decode": "mismatched"}, "only the negative control raw_mse"),
+        ({"name": "bce", "decode": "mismatched"}, "is only for the negative control raw_mse"),
         ({"name": "bse"}, "unknown read-out 'bse'; known are bce"),
-        ({"options": {"scale": 2}}, "a built-in read-out takes none"),
+        ({"options": {"scale": 2}}, "a built-in read-out has none"),
     ],
 )
 def test_a_read_out_that_makes_no_sense_is_refused(raw: object, message: str) -> None:

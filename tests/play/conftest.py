@@ -1,4 +1,4 @@
-"""A tiny network on 5x5 and a player of each kind."""
+"""A tiny network on 5x5, and a player of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine for tests that plays the first free cell, and fails in the way it is told to.
+"""An engine for tests that plays the first empty cell, and fails in a given way.
 
 `python fake_engine.py MANNER`: well, crash, hang, nonsense, taken, refuse, resign, or flood.
 """

@@ -1,4 +1,4 @@
-"""The Hex Text Protocol from both sides: our engine, and engines that we play against."""
+"""The Hex Text Protocol from both sides: our engine, and engines against which we play."""
 
 from __future__ import annotations
 

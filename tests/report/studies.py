@@ -1,4 +1,4 @@
-"""Small real studies, trained in this process: engine and worker as in a study, without Ray."""
+"""Small real studies, trained in this process with engine and worker, but without Ray."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_what_is_worse_and_what_is_the_same_is_said_to_be() -> None:
     worse, same = findings(
         evaluate_ensembles([single, *others], NAMES[:2], validation, judged(1, [0.1, 0.6]))
     )
-    assert worse.startswith("other is worse") and same.startswith("same cannot be told")
+    assert worse.startswith("other is worse") and same.startswith("same is tied")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The page in headless Chromium, opened from the disk with the network off."""
+"""The page in headless Chromium, opened from the disk without a network connection."""
 
 from __future__ import annotations
 

@@ -67,12 +67,15 @@ def test_values_make_a_trial_whole_sections_before_their_parts() -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"optimiser.lr": {"float": [0.1, 1.0]}}, "'lr' is no setting of trial.optimiser"),
+        ({"optimiser.lr": {"float": [0.1, 1.0]}}, "'lr' is not a setting of trial.optimiser"),
         ({"optimizer.momentum": {"choice": [0.9]}}, "did you mean 'optimiser'?"),
         ({"batch_size.x": {"choice": [1]}}, "trial.batch_size is a single value"),
         ({"readout": {"choice": ["bce", "bec"]}}, "unknown read-out 'bec'"),
         ({"value_weight": {"float": [-1.0, 1.0]}}, "must be above 0"),
-        ({"batch_size": {"choice": [64], "when": {"trunc": "tiny"}}}, "trunc: no such dimension"),
+        (
+            {"batch_size": {"choice": [64], "when": {"trunc": "tiny"}}},
+            "trunc: there is no such dimension",
+        ),
     ],
 )
 def test_a_dimension_that_fits_no_setting_is_a_fault(search: dict[str, Any], message: str) -> None:
@@ -81,7 +84,7 @@ def test_a_dimension_that_fits_no_setting_is_a_fault(search: dict[str, Any], mes
 
 def test_a_condition_on_a_value_that_does_not_exist_is_a_fault() -> None:
     search = {**CONDITIONAL, "curriculum.k": {"int": [4, 8], "when": {"curriculum": "last_n"}}}
-    assert any("last_n' is none of all, last_k" in problem for problem in problems(search))
+    assert any("last_n' is not one of all, last_k" in problem for problem in problems(search))
 
 
 def test_conditions_in_a_circle_are_a_fault() -> None:
@@ -89,7 +92,7 @@ def test_conditions_in_a_circle_are_a_fault() -> None:
         "augment": {"choice": [True, False], "when": {"batch_size": 64}},
         "batch_size": {"choice": [64], "when": {"augment": True}},
     }
-    assert "go round in a circle: augment, batch_size" in problems(search)[0]
+    assert "depend on each other in a circle: augment, batch_size" in problems(search)[0]
 
 
 def test_heads_and_trunks_that_do_not_fit_are_named_in_their_combination() -> None:
@@ -99,7 +102,7 @@ def test_heads_and_trunks_that_do_not_fit_are_named_in_their_combination() -> No
     }
     found = problems(search)
     assert any("trunk=tiny, value_head=256->1" in problem for problem in found)
-    assert all("make the two agree" in problem for problem in found)
+    assert all("set both to the same number" in problem for problem in found)
 
 
 def test_heads_and_trunks_that_fit_in_pairs_by_condition_are_accepted() -> None:
@@ -120,8 +123,8 @@ def test_batch_sizes_without_a_common_rung_are_a_fault() -> None:
     ("entry", "message"),
     [
         ({"readout": "bce"}, "enqueue.0.readout: is not searched"),
-        ({"value_head": "512->2->1"}, "is none of"),
-        ({"value_weight": 9.0}, "lies outside [0.5, 2.0]"),
+        ({"value_head": "512->2->1"}, "is not one of"),
+        ({"value_weight": 9.0}, "is outside of [0.5, 2.0]"),
         ({"batch_size": 64}, "its condition does not hold"),
     ],
 )
@@ -196,8 +199,8 @@ def test_faults_of_sections_and_dimensions_are_listed_together(tmp_path: Path) -
     for fault in (
         "scheduler.redution_factor: unknown key; did you mean 'reduction_factor'?",
         "search.augment.chioce: unknown key; did you mean 'choice'?",
-        "search.optimiser.lr: 'lr' is no setting of trial.optimiser",
-        "search.batch_size.when.optimiser.lr: no such dimension",
+        "search.optimiser.lr: 'lr' is not a setting of trial.optimiser",
+        "search.batch_size.when.optimiser.lr: there is no such dimension",
         "search.readout: 'bec': readout.name: unknown read-out 'bec'",
     ):
         assert fault in text
@@ -278,11 +281,11 @@ def test_a_grid_too_large_to_list_is_a_fault() -> None:
     ("values", "said"),
     [
         ({"curriculum": "last_k", "curriculum.k": 11}, "not reached by steps of 2 from 10"),
-        ({"curriculum": "last_k", "curriculum.k": 12.0}, "no whole number; write 12"),
-        ({"curriculum": "last_k", "curriculum.k": True}, "is no number"),
+        ({"curriculum": "last_k", "curriculum.k": 12.0}, "not a whole number; write 12"),
+        ({"curriculum": "last_k", "curriculum.k": True}, "is not a number"),
         ({"curriculum": "all", "curriculum.k": 12}, "its condition does not hold"),
-        ({"optimiser.learning_rate": True}, "is no number"),
-        ({"curriculum": "last"}, "is none of all, last_k"),
+        ({"optimiser.learning_rate": True}, "is not a number"),
+        ({"curriculum": "last"}, "is not one of all, last_k"),
         ({"curricullum": "all"}, "did you mean 'curriculum'?"),
     ],
     ids=str,

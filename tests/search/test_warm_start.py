@@ -31,7 +31,7 @@ def test_an_equal_space_takes_every_trial_and_proposes_from_them(
     config = study_config()
     taken, lines = warm_start(source, build_space(config))
     assert len(taken) == 12 and len(lines) == 1
-    assert "12 of 12 ended trials of source taken" in lines[0]
+    assert "12 of 12 ended trials of source are used" in lines[0]
     engine = make_engine(tmp_path / "warm.jsonl", config)
     for event in taken:
         engine.record(event)
@@ -67,8 +67,8 @@ def test_what_does_not_fit_is_left_out_and_said(source: StudyFolder) -> None:
     config = study_config(**search(value_head={"choice": ["512->1", "512->8->1"]}))
     taken, lines = warm_start(source, build_space(config))
     assert 0 < len(taken) < 12
-    assert "because value_head: '512->32->1' is none of 512->1, 512->8->1" in lines[1]
-    assert "was fixed differently in optimiser.learning_rate" in lines[2]
+    assert "because value_head: '512->32->1' is not one of 512->1, 512->8->1" in lines[1]
+    assert "has other fixed values of optimiser.learning_rate" in lines[2]
 
 
 def test_a_study_of_which_nothing_fits_is_refused(source: StudyFolder) -> None:

@@ -1,4 +1,4 @@
-"""Variants of known true quality, with noise of the size that was measured on real evidence."""
+"""Variants of known true quality, with noise of the size that was measured on real runs."""
 
 from __future__ import annotations
 

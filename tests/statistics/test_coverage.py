@@ -1,7 +1,7 @@
-"""Is what a leaderboard says as true as it says? On studies whose truth is known.
+"""The statements of a leaderboard are true as often as they claim, on studies with known truth.
 
-Each study is drawn from a World, ranked by the code that ranks real ones, and its leader then
-judged again by fresh seeds on other games, as a confirmation does.
+Each study is drawn from a World and ranked by the code that ranks real studies. Then its leader is
+evaluated again with fresh seeds on other games, as in a confirmation.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def test_the_number_of_openings_asked_for_is_about_right() -> None:
 
 
 def test_players_that_never_met_are_not_compared() -> None:
-    with pytest.raises(ValueError, match="never met"):
+    with pytest.raises(ValueError, match="never played"):
         rate(Scores.of([(0, 1, 0, 1), (2, 3, 0, 1)]), 4)
 
 

@@ -1,6 +1,6 @@
-"""Does a race keep the best among the tied, although it looks again after every seed?
+"""A race keeps the best variant among the tied ones, although it tests again after every seed.
 
-Studies with known truth as in test_coverage.py; the race is the one of real studies.
+The studies have known truth as in test_coverage.py; the race is that of real studies.
 """
 
 from __future__ import annotations

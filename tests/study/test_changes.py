@@ -20,7 +20,7 @@ def test_changed_code_and_versions_are_said() -> None:
     description["code"] = "0" * 16
     version, code = notes(description)
     assert "torch was 1.0 when this study began" in version
-    assert "the code of hexsearch is not what this study began with (git 0000000000000000" in code
+    assert "the code of hexsearch has changed since this study began (git 0000000000000000" in code
 
 
 @pytest.fixture
@@ -64,5 +64,6 @@ def test_a_study_is_resumed_with_the_games_it_began_with_or_not_at_all(
     write_archive(folder.archive, began_with)
     folder.require_games(began_with.content_hash)
     write_archive(folder.archive, build_archive(random_games(21, size=5)))
-    with pytest.raises(ArchiveError, match=r"holds other games than study\.yaml says; restore it"):
+    message = r"holds other games than study\.yaml states; restore it"
+    with pytest.raises(ArchiveError, match=message):
         folder.require_games(began_with.content_hash)

@@ -52,14 +52,14 @@ def test_all_heads_and_readouts_of_a_space_compete_and_nothing_else_of_it() -> N
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"batch_size": {"choice": [32, 64]}}, "a comparison compares value heads"),
-        ({"value_head.dropout": {"float": [0.0, 0.5]}}, "a float has no end of them"),
+        ({"batch_size": {"choice": [32, 64]}}, "a comparison needs value heads"),
+        ({"value_head.dropout": {"float": [0.0, 0.5]}}, "a float has infinitely many values"),
         (
             {
                 "batch_size": {"choice": [32, 64]},
                 "value_head": {"choice": HEADS, "when": {"batch_size": 32}},
             },
-            "depends on batch_size, which a comparison does not search; fix it with --set",
+            "depends on batch_size, which a comparison cannot search; fix it with --set",
         ),
     ],
 )
@@ -103,6 +103,6 @@ def test_the_best_heads_of_a_comparison_begin_the_search_with_all_else_at_its_de
     )
     found = comparison_outcome(config, space, history, LeaderSummary(places[::-1], 1))
     assert [values["value_head"] for values in found.enqueued] == ["512->32->1"]
-    assert "512->32->1 reads the common trunk best of 2 heads" in found.sentence
+    assert "512->32->1 is the best of 2 heads on the common trunk" in found.sentence
     none = comparison_outcome(config, space, history, LeaderSummary((), 0))
     assert none.enqueued == [] and "no head was trained to the end" in none.sentence

@@ -55,7 +55,7 @@ def study(checkpoint: Path, **changes: Any) -> StudyConfig:
 def test_the_trunks_own_settings_replace_the_spaces_once_and_are_named(checkpoint: Path) -> None:
     config, said = take_frozen_trunk(study(checkpoint))
     assert len(said) == 1
-    assert "trunk comes with the frozen trunk: preset tiny instead of small" in said[0]
+    assert "trunk is that of the frozen trunk: preset tiny instead of small" in said[0]
     assert config.trial.trunk.preset == "tiny" and config.trial.batch_size == 64
     assert config.compare.trunk_hash == read_frozen_trunk(checkpoint).content_hash
     assert take_frozen_trunk(config) == (config, [])
@@ -74,7 +74,7 @@ def test_a_study_refuses_a_frozen_trunk_for_its_first_stage(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     config = study(checkpoint, phases=["compare", "search"])
-    with pytest.raises(ConfigError, match="a frozen trunk is for the command `compare`"):
+    with pytest.raises(ConfigError, match="a frozen trunk is only for the command `compare`"):
         launch(
             LaunchRequest(
                 config=config,
@@ -94,7 +94,7 @@ def test_without_a_trunk_nothing_changes(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": {"board_size": 7}}, "trained on 5x5 boards, data.board_size is 7"),
+        ({"data": {"board_size": 7}}, "trained on 5x5 boards, but data.board_size is 7"),
         (
             {
                 "trial": {
@@ -118,7 +118,7 @@ def test_a_space_that_does_not_fit_the_trunk_is_refused(
     ("compare", "message"),
     [
         ({"mode": "joint", "trunk": "model.pt"}, "compare: mode joint trains the trunk"),
-        ({"trunk_hash": "00"}, "compare: trunk_hash is there without a trunk"),
+        ({"trunk_hash": "00"}, "compare: trunk_hash is given without a trunk"),
     ],
 )
 def test_a_contradiction_in_the_file_is_named(
@@ -134,7 +134,7 @@ def test_held_out_games_that_the_trunk_was_trained_on_are_refused(
     trunk = read_frozen_trunk(checkpoint)
     assert check_games(trunk, dataset) == []
     salted = DataConfig.model_validate({"board_size": 5, "split": {"salt": "another"}})
-    with pytest.raises(ConfigError, match=r"[1-9]\d* of 56 validation and test games are games"):
+    with pytest.raises(ConfigError, match=r"was trained on [1-9]\d* of 56 validation"):
         check_games(trunk, Dataset(dataset.archive, salted))
 
 
@@ -163,7 +163,7 @@ def test_the_folder_keeps_the_trunk_and_notices_when_it_is_lost(
     assert require_trunk(config, folder) == folder.trunk
     assert folder.trunk.read_bytes() == checkpoint.read_bytes()
     save_checkpoint(folder.trunk, {"state": make(dataset, seed=8).state()})
-    with pytest.raises(CheckpointError, match=r"trunk.pt: is another checkpoint"):
+    with pytest.raises(CheckpointError, match=r"trunk.pt: is not the checkpoint with which"):
         require_trunk(config, folder)
     folder.trunk.unlink()
     with pytest.raises(CheckpointError, match=r"trunk.pt: no such checkpoint"):
@@ -195,5 +195,5 @@ def test_a_comparison_on_a_frozen_trunk_goes_on_from_its_checkpoint_to_the_same_
     again = TrialWorker(comparison(archive, tmp_path / "cut", **frozen))
     assert reports(again, 2) == expected
     frozen["trunk_hash"] = "0" * 32
-    with pytest.raises(CheckpointError, match="is another checkpoint"):
+    with pytest.raises(CheckpointError, match="is not the checkpoint with which"):
         TrialWorker(comparison(archive, tmp_path / "other", **frozen)).step()

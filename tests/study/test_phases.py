@@ -1,9 +1,8 @@
-"""The phases of a study as batches that the engine runs, without Ray and without networks."""
+"""The phases of a study as batches of the engine, without Ray and without networks."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.events import Record
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import Phase, StudyHistory, TrialHistory
+from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import read_ledger, without_times
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, Job
@@ -48,15 +47,11 @@ def by_loss(history: StudyHistory) -> LeaderSummary:
     return LeaderSummary(places, sum(mean < means[0][0] + 0.02 for mean, _ in means))
 
 
-class LossPlanner(PhasePlanner):
-    """A planner that looks at the ledger alone: a simulated trial leaves no per-game losses."""
-
-    def _summary(self, history: StudyHistory, phases: Collection[Phase]) -> LeaderSummary:
-        return by_loss(history.only(phases))
-
-
-def planner(config: StudyConfig, path: Path) -> LossPlanner:
-    return LossPlanner(config, build_space(config), StudyFolder(path))
+def planner(config: StudyConfig, path: Path) -> PhasePlanner:
+    """One that looks at the ledger alone: a simulated trial leaves no per-game losses."""
+    return PhasePlanner(
+        config, build_space(config), StudyFolder(path), lambda history, folder: by_loss(history)
+    )
 
 
 def engine_with_phases(path: Path, **sections: Any) -> Engine:
@@ -195,7 +190,7 @@ def test_with_several_workers_no_rerun_begins_before_the_search_is_over(tmp_path
     [
         (["race"], "'search' is missing"),
         (["race", "search"], "in the order compare, search, pruning_check, race, confirm"),
-        (["search", "race", "race"], "each at most once"),
+        (["search", "race", "race"], "give each phase at most once"),
         (["search", "finish"], "finish"),
     ],
 )

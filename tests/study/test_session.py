@@ -1,4 +1,4 @@
-"""A session's own clock and its warnings, without Ray."""
+"""A session's time budget and warnings, without Ray."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ def test_a_storage_that_fails_on_the_way_is_said_once_and_the_study_goes_on(
         session._beat()
     session._close_export()
     (line,) = said
-    assert "unable to open database file. The study goes on; write it later with 'storage" in line
+    assert (
+        "unable to open database file. The study continues; write the storage later with 'storage"
+        in line
+    )
     assert {trial.status for trial in session._engine.history.trials.values()} == {
         "completed",
         "pruned",

@@ -1,4 +1,4 @@
-"""Signals drain, a second one leaves, and what was ignored stays ignored."""
+"""The first signal drains, the second one ends at once, and ignored signals stay ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials of several heads on one trunk, and what it means for two of them to be equal."""
+"""Trials of several heads on one trunk, and the definition of their equality."""
 
 from __future__ import annotations
 

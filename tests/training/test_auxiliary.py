@@ -1,4 +1,4 @@
-"""Auxiliary heads in training: they teach the trunk, and change nothing else."""
+"""Auxiliary heads in training: they train the trunk, and change nothing else."""
 
 from __future__ import annotations
 

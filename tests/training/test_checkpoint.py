@@ -27,7 +27,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     save_checkpoint(path, {"weights": torch.zeros(1000)})
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(CheckpointError, match="damaged, or no checkpoint"):
+    with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
         load_checkpoint(path)
 
 
@@ -45,7 +45,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_somebody_elses_checkpoint_is_told_apart(tmp_path: Path) -> None:
     torch.save({"model": torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(CheckpointError, match="is no hexsearch checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a hexsearch checkpoint"):
         load_checkpoint(tmp_path / "other.pt")
 
 

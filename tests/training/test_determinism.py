@@ -1,4 +1,4 @@
-"""Same seed, same bits; interrupted anywhere and resumed, also the same bits."""
+"""The same seed gives the same bits, also after an interruption at any point and a resume."""
 
 from __future__ import annotations
 

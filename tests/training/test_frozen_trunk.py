@@ -191,7 +191,7 @@ def test_what_does_not_fit_a_frozen_trunk_is_refused_in_a_line(
     dataset: Dataset, trained: FrozenTrunk
 ) -> None:
     other = trial_config(encoder={"perspective": "absolute"})
-    with pytest.raises(ConfigError, match="the trial's encoder are not the frozen trunk's"):
+    with pytest.raises(ConfigError, match="the trial's encoder differ from the frozen trunk's"):
         Trial([other], dataset, max_positions=512, seed=0, mode="probe", frozen_trunk=trained)
     with pytest.raises(ConfigError, match="this trunk was trained on 5x5 boards"):
         trained.require_fit(trained.config, 7)
@@ -251,12 +251,12 @@ def test_a_file_that_is_no_trunk_or_another_one_is_refused(
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         read_frozen_trunk(tmp_path / "none.pt")
     (tmp_path / "text.pt").write_text("no checkpoint")
-    with pytest.raises(CheckpointError, match="damaged, or no checkpoint"):
+    with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
         read_frozen_trunk(tmp_path / "text.pt")
     save_checkpoint(tmp_path / "bare.pt", {"state": 3})
     with pytest.raises(CheckpointError, match="holds no trial"):
         read_frozen_trunk(tmp_path / "bare.pt")
-    with pytest.raises(CheckpointError, match="is another checkpoint"):
+    with pytest.raises(CheckpointError, match="is not the checkpoint with which"):
         read_frozen_trunk(trained.path, content_hash="0" * 32)
     state = load_checkpoint(trained.path)["state"]
     del state["network"][next(name for name in state["network"] if name.startswith("trunk."))]

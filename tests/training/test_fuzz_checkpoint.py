@@ -1,4 +1,4 @@
-"""Checkpoints after accidents: read right, or refused in typed words."""
+"""Damaged checkpoints are read correctly or refused with typed errors."""
 
 from __future__ import annotations
 

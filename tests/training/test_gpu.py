@@ -1,4 +1,4 @@
-"""What only a GPU can show: its kernels, its generators, nothing in a step that waits for it."""
+"""Tests that need a GPU: its kernels, its generators, and steps that do not wait for it."""
 
 from __future__ import annotations
 

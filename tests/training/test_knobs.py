@@ -1,4 +1,4 @@
-"""Each setting of the model's sections changes what is learned; a new one must be added here."""
+"""Each setting of the model's sections changes the result; a new setting must be added here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sick trainings get their verdict; healthy ones none."""
+"""Faulty trainings get their verdict, and healthy ones get none."""
 
 from __future__ import annotations
 

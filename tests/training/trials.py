@@ -1,4 +1,4 @@
-"""Small trials, and what it means for two of them to be equal."""
+"""Small trials, and the definition of their equality."""
 
 from __future__ import annotations
 

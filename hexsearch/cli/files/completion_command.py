@@ -1,6 +1,6 @@
-"""`completion`: a script with which a shell completes commands, options and their values.
+"""`completion`: prints a script with which a shell completes commands, options and values.
 
-The script is static (shtab): pressing the tabulator starts no Python.
+The script is static (shtab), so a completion does not start Python.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run_completion(arguments: argparse.Namespace) -> int:
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Every argument of a parser and of the commands below it."""
+    """Every argument of a parser and of its sub-commands."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):

@@ -1,4 +1,4 @@
-"""`games audit`, `convert`, `generate` and `show`: looking after game files."""
+"""`games audit`, `convert`, `generate` and `show`: commands for game files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hexsearch.game.formats.trmph import parse_trmph
 
 _PATHS_HELP = (
     "game files in any known format, plain, .gz or .zip; archives; folders; '-' for standard "
-    "input; 'starter' for the games that come with the package"
+    "input; 'starter' for the games of the package"
 )
 
 
@@ -49,7 +49,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     commands = games.add_subparsers(
         dest="games_command", required=True, metavar="COMMAND", title="commands"
     )
-    audit = commands.add_parser("audit", help="what to know about games before training on them")
+    audit = commands.add_parser("audit", help="examine games before training on them")
     _add_reading(audit)
     add_format(audit)
     audit.set_defaults(run=_audit)
@@ -67,8 +67,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     show = commands.add_parser("show", help="draw a game or a position")
     show.add_argument("path", metavar="PATH", help="a game file, or a position such as '#5,a1b2'")
-    show.add_argument("--game", type=at_least(1), default=1, help="which game of the file, from 1")
-    show.add_argument("--ply", type=at_least(0), help="after so many moves; default: the last")
+    show.add_argument(
+        "--game", type=at_least(1), default=1, help="number of the game in the file, from 1"
+    )
+    show.add_argument("--ply", type=at_least(0), help="number of moves to show; default: all")
     show.add_argument("--size", type=board_size, help="board of files that do not state it")
     add_format(show)
     show.set_defaults(run=_show)
@@ -95,7 +97,7 @@ def _audit(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> int:
     kind = args.to or format_for(args.output)
     if args.output.exists() and not args.force:
-        raise GamesError(f"{args.output}: exists already; name another file, or give --force")
+        raise GamesError(f"{args.output}: exists already; give another file, or --force")
     messages = Console(stderr=True, highlight=False)
     report = ImportReport(watch=at_intervals(messages.print))
     builder = ArchiveBuilder()
@@ -120,7 +122,7 @@ def _show(args: argparse.Namespace) -> int:
     size, moves, label = _chosen_game(args)
     ply = len(moves) if args.ply is None else args.ply
     if ply > len(moves):
-        raise GamesError(f"{label}: has {len(moves)} moves; --ply {ply} lies beyond its end")
+        raise GamesError(f"{label}: has {len(moves)} moves, so --ply {ply} is too large")
     shown = moves[:ply]
     stones = stones_after(shown, size)
     won, to_move = winner(stones), colour_to_move(ply)
@@ -138,7 +140,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _chosen_game(args: argparse.Namespace) -> tuple[int, tuple[int, ...], str]:
-    """Board size, moves and a label of what `games show` was asked for."""
+    """Board size, moves and a label of the game that `games show` draws."""
     if "#" in args.path and not Path(args.path).exists():
         try:
             record = parse_trmph(args.path)

@@ -1,4 +1,4 @@
-"""Boards, histograms and audits, drawn for a terminal or shaped for JSON."""
+"""Boards, histograms and audits, for a terminal or as JSON."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hexsearch.data.collection.audit import Audit
 from hexsearch.game.board import BLUE, COLOUR_NAMES, RED, Stones
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_MOST_REFUSALS = 20  # lines printed; the JSON holds all
+_MOST_REFUSALS = 20  # refusals that are printed; the JSON has all
 _SHADES = ("grey35", "sky_blue3", "green3", "yellow3", "orange1", "red1")
 
 
 def draw_board(stones: Stones, last: int | None = None) -> Text:
-    """A slanted board [N, N], Blue's edges above and below, Red's to the sides.
+    """A slanted board [N, N] with Blue's edges at the top and bottom, and Red's at the sides.
 
     Args:
-        last: cell of the last move, shown in brackets.
+        last: cell of the last move, which is drawn in brackets.
     """
     size = len(stones)
     letters = "   " + " ".join(chr(ord("a") + column) for column in range(size)) + "\n"
@@ -44,7 +44,7 @@ def draw_board(stones: Stones, last: int | None = None) -> Text:
 
 
 def draw_heat(counts: NDArray[np.int64]) -> Text:
-    """A slanted board of counts, in percent of the largest."""
+    """A slanted board of counts, in percent of the largest count."""
     size, top = len(counts), max(1, int(counts.max()))
     text = Text(no_wrap=True)
     text.append("    " + "  ".join(chr(ord("a") + column) for column in range(size)) + "\n")
@@ -60,7 +60,7 @@ def draw_heat(counts: NDArray[np.int64]) -> Text:
 
 
 def sparkline(counts: Sequence[int] | NDArray[np.int64], width: int = 60) -> str:
-    """Counts as a line of bars, neighbours joined where there are more than `width`."""
+    """Counts as a line of bars. If there are more than `width`, neighbours are added up."""
     values = np.asarray(counts, dtype=np.float64)
     if not len(values):
         return ""
@@ -72,7 +72,7 @@ def sparkline(counts: Sequence[int] | NDArray[np.int64], width: int = 60) -> str
 
 
 def audit_json(audit: Audit) -> dict[str, Any]:
-    """The audit under the names that DESIGN.md fixes, and some more."""
+    """The audit as plain values for JSON."""
     positions = sum(audit.to_end.values())
     lengths = audit.lengths
     return {
@@ -126,7 +126,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
 
 
 def print_audit(audit: Audit, console: Console) -> None:
-    """The audit as tables and small pictures."""
+    """Print the audit as tables and small pictures."""
     report, games = audit.report, audit.report.read
     console.print(
         f"[bold]{games:,} games read[/], {len(report.refused):,} refused, "
@@ -166,7 +166,7 @@ def print_audit(audit: Audit, console: Console) -> None:
     for leak in audit.leaks:
         console.print(f"{'LEAK' if leak.flagged else 'fine'} {leak}", markup=False, soft_wrap=True)
     if not audit.leaks:
-        console.print("too few games to fit baselines or to look for leaks")
+        console.print("there are too few games to fit baselines or to test for leaks")
 
 
 def _print_refusals(audit: Audit, console: Console) -> None:
@@ -187,7 +187,7 @@ def _print_refusals(audit: Audit, console: Console) -> None:
 
 
 def _kind(reason: str) -> str:
-    """A reason without what differs from game to game."""
+    """A reason without the parts that differ between games."""
     words = [
         "..." if "'" in word or any(letter.isdigit() for letter in word) else word
         for word in reason.split()

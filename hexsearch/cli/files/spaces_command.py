@@ -1,4 +1,4 @@
-"""`spaces` and `schema`: what search spaces there are, and how one is written."""
+"""`spaces` and `schema`: the shipped search spaces, and the format of search-space files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def register(commands: Any) -> None:
         commands,
         "spaces",
         ["", "quick", "quick --output mine.yaml"],
-        "List the search spaces that come along, each with the question that it answers. With a "
-        "name: copy that space into a file of yours.",
+        "List the shipped search spaces with the question that each answers. With a name: copy "
+        "that space to a file.",
     )
     spaces.add_argument("name", nargs="?", metavar="NAME", help="the space to copy")
     spaces.add_argument(
@@ -83,13 +83,13 @@ def run_schema(arguments: argparse.Namespace) -> int:
 
 
 def _copy(name: str, output: Path | None, force: bool) -> int:
-    """Copy a shipped space; its schema line then leads to the schema where it is installed."""
+    """Copy a shipped space. The schema line of the copy points to the installed schema."""
     if name not in shipped_spaces():
-        find_space(name)  # says what is close
-        raise ConfigError(f"{name}: is no shipped search space; copy your own file yourself")
+        find_space(name)  # its error names similar spaces
+        raise ConfigError(f"{name}: is not a shipped search space; copy your own file yourself")
     target = output or Path(f"{name}.yaml")
     if target.exists() and not force:
-        raise ConfigError(f"{target}: exists already; name another --output, or give --force")
+        raise ConfigError(f"{target}: exists already; give another --output, or --force")
     schema = (shipped_folder() / "schema.json").as_uri()
     lines = shipped_spaces()[name].read_text(encoding="utf-8").splitlines(keepends=True)
     text = "".join(

@@ -1,1 +1,1 @@
-"""Commands about single networks: training, judging, asking and playing."""
+"""Commands about single networks: training, evaluation, prediction and playing."""

@@ -26,11 +26,11 @@ from hexsearch.report.analysis_tables import Prediction, render_analysis, render
 from hexsearch.report.board_answers import boards_of_a_game
 from hexsearch.training.atomic import write_atomically
 
-_PIPE_WIDTH = 160  # of a table that goes into a file or a pipe
+_PIPE_WIDTH = 160  # columns of a table in a file or a pipe
 
 
 def register(commands: Any) -> None:
-    """Add the sub-commands that judge a network."""
+    """Add the sub-commands that evaluate a network."""
     analyze = add_command(
         commands,
         "analyze",
@@ -38,8 +38,8 @@ def register(commands: Any) -> None:
             "results/NAME/winner/model.pt --games my_games/",
             "results/NAME/winner/model.pt --games starter --output pictures/",
         ],
-        "Say how good a checkpoint is on games that it was not trained on, and on positions whose "
-        "winner is certain.",
+        "Evaluate a checkpoint on games on which it was not trained, and on positions whose winner "
+        "is certain.",
     )
     analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
     add_games(analyze, required=True)
@@ -57,7 +57,9 @@ def register(commands: Any) -> None:
     )
     predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
     predict.add_argument("positions", nargs="*", metavar="POSITION", help="such as '#13,g7f8'")
-    predict.add_argument("--file", type=Path, metavar="PATH", help="positions, one a line")
+    predict.add_argument(
+        "--file", type=Path, metavar="PATH", help="file of positions, one on each line"
+    )
     predict.add_argument(
         "--symmetric", action="store_true", help="average over the four symmetries"
     )
@@ -67,7 +69,7 @@ def register(commands: Any) -> None:
 
 
 def run_analyze(arguments: argparse.Namespace) -> int:
-    """Judge a checkpoint on held-out games and on known positions."""
+    """Evaluate a checkpoint on held-out games and on known positions."""
     _one_thread()
     messages = Console(stderr=True, highlight=False)
     found = analyze(
@@ -89,12 +91,12 @@ def run_analyze(arguments: argparse.Namespace) -> int:
 
 
 def run_predict(arguments: argparse.Namespace) -> int:
-    """Answer positions given on the command line or in a file."""
+    """Print answers for positions on the command line or in a file."""
     texts = list(arguments.positions)
     if arguments.file is not None:
         texts += _lines(arguments.file)
     if not texts:
-        raise ConfigError("no position given; write one such as '#13,g7a1', or name a --file")
+        raise ConfigError("no position is given; write one such as '#13,g7a1', or give a --file")
     if arguments.top < 1:
         raise ConfigError(f"--top {arguments.top}: must be 1 or more")
     loaded = _load(arguments.checkpoint)
@@ -155,7 +157,7 @@ def _draw(
 
 def _one_thread() -> None:
     if not torch.cuda.is_available():
-        # Two threads on a busy two-core machine spin at each other's barriers; one is faster.
+        # Two threads on a busy machine with two cores wait for each other; one thread is faster.
         torch.set_num_threads(1)
 
 
@@ -174,7 +176,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def stdout() -> Console:
-    """A console as wide as the terminal; a file or a pipe gets all columns."""
+    """A console as wide as the terminal. A file or a pipe gets all columns."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(width=_PIPE_WIDTH, highlight=False)

@@ -1,4 +1,4 @@
-"""`match` and `engine`: networks against each other, references and other programs."""
+"""`match` and `engine`: networks play each other, reference players and other programs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def register(commands: Any) -> None:
 
 
 def _add_player_options(parser: argparse.ArgumentParser) -> None:
-    """How networks play that do not say it themselves."""
+    """Add the options for networks whose specification does not say how they play."""
     parser.add_argument("--player", choices=STYLES, default="search", help="default: search")
     parser.add_argument(
         "--nodes", type=positive, default=64, metavar="N", help="evaluations for each move"
@@ -95,7 +95,7 @@ def _add_player_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_match(arguments: argparse.Namespace) -> int:
-    """Play what is missing, then print standings."""
+    """Play the missing games, then print standings."""
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     defaults = _player_defaults(arguments)
@@ -112,8 +112,8 @@ def run_match(arguments: argparse.Namespace) -> int:
         with _progress(console) as show:
             results = play_match(players, settings, arguments.output, arguments.workers, show)
     except KeyboardInterrupt:
-        kept = f"what was played is in {arguments.output}; the same command goes on there"
-        console.print(Text(f"interrupted; {kept if arguments.output else 'nothing was kept'}"))
+        kept = f"the games are in {arguments.output}; the same command continues there"
+        console.print(Text(f"interrupted; {kept if arguments.output else 'no game was kept'}"))
         return 130
     found = standings([player.name for player in players], results)
     if arguments.format == "json":
@@ -126,13 +126,13 @@ def run_match(arguments: argparse.Namespace) -> int:
 def run_engine(arguments: argparse.Namespace) -> int:
     """Answer commands until `quit` or the end of the input."""
     if not 0.0 <= arguments.resign < 1.0:
-        raise ConfigError(f"--resign {arguments.resign:g}: a probability from 0 to below 1")
+        raise ConfigError(f"--resign {arguments.resign:g}: must be at least 0 and below 1")
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     defaults = _player_defaults(arguments)
     player = build_network_player(replace(defaults, path=str(arguments.checkpoint)))
     session = HtpSession(player, swap=arguments.swap, resign_below=arguments.resign)
-    # Bytes that are no text must not end the session.
+    # Bytes that are not text must not end the session.
     lines = (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
     for reply in session.serve(lines):
         sys.stdout.write(reply)

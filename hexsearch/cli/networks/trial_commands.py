@@ -1,4 +1,4 @@
-"""`train`: one configuration, monitors on, no search."""
+"""`train`: trains one configuration with monitors, without a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from hexsearch.analysis.learnability import climb, verdict
+from hexsearch.analysis.learnability import check_learnability, verdict
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings, add_space
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.collection.importing import STARTER_GAMES, import_games
@@ -34,9 +34,9 @@ def register(commands: Any) -> None:
         commands,
         "train",
         ["best_small --output results/best", "quick --learnability --set value_head='512->1'"],
-        "Train one configuration, the first that the space enqueues or else its default, with "
-        "monitors on; DIR/model.pt holds the network. Ctrl-C keeps the last full step, and the "
-        "same command goes on from there.",
+        "Train one configuration: the first one that the space enqueues, or its default. The "
+        "network is saved in DIR/model.pt. Ctrl-C saves the last full step, from which the same "
+        "command continues.",
     )
     add_space(train)
     data = train.add_argument_group("games and results")
@@ -47,25 +47,32 @@ def register(commands: Any) -> None:
     data.add_argument("--tensorboard", action="store_true", help="also write curves to DIR/events")
     training = train.add_argument_group("training")
     training.add_argument(
-        "--seed", type=int, metavar="N", help="of everything (default: the space's run.seed)"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of all random numbers (default: the space's run.seed)",
     )
     add_settings(training)
     learning = train.add_argument_group("learnability check")
     learning.add_argument(
         "--learnability",
         action="store_true",
-        help="instead, train briefly on final, last 2, last 20 and all positions, and say at "
-        "which step learning breaks",
+        help="instead, train briefly on final, last 2, last 20 and all positions, and report at "
+        "which step learning fails",
     )
     learning.add_argument(
-        "--learnability-positions", type=int, default=40_000, metavar="N", help="for each step"
+        "--learnability-positions",
+        type=int,
+        default=40_000,
+        metavar="N",
+        help="training positions of each step",
     )
     add_format(learning, of="of the check's steps")
     train.set_defaults(run=run_train)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
-    """Train the first enqueued configuration, or the default one; DIR/model.pt holds the result.
+    """Train the first enqueued configuration, or the default one, and save it in DIR/model.pt.
 
     An unfinished model.pt of the same training is continued.
     """
@@ -79,7 +86,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(config.run.cpus_per_trial)
     if arguments.learnability:
         dataset = Dataset(archive, config.data)
-        return _climb(arguments, first_configuration(space), dataset, seed)
+        return _check_learnability(arguments, first_configuration(space), dataset, seed)
     training = prepare_training(
         space, archive, config.data, config.scheduler, seed, arguments.output
     )
@@ -89,8 +96,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     if not train_to_end(trial, training.points, path, console, events):
         console.print(
             Text(
-                f"interrupted at {trial.positions_seen:,} positions, kept in {path}; the same "
-                "command goes on from there"
+                f"interrupted at {trial.positions_seen:,} positions, saved in {path}; the same "
+                "command continues from there"
             ),
             soft_wrap=True,
         )
@@ -99,14 +106,16 @@ def run_train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _climb(arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset, seed: int) -> int:
-    """The schedule of easy positions; 1 if a step is not learnt."""
+def _check_learnability(
+    arguments: argparse.Namespace, config: TrialConfig, dataset: Dataset, seed: int
+) -> int:
+    """Run the learnability check. The exit status is 1 if a step is not learnt."""
     if arguments.learnability_positions < 1:
         raise ConfigError(
             f"--learnability-positions {arguments.learnability_positions}: must be 1 or more"
         )
     console = Console(stderr=True, highlight=False)
-    steps = climb(
+    steps = check_learnability(
         config,
         dataset,
         arguments.learnability_positions,

@@ -1,1 +1,1 @@
-"""Search-space files: their text, their loading, their schema for editors."""
+"""Search-space files: YAML text, loading, and a schema for editors."""

@@ -1,4 +1,4 @@
-"""The format of a search-space file as JSON Schema, for editors that check while one types."""
+"""The format of a search-space file as JSON Schema, for editors that check it during typing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hexsearch.config.trial import default_settings
 from hexsearch.config.trunk import TRUNK_PRESETS
 
 _IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
-# What may stand for a whole section, as the models' own validators accept it.
+# Short forms of whole sections, which the validators of the models accept.
 _SHORT_FORMS: dict[str, dict[str, Any]] = {
     "TrunkConfig": {"enum": list(TRUNK_PRESETS)},
     "ValueHeadConfig": {
@@ -28,7 +28,7 @@ _SHORT_FORMS: dict[str, dict[str, Any]] = {
 
 
 def study_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a search-space file, short forms and durations included."""
+    """JSON Schema (draft 2020-12) of a search-space file, with short forms and durations."""
     schema = StudyConfig.model_json_schema(by_alias=True)
     definitions = schema["$defs"]
     dimension = definitions["DimensionConfig"]
@@ -53,7 +53,7 @@ def study_schema() -> dict[str, Any]:
 
 
 def _settings() -> list[str]:
-    """Every dotted path that a dimension may have."""
+    """All dotted paths that a dimension may have."""
 
     def walk(value: Any, path: str) -> list[str]:
         below = value.items() if isinstance(value, dict) else ()
@@ -63,7 +63,7 @@ def _settings() -> list[str]:
 
 
 def _allow_durations(definitions: dict[str, Any]) -> None:
-    """Settings in seconds may be written as `10m` or `2h`."""
+    """Allow text such as `10m` or `2h` for settings in seconds."""
     for definition in definitions.values():
         for name, setting in definition.get("properties", {}).items():
             if re.search(r"_(budget|timeout|seconds)$", name) and "anyOf" in setting:

@@ -1,4 +1,4 @@
-"""Search-space files to configuration, with single settings laid over them."""
+"""Loads search-space files, and applies single settings to them."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from hexsearch.errors import ConfigError
 
 
 def load_study(path: Path, settings: Sequence[str] = ()) -> StudyConfig:
-    """A search-space file, with `--set key=value` laid over it.
+    """The configuration of a search-space file, after applying `--set key=value`.
 
-    A setting fixes its value: a searched dimension of that name, or below it, is searched no
-    more. A key that is no section of the file is looked up in `trial`.
+    A setting fixes its value: a dimension of that name, or below it, is no longer searched. A key
+    that is not a section of the file is looked up in `trial`.
 
     Raises:
-        ConfigError: every fault found, each with file and dotted path.
+        ConfigError: the file or a setting is faulty; lists every fault with its dotted path.
     """
     return build(StudyConfig, read_study(path, settings), f"{path}: ")
 
 
 def sound_parts(raw: Mapping[str, Any]) -> StudyConfig:
-    """What of a faulty raw study can be built, so that the rest of it can be checked as well.
+    """A study from the faultless parts of a raw study, so that other checks can be made as well.
 
-    Sections and dimensions with a fault are left out, which makes them their defaults.
+    Sections and dimensions with a fault are left out, so they have their defaults.
     """
     sound: dict[str, Any] = {"question": "?"}
     for section, value in raw.items():
         parts = value if section == "search" and isinstance(value, dict) else {section: value}
         for name, part in parts.items():
-            tried = {**sound.get("search", {}), name: part} if section == "search" else part
+            content = {**sound.get("search", {}), name: part} if section == "search" else part
             try:
-                StudyConfig.model_validate({**sound, section: tried})
+                StudyConfig.model_validate({**sound, section: content})
             except ValueError:
                 continue
-            sound[section] = tried
+            sound[section] = content
     return StudyConfig.model_validate(sound)
 
 
 def read_study(
     path: Path, settings: Sequence[str] = (), say: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
-    """The sections of a search-space file as they are written, settings laid over them.
+    """The sections of a search-space file as they are written, after applying the settings.
 
     Args:
-        say: told of dimensions that a setting leaves without their condition.
+        say: called with a message if a setting makes conditional dimensions impossible.
     Raises:
-        ConfigError: no such file, no YAML, no mapping, or a setting that leads nowhere.
+        ConfigError: the file is missing, is not YAML or not a mapping, or a setting is faulty.
     """
     raw: Any = parse_yaml(read_text(path), str(path))
     if not isinstance(raw, dict):
@@ -67,11 +67,11 @@ def apply_setting(
 ) -> dict[str, Any]:
     """A raw study mapping with one `key=value` fixed.
 
-    Dimensions whose condition was on the fixed one stay where it holds now, and go where it does
-    not.
+    Dimensions with a condition on the fixed setting stay if the condition holds, and are removed
+    if it does not.
 
     Raises:
-        ConfigError: no '=', or a key that leads nowhere.
+        ConfigError: '=' is missing, or there is no such key.
     """
     key, equals, text = setting.partition("=")
     key = key.strip()
@@ -89,82 +89,83 @@ def apply_setting(
         _refuse_below_searched(result, parts[1:], key)
         dropped = _stop_searching(result, ".".join(parts[1:]), value)
         if dropped:
-            say(f"--set {setting}: without their condition, no more searched: {', '.join(dropped)}")
+            names = ", ".join(dropped)
+            say(f"--set {setting}: no longer searched, since their condition fails: {names}")
     _set_at(result, parts, value, key)
     return result
 
 
 def _refuse_below_searched(raw: Mapping[str, Any], parts: Sequence[str], key: str) -> None:
-    """A setting below a searched dimension would be replaced by each of its choices."""
+    """Refuse a setting below a searched dimension, whose choices would replace it."""
     for depth in range(1, len(parts)):
         above = ".".join(parts[:depth])
         search = raw.get("search")
         if isinstance(search, dict) and above in search:
             raise ConfigError(
-                f"--set {key}: {above} is searched as a whole, which would replace this; fix it "
-                f"first, with --set {above}=VALUE before --set {key}"
+                f"--set {key}: {above} is searched as a whole, and its values would replace this "
+                f"one; fix it first: --set {above}=VALUE before --set {key}"
             )
 
 
 def _stop_searching(raw: dict[str, Any], fixed: str, value: Any) -> list[str]:
-    """Drop the fixed dimension and what cannot be searched beside its value.
+    """Remove the fixed dimension, and dimensions that cannot exist with its value.
 
     Returns:
-        Dimensions elsewhere that are gone because their condition can never hold.
+        Other dimensions that were removed because their condition can never hold.
     """
     search = raw.get("search")
     if not isinstance(search, dict):
         return []
-    gone = {str(name) for name in search if name == fixed}
-    gone |= {
+    fixed_here = {str(name) for name in search if name == fixed}
+    fixed_here |= {
         str(n) for n in search if str(n).startswith(f"{fixed}.") and fixed not in _when(search[n])
     }
     dropped: list[str] = []
     for name, dimension in search.items():
         condition = _when(dimension)
-        if fixed not in condition or name in gone:
+        if fixed not in condition or name in fixed_here:
             continue
         allowed = condition.pop(fixed)
         search[name] = {**dimension, "when": condition}
         if value not in (allowed if isinstance(allowed, list) else [allowed]):
             dropped.append(str(name))
-    while more := [
+    while dependent := [
         str(name)
         for name, dimension in search.items()
         if name not in dropped and any(parent in dropped for parent in _when(dimension))
     ]:
-        dropped += more
+        dropped += dependent
     enqueued = raw.get("enqueue")
     for section in [search, *(enqueued if isinstance(enqueued, list) else [])]:
         if isinstance(section, dict):
-            for name in gone | set(dropped):
+            for name in fixed_here | set(dropped):
                 section.pop(name, None)
     return dropped
 
 
 def _when(dimension: Any) -> dict[str, Any]:
-    """The condition of a raw dimension; empty where there is none, or none that could be read."""
+    """The condition of a raw dimension; empty if there is none, or if it is faulty."""
     condition = dimension.get("when") if isinstance(dimension, dict) else None
     return dict(condition) if isinstance(condition, dict) else {}
 
 
 def _set_at(raw: dict[str, Any], parts: list[str], value: Any, key: str) -> None:
-    here: Any = raw
+    mapping: Any = raw
     for depth, part in enumerate(parts[:-1]):
-        below = here.get(part)
+        below = mapping.get(part)
         if below is None:
-            below = here[part] = {}
+            below = mapping[part] = {}
         elif not isinstance(below, dict):
-            # A preset or a spelling, such as `trunk: small`: keep it and refine it.
-            named = _SHORT_FORMS.get(".".join(parts[: depth + 1]))
-            if named is None:
+            # A short form such as `trunk: small` is kept as one key of the section.
+            short_key = _SHORT_FORMS.get(".".join(parts[: depth + 1]))
+            if short_key is None:
                 raise ConfigError(f"--set {key}: '{part}' is {below!r}, which has no keys below it")
-            below = here[part] = {named: below}
-        here = below
-    here[parts[-1]] = value
+            below = mapping[part] = {short_key: below}
+        mapping = below
+    mapping[parts[-1]] = value
 
 
-# Which key a section's short form stands for.
+# The key that the short form of a section stands for.
 _SHORT_FORMS = {
     "trial.network": "family",
     "trial.trunk": "preset",

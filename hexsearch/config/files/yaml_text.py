@@ -1,9 +1,9 @@
-"""YAML text to plain values, within bounds; the only module that imports yaml.
+"""Reads and writes YAML text. It is the only module that imports yaml.
 
-Traps of PyYAML are closed: `1e-3` is a number here, only `true` and `false` are booleans (`on`,
-`no` and `y` stay text), `010` is ten and `1:30` text, a date stays text, and a key given twice is a
-fault with its line. Merge keys (`<<: *base`) work. Depth, size and what aliases would expand to
-are bounded, so that no file takes the memory.
+It differs from PyYAML: `1e-3` is a number, only `true` and `false` are booleans (`on`, `no` and `y`
+are text), `010` is ten, `1:30` and dates are text, and a repeated key is an error with its line.
+Merge keys (`<<: *base`) work. Depth, size and the expansion of aliases are limited, so that no file
+can exhaust the memory.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import yaml
 from hexsearch.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
-_MAX_DEPTH = 40  # brackets and indentations within each other
-_MAX_VALUES = 50_000  # with every alias written out
-_MAX_DIGITS = 40  # of a whole number; what a setting takes is said by the setting
+_MAX_DEPTH = 40  # nested brackets and indentations
+_MAX_VALUES = 50_000  # values after expanding every alias
+_MAX_DIGITS = 40  # digits of a whole number; the settings have their own bounds
 _MERGE = "tag:yaml.org,2002:merge"
 _REPLACED = ("bool", "int", "float", "timestamp")
 _BOOLEAN = r"(?:true|false|True|False)\Z"
@@ -28,7 +28,7 @@ _FRACTION = (
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?"
     r"|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 )
-_SCALARS = (  # kind, pattern, characters that it may begin with
+_SCALARS = (  # kind, pattern, possible first characters
     ("bool", _BOOLEAN, "tfTF"),
     ("int", _WHOLE, "-+0123456789"),
     ("float", _FRACTION, "-+0123456789."),
@@ -36,7 +36,7 @@ _SCALARS = (  # kind, pattern, characters that it may begin with
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's scalars, refusing repeated keys."""
+    """SafeLoader with the scalars of YAML 1.2. Repeated keys are errors."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -48,7 +48,7 @@ for _kind, _pattern, _first in _SCALARS:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that either reading of YAML would take for something else."""
+    """SafeDumper that quotes text which YAML 1.1 or 1.2 would read as another type."""
 
 
 for _kind, _pattern, _first in _SCALARS:
@@ -59,7 +59,7 @@ def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = str(loader.construct_scalar(node)).replace("_", "").lower()
     if len(text) > _MAX_DIGITS:
         raise yaml.MarkedYAMLError(
-            problem=f"a whole number of {len(text):,} digits; {_MAX_DIGITS} are read",
+            problem=f"a whole number of {len(text):,} digits; at most {_MAX_DIGITS} are allowed",
             problem_mark=node.start_mark,
         )
     digits = text.lstrip("+-")
@@ -68,12 +68,12 @@ def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
         return int(text, base)
     except ValueError:  # written as `!!int x`
         raise yaml.MarkedYAMLError(
-            problem=f"'{text}' is no whole number", problem_mark=node.start_mark
+            problem=f"'{text}' is not a whole number", problem_mark=node.start_mark
         ) from None
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
-    """A mapping with its merge keys laid under it."""
+    """A mapping that includes the values of its merge keys."""
     own: dict[str, Any] = {}
     merged: dict[str, Any] = {}
     lines: dict[str, int] = {}
@@ -89,7 +89,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
             )
         if key in lines:
             raise yaml.MarkedYAMLError(
-                problem=f"key '{key}' is given twice, first in line {lines[key]}; keep one",
+                problem=f"key '{key}' is given twice, first in line {lines[key]}; remove one",
                 problem_mark=key_node.start_mark,
             )
         lines[key] = key_node.start_mark.line + 1
@@ -98,7 +98,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
 
 
 def _merged(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
-    """What `<<` brings: one mapping, or a list of them of which the first counts most."""
+    """The values of `<<`: one mapping, or a list of mappings, of which the first has priority."""
     value = loader.construct_object(node, deep=True)
     parts = value if isinstance(value, list) else [value]
     result: dict[str, Any] = {}
@@ -119,10 +119,10 @@ def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text.
 
     Raises:
-        ConfigError: a syntax fault, with its line, or more than the bounds allow.
+        ConfigError: there is a syntax error, reported with its line, or a limit is exceeded.
     """
     if len(text) > _MAX_BYTES:
-        raise ConfigError(f"{where}: {len(text):,} characters; {_MAX_BYTES:,} are read")
+        raise ConfigError(f"{where}: {len(text):,} characters; at most {_MAX_BYTES:,} are allowed")
     try:
         _require_shallow(text)
         loader = _Loader(text)
@@ -139,7 +139,7 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f" line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise ConfigError(f"{where}{line}: {problem}") from error
-    except ValueError as error:  # of a scalar with a tag, such as `!!float x`
+    except ValueError as error:  # from a scalar with a tag, such as `!!float x`
         raise ConfigError(f"{where}: {error}") from error
 
 
@@ -147,14 +147,14 @@ def read_text(path: Path) -> str:
     """The text of a YAML file.
 
     Raises:
-        ConfigError: it cannot be read, is too large, or no UTF-8.
+        ConfigError: the file cannot be read, is too large, or is not UTF-8.
     """
     try:
         with open(path, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a NUL in the name
+    except ValueError as error:  # the name holds a NUL
         raise ConfigError(f"{str(path)!r}: cannot be read: {error}") from error
     if len(content) > _MAX_BYTES:
         raise ConfigError(f"{path}: more than {_MAX_BYTES:,} bytes; is it a YAML file?")
@@ -165,12 +165,12 @@ def read_text(path: Path) -> str:
 
 
 def dump_yaml(value: Any) -> str:
-    """A value as YAML that `parse_yaml` reads back, keys in their order."""
+    """A value as YAML that `parse_yaml` reads back. The order of keys is kept."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _require_shallow(text: str) -> None:
-    """Refuse before anything recurses; the parser itself keeps its state in a list."""
+    """Refuse deep nesting before any recursion. The parser itself is not recursive."""
     depth = values = 0
     for event in yaml.parse(text, Loader=_Loader):
         values += 1
@@ -185,17 +185,17 @@ def _require_shallow(text: str) -> None:
 
 
 def _require_small(root: yaml.Node) -> None:
-    """Refuse what aliases would expand to, and aliases of what they stand in."""
+    """Refuse aliases that expand to too many values, or that contain themselves."""
     sizes: dict[int, int] = {}
 
     def size(node: yaml.Node) -> int:
         if id(node) in sizes:
             if not sizes[id(node)]:
                 raise yaml.MarkedYAMLError(
-                    problem="an alias of what it stands in", problem_mark=node.start_mark
+                    problem="an alias that contains itself", problem_mark=node.start_mark
                 )
             return sizes[id(node)]
-        sizes[id(node)] = 0  # begun
+        sizes[id(node)] = 0  # marks a node whose size is being computed
         inner: list[yaml.Node] = []
         if isinstance(node, yaml.MappingNode):
             inner = [part for pair in node.value for part in pair]
@@ -206,6 +206,6 @@ def _require_small(root: yaml.Node) -> None:
 
     if size(root) > _MAX_VALUES:
         raise yaml.MarkedYAMLError(
-            problem=f"more than {_MAX_VALUES:,} values with every alias written out",
+            problem=f"more than {_MAX_VALUES:,} values after expanding every alias",
             problem_mark=root.start_mark,
         )

@@ -1,1 +1,1 @@
-"""Looking after collections of games: reading, writing, auditing, making them."""
+"""Collections of games: importing, exporting and auditing them."""

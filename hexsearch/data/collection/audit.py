@@ -1,4 +1,4 @@
-"""What a researcher must know about a set of games before training on it."""
+"""Audit of a set of games: counts, duplicates, baselines and label leaks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from hexsearch.data.stages import STAGE_NAMES, stage_of, to_end_band, to_end_nam
 from hexsearch.errors import GamesError
 from hexsearch.game.board import BLUE, RED
 
-_FLOOR_POSITIONS = 250_000  # held out at most for each half
-_FEWEST_GAMES = 20  # below it neither baselines nor leaks mean anything
-_IDENTIFIED = 0.999  # share of games that the fingerprint ply must make unique
+_BASELINE_POSITIONS = 250_000  # positions of each half that are evaluated, at most
+_FEWEST_GAMES = 20  # with fewer games, baselines and leaks are not computed
+_IDENTIFIED = 0.999  # share of games that must be unique at the fingerprint ply
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class Audit:
     """Counted findings on a set of games.
 
     Attributes:
-        size: the commonest board, which positions, baselines and leaks are about.
-        unique: [K] share of the distinct games that their first k moves tell apart, k from 1.
-        lengths: [L] games by number of moves; first_moves: [N, N] games by first move.
-        stages, to_end: positions by name.
-        baselines: rows as the leaderboard's.
+        size: the commonest board size; positions, baselines and leaks are about its games.
+        unverified: number of games whose winner replay does not confirm.
+        unique: [K] share of the distinct games that are unique after k moves, k from 1.
+        lengths: [L] number of games by number of moves.
+        first_moves: [N, N] number of games by first move.
+        stages, to_end: number of positions by name.
+        baselines: one row for each baseline, with the leaderboard's figures.
     """
 
     report: ImportReport
@@ -56,7 +58,7 @@ class Audit:
 
     @property
     def fingerprint_ply(self) -> int | None:
-        """Moves after which hardly two games are alike, or None if many never part."""
+        """Number of moves after which nearly all games are unique, or None if there is none."""
         reached = np.flatnonzero(self.unique >= _IDENTIFIED)
         return int(reached[0]) + 1 if len(reached) else None
 
@@ -67,13 +69,13 @@ def audit_games(
     stages: StagesConfig | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Audit:
-    """Read games and count what is worth knowing.
+    """Read games and audit them.
 
     Args:
-        board_size: of files that do not state it.
-        say: told now and then how far reading is.
+        board_size: board size of files that do not state it.
+        say: called with a line of progress every few seconds.
     Raises:
-        GamesError: a path cannot be used, or holds no usable game.
+        GamesError: a path cannot be used, or the paths hold no usable game.
     """
     report = ImportReport(watch=at_intervals(say))
     builder = ArchiveBuilder()
@@ -89,7 +91,11 @@ def audit_games(
 
 
 def audit_archive(archive: GameArchive, report: ImportReport, stages: StagesConfig) -> Audit:
-    """The findings on games that have been read."""
+    """Audit an archive.
+
+    Args:
+        report: the report of its import.
+    """
     values, counts = np.unique(archive.sizes, return_counts=True)
     sizes = dict(zip(values.tolist(), counts.tolist(), strict=True))
     size = max(sizes, key=lambda side: sizes[side])
@@ -138,21 +144,21 @@ def _count_stages(
 def _baseline_rows(
     archive: GameArchive, games: Indices, stages: StagesConfig
 ) -> list[dict[str, Any]]:
-    """Both baselines, each half of the games judged by a table fitted on the other."""
+    """Rows of both baselines. The table for each half of the games is fitted on the other half."""
     half = (archive.hashes[games] & np.uint64(1)) == 1
     if half.all() or not half.any():
         return []
     parts: dict[str, list[NDArray[np.float64]]] = {}
-    asked = []
+    evaluated = []
     for side in (False, True):
         held_out = games[half == side]
         ends = np.cumsum(archive.lengths[held_out] + 1)
-        held_out = held_out[: max(1, int(np.searchsorted(ends, _FLOOR_POSITIONS)))]
+        held_out = held_out[: max(1, int(np.searchsorted(ends, _BASELINE_POSITIONS)))]
         positions = all_positions(archive, held_out)
-        asked.append(positions.at(np.arange(len(positions))))
+        evaluated.append(positions.at(np.arange(len(positions))))
         for name, values in baseline_predictions(archive, games[half != side], positions).items():
             parts.setdefault(name, []).append(values)
-    game, ply = (np.concatenate(column) for column in zip(*asked, strict=True))
+    game, ply = (np.concatenate(column) for column in zip(*evaluated, strict=True))
     red_won = (archive.winners[game] == RED).astype(np.float64)
     back = archive.lengths[game] - ply
     finished = archive.finished[game] == 1
@@ -162,7 +168,7 @@ def _baseline_rows(
     slices["final"] = finished & (back == 0)
     band = to_end_band(back)
     bands = {name: band == number for number, name in enumerate(to_end_names())}
-    # Overall every game counts alike, as if one ply were drawn from each.
+    # In the overall figures every game has the same weight, as if one ply were drawn from each.
     by_game = 1.0 / (archive.lengths[game] + 1)
     rows = []
     for name, pieces in parts.items():
@@ -197,10 +203,10 @@ def _means(
 
 def _leaks(archive: GameArchive, games: Indices, stages: StagesConfig) -> list[Leak]:
     finished = games[archive.finished[games] == 1]
-    found = []
+    leaks = []
     for name in AUDITED:
         chosen = games if name in ("all", "last_k") else finished
         if len(chosen) >= _FEWEST_GAMES:
             curriculum = CurriculumConfig.model_validate({"name": name})
-            found.append(check_curriculum(archive, chosen, curriculum, stages))
-    return found
+            leaks.append(check_curriculum(archive, chosen, curriculum, stages))
+    return leaks

@@ -1,4 +1,4 @@
-"""Games that are the same game, and how soon games part."""
+"""Games that occur more than once, and the ply from which on games differ."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Duplicates:
     """Games that repeat an earlier one.
 
     Attributes:
-        exact: how many repeat the very moves of an earlier game.
-        symmetric: how many others repeat an earlier game mirrored or turned.
-        contradictory: pairs of (earlier, later) game, each as (file, line), that agree up to a
-            half turn but not on the winner; only unfinished games can.
+        exact: number of games with the same moves as an earlier game.
+        symmetric: number of other games that are symmetric copies of an earlier game.
+        contradictory: pairs of an earlier and a later game, each as (file, line), with the same
+            moves up to a half turn but different winners. Only unfinished games can do this.
         repeats: indices of all games that repeat an earlier one.
     """
 
@@ -35,7 +35,7 @@ class Duplicates:
 
 
 def find_duplicates(archive: GameArchive) -> Duplicates:
-    """Compare the games that share a symmetry-invariant hash."""
+    """Compare the games that have the same symmetry-invariant hash."""
     _, group, counts = np.unique(archive.hashes, return_inverse=True, return_counts=True)
     members: dict[int, list[int]] = defaultdict(list)
     for index in np.flatnonzero(counts[group] > 1).tolist():
@@ -49,7 +49,7 @@ def find_duplicates(archive: GameArchive) -> Duplicates:
             game = archive.game(index)
             exact += game.moves in seen
             seen.add(game.moves)
-            # Only the half turn leaves colours alone, so that winners can be compared.
+            # Winners can be compared only under the half turn, which keeps the colours.
             turned = symmetry_cells(game.size)[HALF_TURN]
             form = min(game.moves, tuple(int(turned[cell]) for cell in game.moves))
             earlier = winners.setdefault(form, game)
@@ -62,16 +62,16 @@ def find_duplicates(archive: GameArchive) -> Duplicates:
 
 
 def unique_by_ply(archive: GameArchive, games: Indices) -> NDArray[np.float64]:
-    """[K] share of games whose first k moves no other of them shares, for k from 1.
+    """[K] share of games whose first k moves are those of no other game, for k from 1.
 
-    Ends where every game is unique, or after 60 moves. All games are of one board size.
+    It ends when every game is unique, or after 60 moves. All games have one board size.
     """
     offsets, lengths = archive.offsets[games].astype(np.int64), archive.lengths[games]
     prefix = np.zeros(len(games), dtype=np.int64)
     shares = []
     for ply in range(min(_LONGEST_PREFIX, int(lengths.max(initial=0)))):
         there = lengths > ply
-        # A game that has ended keeps its prefix and gets a move of its own kind.
+        # A game that has ended keeps its prefix and gets an extra move that no cell has.
         moves = np.full(len(games), 511, dtype=np.int64)
         moves[there] = archive.moves[(offsets + ply)[there]]
         _, prefix, counts = np.unique(prefix * 512 + moves, return_inverse=True, return_counts=True)

@@ -1,8 +1,8 @@
-"""Bytes to text: by the byte order mark, by what an SGF file states, by trial, or not at all.
+"""Finds the encoding of a text: by its byte order mark, by an SGF file's statement, or by trial.
 
-In the multi-byte encodings of East Asia the second byte of a character may be a backslash or a
-bracket, so a wrong guess can swallow a stone of an SGF game. Line formats hold ASCII wherever it
-matters, and need no guess.
+In some encodings of East Asia the second byte of a character may be a backslash or a bracket, so
+a wrong encoding can lose a stone of an SGF game. The moves of the line formats are ASCII, so
+their encoding does not matter.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from hexsearch.errors import GamesError
 from hexsearch.game.formats.sgf import read_sgf
 from hexsearch.game.record import Refusal
 
-PREFIX = 1 << 16  # bytes that are looked at
-_MARKS = (  # the longer first: UTF-32's begins like UTF-16's
+PREFIX = 1 << 16  # bytes that are examined
+_MARKS = (  # the longer ones first: the mark of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -25,7 +25,7 @@ _MARKS = (  # the longer first: UTF-32's begins like UTF-16's
 )
 _STATED = re.compile(rb"CA\[\s*([A-Za-z0-9_.:-]{1,40})\s*\]")
 _SGF = re.compile(rb"^\s*\(\s*;", re.MULTILINE)
-# In what people have saved Hex and Go games, the strict ones first; latin-1 takes anything.
+# Encodings that files of Hex and Go games have, the strict ones first; latin-1 reads any bytes.
 TRIED = ("utf-8", "shift_jis", "euc_kr", "gb18030", "big5", "cp1251", "latin-1")
 _OTHER_KINDS = (
     (b"\xfd7zXZ\x00", "xz"),
@@ -40,10 +40,10 @@ _OTHER_KINDS = (
 
 @dataclass(frozen=True)
 class Encoding:
-    """How bytes become text.
+    """An encoding, and what to do with bytes that are invalid in it.
 
     Attributes:
-        strict: a byte that does not fit is a fault; else it is replaced.
+        strict: an invalid byte is an error; otherwise it is replaced.
     """
 
     name: str
@@ -51,26 +51,26 @@ class Encoding:
 
 
 def encoding_of(prefix: bytes, name: str) -> Encoding | None:
-    """The encoding of a text that begins so; None if an SGF file leaves it to be tried.
+    """The encoding of a text that begins with `prefix`; None if it must be found by trial.
 
     Raises:
-        GamesError: no text at all, or in an encoding that Python does not know.
+        GamesError: the bytes are not text, or their encoding is unknown to Python.
     """
     for magic, kind in _OTHER_KINDS:
         if prefix.startswith(magic):
-            raise GamesError(f"{name}: packed as {kind}; unpack it, or pack it as .gz or .zip")
+            raise GamesError(f"{name}: compressed as {kind}; unpack it, or use .gz or .zip")
     for mark, encoding in _MARKS:
         if prefix.startswith(mark):
             return Encoding(encoding)
     if b"\x00" in prefix:
-        # Every second byte of plain text in UTF-16 is 0, and no other byte.
+        # In UTF-16, every second byte of plain text is 0, and no other byte is.
         even, odd = prefix[0::2].count(0), prefix[1::2].count(0)
         for zeros, others, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
             if not others and zeros > 0.4 * len(prefix):
                 return Encoding(encoding)
-        raise GamesError(f"{name}: holds NUL bytes, so it is no text")
+        raise GamesError(f"{name}: holds NUL bytes, so it is not a text file")
     if not _SGF.search(prefix):
-        # Whatever a comment is written in, the moves are ASCII.
+        # The moves are ASCII, whatever the encoding of the comments is.
         return Encoding("utf-8", strict=False)
     stated = {match.decode().lower() for match in _STATED.findall(prefix)}
     if len(stated) == 1:
@@ -85,32 +85,32 @@ def _known(stated: str, name: str) -> Encoding:
         return Encoding(codecs.lookup(stated).name)
     except LookupError as error:
         raise GamesError(
-            f"{name}: states the encoding '{stated}' (CA), which is not known; correct it"
+            f"{name}: states the encoding '{stated}' (CA), which Python does not know; correct it"
         ) from error
 
 
 def decoded_by_trial(content: bytes, name: str) -> str:
-    """An SGF text whose encoding nothing states: in any that all likely ones agree with.
+    """An SGF text whose encoding is not stated, if all likely encodings give the same games.
 
     Raises:
-        GamesError: different games are read in different encodings.
+        GamesError: two likely encodings give different games.
     """
-    found: list[tuple[str, str, Outcome]] = []
+    decoded: list[tuple[str, str, Outcome]] = []
     for encoding in TRIED:
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        found.append((encoding, text, _outcome(text)))
+        decoded.append((encoding, text, _outcome(text)))
         if encoding == "utf-8":
-            break  # other text is hardly ever valid UTF-8
-    sound = [reading for reading in found if not reading[2][1]] or found
+            break  # text in another encoding is hardly ever valid UTF-8
+    sound = [reading for reading in decoded if not reading[2][1]] or decoded
     _, text, outcome = sound[0]
     for encoding, _, other in sound[1:]:
         if other != outcome:
             raise GamesError(
                 f"{name}: its encoding is not stated, and {sound[0][0]} and {encoding} give "
-                "different games; add the right one as CA[...] behind the first FF[4]"
+                "different games; add the right encoding as CA[...] after the first FF[4]"
             )
     return text
 

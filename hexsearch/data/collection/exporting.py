@@ -1,4 +1,4 @@
-"""Games to text files, written whole or not at all."""
+"""Writes games to files. A file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ _SUFFIXES = {".trmph": "trmph", ".sgf": "sgf", ".dat": "dat", ".games": ARCHIVE}
 
 
 def format_for(path: Path) -> str:
-    """What a file of this name holds, `.gz` aside.
+    """The format that the end of a file's name stands for, apart from `.gz`.
 
     Raises:
-        GamesError: the name does not tell.
+        GamesError: the name has none of the known endings.
     """
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix not in _SUFFIXES:
-        known = ", ".join(f"{end} ({kind})" for end, kind in _SUFFIXES.items())
-        raise GamesError(f"{path}: the name does not tell the format; end it in {known}, or --to")
+        suffixes = ", ".join(f"{end} ({kind})" for end, kind in _SUFFIXES.items())
+        raise GamesError(
+            f"{path}: the name does not tell the format; end it in {suffixes}, or give --to"
+        )
     return _SUFFIXES[suffix]
 
 
@@ -50,7 +52,7 @@ def write_games(path: Path, archive: GameArchive, kind: str) -> None:
     try:
         if kind == ARCHIVE:
             if path.suffix == ".gz":
-                raise GamesError(f"{path}: an archive is mapped, not unpacked; leave out .gz")
+                raise GamesError(f"{path}: an archive cannot be compressed; leave out .gz")
             write_archive(path, archive)
         else:
             _write_text(path, _lines(archive, kind))
@@ -64,12 +66,12 @@ def _lines(archive: GameArchive, kind: str) -> Iterator[str]:
         game = archive.game(index)
         if kind == "dat" and not game.finished:
             raise GamesError(
-                f"{game.source} line {game.line}: a .dat line has no place for the winner of "
-                "a game that stops early; write trmph instead"
+                f"{game.source} line {game.line}: the game is unfinished, and a .dat line cannot "
+                "state its winner; write trmph instead"
             )
         if game.setup and kind not in ("sgf", "katahex"):
             raise GamesError(
-                f"{game.source} line {game.line}: {kind} has no place for set-up stones; "
+                f"{game.source} line {game.line}: {kind} cannot hold set-up stones; "
                 "write sgf or an archive instead"
             )
         yield line_of(game) + "\n"
@@ -81,7 +83,7 @@ def _write_text(path: Path, lines: Iterator[str]) -> None:
     try:
         with open(partial, "wb") as file:
             if path.suffix == ".gz":
-                # Without name and time equal games make equal files.
+                # Without a name and a time, equal games give equal files.
                 with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
                     packed.writelines(line.encode() for line in lines)
             else:

@@ -1,4 +1,4 @@
-"""What became of the games that files hold, and how far reading them is."""
+"""Report of an import: games read and refused, files skipped, readings chosen, and progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Watch = Callable[[int, int], None]
 
 
 def at_intervals(say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Watch:
-    """Say every few seconds how many files are read; nothing where that is all it takes."""
+    """A progress function that calls `say` every few seconds with the number of files read."""
     said_at = clock()
 
     def watch(done: int, total: int) -> None:
@@ -29,15 +29,15 @@ def at_intervals(say: Callable[[str], None], clock: Callable[[], float] = time.m
 
 @dataclass
 class ImportReport:
-    """What became of every game that the files hold.
+    """Report of an import.
 
     Attributes:
-        files: read, in order.
-        read: games kept.
+        files: names of the files and texts that were read, in order.
+        read: number of games kept.
         refused: games left out, each with its reason.
-        skipped: files found in a folder that hold no games, each with the reason.
-        decisions: how each text was read; archives need none.
-        watch: told before each file how many are done, of how many.
+        skipped: files of a folder that hold no games, each with the reason.
+        decisions: the reading chosen for each text; archives have none.
+        watch: called before each file with the number of files done and of all files.
     """
 
     files: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class ImportReport:
     refused: list[Refusal] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
-    watch: Watch = lambda done, total: None  # told of files as they are read
+    watch: Watch = lambda done, total: None
 
     def summary(self) -> str:
         """One line for the console."""
@@ -57,7 +57,7 @@ class ImportReport:
         return text
 
     def decision_lines(self) -> list[str]:
-        """What was decided on edges and swaps, one line for each way of reading."""
+        """The decisions on edges and swaps, one line for each reading."""
         groups: dict[tuple[str, bool, bool, frozenset[str]], list[Decision]] = {}
         for decision in self.decisions:
             reading = decision.reading

@@ -1,4 +1,4 @@
-"""Game files to an archive: detect, read, replay, refuse with a reason, store what is left."""
+"""Imports game files into an archive: detects formats, replays games, refuses faulty ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _CHUNK = 4096  # games replayed together
-_HEAD, _HEAD_LENGTH = 512, 1 << 20  # lines and characters that decide the format and the board
+_HEAD, _HEAD_LENGTH = 512, 1 << 20  # lines and characters that tell format and board size
 
 
 def import_games(
@@ -50,13 +50,14 @@ def import_games(
 
     Args:
         paths: files in any known format (plain, `.gz`, `.zip`), archives, folders of these,
-            `-` for standard input, or `starter`.
-        board_size: games of other sizes are refused; also the board of files that state none.
+            `-` for standard input, or `starter` for the games of the package.
+        board_size: games of other sizes are refused. It is also the board size of files that
+            state none.
         strict: a refused game is an error.
-        say: told now and then how far it is, where there are many files.
+        say: called with a line of progress every few seconds.
     Raises:
-        GamesError: a path is missing or holds no games, no game is left, or one was refused
-            under `strict`.
+        GamesError: a path is missing or holds no games, no game is left, or a game was refused
+            with `strict`.
     """
     report = ImportReport(watch=at_intervals(say))
     if len(paths) == 1 and Path(paths[0]).is_file() and is_archive(Path(paths[0])):
@@ -69,7 +70,9 @@ def import_games(
     for games, refused in read_games(paths, report, board_size):
         wrong = [game for game in games if game.size != board_size]
         report.refused += refused + [
-            Refusal(game.source, game.line, f"board size {game.size}, this study is {board_size}")
+            Refusal(
+                game.source, game.line, f"board size {game.size}, but the study's is {board_size}"
+            )
             for game in wrong
         ]
         kept = [game for game in games if game.size == board_size] if wrong else games
@@ -86,10 +89,10 @@ def import_games(
 
 
 def refuse_dirt(report: ImportReport) -> None:
-    """Make refused games fatal.
+    """Raise an error if games were refused.
 
     Raises:
-        GamesError: lists every refused game.
+        GamesError: at least one game was refused; lists every refused game.
     """
     if report.refused:
         raise GamesError([str(refusal) for refusal in report.refused])
@@ -98,19 +101,19 @@ def refuse_dirt(report: ImportReport) -> None:
 def read_games(
     paths: Sequence[str | Path], report: ImportReport, board_size: int | None = None
 ) -> Iterator[tuple[list[Game], list[Refusal]]]:
-    """Verified games and refusals, a chunk at a time, in the order of the files.
+    """Verified games and refusals, in chunks, in the order of the files.
 
     Args:
-        report: gets the files, decisions and skipped files; counting the games is the caller's.
-        board_size: of files that do not state one; None infers it from their games.
+        report: the files, decisions and skipped files are added to it. The caller counts games.
+        board_size: board size of files that do not state it; None infers it from their games.
     Raises:
         GamesError: a path does not exist, cannot be read, or holds no known format.
     """
-    single: list[_SingleGame] = []  # read and not yet replayed
+    single: list[_SingleGame] = []  # texts that are read but not yet replayed
     sources = find_sources(paths)
     for done, source in enumerate(sources):
         report.watch(done, len(sources))
-        # A pipe can be read only once, so it is never looked into beforehand.
+        # A pipe can be read only once, so only regular files are examined here.
         if source.path is not None and source.path.is_file() and is_archive(source.path):
             yield from _replayed(single, report)
             report.files.append(source.name)
@@ -125,7 +128,7 @@ def read_games(
 
 @dataclass(frozen=True)
 class _SingleGame:
-    """A text with one game, or with refusals alone."""
+    """A text with one game at most, and its refusals."""
 
     name: str
     format: str
@@ -166,7 +169,7 @@ def _read_texts(
 def _replayed(
     single: list[_SingleGame], report: ImportReport
 ) -> Iterator[tuple[list[Game], list[Refusal]]]:
-    """The texts that were read and not yet replayed, together: one by one takes milliseconds."""
+    """Replay the waiting texts together, since one by one would take milliseconds for each."""
     texts = [(text.name, text.format, text.written[0]) for text in single if text.written]
     decisions = readings_of_single_games(texts)
     report.decisions += decisions
@@ -186,7 +189,7 @@ def _replayed(
 
 
 def _head(lines: Iterator[str]) -> list[str]:
-    """The lines that decide, bounded in number and in length."""
+    """The first lines of a text, limited in number and in length."""
     head, length = [], 0
     for line in lines:
         head.append(line)
@@ -217,8 +220,8 @@ def _read_text(
 def _require_size(archive: GameArchive, board_size: int, where: str) -> None:
     sizes = sorted({int(size) for size in archive.sizes})
     if sizes != [board_size]:
-        found = ", ".join(f"{size}x{size}" for size in sizes)
+        board_names = ", ".join(f"{size}x{size}" for size in sizes)
         raise GamesError(
-            f"{where}: holds {found} games, this study is {board_size}x{board_size}; "
+            f"{where}: holds {board_names} games, but the study's are {board_size}x{board_size}; "
             f"set data.board_size"
         )

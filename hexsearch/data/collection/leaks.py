@@ -1,8 +1,8 @@
-"""Label leaks: can the winner be told without looking at where the stones lie?
+"""Label leaks: tests whether the winner can be told without the places of the stones.
 
-Side to move, number of stones and ply are all that a predictor gets here. Where that beats the
-prior, a network can score without learning Hex: the mover of every penultimate position is its
-winner, and whoever has put the last stone of a finished game has won it.
+The predictor here gets only the side to move and the number of stones. If it beats the prior, a
+network can predict winners without learning Hex. For example, the side to move of every
+penultimate position is the winner, and so is the side that played the last stone of a game.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hexsearch.data.order import Indices
 from hexsearch.data.positions import curriculum_positions
 from hexsearch.game.board import RED
 
-_SAMPLES = 50_000  # positions judged in each phase
-_LEAST_GAIN = 0.005  # accuracy; finished boards alone give `all` about 0.002 by their stones
+_SAMPLES = 50_000  # positions drawn in each phase
+_LEAST_GAIN = 0.005  # of accuracy; finished boards give curriculum `all` a gain of about 0.002
 _STANDARD_ERRORS = 3.0  # what chance is allowed, as games are few and their positions alike
 _STONES_PER_BUCKET = 10
 AUDITED = ("all", "last_k", "penultimate", "penultimate_and_final", "final")
@@ -28,13 +28,13 @@ AUDITED = ("all", "last_k", "penultimate", "penultimate_and_final", "final")
 
 @dataclass(frozen=True)
 class Leak:
-    """How well the winner can be told without the board, in one curriculum.
+    """How well one cue tells the winner of a curriculum's positions, without the board.
 
     Attributes:
-        cue: what tells most: side to move, stone parity, or stone count.
-        accuracy, prior_accuracy: of the best cue and of the commoner winner, on games that were
-            not used for fitting.
-        flagged: the cue gains more than chance allows.
+        cue: the cue that tells most: side to move, stone parity, or stone count.
+        accuracy, prior_accuracy: accuracy of that cue, and of always answering the commoner
+            winner, on games that were not used for fitting.
+        flagged: the gain in accuracy is larger than chance explains.
     """
 
     curriculum: str
@@ -61,18 +61,18 @@ def check_curriculum(
     stages: StagesConfig | None = None,
     seed: int = 0,
 ) -> Leak:
-    """The worst leak of a curriculum; each phase of a progressive one is judged by itself.
+    """The worst leak of a curriculum. The phases of a progressive curriculum are tested one by one.
 
     Raises:
-        GamesError: no game has a position that the curriculum asks for.
+        GamesError: no game has a position of the curriculum.
     """
     positions = curriculum_positions(archive, games, curriculum, stages)
-    found = []
+    leaks = []
     for number, phase in enumerate(positions.phases or (positions.phase_at(0),)):
         size = min(_SAMPLES, sum(len(part) for part in phase.sets))
         drawn = phase.draw(seed, number, phase.start, size)
-        found.append(_worst_cue(archive, *drawn, curriculum.name))
-    return max(found, key=lambda leak: (leak.flagged, leak.accuracy - leak.prior_accuracy))
+        leaks.append(_worst_cue(archive, *drawn, curriculum.name))
+    return max(leaks, key=lambda leak: (leak.flagged, leak.accuracy - leak.prior_accuracy))
 
 
 def _worst_cue(archive: GameArchive, games: Indices, plies: Indices, curriculum: str) -> Leak:
@@ -83,7 +83,7 @@ def _worst_cue(archive: GameArchive, games: Indices, plies: Indices, curriculum:
         "stone count": plies // _STONES_PER_BUCKET * 2 + plies % 2,
     }
     red_won = archive.winners[games] == RED
-    # By game, so that no game is on both sides; the hash has nothing to do with who won.
+    # Folds are made by game, so no game is in both. The hash is independent of the winner.
     fold = (archive.hashes[games] >> np.uint64(7)) & np.uint64(1) == 1
     prior_right = _cross_fitted(np.zeros_like(plies), red_won, fold) == red_won
     _, cluster = np.unique(games, return_inverse=True)
@@ -92,7 +92,7 @@ def _worst_cue(archive: GameArchive, games: Indices, plies: Indices, curriculum:
         right = _cross_fitted(values, red_won, fold) == red_won
         gains = right.astype(np.float64) - prior_right
         gain = float(gains.mean())
-        # Positions of one game share its label: errors are clustered by game.
+        # Positions of one game have the same label, so errors are clustered by game.
         sums = np.bincount(cluster, weights=gains - gain)
         error = float(np.sqrt((sums**2).sum())) / len(games)
         flagged = gain > max(_LEAST_GAIN, _STANDARD_ERRORS * error)
@@ -107,7 +107,7 @@ def _worst_cue(archive: GameArchive, games: Indices, plies: Indices, curriculum:
 def _cross_fitted(
     values: Indices, red_won: NDArray[np.bool_], fold: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """[B] whether Red is the commoner winner at this value among the other fold's positions."""
+    """[B] whether Red won most positions with this value in the other fold."""
     cells = int(values.max(initial=0)) + 1
     answer = np.empty(len(values), dtype=bool)
     for side in (False, True):

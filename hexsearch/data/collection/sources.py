@@ -1,7 +1,7 @@
-"""Paths to texts: files, folders, `.gz`, `.zip` and standard input, told by what they hold.
+"""Opens the texts behind paths: files, folders, `.gz`, `.zip` and standard input.
 
-Memory and time are bounded whatever a file holds: its kind is told by its first bytes, archives
-may hold so many members and unpack to so much, and a long line comes in pieces.
+The first bytes of a file tell its kind. Memory and time are bounded for every file: the members
+and the unpacked size of an archive are limited, and a long line is read in pieces.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from hexsearch.data.collection.encodings import PREFIX, Encoding, decoded_by_tri
 from hexsearch.errors import GamesError
 from hexsearch.game.formats.lines import PIECE
 
-STARTER_GAMES = "starter"  # names the games that come with the package
+STARTER_GAMES = "starter"  # path that stands for the games of the package
 STANDARD_INPUT = "-"
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
-_IN_MEMORY = 1 << 26  # bytes of a zip on standard input before it goes to disk
-_MOST_FILES = 1_000_000  # of one folder
-_MOST_MEMBERS = 100_000  # of one archive
-_MOST_UNPACKED = 4 << 30  # bytes of one archive
-_RATIO, _RATIO_FROM = 400, 1 << 24  # unpacked bytes for a packed one, once there are so many
+_IN_MEMORY = 1 << 26  # bytes of a zip on standard input that are kept in memory
+_MOST_FILES = 1_000_000  # files of one folder
+_MOST_MEMBERS = 100_000  # members of one archive
+_MOST_UNPACKED = 4 << 30  # unpacked bytes of one archive
+_RATIO, _RATIO_FROM = 400, 1 << 24  # largest compression ratio; bytes from which it is checked
 _MOST_TRIED = 1 << 22  # bytes of a text whose encoding is found by trial
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place that games come from.
+    """A file or standard input that games are read from.
 
     Attributes:
-        name: for messages, such as `club.zip/2019.sgf`.
-        path: the file, or None for standard input.
-        asked_for: named by the user rather than found in a folder.
+        name: name in messages, such as `club.zip/2019.sgf`.
+        path: path of the file, or None for standard input.
+        asked_for: the user named it; otherwise it was found in a folder.
     """
 
     name: str
@@ -57,8 +57,8 @@ class Text:
     """A text of a source.
 
     Attributes:
-        lines: use them up before the next text.
-        fault: why there are none.
+        lines: its lines, which must be read before the next text is opened.
+        fault: why it has no lines, or None.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Text:
 
 
 def find_sources(paths: Sequence[str | Path]) -> list[Source]:
-    """The files behind paths: folders are walked in name order, `starter` is the package's own.
+    """The files behind paths. Folders are searched in name order.
 
     Raises:
-        GamesError: lists every path that leads to no file.
+        GamesError: a path does not lead to a file; lists every such path.
     """
     found: list[Source] = []
     problems = []
@@ -100,20 +100,20 @@ def _find(path: str | Path) -> tuple[list[Source], str | None]:
     if stat.S_ISREG(mode):
         return [Source(str(path), Path(path), True)], None
     if not stat.S_ISDIR(mode):
-        return [], f"{path}: a pipe or device, no file; give its text on standard input, as '-'"
+        return [], f"{path}: is a pipe or a device; give its text on standard input, as '-'"
     inside: list[Path] = []
     for file in Path(path).rglob("*"):
         if file.is_file() and not file.name.startswith("."):
             inside.append(file)
             if len(inside) > _MOST_FILES:
-                return [], f"{path}: more than {_MOST_FILES:,} files; name a folder within"
+                return [], f"{path}: more than {_MOST_FILES:,} files; name one of its folders"
     if not inside:
-        return [], f"{path}: the folder holds no file"
+        return [], f"{path}: the folder holds no files"
     return [Source(str(file), file, False) for file in sorted(inside)], None
 
 
 def starter_files() -> list[Path]:
-    """The compressed TRMPH files that come with the package.
+    """The compressed TRMPH files that are part of the package.
 
     Raises:
         GamesError: the package was installed without them.
@@ -129,7 +129,7 @@ def open_texts(source: Source) -> Iterator[Text]:
     """The texts of a source: one for a file, one for each member of a `.zip`.
 
     Raises:
-        GamesError: it cannot be read, or is damaged; may come up while lines are read.
+        GamesError: it cannot be read, or is damaged. This may be raised while lines are read.
     """
     try:
         with _open(source) as raw:
@@ -148,7 +148,7 @@ def open_texts(source: Source) -> Iterator[Text]:
 
 def _open(source: Source) -> io.BufferedReader:
     if source.path is None:
-        # Duplicated, so that closing it leaves the real one alone.
+        # The descriptor is duplicated, so that closing it does not close standard input.
         return open(sys.stdin.fileno(), "rb", closefd=False)
     return open(source.path, "rb")
 
@@ -166,7 +166,9 @@ def _members(name: str, raw: IO[bytes]) -> Iterator[Text]:
             with zipfile.ZipFile(raw) as folder:
                 members = folder.infolist()
                 if len(members) > _MOST_MEMBERS:
-                    raise GamesError(f"{name}: {len(members):,} members; unpack it into folders")
+                    raise GamesError(
+                        f"{name}: has {len(members):,} members, which are too many; unpack it"
+                    )
                 total = 0
                 for member in sorted(members, key=lambda member: member.filename):
                     if member.is_dir() or Path(member.filename).name.startswith("."):
@@ -177,16 +179,17 @@ def _members(name: str, raw: IO[bytes]) -> Iterator[Text]:
                         yield _text(limited, inner, False)
                         total = limited.total
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            # Encrypted members raise RuntimeError, unknown compressions NotImplementedError.
+            # zipfile raises RuntimeError for encrypted members, NotImplementedError for unknown
+            # compression methods.
             raise GamesError(f"{name}: cannot be unpacked: {error}") from error
 
 
 class _Limited:
-    """Reads what is being unpacked, and refuses what was packed to take the machine's memory.
+    """Reads a file while it is unpacked, and raises an error if it unpacks to too much.
 
     Args:
-        packed: bytes that it unpacks from; None if that is not known.
-        total: bytes that the archive has given already.
+        packed: its packed size in bytes; None if that is not known.
+        total: bytes that the archive has unpacked to already.
     """
 
     def __init__(self, file: IO[bytes], name: str, packed: int | None, total: int = 0) -> None:
@@ -194,7 +197,7 @@ class _Limited:
         self._read, self.total = 0, total
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes."""
+        """The next `size` bytes at most."""
         content = self._file.read(size)
         self._read += len(content)
         self.total += len(content)
@@ -206,13 +209,13 @@ class _Limited:
             and self._read > _RATIO * self._packed
         ):
             raise GamesError(
-                f"{self._name}: unpacks to more than {_RATIO} times its size, which games never do"
+                f"{self._name}: unpacks to more than {_RATIO} times its size, unlike files of games"
             )
         return content
 
 
 def _text(file: IO[bytes] | _Limited, name: str, asked_for: bool) -> Text:
-    """A text, or why it is none; damage and unreadable bytes come up here or with its lines."""
+    """A text, or a fault. Damage is found here, or later when its lines are read."""
     try:
         prefix = file.read(PREFIX)
         encoding = encoding_of(prefix, name)
@@ -220,7 +223,7 @@ def _text(file: IO[bytes] | _Limited, name: str, asked_for: bool) -> Text:
             return Text(name, asked_for, _lines(file, prefix, encoding, name))
         content = prefix + file.read(_MOST_TRIED)
         if len(content) > _MOST_TRIED:
-            raise GamesError(f"{name}: is not UTF-8, and states no encoding (CA); add it")
+            raise GamesError(f"{name}: is not UTF-8 and states no encoding; add it as CA[...]")
         text = decoded_by_trial(content, name).replace("\r\n", "\n").replace("\r", "\n")
         return Text(name, asked_for, iter(re.findall(r"[^\n]*\n|[^\n]+", text)))
     except GamesError as error:
@@ -232,7 +235,7 @@ def _text(file: IO[bytes] | _Limited, name: str, asked_for: bool) -> Text:
 def _lines(
     file: IO[bytes] | _Limited, prefix: bytes, encoding: Encoding, name: str
 ) -> Iterator[str]:
-    """Lines, those that are longer than PIECE in pieces."""
+    """Lines of a file. A line that is longer than PIECE comes in pieces."""
     errors = "strict" if encoding.strict else "replace"
     decoder = io.IncrementalNewlineDecoder(
         codecs.getincrementaldecoder(encoding.name)(errors), translate=True
@@ -254,10 +257,10 @@ def _lines(
         raise _damaged(name, error) from error
     except UnicodeDecodeError as error:
         raise GamesError(
-            f"{name}: is not in {encoding.name}, as it says or as it begins ({error.reason}); "
-            "correct its encoding"
+            f"{name}: states or begins in {encoding.name}, but holds bytes that are invalid in it "
+            f"({error.reason}); correct its encoding"
         ) from error
 
 
 def _damaged(name: str, error: Exception) -> GamesError:
-    return GamesError(f"{name}: cannot be read to its end: {error}; mend or remove it")
+    return GamesError(f"{name}: cannot be read to its end: {error}; repair or remove it")

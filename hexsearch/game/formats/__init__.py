@@ -1,1 +1,1 @@
-"""Text to game records and back, one module per format."""
+"""Reading and writing of game files, with one module for each format."""

@@ -1,4 +1,4 @@
-"""Which format a text is in, told by what it holds, and how large its board is."""
+"""Detects the format of a text, and its board size, from its content."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _BARE = re.compile(r"(?:[a-zA-Z][0-9]{1,2})+(?:\s+[brBR012])?(?:\s+#.*)?\Z")
 _DAT = re.compile(r"[a-z][0-9]{1,2}(?:\s+[a-z][0-9]{1,2})+\Z", re.IGNORECASE)
 _COLOURED = re.compile(r"(?:b|w|r|black|white|red|blue)\s+\S+\s*,", re.IGNORECASE)
 _CELL = re.compile(r"([a-z])([0-9]{1,2})(?![0-9])")
-_SAMPLE = 200  # lines that decide the format
-_LONGEST = 1 << 16  # characters of a line that may be a game
+_SAMPLE = 200  # lines from which the format is told
+_LONGEST = 1 << 16  # characters; a longer line cannot be a game
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Format:
     """One text format.
 
     Attributes:
-        name: for messages.
-        read: lines, source and board size to records and refusals.
-        sized: whether every game states its board.
+        name: name of the format in messages.
+        read: function from lines, source and board size to records and refusals.
+        sized: whether every game states its board size.
     """
 
     name: str
@@ -55,10 +55,10 @@ FORMATS = (TRMPH, BARE, HEXWORLD, SGF, DAT, COLOURED, NUMBERED)
 
 
 def detect_format(head: Sequence[str]) -> Format | None:
-    """The format of a text that begins with these lines, or None if it is none of ours.
+    """The format of a text that begins with these lines, or None if the format is unknown.
 
-    Half of the lines must look like games, so that a page about Hex is not taken for a file of
-    games, and a file of games with dirt in it still is.
+    Half of the lines must look like games. So a page about Hex is not read as a file of games,
+    while a file of games with some faulty lines is.
     """
     sample = [text for line in head if not is_header(text := line.strip())][:_SAMPLE]
     if not sample:
@@ -90,16 +90,16 @@ def _of_line(text: str) -> Format | None:
 
 
 def infer_size(format_: Format, head: Sequence[str]) -> int | None:
-    """The board of a text whose games do not state it.
+    """The board size of a text whose games do not state it.
 
-    The smallest that holds every move, unless more games end with a connection on a larger one.
-    None where not a single game does, on any board: then it would be a guess.
+    It is the size on which most games end with a connection, and the smallest one if several
+    do. None if no game ends with a connection on any size: the size would be a guess.
     """
     sample = [line for line in head if not is_header(line.strip())][:_SAMPLE]
     spans = sorted(span for line in sample if MIN_SIZE <= (span := _span(line)) <= MAX_SIZE)
     if not spans:
         return None
-    # From the middle one on: a mistyped move makes one line's span too large, not most.
+    # The search begins at the median: a mistyped move makes the span of one line too large.
     lowest = spans[len(spans) // 2]
     best, most = None, 0
     for size in range(lowest, MAX_SIZE + 1):
@@ -110,13 +110,13 @@ def infer_size(format_: Format, head: Sequence[str]) -> int | None:
 
 
 def _span(line: str) -> int:
-    """Side of the smallest board that holds every move of a line; 0 where there is none."""
+    """Side of the smallest board that holds every move of a line; 0 for a line without moves."""
     cells = _CELL.findall(line.lower())
     return max((max(ord(column) - 96, int(row)) for column, row in cells), default=0)
 
 
 def _complete_games(format_: Format, head: Sequence[str], size: int) -> int:
-    """Games whose last move connects somebody, whichever edges are whose."""
+    """Number of games whose last move connects a colour, counted for both choices of edges."""
     games = []
     for entry in format_.read(head, "", size):
         if isinstance(entry, WrittenGame) and len(set(entry.moves)) == len(entry.moves) > 0:

@@ -1,9 +1,10 @@
 """HexWorld: `15r9c1,e6:sf7i8:rw`, the part after `#` of hexworld.org's board links.
 
-The size, perhaps options of the display, then the moves; links may stand in a sentence, and may
-write the comma as `%2C`. A further comma marks where the viewer stood.
-`:s` swaps pieces, `:p` passes, `:rb` and `:fw` say which side resigned or forfeited, `b` being
-the first player. A first player connects top to bottom.
+The text holds the size, options of the display if there are any, and then the moves. A link may
+stand in a sentence, and its comma may be written as `%2C`. A second comma marks the move that
+the viewer was looking at. `:s` swaps pieces and `:p` is a pass. `:rb` means that the first
+player resigned, `:fw` that the second player forfeited: `b` is the first player, `w` the second.
+The first player connects top to bottom.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LINE = re.compile(
 _LINK = re.compile(r"(?:https?://)?(?:www\.)?hexworld\.org/board/?#(\S+)", re.IGNORECASE)
 _COMMA = re.compile("%2c", re.IGNORECASE)
 _COLON = re.compile("%3a", re.IGNORECASE)
-# ':s' and ':p' run into the move that follows, as in 'e6:sf7', so they are cut off by name.
+# No space follows ':s' and ':p', as in 'e6:sf7', so the pattern fixes the length of each token.
 _TOKEN = re.compile(r":[rf][bw]|:[a-z]|[a-z]+[0-9]+")
 _LOSERS = {":rb": BLUE, ":fb": BLUE, ":rw": RED, ":fw": RED}
 
@@ -47,9 +48,9 @@ def read_hexworld(
 
 
 def link_part(text: str) -> str | None:
-    """The part after `#` of the one HexWorld link in a text, or of a text that is one.
+    """The part after `#` of the only HexWorld link in a text, or a text that is such a part.
 
-    None where there is none, and where the size and moves could as well be TRMPH's.
+    None if the text holds no link or several links, or if it could also be TRMPH.
     """
     links = _LINK.findall(text)
     if len(links) > 1:
@@ -67,39 +68,39 @@ def _unescaped(text: str) -> str:
 
 
 def parse_hexworld(text: str, source: str = "<text>", line: int = 0) -> WrittenGame:
-    """A record from one link or its part after `#`.
+    """A record from one link, or from its part after `#`.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: the text is not such a game; the message says why.
     """
     part = link_part(text)
     match = LINE.match(_unescaped(text.split(" # ", 1)[0].strip()) if part is None else part)
     if match is None:
-        raise ValueError("no HexWorld game: expected SIZE, options and moves, as in '11c1,a10b4'")
+        raise ValueError("not a HexWorld game: expected SIZE, options, moves, as in '11c1,a10b4'")
     size = int(match["size"])
     if match["rows"] and int(match["rows"]) != size:
-        raise ValueError(f"a {size}x{match['rows']} board; only square boards are read")
+        raise ValueError(f"the board is {size}x{match['rows']}; only square boards can be read")
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} are read")
+        raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} can be read")
     tokens = _split(match["moves"].replace(",", "", 1))
-    known = cells_by_name(size)
+    cell_of_name = cells_by_name(size)
     cells: list[int] = []
     winner, swap = None, None
     for token in tokens:
         if winner is not None:
-            raise ValueError(f"'{token}' comes after the game was given up")
+            raise ValueError(f"'{token}' comes after a player resigned")
         if token in _LOSERS:
             winner = -_LOSERS[token]
         elif token == ":s":
             if len(cells) != 1 or swap:
-                raise ValueError(f"a swap after {len(cells)} moves; only the first can be swapped")
+                raise ValueError(f"a swap after {len(cells)} moves; it must be the second move")
             swap = Swap.PIECES
         elif token == ":p":
             raise ValueError(f"move {len(cells) + 1} is a pass, which value training cannot use")
         elif token.startswith(":"):
-            raise ValueError(f"'{token}' is no move (known are :s, :rb, :rw, :fb and :fw)")
+            raise ValueError(f"'{token}' is not a move (known are :s, :rb, :rw, :fb and :fw)")
         else:
-            cells.append(known[token] if token in known else parse_cell(token, size))
+            cells.append(cell_of_name[token] if token in cell_of_name else parse_cell(token, size))
     return WrittenGame(size, tuple(cells), winner, source, line, 0, swap, winner is not None)
 
 
@@ -108,14 +109,14 @@ def _split(text: str) -> list[str]:
     while end < len(text):
         match = _TOKEN.match(text, end)
         if match is None:
-            raise ValueError(f"'{text[end : end + 8]}' is no move (a letter, then a number)")
+            raise ValueError(f"'{text[end : end + 8]}' is not a move (a letter, then a number)")
         tokens.append(match[0])
         end = match.end()
     return tokens
 
 
 def format_hexworld(game: Game | WrittenGame) -> str:
-    """The link's part after `#`; a winner that the moves do not show becomes a resignation."""
+    """The part of a link after `#`. A winner who has not connected is written as a resignation."""
     moves = "".join(cell_name(cell, game.size) for cell in game.moves)
     if isinstance(game, Game):
         loser = None if game.finished else -game.winner

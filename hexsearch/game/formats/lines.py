@@ -1,4 +1,4 @@
-"""Lines of a text with one game each: numbered, stripped, and none too long."""
+"""Reads texts with one game on each line: numbers and strips the lines, and limits their length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hexsearch.game.record import Refusal, WrittenGame
 
 PIECE = 1 << 20  # characters; a longer line arrives in pieces of this length
-_LONGEST = 1 << 16  # characters of a line that may be a game
+_LONGEST = 1 << 16  # characters; a longer line cannot be a game
 
 
 def is_header(text: str) -> bool:
@@ -18,8 +18,7 @@ def is_header(text: str) -> bool:
 def game_lines(lines: Iterable[str]) -> Iterator[tuple[int, str | None]]:
     """Number and stripped text of every line that is neither blank nor a comment.
 
-    Yields:
-        None instead of the text of a line that is too long to be a game.
+    The text is None for a line that is too long to be a game.
     """
     number, continued = 0, False
     for line in lines:
@@ -38,10 +37,11 @@ def game_lines(lines: Iterable[str]) -> Iterator[tuple[int, str | None]]:
 def read_game_lines(
     lines: Iterable[str], source: str, parse: Callable[[str, int], WrittenGame]
 ) -> Iterator[WrittenGame | Refusal]:
-    """What `parse` makes of each line's text and number, or why it cannot."""
+    """The record that `parse` makes from each line's text and number, or a refusal."""
     for number, text in game_lines(lines):
         if text is None:
-            yield Refusal(source, number, f"a line of more than {_LONGEST:,} characters is no game")
+            reason = f"the line has more than {_LONGEST:,} characters; a game is shorter"
+            yield Refusal(source, number, reason)
             continue
         try:
             yield parse(text, number)

@@ -1,7 +1,7 @@
-"""Numbered move lists, `1. f6 2. swap 3. d4 ... resign`, one game a line, as people write them.
+"""Numbered move lists, `1. f6 2. swap 3. d4 ... resign`, with one game on each line.
 
-The first player connects top to bottom. Numbers count moves, or pairs of moves as in chess. The
-board size is not stated, and neither is what a swap does.
+The first player connects top to bottom. The numbers count moves, or pairs of moves as in chess.
+Neither the board size nor the kind of swap is stated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def read_numbered(
     """Lines of numbered moves.
 
     Args:
-        size: the board; without it every line is refused.
+        size: the board size; without it every line is refused.
     """
 
     def parse(text: str, number: int) -> WrittenGame:
@@ -39,26 +39,26 @@ def parse_numbered(text: str, size: int, source: str = "<text>", line: int = 0) 
     """A record from one line.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: the line is not such a game; the message says why.
     """
     words, winner = _words(text.split(" # ", 1)[0].strip())
-    known = cells_by_name(size)
+    cell_of_name = cells_by_name(size)
     cells: list[int] = []
     swap, loser = None, None
     for ply, word in enumerate(words):
         if loser is not None:
-            raise ValueError(f"'{word}' comes after the game was given up")
+            raise ValueError(f"'{word}' comes after a player resigned")
         if word in GIVE_UP_WORDS:
             loser = BLUE if ply % 2 == 0 else RED
         elif word in SWAP_WORDS:
             if ply != 1:
-                raise ValueError(f"move {ply + 1} is a swap; only the second move can be one")
+                raise ValueError(f"move {ply + 1} is a swap; only the second move can be a swap")
             swap = Swap.SIDES if SWAP_WORDS[word] is Swap.SIDES else Swap.UNCLEAR
         else:
-            cells.append(known[word] if word in known else parse_cell(word, size))
+            cells.append(cell_of_name[word] if word in cell_of_name else parse_cell(word, size))
     if loser is not None:
         if winner == loser:
-            raise ValueError("says that a player won who gave up")
+            raise ValueError("the player who resigned is also written as the winner")
         winner = -loser
     return WrittenGame(
         size, tuple(cells), winner, source, line, 0, swap, loser is not None, by_player=True
@@ -66,7 +66,7 @@ def parse_numbered(text: str, size: int, source: str = "<text>", line: int = 0) 
 
 
 def _words(text: str) -> tuple[list[str], int | None]:
-    """The moves in order and the winner, `1-0` for the first player, if it stands at the end."""
+    """The moves in order, and the winner if the text ends with one (`1-0`: the first player)."""
     winner = None
     for mark, player in _WINNERS.items():
         if text.endswith(f" {mark}"):
@@ -78,19 +78,19 @@ def _words(text: str) -> tuple[list[str], int | None]:
         if match is not None:
             number += 1
             if int(match[1]) != number:
-                raise ValueError(f"number {match[1]} stands where {number} belongs")
+                raise ValueError(f"move number {match[1]} where {number} was expected")
             position = match.end()
         moves = 0
-        while found := _WORD.match(text, position):
-            words.append(found[0].lower())
+        while word := _WORD.match(text, position):
+            words.append(word[0].lower())
             moves += 1
-            position = found.end()
+            position = word.end()
             while position < len(text) and text[position] in " \t,;":
                 position += 1
         if not moves:
-            raise ValueError(f"'{text[position : position + 8]}' is no move")
+            raise ValueError(f"'{text[position : position + 8]}' is not a move")
         if counts_pairs is None:
             counts_pairs = moves == 2
         if moves > 2 or ((moves == 2) != counts_pairs and position < len(text)):
-            raise ValueError(f"number {number} has {moves} move(s), unlike the first")
+            raise ValueError(f"number {number} has {moves} move(s), unlike number 1")
     return words, winner

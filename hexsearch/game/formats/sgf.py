@@ -1,8 +1,8 @@
-"""SGF: FF[4] GM[11] as HexGui and Benzene write it, LittleGolem's and KataHex's dialects.
+"""SGF: FF[4] GM[11] as HexGui and Benzene write it, and the dialects of LittleGolem and KataHex.
 
-Black moves first and connects top to bottom. `swap-pieces` is written where the stone stays and
-the players exchange colours, so a swap is told by who moves next. In LittleGolem's files the
-nodes `W` are the first player's, while `RE[B]` says that this first player, PB, won.
+Black moves first and connects top to bottom. Some programs write `swap-pieces` for a swap of
+sides, so the colour of the next move tells the kind of swap. In LittleGolem's files the nodes
+`W` are moves of the first player, while `RE[B]` says that the first player, PB, won.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RESULT = re.compile(r"\s*(b|w|black|white)\s*(?:\+.*|wins.*|resign.*)?\Z", re.I
 _NO_RESULT = ("", "?", "0", "void", "draw")
 _PAIR = re.compile(r"[a-zA-Z]{2}\Z")
 _CELL = re.compile(r"([a-z])([0-9]{1,2})\Z")
-_COMMON_SIZES = (11, 13, 14, 15, 19)  # 11 is what the standard says where SZ is absent
+_COMMON_SIZES = (11, 13, 14, 15, 19)  # 11 is the standard's size where SZ is absent
 _PASS = "pass"
 _OTHER = {"b": "w", "w": "b"}
 
@@ -32,7 +32,8 @@ def read_sgf(
     """One record or refusal for each game tree of a collection.
 
     Args:
-        size: the board of games that state none; else the smallest common one that fits.
+        size: the board size of games that state none. With None, the smallest common size that
+            holds all moves.
     """
     for game in sgf_games(lines):
         try:
@@ -54,12 +55,12 @@ def _written(game: SgfGame, source: str, known: int | None) -> WrittenGame:
     except ValueError as error:
         if stated or "off a" not in str(error):
             raise
-        raise ValueError(f"{error}, which is assumed because SZ is missing") from error
+        raise ValueError(f"{error}; this size is assumed because SZ is missing") from error
     return replace(record, assumed_size=not stated)
 
 
 def _smallest_common(game: SgfGame) -> int:
-    """The smallest board on which people play that holds every move."""
+    """The smallest common board size that holds every move."""
     span = 0
     for node in game.nodes:
         for name, values in node:
@@ -82,7 +83,7 @@ def _played(game: SgfGame, root: dict[str, list[str]], size: int, source: str) -
         for name, values in node:
             if name in ("B", "W"):
                 if len(values) != 1:
-                    raise ValueError(f"{name} has {len(values)} values; a move has one")
+                    raise ValueError(f"{name} has {len(values)} values; a move has one value")
                 pairs = pairs or _is_pair(values[0])
                 plays.append((name.lower(), _word(values[0], size, len(plays) + 1)))
             elif name in ("AB", "AW"):
@@ -90,7 +91,7 @@ def _played(game: SgfGame, root: dict[str, list[str]], size: int, source: str) -
                     raise ValueError(f"stones are set up after move {len(plays)}")
                 setup[name[1].lower()] += [_word(value, size, 0) for value in values]
             elif name == "AE" and any(values):
-                raise ValueError("AE takes stones off the board, which Hex never does")
+                raise ValueError("AE removes stones from the board, which no move of Hex does")
     winner = _result(root)
     resigned = bool(plays) and plays[-1][1] == _PASS
     if resigned:  # some programs save a resignation as a pass
@@ -98,7 +99,7 @@ def _played(game: SgfGame, root: dict[str, list[str]], size: int, source: str) -
             raise ValueError(f"move {len(plays)} is a pass, and RE names no winner")
         plays.pop()
     if any(word == _PASS for _, word in plays):
-        raise ValueError("a pass in mid-game, which value training cannot use")
+        raise ValueError("a pass during the game, which value training cannot use")
     little_golem = (
         bool(plays)
         and plays[0][0] == "w"
@@ -113,28 +114,28 @@ def _played(game: SgfGame, root: dict[str, list[str]], size: int, source: str) -
     record = written_from_plays(order + plays, winner, size, source, game.line)
     record = replace(record, setup=len(order), given_up=record.given_up or resigned)
     if (order + plays)[0][0] == "w" and not little_golem:
-        # Black is top to bottom whoever begins: reflect, so that the first mover is.
+        # Black connects top to bottom, but White moved first: reflect the board.
         mirror = symmetry_cells(size)[LONG_DIAGONAL].tolist()
         record = replace(record, moves=tuple(mirror[cell] for cell in record.moves))
     return record
 
 
 def _size(root: dict[str, list[str]]) -> int | None:
-    """The board that the root states, or None where it may be left out and is."""
+    """The board size that the root states, or None where GM[11] leaves it out."""
     game = "".join(root.get("GM", ["11"])).strip()
     if game not in ("11", "1"):
-        raise ValueError(f"GM[{game[:10]}] is not Hex; GM[11] is, and KataHex writes GM[1]")
+        raise ValueError(f"GM[{game[:10]}] is not Hex; Hex is GM[11], or GM[1] of KataHex")
     text = "/".join(root.get("SZ", [""])).strip()
     if not text and game == "11":
         return None
     match = re.fullmatch(r"([0-9]{1,3})(?::([0-9]{1,3}))?", text)
     if match is None:
-        raise ValueError(f"SZ[{text[:10]}] is no board size")
+        raise ValueError(f"SZ[{text[:10]}] is not a board size")
     size = int(match[1])
     if match[2] and int(match[2]) != size:
-        raise ValueError(f"a {text} board; only square boards are read")
+        raise ValueError(f"the board is {text}; only square boards can be read")
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} are read")
+        raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} can be read")
     return size
 
 
@@ -143,14 +144,14 @@ def _is_pair(value: str) -> bool:
 
 
 def _word(value: str, size: int, number: int) -> str:
-    """A cell name, or a word for a swap or for giving up."""
+    """A cell name, or a word for a swap, a resignation or a pass."""
     text = value.strip()
     word = text.lower()
     if word in SWAP_WORDS or word in GIVE_UP_WORDS:
         return word
     if word in ("", "pass") or (word == "tt" and size < 20):
         if not number:
-            raise ValueError(f"'{text}' is no cell for a stone that is set up")
+            raise ValueError(f"'{text}' is not a cell, but a stone is set up there")
         return _PASS
     if _is_pair(text):
         column, row = (_letter_value(letter) for letter in text)
@@ -171,17 +172,17 @@ def _result(root: dict[str, list[str]]) -> str | None:
         return None
     match = _RESULT.match(text)
     if match is None:
-        raise ValueError(f"RE[{text[:20]}] names no winner")
+        raise ValueError(f"RE[{text[:20]}] does not name a winner")
     return match[1][0].lower()
 
 
 def _setup_order(
     setup: dict[str, list[str]], plays: list[tuple[str, str]], to_play: str
 ) -> list[tuple[str, str]]:
-    """Set-up stones as alternate moves, so that the mover comes out right.
+    """Set-up stones as alternate moves that end with the right player to move.
 
     Raises:
-        ValueError: alternate moves cannot lead there.
+        ValueError: no alternate moves lead to these stones and this player to move.
     """
     black, white = setup["b"], setup["w"]
     if not black and not white:
@@ -194,7 +195,7 @@ def _setup_order(
     if ahead > 1 or (ahead == 1 and mover == first):
         raise ValueError(
             f"{len(black)} black and {len(white)} white stones are set up with {mover} to move; "
-            "alternate moves cannot lead there"
+            "alternate moves cannot lead to this position"
         )
     order = []
     for number in range(len(black) + len(white)):
@@ -204,17 +205,17 @@ def _setup_order(
 
 
 def format_sgf(game: Game | WrittenGame) -> str:
-    """A game as FF[4] GM[11] on one line, `b4` for cells."""
+    """A game as FF[4] GM[11] on one line, with cells written as `b4`."""
     return _format(game, "GM[11]", "BW", pairs=False, plus="+")
 
 
 def format_littlegolem(game: Game | WrittenGame) -> str:
-    """A game as LittleGolem writes it: the first player's nodes are W, their victory is RE[B]."""
+    """A game as LittleGolem writes it: W are the first player's moves, RE[B] is their victory."""
     return _format(game, "EV[game]PB[first]PW[second]", "WB", pairs=True, plus="")
 
 
 def format_katahex(game: Game | WrittenGame) -> str:
-    """A game as KataHex writes it: GM[1] and two letters for a cell."""
+    """A game as KataHex writes it: GM[1], and two letters for each cell."""
     return _format(game, "GM[1]", "BW", pairs=True, plus="+")
 
 

@@ -1,9 +1,9 @@
-"""SGF text to properties of the main line, one game at a time.
+"""Parser of SGF text: yields the properties of the main line, one game at a time.
 
-Our own small parser, for a reason: sgfmill 1.1.1, the best kept one, reads all of the tournament
-files that we have, but LittleGolem does not escape player names. A name with `]` makes sgfmill
-give up, and one that ends in `\\` silently swallows the board size that follows. It also says no
-line numbers, and one bad game loses the rest of a collection.
+We do not use sgfmill 1.1.1 because LittleGolem does not escape player names. sgfmill raises an
+error for a name with `]`. A name that ends in `\\` makes it lose the board size that follows,
+without an error. It also reports no line numbers, and after one bad game it cannot read the rest
+of a collection.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from hexsearch.game.formats.lines import PIECE
 
 _MARK = re.compile(r"[();]|[A-Za-z]+|\[")
 _VALUE_END = re.compile(r"[\]\\]")
-# What may follow a value: another value, a node, a tree, or the next property.
+# After a value: another value, a node, a tree, the next property, or the end of the text.
 _AFTER_VALUE = re.compile(r"\s*(?:\Z|[\[;()]|[A-Za-z]{1,12}\s*\[)")
 _KNOWN = re.compile(r"(?:PB|PW|SZ|RE|GC|SO|EV|FF|GM|DT)\[")
 _NEW_GAME = re.compile(r"\s*\(\s*;\s*(?:FF|GM|SZ|AP|EV|CA|PB)\s*\[")
 _LONGEST_VALUE = 4096  # characters kept of a comment
-_LONGEST_TEXT = 1 << 20  # characters of one value; a bracket that never closes ends here
-_LONGEST_GAME = 2_000  # nodes, and properties of a node: the largest board takes 361 moves
-_MOST_VALUES = 400  # of a property: every cell of the largest board
-_DEEPEST = 1_000  # variations within each other
-# What a value that ends in an unescaped backslash would be followed by.
+_LONGEST_TEXT = 1 << 20  # characters of one value; a longer one has no closing bracket
+_LONGEST_GAME = 2_000  # nodes, and properties of a node: the largest board has 361 cells
+_MOST_VALUES = 400  # values of one property: more than the largest board has cells
+_DEEPEST = 1_000  # nested variations
+# Text that follows a value if that value ends in an unescaped backslash.
 _STRUCTURE = re.compile(r"\s*(?:[;(]\s*)+[A-Z]{1,2}\s*\[|\s*\)\s*(?:\(\s*;|\Z)")
 _TWO_READINGS = (
-    "a backslash before ']' can be read in two ways, as part of the text or as its last character "
-    "in another encoding; state the encoding (CA), or delete the backslash"
+    "a backslash before ']' can be read in two ways: it escapes the bracket, or it is the last "
+    "character of the text in another encoding; state the encoding (CA), or delete the backslash"
 )
 
 
@@ -38,9 +38,9 @@ class SgfGame:
     """The main line of one game tree.
 
     Attributes:
-        line: where its tree begins.
-        nodes: for each node its (property, values), in order.
-        fault: why it cannot be used, or None.
+        line: number of the line on which the tree begins.
+        nodes: for each node its pairs of property and values, in order.
+        fault: why the game cannot be used, or None.
     """
 
     line: int
@@ -49,19 +49,19 @@ class SgfGame:
 
 
 def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
-    """Game trees of a collection, as they end; what lies outside of any tree is skipped.
+    """Yield each game tree of a collection when it ends. Text outside of the trees is skipped.
 
-    At a branch the first variation is followed. A tree that never closes ends where the next
-    one begins, and is faulty.
+    At a branch the first variation is followed. A tree that is not closed ends where the next
+    tree begins, and is faulty.
     """
     game: SgfGame | None = None
     depth = 0  # open parentheses
-    main_depth = 0  # depth of the main line; beyond the first ')' everything is a variation
-    value: list[str] | None = None  # pieces of a property value that is still open
+    main_depth = 0  # depth of the main line; after the first ')' everything is a variation
+    value: list[str] | None = None  # pieces of a property value that is not closed yet
     for number, line in _numbered(lines):
         position = 0
         if game is not None and _NEW_GAME.match(line):
-            game.fault = game.fault or "its parentheses or brackets never close"
+            game.fault = game.fault or "its parentheses or brackets are not closed"
             yield game
             game, value, depth = None, None, 0
         while position < len(line):
@@ -73,9 +73,9 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
                     _store(game, "".join(value)[:_LONGEST_VALUE])
                     value = None
                 elif sum(map(len, value)) > _LONGEST_TEXT:
-                    value[1:] = []  # it never closes; what follows is read and not kept
+                    value[1:] = []  # its bracket is not closed; the following text is not kept
                     if game is not None:
-                        game.fault = game.fault or "a bracket never closes"
+                        game.fault = game.fault or "a bracket is not closed"
                 continue
             match = _MARK.search(line, position)
             if match is None:
@@ -84,7 +84,7 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
             if text == "(":
                 depth += 1
                 if game is not None and depth > _DEEPEST:
-                    game.fault = game.fault or f"more than {_DEEPEST:,} variations in each other"
+                    game.fault = game.fault or f"more than {_DEEPEST:,} nested variations"
                 if game is None:
                     game, main_depth = SgfGame(number), 1
                 elif main_depth == depth - 1:
@@ -101,11 +101,11 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
             elif text == "[":
                 value = []
                 if main_depth != depth:
-                    value = ["\0"]  # of a variation: read, not kept
+                    value = ["\0"]  # the value belongs to a variation: it is read, but not kept
             elif main_depth == depth:
                 _add(game, text)
     if game is not None:
-        game.fault = game.fault or "its parentheses or brackets never close"
+        game.fault = game.fault or "its parentheses or brackets are not closed"
         yield game
 
 
@@ -119,7 +119,7 @@ def _add(game: SgfGame, text: str) -> None:
     elif len(game.nodes[-1]) > _LONGEST_GAME:
         game.fault = game.fault or "it is too long for a game of Hex"
     else:
-        # Old files spell names out, 'GaMe': only capitals count.
+        # Old files write names in full, such as 'GaMe': only the capital letters count.
         name = "".join(letter for letter in text if letter.isupper()) or text.upper()
         game.nodes[-1].append((name, []))
 
@@ -136,7 +136,7 @@ def _store(game: SgfGame | None, value: str) -> None:
 
 
 def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers; of a line that arrives in pieces, pieces that end with a value."""
+    """Lines with their numbers. A line that arrives in pieces is cut at the end of a value."""
     number, rest, began = 0, "", False
     for line in lines:
         number += not began
@@ -150,7 +150,11 @@ def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def _read_value(line: str, position: int, value: list[str]) -> tuple[int, bool, str | None]:
-    """Read on in a value: where it stopped, whether the value ended there, and what is unclear."""
+    """Continue to read a value.
+
+    Returns:
+        The position after the text that was read, whether the value ended there, and a fault.
+    """
     fault = None
     while True:
         match = _VALUE_END.search(line, position)

@@ -1,9 +1,9 @@
-"""TRMPH: `#13,a1b2c3 b`, one game a line, as trmph.com writes positions.
+"""TRMPH: `#13,a1b2c3 b`, one game on each line, as trmph.com writes positions.
 
-The size and the moves may follow a URL (`https://trmph.com/hex/board#13,a1b2`), or the moves
-may stand alone, the size being known from elsewhere. The winner is `b` or `1` for Blue, the
-first mover, and `r` or `2` for Red; it may be absent. Lines beginning `# ` (or a bare `#`) are
-headers, and ` # ` begins a comment. A second move on the first stone is a swap.
+The size and the moves may follow a URL (`https://trmph.com/hex/board#13,a1b2`). A line may also
+hold moves alone if the size is given elsewhere. The winner is `b` or `1` for Blue, the first
+mover, and `r` or `2` for Red; it may be absent. Lines that begin with `# ` and lines of a single
+`#` are headers, and ` # ` begins a comment. A second move on the first stone is a swap.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ _LINE = re.compile(
 )
 _MOVE = re.compile(r"[a-z][0-9]+")
 _WINNERS = {"b": BLUE, "1": BLUE, "r": RED, "2": RED}
-_HEAD = 1024  # lines that tell what 0 and 1 stand for
-_ENOUGH, _WRONG = 3, 0.1  # finished games that must agree; share of others that may not
+_HEAD = 1024  # lines from which the meaning of 0 and 1 is told
+_MIN_AGREEING = 3  # finished games that must agree
+_MAX_DISAGREEING = 0.1  # games that may disagree, as a share of those that agree
 _LETTERS = {BLUE: "b", RED: "r"}
 
 
@@ -44,7 +45,7 @@ def read_trmph(
     """One record or refusal for each line that is neither blank nor a header.
 
     Args:
-        size: the board of lines that state none.
+        size: the board size of lines that state none.
     """
     rows = iter(lines)
     head = list(islice(rows, _HEAD))
@@ -57,14 +58,14 @@ def read_trmph(
 
 
 def _numbered_winners(head: Sequence[str], size: int | None) -> Mapping[str, int] | None:
-    """Who 0 and 1 stand for in a text that writes winners so; None where it does not.
+    """The colours that 0 and 1 stand for, if a text writes winners in this way; else None.
 
-    No convention says, so the games that were played to the end are asked.
+    There is no convention, so the games that were played to the end decide.
     """
     tokens = [text.split(" # ", 1)[0].split() for _, text in game_lines(head) if text]
     if not any(len(words) == 2 and words[1] == "0" for words in tokens):
         return None
-    votes: Counter[int] = Counter()  # what 0 stands for, by the finished games
+    votes: Counter[int] = Counter()  # colour that 0 stands for -> number of finished games
     for words in tokens:
         if len(words) == 2 and words[1] in ("0", "1"):
             try:
@@ -75,7 +76,7 @@ def _numbered_winners(head: Sequence[str], size: int | None) -> Mapping[str, int
             votes[won if words[1] == "0" else -won] += 1
     letters = {name: colour for name, colour in _WINNERS.items() if name.isalpha()}
     zero = BLUE if votes[BLUE] > votes[RED] else RED
-    if votes[zero] < _ENOUGH or votes[-zero] > votes[zero] * _WRONG:
+    if votes[zero] < _MIN_AGREEING or votes[-zero] > votes[zero] * _MAX_DISAGREEING:
         return letters
     return {**letters, "0": zero, "1": -zero}
 
@@ -90,27 +91,27 @@ def parse_trmph(
     """A record from one line.
 
     Args:
-        size: the board, where the line itself does not say.
-        winners: what stands for whom, where it is not the usual.
+        size: the board size, if the line itself does not state it.
+        winners: the colour of each winner's word, if it is not the usual one.
     Raises:
-        ValueError: what is wrong with the line.
+        ValueError: the line is not such a game; the message says why.
     """
     match = _LINE.match(text.split(" # ", 1)[0])
     if match is None or (match["size"] is None and not match["moves"]):
-        raise ValueError("no TRMPH game: expected '#SIZE,MOVES WINNER', such as '#13,g7a1 b'")
+        raise ValueError("not a TRMPH game: expected '#SIZE,MOVES WINNER', such as '#13,g7a1 b'")
     stated, moves, winner = match.groups()
     if stated is not None:
         size = int(stated)
     elif size is None:
         raise ValueError("no board size; write '#13,' before the moves, or give --size")
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} are read")
+        raise ValueError(f"board size {size}; sizes from {MIN_SIZE} to {MAX_SIZE} can be read")
     known_winners = _WINNERS if winners is None else winners
     if winner is not None and winner.lower() not in known_winners:
         if winner in ("0", "1"):
             raise ValueError(
-                f"winner '{winner}': 0 and 1 stand for nobody by convention, and too few finished "
-                "games here tell; write b or r"
+                f"winner '{winner}': no convention says which colours 0 and 1 stand for, and too "
+                "few finished games of this file show it; write b or r"
             )
         raise ValueError(f"winner '{winner}'; expected b or 1 (blue), r or 2 (red)")
     cells = parse_moves(moves, size)
@@ -125,13 +126,13 @@ def parse_moves(text: str, size: int) -> tuple[int, ...]:
     """Cells of a run of moves such as `g7a1b12`.
 
     Raises:
-        ValueError: names the first piece that is no move, or off the board.
+        ValueError: a piece of the text is not a move, or is off the board; names the first one.
     """
     names = _MOVE.findall(text.lower())
     if sum(map(len, names)) == len(text):
-        known = cells_by_name(size)
+        cell_of_name = cells_by_name(size)
         try:
-            return tuple([known[name] for name in names])
+            return tuple([cell_of_name[name] for name in names])
         except KeyError:
             return tuple(parse_cell(name, size) for name in names)
     end = 0
@@ -140,11 +141,11 @@ def parse_moves(text: str, size: int) -> tuple[int, ...]:
             break
         parse_cell(match[0], size)
         end = match.end()
-    raise ValueError(f"'{text[end : end + 8]}' is no move (a letter, then a number)")
+    raise ValueError(f"'{text[end : end + 8]}' is not a move (a letter, then a number)")
 
 
 def format_trmph(game: Game | WrittenGame) -> str:
-    """The line of a game, with its winner where there is one."""
+    """The line of a game, with its winner if there is one."""
     moves = "".join(cell_name(cell, game.size) for cell in game.moves)
     winner = game.winner if isinstance(game, Game) else game.stated_winner
     return f"#{game.size},{moves}" + (f" {_LETTERS[winner]}" if winner is not None else "")

@@ -1,4 +1,4 @@
-"""The answer of a study in two plain sentences, and what it cost."""
+"""The answer of a study in two sentences, and its cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hexsearch.report.html.study import Study
 
 
 def answer_sentences(study: Study) -> list[str]:
-    """Who predicts the winner best, and how certain that is."""
+    """Sentences on the best variant, and on how certain it is."""
     ranked = [row for row in study.board.rows if row.rank is not None]
     if not ranked:
         trials = len(study.trials)
@@ -68,19 +68,19 @@ def _certainty(study: Study, leader: Row, ranked: list[Row]) -> str:
     if leader.probability_best is not None:
         chance = f"It is truly the best with probability {leader.probability_best:.0%}"
         sentence = (
-            f"{chance}; {tied - 1} of the others cannot be told from it"
+            f"{chance}; {tied - 1} of the others are tied with it"
             if tied > 1
-            else f"{chance}; every other that came as far is worse"
+            else f"{chance}; all others with as many positions seen are worse"
         )
     elif len(ranked) > 1:
-        sentence = "No other came as far and was compared, so its lead cannot be tested"
+        sentence = "No other with as many positions seen was compared, so its lead is not tested"
     else:
         sentence = "It is the only one that was evaluated, so there is nothing to compare it with"
     return f"{sentence}{_confirmed(study)}."
 
 
 def _confirmed(study: Study) -> str:
-    """What fresh seeds and test games said of the first winner, where there are some."""
+    """The result of the confirmation for the first winner, if there is one."""
     confirmation = study.board.confirmation
     if confirmation is None or not confirmation.rows:
         return ""

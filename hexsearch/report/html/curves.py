@@ -1,4 +1,4 @@
-"""Learning curves of a study, thinned where there are many."""
+"""Learning curves of a study. If there are many, a selection is drawn."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _CURVES, _POINTS = 120, 60  # at most
 
 @dataclass(frozen=True)
 class Curve:
-    """One trial.
+    """The learning curve of one trial.
 
     Attributes:
-        seconds: of training, at each report. losses: `overall` or a stage -> value loss at each.
-        leader: place of its row among the first eight, from 0; None for the others.
+        seconds: seconds of training at each report.
+        losses: `overall` or a stage -> value loss at each report.
+        leader: index of its row among the first eight rows; None for others.
     """
 
     trial: str
@@ -34,7 +35,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Level:
-    """What a baseline reaches, overall and by stage."""
+    """Value losses of a baseline, overall and by stage."""
 
     name: str
     losses: dict[str, float | None]
@@ -42,10 +43,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Curves:
-    """All curves that are shown.
+    """All curves that are drawn.
 
     Attributes:
-        rungs: positions at which trials were compared. note: what was left out, if anything.
+        rungs: positions at which trials were compared.
+        note: note on curves that were left out, or an empty text.
     """
 
     curves: list[Curve]
@@ -55,7 +57,7 @@ class Curves:
 
 
 def learning_curves(study: Study) -> Curves:
-    """Those of the leaders, and of an even selection of the others."""
+    """The curves of the leaders, and of an even selection of the others."""
     leaders = {
         row.trial_ids[0]: place
         for place, row in enumerate([row for row in study.board.rows if row.rank is not None][:8])

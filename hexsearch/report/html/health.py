@@ -16,12 +16,13 @@ _POINTS = 60  # of a line at most
 
 @dataclass(frozen=True)
 class Health:
-    """One trial.
+    """Health of one trial at each report.
 
     Attributes:
-        gradients, updates: part of the network -> norm before clipping, and size of a step
-            relative to the weights, at each report. dead: place -> share of dead units.
-        calibration_error: of the answers on validation games.
+        gradients: part of the network -> norm of its gradient before clipping.
+        updates: part of the network -> size of a step relative to the weights.
+        dead: place -> share of dead units.
+        calibration_error: calibration error of the answers on validation games.
     """
 
     trial: str
@@ -34,7 +35,7 @@ class Health:
 
 
 def health_of(study: Study, rows: list[Row]) -> list[Health]:
-    """Of the first trial of each row whose curve is in the study's folder."""
+    """Health of the first trial of each row whose curve is in the study's folder."""
     found = []
     for row in rows:
         trial = row.trial_ids[0]
@@ -74,7 +75,7 @@ def _below(report: dict[str, Any], *path: str) -> dict[str, Any]:
 
 
 def _read_curve(study: Study, trial: str) -> list[dict[str, Any]]:
-    """The full reports of a trial, the last of each point; none where its files are elsewhere."""
+    """The full reports of a trial, the last one for each point; none without its files."""
     path = study.folder.trial(trial) / CURVE
     reports: dict[int, dict[str, Any]] = {}
     try:

@@ -15,7 +15,7 @@ Losses = list[float | None]
 
 @dataclass(frozen=True)
 class Interval:
-    """One row; group as in Row."""
+    """The interval of one row; `group` as in Row."""
 
     name: str
     value_loss: float
@@ -45,7 +45,7 @@ class SliceLosses:
 
 @dataclass(frozen=True)
 class Slices:
-    """Where in a game the leaders err."""
+    """Value losses of the leaders in the parts of a game."""
 
     stages: list[str]
     to_end: list[str]
@@ -53,7 +53,7 @@ class Slices:
 
 
 def intervals_of(board: Leaderboard) -> LeaderIntervals:
-    """Of the rows that are ranked."""
+    """The intervals of the ranked rows."""
     rows = [
         Interval(
             row.name,
@@ -71,7 +71,7 @@ def intervals_of(board: Leaderboard) -> LeaderIntervals:
 
 
 def slices_of(board: Leaderboard, leaders: list[Row]) -> Slices:
-    """Of the leaders and the baselines, on the slices that the first leader has."""
+    """Value losses of the leaders and the baselines, on the slices of the first leader."""
     if not leaders:
         return Slices([], [], [])
     stages, to_end = list(leaders[0].stages), list(leaders[0].to_end)

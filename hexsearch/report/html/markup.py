@@ -1,4 +1,4 @@
-"""Small pieces of HTML. Every text from outside is escaped here."""
+"""Small pieces of HTML. All text is escaped here."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """A list; nothing for no lines."""
+    """A list; empty without lines."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<ul>{items}</ul>" if items else ""
 
 
 def chart(name: str, height: int = 380) -> str:
-    """Where a script draws a chart."""
+    """The element in which a script draws a chart."""
     return (
         f'<div class="chart" id="chart-{name}" data-chart="{name}" style="height:{height}px"></div>'
     )
@@ -43,7 +43,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def section(name: str, title: str, *parts: str) -> str:
-    """A section of the page; nothing if it is empty."""
+    """A section of the page; an empty text without content."""
     inner = "".join(parts)
     return f'<section id="{name}"><h2>{escape(title)}</h2>{inner}</section>' if inner else ""
 

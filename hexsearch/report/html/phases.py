@@ -15,6 +15,7 @@ from hexsearch.leaderboard.phase_sentences import comparison_sentences, confirma
 from hexsearch.report.confirmation_table import TITLES, confirmed_cells
 from hexsearch.report.html.markup import bullets, definition, paragraph, table
 from hexsearch.report.html.study import Study
+from hexsearch.statistics.pruning_check import PruningCheck
 
 
 def confirmation_part(study: Study) -> str:
@@ -28,8 +29,9 @@ def confirmation_part(study: Study) -> str:
 
 def pruning_part(study: Study) -> str:
     """What the pruning check counted."""
-    check = study.board.pruning_check
-    if check is None or not check.checked:
+    finding = study.board.findings.get("pruning_check")
+    check = None if finding is None else finding.found
+    if not isinstance(check, PruningCheck) or not check.checked:
         return ""
     return definition(
         [

@@ -1,4 +1,4 @@
-"""What each setting does: value loss against its values, and the share that it explains."""
+"""Effect of settings: value loss for their values, and the share that each explains."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Setting:
     """One searched setting.
 
     Attributes:
-        choices: the values in their order; None for a number. log: on a logarithmic scale.
+        choices: the values in order; None for a number.
+        log: whether it has a logarithmic scale.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Point:
-    """One trial: its values in the order of the settings, and its losses at equal positions."""
+    """One trial: its values in the order of the settings, and its losses."""
 
     trial: str
     status: str
@@ -42,12 +43,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Settings:
-    """What was searched.
+    """The searched settings with their effects.
 
     Attributes:
-        positions: at which the losses were measured. importances: largest first, by value loss
-            overall or in one stage; empty for fewer than eight trials.
-        note: which trials are meant, and what was left out.
+        positions: positions seen at which the losses were measured.
+        importances: importances for the value loss overall or in one stage, the largest first;
+            empty for fewer than eight trials.
+        note: note on the trials that are used, and on those that were left out.
     """
 
     positions: int
@@ -58,7 +60,7 @@ class Settings:
 
 
 def settings_of(study: Study) -> Settings:
-    """Trials compared where most of them were evaluated, at the most positions among equals."""
+    """The settings, with trials compared at the positions where most of them were evaluated."""
     counts: Counter[int] = Counter()
     for trial in study.trials.values():
         if not trial.is_control and not trial.is_rerun:
@@ -125,7 +127,7 @@ def _setting(name: str, column: Sequence[Any], study: Study) -> Setting:
 
 
 def _plain(value: Any) -> str | float | None:
-    """A value as a chart takes it."""
+    """A value in the form that a chart needs."""
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return value
     if isinstance(value, dict):

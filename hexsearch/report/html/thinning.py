@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def evenly(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of the items, in their order, the first and the last among them.
+    """At most `most` of the items, in order, including the first and the last one.
 
     >>> evenly([0, 1, 2, 3, 4, 5, 6], 3)
     [0, 3, 6]

@@ -1,1 +1,1 @@
-"""What trials and configurations are expected to reach, and what is worth training next."""
+"""Forecasts of the final values of trials and configurations, and choice of the next training."""

@@ -1,4 +1,4 @@
-"""Random configurations of a space, and where a configuration lies in it, as numbers."""
+"""Random configurations of a space, and the coordinates of configurations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ABSENT = 2.0  # coordinate of a dimension that a configuration does not have
 
 
 def random_values(space: SearchSpace, rng: np.random.Generator) -> Values:
-    """Each active dimension drawn from its range, on its own scale."""
+    """Values of each active dimension, drawn from its range on its own scale."""
     values: Values = {}
     for dimension in space.dimensions:
         if dimension.is_active(values):
@@ -25,7 +25,7 @@ def random_values(space: SearchSpace, rng: np.random.Generator) -> Values:
 
 
 def mutated(space: SearchSpace, values: Values, rng: np.random.Generator) -> Values:
-    """The same configuration with one active dimension drawn anew."""
+    """The same configuration with one active dimension drawn again."""
     changed = list(values)[int(rng.integers(len(values)))]
     new: Values = {}
     for dimension in space.dimensions:
@@ -36,12 +36,12 @@ def mutated(space: SearchSpace, values: Values, rng: np.random.Generator) -> Val
 
 
 def coordinates(space: SearchSpace, values: Mapping[str, Any]) -> Floats:
-    """[dimensions]: the place of a choice, a number's share of its range, or 2 if inactive."""
+    """[dimensions]: index of a choice, position of a number in its range, or 2 if inactive."""
     return np.array([_coordinate(d, values) for d in space.dimensions], dtype=np.float64)
 
 
 def distances(space: SearchSpace, first: Floats, second: Floats) -> Floats:
-    """[A, B] sums over dimensions, each between 0 and 1; choices are equal or 1 apart."""
+    """[A, B] distances: sums over dimensions of 0 to 1. Different choices have distance 1."""
     total = np.zeros((len(first), len(second)))
     for place, dimension in enumerate(space.dimensions):
         apart = np.abs(first[:, None, place] - second[None, :, place])

@@ -1,7 +1,7 @@
-"""The models of all rungs at one moment: what values there, and settings, say of final values.
+"""The models of all rungs at one moment, which predict final values from values and settings.
 
-Values are standardised: 0 is the median of the trials' last values, 1 is 0.6 of the distance from
-there to the lowest, upwards; so the best are at -1.7 or lower, whatever the scale of the losses.
+Values are standardised: 0 is the median of the trials' last values, and 1 is 0.6 of the distance
+from the median to the lowest. So the best values are about -1.7, for every scale of the losses.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from hexsearch.search.forecasting.draws import Floats, distances
 from hexsearch.search.forecasting.rung_model import FROM_RUNG, FROM_SETTINGS, RungModel
 from hexsearch.search.space import SearchSpace
 
-_WORST = 2.5  # standardised value of a trial that broke; no other is counted as worse
-_UNKNOWN_SLOPE, _UNKNOWN_VARIANCE = 0.6, 0.64  # of a rung that nobody has gone past
-_LATER = 0.35  # variance left at a rung that nobody has reached
-_CERTAIN = 1e-4  # variance of a final value that is known
+_WORST = 2.5  # standardised value of a failed trial, and upper limit of all others
+_UNKNOWN_SLOPE, _UNKNOWN_VARIANCE = 0.6, 0.64  # for a rung that no trial has passed
+_LATER = 0.35  # remaining variance at a rung that no trial has reached
+_CERTAIN = 1e-4  # variance of a known final value
 
 
 @dataclass(frozen=True)
 class Row:
-    """A trial of the fit: its number, coordinates, losses at the rungs so far and at the end."""
+    """A trial of the fit: number, coordinates, and losses at its rungs and at the end."""
 
     number: int
     at: Floats
@@ -48,7 +48,7 @@ class _Scale:
 
 @dataclass(frozen=True)
 class _Rung:
-    """Its scale, and its model once somebody went past it, with the coordinates of its fit."""
+    """Scale of a rung, and its model with the coordinates of its fit if a trial has passed it."""
 
     scale: _Scale
     model: RungModel | None
@@ -56,14 +56,15 @@ class _Rung:
 
 
 class ForecastFit:
-    """Fitted from the highest rung down, each to what the rung above it says.
+    """The models of all rungs. Each is fitted to the predictions of the next higher rung.
 
     Args:
-        rows: trials, some of them with a loss. levels: how many rungs there are, with the end.
+        rows: trials, of which at least one has a loss.
+        levels: number of rungs, including the end.
 
     Attributes:
-        means, variances: [n] of the final values of `numbers`, standardised.
-        later: variance that is left at each rung.
+        means, variances: [n] of the standardised final values of `numbers`.
+        later: remaining variance at each rung.
     """
 
     def __init__(self, space: SearchSpace, rows: Sequence[Row], levels: int) -> None:
@@ -96,7 +97,7 @@ class ForecastFit:
         self._settings = RungModel(FROM_SETTINGS, zeros, apart, self.means, self.variances)
 
     def standardised(self, loss: float) -> float:
-        """A final value loss in units of the fit."""
+        """A final value loss in standardised units."""
         return float(self._scale.standardised(np.array([loss]))[0])
 
     def in_loss(self, standardised: float) -> float:
@@ -105,7 +106,7 @@ class ForecastFit:
 
     @property
     def spread(self) -> float:
-        """Value loss that one standardised unit stands for."""
+        """Value loss of one standardised unit."""
         return self._scale.spread
 
     def at_level(self, level: int, losses: Floats, at: Floats) -> tuple[Floats, Floats]:
@@ -133,7 +134,7 @@ class ForecastFit:
         means: Floats,
         variances: Floats,
     ) -> None:
-        """Fit one rung, and fill in what it says of the trials that came no further."""
+        """Fit one rung, and predict the trials that did not pass it."""
         scale, known = _Scale.of(losses[there], 1e-5), there & ~np.isnan(means)
         model = None
         if known.any():

@@ -1,4 +1,4 @@
-"""What a free worker could start afresh, and what that promises."""
+"""The new configuration that a free worker could start, and its promise."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values
 
-RANDOM_SHARE = 0.25  # of proposals are drawn at random, whatever is known
+RANDOM_SHARE = 0.25  # share of proposals that are drawn at random
 _DRAWN, _NEIGHBOURS, _PARENTS = 128, 32, 4
-_LISTED = 2_000  # combinations up to which a space is listed instead of drawn from
+_LISTED = 2_000  # combinations up to which all configurations of a space are candidates
 
 
 class Outlook:
     """A forecast, and fresh configurations beside it.
 
     Args:
-        seed: of the study; proposal n draws from a generator seeded by both.
-        trials: that the search is to have.
-        proposes: whether configurations are chosen by the forecast, as the searcher does that.
+        seed: seed of the study; proposal n draws from a generator seeded by both.
+        trials: number of trials of the search.
+        proposes: whether the searcher chooses configurations by the forecast.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Outlook:
     def of(
         cls, config: StudyConfig, space: SearchSpace, levels: tuple[int, ...], trials: int
     ) -> Outlook | None:
-        """For a study whose rule or searcher needs one; else None."""
+        """The outlook of a study whose pruning rule or searcher needs one; else None."""
         proposes = config.searcher.name == "forecast"
         if not proposes and config.scheduler.name != "evidence":
             return None
@@ -54,11 +54,11 @@ class Outlook:
 
     @property
     def has_fresh(self) -> bool:
-        """Whether a fresh trial may still be started."""
+        """Whether a new trial may still be started."""
         return self.forecast.suggested < self.trials
 
     def fresh_promise(self) -> float:
-        """What the next fresh trial promises."""
+        """The promise of the next new trial."""
         return self.candidate()[1] if self.proposes else self.forecast.average_promise()
 
     def candidate(self) -> tuple[Values, float]:
@@ -94,9 +94,9 @@ class Outlook:
         return drawn
 
     def _untried(self, candidates: list[Values]) -> list[Values]:
-        """Those that no trial has; where every one was tried, the best of those that ended.
+        """The candidates that no trial has; if all were tried, the best of those that ended.
 
-        A second seed of what fell behind teaches nothing; one of the best may.
+        A second seed is useful for the best configurations only.
         """
         tried = self.forecast.tried
         kept = [v for v in candidates if coordinates(self.space, v).tobytes() not in tried]

@@ -1,9 +1,9 @@
-"""What a trial promises: how much better than the best it may end, for each training spent.
+"""The promise of a trial: its expected improvement on the best trial, per training.
 
-The cost of going on is paid in steps, and a trial may be paused after each. So the promise of a
-trial is the highest price per whole training at which it still pays to train it to its next rung
-and to finish it only if it still pays there (an index in the sense of Weitzman, Econometrica
-47(3), 1979; the expected improvement is that of Jones et al., J. Global Optimization 13, 1998).
+A trial is continued in steps, and may be paused after each step. So its promise is the highest
+price per whole training at which it pays to train it to its next rung, and to finish it only if
+this still pays there (an index in the sense of Weitzman, Econometrica 47(3), 1979; the expected
+improvement is that of Jones et al., J. Global Optimization 13, 1998).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from hexsearch.search.forecasting.draws import Floats
 
-# Five points that stand for a standard normal variable, and their probabilities.
+# Five points that approximate a standard normal variable, and their probabilities.
 _AT = np.array([-1.6, -0.67, 0.0, 0.67, 1.6])
 _WITH = np.array([0.15, 0.22, 0.26, 0.22, 0.15])
 _AT = _AT / np.sqrt((_WITH * _AT**2).sum())
@@ -21,7 +21,7 @@ _HALVINGS = 10
 
 
 def expected_improvement(best: float, means: Floats, deviations: Floats) -> Floats:
-    """By how much normal variables are expected to fall below `best`, 0 where they do not."""
+    """Expected improvement: mean of max(0, best - x) for normal variables x."""
     away = (best - means) / deviations
     density = np.exp(-0.5 * away**2) / np.sqrt(2 * np.pi)
     return np.asarray(deviations * (away * ndtr(away) + density))
@@ -33,8 +33,8 @@ def promises(
     """[n] promises, in units of value per whole training.
 
     Args:
-        means, variances: [n] of the final values, as expected now.
-        known_later: variance that will be left at the next rung.
+        means, variances: [n] of the final values, as predicted now.
+        known_later: variance that will remain at the next rung.
         step, rest: shares of a training up to the next rung, and from there to the end.
     """
     at_once = expected_improvement(best, means, np.sqrt(variances)) / (step + rest)

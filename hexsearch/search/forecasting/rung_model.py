@@ -1,10 +1,10 @@
-"""What a value at a rung, and the settings, say about the value at the end: a Gaussian process.
+"""A Gaussian process that predicts the final value from the value at a rung and the settings.
 
-The mean is a constant plus a slope times the value at the rung; the settings add a smooth
-function, so that the relation between early and final values may differ between curricula or
-batch sizes; the rest is noise. How much noise there is is chosen by the likelihood of the trials
-that went on: it is large where a rung predicts nothing. Source: Rasmussen & Williams, "Gaussian
-Processes for Machine Learning", 2006, algorithm 2.1 and section 2.7 (with a linear mean).
+The mean is a constant plus a slope times the value at the rung. The settings add a smooth
+function, so that the relation of early and final values may differ between curricula or batch
+sizes. The rest is noise, whose variance is chosen by the likelihood of the trials that continued.
+It is large at a rung that predicts nothing. Source: Rasmussen & Williams, "Gaussian Processes for
+Machine Learning", 2006, algorithm 2.1 and section 2.7 (with a linear mean).
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ _CONSTANT = 4.0  # prior variance of the constant, in units of the spread of fin
 
 @dataclass(frozen=True)
 class Prior:
-    """What is believed before any trial went on, in standardised units.
+    """Prior before a trial has passed the rung, in standardised units.
 
     Attributes:
-        slope, slope_variance: of the value at the rung; 0 where there is none.
-        settings: variance that the settings explain. decays: of the kernel, by distance.
-        noises: variances that are tried.
-        usual_noise: about which they are expected; 0 if all are as likely.
+        slope, slope_variance: mean and variance of the slope; 0 for a model without a rung.
+        settings: variance that the settings explain.
+        decays: decay rates of the kernel by distance that are tried.
+        noises: noise variances that are tried.
+        usual_noise: noise that is expected; 0 if all are equally likely.
     """
 
     slope: float
@@ -43,11 +44,13 @@ FROM_RUNG = Prior(0.6, 0.3, 0.15, (0.5,), (0.02, 0.1, 0.4, 1.0), 0.4)
 
 
 class RungModel:
-    """Fitted to trials whose later value is known or predicted.
+    """Model of one rung, fitted to trials whose final value is known or predicted.
 
     Args:
-        values: [n] standardised, at the rung. apart: [n, n] distances between their settings.
-        targets: [n] standardised final values. variances: [n] of what is only predicted of them.
+        values: [n] standardised values at the rung.
+        apart: [n, n] distances between their settings.
+        targets: [n] standardised final values.
+        variances: [n] variances of the targets that are predicted.
     """
 
     def __init__(
@@ -74,7 +77,8 @@ class RungModel:
         """[m] means and variances of final values.
 
         Args:
-            values: [m] at the rung. apart: [m, n] distances to the trials of the fit.
+            values: [m] values at the rung.
+            apart: [m, n] distances to the trials of the fit.
         """
         prior = self.prior
         with_fit = _CONSTANT + prior.slope_variance * np.outer(values, self._values)

@@ -1,4 +1,6 @@
-"""Pruning rules by their `scheduler.name`; a new one is a file and a line here."""
+"""Pruning rules by their `scheduler.name`; a new one is a file, a line here,
+and its name in `hexsearch/config/scheduler.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ASHA, stopping form: a trial goes on if it reaches the quantile 1/k of those before it.
+"""ASHA, stopping form: a trial continues if it reaches the quantile 1/k of earlier trials.
 
 Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934.
 """
@@ -14,9 +14,9 @@ from hexsearch.search.pruners.base import Decision, Pruner
 
 
 class AshaPruner(Pruner):
-    """Compares with a quantile of the value losses that the rung holds already."""
+    """Compares a trial with a quantile of the value losses of earlier trials at the rung."""
 
-    least = 1  # trials at a rung before one is cut there
+    least = 1  # trials that a rung needs before a trial is pruned there
 
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         super().__init__(config, rungs, max_positions)
@@ -24,7 +24,7 @@ class AshaPruner(Pruner):
 
     @property
     def share(self) -> float:
-        """Of the trials at a rung, those that go on."""
+        """Share of the trials at a rung that continue."""
         return 1.0 / self.config.reduction_factor
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
@@ -42,19 +42,19 @@ class AshaPruner(Pruner):
         )
 
     def apply(self, event: Event) -> None:
-        """Take a decision into account."""
+        """Update the rungs with a decision."""
         if isinstance(event, Decided) and event.rung is not None:
             insort(self.recorded.setdefault((event.bracket, event.rung), []), event.value_loss)
 
     def cutoff(self, before: Sequence[float]) -> float | None:
-        """Value loss that the next trial at a rung has to reach; None where every one goes on.
+        """Value loss that the next trial at a rung must reach; None if every trial continues.
 
-        The quantile of those that came before, interpolated as Ray Tune does it. Counting places
-        instead, the best third of two or four trials rounded down, lets too few through the upper
-        rungs, where there are never many (docs/lab-log.md, 2026-11-24).
+        It is the quantile of earlier trials, interpolated as in Ray Tune. Ranks that are rounded
+        down let too few trials pass the upper rungs, where there are never many trials
+        (docs/lab-log.md, 2026-11-24).
 
         Args:
-            before: value losses at the rung so far, ascending.
+            before: value losses of earlier trials at the rung, in ascending order.
         """
         if len(before) < self.least:
             return None
@@ -64,12 +64,12 @@ class AshaPruner(Pruner):
         return before[low] + (before[high] - before[low]) * (place - low)
 
     def chance(self, before: int) -> float:
-        """That a trial goes on past a rung after `before` others of the same distribution.
+        """Probability that a trial passes a rung after `before` others of the same distribution.
 
         >>> pruner = AshaPruner(SchedulerConfig(reduction_factor=3), (1, 3), 9)
         >>> [round(pruner.chance(count), 2) for count in (0, 1, 2, 100)]
         [1.0, 0.5, 0.44, 0.34]
         """
-        # The new one is as likely to fall into any of the before + 1 gaps between the others.
+        # The new trial has the same probability for each of the before + 1 gaps between others.
         limit = self.cutoff([float(place) for place in range(before)])
         return 1.0 if limit is None else (limit + 1.0) / (before + 1)

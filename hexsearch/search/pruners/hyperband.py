@@ -1,4 +1,4 @@
-"""Hyperband: brackets, each an ASHA of its own that begins to compare at a higher rung.
+"""Hyperband: several brackets, each of which is an ASHA with another first rung.
 
 Source: Li et al., arXiv:1603.06560.
 """
@@ -21,10 +21,10 @@ class HyperbandPruner(AshaPruner):
 
 
 def bracket_cycle(rungs: int, reduction_factor: int) -> tuple[int, ...]:
-    """Brackets of consecutive trials, which begin again at its end.
+    """Brackets of consecutive trials. At its end the cycle is repeated.
 
-    Each bracket's share is that of Hyperband: equal budgets, so that the bracket that begins to
-    cut at the first rung has the most trials, and one that never cuts has the fewest.
+    The brackets have equal budgets, as in Hyperband. So the bracket that prunes from the first
+    rung on has the most trials, and the bracket that never prunes has the fewest.
 
     >>> bracket_cycle(2, reduction_factor=3)
     (0, 1, 0, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 2, 0, 1, 0)

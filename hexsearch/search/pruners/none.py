@@ -10,7 +10,7 @@ from hexsearch.search.pruners.base import Decision, Pruner
 
 
 class NoPruner(Pruner):
-    """Has no rung."""
+    """A pruning rule without rungs."""
 
     @classmethod
     def levels(cls, config: SchedulerConfig) -> Iterable[int]:
@@ -18,12 +18,12 @@ class NoPruner(Pruner):
         return ()
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
-        """Let it go on."""
+        """Continue every trial."""
         return Decision("continue")
 
     def apply(self, event: Event) -> None:
-        """Learn nothing."""
+        """Do nothing: there is no state."""
 
     def chance(self, before: int) -> float:
-        """Every trial goes on."""
+        """1.0, since every trial continues."""
         return 1.0

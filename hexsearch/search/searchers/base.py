@@ -1,4 +1,4 @@
-"""What every searcher has in common: one class, one method that proposes values."""
+"""Base class of searchers, with one method that proposes values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hexsearch.search.space import SearchSpace, Values
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended, as a searcher wants to know it.
+    """The end of a trial, for a searcher.
 
     Attributes:
         state: COMPLETE, PRUNED or FAIL.
-        objectives: of a COMPLETE trial, all to be minimised.
-        step, value: positions seen and value loss at the last report; None if there was none.
+        objectives: objectives of a COMPLETE trial, which are minimised.
+        step, value: positions seen and value loss at the last report; None without a report.
     """
 
     state: str
@@ -28,18 +28,18 @@ class Outcome:
 class Searcher:
     """Proposes dimension values. It is a fold: equal records give equal proposals.
 
-    A new searcher is a subclass with `propose`, named in `SEARCHERS`.
+    A new searcher is a subclass with `propose`, and an entry in `SEARCHERS`.
 
     Args:
-        seed: of the study. Proposal `number` draws from a generator seeded by both: a generator
-            made anew after a resume would otherwise repeat its first draws.
+        seed: seed of the study. Proposal `number` uses a generator that is seeded by both.
+            Otherwise a generator would repeat its first draws after a resume.
     """
 
-    # Whether values may be refused; those who count their own proposals would lose count.
+    # Whether values may be refused. A searcher that counts its own proposals must not allow this.
     can_redraw = True
-    # Whether a space with no more configurations than trials is gone through in a drawn order.
+    # Whether a space with no more configurations than trials is enumerated.
     lists = True
-    outlook: Outlook | None = None  # for those that use one
+    outlook: Outlook | None = None  # for searchers that use one
 
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:
         self.space, self.config, self.seed = space, config, seed
@@ -48,7 +48,7 @@ class Searcher:
         """Values of the active dimensions for trial `number`.
 
         Args:
-            attempt: counts the values that were refused for this trial; each draws anew.
+            attempt: number of values that were refused for this trial; each attempt draws again.
         """
         raise NotImplementedError
 
@@ -56,11 +56,11 @@ class Searcher:
         """A trial was suggested.
 
         Args:
-            proposed: whether `propose` made the values, here or in an earlier session.
+            proposed: whether the values come from `propose`, now or in an earlier session.
         """
 
     def tell(self, name: str, outcome: Outcome) -> None:
         """A trial has ended."""
 
     def learn(self, values: Values, outcome: Outcome) -> None:
-        """Take in a trial of another study."""
+        """Learn from a trial of another study."""

@@ -8,9 +8,9 @@ from hexsearch.search.searchers.optuna_model import OptunaSearcher
 
 
 class CmaEsSearcher(OptunaSearcher):
-    """Evolves what is a number; choices are drawn at random."""
+    """CMA-ES for numbers. Choices are drawn at random."""
 
-    # It keeps its own state beside the trials, so a rebuild asks it again in the same order.
+    # The sampler has its own state, so a rebuild must repeat its proposals in the same order.
     can_redraw = False
 
     def sampler(self, seed: int) -> BaseSampler:
@@ -18,6 +18,6 @@ class CmaEsSearcher(OptunaSearcher):
         return CmaEsSampler(
             n_startup_trials=self.config.startup_trials,
             consider_pruned_trials=True,
-            warn_independent_sampling=False,  # choices are drawn at random, and documented
+            warn_independent_sampling=False,  # it is documented that choices are drawn at random
             seed=seed,
         )

@@ -1,4 +1,4 @@
-"""Proposes what promises most by the forecast, and a stated share of random draws."""
+"""Proposes the most promising configuration by the forecast, or a random one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from hexsearch.search.space import Values
 
 
 class ForecastSearcher(Searcher):
-    """The candidate whose promise is highest, given the values at all rungs."""
+    """Proposes the candidate with the highest promise, given the values at all rungs."""
 
-    can_redraw = False  # it leaves out by itself what was tried
+    can_redraw = False  # it excludes tried configurations itself
     lists = False
 
     def propose(self, number: int, attempt: int = 0) -> Values:
-        """Of random configurations and of neighbours of the best, what promises most."""
+        """The most promising of random configurations and of neighbours of the best ones."""
         assert self.outlook is not None
         return dict(self.outlook.candidate()[0])

@@ -1,4 +1,4 @@
-"""A grid: every point once, then again as a further seed."""
+"""A grid: every point once, then every point again as a further seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexsearch.search.space import SearchSpace, Values, variant_key
 
 
 class GridSearcher(Searcher):
-    """Goes round its points for ever, in an order drawn from the seed."""
+    """Repeats its points endlessly, in an order drawn from the seed."""
 
     can_redraw = False
     lists = False
@@ -21,11 +21,11 @@ class GridSearcher(Searcher):
         self._points = Enumeration.of(space.grid(config.grid_points), order, endless=True)
 
     def propose(self, number: int, attempt: int = 0) -> Values:
-        """The first point that was suggested least often."""
+        """The first point of those that were suggested least often."""
         values = self._points.next()
         assert values is not None  # it is endless
         return values
 
     def add(self, name: str, number: int, values: Values, proposed: bool) -> None:
-        """Count a point, whoever suggested it."""
+        """Count a point, also if it was enqueued."""
         self._points.count(variant_key(self.space.resolve(values)))

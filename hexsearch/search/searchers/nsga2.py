@@ -10,9 +10,9 @@ from hexsearch.search.searchers.optuna_model import OptunaSearcher
 class Nsga2Searcher(OptunaSearcher):
     """Evolves a Pareto front."""
 
-    # It keeps its own state beside the trials, so a rebuild asks it again in the same order.
+    # The sampler has its own state, so a rebuild must repeat its proposals in the same order.
     can_redraw = False
 
     def sampler(self, seed: int) -> BaseSampler:
-        """A generation is as large as the start-up."""
+        """The sampler, whose generations are as large as the number of start-up trials."""
         return NSGAIISampler(population_size=max(2, self.config.startup_trials), seed=seed)

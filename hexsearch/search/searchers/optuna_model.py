@@ -1,6 +1,6 @@
-"""Optuna's samplers over a study in memory that holds what the ledger says.
+"""Optuna's samplers, with a study in memory that is built from the ledger.
 
-A proposal is a function of the records and the seed, before and after a resume.
+A proposal depends on the records and the seed alone, so it is the same after a resume.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ STATES = {
     "PRUNED": TrialState.PRUNED,
     "FAIL": TrialState.FAIL,
 }
-# A suggestion costs time in proportion to the trials that it is modelled on. Beyond so many the
-# model is thinned to the best, of which TPE's good group takes at most 25, and the newest.
+# The time of a proposal is proportional to the number of trials in the model. Above this number
+# the model keeps only the best trials (TPE's good group has 25 at most) and the newest ones.
 _THIN_AT, _THIN_TO, _BEST = 1500, 1000, 50
 
 
 class OptunaSearcher(Searcher):
-    """Asks one of Optuna's samplers; a subclass says which."""
+    """Proposes by one of Optuna's samplers, which a subclass defines."""
 
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -53,11 +53,11 @@ class OptunaSearcher(Searcher):
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """What the model knows, in order."""
+        """The trials of the model, in order."""
         return self._study.get_trials(deepcopy=False)
 
     def propose(self, number: int, attempt: int = 0) -> Values:
-        """Values that a fresh sampler draws, given the study so far."""
+        """Values that a new sampler draws, given the present study."""
         if attempt and self._asked is not None:
             self._study._storage.set_trial_state_values(self._asked[2], TrialState.FAIL)
         with warnings.catch_warnings():
@@ -74,7 +74,7 @@ class OptunaSearcher(Searcher):
         return values
 
     def add(self, name: str, number: int, values: Values, proposed: bool) -> None:
-        """Enter a running trial."""
+        """Add a running trial."""
         if proposed and self._asked is None and not self.can_redraw:
             self.propose(number)
         self._values[name] = values
@@ -82,7 +82,7 @@ class OptunaSearcher(Searcher):
         if asked is not None and asked[:2] == (number, values):
             self._ids[name] = asked[2]
         else:
-            if asked is not None:  # proposed and then not used
+            if asked is not None:  # the proposed values were not used
                 self._study._storage.set_trial_state_values(asked[2], TrialState.FAIL)
             running = self._frozen(values, TrialState.RUNNING, Outcome("FAIL"))
             self._ids[name] = self._insert(running)
@@ -91,19 +91,19 @@ class OptunaSearcher(Searcher):
 
     def tell(self, name: str, outcome: Outcome) -> None:
         """A trial has ended."""
-        if name not in self._ids:  # it was paused, and told then as pruned
+        if name not in self._ids:  # it was paused, and was told as pruned then
             if outcome.state == "COMPLETE":
                 self._insert(self._frozen(self._values[name], TrialState.COMPLETE, outcome))
             return
         storage, trial_id = self._study._storage, self._ids.pop(name)
         if outcome.state == "PRUNED" and outcome.step is not None and self._single:
-            # TPE ranks pruned trials by how far they came, then by their value there.
+            # TPE ranks pruned trials by their positions seen, then by their value there.
             storage.set_trial_intermediate_value(trial_id, outcome.step, outcome.value or 0.0)
         values = outcome.objectives if outcome.state == "COMPLETE" else None
         storage.set_trial_state_values(trial_id, STATES[outcome.state], values)
 
     def learn(self, values: Values, outcome: Outcome) -> None:
-        """Take in a trial of another study."""
+        """Learn from a trial of another study."""
         self._insert(self._frozen(values, STATES[outcome.state], outcome))
 
     @property
@@ -145,12 +145,12 @@ class OptunaSearcher(Searcher):
 
 
 def distributions_of(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Optuna's word for each dimension."""
+    """Optuna's distribution for each dimension."""
     return {dimension.name: _distribution(dimension) for dimension in space.dimensions}
 
 
 def to_optuna(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as Optuna may hold them: choices by their label."""
+    """Values in the form that Optuna can store: choices become their labels."""
     return {
         d.name: label_of(values[d.name]) if d.kind == "choice" else values[d.name]
         for d in space.dimensions
@@ -159,7 +159,7 @@ def to_optuna(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _standing(trial: FrozenTrial) -> tuple[int, float, float]:
-    """As TPE ranks: completed by value, then pruned by how far they came and their value there."""
+    """TPE's order: completed trials by value, then pruned ones by positions seen and value."""
     if trial.state == TrialState.COMPLETE:
         return (0, trial.values[0], 0.0)
     if trial.intermediate_values:

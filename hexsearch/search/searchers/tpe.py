@@ -8,10 +8,10 @@ from hexsearch.search.searchers.optuna_model import OptunaSearcher
 
 
 class TpeSearcher(OptunaSearcher):
-    """Models the good and the other trials apart."""
+    """TPE, which models the good trials and the other trials separately."""
 
     def sampler(self, seed: int) -> BaseSampler:
-        """Joint over the dimensions that occur together."""
+        """The sampler, joint over dimensions that occur together."""
         return TPESampler(
             n_startup_trials=self.config.startup_trials,
             multivariate=True,

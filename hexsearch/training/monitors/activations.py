@@ -1,4 +1,4 @@
-"""What flows through a network: size, spread, dead and saturated shares, by place."""
+"""Monitor of activations: size, spread, and shares of dead and saturated units, by place."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from hexsearch.model.network import Network
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
-_SAMPLED = 8192  # values that quantiles are taken from
-_RANKED_ROWS = 256  # positions that the effective rank is taken from
-_NEAR = 0.01  # of its range: how close to a bound an activation counts as saturated
-_CERTAIN = 1e-3  # from 0 or 1: an answer whose squared error passes no gradient any more
-_SCATTER = "scatter"  # kept instead of its rank until somebody asks
+_SAMPLED = 8192  # values from which quantiles are computed
+_RANKED_ROWS = 256  # positions from which the effective rank is computed
+_NEAR = 0.01  # distance from a bound, as a share of the range, up to which a value is saturated
+_CERTAIN = 1e-3  # distance from 0 or 1 below which the squared error passes no gradient
+_SCATTER = "scatter"  # name of the matrix that is kept until the effective rank is needed
 _BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
     nn.Tanh: (-1.0, 1.0),
     nn.Sigmoid: (0.0, 1.0),
@@ -31,17 +31,17 @@ _BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class ActivationHealth:
-    """One place of the network on one batch.
+    """Figures of one place of the network on one batch.
 
     Attributes:
-        quantiles: at QUANTILES, of a sample of the values.
-        dead: share of units (channels of a map) that are the same over the whole batch.
-        saturated: share of values at a bound of their activation; for `value_raw`, of answers
-            within 0.001 of 0 or 1. None where nothing bounds them.
-        spread: standard deviation over the batch of each unit, averaged.
-        effective_rank: dimensions that the pooled features fill, exp of the entropy of their
-            covariance's spectrum (Roy and Vetterli, 2007); only of the trunk's features.
-        label_correlation: of the answers with the outcome; only of `value_raw`.
+        quantiles: quantiles at QUANTILES of a sample of the values.
+        dead: share of units (channels of a map) that are constant over the batch.
+        saturated: share of values at a bound of their activation; for `value_raw`, share of
+            answers within 0.001 of 0 or 1. None if the activation has no bounds.
+        spread: standard deviation of each unit over the batch, averaged over units.
+        effective_rank: exp of the entropy of the spectrum of the pooled features' covariance (Roy
+            and Vetterli, 2007); only for the trunk's features.
+        label_correlation: correlation of the answers with the outcome; only for `value_raw`.
     """
 
     mean: float
@@ -60,7 +60,7 @@ class ActivationMonitor:
     """Statistics of trunk stages, trunk features, both heads' outputs and bounded activations.
 
     Args:
-        win_prob: raw values [B] to probabilities [B], the read-out's own.
+        win_prob: the read-out's function from raw values [B] to probabilities [B].
     """
 
     def __init__(self, network: Network, win_prob: Callable[[Tensor], Tensor]) -> None:
@@ -79,7 +79,7 @@ class ActivationMonitor:
 
     @contextmanager
     def watching(self, outcome: Tensor) -> Iterator[None]:
-        """Look at the forward passes inside, of a batch with results `outcome` [B]."""
+        """Sample the forward passes in this context, of a batch with results `outcome` [B]."""
         handles = [
             module.register_forward_hook(self._hook(name, outcome))
             for name, module in self._places.items()
@@ -91,15 +91,15 @@ class ActivationMonitor:
                 handle.remove()
 
     def health(self) -> dict[str, ActivationHealth]:
-        """What was seen at the last look, by place; waits for the device."""
+        """The figures of the last sample, by place. This waits for the device."""
         return {name: _as_health(figures) for name, figures in self._seen.items()}
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The monitor's state for a checkpoint."""
         return {name: dict(figures) for name, figures in self._seen.items()}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
-        """Undo of `state`."""
+        """Restore a result of `state`."""
         self._seen = {
             name: {key: figure.to(device) for key, figure in figures.items()}
             for name, figures in state.items()
@@ -109,7 +109,7 @@ class ActivationMonitor:
         def look(module: nn.Module, inputs: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
                 return
-            # A look is no part of the network: its products keep float32 where training does not.
+            # The figures are computed in float32, also if training uses another format.
             with torch.no_grad(), torch.autocast(output.device.type, enabled=False):
                 self._seen[name] = self._look(name, module, output.detach().float(), outcome)
 
@@ -138,15 +138,15 @@ class ActivationMonitor:
 
 
 def scatter(rows: Tensor) -> Tensor:
-    """The smaller one of the two products of [R, C] rows about their mean; equal spectra but 0s."""
+    """The smaller of both products of centred rows [R, C]. Their spectra differ only in zeros."""
     centred = rows - rows.mean(dim=0)
     return centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
 
 
 def effective_rank(scattered: Tensor) -> Tensor:
-    """exp of the entropy of the normalised spectrum of a `scatter` [S, S]; 0 to S.
+    """exp of the entropy of the normalised spectrum of a `scatter` [S, S], between 0 and S.
 
-    0 where all rows were equal. An eigenvalue decomposition, which waits for the device.
+    It is 0 if all rows were equal. The eigenvalue decomposition waits for the device.
     """
     finite = torch.nan_to_num(scattered, nan=0.0, posinf=0.0, neginf=0.0)
     spectrum = torch.linalg.eigvalsh(finite).clamp(min=0.0)
@@ -158,7 +158,7 @@ def effective_rank(scattered: Tensor) -> Tensor:
 
 @cache
 def _levels(device: torch.device) -> Tensor:
-    """QUANTILES there; copied once, as a copy waits for the device."""
+    """QUANTILES on a device. They are copied once, since a copy waits for the device."""
     return torch.tensor(QUANTILES, device=device)
 
 
@@ -167,7 +167,7 @@ def _describe(values: Tensor) -> dict[str, Tensor]:
         values.reshape(len(values), -1) if values.ndim < 3 else values.transpose(0, 1).flatten(1).T
     )
     flat = values.reshape(-1)
-    # Odd, so that it does not fall in step with the width of a layer.
+    # The stride is odd, so that it has no common factor with the usual widths of layers.
     stride = max(1, flat.numel() // _SAMPLED) | 1
     lowest, highest = by_unit.amin(dim=0), by_unit.amax(dim=0)
     return {
@@ -182,7 +182,7 @@ def _describe(values: Tensor) -> dict[str, Tensor]:
 
 
 def _correlation(answers: Tensor, outcome: Tensor) -> Tensor:
-    """Pearson's; 0 where either side is constant."""
+    """Pearson's correlation; 0 if one of both is constant."""
     a, b = answers - answers.mean(), outcome - outcome.mean()
     scale = (a.square().sum() * b.square().sum()).sqrt()
     return (a * b).sum() / scale.clamp(min=1e-12)

@@ -1,4 +1,4 @@
-"""Norms, clipping, updates and the two heads' agreement, as running means over looks."""
+"""Monitor of gradients: norms, clipping, updates and agreement of the losses, as running means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from hexsearch.model.network import Parted
 
 _SMOOTHING = 0.7  # weight of the past in the running means
-_TINY = 1e-30  # keeps 0 / 0 at 0
+_TINY = 1e-30  # makes 0 / 0 equal 0
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,14 @@ class GradientHealth:
     """Running means over sampled steps, by part of the network.
 
     Attributes:
-        norms: true L2 norm of each part's gradient before clipping; clipped_norms: after it.
-        update_ratio: L2 of a step's change over L2 of the weights, by part.
+        norms: unscaled L2 norm of each part's gradient before clipping.
+        clipped_norms: the same after clipping.
+        update_ratio: L2 norm of a step's change divided by that of the weights, by part.
         clip_rate: share of sampled steps whose joint norm was above the limit.
-        trunk_value_norm, trunk_policy_norm: of the gradient that each loss, unweighted, has on the
-            trunk; trunk_cosine: between the two. None before the first look.
-        looks: sampled steps so far.
+        trunk_value_norm, trunk_policy_norm: norm of each unweighted loss's gradient on the trunk;
+            None before the first sample.
+        trunk_cosine: cosine between these two gradients; None before the first sample.
+        looks: number of sampled steps.
     """
 
     norms: dict[str, float] = field(default_factory=dict)
@@ -38,7 +40,7 @@ class GradientHealth:
 
 
 class GradientMonitor:
-    """Watches the gradients of a network's parts through the stages of a step."""
+    """Samples the gradients of a network's parts during a step."""
 
     def __init__(self, network: Parted, clip: float) -> None:
         self._parts: dict[str, list[Tensor]] = {
@@ -52,10 +54,10 @@ class GradientMonitor:
         self._clipped: Tensor | None = None
 
     def compare_losses(self, value: Tensor, policy: Tensor, scale: float = 1.0) -> None:
-        """Send each loss back to the trunk on its own; their graph is kept for the step.
+        """Compute the gradient of each loss on the trunk. The graph is kept for the step.
 
         Args:
-            value, policy: scalar losses, both multiplied by `scale` against underflow.
+            value, policy: scalar losses, both multiplied by `scale` to avoid underflow.
         """
         trunk = self._parts.get("trunk", [])
         if not trunk:
@@ -68,11 +70,11 @@ class GradientMonitor:
         self._record("trunk_policy_norm", norms[1] / scale)
 
     def before_clipping(self) -> None:
-        """Look at gradients in true units, unscaled and not clipped."""
+        """Sample the gradients, which must be unscaled and not clipped."""
         self._record_norms("norms")
 
     def before_step(self, joint_norm: Tensor) -> None:
-        """Look at gradients after clipping; `joint_norm` is the norm before it."""
+        """Sample the gradients after clipping; `joint_norm` is the norm before it."""
         self._record_norms("clipped_norms")
         exceeded = (joint_norm.detach() > self._clip).float()
         self._clipped = exceeded if self._clipped is None else self._clipped + exceeded
@@ -90,7 +92,7 @@ class GradientMonitor:
         self._before = {}
 
     def health(self) -> GradientHealth:
-        """What was seen so far; waits for the device."""
+        """The running means. This waits for the device."""
         if not self._means:
             return GradientHealth()
         values = torch.stack(list(self._means.values())).tolist()
@@ -112,11 +114,11 @@ class GradientMonitor:
         )
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The monitor's state for a checkpoint."""
         return {"means": dict(self._means), "looks": self._looks, "clipped": self._clipped}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
-        """Undo of `state`."""
+        """Restore a result of `state`."""
         self._means = {name: mean.to(device) for name, mean in state["means"].items()}
         self._looks = state["looks"]
         clipped = state["clipped"]
@@ -129,7 +131,7 @@ class GradientMonitor:
                 self._record(f"{what}.{name}", _norm(gradients) if gradients else _zero(part))
 
     def _record(self, name: str, value: Tensor) -> None:
-        """Move a running mean; a value that is not finite was never stepped on."""
+        """Update a running mean. A value that is not finite is ignored: its step was skipped."""
         past = self._means.get(name)
         if past is None:
             self._means[name] = value
@@ -139,7 +141,7 @@ class GradientMonitor:
 
 
 def _gradient_on(parameters: list[Tensor], loss: Tensor) -> list[Tensor]:
-    """Gradient of a loss; zeros where it does not depend on a parameter, or on any."""
+    """Gradient of a loss; zeros for parameters that it does not depend on."""
     found: tuple[Tensor | None, ...] = (None,) * len(parameters)
     if loss.requires_grad:
         found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)

@@ -1,4 +1,4 @@
-"""Training losses as means over steps, kept on the device until somebody asks."""
+"""Monitor of training losses: means over steps, which stay on the device until a report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class LossMonitor:
     """Sums of the value loss of each head, the policy loss and the auxiliary losses.
 
     Args:
-        heads: names of the value heads; auxiliary: of the auxiliary ones.
+        heads: names of the value heads.
+        auxiliary: names of the auxiliary heads.
     """
 
     def __init__(self, heads: Sequence[str], auxiliary: Sequence[str], device: torch.device):
@@ -35,7 +36,7 @@ class LossMonitor:
         self._steps = 0
 
     def add(self, losses: Sequence[Tensor]) -> None:
-        """Take in the losses of a micro-batch, as its share of the losses of the batch."""
+        """Add the losses of a micro-batch, each as its share of the batch's loss."""
         self._sums += torch.stack([loss.detach() for loss in losses])
 
     def end_step(self) -> None:
@@ -43,10 +44,10 @@ class LossMonitor:
         self._steps += 1
 
     def require_finite(self, when: str) -> None:
-        """Check every loss since the last `take`; waits for the device.
+        """Check every loss since the last `take`. This waits for the device.
 
         Raises:
-            TrialError: one is not finite; names it where there are several heads.
+            TrialError: a loss is not finite; names it if there are several heads.
         """
         finite = torch.isfinite(self._sums).tolist()
         if all(finite):
@@ -57,7 +58,7 @@ class LossMonitor:
         raise TrialError(f"training loss{whose} is not finite {when}", verdict="nan")
 
     def take(self) -> list[MeanLosses]:
-        """For each head its value loss and the shared losses since this was last asked."""
+        """For each head, its mean value loss and the shared losses since the last call."""
         means = (self._sums / max(self._steps, 1)).tolist()
         policy, *auxiliary = means[len(self._heads) :]
         self._sums.zero_()
@@ -66,10 +67,10 @@ class LossMonitor:
         return [MeanLosses(value, policy, by_name) for value in means[: len(self._heads)]]
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The monitor's state for a checkpoint."""
         return {"sums": self._sums, "steps": self._steps}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Undo of `state`."""
+        """Restore a result of `state`."""
         self._sums.copy_(state["sums"])
         self._steps = state["steps"]

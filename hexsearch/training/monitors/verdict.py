@@ -1,4 +1,4 @@
-"""What the monitors conclude about a training, with the figures behind it."""
+"""The verdict on the health of a training, with the figures that led to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hexsearch.training.metrics import SliceMetrics
 from hexsearch.training.monitors.activations import ActivationHealth
 from hexsearch.training.monitors.gradients import GradientHealth
 
-# From the best to the worst; `nan` ends a trial by itself.
+# From the best to the worst. `nan` always ends a trial.
 VERDICTS = (
     "healthy",
     "not_learning",
@@ -19,13 +19,13 @@ VERDICTS = (
     "exploding",
     "nan",
 )
-_ANSWERS_COUNT_FROM = 0.2  # share of the positions: the schedule's warm-up is over by then
-_LOOKS = 2  # the first one may fall on a rate of 0
-_LEARNT_FROM = 0.4  # near the peak learning rate, sound trainings are still behind the prior
-_LARGEST_UPDATE = 0.1  # of the trunk's weights, in one step
-_LARGEST_HEAD_UPDATE = 0.5  # heads begin with small weights, and may grow fast
+_ANSWERS_COUNT_FROM = 0.2  # progress from which answers are tested; the warm-up is over by then
+_LOOKS = 2  # samples that are needed; at the first one the learning rate may be 0
+_LEARNT_FROM = 0.4  # progress from which a sound training must beat the prior
+_LARGEST_UPDATE = 0.1  # relative change of the trunk's weights in one step
+_LARGEST_HEAD_UPDATE = 0.5  # the same for heads, whose small initial weights may grow fast
 _SMALLEST_UPDATE = 1e-9
-_SMALLEST_GRADIENT = 1e-9  # of the value loss on the trunk, while there is something to learn
+_SMALLEST_GRADIENT = 1e-9  # norm of the value loss's gradient on the trunk
 _DEAD = 0.9
 _SATURATED = 0.9
 _CONSTANT = 0.005
@@ -55,11 +55,12 @@ def find_verdict(
     """The first verdict that applies.
 
     Args:
-        activations: on a training batch.
-        answers: over the whole validation set; answer_spread: standard deviation of its
-            win_prob_red; prior_loss: of always answering Red's share of it.
-        progress: share of the trial's positions that have been seen. The answers of a network
-            that has hardly begun do not count yet.
+        activations: activations on a training batch.
+        answers: metrics on the whole validation set.
+        answer_spread: standard deviation of win_prob_red there.
+        prior_loss: value loss of always answering Red's share there.
+        progress: share of the trial's positions that have been seen. Early in training, the
+            answers are not tested.
     """
     verdict = _by_weights(gradients) or _by_activations(activations, answers, prior_loss)
     if verdict is None:
@@ -87,7 +88,7 @@ def _by_activations(
             "dead", f"{features.dead:.0%} of the trunk features are the same for a whole batch"
         )
     for place, seen in activations.items():
-        # Certain answers are no fault where they are right, as on finished boards.
+        # Certain answers are not a fault if they are right, as on finished boards.
         if place == "value_raw" and answers.value_loss < prior_loss:
             continue
         if seen.saturated is not None and seen.saturated > _SATURATED:
@@ -123,7 +124,7 @@ def _by_answers(
     if progress >= _LEARNT_FROM and answers.value_loss >= prior_loss:
         return Verdict(
             "not_learning",
-            f"value loss {answers.value_loss:.4f}, the prior alone scores {prior_loss:.4f}",
+            f"value loss {answers.value_loss:.4f}, while the prior alone has {prior_loss:.4f}",
         )
     return None
 

@@ -1,1 +1,1 @@
-"""What moves the weights: optimisers, the learning rate, clipping, averaged weights."""
+"""Optimisation: optimisers, learning rate, gradient clipping, averaged weights."""

@@ -1,8 +1,8 @@
-"""Weights averaged over the course of training, for evaluation and for answers.
+"""Weights averaged over the course of training, for evaluation and prediction.
 
-A step at a high learning rate leaves the weights beside the valley that they move along; an
-average over the last few thousand positions lies inside it (Polyak and Juditsky, 1992). Training
-never reads the average.
+At a high learning rate the weights oscillate around a valley of the loss. An average over the last
+few thousand positions lies inside the valley (Polyak and Juditsky, 1992). Training never reads the
+average.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-# Of the positions seen: the longest half-life that the average has so early. Without it the first
-# evaluations would be of the initial weights.
+# The half-life is at most this share of the positions seen. Otherwise the average at the first
+# evaluations would consist of the initial weights.
 _LARGEST_SHARE = 0.1
 
 
@@ -25,11 +25,11 @@ class AveragedNetwork(Generic[M]):
     """An exponential moving average of a network's parameters.
 
     Args:
-        half_life: positions after which a weight's share in the average has halved, whatever the
-            batch size. It grows into this from a tenth of the positions seen.
+        half_life: positions after which a weight's share in the average has halved, for every
+            batch size. Early in training it is a tenth of the positions seen, if that is less.
 
     Attributes:
-        network: the average, with batch-norm statistics of its own that have to be calibrated.
+        network: the average. It has its own batch-norm statistics, which must be calibrated.
     """
 
     def __init__(self, network: M, half_life: int) -> None:
@@ -40,10 +40,11 @@ class AveragedNetwork(Generic[M]):
 
     @torch.no_grad()
     def update(self, size: int, positions_seen: int) -> None:
-        """Take in the weights after a step.
+        """Update the average with the weights after a step.
 
         Args:
-            size: positions of the step. positions_seen: with these.
+            size: positions of the step.
+            positions_seen: positions seen, including those of the step.
         """
         half_life = min(self._half_life, _LARGEST_SHARE * positions_seen)
         torch._foreach_lerp_(self._averages, self._weights, 1.0 - 0.5 ** (size / half_life))

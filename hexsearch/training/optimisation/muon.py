@@ -1,8 +1,8 @@
-"""Muon for the matrices of the trunk and AdamW for everything else, as one optimiser.
+"""One optimiser that uses Muon for the matrices of the trunk and AdamW for all other parameters.
 
-Muon (Jordan et al., 2024) replaces a matrix's momentum by the nearest orthogonal matrix. Its
-steps are scaled to the root mean square of AdamW's (Liu et al., arXiv:2502.16982), so that one
-learning rate serves both.
+Muon (Jordan et al., 2024) replaces the momentum of a matrix by the nearest orthogonal matrix. Its
+steps are scaled to the root mean square of AdamW's steps (Liu et al., arXiv:2502.16982), so both
+can use one learning rate.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch.optim import Optimizer
 class MuonWithAdamW(Optimizer):
     """Parameter groups marked `is_matrix` go to torch's own Muon, the others to AdamW.
 
-    torch's Muon takes matrices only, so a kernel [O, I, H, W] is handed to it as a view
-    [O, I*H*W] of the same memory. In which order the columns come makes no difference to an
-    orthogonal factor, and so the memory format does not either.
+    torch's Muon takes matrices only, so it gets a view [O, I*H*W] of a kernel [O, I, H, W]. The
+    order of the columns does not affect the orthogonal factor, so the memory format does not
+    matter.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class MuonWithAdamW(Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One step of both at the rates of this optimiser's groups."""
         assert closure is None, "the loss is not evaluated again within a step"
-        # Asked for anew each time: loading a state replaces the inner optimisers' groups.
+        # The groups are read at each step, since loading a state replaces them.
         theirs = {True: iter(self._muon.param_groups), False: iter(self._adamw.param_groups)}
         for group in self.param_groups:
             next(theirs[group["is_matrix"]])["lr"] = group["lr"]
@@ -69,7 +69,7 @@ class MuonWithAdamW(Optimizer):
         return {"muon": self._muon.state_dict(), "adamw": self._adamw.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Undo of `state_dict`."""
+        """Restore a result of `state_dict`."""
         self._muon.load_state_dict(state_dict["muon"])
         self._adamw.load_state_dict(state_dict["adamw"])
 
@@ -89,7 +89,7 @@ class _Matrix:
         assert self.view.data_ptr() == parameter.data_ptr(), "a copy would never be moved"
 
     def take_gradient(self) -> None:
-        """Show the parameter's gradient to the view, its columns in the same order."""
+        """Give the parameter's gradient to the view, with the same order of columns."""
         gradient = self._parameter.grad
         self.view.grad = None if gradient is None else self._flat(gradient)
 

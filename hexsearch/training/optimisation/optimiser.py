@@ -16,11 +16,11 @@ _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 def parameter_groups(network: Parted, config: OptimiserConfig) -> list[dict[str, Any]]:
-    """Groups by owner and by whether weight decay applies; together every parameter once.
+    """Groups of parameters by part and weight decay. Every parameter is in exactly one group.
 
-    Norms and biases (anything with fewer than two dimensions) are not decayed. Each group's
-    `factor` multiplies the scheduled learning rate; `is_matrix` says that it holds the hidden
-    matrices that Muon is for: the trunk's, convolution kernels included, never a head's.
+    Norms and biases (parameters with fewer than two dimensions) have no weight decay. The
+    `factor` of a group multiplies the scheduled learning rate. `is_matrix` marks the groups for
+    Muon: matrices and convolution kernels of the trunk, never those of a head.
     """
     norms = {
         id(parameter)
@@ -55,7 +55,7 @@ def parameter_groups(network: Parted, config: OptimiserConfig) -> list[dict[str,
 def build_optimiser(
     network: Parted, config: OptimiserConfig, device: torch.device
 ) -> torch.optim.Optimizer:
-    """The optimiser of a configuration; its learning rate is set before each step."""
+    """The optimiser of a configuration. Its learning rate is set before each step."""
     groups = parameter_groups(network, config)
     fused = device.type in ("cpu", "cuda")
     if config.name == "sgd":
@@ -74,5 +74,5 @@ def build_optimiser(
 
 
 def clip_gradients(network: nn.Module | Parted, limit: float) -> torch.Tensor:
-    """Scale all gradients so that their joint L2 norm is at most `limit`; the norm before."""
+    """Scale all gradients so that their joint L2 norm is at most `limit`; return the old norm."""
     return torch.nn.utils.clip_grad_norm_(network.parameters(), limit)

@@ -1,4 +1,4 @@
-"""Parts of a network with an optimiser, clipping, gradient monitor and dropout of their own."""
+"""Some parts of a network with their own optimiser, clipping, gradient monitor and dropout."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hexsearch.training.seeds import OwnGenerator, derive_seed
 
 
 class Owner:
-    """Moves the weights of its parts.
+    """Trains some parts of a network.
 
     Attributes:
-        gradients: the monitor of these parts.
-        randomness: what dropout in these parts draws from.
+        gradients: the gradient monitor of these parts.
+        randomness: the generator for dropout in these parts.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class Owner:
         self.randomness = OwnGenerator(derive_seed(seed, "dropout"), device)
 
     def prepare(self, progress: float) -> None:
-        """Set the learning rate and forget the gradients of the last step."""
+        """Set the learning rate and clear the gradients of the last step."""
         set_learning_rate(self.optimiser, self._config, progress)
         self.optimiser.zero_grad(set_to_none=True)
 
     def step(self, scaler: torch.amp.GradScaler, look: bool) -> None:
-        """Unscale and clip the gradients, then move the weights.
+        """Unscale and clip the gradients, then update the weights.
 
         Args:
-            look: show this step to the monitor.
+            look: sample this step with the monitor.
         """
         scaler.unscale_(self.optimiser)
         if look:
@@ -52,7 +52,7 @@ class Owner:
             self.gradients.after_step()
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The state for a checkpoint."""
         return {
             "optimiser": self.optimiser.state_dict(),
             "gradients": self.gradients.state(),
@@ -60,7 +60,7 @@ class Owner:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Undo of `state`."""
+        """Restore a result of `state`."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.gradients.load_state(state["gradients"], self._device)
         self.randomness.state = state["rng"]

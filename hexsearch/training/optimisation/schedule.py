@@ -12,10 +12,10 @@ _ONE_CYCLE_START, _ONE_CYCLE_END = 1 / 25, 1e-4  # of the peak rate (Smith, arXi
 
 
 def learning_rate(config: OptimiserConfig, progress: float) -> float:
-    """Rate after a share of the trial's positions, in [0, 1].
+    """Learning rate after a share `progress` in [0, 1] of the trial's positions.
 
-    The share is of `max_positions`, also where a scheduler ends the trial early, so that trials
-    are compared at equal points of equal schedules.
+    It is a share of `max_positions`, also if the scheduler stops the trial early. So trials are
+    compared at equal points of equal schedules.
 
     >>> cycle = OptimiserConfig(learning_rate=1.0, schedule="one_cycle", warmup=0.5)
     >>> [round(learning_rate(cycle, at), 4) for at in (0.0, 0.5, 1.0)]
@@ -37,7 +37,7 @@ def learning_rate(config: OptimiserConfig, progress: float) -> float:
 def set_learning_rate(
     optimiser: torch.optim.Optimizer, config: OptimiserConfig, progress: float
 ) -> None:
-    """Set every group's rate for the next step."""
+    """Set the learning rate of every group for the next step."""
     rate = learning_rate(config, progress)
     for group in optimiser.param_groups:
         group["lr"] = rate * group["factor"]

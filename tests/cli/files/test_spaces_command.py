@@ -50,7 +50,7 @@ def test_a_copy_replaces_a_file_only_when_it_is_told_to(
     ("arguments", "problem"),
     [
         (["quik"], "did you mean 'quick'?"),
-        (["my/own.yaml"], "is no shipped search space"),
+        (["my/own.yaml"], "is not a shipped search space"),
         ([], "name the space to copy"),
     ],
     ids=str,

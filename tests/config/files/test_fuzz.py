@@ -1,4 +1,4 @@
-"""Search spaces after accidents: every fault a ConfigError, and nothing takes long."""
+"""In damaged search spaces every fault is a ConfigError, and nothing takes long."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def test_all_faults_are_listed_at_once_with_path_and_suggestion(tmp_path: Path) 
         "sarch: {}\n",
     )
     assert problems_of(path) == [
-        "space.yaml: trial.value_head: '512-64-1' is no value head; write '512->1', '512->64->1', "
-        "'reduced 512->64->1', 'flatten 512->4->128->1', 'mean_max 512->64->1', "
+        "space.yaml: trial.value_head: '512-64-1' is not a value head; write '512->1', "
+        "'512->64->1', 'reduced 512->64->1', 'flatten 512->4->128->1', 'mean_max 512->64->1', "
         "'gpool reduced 512->32->64->1', 'attention 512->64->1', or an import path "
         "'package.module:factory'",
         "space.yaml: trial.optimiser.schedule: unknown value 'onecycle'; did you mean 'one_cycle'?",
@@ -77,7 +77,7 @@ def test_a_grace_period_beyond_the_budget_is_refused_with_both_numbers(tmp_path:
 
 def test_a_head_that_does_not_fit_the_trunk_is_refused(tmp_path: Path) -> None:
     (problem,) = problems_of(write(tmp_path, "trial: {value_head: 256->1}\n"))
-    assert "takes 256 features, but trunk small gives 512" in problem
+    assert "takes 256 features, but trunk small has 512" in problem
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_fixing_the_parent_of_a_condition_keeps_the_children_whose_condition_hol
     assert raw["search"] == {"optimiser.momentum": {"float": [0.5, 0.9], "when": {}}}
     assert raw["enqueue"] == [{"optimiser.momentum": 0.8}]
     (line,) = said
-    assert "no more searched: optimiser.warmup" in line
+    assert "their condition fails: optimiser.warmup" in line
     assert set(load_study(path, ["optimiser.name=muon"]).search) == set()

@@ -1,4 +1,4 @@
-"""Files that are not what they seem: refused at once, in little memory, with a reason."""
+"""Files with false content are refused at once, with little memory and with a reason."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def fault_of(path: Path) -> str:
 
 def test_a_pipe_or_device_is_refused_without_being_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    assert "a pipe or device" in fault_of(tmp_path / "fifo")
-    assert "a pipe or device" in fault_of(Path("/dev/zero"))
+    assert "a pipe or a device" in fault_of(tmp_path / "fifo")
+    assert "a pipe or a device" in fault_of(Path("/dev/zero"))
 
 
 def test_a_sparse_gigabyte_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_archives_in_archives_and_foreign_ones_are_named(tmp_path: Path) -> None
     assert "gzip, inside another file" in fault_of(
         write(tmp_path / "b.gz", gzip.compress(gzip.compress(TEXT.encode())))
     )
-    assert "packed as xz" in fault_of(write(tmp_path / "c", b"\xfd7zXZ\x00 and so on"))
-    assert "packed as 7z" in fault_of(write(tmp_path / "d", b"7z\xbc\xaf\x27\x1c"))
+    assert "compressed as xz" in fault_of(write(tmp_path / "c", b"\xfd7zXZ\x00 and so on"))
+    assert "compressed as 7z" in fault_of(write(tmp_path / "d", b"7z\xbc\xaf\x27\x1c"))
 
 
 @pytest.mark.parametrize("kind", ["zip", "gzip"])

@@ -1,4 +1,4 @@
-"""From files to an archive: sources, readings, refusals, and nothing silently mended."""
+"""Import of files: sources, readings, refusals; faulty games are never corrected."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def test_bad_games_are_refused_with_file_line_and_reason_and_the_rest_is_kept(
     archive, report = import_games([path], 7)
     found = {refusal.line: refusal.reason for refusal in report.refused}
     assert set(found) == {3, 5, 7, 8}
-    assert "by replay" in found[3]
+    assert "replay shows" in found[3]
     assert "off a 7x7 board" in found[5]
     assert "no winner is stated" in found[7]
-    assert "no TRMPH game" in found[8]
+    assert "not a TRMPH game" in found[8]
     assert {refusal.file for refusal in report.refused} == {str(path)}
     assert report.read == len(archive) == 3
     assert archive.finished.tolist() == [1, 0, 1]  # the shortened game is kept, unverified
@@ -128,7 +128,7 @@ def test_a_move_after_the_end_and_a_cell_played_twice_are_refused(tmp_path: Path
     path = write(tmp_path / "a", f"{TEXT}{format_trmph(late)}\n{format_trmph(twice)}\n")
     _, report = import_games([path], 7)
     assert [refusal.line for refusal in report.refused] == [51, 52]
-    assert f"{COLOUR_NAMES[GAMES[0].winner]} had connected" in report.refused[0].reason
+    assert f"{COLOUR_NAMES[GAMES[0].winner]} connected at move" in report.refused[0].reason
     assert "already played as move 1" in report.refused[1].reason
 
 
@@ -185,7 +185,7 @@ def test_games_of_another_size_are_refused_by_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a", f"{TEXT}{format_trmph(other)}\n")
     _, report = import_games([path], 7)
     assert [str(refusal) for refusal in report.refused] == [
-        f"{path} line 51: board size 5, this study is 7"
+        f"{path} line 51: board size 5, but the study's is 7"
     ]
 
 

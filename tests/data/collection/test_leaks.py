@@ -1,4 +1,4 @@
-"""Label leaks, and that a network trained on final boards reads the stones."""
+"""Label leaks, and a network that reads the stones of final boards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree search, against rules and against searches written out by hand."""
+"""The tree search, compared with rules and with searches that are written out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pausing by evidence, through the engine, with curves that are formulas."""
+"""Pausing by evidence, tested through the engine with curves that are formulas."""
 
 from __future__ import annotations
 
