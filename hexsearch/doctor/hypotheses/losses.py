@@ -69,7 +69,7 @@ def _weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
         _, inverse = np.unique(column[usable].numpy(), return_inverse=True)
         group = torch.from_numpy(inverse)
         size = torch.bincount(group)
-        if len(size) < 2 or size.max() < 2:
+        if len(size) < 2 or len(size) > len(group) // 4:
             continue
         mean = torch.bincount(group, factor) / size
         if (factor - mean[group]).abs().max() < 1e-3 * factor.abs().max():

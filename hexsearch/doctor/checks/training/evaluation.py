@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.analysis.predictor import Predictor
@@ -21,6 +22,8 @@ from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.training.metrics import Evaluation
 
 _GAMES = 8
+_NORMED = 1024  # training positions that batch-norm statistics are compared on
+_OFF = 1.0  # standard deviations, or the logarithm of their ratio
 _REMEDY = "let evaluation, training and predict share one encoder, one read-out and one network"
 
 
@@ -42,6 +45,17 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     finally:
         handle.remove()
     truth = truth_of(dataset.archive, evaluation.game, evaluation.ply)
+    if not planes:
+        yield Finding(
+            "evaluation",
+            "error",
+            f"evaluation answers for {len(evaluation.ply):,} positions without asking the network "
+            "that is trained",
+            "evaluation asks another network than the one that is trained, such as a copy that is "
+            "never updated",
+            "evaluate the network that the optimiser moves, or its average",
+        )
+        return
     if any(training):
         yield Finding(
             "evaluation",
@@ -66,6 +80,50 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     shown = trial.config.encoder
     found = list(_planes(torch.cat(planes), truth, shown.perspective == "mover", shown.edge_ring))
     yield from found or _answers(pipeline, evaluation, truth)
+    if not found:
+        yield from _norms(pipeline)
+
+
+def _norms(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Batch-norm statistics as a report leaves them, against those of training positions."""
+    trial, shown = pipeline.watched, pipeline.shown
+    assert trial is not None and shown is not None
+    trial.renew_norms()
+    gaps: dict[str, float] = {}
+
+    def look(name: str, norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
+        if norm.running_mean is None or norm.running_var is None:
+            return
+        seen = inputs[0].detach().float().transpose(0, 1).flatten(1)
+        mean, deviation = seen.mean(dim=1), seen.std(dim=1).clamp(min=1e-5)
+        kept = norm.running_var.clamp(min=1e-10).sqrt()
+        off = (norm.running_mean - mean).abs() / deviation + (kept / deviation).log().abs()
+        gaps[name] = float(off.median())
+
+    network = trial.answering.eval()
+    handles = [
+        module.register_forward_pre_hook(lambda norm, inputs, name=name: look(name, norm, inputs))
+        for name, module in network.named_modules()
+        if isinstance(module, _BatchNorm)
+    ]
+    try:
+        with torch.no_grad():
+            network(trial.execution.show(torch.from_numpy(shown.planes[:_NORMED])))
+    finally:
+        for handle in handles:
+            handle.remove()
+    if gaps and max(gaps.values()) > _OFF:
+        worst = max(gaps, key=lambda name: gaps[name])
+        yield Finding(
+            "evaluation",
+            "error",
+            f"in evaluation the batch-norm statistics of {worst} are {gaps[worst]:.1f} standard "
+            f"deviations off those of {_NORMED} training positions",
+            "batch-norm statistics are never taken, or belong to other weights: evaluation "
+            "normalises by something else than training does",
+            "take the statistics over training positions before each evaluation",
+            root="norms",
+        )
 
 
 def _results(evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:

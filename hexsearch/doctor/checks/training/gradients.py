@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from hexsearch.doctor.checks.training.steps import unowned
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.gradients import explain_gap, first_gap
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -106,6 +107,8 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="no step",
             )
         return
+    if unowned(trial):
+        return  # what no group holds is never cleared, and adds up
     if trial.config.micro_batch and trial.config.auxiliary.weights:
         return  # auxiliary losses of parts are weighed by what counts in each
     gap = first_gap(stepped, trial.config)

@@ -113,11 +113,17 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "draw training positions from dataset.train_games alone",
         )
     found = list(_standstill(game, ply, samples.batch_size))
-    found = found or list(_density(pipeline))
-    if not found and not strange.any():
-        # What is drawn too often comes again, too: a part that can be named says more.
-        found = list(mixing_findings(pipeline, game, ply, samples.batch_size))
-    found = found or list(_repeats(pipeline, game, ply, samples.batch_size))
+    if not found:
+        repeated, dense = (
+            list(_repeats(pipeline, game, ply, samples.batch_size)),
+            list(_density(pipeline)),
+        )
+        # A few positions come from a few games. Apart from that, a part that is drawn too often
+        # or lies together says more than that positions come again.
+        found = repeated if repeated and dense else dense
+        if not found and not strange.any():
+            found = list(mixing_findings(pipeline, game, ply, samples.batch_size))
+        found = found or repeated
     yield from found
     if not found and not strange.any():
         yield from augmentation_findings(pipeline)

@@ -11,7 +11,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 from hexsearch.training.optimisation.schedule import learning_rate
 
-_DECAY = 0.02  # of a weight in one step
+_DECAY, _USUAL_DECAY = 0.02, 0.2  # of a weight in one step; what is no reason for it
 _MOMENTUM = 0.999
 _WORSE = 8.0  # times the first loss, after a few steps
 
@@ -25,8 +25,10 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     frozen = [name for name, p in trial.network.named_parameters() if not p.requires_grad]
     missing = [n for i, n in names.items() if i not in owned and n not in frozen]
     twice = sorted({names.get(i, "?") for i in owned if owned.count(i) > 1})
+    flat = [n for n, p in trial.network.named_parameters() if p.ndim < 2]
+    lacking = "biases and norms" if missing and set(missing) <= set(flat) else "a module's weights"
     for what, found, cause in (
-        ("are in no parameter group", missing, "a module's weights never reach the optimiser"),
+        ("are in no parameter group", missing, f"{lacking} never reach the optimiser"),
         ("are in two parameter groups", twice, "two groups overlap: these weights move twice"),
         ("do not require a gradient", frozen, "part of the network is frozen"),
     ):
@@ -37,6 +39,7 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 f"{len(found)} of {len(names)} weights {what}, such as {found[0]}",
                 cause,
                 "build the groups by module ownership so that they partition the weights",
+                root="parameter groups" if found is missing else "",
             )
     for group in trial.optimiser.param_groups:
         if group.get("factor", 1.0) == 0.0:
@@ -48,6 +51,12 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "set value_lr_factor above 0; 1 is the default",
             )
             return
+
+
+def unowned(trial: WatchedTrial) -> bool:
+    """Whether the optimiser lacks a weight; such a weight's gradient is never cleared either."""
+    owned = {id(p) for group in trial.optimiser.param_groups for p in group["params"]}
+    return any(p.requires_grad and id(p) not in owned for p in trial.network.parameters())
 
 
 def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -85,10 +94,23 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def _reach(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
     """Steps that are far too long, decay that eats the weights, momentum that outlasts training."""
+    every = [*trial.steps, *trial.asked]
+    losses = [float(step.value.mean()) for step in every]
+    worst = max(range(len(losses)), key=lambda index: losses[index])
+    if losses[worst] > _WORSE * max(losses[0], 0.1):
+        yield Finding(
+            "steps",
+            "error",
+            f"{worst} step(s) at learning rates of up to {max(max(s.rates) for s in stepped):.2g} "
+            f"take the value loss from {losses[0]:.3g} to {losses[worst]:.3g}",
+            "the learning rate is far too high: steps overshoot, and the loss explodes",
+            "lower optimiser.learning_rate by a factor of 10 or more",
+        )
+        return
     groups = trial.optimiser.param_groups
     decay = max(group["weight_decay"] for group in groups)
     rate = trial.config.optimiser.learning_rate
-    if rate * decay > _DECAY:
+    if rate * decay > _DECAY and decay > _USUAL_DECAY:
         yield Finding(
             "steps",
             "error",
@@ -106,19 +128,6 @@ def _reach(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]
             f"momentum {momentum:g} averages gradients over {1 / (1 - momentum):,.0f} steps",
             "the momentum is far too high: a step goes by gradients of long ago",
             "lower optimiser.momentum; 0.9 is the default",
-        )
-        return
-    every = [*trial.steps, *trial.asked]
-    losses = [float(step.value.mean()) for step in every]
-    worst = max(range(len(losses)), key=lambda index: losses[index])
-    if losses[worst] > _WORSE * max(losses[0], 0.1):
-        yield Finding(
-            "steps",
-            "error",
-            f"{worst} step(s) at learning rates of up to {max(max(s.rates) for s in stepped):.2g} "
-            f"take the value loss from {losses[0]:.3g} to {losses[worst]:.3g}",
-            "the learning rate is far too high: steps overshoot, and the loss explodes",
-            "lower optimiser.learning_rate by a factor of 10 or more",
         )
 
 
@@ -150,12 +159,14 @@ def _movement(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findi
                 "its learning rate is 0, it is missing from the optimiser, or no gradient reaches "
                 "it",
                 "see the findings on parameter groups and gradient flow",
-                root=_root_of_rest(part, stepped),
+                root=_root_of_rest(trial, part, stepped),
             )
 
 
-def _root_of_rest(part: str, stepped: list[WatchedStep]) -> str:
+def _root_of_rest(trial: WatchedTrial, part: str, stepped: list[WatchedStep]) -> str:
     """What rests because no gradient reaches it is the fault of its loss."""
+    if unowned(trial):
+        return "parameter groups"
     reached = any(bool(step.given[part].any()) for step in stepped if part in step.given)
     if reached or part not in ("value_head", "policy_head"):
         return "movement"
