@@ -5,6 +5,7 @@ Their author knew the checks by then, and nothing was changed for them between w
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -47,7 +48,7 @@ def _halving() -> Any:
 
     def rate(group: dict[str, Any]) -> float:
         seen[0] += 1
-        return float(group["lr"]) * 0.5 ** (seen[0] / 6)
+        return float(group["lr"]) * math.pow(0.5, seen[0] / 6)
 
     return in_rates(rate)
 
@@ -89,7 +90,7 @@ def _only_red_to_move(batch: Batch, stream: TrainingStream, cursor: int) -> Batc
 
 def _trunk_rests(network: Network) -> None:
     sound = network.trunk.train
-    network.trunk.train = lambda mode=True: sound(False)  # type: ignore[method-assign,assignment]
+    network.trunk.train = lambda mode=True: sound(False)  # type: ignore[method-assign]
     network.trunk.eval()
 
 
