@@ -82,7 +82,7 @@ def launch(request: LaunchRequest) -> Ended:
     space = build_space(config, request.where)
     folder.require_new()
     folder.require_writable()
-    check_components(space)
+    check_components(space, config.data.board_size)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
     wait("the games to be read")

@@ -231,7 +231,7 @@ class Trial:
         point = Point(self.positions_seen, self.max_positions, self._train_seconds, started)
         return tuple(
             make_report(
-                config.value_head.name,
+                config.head_name,
                 point,
                 evaluations[number],
                 policy_loss,
