@@ -274,6 +274,8 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
             or is corrupt.
     """
     try:
+        if path.is_fifo():  # it would be waited for
+            raise ArchiveError(f"{path}: is a pipe, no archive")
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:

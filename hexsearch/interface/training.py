@@ -134,7 +134,7 @@ def describe_training(training: Training, console: Console) -> None:
         console.print(Text(text))
     console.print(
         Text(
-            f"training {config.value_head.name} on {config.trunk.name} "
+            f"training {_described(config)} "
             f"({trial.cost.parameters:,} parameters, {trial.cost.mflops:,.1f} MFLOPs and "
             f"{trial.cost.microseconds:,.0f} µs a position) for {trial.max_positions:,} "
             f"positions on {trial.device.type}"
@@ -154,6 +154,12 @@ def _start(trial: Trial, path: Path) -> None:
         raise CheckpointError(
             f"{path}: its weights do not fit the network that is to be trained: {first}"
         ) from error
+
+
+def _described(config: TrialConfig) -> str:
+    if config.network is not None:
+        return config.network.name
+    return f"{config.value_head.name} on {config.trunk.name}"
 
 
 def _continue(trial: Trial, path: Path) -> None:

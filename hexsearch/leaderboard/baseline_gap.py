@@ -9,7 +9,7 @@ import numpy as np
 
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.game_losses import read_game_losses
+from hexsearch.ledger.game_losses import baseline_folder, read_game_losses
 from hexsearch.ledger.report import Baseline
 from hexsearch.statistics.intervals import game_table, game_variance, interval
 
@@ -51,7 +51,7 @@ def baseline_gap(
         return None
     runs = [read_game_losses(folder.trial(trial), row.positions_seen) for trial in row.trial_ids]
     losses = [run for run in runs if run is not None]
-    beaten = read_game_losses(folder.baseline(best.name), 0)
+    beaten = read_game_losses(baseline_folder(folder.path, best.name), 0)
     if not losses or beaten is None:
         return None
     table = game_table([*losses, beaten], stage)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hexsearch.config.phases import PhaseName
-from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.baseline_gap import BaselineGap, baseline_gap
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
@@ -69,8 +68,6 @@ def read_leaderboard(
     Raises:
         LedgerError: there is no study, or its ledger is damaged.
     """
-    if folder.ledger.exists() and not folder.has_records:
-        raise LedgerError(f"{folder.ledger}: is empty, so there is nothing to rank")
     return leaderboard_of(StudyHistory.read(folder.ledger), folder, by, stage, phase)
 
 

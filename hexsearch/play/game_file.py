@@ -67,7 +67,9 @@ class GameFile:
         return True
 
     def _read(self, header: str) -> None:
-        text = self._path.read_text(encoding="utf-8")
+        if not self._path.is_file():
+            raise GamesError(f"{self._path}: is no file; name another one")
+        text = self._path.read_text(encoding="utf-8", errors="replace")
         # A line cut short by a crash is no game; the next one appended removes it.
         lines = text[: text.rfind("\n") + 1].splitlines()
         if not lines or lines[0] != header:
@@ -80,7 +82,10 @@ class GameFile:
             if isinstance(record, Refusal):
                 raise GamesError(f"{record}. Delete the line to go on from there.")
             self._seen.add(canonical_moves(np.asarray(record.moves), record.size))
-            self.next_number = int(line.rsplit(" # ", 1)[1].split()[0]) + 1
+            number = line.rpartition(" # ")[2].split()
+            if not number or not number[0].isascii() or not number[0].isdigit():
+                raise GamesError(f"{self._path}: '{line[:40]}' has no number; delete the line")
+            self.next_number = int(number[0]) + 1
 
 
 def fill_game_file(

@@ -106,7 +106,10 @@ def content_hash(path: Path) -> str:
         CheckpointError: it cannot be read.
     """
     try:
-        return hashlib.blake2b(find_checkpoint(path).read_bytes(), digest_size=8).hexdigest()
+        found = find_checkpoint(path)
+        if not found.is_file():
+            raise CheckpointError(f"{path}: no such checkpoint")
+        return hashlib.blake2b(found.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -5,7 +5,7 @@ Importing Ray takes seconds. So it is imported when a study runs, not by command
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hexsearch.backend.file_sync import require_unused
@@ -16,7 +16,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.game_losses import write_game_losses
+from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
 from hexsearch.search.budget import budget_spent
@@ -50,7 +50,8 @@ class LaunchRequest:
 
     Attributes:
         games: files and folders, or `starter`.
-        address: address of a running Ray cluster; None starts Ray on this machine.
+        address: address of the Ray cluster; None if Ray was started on this machine.
+        ray_up_at: time at which Ray was connected, in Unix seconds.
         where: prefix of configuration faults, such as the file's name.
         examine: function that examines the games before files are written. It returns warnings,
             and raises an error if the study must not start.
@@ -62,47 +63,51 @@ class LaunchRequest:
     folder: StudyFolder
     listener: Listener
     address: str | None = None
+    ray_up_at: float = 0.0
     where: str = ""
     examine: Examiner | None = None
     warm_starts: Sequence[StudyFolder] = ()
 
 
 def launch(request: LaunchRequest) -> Ended:
-    """Start a new study and run it to its end. If it cannot start, it leaves no folder.
+    """Run a new study on the connected Ray to its end. If it cannot start, it leaves no folder.
 
     Raises:
         FaultyInput: configuration, games or a trunk are faulty; no file has been written.
     """
-    from hexsearch.backend.cluster import ray_cluster, require_room
+    from hexsearch.backend.cluster import require_room
     from hexsearch.backend.nodes import require_shared_storage
 
     config, trunk_lines = take_frozen_trunk(request.config)
     request = replace(request, config=config)
-    folder, say = request.folder, request.listener.say
+    folder, say, wait = request.folder, request.listener.say, request.listener.wait
     space = build_space(config, request.where)
     folder.require_new()
     folder.require_writable()
-    check_components(space)
+    check_components(space, config.data.board_size)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
+    wait("the games to be read")
     archive, imported = import_games(request.games, config.data.board_size, say=say)
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
         say(line)
     require_memory(space, config)
-    opened, losses = _examined(request, archive, imported)
     require_unused(folder, config.run.trial_files)
     if request.address is None:
         require_local_room(config.run)
-    # Ray is connected before files are written, since the cluster may not exist.
-    with ray_cluster(request.address, config.run) as up_at:
-        require_room(config.run)
-        require_shared_storage(folder.path, config.run.trial_files)
-        opened = replace(opened, timings={"ray_up_at": up_at})
-        ledger = _open(request, archive, opened, losses, learned)
-        try:
-            return _run(request, ledger, archive.content_hash, opened.trials)
-        finally:
-            ledger.close()
+    require_room(config.run)
+    require_shared_storage(folder.path, config.run.trial_files)
+    if request.examine is not None:
+        wait("the doctor's quick checks")
+    opened, losses = _examined(request, archive, imported)
+    opened = replace(opened, timings={"ray_up_at": request.ray_up_at})
+    ledger = _open(request, archive, opened, learned)
+    try:
+        for name, each in losses.items():
+            write_game_losses(baseline_folder(folder.path, name), 0, each)
+        return _run(request, ledger, archive.content_hash, opened.trials)
+    finally:
+        ledger.close()
 
 
 def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
@@ -148,6 +153,8 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             raise ConfigError(
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
+        where = f"the Ray cluster at {address}" if address else "Ray to start on this machine"
+        listener.wait(where)
         with ray_cluster(address, config.run):
             require_shared_storage(folder.path, config.run.trial_files)
             ledger.append(Resumed(trials=trials))
@@ -207,7 +214,6 @@ def _open(
     request: LaunchRequest,
     archive: GameArchive,
     opened: StudyOpened,
-    losses: Mapping[str, GameLosses],
     learned: Sequence[WarmStarted],
 ) -> Ledger:
     """Write all first files of a study or none, and return its open ledger."""
@@ -215,8 +221,6 @@ def _open(
     with folder.whole_or_not_at_all():
         write_archive(folder.archive, archive)
         store_trunk(config, folder)
-        for name, each in losses.items():
-            write_game_losses(folder.baseline(name), 0, each)
         description = folder.write_description(config, request.games, archive.content_hash)
         ledger = Ledger(folder.ledger)
         events: list[Event] = [replace(opened, **description), *learned]

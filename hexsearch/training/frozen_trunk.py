@@ -96,8 +96,8 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
     Args:
         content_hash: hash that the file must have; None allows any file.
     Raises:
-        CheckpointError: the checkpoint is missing, damaged, from another encoder, or has another
-            hash.
+        CheckpointError: the checkpoint is missing, damaged, from another encoder, has another
+            hash, or holds a whole network.
     """
     stored = read_stored_trial(path)
     stored_hash = _content_hash(path)
@@ -105,6 +105,11 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
         raise CheckpointError(
             f"{path}: is not the checkpoint with which the comparison began: its hash is "
             f"{stored_hash}, not {content_hash}; restore that file"
+        )
+    if stored.config.network is not None:
+        raise CheckpointError(
+            f"{path}: holds {stored.config.network.name}, a whole network, which has no trunk that "
+            "value heads could share"
         )
     return FrozenTrunk(
         path=path,

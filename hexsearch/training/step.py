@@ -118,7 +118,7 @@ class Stepper:
         self.average = AveragedNetwork(body, half_life) if half_life else None
         self._steps = 0
         self._taught = config.auxiliary.weights
-        names = [each.value_head.name for each in configs]
+        names = [each.head_name for each in configs]
         self.loss_monitor = LossMonitor(names, list(self._taught), device)
 
     @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from hexsearch.leaderboard.as_json import leaderboard_json
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.sentences import leaderboard_sentences
-from hexsearch.ledger.game_losses import write_game_losses
+from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.training.metrics import GameLosses
 from tests.leaderboard.test_leaderboard import Study
 
@@ -22,7 +22,7 @@ def board(tmp_path: Path, network: np.ndarray, baseline: np.ndarray | None) -> L
     if baseline is not None:
         sums = np.repeat(baseline[:, None], 3, axis=1).astype(np.float32)
         losses = GameLosses(np.arange(GAMES), sums, np.ones((GAMES, 3), dtype=np.int32))
-        write_game_losses(study.folder.baseline("prior"), 0, losses)
+        write_game_losses(baseline_folder(study.folder.path, "prior"), 0, losses)
     return study.board()
 
 

@@ -208,7 +208,7 @@ def test_what_does_not_fit_a_frozen_trunk_is_refused_in_a_line(
         },
         "trial",
     )
-    with pytest.raises(ConfigError, match=r"trunk of .*model.pt: .*takes 64 features.*gives 512"):
+    with pytest.raises(ConfigError, match=r"trunk of .*model.pt: .*takes 64 features.*has 512"):
         trained.beneath(narrow)
 
 
