@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 
 from chaos_processes import finish, wait_for
 from chaos_study import CALM, MOMENTS, Study
@@ -16,7 +18,7 @@ from chaos_study import CALM, MOMENTS, Study
 from hexsearch.ledger.events import Record
 
 _DELAY_S = 0.05  # at most, from when a moment is seen to the kill
-_STILL_S = 3.0  # without CPU time, on a busy machine
+_PIPE = 4096  # bytes: the smallest pipe of Linux
 
 
 def kill_at_moments(
@@ -65,34 +67,20 @@ _MOMENT = {"report": _last_report, "phases": _between_phases}
 
 
 def _kill_in_table(study: Study, delay_s: float) -> None:
-    """Kill the driver while it waits for the table's reader: the pipe is full already."""
+    """Kill the driver in the middle of the leaderboard, which is longer than the pipe is."""
     reader, writer = os.pipe()
-    size = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
-    os.write(writer, bytes(size - 1))
-    process = study.launch(study.copy, stdout=writer)
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
+    process = study.launch(study.copy, "--format", "json", stdout=writer)
     os.close(writer)
-    finished = len(study.records(CALM))
-    if wait_for(lambda: study.lines() >= finished or None, process) is None:
-        raise SystemExit("the study ended without a word")
-    if wait_for(_Still(process.pid).once, process) is None:
+    if wait_for(partial(_is_full, reader), process) is None:
         raise SystemExit("the study ended before its table was printed")
     _kill(process, delay_s)
     os.close(reader)
 
 
-class _Still:
-    """Whether a process has used no CPU time for a while, as one that waits to write."""
-
-    def __init__(self, pid: int) -> None:
-        self._path, self._used, self._since = Path(f"/proc/{pid}/stat"), -1, 0.0
-
-    def once(self) -> bool | None:
-        """True once it has."""
-        fields = self._path.read_text().rpartition(")")[2].split()
-        used = int(fields[11]) + int(fields[12])
-        if used > self._used + 1:  # a tick is nothing: threads of Ray look round
-            self._used, self._since = used, time.monotonic()
-        return time.monotonic() - self._since > _STILL_S or None
+def _is_full(reader: int) -> bool | None:
+    held: int = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))[0]
+    return held >= _PIPE or None
 
 
 def _kill(process: subprocess.Popen[bytes], delay_s: float) -> None:

@@ -54,7 +54,9 @@ class Study:
         self._kills_in_trial: Counter[str] = Counter()
         self._kept: list[Record] = []
 
-    def launch(self, name: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    def launch(
+        self, name: str, *more: str, stdout: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """Start a copy from nothing."""
         settings = [
             part
@@ -64,7 +66,7 @@ class Study:
         space = ROOT / "search_spaces" / "smoke.yaml"
         return self._run(
             "launch", space, "--no-doctor", "--results", self.results, "--name", name,
-            *self._options, *settings, *self._address, stdout=stdout,
+            *self._options, *settings, *self._address, *more, stdout=stdout,
         )  # fmt: skip
 
     def go_on(self) -> subprocess.Popen[bytes]:

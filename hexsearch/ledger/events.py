@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from hexsearch.errors import LedgerError
-from hexsearch.ledger.kinds import misfit
+from hexsearch.ledger.kinds import checked
 from hexsearch.ledger.report import ReportSummary
 
 Record = dict[str, Any]  # an event as the plain values of its line in the ledger
 FORMAT = 2  # version of study folder and ledger; raised when older studies cannot be continued
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")  # of a trial, and so of its folder
 ProposedBy = str  # a searcher's name, `enqueued`, `enumerated`, `grid`, or why a run was planned
 
 
@@ -216,11 +214,7 @@ class Retried(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(TrialEvent):
-    """A trial has failed and does not continue.
-
-    Attributes:
-        log: the last lines of its worker's output.
-    """
+    """A trial has failed and does not continue; `log` holds its worker's last lines of output."""
 
     event = "failed"
     reason: str
@@ -278,13 +272,7 @@ def event_of(record: Record, where: str) -> Event:
             raise TypeError(f"unknown event {record.get('event')!r}")
         if kind in (Reported, WarmStarted):
             values["report"] = ReportSummary.from_json(values["report"])
-        read = kind(**values)
-        fault = misfit(read)
-        if fault is None and isinstance(read, TrialEvent) and not _NAME.match(read.trial):
-            fault = f"trial is {read.trial[:40]!r}, no plain name"
-        if fault is not None:
-            raise TypeError(fault)
-        return read
+        return checked(kind(**values))
     except (TypeError, KeyError, AttributeError) as error:
         raise LedgerError(
             f"{where}: this hexsearch does not know the record ({error}); read it with the version "

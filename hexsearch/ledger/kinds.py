@@ -7,14 +7,17 @@ with an event has to.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hexsearch.errors import LedgerError
 
+T = TypeVar("T")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")  # of a trial, and so of its folder
 Check = Callable[[Any], bool]
 _Kinds = tuple[type, ...]
 
@@ -33,6 +36,21 @@ def fitting(what: str) -> Iterator[None]:
             f"{what} does not fit what stands before it ({type(error).__name__}: {error}); restore "
             "the file from a copy"
         ) from error
+
+
+def checked(event: T) -> T:
+    """The event, if its fields hold what they should.
+
+    Raises:
+        TypeError: names a field that does not, or a name of a trial that could leave its folder.
+    """
+    fault = misfit(event)
+    trial = getattr(event, "trial", None)
+    if fault is None and trial is not None and not _NAME.match(trial):
+        fault = f"trial is {trial[:40]!r}, no plain name"
+    if fault is not None:
+        raise TypeError(fault)
+    return event
 
 
 def misfit(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from hexsearch.config.dimension import DimensionConfig
 from hexsearch.config.files.load import read_study, sound_parts
 from hexsearch.config.section import build, suggest
 from hexsearch.config.study import StudyConfig
-from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trial import default_settings
 from hexsearch.errors import ConfigError
 from hexsearch.search.space import Dimension, SearchSpace, Values, label_of, position_unit
 
@@ -105,7 +105,7 @@ def _dimension(name: str, raw: DimensionConfig) -> Dimension:
 
 
 def _unknown_setting(name: str) -> str | None:
-    here: Any = TrialConfig().model_dump()
+    here: Any = default_settings()
     walked: list[str] = []
     for part in name.split("."):
         if walked and walked[-1] == "options":
@@ -185,12 +185,16 @@ def _value_faults(space: SearchSpace, where: str) -> list[str]:
 
 def _batch_size_faults(space: SearchSpace, config: StudyConfig, where: str) -> list[str]:
     """Fault of batch sizes whose least common multiple is larger than the first rung."""
-    unit = position_unit(space)
-    if unit > config.scheduler.grace_period:
+    unit, scheduler = position_unit(space), config.scheduler
+    if scheduler.grace_period == "auto":
+        name, least = "max_t", scheduler.max_t
+    else:
+        name, least = "grace_period", scheduler.grace_period
+    if unit > least:
         return [
             f"{where}search.batch_size: the batch sizes have {unit:,} positions as their least "
-            f"common multiple, but scheduler.grace_period is {config.scheduler.grace_period:,}; "
-            "search powers of 2 by choice, or raise grace_period"
+            f"common multiple, but scheduler.{name} is {least:,}; "
+            f"search powers of 2 by choice, or raise {name}"
         ]
     return []
 

@@ -6,11 +6,13 @@ import math
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hexsearch.backend.file_sync import TrialFiles, copies_in_storage
 from hexsearch.backend.storage import Storage
 from hexsearch.config.study import StudyConfig
+from hexsearch.leaderboard.paired_losses import paired_difference
 from hexsearch.ledger.events import Discarded, Event, Finished, Interrupted, Told
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import Ledger
@@ -72,6 +74,7 @@ class Session:
             observe=self._observe,
             planner=PhasePlanner(config, space, study.folder),
             seconds_left=lambda: self._deadline - time.monotonic(),
+            paired=partial(paired_difference, study.folder),
         )
         self._engine = Engine(setup, study.ledger)
         self._meter = ProgressMeter(study.folder, self._engine.schedules)

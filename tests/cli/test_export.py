@@ -26,7 +26,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     config = study_config(
         data=DATA,
         trial={"trunk": "tiny", "batch_size": 64, "readout": "sigmoid_mse"},
-        scheduler={"grace_period": 128, "max_t": 384, "reduction_factor": 2},
+        scheduler={"name": "asha", "grace_period": 128, "max_t": 384, "reduction_factor": 2},
         run={"trials": 2},
     )
     archive = build_archive(random_games(80, size=5))

@@ -47,7 +47,9 @@ def test_what_hexsearch_writes_fits() -> None:
 )
 def test_a_value_of_another_kind_is_named(event: str, field: str, value: object) -> None:
     record = {**SOUND[event].to_record(), field: value}
-    with pytest.raises(LedgerError, match=f"line 7: not a record of this hexsearch .*{field}"):
+    with pytest.raises(
+        LedgerError, match=f"line 7: this hexsearch does not know the record .*{field}"
+    ):
         event_of(record, "line 7")
 
 

@@ -203,6 +203,17 @@ def _of_values(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Pl
             made += [lacking, doubled]
         cause = f"one colour's stones are missing or replaced by the other's: {name} is right"
         yield Hypothesis(name, cause, "fill both planes, each with its own colour"), made
+    union = [planes.sum(axis=1, keepdims=True) for planes in right]
+    none = [np.zeros_like(both) for both in union]
+    cause = "stones of both colours stand together on one plane: they cannot be told apart"
+    yield (
+        Hypothesis("colours together", cause, "fill both planes, each with its own colour"),
+        [
+            np.concatenate(pair, axis=1)
+            for both, empty in zip(union, none, strict=True)
+            for pair in ([both, both], [both, empty], [empty, both])
+        ],
+    )
     yield (
         Hypothesis("inverted", "stones are 0 and free cells 1", "mark stones by 1"),
         [1.0 - planes for planes in right],
