@@ -39,7 +39,10 @@ def records(file: Path) -> list[Any]:
 
 
 def test_offline_runs_of_every_trial_lie_in_the_studys_folder(tmp_path: Path) -> None:
+    import wandb
+
     tell_two_trials(tmp_path / "mine", hs.WandbCallback())
+    wandb.teardown()  # as at the end of a process: what is buffered is written
     files = sorted((tmp_path / "mine" / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(files) == 2
     steps = {}
