@@ -27,8 +27,8 @@ CASES: dict[str, tuple[list[str], Call]] = {
         lambda results: hs.launch("smoke", name="a/b", results=results),
     ),
     "an infinite space to compare": (
-        ["compare", "smoke", "--results", "{results}"],
-        lambda results: hs.compare("smoke", results=results),
+        ["compare", "quick", "--results", "{results}"],
+        lambda results: hs.compare("quick", results=results),
     ),
     "no study to resume": (
         ["resume", "{results}/none"],
