@@ -84,6 +84,17 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "step after each batch; for larger batches raise batch_size, with micro_batch",
         )
         return
+    often = max(step.calls for step in stepped)
+    if often > 1:
+        yield Finding(
+            "steps",
+            "error",
+            f"the optimiser steps {often} times in one batch",
+            "the optimiser is called more than once a batch, by the same gradient: steps are twice "
+            "as long as configured, and moments are counted twice",
+            "call optimiser.step() once after each backward()",
+        )
+        return
     yield from _schedule(trial, stepped)
     yield from _reach(trial, stepped)
     yield from _outside(stepped)
