@@ -105,6 +105,7 @@ class GameArchive:
         )
 
 
+_OPTIONAL = "search_values"  # an array that only archives with such values have
 _ARRAYS: dict[str, str] = {
     "moves": "",  # uint8 or uint16, as the header says
     "offsets": "<u8",
@@ -116,9 +117,6 @@ _ARRAYS: dict[str, str] = {
     "files": "<u4",
     "lines": "<u4",
 }
-
-
-_OPTIONAL = "search_values"  # an array that only archives with such values have
 
 
 class ArchiveBuilder:
