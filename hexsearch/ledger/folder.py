@@ -75,6 +75,11 @@ class StudyFolder:
         """The result of the phase `match`: players with their Elo."""
         return self.path / "match.json"
 
+    @property
+    def progress(self) -> Path:
+        """How far the running trials are, for those who watch from another process."""
+        return self.path / "progress.json"
+
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Self
@@ -111,10 +111,8 @@ class Trial:
         readout: Readout | None = None,
     ) -> Self:
         """A trial with one head, which is the usual case."""
-        chosen: dict[str, Any] = {} if readout is None else {"readouts": [readout]}
-        return cls(
-            [config], dataset, max_positions=max_positions, seed=seed, device=device, **chosen
-        )
+        more: dict[str, Any] = {} if readout is None else {"readouts": [readout]}
+        return cls([config], dataset, max_positions=max_positions, seed=seed, device=device, **more)
 
     def _prepare(self, body: ManyHeads, execution: Execution) -> None:
         """Place a network on the device, then create its optimisers, which hold its weights."""
@@ -170,9 +168,11 @@ class Trial:
         """
         return self.stream.batch(self.positions_seen, size or self.config.batch_size)
 
-    def train_to(self, positions: int) -> None:
+    def train_to(self, positions: int, pause: Callable[[], bool] = lambda: False) -> None:
         """Train until `positions` have been seen. The last batch may be smaller.
 
+        Args:
+            pause: called after each batch; if True, training pauses and losses are not tested.
         Raises:
             TrialError: a loss is not finite; names the heads.
         """
@@ -182,10 +182,12 @@ class Trial:
             while self.positions_seen < positions:
                 size = min(self.config.batch_size, positions - self.positions_seen)
                 self.train_on(self._ahead.batch(self.positions_seen, size))
-        rate = self.config.optimiser.learning_rate
-        self._stepper.loss_monitor.require_finite(
-            f"at {self.positions_seen:,} positions (learning rate {rate:g})"
-        )
+                if pause():
+                    break
+        if self.positions_seen >= positions:
+            rate = f"learning rate {self.config.optimiser.learning_rate:g}"
+            when = f"at {self.positions_seen:,} positions ({rate})"
+            self._stepper.loss_monitor.require_finite(when)
         self._train_seconds += time.perf_counter() - started
 
     def train_on(self, batch: Batch) -> None:
@@ -203,9 +205,7 @@ class Trial:
         """Answers of each head on positions, and the mean policy loss in nats.
 
         The network uses its current batch-norm statistics. Only `reports` computes them again.
-
-        Args:
-            positions: positions to evaluate; by default all positions of the validation games.
+        By default all positions of the validation games are evaluated.
         """
         asked = self.dataset.validation if positions is None else positions
         return self.evaluator.evaluate(self._answering, asked)

@@ -112,7 +112,7 @@ def test_every_illegal_position_is_named_with_its_reason() -> None:
     with pytest.raises(GamesError) as caught:
         read_positions(["#5,a1b1a1", "#7,a1", "#5,z9", "#5,a1b1a2b2a3b3a4b4a5b5"], 5)
     assert len(caught.value.problems) == 4
-    assert "taken" in caught.value.problems[0]
+    assert "occupied" in caught.value.problems[0]
     assert "7x7 board" in caught.value.problems[1]
     assert "off a 5x5" in caught.value.problems[2]
     assert "blue connected at move 9" in caught.value.problems[3]
@@ -141,7 +141,7 @@ def test_a_checkpoint_of_another_kind_is_refused_with_a_reason(
         load_network(tmp_path / "old.pt")
     bare = {key: value for key, value in trained.state().items() if key != "data"}
     save_checkpoint(tmp_path / "bare.pt", {"state": bare})
-    with pytest.raises(CheckpointError, match="lacks data"):
+    with pytest.raises(CheckpointError, match="has no data"):
         load_network(tmp_path / "bare.pt")
     wrong = {**trained.state(), "network": {}}
     save_checkpoint(tmp_path / "wrong.pt", {"state": wrong})

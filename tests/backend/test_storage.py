@@ -148,7 +148,7 @@ def test_the_last_copy_of_the_ledger_is_the_whole_ledger(storage: Storage, tmp_p
         folder.ledger.write_text("with its last record")
     assert storage.read("study/ledger.jsonl") == b"with its last record"
     assert storage.read("study/games.archive") == b"games.archive"
-    with pytest.raises(ConfigError, match="holds a study named study already"):
+    with pytest.raises(ConfigError, match="already holds a study named study"):
         require_unused(folder, storage.url)
 
 
