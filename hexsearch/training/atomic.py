@@ -21,6 +21,7 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         CheckpointError: it cannot be written; the earlier lines are unchanged.
     """
+    _require_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a+b", buffering=0) as file:  # a buffer might be written in pieces
@@ -50,6 +51,21 @@ def _end_of_lines(file: FileIO) -> int:
     return 0
 
 
+def _require_file(path: Path) -> None:
+    """Check that a path can be a file's. A rename over `/dev/full` would replace the device.
+
+    Raises:
+        CheckpointError: it is a folder, a device or a pipe.
+    """
+    try:
+        is_other = not path.name or (path.exists() and not path.is_file())
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path}: cannot be written: {why}") from error
+    if is_other:
+        raise CheckpointError(f"{path}: is a folder or a device; give the path of a file")
+
+
 def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) -> None:
     """Replace a file by new content, completely or not at all.
 
@@ -58,8 +74,7 @@ def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) ->
     Raises:
         CheckpointError: it cannot be written; an older file is unchanged.
     """
-    if not path.name:  # `/`, and an empty path
-        raise CheckpointError(f"{path}: is a folder; give the path of a file")
+    _require_file(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

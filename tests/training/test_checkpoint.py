@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from hexsearch.errors import CheckpointError
-from hexsearch.training.atomic import write_atomically
+from hexsearch.training.atomic import append_line, write_atomically
 from hexsearch.training.checkpoint import (
     load_checkpoint,
     load_last_good,
@@ -16,10 +17,18 @@ from hexsearch.training.checkpoint import (
 )
 
 
-@pytest.mark.parametrize("path", ["", "/", "."])
-def test_a_path_without_a_name_is_refused(path: str) -> None:
-    with pytest.raises(CheckpointError, match="is a folder; give the path of a file"):
-        write_atomically(Path(path), b"content")
+@pytest.mark.parametrize("path", ["", "/", ".", "/dev/full", "/dev/null", "fifo"])
+def test_what_is_no_file_is_refused_and_not_replaced(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    monkeypatch.setattr(os, "replace", pytest.fail)  # as root it would succeed
+    said = "is a folder or a device; give the path of a file"
+    with pytest.raises(CheckpointError, match=said):
+        write_atomically(Path(path), b"x")
+    with pytest.raises(CheckpointError, match=said):
+        append_line(Path(path), "x")
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:

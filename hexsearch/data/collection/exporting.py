@@ -78,6 +78,8 @@ def _lines(archive: GameArchive, kind: str) -> Iterator[str]:
 
 
 def _write_text(path: Path, lines: Iterator[str]) -> None:
+    if path.exists() and not path.is_file():  # a rename would replace a device
+        raise GamesError(f"{path}: is a folder or a device; give the path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
