@@ -2,11 +2,11 @@
 
 `python benchmarks/chaos.py [--victim driver|moment|worker|node|spot] [--rounds 50] [--seed 0]`. A
 small study runs once undisturbed, and then again under kill -9. A killed driver is resumed. A
-killed worker is replaced. With three nodes, the node that trains is killed (`spot`: gets SIGTERM),
-and another one joins. `moment` makes many copies of the study and kills the driver of each copy
-once: while the last report is written, between two phases, or while the final table is printed.
-With one worker and one seed, the ledgers must hold the same suggestions, reports, decisions and
-ends, apart from times. The exit status is 1 if they are not.
+killed worker is replaced. With three nodes, the node that trains is killed (`spot`: gets SIGTERM)
+and another one joins. `moment` makes many copies of the study and kills the driver of each once:
+while the last report is written, between two phases, or while the final table is printed. With
+one worker and one seed, the ledgers must hold the same suggestions, reports, decisions and ends,
+apart from times. The exit status is 1 if they do not.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def _dimension(definitions: dict[str, Any]) -> str:
 
 def _reference(setting: dict[str, Any]) -> str | None:
     """The section that a setting is, if it is one."""
-    reference = setting.get("$ref")
+    either = [choice for choice in setting.get("anyOf", ()) if "$ref" in choice]
+    reference = (either[0] if either else setting).get("$ref")
     return None if reference is None else str(reference).rsplit("/", 1)[-1]
 
 

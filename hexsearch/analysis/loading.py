@@ -49,19 +49,24 @@ class LoadedCheckpoint:
     games: NDArray[np.uint64] | None = None
 
 
-def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
+def load_network(
+    path: Path, checked: bool = True, board_size: int | None = None
+) -> LoadedCheckpoint:
     """Rebuild network, read-out and encoder of a checkpoint.
 
     Args:
         checked: check the contract of a plug-in read-out, and that weights are finite. `doctor`
             does not, so that it can say more about a faulty one.
+        board_size: size of the board to play on, if not the network's own; only a network whose
+            layers are convolutions or pool over the board can do this.
     Raises:
         CheckpointError: it is not a checkpoint, is damaged, or has another encoder or architecture.
         ContractError: a plug-in that it names cannot be imported, or breaks its contract.
     """
     stored = read_stored_trial(path)
     state, config, data = stored.state, stored.config, stored.data
-    encoder = PositionEncoder(data.board_size, config.encoder.perspective, config.encoder.edge_ring)
+    size = board_size or data.board_size
+    encoder = PositionEncoder(size, config.encoder.perspective, config.encoder.edge_ring)
     readout = build_readout(config.readout, checked)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -72,9 +77,11 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
             network.load_state_dict(weights)
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
-            raise CheckpointError(
-                f"{path}: its weights do not fit its configuration: {first}"
-            ) from error
+            what = f"its weights do not fit its configuration: {first}"
+            if board_size not in (None, data.board_size):
+                own = f"{data.board_size}x{data.board_size}"
+                what = f"it plays on {own} alone, since a layer is made for that board: {first}"
+            raise CheckpointError(f"{path}: {what}") from error
         if checked:
             _require_finite(path, network)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

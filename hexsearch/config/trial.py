@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
 from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
-from hexsearch.config.section import MAX_WEIGHT, Section
-from hexsearch.config.trunk import TrunkConfig
+from hexsearch.config.section import MAX_TEXT, MAX_WEIGHT, Section
+from hexsearch.config.trunk import NetworkConfig, TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 
 MAX_BATCH = 1_000_000
@@ -33,8 +38,17 @@ class EncoderConfig(Section):
 
 
 class TrialConfig(Section):
-    """All settings of a variant. With a seed they define a trial."""
+    """All settings of a variant. With a seed they define a trial.
 
+    Written out, it holds either `network` or `trunk` and `value_head`: what a trial does not have
+    is left out.
+    """
+
+    network: NetworkConfig | None = Field(
+        None,
+        description="a whole network of your own, package.module:factory, in place of trunk, value "
+        "head and policy head",
+    )
     trunk: TrunkConfig = Field(
         default_factory=TrunkConfig, description="shared body, from planes to features"
     )
@@ -59,6 +73,12 @@ class TrialConfig(Section):
     optimiser: OptimiserConfig = Field(
         default_factory=OptimiserConfig, description="optimiser and learning rate"
     )
+    start_from: str | None = Field(
+        None,
+        max_length=MAX_TEXT,
+        description="A checkpoint whose trunk and policy head training begins with, in place of "
+        "fresh ones, whatever board it was for; starter.pt comes with the package.",
+    )
     batch_size: int = Field(64, ge=2, le=MAX_BATCH, description="positions in each step")
     value_weight: float = Field(
         1.0, gt=0.0, le=MAX_WEIGHT, description="weight of the value loss in the training loss"
@@ -82,6 +102,47 @@ class TrialConfig(Section):
         "auto", description="use of torch.compile; auto: by the kind of device"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_network(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("network") is not None:
+            beside = [name for name in ("trunk", "value_head") if name in raw]
+            if beside:
+                raise ValueError(
+                    f"network is given beside {' and '.join(beside)}: a whole network has a trunk "
+                    "and heads of its own. Leave one or the other out"
+                )
+        return raw
+
+    @model_validator(mode="after")
+    def _fits_whole_network(self) -> TrialConfig:
+        if self.network is None:
+            return self
+        usual = OptimiserConfig()
+        reasons = {
+            "policy_head.family": self.policy_head.family != "linear",
+            "auxiliary": bool(self.auxiliary.weights),
+            "start_from": self.start_from is not None,
+            "readout.start_at_prior": self.readout.start_at_prior,
+            "optimiser.value_lr_factor": self.optimiser.value_lr_factor != usual.value_lr_factor,
+            "optimiser.value_decay_factor": self.optimiser.value_decay_factor
+            != usual.value_decay_factor,
+        }
+        given = [name for name, is_given in reasons.items() if is_given]
+        if given:
+            raise ValueError(
+                f"{', '.join(given)}: acts on a part of the built-in network, and network "
+                f"{self.network.name} is one whole; leave it out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_what_it_has(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialise(self)
+        for name in ("network",) if self.network is None else ("trunk", "value_head"):
+            content.pop(name, None)
+        return content
+
     @model_validator(mode="after")
     def _head_fits_trunk(self) -> TrialConfig:
         head, trunk = self.value_head, self.trunk
@@ -104,8 +165,23 @@ class TrialConfig(Section):
         return self
 
     def estimated_bytes(self, board_size: int) -> int:
-        """Approximate memory for training: weights, gradients, two moments, and activations."""
+        """Approximate memory for training: weights, gradients, two moments, and activations.
+
+        0 for a network of the user's own, whose size is not known before it is built.
+        """
+        if self.network is not None:
+            return 0
         weights = self.trunk.estimated_parameters + self.value_head.estimated_parameters
         side = board_size + 2 * self.encoder.edge_ring
         positions = min(self.micro_batch or self.batch_size, self.batch_size)
         return 4 * (4 * weights + 3 * positions * self.trunk.activations(side))
+
+    @property
+    def head_name(self) -> str:
+        """What tables call its value head: the head's spelling, or the whole network's name."""
+        return self.value_head.name if self.network is None else self.network.name
+
+
+def default_settings() -> dict[str, Any]:
+    """Every setting below `trial` with its default, those of a whole network included."""
+    return {"network": {"family": None, "options": {}}, **TrialConfig().model_dump()}

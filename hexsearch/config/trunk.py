@@ -1,4 +1,4 @@
-"""Configuration of the trunk, the shared body of the network, and its presets."""
+"""Configuration of the trunk, the shared body of the network, its presets; whole networks."""
 
 from __future__ import annotations
 
@@ -51,6 +51,35 @@ TRUNK_PRESETS: dict[str, dict[str, Any]] = {
 
 _MAX_STAGES = 16
 _LARGEST = {"channels": 8192, "blocks": 200, "strides": 19}  # for one stage
+
+
+class NetworkConfig(Section):
+    """A network of your own, trunk and both heads, in place of `trunk` and `value_head`."""
+
+    family: str = Field(max_length=MAX_TEXT, description="package.module:factory")
+    options: Options = Field(
+        default_factory=dict, description="keyword arguments of the factory, which may be searched"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_family(cls, raw: Any) -> Any:
+        return {"family": raw} if isinstance(raw, str) else raw
+
+    @model_validator(mode="after")
+    def _is_import_path(self) -> NetworkConfig:
+        if not is_import_path(self.family):
+            raise ValueError(
+                f"{self.family!r} is no import path; write 'package.module:factory', or choose a "
+                "built-in trunk by trunk"
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """The factory with its options."""
+        options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+        return f"{self.family}({options})" if options else self.family
 
 
 class TrunkConfig(Section):

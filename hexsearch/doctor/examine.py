@@ -19,6 +19,7 @@ _MISSING = {
     "dataset": "no games that can be split",
     "shown": "no games to train on",
     "watched": "no games, or a network that cannot be built",
+    "finite": "the numbers of its training are not finite",
     "readouts": "no configuration given",
     "configs": "no configuration given",
     "loaded": "no checkpoint given",
@@ -104,7 +105,7 @@ def _of_symptom(check: Check | None) -> bool:
 
 
 def _has(pipeline: ExaminedPipeline, need: str) -> bool:
-    if need in ("watched", "shown") and pipeline.component_problem:
+    if need in ("watched", "finite", "shown") and pipeline.component_problem:
         return False
     value = getattr(pipeline, need)
     return value is not None and (not hasattr(value, "__len__") or len(value) > 0)

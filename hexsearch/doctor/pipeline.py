@@ -23,6 +23,7 @@ from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import all_positions
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.game_forms import game_forms
+from hexsearch.doctor.hypotheses.finite import is_finite
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
 from hexsearch.doctor.samples import ShownSamples, shown_samples
 from hexsearch.doctor.watching import WatchedTrial
@@ -114,6 +115,8 @@ class ExaminedPipeline:
         """The first configuration on a trunk that is affordable here."""
         if self.config is None:
             return None
+        if self.config.network is not None:
+            return self.config
         trunk = self.config.trunk
         weights = sum(
             blocks * 18 * channels * channels
@@ -168,6 +171,11 @@ class ExaminedPipeline:
         if self.untrained is not None:
             self.untrained.watch(_WATCHED_STEPS)
         return self.untrained
+
+    @cached_property
+    def finite(self) -> WatchedTrial | None:
+        """The watched trial, if all that it showed can be compared."""
+        return self.watched if self.watched is not None and is_finite(self.watched) else None
 
     @cached_property
     def shown(self) -> ShownSamples | None:

@@ -44,9 +44,10 @@ def strength_of(observed: Observed, table: Floats) -> Strength:
     policy_gain = _policy_gain(observed)
     # Ranked by a table that knows only the two shortest paths: are these games predictable at all?
     predictable = known.auc > 0.5 + 2 * auc_noise and known.auc > 0.58
-    at_chance = bool(predictable and overall.auc < min(0.5 + auc_noise, known.auc - 0.08))
+    bound = min(0.5 + auc_noise, known.auc - 0.08) if predictable else 0.5 + min(auc_noise, 0.05)
+    at_chance = bool(overall.auc < bound)
     error = overall.value_loss_se if overall.value_loss_se == overall.value_loss_se else 1.0
-    above_quarter = bool(overall.value_loss - 2 * error > 0.25)
+    above_quarter = bool(overall.value_loss > 0.25)
     problems = []
     if p.std() < _CONSTANT:
         at_chance = True

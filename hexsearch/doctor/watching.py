@@ -58,6 +58,7 @@ class WatchedStep:
         given: gradients at the optimiser, after clipping. before, after: weights around its step.
         late: weights at the start of the next step, where there is one.
         rates: learning rate of each parameter group. progress: share of the budget.
+        calls: how often the optimiser stepped.
     """
 
     batch: Batch
@@ -77,6 +78,7 @@ class WatchedStep:
     late: Flat = field(default_factory=dict)
     rates: tuple[float, ...] = ()
     progress: float = 0.0
+    calls: int = 0
 
 
 class WatchedStepper(Stepper):
@@ -125,6 +127,10 @@ class WatchedTrial(Trial):
         except TrialError as error:
             self.problem = str(error)
         self._ask_for_losses()
+
+    def renew_norms(self) -> None:
+        """Take the batch-norm statistics anew, as every report does."""
+        self.evaluator.calibrate(self._answering)
 
     def shown_batch(self, cursor: int, size: int) -> Batch:
         """What training would train on at a cursor, as it fetches it."""
@@ -241,6 +247,7 @@ class WatchedTrial(Trial):
     def _look_before_step(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
         if self.steps:
             step = self.steps[-1]
+            step.calls += 1
             step.given = self._by_part(lambda p: torch.zeros_like(p) if p.grad is None else p.grad)
             step.before = self._weights()
             step.rates = tuple(group["lr"] for group in optimiser.param_groups)

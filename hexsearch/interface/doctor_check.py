@@ -18,7 +18,8 @@ from hexsearch.errors import ContractError, DiagnosisError, PluginError
 from hexsearch.search.space import SearchSpace, with_values
 from hexsearch.study.preflight import check_components as check_contracts
 
-_COMPONENTS = ("readout", "value_head", "curriculum")  # every choice of these is checked
+# Every choice of these is checked.
+_COMPONENTS = ("network", "readout", "value_head", "curriculum")
 
 
 def configurations(space: SearchSpace) -> list[TrialConfig]:
@@ -30,15 +31,18 @@ def configurations(space: SearchSpace) -> list[TrialConfig]:
     return found
 
 
-def check_components(label: str, space: SearchSpace) -> None:
-    """Check read-outs and heads, which takes milliseconds and needs no games.
+def check_components(label: str, space: SearchSpace, size: int = 13) -> None:
+    """Check read-outs, heads and networks, which takes milliseconds and needs no games.
+
+    Args:
+        size: of the board.
 
     Raises:
         PluginError: code of a plug-in raised an error.
         DiagnosisError: there are errors; one line for each.
     """
     try:
-        check_contracts(space)
+        check_contracts(space, size)
     except PluginError:
         raise  # this error names the lines of the user's code, which a finding cannot hold
     except ContractError:

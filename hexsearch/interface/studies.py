@@ -74,7 +74,7 @@ def _start(
         for line in hints(plan.config.run):
             listener.say(line)
     if plan.doctor:
-        check_components(plan.label, plan.space)
+        check_components(plan.label, plan.space, plan.config.data.board_size)
     heard = CallbackListener(Study(plan.folder), told, listener)
     examine = games_examiner(plan.label, plan.space, listener.say) if plan.doctor else None
     try:

@@ -214,11 +214,7 @@ class Retried(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(TrialEvent):
-    """A trial has failed and does not continue.
-
-    Attributes:
-        log: the last lines of its worker's output.
-    """
+    """A trial has failed and does not continue; `log` holds its worker's last lines of output."""
 
     event = "failed"
     reason: str

@@ -16,6 +16,7 @@ from hexsearch.model.auxiliary import build_auxiliary_head
 from hexsearch.model.policy_head import build_policy_head, check_policy_head
 from hexsearch.model.trunk import build_trunk, check_trunk, map_side
 from hexsearch.model.value_heads import build_value_head, check_value_head
+from hexsearch.model.whole_network import whole_parts
 
 _TRUNK, _VALUE, _POLICY = range(3)  # random streams of the initial weights
 _AUXILIARY = 1 << 40  # first stream of the auxiliary heads, far from the streams of other seeds
@@ -110,6 +111,11 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
     def seeded(stream: int) -> None:
         torch.manual_seed((seed * 3 + stream) % 2**63)
 
+    if config.network is not None:
+        side = size + 2 * config.encoder.edge_ring
+        with torch.random.fork_rng(devices=[]):
+            seeded(_TRUNK)
+            return Network(*whole_parts(config.network, planes, side, size))
     features = config.trunk.features
     side = size + 2 * config.encoder.edge_ring
     with torch.random.fork_rng(devices=[]):
@@ -121,7 +127,7 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
         seeded(_VALUE)
         value_head = build_value_head(config.value_head, rows)
         seeded(_POLICY)
-        policy_head = build_policy_head(config.policy_head, features, size)
+        policy_head = build_policy_head(config.policy_head, features, size, rows)
         auxiliary = {}
         for name in config.auxiliary.weights:
             seeded(_AUXILIARY + AUXILIARY_HEADS.index(name))

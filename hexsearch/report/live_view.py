@@ -58,7 +58,13 @@ class Shown:
         history, running = self.history, self.running
         ended = sum(trial.status in ENDED for trial in history.trials.values())
         half_way = sum(min(1.0, self.seen(trial) / self.budget(trial)) for trial in running)
-        return (ended + half_way) / max(history.target_trials, len(history.trials), 1)
+        return (ended + half_way) / max(1, self.total)
+
+    @property
+    def total(self) -> int:
+        """Trials that the search is to have, and those that other phases have planned so far."""
+        planned = len(self.history.trials) - self.history.searched
+        return planned + max(self.history.target_trials, self.history.searched)
 
     @property
     def speed(self) -> float:
@@ -121,8 +127,7 @@ def seconds_left(shown: Shown) -> float | None:
     if not ended or not speed:
         return None
     mean_cost = sum(trial.positions_seen for trial in ended) / len(ended)
-    target = max(history.target_trials, len(history.trials))
-    waiting = max(0, target - len(ended) - len(running))
+    waiting = max(0, shown.total - len(ended) - len(running))
     half_way = sum(max(0.0, mean_cost - shown.seen(trial)) for trial in running)
     return (waiting * mean_cost + half_way) / speed
 

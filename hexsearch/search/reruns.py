@@ -45,7 +45,7 @@ class PlannedRun:
     def of(cls, trial: TrialConfig, values: Values, replicate: int, origin: str) -> PlannedRun:
         """A run of a configuration, which may be new."""
         config = trial.model_dump(mode="json")
-        return cls(origin, replicate, variant_key(trial), trial.value_head.name, values, config)
+        return cls(origin, replicate, variant_key(trial), trial.head_name, values, config)
 
     def suggested(self, trial: str, number: int, seed: int, missing: int = 0) -> Suggested:
         """The event that records it as planned."""

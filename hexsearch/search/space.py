@@ -15,14 +15,16 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from hexsearch.config.section import build, suggest
+from hexsearch.config.section import Section, build, suggest
 from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import NetworkConfig
 
 Values = dict[str, Any]
 
 
 # Sections that may be given as one text, which stands for all of their settings.
-_SPELT = ("trunk", "value_head", "policy_head", "readout", "curriculum")
+_SPELT = ("network", "trunk", "value_head", "policy_head", "readout", "curriculum")
+_REPLACED = {"trunk", "value_head"}  # by a whole network
 
 
 @dataclass(frozen=True)
@@ -241,22 +243,28 @@ def with_values(trial: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
         ConfigError: the result is not a valid trial.
     """
     raw = trial.model_dump()
+    sections = {path.partition(".")[0] for path in values}
+    if values.get("network", trial.network) is not None:
+        # What a whole network replaces is only refused where somebody asks for it.
+        raw = {name: raw[name] for name in raw if name not in _REPLACED - sections}
     for path in sorted(values, key=lambda path: path.count(".")):
         *parents, last = path.split(".")
         here = raw
         for part in parents:
-            here = here[part]
+            here = here.setdefault(part, {})
         here[last] = values[path]
         if last in _SPELT and not parents:
             # Spellings and presets become whole sections, so that deeper paths can be set.
-            here[last] = build(
-                TrialConfig.model_fields[last].annotation,  # type: ignore[arg-type]
-                values[path],
-                last,
-            ).model_dump()
-        elif parents == ["trunk"]:
-            here["preset"] = raw["trunk"]["preset"]
+            here[last] = _whole_section(last, values[path])
     return build(TrialConfig, raw, "trial")
+
+
+def _whole_section(name: str, spelling: Any) -> dict[str, Any] | None:
+    """All settings of a section that one word stands for; None where there is to be no network."""
+    if name == "network":
+        return None if spelling is None else build(NetworkConfig, spelling, name).model_dump()
+    section: type[Section] = TrialConfig.model_fields[name].annotation  # type: ignore[assignment]
+    return build(section, spelling, name).model_dump()
 
 
 def variant_key(trial: TrialConfig) -> str:
@@ -269,7 +277,8 @@ def variant_key(trial: TrialConfig) -> str:
 def canonical_form(trial: TrialConfig) -> dict[str, Any]:
     """A trial without names of presets and without settings that have no effect."""
     form = trial.model_dump(mode="json")
-    del form["trunk"]["preset"]
+    if "trunk" in form:
+        del form["trunk"]["preset"]
     if not trial.auxiliary.weights:
         del form["auxiliary"]
     elif not trial.auxiliary.future_stones.weight:

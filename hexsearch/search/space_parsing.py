@@ -12,7 +12,7 @@ from hexsearch.config.dimension import DimensionConfig
 from hexsearch.config.files.load import read_study, sound_parts
 from hexsearch.config.section import build, suggest
 from hexsearch.config.study import StudyConfig
-from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trial import default_settings
 from hexsearch.errors import ConfigError
 from hexsearch.search.space import Dimension, SearchSpace, Values, label_of, position_unit
 
@@ -105,7 +105,7 @@ def _dimension(name: str, raw: DimensionConfig) -> Dimension:
 
 
 def _unknown_setting(name: str) -> str | None:
-    here: Any = TrialConfig().model_dump()
+    here: Any = default_settings()
     walked: list[str] = []
     for part in name.split("."):
         if walked and walked[-1] == "options":

@@ -38,7 +38,7 @@ def confirmation_batch(config: StudyConfig, history: StudyHistory, summary: Lead
     }
     chosen = [PlannedRun.again(_searched(history, p.variant), 0, "winner") for p in winners]
     baseline = _baseline(_searched(history, winners[0].variant))
-    if baseline.variant not in {place.variant for place in winners}:
+    if baseline is not None and baseline.variant not in {place.variant for place in winners}:
         chosen.append(baseline)
     runs = tuple(
         PlannedRun(run.origin, seed, run.variant, run.head, run.values, run.config)
@@ -60,9 +60,14 @@ def _searched(history: StudyHistory, variant: str) -> TrialHistory:
     )
 
 
-def _baseline(winner: TrialHistory) -> PlannedRun:
-    """The winner's settings with the simplest head, so that only the heads differ."""
+def _baseline(winner: TrialHistory) -> PlannedRun | None:
+    """The winner's settings with the simplest head, so that only the heads differ.
+
+    None where the winner is a whole network of the user's own, whose head cannot be exchanged.
+    """
     trial = build(TrialConfig, winner.config, "trial")
+    if trial.network is not None:
+        return None
     spelling = BASELINE.replace("512", str(trial.value_head.inputs))
     values = {
         name: value

@@ -16,6 +16,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
 from hexsearch.search.budget import budget_spent
@@ -40,6 +41,7 @@ from hexsearch.study.preflight import (
 )
 from hexsearch.study.session import OpenStudy, Session
 from hexsearch.training.heads import check_heads
+from hexsearch.training.metrics import GameLosses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def launch(request: LaunchRequest) -> Ended:
     space = build_space(config, request.where)
     folder.require_new()
     folder.require_writable()
-    check_components(space)
+    check_components(space, config.data.board_size)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
     wait("the games to be read")
@@ -97,10 +99,12 @@ def launch(request: LaunchRequest) -> Ended:
     require_shared_storage(folder.path, config.run.trial_files)
     if request.examine is not None:
         wait("the doctor's quick checks")
-    opened = _examined(request, archive, imported)
+    opened, losses = _examined(request, archive, imported)
     opened = replace(opened, timings={"ray_up_at": request.ray_up_at})
     ledger = _open(request, archive, opened, learned)
     try:
+        for name, each in losses.items():
+            write_game_losses(baseline_folder(folder.path, name), 0, each)
         return _run(request, ledger, archive.content_hash, opened.trials)
     finally:
         ledger.close()
@@ -184,8 +188,14 @@ def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted
     return learned
 
 
-def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportReport) -> StudyOpened:
-    """The first event of a study, with baselines and warnings from examining its games."""
+def _examined(
+    request: LaunchRequest, archive: GameArchive, imported: ImportReport
+) -> tuple[StudyOpened, dict[str, GameLosses]]:
+    """The first event of a study, with baselines and warnings from examining its games.
+
+    Returns:
+        Also the per-game losses of the baselines by name.
+    """
     config, dataset = request.config, Dataset(archive, request.config.data)
     trunk = named_trunk(config)
     warnings = [] if trunk is None else check_games(trunk, dataset)
@@ -194,8 +204,10 @@ def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportRepo
     for line in warnings:
         request.listener.say(f"warning: {line}")
     trials = config.run.trials if "search" in config.phases else 0
-    baselines = [row.to_json() for row in baseline_rows(dataset)]
-    return StudyOpened(trials=trials, baselines=baselines, warnings=warnings)
+    baselines = baseline_rows(dataset)
+    rows = [row.to_json() for row, _ in baselines]
+    losses = {row.name: each for row, each in baselines}
+    return StudyOpened(trials=trials, baselines=rows, warnings=warnings), losses
 
 
 def _open(

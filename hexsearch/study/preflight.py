@@ -16,7 +16,7 @@ from hexsearch.config.readout import ReadoutConfig
 from hexsearch.config.run import RunConfig
 from hexsearch.config.section import build, is_import_path
 from hexsearch.config.study import StudyConfig
-from hexsearch.config.trunk import TrunkConfig
+from hexsearch.config.trunk import NetworkConfig, TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.dataset import Dataset
@@ -28,17 +28,22 @@ from hexsearch.model.policy_head import build_policy_head, check_policy_head
 from hexsearch.model.readout import build_readout
 from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
+from hexsearch.model.whole_network import check_whole
 from hexsearch.search.space import SearchSpace
-from hexsearch.training.metrics import Evaluation
+from hexsearch.training.metrics import Evaluation, GameLosses
 
 _MEASURED = 2_000  # configurations whose memory is estimated
+_TRIED_NETWORKS = 12  # networks of the user's own whose contract is checked
 _SIZE = 13  # side of the board on which components are tested
 _MAP_SIDE = 2  # rows of the feature map on which heads are tested
 
 
-def check_components(space: SearchSpace) -> None:
-    """Build each trunk, head and read-out of the space, and check its contract.
+def check_components(space: SearchSpace, size: int = _SIZE) -> None:
+    """Build each trunk, head, network and read-out of the space, and check its contract.
 
+
+    Args:
+        size: of the board, which a whole network is built for.
     Raises:
         ContractError: a component breaks its contract; lists all faults.
         PluginError: the code of a component raised an error.
@@ -55,6 +60,16 @@ def check_components(space: SearchSpace) -> None:
     }
     problems: list[str] = []
     kind = ContractError
+    inside = size + 2 * space.default.encoder.edge_ring
+    for network in _networks(space):
+        try:
+            problems += check_whole(network, planes, inside, size)
+        except ContractError as error:
+            problems.append(str(error))
+            if isinstance(error, PluginError):
+                kind = PluginError
+    if space.default.network is not None:
+        del checks["trunk"], checks["value_head"], checks["policy_head"]
     for section, check in checks.items():
         for raw in _named(space, section):
             try:
@@ -65,6 +80,19 @@ def check_components(space: SearchSpace) -> None:
                     kind = PluginError
     if problems:
         raise kind("\n".join(problems))
+
+
+def _networks(space: SearchSpace) -> list[NetworkConfig]:
+    """Distinct networks of the user's own that the space may build, the first few of them."""
+    found: dict[str, NetworkConfig] = {}
+    searched = any(dimension.name.partition(".")[0] == "network" for dimension in space.dimensions)
+    if space.default.network is not None:
+        found[space.default.network.name] = space.default.network
+    for values in islice(space.configurations(), _MEASURED if searched else 0):
+        network = space.resolve(values).network
+        if network is not None and len(found) < _TRIED_NETWORKS:
+            found.setdefault(network.name, network)
+    return list(found.values())
 
 
 def _trunk_problems(config: TrunkConfig, planes: int, side: int) -> list[str]:
@@ -79,7 +107,7 @@ def _value_head_problems(config: ValueHeadConfig) -> list[str]:
 
 
 def _policy_head_problems(config: PolicyHeadConfig, features: int) -> list[str]:
-    head = build_policy_head(config, features, _SIZE)
+    head = build_policy_head(config, features, _SIZE, _MAP_SIDE)
     return check_policy_head(head, features, _SIZE, _MAP_SIDE, config.name)
 
 
@@ -133,8 +161,8 @@ def require_memory(space: SearchSpace, config: StudyConfig) -> None:
             )
 
 
-def baseline_rows(dataset: Dataset) -> list[Baseline]:
-    """Baselines for the leaderboard, evaluated in the same way as trials."""
+def baseline_rows(dataset: Dataset) -> list[tuple[Baseline, GameLosses]]:
+    """Baselines for the leaderboard with per-game losses, evaluated in the same way as trials."""
     rows = []
     archive, validation = dataset.archive, dataset.validation
     games, plies = validation.at(np.arange(len(validation), dtype=np.int64))
@@ -147,5 +175,6 @@ def baseline_rows(dataset: Dataset) -> list[Baseline]:
     )
     for name, win_prob_red in predictions.items():
         evaluation = Evaluation(win_prob_red, red_won, stage, lengths - plies, final, games, plies)
-        rows.append(Baseline(name, MetricsSummary.of(evaluation.metrics())))
+        row = Baseline(name, MetricsSummary.of(evaluation.metrics()))
+        rows.append((row, evaluation.game_losses()))
     return rows

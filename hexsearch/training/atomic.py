@@ -21,7 +21,6 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         CheckpointError: it cannot be written; the earlier lines are unchanged.
     """
-    _require_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a+b", buffering=0) as file:  # a buffer might be written in pieces
@@ -51,21 +50,6 @@ def _end_of_lines(file: FileIO) -> int:
     return 0
 
 
-def _require_file(path: Path) -> None:
-    """Check that a path can be a file's. A rename over `/dev/full` would replace the device.
-
-    Raises:
-        CheckpointError: it is a folder, a device or a pipe.
-    """
-    try:
-        is_other = not path.name or (path.exists() and not path.is_file())
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{path}: cannot be written: {why}") from error
-    if is_other:
-        raise CheckpointError(f"{path}: is a folder or a device; give the path of a file")
-
-
 def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) -> None:
     """Replace a file by new content, completely or not at all.
 
@@ -74,10 +58,14 @@ def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) ->
     Raises:
         CheckpointError: it cannot be written; an older file is unchanged.
     """
-    _require_file(path)
+    if not path.name:  # `/` and the empty path
+        raise CheckpointError(f"{path}: is a folder; give the path of a file")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # Renaming would replace a device or a pipe, such as /dev/full, by a file.
+            raise OSError(errno.EINVAL, "it is a device or a pipe, and not a file")
         with open(partial, "wb") as file:
             file.write(content)
             file.flush()

@@ -30,6 +30,11 @@ def check_heads(configs: Sequence[TrialConfig], mode: Mode, frozen: bool = False
         for name in TrialConfig.model_fields
         if name not in _MAY_DIFFER and getattr(config, name) != getattr(first, name)
     ]
+    if first.network is not None and (len(configs) > 1 or mode == "probe" or frozen):
+        problems.append(
+            f"network {first.network.name}: a whole network has no trunk that other value heads "
+            "could share; compare networks by a search"
+        )
     alone = len(configs) == 1 and mode == "joint"
     if not alone and (first.precision == "float16" or first.compile == "always"):
         problems.append(

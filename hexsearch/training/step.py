@@ -118,7 +118,7 @@ class Stepper:
         self.average = AveragedNetwork(body, half_life) if half_life else None
         self._steps = 0
         self._taught = config.auxiliary.weights
-        names = [each.value_head.name for each in configs]
+        names = [each.head_name for each in configs]
         self.loss_monitor = LossMonitor(names, list(self._taught), device)
 
     @contextmanager
@@ -177,7 +177,7 @@ class Stepper:
                     raws.append(self._body.value_raw(number, copy))
         losses = Losses(
             tuple(
-                readout.loss(raw.float(), batch.outcome)
+                readout.loss(raw.float(), batch.value_target)
                 for readout, raw in zip(self._readouts, raws, strict=True)
             ),
             policy_loss(policy_logits, batch.policy_target, batch.has_move),

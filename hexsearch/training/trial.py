@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Self
@@ -19,11 +19,11 @@ from hexsearch.data.position_set import PositionSet
 from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.model.cost import NetworkCost
 from hexsearch.model.many_heads import ManyHeads, build_many_heads
-from hexsearch.model.network import Network, count_parameters
+from hexsearch.model.network import Network
 from hexsearch.model.readout import Readout, build_readout
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.execution import Execution, repeatable, resolve_execution
-from hexsearch.training.frozen_trunk import FrozenTrunk
+from hexsearch.training.frozen_trunk import FrozenTrunk, begin_with
 from hexsearch.training.heads import Mode, check_heads
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.prior import start_at_prior
@@ -83,6 +83,8 @@ class Trial:
         if frozen_trunk is not None:
             frozen_trunk.require_fit(config, dataset.config.board_size)
             frozen_trunk.load_into(body)
+        elif config.start_from is not None:
+            self._trunk_hash = begin_with(body, config.start_from)
         self.stream = TrainingStream(
             BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device),
             dataset.training(config.curriculum),
@@ -145,11 +147,6 @@ class Trial:
         """The network that is evaluated, with the averaged weights if there are any."""
         return self.network if self._stepper.average is None else self._answering.with_head(0)
 
-    @property
-    def parameters(self) -> int:
-        """Number of parameters of the first head's network."""
-        return count_parameters(self.network)
-
     @cached_property
     def costs(self) -> tuple[NetworkCost, ...]:
         """For each head, the size, operations and speed of its network. Measured once."""
@@ -159,6 +156,11 @@ class Trial:
     def cost(self) -> NetworkCost:
         """The cost of the first head's network."""
         return self.costs[0]
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin with the weights of a network of this form, whatever board it was for."""
+        self.body.load_state_dict(weights)
+        self._prepare(self.body, self.execution)
 
     def next_batch(self, size: int | None = None) -> Batch:
         """The next training batch. This does not advance the stream.
@@ -202,10 +204,9 @@ class Trial:
     def evaluations(
         self, positions: PositionSet | None = None
     ) -> tuple[tuple[Evaluation, ...], float]:
-        """Answers of each head on positions, and the mean policy loss in nats.
+        """Answers of each head and mean policy loss in nats, by default on the validation games.
 
         The network uses its current batch-norm statistics. Only `reports` computes them again.
-        By default all positions of the validation games are evaluated.
         """
         asked = self.dataset.validation if positions is None else positions
         return self.evaluator.evaluate(self._answering, asked)
@@ -231,7 +232,7 @@ class Trial:
         point = Point(self.positions_seen, self.max_positions, self._train_seconds, started)
         return tuple(
             make_report(
-                config.value_head.name,
+                config.head_name,
                 point,
                 evaluations[number],
                 policy_loss,

@@ -115,7 +115,8 @@ def dataset(archive: GameArchive) -> Dataset:
 
 def tiny(**settings: object) -> TrialConfig:
     """A configuration on the tiny trunk, sections given as YAML would."""
-    return build(TrialConfig, {"trunk": "tiny", "batch_size": 64, **settings}, "trial")
+    trunk = {} if "network" in settings else {"trunk": "tiny"}
+    return build(TrialConfig, {**trunk, "batch_size": 64, **settings}, "trial")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -178,7 +179,7 @@ def train(
     """A network of a kind, trained on whole games in a plain loop."""
     torch.manual_seed(seed)
     network = OwnNetwork(kind, size)
-    planes, to_move, won, played = _samples(kind, archive, size)
+    planes, to_move, won, played, _ = samples_of(kind.view, archive, size)
     parameters = network.parameters()
     optimiser: torch.optim.Optimizer = (
         torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
@@ -200,26 +201,39 @@ def train(
     return network.eval()
 
 
-def _samples(kind: Kind, archive: GameArchive, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+class Samples(NamedTuple):
+    """Every second game, position by position. [P] each but the planes."""
+
+    planes: Tensor
+    to_move: Tensor
+    red_won: Tensor
+    played: Tensor
+    game: Tensor
+
+
+def samples_of(view: str, archive: GameArchive, size: int) -> Samples:
+    """What a network of a view is trained on; `played` is -1 where a game ends."""
     games = [archive.game(index) for index in range(0, len(archive), 2)]
     moves = [game.moves[:ply] for game in games for ply in range(len(game.moves) + 1)]
     positions: Positions = positions_of_moves(moves, size)
     red_won = [float(game.winner == RED) for game in games for _ in range(len(game.moves) + 1)]
     following = [cell for game in games for cell in (*game.moves, -1)]
-    encode = ENCODERS[kind.view]
+    encode = ENCODERS[view]
     mover = positions.to_move
-    if kind.view == "mover":
+    if view == "mover":
         mover = np.where(positions.plies % 2 == 0, -1, 1).astype(np.int8)
     planes = np.stack(
         [encode(board, int(side)) for board, side in zip(positions.stones, mover, strict=True)]
     )
     cells = np.array(following)
-    if kind.view == "mover":  # the policy belongs to the board as shown
+    if view == "mover":  # the policy belongs to the board as shown
         row, column = np.divmod(cells, size)
         cells = np.where((mover > 0) & (cells >= 0), column * size + row, cells)
-    return (
+    lengths = torch.tensor([len(game.moves) + 1 for game in games])
+    return Samples(
         torch.from_numpy(planes),
         torch.from_numpy(mover.astype(np.int64)),
         torch.tensor(red_won),
         torch.from_numpy(cells),
+        torch.arange(len(games)).repeat_interleave(lengths),
     )

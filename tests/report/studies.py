@@ -52,7 +52,7 @@ def trained_study(
     folder, config = StudyFolder(path), build(StudyConfig, raw, "")
     write_archive(folder.archive, archive)
     description = folder.write_description(config, ["games.trmph"], archive.content_hash)
-    baselines = [row.to_json() for row in baseline_rows(Dataset(archive, config.data))]
+    baselines = [row.to_json() for row, _ in baseline_rows(Dataset(archive, config.data))]
     ledger = Ledger(folder.ledger)
     try:
         ledger.append(StudyOpened(**description, trials=config.run.trials, baselines=baselines))

@@ -8,7 +8,7 @@ from typing import Any
 from hexsearch.config.data import STAGE_PRESETS
 from hexsearch.config.dimension import DIMENSION_PRESETS
 from hexsearch.config.study import StudyConfig
-from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trial import default_settings
 from hexsearch.config.trunk import TRUNK_PRESETS
 
 _IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
@@ -20,6 +20,7 @@ _SHORT_FORMS: dict[str, dict[str, Any]] = {
         "pattern": rf"^(reduced )?\d+(->\d+)*->1$|{_IMPORT_PATH}",
     },
     "ReadoutConfig": {"type": "string"},
+    "NetworkConfig": {"type": "string", "pattern": _IMPORT_PATH},
     "CurriculumConfig": {"type": "string"},
     "StagesConfig": {"enum": list(STAGE_PRESETS)},
     "DimensionConfig": {"enum": list(DIMENSION_PRESETS)},
@@ -58,7 +59,7 @@ def _settings() -> list[str]:
         below = value.items() if isinstance(value, dict) else ()
         return [path, *(name for key, inner in below for name in walk(inner, f"{path}.{key}"))]
 
-    return [path for key, value in TrialConfig().model_dump().items() for path in walk(value, key)]
+    return [path for key, value in default_settings().items() for path in walk(value, key)]
 
 
 def _allow_durations(definitions: dict[str, Any]) -> None:

@@ -169,6 +169,7 @@ def _set_at(raw: dict[str, Any], parts: list[str], value: Any, key: str) -> None
 
 # The key that the short form of a section stands for.
 _SHORT_FORMS = {
+    "trial.network": "family",
     "trial.trunk": "preset",
     "trial.value_head": "spelling",
     "trial.readout": "name",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.value_analyzer import clustered_error
@@ -15,9 +16,11 @@ from hexsearch.doctor.hypotheses.policies import uniform_likelihood
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_parts, take
 from hexsearch.training.metrics import slice_metrics
 
+_OTHER_PLY = "boards of one ply"
 _POSITIONS = 800  # that each transformation is tried on
 NEAR = 14  # plies to the end: there a network should be rather sure
 Change = Callable[[Tensor], Tensor]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,19 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
     played = observed.played[chosen]
     moving = played >= 0
+    chosen_games = observed.evaluation.game
+    others = {
+        f"{_OTHER_PLY} {name}": examined.planes(
+            take(observed.positions, _neighbours(chosen, chosen_games, plies))
+        )
+        for name, plies in (("earlier", -1), ("later", 1))
+    }
     scores: list[InputScore] = []
     base_errors, base_policy = np.zeros(0), np.zeros(0)
-    for name, change in [("as it is", _scaled(1.0)), *_changes(planes)]:
+    changes: list[tuple[str, Change]] = [("as it is", _scaled(1.0)), *_changes(planes)]
+    changes += [(name, _replaced_by(other)) for name, other in others.items()]
+    changes += _by_side(planes, torch.from_numpy(positions.plies % 2 == 1))
+    for name, change in changes:
         policy, raw = respond_in_parts(examined, change(planes).contiguous())
         p = np.clip(examined.reported(raw, positions).double().numpy(), 0.0, 1.0)
         errors = np.square(p - won)
@@ -81,7 +94,11 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
 
 def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     """The transformation that clearly restores value or policy; None if there is none."""
-    value = max(scores[1:], key=lambda score: score.gain)
+    # A later board shows more of the game: there only the moves tell what a network wants.
+    value = max(
+        (score for score in scores[1:] if not score.name.startswith(_OTHER_PLY)),
+        key=lambda score: score.gain,
+    )
     if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(least, scores[0].auc + 0.02):
         return value
     policy = max(scores[1:], key=lambda score: score.policy_gain)
@@ -91,11 +108,20 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     return None
 
 
+def _neighbours(chosen: Ints, game: Ints, plies: int) -> Ints:
+    """Rows some plies earlier or later in the same game; a game's ends stand for what is beyond."""
+    there = np.clip(chosen + plies, 0, len(game) - 1)
+    neighbours: Ints = np.where(game[there] == game[chosen], there, chosen)
+    return neighbours
+
+
+def _replaced_by(other: Tensor) -> Change:
+    return lambda planes: other
+
+
 def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     channels = planes.shape[1]
-    constant = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
-    stones = [index for index in range(channels) if not constant[index]]
-    flags = [index for index in range(channels) if constant[index]]
+    stones, flags = _kinds(planes)
     for name, change in _TURNS.items():
         yield f"the board {name}", change
     for first, second in pairwise(stones):
@@ -119,8 +145,55 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     yield "planes as 2 x - 1", lambda p: 2 * p - 1
     yield "planes as (x + 1) / 2", lambda p: (p + 1) / 2
     yield "planes as 1 - x", lambda p: 1 - p
-    for rows, columns in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+    for rows, columns in product((-1, 0, 1), repeat=2):
+        if (rows, columns) == (0, 0):
+            continue
         yield f"the board shifted by ({rows}, {columns})", _rolled(rows, columns)
+
+
+def _by_side(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
+    """Changes that depend on who is to move.
+
+    Args:
+        red: [P] whether Red is to move.
+    """
+    stones, flags = _kinds(planes)
+    for flag in flags:
+        told = red.float()[:, None, None].expand(planes[:, flag].shape)
+        yield f"plane {flag} filled with the side to move", _with_values(flag, told)
+        yield f"plane {flag} filled with the side that is not to move", _with_values(flag, 1 - told)
+    changes = [("transposed", _TURNS["transposed"])]
+    if len(stones) >= 2:
+        exchanged = _exchanged(planes.shape[1], stones[0], stones[1])
+        changes.append(("with colours exchanged", exchanged))
+        changes.append(
+            ("transposed with colours exchanged", _chain(exchanged, _TURNS["transposed"]))
+        )
+    elif len(stones) == 1:
+        changes.append(("with its sign exchanged", _scaled(-1.0)))
+    for name, change in changes:
+        for side, chosen in (("Red", red), ("Blue", ~red)):
+            yield f"the board {name} where {side} is to move", _where(chosen, change)
+
+
+def _kinds(planes: Tensor) -> tuple[list[int], list[int]]:
+    """Numbers of the planes that vary over a board, and of those that are the same all over it."""
+    constant = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
+    every = range(planes.shape[1])
+    return [n for n in every if not constant[n]], [n for n in every if constant[n]]
+
+
+def _with_values(index: int, values: Tensor) -> Change:
+    def changed(planes: Tensor) -> Tensor:
+        out = planes.clone()
+        out[:, index] = values
+        return out
+
+    return changed
+
+
+def _where(chosen: Tensor, change: Change) -> Change:
+    return lambda planes: torch.where(chosen[:, None, None, None], change(planes), planes)
 
 
 _TURNS: dict[str, Change] = {

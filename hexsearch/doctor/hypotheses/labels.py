@@ -57,7 +57,10 @@ def label_scores(
         add(name, f"the label is that of the {name} of the archive", _TOGETHER, expected)
     values = np.unique(target[wrong].round(4))
     low, high = float(values[0]), float(values[-1])
-    if len(values) == 1 and right[wrong].std() > 0:
+    if np.ptp(target) < 1e-6:
+        cause = f"every label is {target[0]:g}, whoever won"
+        add("constant", cause, "find out where the winner is lost", np.full_like(right, target[0]))
+    elif len(values) == 1 and right[wrong].std() > 0:
         constant = np.where(wrong, values[0], right)
         cause = f"every label is {low:g} there, whoever won"
         add("constant", cause, "find out where the winner is lost", constant)
@@ -125,13 +128,15 @@ def target_scores(
     rows = np.flatnonzero(wrong)
     some = target[rows]
     scores = []
-    for hypothesis, expected in _target_candidates(truth, symmetry):
+    for hypothesis, expected in _target_candidates(target, truth, symmetry):
         scores.append(share_score(hypothesis, some == expected[rows]))
     found = lag_score("the policy target", some, _cells(truth, symmetry), rows, batch_size)
     return scores if found is None else [found, *scores]
 
 
-def _target_candidates(truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesis, Ints]]:
+def _target_candidates(
+    target: Ints, truth: Truth, symmetry: Ints
+) -> Iterator[tuple[Hypothesis, Ints]]:
     size, cell = truth.size, truth.next_cell
     last = size - 1
     seen = _cells(truth, symmetry)
@@ -151,10 +156,16 @@ def _target_candidates(truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesi
         ("quarter turn to the right", column * size + last - row),
     ):
         yield Hypothesis(f"target {name}", f"{cause}: it is {name}", same), other
-    for shift, name in ((-1, "the move before"), (1, "the move after"), (-2, "two moves before")):
+    for shift in (-1, 1, -2, 2, -3, 3):
+        name = f"{abs(shift)} {'ply' if abs(shift) == 1 else 'plies'} "
+        name += "later" if shift > 0 else "earlier"
         moved = truth.moved(plies=shift)
-        cause = f"the policy target is {name} the one that is played next"
-        yield Hypothesis(name, cause, _TOGETHER), _cells(moved, symmetry)
+        cause = f"the policy target is a move {name} than the next move: of another ply"
+        # Beyond the ends of a game there is no such move, whatever stands there instead.
+        beyond = ~moved.has_move | (moved.ply != truth.ply + shift)
+        here = np.where(beyond, target, _cells(moved, symmetry))
+        if beyond.mean() < 0.5:
+            yield Hypothesis(name, cause, _TOGETHER), here
     for rows_off in (-1, 0, 1):
         for columns_off in (-1, 0, 1):
             if (rows_off, columns_off) == (0, 0):

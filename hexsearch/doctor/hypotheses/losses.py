@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,37 @@ def explain_value_loss(
             f"the value loss of {float(zero.float().mean()):.0%} of the positions is masked to 0",
             "let every position count in the value loss",
         )
+    return _weighted(found, right, batch)
+
+
+def _weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+    """A factor that is the same wherever some column of the batch is the same."""
+    usable = right.abs() > 1e-6
+    if usable.sum() < len(found) // 2:
+        return None
+    factor = (found / right)[usable]
+    for name, column in (
+        ("the outcome", batch.outcome),
+        ("the stage of the game", batch.stage),
+        ("the side to move", batch.ply % 2),
+        ("the ply", batch.ply),
+        ("the moves to the end", batch.to_end),
+        ("the length of the game", batch.ply + batch.to_end),
+        ("the game", batch.game),
+    ):
+        _, inverse = np.unique(column[usable].numpy(), return_inverse=True)
+        group = torch.from_numpy(inverse)
+        size = torch.bincount(group)
+        if len(size) < 2 or len(size) > len(group) // 4:
+            continue
+        mean = torch.bincount(group, factor) / size
+        if (factor - mean[group]).abs().max() < 1e-3 * factor.abs().max():
+            return Hypothesis(
+                "weighted",
+                f"positions are weighted unequally in the value loss, by {name}: from "
+                f"{float(factor.min()):.3g} to {float(factor.max()):.3g}",
+                "let every position count alike; weights belong into curriculum.stage_weights",
+            )
     return None
 
 

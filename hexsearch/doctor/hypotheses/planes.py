@@ -203,6 +203,17 @@ def _of_values(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Pl
             made += [lacking, doubled]
         cause = f"one colour's stones are missing or replaced by the other's: {name} is right"
         yield Hypothesis(name, cause, "fill both planes, each with its own colour"), made
+    union = [planes.sum(axis=1, keepdims=True) for planes in right]
+    none = [np.zeros_like(both) for both in union]
+    cause = "stones of both colours stand together on one plane: they cannot be told apart"
+    yield (
+        Hypothesis("colours together", cause, "fill both planes, each with its own colour"),
+        [
+            np.concatenate(pair, axis=1)
+            for both, empty in zip(union, none, strict=True)
+            for pair in ([both, both], [both, empty], [empty, both])
+        ],
+    )
     yield (
         Hypothesis("inverted", "stones are 0 and free cells 1", "mark stones by 1"),
         [1.0 - planes for planes in right],
@@ -225,15 +236,16 @@ def _of_values(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Pl
     yield (
         Hypothesis(
             "noise",
-            "numbers are added to the planes: their whole part is the right board",
+            "something is added to the planes beside the right board: noise, or marks that may "
+            "tell the next move or the winner",
             "show planes as the encoder makes them",
         ),
-        [np.where(_rounds_to(some, planes), some, -1.0) for planes in right],
+        [
+            np.where(_rounds_to(some, planes) | _is_within(planes, some), some, -1.0)
+            for planes in right
+        ],
     )
-    missing = [
-        np.where(((planes - some) >= -1e-3).all(axis=(1, 2, 3), keepdims=True), some, -1.0)
-        for planes in right
-    ]
+    missing = [np.where(_is_within(some, planes), some, -1.0) for planes in right]
     yield (
         Hypothesis(
             "stones missing",
@@ -242,6 +254,12 @@ def _of_values(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Pl
         ),
         missing,
     )
+
+
+def _is_within(some: Planes, planes: Planes) -> Flags:
+    """[B, 1, 1, 1] whether no cell of the first holds more than that of the second."""
+    within: Flags = ((planes - some) >= -1e-3).all(axis=(1, 2, 3), keepdims=True)
+    return within
 
 
 def _rounds_to(some: Planes, planes: Planes) -> Flags:

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 Sides = tuple[bool, bool, bool]  # turned round on finished boards, for Blue, for Red
 _FINISHED_SHARE = 0.2  # of all weight, so that the few finished boards count
 _SAME = 1e-3
+_FEW_FINISHED, _CLEARLY = 10, 0.01
 AS_REPORTED = "as reported"
 # In the words of a finding: what it means that one decoding fits and another is reported.
 DECODINGS = {
@@ -122,6 +123,36 @@ def _changes(reading: Reading, found: list[Reading]) -> int:
     known = {AS_REPORTED, own.decoding if own else AS_REPORTED}
     cost = {0: 0, 1: 2, 2: 2, 3: 1}[sum(sides)]
     return cost + (0 if reading.decoding in known else 2)
+
+
+def finished_boards(observed: Observed) -> str:
+    """In words, how the outputs on finished boards, whose winner is certain, are best read.
+
+    Empty where there are too few of them.
+    """
+    evaluation = observed.evaluation
+    final, won = evaluation.final, evaluation.red_won
+    if final.sum() < _FEW_FINISHED:
+        return ""
+
+    def figures(answers: Floats) -> tuple[float, float]:
+        some, label = answers[final], won[final]
+        return float(np.square(some - label).mean()), float(((some > 0.5) == (label == 1)).mean())
+
+    ways = [
+        (inverted, decoding, *figures(1 - answers if inverted else answers))
+        for decoding, answers in _decoded(observed)
+        for inverted in (False, True)
+    ]
+    # The first one is as reported; another must be clearly better to be named.
+    best = min(ways, key=lambda way: way[2])
+    inverted, decoding, loss, right = best if best[2] < ways[0][2] - _CLEARLY else ways[0]
+    named = DECODINGS[decoding] + (", inverted" if inverted else "")
+    how = named if named.startswith("as ") else f"as {named}"
+    return (
+        f"the {int(final.sum())} finished boards alone are best read {how}: {right:.0%} right, "
+        f"value loss {loss:.3f}"
+    )
 
 
 def _reading(

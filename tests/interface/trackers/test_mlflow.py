@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_mlflow_holds_a_run_of_every_trial(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
-    store = f"file:{tmp_path / 'mlruns'}"
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     told = tell_two_trials(tmp_path / "mine", hs.MlflowCallback(store))
     client = MlflowClient(store)
     experiment = client.get_experiment_by_name("mine")
@@ -33,12 +33,12 @@ def test_mlflow_holds_a_run_of_every_trial(tmp_path: Path) -> None:
 def test_a_resumed_study_goes_on_with_its_runs(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
-    store = f"file:{tmp_path / 'mlruns'}"
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     tell_two_trials(tmp_path / "mine", hs.MlflowCallback(store))
     again = ToldStudy(tmp_path / "mine", hs.MlflowCallback(store))
     trial = again.begin()
     assert trial.trial == "t0001"
-    again.report(trial, 192)
+    again.report(trial, 64)
     again.end()
     client = MlflowClient(store)
     experiment = client.get_experiment_by_name("mine")
@@ -47,4 +47,4 @@ def test_a_resumed_study_goes_on_with_its_runs(tmp_path: Path) -> None:
     assert sorted(run.info.run_name for run in runs) == ["t0000", "t0001"]
     (second,) = (run for run in runs if run.info.run_name == "t0001")
     history = client.get_metric_history(second.info.run_id, "stages/final")
-    assert [metric.step for metric in history] == [64, 192]
+    assert [metric.step for metric in history] == [32, 64]

@@ -32,7 +32,7 @@ def test_trackio_holds_a_run_of_every_trial(tmp_path: Path) -> None:
     with sqlite3.connect(database) as store:
         rows = store.execute("SELECT run_name, step FROM metrics ORDER BY run_name, step")
         steps = [(name, step) for name, step in rows]
-    assert steps == [("t0000", 64), ("t0000", 192), ("t0000", 576), ("t0000", 1728), ("t0001", 64)]
+    assert steps == [("t0000", 64), ("t0000", 192), ("t0000", 576), ("t0000", 1728), ("t0001", 32)]
 
 
 def _environment() -> dict[str, str]:

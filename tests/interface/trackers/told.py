@@ -27,6 +27,7 @@ class ToldStudy:
         self.engine: Engine = make_engine(
             folder / "ledger.jsonl",
             study_config(),
+            slots=lambda: 2,
             observe=lambda event: self._heard.listener.record(event, self.engine.history),
         )
 
@@ -55,6 +56,6 @@ def tell_two_trials(folder: Path, callback: hs.Callback) -> ToldStudy:
     for positions in (64, 192, 576, 1728):
         told.report(first, positions)
         if positions == 64:
-            told.report(second, positions)
+            told.report(second, 32)
     told.end()
     return told

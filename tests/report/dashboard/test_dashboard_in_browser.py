@@ -42,9 +42,8 @@ def text(browser: Any, selector: str) -> str:
     return found or ""
 
 
-def shows(browser: Any, positions: str) -> bool:
-    """Whether the running trial stands at so many positions."""
-    return text(browser, "#running td.seen") == positions
+def shows(browser: Any, selector: str, wanted: str) -> bool:
+    return text(browser, selector) == wanted
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -78,7 +77,7 @@ def test_progress_and_reports_appear_without_a_reload(
     for seen in (30, 60):
         running = {"t0004": TrialProgress(seen, 90, 90, 10.0)}
         store_progress(study.folder.progress, StudyProgress(0.0, running))
-        wait_for(partial(shows, browser, str(seen)))
+        wait_for(partial(shows, browser, "#running td.seen", str(seen)))
     study.trial({10: 0.21, 90: 0.15}, "complete", lr=0.9)
     rows = "return document.querySelectorAll('#leaderboard-table tr.row').length"
     wait_for(lambda: browser.execute_script(rows) == 6)

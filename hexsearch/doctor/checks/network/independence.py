@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.networks import TrainedNetwork, take
+from hexsearch.doctor.networks import ExaminedNetwork, TrainedNetwork, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 
 _PROBED, _ALONE = 48, 16
@@ -25,8 +26,30 @@ def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     rng = np.random.default_rng(SEED)
     count = min(2 * _PROBED, len(observed.positions))
     chosen = rng.choice(len(observed.positions), count, replace=False)
-    planes = examined.planes(take(observed.positions, np.sort(chosen)))
+    chosen = np.sort(chosen)
+    planes = examined.planes(take(observed.positions, chosen))
+    yield from _encoder_findings(examined, observed.positions)
     yield from independence_findings(examined.respond, planes)
+
+
+def _encoder_findings(examined: ExaminedNetwork, positions: Positions) -> Iterator[Finding]:
+    """Planes must be those of the position that is asked for, whatever was asked before."""
+    count = min(2 * _PROBED, len(positions))
+    forwards = np.arange(count)
+    planes = examined.planes(take(positions, forwards))
+    backwards = examined.planes(take(positions, forwards[::-1].copy())).flip(0)
+    wrong = (planes - backwards).abs().flatten(1).amax(dim=1) > 1e-6
+    if wrong.any():
+        yield Finding(
+            "modes",
+            "error",
+            f"{int(wrong.sum())} of {count} positions are encoded as other planes when they are "
+            "asked for in the opposite order",
+            "the encoder keeps something from one call to the next: planes hold the board of an "
+            "earlier call, such as the position one move behind",
+            "make the planes from the arguments of the call alone",
+            root="modes",
+        )
 
 
 def check_untrained(pipeline: ExaminedPipeline) -> Iterator[Finding]:

@@ -14,17 +14,16 @@ from hexsearch.doctor.hypotheses.values import (
     DECODINGS,
     Floats,
     Reading,
+    finished_boards,
     readings,
     reported_reading,
     simplest_of_the_best,
     turned_against,
 )
-from hexsearch.doctor.networks import ExaminedNetwork, Observed
+from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
-from hexsearch.doctor.strength import Strength, strength_of
 from hexsearch.training.metrics import slice_metrics
 
-YOUNG = 20_000  # positions seen, below which a network is still a beginner
 _GAIN = 0.01  # of value loss that another reading must bring
 
 _SIDES = {
@@ -154,6 +153,8 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
         f"{span}, {right:.1%} of them right; read as {_words(best, found)} {best.accuracy:.1%} "
         f"are right and the value loss falls by {best.gain:.3f} (+-{1.96 * best.noise:.3f})"
     )
+    if finished := finished_boards(observed):
+        evidence += f"; {finished}"
     own = reported_reading(found)
     decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
     if decoded and not any(sides):
@@ -197,15 +198,15 @@ def _restores(best: Reading, observed: Observed, table: Floats) -> bool:
 def _other_decoding(best: Reading) -> tuple[str, str]:
     if best.decoding == "raw":
         return (
-            "the network was trained to put out 0 and 1 itself, and a sigmoid is applied "
-            "afterwards, which makes 0.50 and 0.73 of them",
+            "the network puts out 0 and 1 itself (it was trained so, or ends in a sigmoid), and a "
+            "sigmoid is applied afterwards, which makes 0.50 and 0.73 of them",
             "report the raw output, or apply the sigmoid in the loss too; under the right decode "
             f"accuracy is {best.accuracy:.1%} without another step of training",
         )
     if best.decoding == "signed":
         return (
-            "the network was trained to put out -1 and 1, and something else than (raw + 1) / 2 is "
-            "reported",
+            "the network puts out -1 and 1 (it was trained so, or ends in a tanh), and something "
+            "else than (raw + 1) / 2 is reported",
             f"report (raw + 1) / 2; accuracy is then {best.accuracy:.1%} without more training",
         )
     return (
@@ -220,65 +221,3 @@ def _words(reading: Reading, found: list[Reading]) -> str:
     sides = turned_against(reading, found)
     text = DECODINGS[reading.decoding]
     return f"{text}, inverted {_SIDES[sides][0]}" if any(sides) else text
-
-
-def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Answers against chance and the baselines; then what would explain a failure."""
-    observed, examined, table = pipeline.observed, pipeline.examined, pipeline.table
-    assert observed is not None and examined is not None and table is not None
-    strength = strength_of(observed, table)
-    if not strength.problem:
-        return
-    young = examined.positions_seen is not None and examined.positions_seen < YOUNG
-    certain = strength.above_quarter or strength.at_chance
-    if young and not certain:
-        return  # a beginner may well be weaker than a table
-    yield Finding(
-        "strength",
-        "error" if certain else "warning",
-        strength.problem,
-        _unexplained(examined, observed, strength, young),
-        _next_step(pipeline, young),
-        root="reading",
-    )
-
-
-def _unexplained(
-    examined: ExaminedNetwork, observed: Observed, strength: Strength, young: bool
-) -> str:
-    excluded = (
-        "other decodings, exchanged sides, turned, shifted or exchanged planes do not explain it"
-    )
-    if observed.evaluation.win_prob_red.std() < 0.005:
-        return (
-            "the value is constant: initial weights, a dead value head, or an average of weights "
-            "that is never updated"
-        )
-    if strength.policy_gain > 0.1:
-        return (
-            "the policy has learnt and the value has not, so the trunk works: the value head, its "
-            "labels or its loss are at fault (labels at random or half of them inverted); "
-            f"{excluded}"
-        )
-    if young:
-        return f"only {examined.positions_seen:,} positions were trained; {excluded}"
-    if strength.at_chance:
-        return (
-            "the network has learnt nothing that holds on these games: initial weights, or labels "
-            f"that do not belong to their positions; {excluded}"
-        )
-    return f"something weakens it that is not in the reading; {excluded}"
-
-
-def _next_step(pipeline: ExaminedPipeline, young: bool) -> str:
-    if pipeline.foreign is not None:
-        return (
-            "check that load() returns the trained weights and that these are games of the kind it "
-            "was trained on; then compare encode() with the planes of training"
-        )
-    if young:
-        return "train for longer, then ask again: `train SPACE.yaml`"
-    return (
-        "run `doctor SPACE.yaml` on the configuration with the same games: it tests batches, "
-        "losses and steps one by one"
-    )

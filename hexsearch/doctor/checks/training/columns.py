@@ -87,6 +87,7 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 f"{what} in {wrong.sum():,} of {len(wrong):,} samples, {where(wrong, subsets)}",
                 cause,
                 "fill every column of a batch from the same (game, ply)",
+                root="results" if "red_won" in what else "",
             )
     yield from _weights(pipeline, compared)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
+from hexsearch.doctor.checks.training.steps import unowned
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.gradients import explain_gap, first_gap
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.watching import NO_STEP
+from hexsearch.doctor.watching import NO_STEP, WatchedStep
 
 _CONFLICT = -0.5  # cosine of the two heads' gradients on the trunk
 
@@ -20,7 +22,10 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     assert trial is not None
     if not trial.steps or not trial.steps[0].value_gradient:
         return
-    step = trial.steps[0]
+    # A last layer that begins at 0 passes no gradient in the first step, and does in the next.
+    step = trial.steps[-1]
+    if not bool(step.batch.has_move.any()):
+        step = trial.steps[0]
     # Finished boards alone have no next move, and so no policy loss.
     policy_counts = bool(step.batch.has_move.any()) and trial.config.policy_head.weight > 0
     reach = {"value": step.value_gradient, "policy": step.policy_gradient}
@@ -28,6 +33,24 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if (loss_name == "policy" and not policy_counts) or part not in reach[loss_name]:
             continue
         if not bool(reach[loss_name][part].abs().sum() > 0):
+            empty = [
+                head
+                for head in ("value_head", "policy_head")
+                if loss_name in head and _rests_at_zero(step, head)
+            ]
+            if empty:
+                yield Finding(
+                    "gradient flow",
+                    "error",
+                    f"after {len(trial.steps) - 1} steps nearly every weight of the "
+                    f"{_words(empty[0])} is exactly 0, and so is the gradient of the "
+                    f"{loss_name} loss on the {_words(part)}",
+                    f"the {_words(empty[0])} begins at zero in all layers: no gradient "
+                    "passes, and it can never leave zero",
+                    "let at most the last layer begin at zero",
+                    root=f"detached {loss_name}",
+                )
+                return
             yield Finding(
                 "gradient flow",
                 "error",
@@ -58,6 +81,16 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
 
 
+def _words(part: str) -> str:
+    return part.replace("_", " ")
+
+
+def _rests_at_zero(step: WatchedStep, head: str) -> bool:
+    """Whether all of a head is 0 but the bias of its last layer, which alone can move."""
+    weights = step.before.get(head)
+    return weights is not None and float((weights == 0).float().mean()) > 0.95
+
+
 def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """The gradients that the optimiser is given, against those of the weighted losses."""
     trial = pipeline.watched
@@ -74,6 +107,8 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="no step",
             )
         return
+    if unowned(trial):
+        return  # what no group holds is never cleared, and adds up
     if trial.config.micro_batch and trial.config.auxiliary.weights:
         return  # auxiliary losses of parts are weighed by what counts in each
     gap = first_gap(stepped, trial.config)
@@ -82,6 +117,11 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     limit = trial.config.optimiser.clip
     best = explain_gap(stepped, trial.config, gap)
+    later = first_gap(stepped[1:], trial.config) if gap.number == 0 and gap.given < 1e-9 else None
+    if later is not None and later.given > 1e-9:
+        # Nothing at first, something afterwards: the later steps tell more.
+        gap = replace(later, number=later.number + 1)
+        best = explain_gap(stepped, trial.config, gap)
     yield Finding(
         "clipping" if best and ("clip" in best.name) else "gradients",
         "error",

@@ -37,11 +37,19 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         samples.target, truth, compared.symmetry, samples.perspective, samples.batch_size, wrong
     )
     best = clear_winner(scores, explains=0.97)
+    # Results that are wrong in the same samples are one fault: a winner lost on its way.
+    results = (samples.batch.red_won.numpy() > 0.5) != truth.red_won
+    root = "results" if (results == wrong)[known].mean() > 0.97 else ""
     evidence = f"outcome: wrong in {wrong.sum():,} of {known.sum():,} training samples, {place}"
     if best is not None:
         evidence += f"; this explains {best} of all labels"
         yield Finding(
-            "training labels", "error", evidence, best.hypothesis.cause, best.hypothesis.remedy
+            "training labels",
+            "error",
+            evidence,
+            best.hypothesis.cause,
+            best.hypothesis.remedy,
+            root=root,
         )
         return
     if by_game(wrong, truth.game):
@@ -56,6 +64,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"{evidence}; {excluded(scores)}",
         cause,
         "take every label from the game's winner, and look for what changes it afterwards",
+        root=root,
     )
 
 

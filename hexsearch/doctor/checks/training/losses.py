@@ -77,6 +77,23 @@ def _wrong_value_loss(
     )
 
 
+def _with_value_loss(wrong: list[tuple[WatchedStep, float]]) -> Hypothesis | None:
+    """Whether a constant multiple of the value loss is part of the policy loss."""
+    shares = [(step.policy - right) / max(float(step.value.mean()), 1e-9) for step, right in wrong]
+    if max(shares) - min(shares) > 0.01 * abs(shares[0]):
+        return None
+    cause = f"{shares[0]:.3g} times the value loss is added to the policy loss"
+    return Hypothesis("mixed", cause, "let each loss be its own, and weigh them once in the step")
+
+
+def _likelihood(step: WatchedStep) -> float:
+    """Mean of -log p over the positions that have a next move."""
+    batch = step.batch
+    chances = step.policy_logits.float().log_softmax(dim=1)
+    each = -chances[torch.arange(len(batch)), batch.policy_target]
+    return float(each[batch.has_move].mean()) if bool(batch.has_move.any()) else 0.0
+
+
 _POLICY_ROOTS = {
     "positions without a next move count in the policy loss": "policy mask",
     "the policy loss is always 0": "detached policy",
@@ -89,18 +106,28 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     assert trial is not None
     if trial.config.policy_head.weight == 0 or trial.config.micro_batch:
         return
-    for number, step in enumerate([*trial.steps, *trial.asked]):
+    every = [*trial.steps, *trial.asked]
+    if any(len(step.policy_logits) != len(step.batch) for step in every):
+        return
+    compared = [(step, _likelihood(step)) for step in every]
+    wrong = [(s, right) for s, right in compared if abs(s.policy - right) > 1e-3 * max(right, 1.0)]
+    ratios = [step.policy / right for step, right in wrong if right] or [1.0]
+    for step, right in wrong[:1]:
+        number = next(n for n, other in enumerate(every) if other is step)
         batch = step.batch
-        if step.policy_logits.shape[0] != len(batch):
-            return
-        has_move = batch.has_move
-        chances = step.policy_logits.float().log_softmax(dim=1)
-        each = -chances[torch.arange(len(batch)), batch.policy_target]
-        right = float(each[has_move].mean()) if bool(has_move.any()) else 0.0
-        if abs(step.policy - right) < 1e-3 * max(right, 1.0):
-            continue
-        best = explain_policy_loss(step.policy, step.policy_logits, batch.policy_target, has_move)
-        cause = best.cause if best else "the policy loss is not the log likelihood of the moves"
+        best = explain_policy_loss(
+            step.policy, step.policy_logits, batch.policy_target, batch.has_move
+        )
+        # A factor is one only if it is the same in every step.
+        varies = max(ratios) - min(ratios) > 0.01 * abs(ratios[0])
+        if best is not None and best.name == "scaled" and varies:
+            best = _with_value_loss(wrong)
+        cause = (
+            best.cause
+            if best
+            else "the policy loss is not the log likelihood of the moves: logits or targets are "
+            "masked, smoothed or rescaled on their way into it"
+        )
         yield Finding(
             "policy loss",
             "error",

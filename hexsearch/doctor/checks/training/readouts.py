@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 import torch
 
+from hexsearch.config.trial import TrialConfig
+from hexsearch.config.trunk import NetworkConfig
 from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import ContractError
 from hexsearch.model.readout import Readout, SmoothedReadout, check_readout
 from hexsearch.model.value_heads import build_value_head, check_value_head
+from hexsearch.model.whole_network import check_whole
 
 _NEAR = 0.03
+_SIDE = 13  # of the board, where no games say another
+_ROWS = 64  # answers that are compared with those of their batch
 _MAP_SIDE = 2  # rows of the feature map that heads are tried on
 
 
@@ -63,8 +68,11 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 
 def check_heads(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Shape, finiteness and gradient of every value head that the configurations name."""
-    for config in {config.value_head.name: config for config in pipeline.configs}.values():
+    """Shape, finiteness and gradient of every head or network that the configurations name."""
+    for config in {config.head_name: config for config in pipeline.configs}.values():
+        if config.network is not None:
+            yield from _network(pipeline, config, config.network)
+            continue
         try:
             head = build_value_head(config.value_head, _MAP_SIDE)
         except ContractError as error:
@@ -88,6 +96,23 @@ def check_heads(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 if detached
                 else "a head is a module from [B, C, H, W] to [B]",
             )
+
+
+def _network(
+    pipeline: ExaminedPipeline, config: TrialConfig, network: NetworkConfig
+) -> Iterator[Finding]:
+    """A whole network of the user's own, held to its contract."""
+    size = pipeline.data.board_size if pipeline.data is not None else _SIDE
+    planes = 3 if config.encoder.perspective == "absolute" else 2
+    for problem in check_whole(network, planes, size + 2 * config.encoder.edge_ring, size):
+        yield Finding(
+            "value heads",
+            "error",
+            problem,
+            "the network does not keep the contract of a whole network",
+            "mend it; 'Own networks' in the documents lists what is asked of one",
+            root="raises",
+        )
 
 
 def explain(readout: Readout) -> tuple[str, str]:
@@ -154,6 +179,21 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     outcome = ~shown if compared.mover_view else shown
     raw = torch.where(outcome, one.raw, zero.raw)
     reported = trial.evaluator.reported(raw, batch)
+    few = range(min(_ROWS, len(batch)))
+    alone = [trial.evaluator.reported(raw[n : n + 1], batch.rows(slice(n, n + 1))) for n in few]
+    apart = (torch.cat(alone) - reported[: len(few)]).abs() > 1e-3
+    if apart.any():
+        yield Finding(
+            "perspective",
+            "error",
+            f"{float(apart.float().mean()):.0%} of {len(few)} answers are reported as something "
+            "else when their batch is evaluated than each of them alone",
+            "evaluation gives answers to other rows of the batch, or lets them depend on each "
+            "other: the order of rows is not kept",
+            "report the answer of row n for position n, from its own raw value alone",
+            root="perspective",
+        )
+        return
     called = (reported > 0.5).numpy()
     right = float((called == red_won).mean())
     if right < 0.02:

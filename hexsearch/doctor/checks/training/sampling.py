@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from hexsearch.data.batches import Batch
 from hexsearch.data.collection.leaks import check_curriculum
+from hexsearch.doctor.checks.training.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
-from hexsearch.game.board import RED
+from hexsearch.doctor.pipeline import ExaminedPipeline
 
 _PURE = 0.98  # of a group's outcomes: what the planes beside the stones give away
 _PLACES, _FAR = 12, 300_000  # batches from later in the stream, and how far on
@@ -112,19 +112,25 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "training sees validation or test games: figures on them measure memory",
             "draw training positions from dataset.train_games alone",
         )
-    found = list(_repeats(pipeline, game, ply, samples.batch_size))
-    found = found or list(_density(pipeline))
+    found = list(_standstill(game, ply, samples.batch_size))
+    if not found:
+        repeated, dense = (
+            list(_repeats(pipeline, game, ply, samples.batch_size)),
+            list(_density(pipeline)),
+        )
+        # A few positions come from a few games. Apart from that, a part that is drawn too often
+        # or lies together says more than that positions come again.
+        found = repeated if repeated and dense else dense
+        if not found and not strange.any():
+            found = list(mixing_findings(pipeline, game, ply, samples.batch_size))
+        found = found or repeated
     yield from found
     if not found and not strange.any():
-        yield from _distribution(pipeline, game, ply)
-        yield from _augmentation(pipeline)
+        yield from augmentation_findings(pipeline)
 
 
-def _repeats(
-    pipeline: ExaminedPipeline, game: Ints, ply: Ints, batch_size: int
-) -> Iterator[Finding]:
-    """The same positions again: in the next batch, within one, or far on in the stream."""
-    assert pipeline.stream is not None
+def _standstill(game: Ints, ply: Ints, batch_size: int) -> Iterator[Finding]:
+    """The same positions again in the very next batch."""
     key = game * 4096 + ply
     batches = [key[start : start + batch_size] for start in range(0, len(key), batch_size)]
     equal = [np.array_equal(a, b) for a, b in pairwise(batches)]
@@ -136,7 +142,14 @@ def _repeats(
             "the cursor does not move on: training sees one batch again and again",
             "build each batch from the positions seen so far",
         )
-        return
+
+
+def _repeats(
+    pipeline: ExaminedPipeline, game: Ints, ply: Ints, batch_size: int
+) -> Iterator[Finding]:
+    """The same positions again: within a few batches, or far on in the stream."""
+    assert pipeline.stream is not None
+    key = game * 4096 + ply
     size = len(pipeline.stream.positions)
     # Drawn without replacement nothing comes twice before everything has come once.
     expected = min(len(key), size)
@@ -181,63 +194,10 @@ def _far_batches(pipeline: ExaminedPipeline, start: int, end: int) -> list[Ints]
     return [batch.game.numpy() * 4096 + batch.ply.numpy() for batch in batches]
 
 
-def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator[Finding]:
-    """Parts of the games against what the curriculum asks for."""
-    assert pipeline.stream is not None and pipeline.archive is not None
-    archive, positions = pipeline.archive, pipeline.stream.positions
-    if len(positions.phases) > 1:
-        return  # the mixture changes on the way
-    rng = np.random.default_rng(SEED)
-    wanted_game, wanted_ply = [], []
-    phase = positions.phase_at(0)
-    for each, share in zip(phase.sets, phase.shares, strict=True):
-        index = rng.integers(0, len(each), max(int(20_000 * share), 1))
-        games, plies = each.at(index)
-        wanted_game.append(games)
-        wanted_ply.append(plies)
-    wanted = np.concatenate(wanted_game), np.concatenate(wanted_ply)
-    features: tuple[tuple[str, Callable[[Ints, Ints], NDArray[np.bool_]]], ...] = (
-        ("plies of odd number", lambda g, p: p % 2 == 1),
-        ("finished boards", lambda g, p: (p == archive.lengths[g]) & (archive.finished[g] == 1)),
-        ("the first half of a game", lambda g, p: 2 * p < archive.lengths[g]),
-        ("games that Red won", lambda g, p: archive.winners[g] == RED),
-        ("games of odd number", lambda g, p: g % 2 == 1),
-        ("the first half of the archive", lambda g, p: 2 * g < len(archive)),
-    )
-    for name, feature in features:
-        there, should = feature(game, ply).mean(), feature(*wanted).mean()
-        # Positions of a game come together where there are few games: count those.
-        count = min(len(np.unique(game)), len(game))
-        noise = np.sqrt(max(should * (1 - should), 1e-4) / count)
-        if abs(there - should) > max(6 * noise, 0.02):
-            yield Finding(
-                "batches",
-                "error",
-                f"{there:.0%} of {len(game):,} training positions are from {name}; the curriculum "
-                f"'{pipeline.stream.curriculum.name}' has {should:.0%} of them",
-                "a part of the training positions is left out or drawn too often",
-                "draw from all positions of the curriculum alike",
-            )
-            return
-
-
-def _augmentation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    config = pipeline.trial_config
-    assert config is not None
-    if not config.augment:
-        return
-    compared = compared_samples(pipeline)
-    told = compared.truth.boards.any(axis=(1, 2)) & (compared.images.sum(axis=1) == 1)
-    turned = (compared.symmetry % 2 == 1)[told]
-    if told.sum() >= 200 and not 0.3 < turned.mean() < 0.7:
-        yield Finding(
-            "batches",
-            "warning",
-            f"{turned.mean():.0%} of {told.sum():,} training positions are shown after a half "
-            "turn; augmentation should give half of them one",
-            "augmentation is switched on and does nothing, or always the same",
-            "draw a symmetry for each sample at random",
-        )
+def _keys(batch: Batch) -> Ints:
+    """The different positions of a batch, as numbers."""
+    keys: Ints = np.unique(batch.game.numpy() * 4096 + batch.ply.numpy())
+    return keys
 
 
 def _density(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -245,11 +205,13 @@ def _density(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     assert pipeline.shown is not None and pipeline.stream is not None
     batches = list(pipeline.shown.batch.parts(pipeline.shown.batch_size))
     batch = batches[0]
+    # Positions that come twice in a batch are another fault, and no reason for fewer games.
+    distinct = float(np.mean([len(_keys(each)) for each in batches]))
     phase = pipeline.stream.positions.phase_at(0)
     missed = np.ones(len(pipeline.stream.builder.archive))  # chance that a game is not drawn
     for positions, part in zip(phase.sets, phase.shares, strict=True):
         shown = positions.counts if positions.slots is None else positions.slots
-        size = min(part * len(batch), len(positions))
+        size = min(part * distinct, len(positions))
         missed[positions.games] *= (1 - shown / len(positions)) ** size
     expected = float((1 - missed).sum())
     found = np.mean([len(np.unique(batch.game.numpy())) for batch in batches])

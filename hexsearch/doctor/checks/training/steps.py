@@ -11,6 +11,10 @@ from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 from hexsearch.training.optimisation.schedule import learning_rate
 
+_DECAY, _USUAL_DECAY = 0.02, 0.2  # of a weight in one step; what is no reason for it
+_MOMENTUM = 0.999
+_WORSE = 8.0  # times the first loss, after a few steps
+
 
 def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Every trainable weight in exactly one parameter group, none with a rate of 0."""
@@ -21,8 +25,10 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     frozen = [name for name, p in trial.network.named_parameters() if not p.requires_grad]
     missing = [n for i, n in names.items() if i not in owned and n not in frozen]
     twice = sorted({names.get(i, "?") for i in owned if owned.count(i) > 1})
+    flat = [n for n, p in trial.network.named_parameters() if p.ndim < 2]
+    lacking = "biases and norms" if missing and set(missing) <= set(flat) else "a module's weights"
     for what, found, cause in (
-        ("are in no parameter group", missing, "a module's weights never reach the optimiser"),
+        ("are in no parameter group", missing, f"{lacking} never reach the optimiser"),
         ("are in two parameter groups", twice, "two groups overlap: these weights move twice"),
         ("do not require a gradient", frozen, "part of the network is frozen"),
     ):
@@ -33,6 +39,7 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 f"{len(found)} of {len(names)} weights {what}, such as {found[0]}",
                 cause,
                 "build the groups by module ownership so that they partition the weights",
+                root="parameter groups" if found is missing else "",
             )
     for group in trial.optimiser.param_groups:
         if group.get("factor", 1.0) == 0.0:
@@ -44,6 +51,12 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "set value_lr_factor above 0; 1 is the default",
             )
             return
+
+
+def unowned(trial: WatchedTrial) -> bool:
+    """Whether the optimiser lacks a weight; such a weight's gradient is never cleared either."""
+    owned = {id(p) for group in trial.optimiser.param_groups for p in group["params"]}
+    return any(p.requires_grad and id(p) not in owned for p in trial.network.parameters())
 
 
 def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -62,11 +75,71 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     stepped = [step for step in trial.steps if step.after]
     if not stepped:
         return
+    if len(stepped) < len(trial.steps):
+        yield Finding(
+            "steps",
+            "error",
+            f"in {len(trial.steps)} batches the optimiser steps {len(stepped)} time(s)",
+            "steps are skipped: the gradients of most batches are computed and thrown away",
+            "step after each batch; for larger batches raise batch_size, with micro_batch",
+        )
+        return
+    often = max(step.calls for step in stepped)
+    if often > 1:
+        yield Finding(
+            "steps",
+            "error",
+            f"the optimiser steps {often} times in one batch",
+            "the optimiser is called more than once a batch, by the same gradient: steps are twice "
+            "as long as configured, and moments are counted twice",
+            "call optimiser.step() once after each backward()",
+        )
+        return
     yield from _schedule(trial, stepped)
+    yield from _reach(trial, stepped)
     yield from _outside(stepped)
     yield from _direction(trial, stepped)
     yield from _modes(stepped)
     yield from _movement(trial, stepped)
+
+
+def _reach(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """Steps that are far too long, decay that eats the weights, momentum that outlasts training."""
+    every = [*trial.steps, *trial.asked]
+    losses = [float(step.value.mean()) for step in every]
+    worst = max(range(len(losses)), key=lambda index: losses[index])
+    if losses[worst] > _WORSE * max(losses[0], 0.1):
+        yield Finding(
+            "steps",
+            "error",
+            f"{worst} step(s) at learning rates of up to {max(max(s.rates) for s in stepped):.2g} "
+            f"take the value loss from {losses[0]:.3g} to {losses[worst]:.3g}",
+            "the learning rate is far too high: steps overshoot, and the loss explodes",
+            "lower optimiser.learning_rate by a factor of 10 or more",
+        )
+        return
+    groups = trial.optimiser.param_groups
+    decay = max(group["weight_decay"] for group in groups)
+    rate = trial.config.optimiser.learning_rate
+    if rate * decay > _DECAY and decay > _USUAL_DECAY:
+        yield Finding(
+            "steps",
+            "error",
+            f"weight decay {decay:g} at a learning rate of {rate:g} takes {rate * decay:.1%} from "
+            "each weight in every step",
+            "the weight decay is far too strong: weights vanish faster than they learn",
+            "lower optimiser.weight_decay; 0.01 is the default",
+        )
+        return
+    momentum = max(group.get("momentum", group.get("betas", (0.0,))[0]) for group in groups)
+    if momentum > _MOMENTUM:
+        yield Finding(
+            "steps",
+            "error",
+            f"momentum {momentum:g} averages gradients over {1 / (1 - momentum):,.0f} steps",
+            "the momentum is far too high: a step goes by gradients of long ago",
+            "lower optimiser.momentum; 0.9 is the default",
+        )
 
 
 def _movement(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
@@ -97,12 +170,14 @@ def _movement(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findi
                 "its learning rate is 0, it is missing from the optimiser, or no gradient reaches "
                 "it",
                 "see the findings on parameter groups and gradient flow",
-                root=_root_of_rest(part, stepped),
+                root=_root_of_rest(trial, part, stepped),
             )
 
 
-def _root_of_rest(part: str, stepped: list[WatchedStep]) -> str:
+def _root_of_rest(trial: WatchedTrial, part: str, stepped: list[WatchedStep]) -> str:
     """What rests because no gradient reaches it is the fault of its loss."""
+    if unowned(trial):
+        return "parameter groups"
     reached = any(bool(step.given[part].any()) for step in stepped if part in step.given)
     if reached or part not in ("value_head", "policy_head"):
         return "movement"
@@ -209,9 +284,17 @@ def _schedule(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findi
     elif max(abs(a - b) for a, b in zip(rates, wanted, strict=True)) > 0.01 * max(wanted):
         yield Finding(
             "schedule",
-            "warning",
+            "error" if "times the configured" in _other_rates(rates, wanted) else "warning",
             f"the rates of {len(rates)} steps depart from schedule {config.schedule} by up to "
             f"{max(abs(a - b) for a, b in zip(rates, wanted, strict=True)):.2g}",
-            "the schedule counts something else than positions seen",
+            _other_rates(rates, wanted),
             "make the rate a function of positions seen over the budget",
         )
+
+
+def _other_rates(rates: list[float], wanted: list[float]) -> str:
+    """Rates that are the scheduled ones times a factor, or of another schedule."""
+    factors = [rate / asked for rate, asked in zip(rates, wanted, strict=True) if asked > 0]
+    if factors and max(factors) - min(factors) < 1e-3 * max(factors):
+        return f"the learning rate is {factors[0]:.3g} times the configured one"
+    return "the learning rate follows something else than the share of positions seen"
