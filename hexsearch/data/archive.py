@@ -234,6 +234,8 @@ def write_archive(path: Path, archive: GameArchive) -> None:
             "bytes": position,
         }
     ).encode()
+    if path.exists() and not path.is_file():  # a rename would replace a device
+        raise ArchiveError(f"{path}: is a folder or a device; give the path of a file")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
