@@ -13,6 +13,7 @@ import time
 import torch
 from overhead_work import Work
 
+from hexsearch.model.network import count_parameters
 from hexsearch.training.trial import Trial
 
 
@@ -31,7 +32,7 @@ def main() -> int:
         done = {
             "positions": trial.positions_seen,
             "evaluated": len(reports) * len(dataset.validation),
-            "parameters": trial.parameters,
+            "parameters": count_parameters(trial.network),
             "value_losses": reports,
             "cpu_s": time.process_time() - cpu,
             "began_at": began,

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -44,7 +44,7 @@ SIZE = 13
 class TimedPredictor(Predictor):
     """Counts the positions that it is asked about and the seconds of CPU of its forward passes."""
 
-    spent: list[float]
+    spent: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def forward(self, planes: Tensor) -> NetworkOutput:
         began = time.process_time()
@@ -56,7 +56,7 @@ class TimedPredictor(Predictor):
 
 def timed(path: Path) -> TimedPredictor:
     own = load_network(path).predictor
-    return TimedPredictor(own.network, own.readout, own.encoder, own.device, [0.0, 0.0])
+    return TimedPredictor(own.network, own.readout, own.encoder, own.device)
 
 
 def measure(work: Callable[[], object], predictor: TimedPredictor) -> tuple[float, float]:

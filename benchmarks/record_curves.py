@@ -24,6 +24,7 @@ from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
 from hexsearch.ledger.folder import versions
+from hexsearch.model.network import count_parameters
 from hexsearch.search.pruning import RungSchedule
 from hexsearch.search.space import SearchSpace, Values, position_unit
 from hexsearch.search.space_parsing import load_space
@@ -69,7 +70,7 @@ def record(
     verdicts: list[str] = []
     started = time.process_time()
     trial = Trial.of(space.resolve(values), dataset, max_positions=points[-1], seed=SEED)
-    line: dict[str, Any] = {"values": values, "parameters": trial.parameters}
+    line: dict[str, Any] = {"values": values, "parameters": count_parameters(trial.network)}
     try:
         for point in points:
             trial.train_to(point)

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--rules", nargs=2, default=["evidence", "forecast"],
+                        metavar=("SCHEDULER", "SEARCHER"))  # fmt: skip
     parser.add_argument("--replay", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.replay:
         started = time.perf_counter()
-        engine = open_engine(args.replay, args.trials)
+        engine = open_engine(args.replay, args.trials, args.rules)
         print(time.perf_counter() - started)
         engine.ledger.close()
         return 0
@@ -85,9 +88,9 @@ def main() -> int:
     path = args.output / "ledger.jsonl"
     if path.exists():
         parser.error(f"{path} is there already; name another folder")
-    points = drive(path, args.trials)
+    points = drive(path, args.trials, args.rules)
     for point in points:
-        point.replay_s = replay_seconds(path, point, args.trials)
+        point.replay_s = replay_seconds(path, point, args.trials, args.rules)
     exponents = {name: exponent(points, name) for name in TERMS}
     said = {"points": [asdict(point) for point in points], "exponents": exponents}
     (args.output / "scale.json").write_text(json.dumps(said, indent=2))
@@ -103,7 +106,7 @@ def main() -> int:
     return 0
 
 
-def open_engine(path: Path, trials: int) -> Engine:
+def open_engine(path: Path, trials: int, rules: list[str]) -> Engine:
     """An engine on a new or an old ledger."""
     raw = {
         "question": "How large may a study be?",
@@ -113,7 +116,13 @@ def open_engine(path: Path, trials: int) -> Engine:
             "optimiser.learning_rate": {"float": [1e-3, 1e-1], "log": True},
             "optimiser.weight_decay": {"float": [1e-5, 1e-1], "log": True},
         },
-        "scheduler": {"grace_period": GRACE, "max_t": 9 * GRACE, "reduction_factor": 3},
+        "scheduler": {
+            "name": rules[0],
+            "grace_period": GRACE,
+            "max_t": 9 * GRACE,
+            "reduction_factor": 3,
+        },
+        "searcher": {"name": rules[1]},
         "run": {"trials": trials},
     }
     config = build(StudyConfig, raw, "")
@@ -124,9 +133,9 @@ def open_engine(path: Path, trials: int) -> Engine:
     return Engine(setup, ledger)
 
 
-def drive(path: Path, trials: int) -> list[Point]:
+def drive(path: Path, trials: int, rules: list[str]) -> list[Point]:
     """Run the whole search, each worker reporting in turn."""
-    engine = open_engine(path, trials)
+    engine = open_engine(path, trials, rules)
     rng = np.random.default_rng(0)
     example = example_report(rng)
     schedule = report_points(
@@ -144,7 +153,7 @@ def drive(path: Path, trials: int) -> list[Point]:
             (trial,) = job.trials
             asked.append(time.perf_counter() - before)
             engine.start(trial.trial)
-            running.append((trial, 0))
+            running.append((trial, bisect_right(schedule, trial.positions_seen)))
             before = time.perf_counter()
         ended = len(engine.history.trials) - len(running)
         if marks and ended >= marks[0]:
@@ -193,12 +202,13 @@ def resident_mb() -> float:
     raise RuntimeError("/proc/self/status has no VmRSS")
 
 
-def replay_seconds(path: Path, point: Point, trials: int) -> float:
+def replay_seconds(path: Path, point: Point, trials: int, rules: list[str]) -> float:
     """Of the ledger as it was at a point."""
     part = path.with_name("part.jsonl")
     with open(path, "rb") as whole:
         part.write_bytes(whole.read(point.ledger_bytes))
-    command = [sys.executable, __file__, "--trials", str(trials), "--output", str(path.parent)]
+    command = [sys.executable, __file__, "--trials", str(trials), "--output", str(path.parent),
+               "--rules", *rules]  # fmt: skip
     done = subprocess.run([*command, "--replay", str(part)], check=True, capture_output=True)
     part.unlink()
     return float(done.stdout)

@@ -7,8 +7,9 @@ proposed again continues from the positions that it has seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -19,10 +20,11 @@ from learning_curves import LEVELS, Configuration
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
-from hexsearch.ledger.events import StudyOpened
+from hexsearch.ledger.events import Event
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, EngineSetup, Job
+from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space, load_space
 
 HERE = Path(__file__).parent / "curves"
@@ -37,7 +39,22 @@ class Clock:
     now: float = 0.0
 
 
-_TIMINGS = ("train_s", "evaluate_s", "positions_per_s")
+def _example() -> ReportSummary:
+    part = {"value_loss": 0.25, "accuracy": 0.5, "positions": 1}
+    stages = {stage: dict(part) for stage in ("early", "middle", "late", "final")}
+    timings = dict.fromkeys(("train_s", "evaluate_s", "positions_per_s"), 1.0)
+    losses = dict.fromkeys(("policy_loss", "train_value_loss", "train_policy_loss"), 0.0)
+    return ReportSummary.from_json(
+        {
+            **part, **losses, "positions_seen": 0, "parameters": 1, "value_loss_se": 0.0,
+            "stages": stages, "to_end": {"0-5": dict(part)}, "verdict": "healthy",
+            "auxiliary_losses": {}, "train_auxiliary_losses": {}, "evidence": "",
+            "timings": timings,
+        }
+    )  # fmt: skip
+
+
+_REPORT = _example()
 
 
 class Searcher(Protocol):
@@ -45,8 +62,32 @@ class Searcher(Protocol):
     def report(self, name: str, positions: int, loss: float, last: bool) -> bool: ...
 
 
+class MemoryLedger(Ledger):
+    """A ledger that is never written: a replay is not resumed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._virtual, self._count = clock, 0
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(())
+
+    def append(self, event: Event) -> Event:
+        self._count += 1
+        return event.written(self._virtual.now)
+
+
+@cache
+def _space(scheduler: str, searcher: str) -> tuple[StudyConfig, SearchSpace]:
+    given, _ = load_space(HERE / "space.yaml")
+    raw = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    raw["run"] = {"trials": TRIALS}
+    raw["scheduler"]["name"], raw["searcher"] = scheduler, {"name": searcher}
+    config = build(StudyConfig, raw, "")
+    return config, build_space(config)
+
+
 class Ours:
-    """The engine without Ray.
+    """The engine without Ray and without a disk.
 
     Args:
         budget: in virtual seconds, if it is told.
@@ -57,22 +98,17 @@ class Ours:
         self,
         seed: int,
         workers: int,
-        folder: Path,
         clock: Clock,
         budget: float = math.inf,
         scheduler: str = "evidence",
         searcher: str = "forecast",
     ) -> None:
-        given, _ = load_space(HERE / "space.yaml")
-        raw = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        raw["run"] = {"seed": seed, "trials": TRIALS}
-        raw["scheduler"]["name"], raw["searcher"] = scheduler, {"name": searcher}
-        config = build(StudyConfig, raw, "")
-        self.ledger = Ledger(folder / "ledger.jsonl", clock=lambda: clock.now)
-        self.ledger.append(StudyOpened(trials=TRIALS))
+        config, space = _space(scheduler, searcher)
+        seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+        self.ledger = MemoryLedger(clock)
         setup = EngineSetup(
-            config,
-            build_space(config),
+            seeded,
+            space,
             TRIALS,
             slots=lambda: workers,
             seconds_left=lambda: budget - clock.now,
@@ -88,14 +124,10 @@ class Ours:
         return trial.trial, dict(trial.values), trial.positions_seen
 
     def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
-        part = {"value_loss": loss, "accuracy": 0.5, "positions": 1}
-        stages = {stage: dict(part) for stage in ("early", "middle", "late", "final")}
-        report = {**part, "positions_seen": positions, "parameters": 1, "value_loss_se": 0.0,
-                  "stages": stages, "to_end": {"0-5": dict(part)}, "verdict": "healthy",
-                  "policy_loss": 0.0, "train_value_loss": 0.0, "train_policy_loss": 0.0,
-                  "auxiliary_losses": {}, "train_auxiliary_losses": {}, "evidence": "",
-                  "timings": dict.fromkeys(_TIMINGS, 1.0)}  # fmt: skip
-        stop = self.engine.report(name, ReportSummary.from_json(report)) == "stop"
+        overall = replace(_REPORT.metrics.overall, value_loss=loss)
+        metrics = replace(_REPORT.metrics, overall=overall)
+        report = replace(_REPORT, positions_seen=positions, metrics=metrics)
+        stop = self.engine.report(name, report) == "stop"
         if last and not stop:
             self.engine.fail(name, "the recorded trial broke here")
         if stop or last:

@@ -21,9 +21,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from truth_comparison import part_c
 from truth_runs import HEADS, VARIANTS, Runs, Store, load_games, train_apart, train_together
 from truth_studies import part_a
-from truth_tournament import part_c
 
 from hexsearch.statistics.intervals import (
     bootstrap_interval,

@@ -1,23 +1,51 @@
 #!/usr/bin/env bash
-# One study on the nodes of a Slurm job: sbatch --nodes=4 cluster/slurm.sh launch SPACE.yaml ...
+# One study on the nodes of a Slurm job:
+#     sbatch --nodes=4 --gpus-per-node=4 cluster/slurm.sh launch SPACE.yaml --games GAMES/ \
+#         --results /shared/studies --set run.gpus_per_trial=1
+# Arguments are those of hexsearch without --address. Folders must be on a disk that all nodes see.
+# HEXSEARCH_SETUP holds commands that make `python` the right one, on every node:
+#     export HEXSEARCH_SETUP='module load python/3.11; source ~/hexsearch/.venv/bin/activate'
+# After the time limit or `scancel`, submit again with: sbatch cluster/slurm.sh resume STUDY_DIR
+# A job that Slurm puts back into the queue (preemption, a lost head node) resumes by itself.
 #SBATCH --job-name=hexsearch
 #SBATCH --ntasks-per-node=1
 #SBATCH --exclusive
 #SBATCH --time=24:00:00
 #SBATCH --signal=B:TERM@120
-# Arguments are those of run_search.py without --address; after the time limit or a preemption
-# submit again with: sbatch cluster/slurm.sh resume STUDY_DIR
+#SBATCH --requeue
+#SBATCH --no-kill
+#SBATCH --open-mode=append
 set -euo pipefail
 umask 077
 
+set +u  # scripts that activate an environment read variables that may be unset
+eval "${HEXSEARCH_SETUP:-}"
+set -u
 port=${HEXSEARCH_RAY_PORT:-6379}
 start_s=${HEXSEARCH_START_SECONDS:-120}
 python=${HEXSEARCH_PYTHON:-python}
-ray() { "$python" -m ray.scripts.scripts "$@"; }
+
+# A study that starts gets a name, so that the job finds it again when it is started once more.
+name= results=results previous=
+for argument in "$@"; do
+    case $previous in --name) name=$argument ;; --results) results=$argument ;; esac
+    case $argument in --name=*) name=${argument#*=} ;; --results=*) results=${argument#*=} ;; esac
+    previous=$argument
+done
+if [[ ${1:-} == launch || ${1:-} == compare ]]; then
+    if [[ -z $name ]]; then
+        name=slurm-$SLURM_JOB_ID
+        set -- "$@" --name "$name"
+    fi
+    if ((${SLURM_RESTART_COUNT:-0} > 0)) && [[ -e $results/$name/ledger.jsonl ]]; then
+        echo "job $SLURM_JOB_ID was started again: it resumes $results/$name"
+        set -- resume "$results/$name"
+    fi
+fi
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-head=${nodes[0]}
-address=$(srun --nodes=1 --ntasks=1 -w "$head" hostname -I | awk '{print $1}'):$port
+head=${SLURMD_NODENAME:-${nodes[0]}}  # where this script runs, also after a node has gone
+address=$(srun --overlap --nodes=1 --ntasks=1 -w "$head" hostname -I | awk '{print $1}'):$port
 
 # One token for this job alone, passed through the environment of its steps and never by argument.
 export RAY_AUTH_MODE=token
@@ -29,6 +57,8 @@ export RAY_health_check_failure_threshold=5
 
 cpus=${SLURM_CPUS_ON_NODE:-$(nproc)}
 gpus=${SLURM_GPUS_ON_NODE:-0}
+sessions=/tmp/hexsearch-$SLURM_JOB_ID  # short: Ray's sockets lie below it
+ray_log=$PWD/hexsearch-$SLURM_JOB_ID.ray.log  # what Ray's nodes say; the job's own log stays clean
 steps=()
 driver=
 # A job killed for its time or by preemption gets SIGTERM first: the driver drains and stays
@@ -36,23 +66,32 @@ driver=
 trap 'if [[ -n $driver ]]; then kill -TERM "$driver" 2>/dev/null || true; fi' TERM INT
 trap 'for step in "${steps[@]}"; do kill "$step" 2>/dev/null || true; done' EXIT
 
-srun --overlap --nodes=1 --ntasks=1 -w "$head" "$python" -m ray.scripts.scripts start --head \
-    --node-ip-address="${address%:*}" --port="$port" --num-cpus="$cpus" --num-gpus="$gpus" \
-    --include-dashboard=false --disable-usage-stats --block &
-steps+=($!)
+# start_ray NODE OPTION...: a Ray node until the step is ended, which also ends its folder.
+start_ray() {
+    local node=$1
+    shift
+    # shellcheck disable=SC2016  # expanded on the node
+    srun --overlap --nodes=1 --ntasks=1 -w "$node" bash -c \
+        'sessions=$1; shift; trap : TERM INT; "$@" || true; rm -rf "$sessions"' - "$sessions" \
+        "$python" -m ray.scripts.scripts start "$@" \
+        --num-cpus="$cpus" --num-gpus="$gpus" --disable-usage-stats --block >>"$ray_log" 2>&1 &
+    steps+=($!)
+}
 
+start_ray "$head" --head --node-ip-address="${address%:*}" --port="$port" \
+    --temp-dir="$sessions" --include-dashboard=false
 deadline=$((SECONDS + start_s))
-until ray status --address="$address" >/dev/null 2>&1; do
+until "$python" -m ray.scripts.scripts status --address="$address" >/dev/null 2>&1; do
     if ((SECONDS > deadline)); then
-        echo "error: no Ray head on $head at $address within $start_s s" >&2
+        echo "error: no Ray head on $head at $address within $start_s s; see $ray_log" >&2
         exit 1
     fi
     sleep 1
 done
-for node in "${nodes[@]:1}"; do
-    srun --overlap --nodes=1 --ntasks=1 -w "$node" "$python" -m ray.scripts.scripts start \
-        --address="$address" --num-cpus="$cpus" --num-gpus="$gpus" --disable-usage-stats --block &
-    steps+=($!)
+for node in "${nodes[@]}"; do
+    if [[ $node != "$head" ]]; then
+        start_ray "$node" --address="$address"
+    fi
 done
 "$python" - "$address" "${#nodes[@]}" "$start_s" <<'PYTHON'
 import sys, time, ray
@@ -64,7 +103,7 @@ while (alive := sum(node["Alive"] for node in ray.nodes())) < int(sys.argv[2]):
     time.sleep(1)
 PYTHON
 
-"$python" "${HEXSEARCH_HOME:-$SLURM_SUBMIT_DIR}/run_search.py" "$@" --address "$address" &
+"$python" -m hexsearch "$@" --address "$address" &
 driver=$!
 status=0
 wait "$driver" || status=$?

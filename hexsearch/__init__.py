@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from hexsearch.interface.studies import resume as resume
     from hexsearch.interface.study import Study as Study
     from hexsearch.interface.study import load_study as load_study
+    from hexsearch.interface.trackers.mlflow import MlflowCallback as MlflowCallback
+    from hexsearch.interface.trackers.tensorboard import TensorBoardCallback as TensorBoardCallback
+    from hexsearch.interface.trackers.trackio import TrackioCallback as TrackioCallback
+    from hexsearch.interface.trackers.wandb import WandbCallback as WandbCallback
     from hexsearch.interface.training import train as train
     from hexsearch.interface.trial import load_network as load_network
 
@@ -33,6 +37,10 @@ __version__ = "0.1.0"
 _HOME = {
     "HexsearchError": "hexsearch.errors",
     "Callback": "hexsearch.interface.callbacks",
+    "MlflowCallback": "hexsearch.interface.trackers.mlflow",
+    "TensorBoardCallback": "hexsearch.interface.trackers.tensorboard",
+    "TrackioCallback": "hexsearch.interface.trackers.trackio",
+    "WandbCallback": "hexsearch.interface.trackers.wandb",
     "analyze": "hexsearch.interface.networks",
     "doctor": "hexsearch.interface.networks",
     "match": "hexsearch.interface.networks",

@@ -11,7 +11,7 @@ HexsearchError            the work itself failed                     exit status
 |   `-- StorageError      storage that nodes share cannot be used from here
 |-- DiskError             a disk or storage takes no more; what it holds is whole
 |-- ContractError         a plug-in or component breaks its contract     exit status 2
-|   `-- PluginError       a plug-in's own code raised
+|   `-- PluginError       a plug-in cannot be imported, or its own code raised
 `-- TrialError            one trial cannot go on (non-finite loss, unhealthy network)
 """
 
@@ -33,6 +33,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def one_line(text: str) -> str:
+    """The same where a line break can only come from a name, of a file or of a setting.
+
+    >>> one_line("a\\nb: no such file")
+    'a\\\\nb: no such file'
+    """
+    return text.replace("\n", "\\n")
 
 
 def _escaped(character: str) -> str:
@@ -94,7 +103,7 @@ class ContractError(HexsearchError):
 
 
 class PluginError(ContractError):
-    """A plug-in's own code raised; the message holds the user's own frames."""
+    """A plug-in cannot be imported, or its own code raised; the message holds the user's frames."""
 
 
 class DiagnosisError(FaultyInput):

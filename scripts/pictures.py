@@ -12,7 +12,7 @@ from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import read_events
-from hexsearch.report.console import live_view
+from hexsearch.report.live_view import Shown, live_view
 from hexsearch.report.table import render
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -26,7 +26,8 @@ def draw(study: Path) -> None:
     _, config = folder.read_description()
     events = read_events(folder.ledger)
     history = StudyHistory.of(events[: round(_SHOWN * len(events))])
-    view = live_view(history, config.scheduler.max_t, history.seconds)
+    shown = Shown(history, max_positions=config.scheduler.max_t)
+    view = live_view(shown, history.seconds, _WIDTH)
     _save("live.svg", view, f"hexsearch launch {folder.name}")
     board = read_leaderboard(folder)
     _save("leaderboard.svg", render(board, _WIDTH), f"hexsearch leaderboard results/{folder.name}")

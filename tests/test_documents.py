@@ -86,6 +86,8 @@ def run(folder: Path, command: str) -> None:
     variables, arguments = words(command)
     is_as_it_stands = "--learnability" in arguments or "train.yaml" in command
     smaller = "" if is_as_it_stands else _SMALLER.get(arguments[0], "")
+    if "quick" in arguments:  # its trunk is that of the network that comes along
+        smaller = smaller.replace("--set trunk=tiny", "")
     done = python(
         folder,
         "-m",

@@ -49,31 +49,41 @@ class LoadedCheckpoint:
     games: NDArray[np.uint64] | None = None
 
 
-def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
+def load_network(
+    path: Path, checked: bool = True, board_size: int | None = None
+) -> LoadedCheckpoint:
     """Rebuild network, read-out and encoder of a checkpoint.
 
     Args:
-        checked: check the contract of a plug-in read-out. `doctor` does not, so that it can say
-            more about a faulty one.
+        checked: check the contract of a plug-in read-out, and that weights are finite. `doctor`
+            does not, so that it can say more about a faulty one.
+        board_size: size of the board to play on, if not the network's own; only a network whose
+            layers are convolutions or pool over the board can do this.
     Raises:
         CheckpointError: it is not a checkpoint, is damaged, or has another encoder or architecture.
         ContractError: a plug-in that it names cannot be imported, or breaks its contract.
     """
     stored = read_stored_trial(path)
     state, config, data = stored.state, stored.config, stored.data
-    encoder = PositionEncoder(data.board_size, config.encoder.perspective, config.encoder.edge_ring)
+    size = board_size or data.board_size
+    encoder = PositionEncoder(size, config.encoder.perspective, config.encoder.edge_ring)
     readout = build_readout(config.readout, checked)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def with_weights(weights: dict[str, Tensor]) -> Predictor:
+        _require_real(path, weights)
         network = build_network(config, encoder.planes, encoder.size, seed=0)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
-            raise CheckpointError(
-                f"{path}: its weights do not fit its configuration: {first}"
-            ) from error
+            what = f"its weights do not fit its configuration: {first}"
+            if board_size not in (None, data.board_size):
+                own = f"{data.board_size}x{data.board_size}"
+                what = f"it plays on {own} alone, since a layer is made for that board: {first}"
+            raise CheckpointError(f"{path}: {what}") from error
+        if checked:
+            _require_finite(path, network)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return Predictor(network.eval(), readout, encoder, device)
 
@@ -90,6 +100,32 @@ def load_network(path: Path, checked: bool = True) -> LoadedCheckpoint:
         recorded_value_loss=_recorded_value_loss(stored.content),
         games=_games(stored.content),
     )
+
+
+def _require_real(path: Path, weights: dict[str, Any]) -> None:
+    """Refuse weights that load_state_dict would convert, or fail at with a traceback.
+
+    Raises:
+        CheckpointError: names the first of them.
+    """
+    for name, weight in weights.items():
+        if not isinstance(weight, Tensor) or weight.is_complex() or weight.layout != torch.strided:
+            kind = weight.dtype if isinstance(weight, Tensor) else type(weight).__name__
+            raise CheckpointError(f"{path}: its weight {name} is not a real tensor, but {kind}")
+
+
+def _require_finite(path: Path, network: torch.nn.Module) -> None:
+    """Refuse a network that can only answer nan.
+
+    Raises:
+        CheckpointError: names the first weight that is not finite.
+    """
+    for name, weight in network.state_dict().items():
+        if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
+            raise CheckpointError(
+                f"{path}: its weight {name} is not finite, so it cannot answer; train it again "
+                "with a lower learning rate"
+            )
 
 
 def _games(content: dict[str, Any]) -> NDArray[np.uint64] | None:

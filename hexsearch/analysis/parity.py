@@ -157,7 +157,7 @@ def _explain(
     if raw_train > _CLOSE:
         return (
             f"weights: in train mode, raw outputs for the same planes differ by {raw_train:.2g} "
-            "standard deviations, so inference does not have the trained weights: an old file, or "
+            "standard deviations, so inference does not have the trained weights: a stale file, or "
             "an average of weights (EMA) that is never updated"
         )
     if raw_train > _SAME:

@@ -165,7 +165,8 @@ def export_checkpoint(loaded: LoadedCheckpoint, folder: Path) -> Path:
     kept = {name: loaded.state[name] for name in _KEPT if name in loaded.state}
     weights = loaded.predictor.network.state_dict()
     kept["network"] = {name: tensor.cpu() for name, tensor in weights.items()}
-    save_checkpoint(path, {"state": kept})
+    games = {} if loaded.games is None else {"games": torch.from_numpy(loaded.games.view(np.int64))}
+    save_checkpoint(path, {"state": kept, **games})
     return path
 
 

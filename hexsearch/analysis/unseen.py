@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.data import DataConfig
-from hexsearch.data.archive import GameArchive, is_archive, open_archive
+from hexsearch.data.archive import GameArchive, open_archive
+from hexsearch.data.archive_header import is_archive
 from hexsearch.data.order import Indices
 from hexsearch.data.split import SplitName, split_games
 from hexsearch.errors import GamesError

@@ -29,6 +29,7 @@ class Assignment:
         trial_files: URL of the storage for files of jobs; None if `folder` is a path.
         hang_timeout: time limit of a step, in seconds, after which the process is ended.
         report_seconds: longest time between two reports.
+        progress_seconds: time between two messages about progress; None sends none.
     """
 
     job: str
@@ -51,6 +52,7 @@ class Assignment:
     trial_files: str | None = None
     hang_timeout: float | None = None
     report_seconds: float | None = None
+    progress_seconds: float | None = None
 
     @property
     def is_shared(self) -> bool:

@@ -17,6 +17,7 @@ from hexsearch.backend.local_ray import LOOPBACK, private_folder
 from hexsearch.backend.ray_private import (
     loopback_only,
     process_groups_of_their_own,
+    start_faults,
     use_started_processes,
 )
 from hexsearch.config.run import RunConfig as Resources
@@ -58,7 +59,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     """Connect to a cluster, or start Ray on this machine. At the end, disconnect or stop it.
 
     Ray on this machine starts one process for each CPU at once. If each of them will run a trial,
-    they import torch while the driver reads the games.
+    they import torch while the driver reads and examines the games.
 
     Yields:
         The time at which Ray had started, in Unix seconds.
@@ -80,7 +81,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             folder = own.enter_context(private_folder())
-            with process_groups_of_their_own(), loopback_only():
+            with process_groups_of_their_own(), loopback_only(), start_faults():
                 ray.init(
                     address="local",
                     include_dashboard=False,

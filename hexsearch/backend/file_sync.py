@@ -15,12 +15,10 @@ from pathlib import Path
 
 from hexsearch.backend.storage import Storage
 from hexsearch.errors import CheckpointError, ConfigError, StorageError
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.checkpoint import previous_of
 
-CHECKPOINT = "checkpoint.pt"
-# Files that are not sent. Storage replaces files atomically, so it needs no previous checkpoint.
 PREVIOUS = previous_of(Path(CHECKPOINT)).name
 _COPY_EVERY_S = 60.0
 
@@ -37,16 +35,20 @@ class FileSync:
         self._sent: dict[str, tuple[int, int]] = {}
 
     def push(self, names: list[str] | None = None) -> None:
-        """Send files, by default all. The checkpoint is sent last, after all that belongs to it."""
+        """Send files, by default all. The checkpoint is sent last, after all that belongs to it.
+
+        Storage keeps the previous checkpoint, as the local folder does.
+        """
         if names is None:
             names = sorted(path.name for path in self.local.iterdir() if path.is_file())
         for name in sorted(names, key=lambda name: name == CHECKPOINT):
             if name.endswith(".partial") or name == PREVIOUS:
-                continue
+                continue  # storage has the previous one already, under its newer name
             path = self.local / name
             state = path.stat().st_mtime_ns, path.stat().st_size
             if self._sent.get(name) != state:
-                self.storage.write(f"{self.name}/{name}", path.read_bytes())
+                keep_as = f"{self.name}/{PREVIOUS}" if name == CHECKPOINT else None
+                self.storage.write(f"{self.name}/{name}", path.read_bytes(), keep_as)
                 self._sent[name] = state
 
     def pull(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
@@ -81,7 +83,9 @@ class TrialFiles:
         for name, whole in list(self._to_fetch.items()):
             try:
                 self._mirror(self._storage, name).pull(
-                    lambda file, whole=whole: whole or file != CHECKPOINT  # type: ignore[misc]
+                    lambda file, whole=whole: (  # type: ignore[misc]
+                        file != PREVIOUS and (whole or file != CHECKPOINT)
+                    )
                 )
             except (StorageError, CheckpointError) as error:  # either side may fail
                 self._say(f"warning: files of {name} stay in storage for now: {error}")
@@ -89,14 +93,14 @@ class TrialFiles:
             del self._to_fetch[name]
 
     def drop_checkpoint(self, trial: str) -> None:
-        """Remove the checkpoint of a trial that will not continue."""
+        """Remove the checkpoints of a trial that will not continue."""
         if trial in self._dropped:
             return
         try:
             for name in (CHECKPOINT, PREVIOUS):
                 (self._folder.trial(trial) / name).unlink(missing_ok=True)
-            if self._storage is not None:
-                self._storage.delete(f"{trial_name(self._folder, trial)}/{CHECKPOINT}")
+                if self._storage is not None:
+                    self._storage.delete(f"{trial_name(self._folder, trial)}/{name}")
         except (StorageError, OSError) as error:
             self._say(f"warning: the checkpoint of {trial} cannot be removed: {error}")
             return
@@ -104,7 +108,7 @@ class TrialFiles:
 
     def checkpoint_bytes(self, trial: str) -> int:
         """Bytes of a trial's checkpoint on this disk; 0 if it is only in storage."""
-        path = self._folder.trial(trial) / CHECKPOINT
+        path = self._folder.checkpoint(trial)
         return path.stat().st_size if path.exists() else 0
 
     def _mirror(self, storage: Storage, trial: str) -> FileSync:

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.file_sync import CHECKPOINT, FileSync
+from hexsearch.backend.file_sync import PREVIOUS, FileSync
 from hexsearch.backend.storage import Storage, patiently, scratch_folder, storing
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import CURVE
 
-_RESUMED_FROM = frozenset({CHECKPOINT, CURVE})
+_RESUMED_FROM = frozenset({CHECKPOINT, PREVIOUS, CURVE})
 
 
 class JobFolders:

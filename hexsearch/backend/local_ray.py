@@ -19,7 +19,8 @@ _PREFIX = "hexs"
 # The path of a socket may have 107 bytes. `/hexs-PID-RANDOM/r` needs 24 of them, and Ray's
 # `/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store` needs 64.
 _LONGEST = 107 - 24 - 64
-_PATIENCE_S = 5.0  # time for the last process to end
+_ROOM = 64 << 20  # bytes for its logs; a study of hundreds of trials writes a few megabytes
+_PATIENCE_S = 5.0  # until the last process has written its last line
 
 
 @contextmanager
@@ -41,17 +42,23 @@ def private_folder() -> Iterator[Path]:
 
 
 def _base() -> Path:
-    """The first folder for temporary files that is writable and has a path that is short enough."""
+    """The first folder for temporary files that is writable, not full, and has a short path."""
     tried = []
     for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
         base = Path(place).resolve()
         fits = len(os.fsencode(base)) <= _LONGEST
-        if fits and base.is_dir() and os.access(base, os.W_OK | os.X_OK):
+        if not fits:
+            fault = "its path is too long"
+        elif not base.is_dir() or not os.access(base, os.W_OK | os.X_OK):
+            fault = "cannot be written"
+        elif shutil.disk_usage(base).free < _ROOM:
+            fault = "is full"
+        else:
             return base
-        tried.append(str(base))
+        tried.append(f"{base} ({fault})")
     raise HexsearchError(
-        f"no place for Ray's sockets: {', '.join(tried)} cannot be written, or their paths are too "
-        "long; set TMPDIR to a short path"
+        f"no place for Ray's sockets and logs: {', '.join(dict.fromkeys(tried))}; set TMPDIR to a "
+        f"short path with {_ROOM >> 20} MB of room"
     )
 
 

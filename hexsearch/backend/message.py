@@ -11,16 +11,19 @@ from hexsearch.ledger.report import ReportSummary
 
 @dataclass(frozen=True)
 class Message:
-    """Reports, or a failure, or the error that files cannot be written.
+    """Reports, or progress, or a failure, or the error that files cannot be written.
 
     Attributes:
         reports: reports by trial; empty if the worker has only saved a checkpoint.
+        progress: positions seen between two reports. They are only displayed: they are not
+            recorded, and no decision depends on them.
         failure: why the trials of the job cannot continue.
         unwritable: why a disk or storage cannot be written, which is not a fault of the trials.
         warnings: warnings for the user, such as a checkpoint that could not be used.
     """
 
     reports: dict[str, ReportSummary] = field(default_factory=dict)
+    progress: int | None = None
     failure: str | None = None
     unwritable: str | None = None
     warnings: list[str] = field(default_factory=list)

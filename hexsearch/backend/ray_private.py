@@ -49,6 +49,23 @@ def loopback_only() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = known
 
 
+@contextmanager
+def start_faults() -> Iterator[None]:
+    """Raise RuntimeError where Ray raises a bare Exception.
+
+    Ray does so if its node does not start within 30 s (ray 2.60, node.py).
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        why = str(error)
+        if "timed out during startup" in why:
+            why = "it did not start within 30 s, so this machine is probably very busy; try again"
+        raise RuntimeError(why) from error
+
+
 def use_started_processes() -> None:
     """Make Tune's actors use processes that Ray on this machine has started already.
 

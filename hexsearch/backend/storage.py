@@ -7,6 +7,7 @@ name and then moved, so that readers find it complete or not at all.
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import socket
@@ -72,8 +73,12 @@ class Storage:
         """Storage in a folder."""
         return cls(path.resolve().as_uri())
 
-    def write(self, name: str, content: bytes) -> None:
-        """Store a file completely, and replace an older one."""
+    def write(self, name: str, content: bytes, keep_as: str | None = None) -> None:
+        """Store a file completely, and replace an older one.
+
+        Args:
+            keep_as: new name of the older file, which is kept. The new file is read back first.
+        """
         system, root = self._opened
         target = f"{root}/{name}"
         partial = f"{target}.{os.getpid()}.partial"
@@ -81,6 +86,11 @@ class Storage:
             system.create_dir(target.rpartition("/")[0], recursive=True)
             with system.open_output_stream(partial) as stream:
                 stream.write(content)
+            if keep_as is not None and system.get_file_info(target).type == FileType.File:
+                with system.open_input_stream(partial) as stream:
+                    if stream.read() != content:
+                        raise OSError(errno.EIO, "what was written reads back as something else")
+                system.move(target, f"{root}/{keep_as}")
             system.move(partial, target)
 
     def read(self, name: str) -> bytes | None:

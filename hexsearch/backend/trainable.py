@@ -7,13 +7,10 @@ crash between both, the stored reports are sent again, without training again.
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,25 +21,25 @@ from ray import tune
 
 from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.devices import device_of
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.job_folders import JobFolders
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
 from hexsearch.backend.storage import Unwritable, scratch_folder, storing
+from hexsearch.backend.stretch import Stretch
+from hexsearch.backend.watchdog import Watchdog
 from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.trial import Trial
 
-HANG_LOG = "hang.log"
-_STRIDE = 10  # batches between two tests of the time
 Reports = dict[str, ReportSummary]  # trial -> report
 
 
@@ -67,56 +64,37 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._warnings: list[str] = []  # sent with the next message
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # start of training in this process
+        self._stretch: Stretch | None = None  # training up to the next report
+        self._watchdog = Watchdog(self._assignment)
 
     def step(self) -> dict[str, Any]:
         """Train to the next point, or send stored reports that the driver did not receive.
+
+        On the way to the point it returns about every second to say how far it is.
 
         Returns:
             A Message as a result of Tune.
         """
         try:
-            with self._watchdog():
-                message = Message(reports=self._next_reports())
+            with self._watchdog.step():
+                message = self._next_message()
         except Unwritable as error:
             message = Message(unwritable=str(error))
         except TrialError as error:
             message = Message(failure=f"{error.verdict}: {error}")
+        if message.progress is None:
+            self._watchdog.reported()
         message = replace(message, warnings=self._warnings)
         self._warnings = []
         return message.to_result()
 
-    def _next_reports(self) -> Reports:
+    def _next_message(self) -> Message:
         if self._trial is None:
             self._begin()
         if self._stored:
             reports, self._stored = self._stored, {}
-            return reports
+            return Message(reports=reports)
         return self._advance()
-
-    @contextmanager
-    def _watchdog(self) -> Iterator[None]:
-        """End the process if a step takes too long, with the stack of every thread in HANG_LOG.
-
-        faulthandler's own thread needs no interpreter lock, so a step that holds it is ended too.
-        """
-        task = self._assignment
-        if task.hang_timeout is None:
-            yield
-            return
-        log = Path(task.folder) / HANG_LOG
-        if task.trial_files is not None:
-            log = scratch_folder() / f"{os.getpid()}-{HANG_LOG}"
-        with storing(log):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            file = open(log, "w", encoding="utf-8")
-        with file:
-            faulthandler.dump_traceback_later(task.hang_timeout, exit=True, file=file)
-            try:
-                yield
-            finally:
-                faulthandler.cancel_dump_traceback_later()
-                with suppress(OSError):
-                    log.unlink()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment in the same process."""
@@ -130,13 +108,14 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             # torch caches compiled code by its source. After a few trials with different
             # configurations it would stop compiling.
             torch.compiler.reset()
-        self._trial = None
+        self._trial = self._stretch = None
         # A trial's parts refer to each other. Without collecting them at once, the memory of a
         # worker grew by a quarter in thirty trials.
         gc.collect()
         if self._assignment.gpus:
             # The caching allocator would keep memory that other trials on the same GPU need.
             torch.cuda.empty_cache()
+        self._watchdog.reported()
         self._folders.clear()
 
     def _begin(self) -> None:
@@ -192,14 +171,17 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         content: bytes = ray.get(self._shipped[content_hash]).tobytes()
         return content
 
-    def _advance(self) -> Reports:
-        """Train to the next point, store its files, and return the reports."""
+    def _advance(self) -> Message:
+        """Train on. At the next point, store its files and return the reports."""
         trial, task, folders = self._trial, self._assignment, self._folders
         assert trial is not None
-        target = next(point for point in task.points if point > trial.positions_seen)
         if self._began_at is None:
             self._began_at = round(time.time(), 3)
-        self._train_to(target)
+        if self._stretch is None:
+            self._stretch = Stretch(trial, task)
+        if not self._stretch.train():
+            return Message(progress=trial.positions_seen)
+        self._stretch = None
         reports: Reports = {}
         if task.judged_on == "validation":
             reports = self._report()
@@ -210,7 +192,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 self._store_networks(reports)
             save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
             folders.push()
-        return reports
+        return Message(reports=reports)
 
     def _report(self) -> Reports:
         """Reports of all heads on the validation games. Their files are stored."""
@@ -246,19 +228,6 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         for name, state in zip(self._assignment.trials, self._trial.head_states(), strict=True):
             content = _content(state, {name: reports[name]})
             save_checkpoint(self._folders.of(name) / CHECKPOINT, content)
-
-    def _train_to(self, target: int) -> None:
-        """Train to a point, or until the longest time between two reports has passed."""
-        trial, seconds = self._trial, self._assignment.report_seconds
-        assert trial is not None
-        if seconds is None:
-            trial.train_to(target)
-            return
-        ends, stride = time.monotonic() + seconds, _STRIDE * trial.config.batch_size
-        while True:  # at least one stride, since a report without training has no new figures
-            trial.train_to(min(target, trial.positions_seen + stride))
-            if trial.positions_seen >= target or time.monotonic() > ends:
-                return
 
 
 def catch_up(trial: Trial, task: Assignment) -> None:

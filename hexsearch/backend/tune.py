@@ -24,7 +24,8 @@ from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.faults import DIED, Fault, explain, explain_hang
 from hexsearch.backend.message import Message
 from hexsearch.backend.ray_private import every_death_is_an_actors, last_error
-from hexsearch.backend.trainable import HANG_LOG, TrialWorker
+from hexsearch.backend.trainable import TrialWorker
+from hexsearch.backend.watchdog import HANG_LOG
 from hexsearch.errors import DiskError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.engine import Engine, Job
@@ -112,13 +113,21 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         searcher: TuneSearcher,
         signs: SignsOfLife,
         say: Callable[[str], None] = lambda line: None,
+        note: Callable[[str, int], None] = lambda job, positions: None,
     ) -> None:
         super().__init__()
-        self._engine, self._searcher, self._signs, self._say = engine, searcher, signs, say
+        self._engine, self._searcher, self._signs = engine, searcher, signs
+        self._say, self._note = say, note
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
         job, message = trial.config["job"], Message.of_result(result)
+        for warning in message.warnings:
+            self._say(f"warning: {job}: {warning}")
+        if message.progress is not None:
+            # Also while the study drains: the job is kept at its next report, not before it.
+            self._note(job, message.progress)
+            return str(TrialScheduler.CONTINUE)
         self._signs.note(job)
         if message.unwritable is not None:
             self._engine.halt("end of storage", DiskError(message.unwritable))
@@ -126,8 +135,6 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         if message.failure is not None:
             self._engine.fail(job, message.failure)
             return str(TrialScheduler.STOP)
-        for warning in message.warnings:
-            self._say(f"warning: {job}: {warning}")
         verdict = self._engine.hear(job, message.reports)
         return str(TrialScheduler.CONTINUE if verdict == "continue" else TrialScheduler.STOP)
 
@@ -160,6 +167,7 @@ class TuneRun:
         assign: function that makes the assignment of a job.
         beat: called several times in a second.
         say: called with warnings of workers.
+        note: called with the positions that a job has seen between two reports.
         ship: files for Ray's object store by content hash, for nodes that do not see the study's
             folder.
     """
@@ -168,6 +176,7 @@ class TuneRun:
     assign: Callable[[Job], Assignment]
     beat: Callable[[], None]
     say: Callable[[str], None] = lambda line: None
+    note: Callable[[str, int], None] = lambda job, positions: None
     ship: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -186,7 +195,7 @@ def run_jobs(engine: Engine, run: TuneRun) -> None:
         tune.with_resources(trainable, each),
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=TuneScheduler(engine, searcher, signs, run.say),
+            scheduler=TuneScheduler(engine, searcher, signs, run.say, run.note),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.config["job"]),

@@ -94,14 +94,26 @@ def add_games(parser: argparse._ActionsContainer, required: bool = False) -> Non
     )
 
 
-def add_results(parser: argparse._ActionsContainer) -> None:
-    """Add the options for the name and the folder of a new study."""
-    parser.add_argument(
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the games, the name and the folder of a new study."""
+    data = parser.add_argument_group("games and results")
+    add_games(data)
+    data.add_argument(
         "--name",
         metavar="NAME",
         help="name of the study (default: the space's name with date and time)",
     )
-    parser.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
+    data.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
+
+
+def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options for running a new study. Returns the group, for further options."""
+    running = parser.add_argument_group("running")
+    add_address(running)
+    running.add_argument(
+        "--no-doctor", action="store_true", help="start without the doctor's quick checks"
+    )
+    return running
 
 
 def add_address(parser: argparse._ActionsContainer) -> None:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hexsearch import __version__
-from hexsearch.errors import FaultyInput, HexsearchError, printable
+from hexsearch.errors import DiagnosisError, FaultyInput, HexsearchError, one_line, printable
 
 ISSUES = "the project's issue tracker"
 _INTERRUPTED = 130
@@ -55,8 +55,11 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
         status = run()
         sys.stdout.flush()  # a full device gives an error only now
         return status
-    except FaultyInput as error:
+    except DiagnosisError as error:
         _say(*error.problems)
+        return error.exit_status
+    except FaultyInput as error:
+        _say(*(one_line(problem) for problem in error.problems))
         return error.exit_status
     except HexsearchError as error:
         _say(str(error))
@@ -70,7 +73,7 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
         return 1
     except OSError as error:
         _give_up_if_broken(sys.stdout)
-        _say(describe_os_error(error))
+        _say(one_line(describe_os_error(error)))
         return 1
     except MemoryError:
         _say("memory ran out; use fewer games, a smaller network, or fewer trials at once")

@@ -26,6 +26,9 @@ COMMANDS = {
     "report": Command(
         "studies", "report_command", "write an HTML page about a study, which works offline"
     ),
+    "dashboard": Command(
+        "studies", "dashboard_command", "a live page about all studies of a folder"
+    ),
     "compare": Command(
         "studies", "compare_command", "compare all value heads of a space on shared trunks"
     ),

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import (
-    add_address,
     add_command,
     add_format,
-    add_games,
-    add_results,
+    add_places,
+    add_running,
     add_settings,
     add_space,
     positive,
@@ -52,9 +51,7 @@ def register(commands: Any) -> None:
         "space's trial.",
     )
     add_space(parser)
-    data = parser.add_argument_group("games and results")
-    add_games(data)
-    add_results(data)
+    add_places(parser)
     training = parser.add_argument_group("training")
     training.add_argument(
         "--seeds", type=positive, metavar="N", help="number of trunks (default: the space's)"
@@ -79,12 +76,7 @@ def register(commands: Any) -> None:
         help="a finished study of the same heads, each with its own trunk: measure how far both "
         "rankings agree",
     )
-    running = parser.add_argument_group("running")
-    add_address(running)
-    running.add_argument(
-        "--no-doctor", action="store_true", help="without the doctor's quick checks"
-    )
-    add_format(running, _FORMATS)
+    add_format(add_running(parser), _FORMATS)
     parser.set_defaults(run=run_compare)
 
 

@@ -15,7 +15,6 @@ from hexsearch.analysis.ensemble import METHODS, choose_ensembles
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.cli.arguments import add_command, add_format, add_study, positive
 from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.data.archive import open_archive
@@ -113,7 +112,7 @@ def _kept(history: StudyHistory, folder: StudyFolder, top: int | None) -> list[T
         raise LedgerError(
             f"{folder.path}: {len(finished)} finished trials; an ensemble needs two or more"
         )
-    kept = [trial for trial in finished if (folder.trial(trial.trial) / CHECKPOINT).exists()]
+    kept = [trial for trial in finished if folder.checkpoint(trial.trial).exists()]
     if len(kept) < 2:
         raise CheckpointError(
             f"{folder.path}: {len(kept)} of {len(finished)} finished trials kept their checkpoint; "
@@ -124,7 +123,7 @@ def _kept(history: StudyHistory, folder: StudyFolder, top: int | None) -> list[T
 
 
 def _network(folder: StudyFolder, trial: TrialHistory, dataset: Dataset) -> Predictor:
-    path = folder.trial(trial.trial) / CHECKPOINT
+    path = folder.checkpoint(trial.trial)
     loaded = load_network(path)
     if loaded.archive_hash != dataset.archive.content_hash or loaded.data != dataset.config:
         raise CheckpointError(

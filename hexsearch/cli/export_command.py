@@ -16,7 +16,6 @@ from hexsearch.analysis.standalone import (
     export_onnx,
     export_safetensors,
 )
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.cli.arguments import add_command
 from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
@@ -110,5 +109,5 @@ def winner(folder: StudyFolder) -> str:
     of_winner = set(board.rows[0].trial_ids)
     by_trial = read_leaderboard(folder, by="trial").rows
     names = [row.trial_ids[0] for row in by_trial if row.trial_ids[0] in of_winner]
-    kept = [name for name in names if (folder.trial(name) / CHECKPOINT).exists()]
+    kept = [name for name in names if folder.checkpoint(name).exists()]
     return (kept or names)[0]

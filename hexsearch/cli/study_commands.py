@@ -21,8 +21,8 @@ from hexsearch.cli.arguments import (
     add_address,
     add_command,
     add_format,
-    add_games,
-    add_results,
+    add_places,
+    add_running,
     add_settings,
     add_space,
     add_study,
@@ -35,7 +35,7 @@ from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError, HexsearchError, printable
 from hexsearch.interface.studies import StudyPlan, dated_name, go_on, new_folder, start, watching
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.history import ENDED, StudyHistory
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
 from hexsearch.study.listener import Ended
@@ -67,9 +67,7 @@ def _register_launch(commands: Any) -> None:
         "leaderboard. Ctrl-C stops it, and 'resume' continues it.",
     )
     add_space(launch)
-    data = launch.add_argument_group("games and results")
-    add_games(data)
-    add_results(data)
+    add_places(launch)
     search = launch.add_argument_group("search")
     search.add_argument(
         "--trials",
@@ -98,11 +96,7 @@ def _register_launch(commands: Any) -> None:
         metavar="STUDY",
         help="tell the searcher the trials of another study; may be repeated",
     )
-    running = launch.add_argument_group("running")
-    add_address(running)
-    running.add_argument(
-        "--no-doctor", action="store_true", help="start without the doctor's quick checks"
-    )
+    running = add_running(launch)
     running.add_argument(
         "--dry-run",
         action="store_true",
@@ -148,13 +142,8 @@ def run_launch(arguments: argparse.Namespace) -> int:
     )
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
-    from hexsearch.interface.doctor_check import hints
-
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
-    if arguments.address is None:
-        for line in hints(config.run):
-            console.print(Text(line), soft_wrap=True)
     plan = StudyPlan(
         config=config,
         space=space,
@@ -190,6 +179,9 @@ def run_resume(arguments: argparse.Namespace) -> int:
     """Continue a study and print its leaderboard."""
     folder = StudyFolder(arguments.study)
     _, config = folder.read_description()
+    trials = StudyHistory.read(folder.ledger).trials.values() if folder.ledger.exists() else ()
+    done = sum(trial.status in ENDED for trial in trials)
+    stderr().print(f"{folder.name}: {done} of {len(trials)} trials have ended; it goes on")
     with going_on(folder), watching(config, progress=True) as listener:
         ended = go_on(folder, arguments.trials, arguments.address, listener)
     _print_leaderboard(folder, arguments.format)

@@ -114,6 +114,14 @@ class CurriculumConfig(RuleConfig):
         "are scaled to a mean of 1 over the samples, so that learning rates stay comparable.",
     )
 
+    search_value: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the search's value in what the value is taught, where the games "
+        "hold one (`games generate --root-values`); the rest is the result.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, raw: Any) -> Any:

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from hexsearch.config.section import MAX_TEXT, MAX_WEIGHT, Options, Section, is_import_path
 
+FAMILIES = ("linear", "convolution")
+
 
 class PolicyHeadConfig(Section):
     """From trunk features to one logit for each cell."""
@@ -15,7 +17,8 @@ class PolicyHeadConfig(Section):
     family: str = Field(
         "linear",
         max_length=MAX_TEXT,
-        description="mean pooling, then one linear layer; or package.module:factory",
+        description="linear: mean pooling, then one linear layer; convolution: a cell's logit from "
+        "what lies around it; or package.module:factory",
     )
     weight: float = Field(
         0.2,
@@ -33,10 +36,10 @@ class PolicyHeadConfig(Section):
     @model_validator(mode="after")
     def _family_fits(self) -> PolicyHeadConfig:
         if not is_import_path(self.family):
-            if self.family != "linear":
+            if self.family not in FAMILIES:
                 raise ValueError(
-                    f"unknown family {self.family!r}; known are linear, or an import path "
-                    "'package.module:factory'"
+                    f"unknown family {self.family!r}; known are {', '.join(FAMILIES)}, or an "
+                    "import path 'package.module:factory'"
                 )
             if self.options:
                 raise ValueError("options are for plug-ins only; a built-in family has none")

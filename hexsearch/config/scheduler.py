@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from hexsearch.config.section import MAX_POSITIONS, Section, tuple_from_list
 
@@ -16,20 +16,43 @@ StopOn = Annotated[
 ]
 
 
+def _grace_period(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or (whole and 1 <= value <= MAX_POSITIONS):  # type: ignore[operator]
+        return value
+    raise ValueError(
+        f"expected auto or a whole number of positions from 1 to {MAX_POSITIONS:,}, got {value!r}"
+    )
+
+
+GracePeriod = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_grace_period),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "auto", "type": "string"},
+                {"type": "integer", "minimum": 1, "maximum": MAX_POSITIONS},
+            ]
+        }
+    ),
+]
+
+
 class SchedulerConfig(Section):
     """When trials are compared and pruned. The resource is counted in positions seen."""
 
     name: Literal["evidence", "asha", "hyperband", "median", "none"] = Field(
-        "asha",
+        "evidence",
         description="evidence: pause a trial if another one is more promising; asha; hyperband: "
         "several asha brackets with different first rungs; median: at every report, prune trials "
         "that are worse than the median; none: no pruning",
     )
-    grace_period: int = Field(
-        20_000,
-        ge=1,
-        le=MAX_POSITIONS,
-        description="first rung: positions that every trial sees before it is compared",
+    grace_period: GracePeriod = Field(
+        "auto",
+        description="first rung: positions that every trial sees before it is compared; auto: "
+        "max_t / reduction_factor**2, and for evidence earlier, once early ranks prove to be "
+        "useful",
     )
     max_t: int = Field(
         180_000, ge=1, le=MAX_POSITIONS, description="positions after which a trial is finished"
@@ -50,9 +73,19 @@ class SchedulerConfig(Section):
         "are not finite always stop it.",
     )
 
+    @property
+    def first_rung(self) -> int:
+        """The grace period in positions."""
+        if self.grace_period != "auto":
+            return self.grace_period
+        least = self.reduction_factor**2
+        return max(
+            1, self.max_t // (least * self.reduction_factor if self.name == "evidence" else least)
+        )
+
     @model_validator(mode="after")
     def _reach_a_rung(self) -> SchedulerConfig:
-        if self.grace_period > self.max_t:
+        if self.grace_period != "auto" and self.grace_period > self.max_t:
             raise ValueError(
                 f"grace_period is {self.grace_period:,} positions but max_t is {self.max_t:,}: "
                 "no trial would reach a rung. Lower it."
@@ -75,9 +108,9 @@ class SearcherConfig(Section):
     """The searcher, which proposes configurations."""
 
     name: Literal["forecast", "tpe", "random", "grid", "cmaes", "gp", "nsga2"] = Field(
-        "tpe",
+        "forecast",
         description="algorithm: forecast learns from the scores at all rungs, for one objective; "
-        "tpe suits most spaces; random and grid are baselines",
+        "tpe also takes several objectives; random and grid are baselines",
     )
     startup_trials: int = Field(
         10, ge=1, le=100_000, description="number of random configurations before a model is used"

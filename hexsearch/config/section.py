@@ -156,9 +156,11 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
         "model_type": "a mapping",
         "dict_type": "a mapping",
         "tuple_type": "a list",
+        "list_type": "a list",
+        "string_pattern_mismatch": "a URL, such as s3://bucket/folder",
     }.get(kind)
     if expected:
-        return f"{location}: expected {expected}, got {type(value).__name__} {_printed(value)}"
+        return f"{location}: expected {expected}, got {_kind_of(value)}"
     bounds = {
         "greater_than": "must be above {gt:,}",
         "greater_than_equal": "must be {ge:,} or more",
@@ -172,6 +174,10 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
     }.get(kind)
     problem = bounds.format(**context) if bounds else f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
     return f"{location}: {problem}, got {_printed(value)}"
+
+
+def _kind_of(value: object) -> str:
+    return "nothing" if value is None else f"{type(value).__name__} {_printed(value)}"
 
 
 def _printed(value: object) -> str:

@@ -16,7 +16,7 @@ from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
-from hexsearch.config.section import MAX_WEIGHT, Section
+from hexsearch.config.section import MAX_TEXT, MAX_WEIGHT, Section
 from hexsearch.config.trunk import NetworkConfig, TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 
@@ -73,6 +73,12 @@ class TrialConfig(Section):
     optimiser: OptimiserConfig = Field(
         default_factory=OptimiserConfig, description="optimiser and learning rate"
     )
+    start_from: str | None = Field(
+        None,
+        max_length=MAX_TEXT,
+        description="A checkpoint whose trunk and policy head training begins with, in place of "
+        "fresh ones, whatever board it was for; starter.pt comes with the package.",
+    )
     batch_size: int = Field(64, ge=2, le=MAX_BATCH, description="positions in each step")
     value_weight: float = Field(
         1.0, gt=0.0, le=MAX_WEIGHT, description="weight of the value loss in the training loss"
@@ -116,6 +122,7 @@ class TrialConfig(Section):
         reasons = {
             "policy_head.family": self.policy_head.family != "linear",
             "auxiliary": bool(self.auxiliary.weights),
+            "start_from": self.start_from is not None,
             "readout.start_at_prior": self.readout.start_at_prior,
             "optimiser.value_lr_factor": self.optimiser.value_lr_factor != usual.value_lr_factor,
             "optimiser.value_decay_factor": self.optimiser.value_decay_factor

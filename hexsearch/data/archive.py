@@ -33,6 +33,7 @@ from hexsearch.data.archive_header import (
 from hexsearch.errors import ArchiveError
 from hexsearch.game.hashing import game_hashes
 from hexsearch.game.record import Game
+from hexsearch.game.search_values import UNKNOWN, as_probabilities
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class GameArchive:
         setups: [G] uint16, number of leading moves that were set up; positions begin after them.
         files: [G] uint32, index into `sources`; lines: [G] uint32, line in that file.
         sources: the files that the games were read from.
-        content_hash: hexadecimal hash over sizes, moves, winners and finished.
+        content_hash: hexadecimal hash over sizes, moves, winners, finished and search values.
+        search_values: [M] uint8, the win probability of Red in percent that a search found before
+            each move, or UNKNOWN; None if no game has any.
     """
 
     moves: NDArray[np.uint8] | NDArray[np.uint16]
@@ -63,6 +66,7 @@ class GameArchive:
     lines: NDArray[np.uint32]
     sources: tuple[str, ...]
     content_hash: str
+    search_values: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.winners)
@@ -81,9 +85,21 @@ class GameArchive:
         )
         return lengths
 
+    def search_values_of(
+        self, games: NDArray[np.int64], plies: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """[B] win probability of Red that a search found of positions; nan where none was made."""
+        percent = np.full(len(games), UNKNOWN, dtype=np.uint8)
+        if self.search_values is not None:
+            before = np.flatnonzero(plies < self.lengths_of(games))
+            places = self.offsets[games[before]].astype(np.int64) + plies[before]
+            percent[before] = self.search_values[places]
+        return as_probabilities(percent)
+
     def game(self, index: int) -> Game:
         """One game as a record."""
         start, end = int(self.offsets[index]), int(self.offsets[index + 1])
+        values = b"" if self.search_values is None else self.search_values[start:end].tobytes()
         return Game(
             size=int(self.sizes[index]),
             moves=tuple(int(cell) for cell in self.moves[start:end]),
@@ -92,6 +108,7 @@ class GameArchive:
             source=self.sources[int(self.files[index])],
             line=int(self.lines[index]),
             setup=int(self.setups[index]),
+            search_values=values if values.strip(bytes([UNKNOWN])) else None,
         )
 
 
@@ -106,6 +123,9 @@ _ARRAYS: dict[str, str] = {
     "files": "<u4",
     "lines": "<u4",
 }
+
+
+_OPTIONAL = "search_values"  # an array that only archives with such values have
 
 
 class ArchiveBuilder:
@@ -135,6 +155,7 @@ class ArchiveBuilder:
             "setups": [game.setup for game in games],
             "files": [files.setdefault(game.source, len(files)) for game in games],
             "lines": [game.line for game in games],
+            "search_values": np.frombuffer(b"".join(map(_values_of, games)), np.uint8),
         }
         for name, values in rows.items():
             self._columns[name].append(np.array(values, dtype=_COLUMNS[name]))
@@ -148,7 +169,7 @@ class ArchiveBuilder:
         if not self._columns["sizes"]:
             raise ArchiveError("no games to store")
         # Columns are joined one by one and their parts freed, which keeps the peak memory low.
-        columns = {}
+        columns: dict[str, Any] = {}
         for name, parts in self._columns.items():
             columns[name] = np.concatenate(parts)
             parts.clear()
@@ -159,6 +180,10 @@ class ArchiveBuilder:
         for name in ("sizes", "setups", "winners", "finished", "moves"):
             digest.update(np.ascontiguousarray(columns[name]).data)
         digest.update(offsets.data)
+        if (columns["search_values"] == UNKNOWN).all():
+            columns["search_values"] = None
+        else:
+            digest.update(columns["search_values"].data)
         return GameArchive(
             **columns,
             offsets=offsets,
@@ -177,7 +202,12 @@ _COLUMNS = {
     "setups": "<u2",
     "files": "<u4",
     "lines": "<u4",
+    "search_values": "|u1",
 }
+
+
+def _values_of(game: Game) -> bytes:
+    return game.search_values or bytes([UNKNOWN]) * len(game.moves)
 
 
 def build_archive(games: Iterable[Game]) -> GameArchive:
@@ -194,6 +224,8 @@ def write_archive(path: Path, archive: GameArchive) -> None:
         ArchiveError: it cannot be written; an earlier file of that name is unchanged.
     """
     arrays = {name: np.ascontiguousarray(getattr(archive, name)) for name in _ARRAYS}
+    if archive.search_values is not None:
+        arrays[_OPTIONAL] = np.ascontiguousarray(archive.search_values)
     layout: dict[str, dict[str, Any]] = {}
     position = 0
     checksum = hashlib.blake2b(digest_size=16)
@@ -242,6 +274,8 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
             or is corrupt.
     """
     try:
+        if path.is_fifo():  # it would be waited for
+            raise ArchiveError(f"{path}: is a pipe, no archive")
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
@@ -259,23 +293,10 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
     }
     if check:
         checksum = hashlib.blake2b(digest_size=16)
-        for name in _ARRAYS:
+        for name in [*_ARRAYS, *([_OPTIONAL] if _OPTIONAL in arrays else [])]:
             checksum.update(arrays[name].data)
         if checksum.hexdigest() != header["checksum"]:
             raise ArchiveError(f"{path}: corrupt: its checksum does not match; import it again")
     return GameArchive(
         **arrays, sources=tuple(header["sources"]), content_hash=header["content_hash"]
     )
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file begins with the magic bytes of an archive.
-
-    Raises:
-        ArchiveError: it cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be read: {error.strerror}") from error

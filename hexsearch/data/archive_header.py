@@ -43,3 +43,16 @@ def header_checksum(data: bytes) -> bytes:
 
 def aligned(position: int) -> int:
     return -(-position // _ALIGNMENT) * _ALIGNMENT
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as an archive does.
+
+    Raises:
+        ArchiveError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be read: {error.strerror}") from error

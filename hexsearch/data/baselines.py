@@ -1,7 +1,7 @@
 """Baselines that a value network must beat: the prior, and a table of shortest-path differences.
 
-Without them a leaderboard is hard to judge: on 13x13 games of an engine, a table of a few hundred
-numbers calls the right winner for 69% of positions, and for 100% of finished ones.
+Without them a leaderboard is hard to interpret: on 13x13 games of an engine, a table of a few
+hundred numbers finds the winner for 69% of positions, and for 100% of finished ones.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ class Batch:
         policy_target: [B] int64, encoded cell of the next move; 0 where there is none.
         has_move: [B] bool, whether there is a next move; the policy loss ignores other positions.
         outcome: [B] float32, 1.0 or 0.0 in the network's own perspective.
+        value_target: [B] float32, target of the value loss: the outcome, or a mixture of the
+            outcome and the value that a search found.
         complement: [B] bool, whether win_prob_red is 1 minus the network's probability.
         red_won: [B] float32, 1.0 if Red won the game, before any symmetry is applied.
         stage: [B] int8, index into STAGE_NAMES.
@@ -60,6 +62,7 @@ class Batch:
     policy_target: Tensor
     has_move: Tensor
     outcome: Tensor
+    value_target: Tensor
     complement: Tensor
     red_won: Tensor
     stage: Tensor
@@ -136,6 +139,7 @@ class BatchBuilder:
         swap: NDArray[np.bool_],
         weights: NDArray[np.float32] | None = None,
         auxiliary: AuxiliaryConfig = NOTHING_ELSE,
+        search_value: float = 0.0,
     ) -> Batch:
         """A batch of the given positions.
 
@@ -146,9 +150,11 @@ class BatchBuilder:
                 positions.
             weights: weight of each stage, in the order of STAGE_NAMES; all 1 if left out.
             auxiliary: heads whose targets are built.
+            search_value: share of the search's value in the target, where there is one.
         """
         if self.backend == "torch" or (self.backend == "auto" and self.device.type != "cpu"):
-            return Batch(**self._on_device.build(games, plies, turn, swap, weights, auxiliary))
+            columns = self._on_device.build(games, plies, turn, swap, weights, auxiliary)
+            return self._mixed(Batch(**columns), search_value)
         archive, encoder = self.archive, self.encoder
         offsets = archive.offsets[games].astype(np.int64)
         lengths = archive.offsets[games + 1].astype(np.int64) - offsets
@@ -169,7 +175,8 @@ class BatchBuilder:
             "planes": encoder.encode(archive.moves.take(index), plies, symmetries, final),
             "policy_target": np.where(has_move, shown_move, 0),
             "has_move": has_move,
-            "outcome": encoder.outcome(red_won, symmetries),
+            "outcome": (outcome := encoder.outcome(red_won, symmetries)),
+            "value_target": outcome,
             "complement": encoder.complement(symmetries),
             "red_won": red_won.astype(np.float32),
             "stage": stage,
@@ -179,8 +186,8 @@ class BatchBuilder:
             "ply": plies,
             "weight": np.ones(len(games), np.float32) if weights is None else weights.take(stage),
         }
-        columns: dict[str, Any] = {name: self._to_device(array) for name, array in arrays.items()}
-        batch = Batch(**columns)
+        columns = {name: self._to_device(array) for name, array in arrays.items()}
+        batch = self._mixed(Batch(**columns), search_value)
         if not auxiliary.weights:
             return batch
         starts = np.cumsum(lengths) - lengths
@@ -195,6 +202,16 @@ class BatchBuilder:
             finished=self._to_device(archive.finished[games].astype(bool)),
         )
         return replace(batch, auxiliary=self._targets.build(auxiliary, played))
+
+    def _mixed(self, batch: Batch, share: float) -> Batch:
+        """The batch with a value target of outcome and search value."""
+        if not share:
+            return batch
+        games, plies = batch.game.cpu().numpy(), batch.ply.cpu().numpy()
+        known = self._to_device(self.archive.search_values_of(games, plies))
+        known = torch.where(batch.complement, 1.0 - known, known)
+        mixed = batch.outcome + share * (known - batch.outcome)
+        return replace(batch, value_target=torch.where(known.isnan(), batch.outcome, mixed))
 
     @cached_property
     def _targets(self) -> TargetBuilder:
@@ -234,7 +251,8 @@ class TrainingStream:
             if self.builder.encoder.perspective == "absolute":
                 swap = np.zeros_like(swap)
         weights = self._weights(cursor)
-        return self.builder.build(games, plies, turn, swap, weights, self.auxiliary)
+        share = self.curriculum.search_value
+        return self.builder.build(games, plies, turn, swap, weights, self.auxiliary, share)
 
     def _weights(self, cursor: int) -> NDArray[np.float32] | None:
         if not self.curriculum.stage_weights:

@@ -65,5 +65,14 @@ class Dataset:
         return all_positions(self.archive, self.validation_games)
 
     def training(self, curriculum: CurriculumConfig) -> PositionSet:
-        """The training positions that a curriculum selects."""
+        """The training positions that a curriculum asks for.
+
+        Raises:
+            GamesError: it asks for something that the games do not have.
+        """
+        if curriculum.search_value and self.archive.search_values is None:
+            raise GamesError(
+                "curriculum.search_value: none of the games holds values of a search; make some "
+                "with `games generate --network CHECKPOINT --root-values`, or set it to 0"
+            )
         return curriculum_positions(self.archive, self.train_games, curriculum, self.config.stages)

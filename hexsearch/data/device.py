@@ -73,6 +73,7 @@ class DeviceGames:
         following = self._moves[torch.where(has_move, offset + ply, offset)].long()
         red_won = self._red_won[game]
         shown_red_won = red_won ^ reflect
+        outcome = (~shown_red_won if mover_sees else shown_red_won).float()
         stage = (ply >= self._middle).to(torch.int8) + (ply >= self._late).to(torch.int8)
         if weights is None:
             weight = torch.ones(len(games), dtype=torch.float32, device=self._device)
@@ -86,7 +87,8 @@ class DeviceGames:
             "planes": self._planes(offset, ply, symmetry, final, stones),
             "policy_target": torch.where(has_move, self._cells[symmetry, following], 0),
             "has_move": has_move,
-            "outcome": (~shown_red_won if mover_sees else shown_red_won).float(),
+            "outcome": outcome,
+            "value_target": outcome,
             "complement": ~reflect if mover_sees else reflect,
             "red_won": red_won.float(),
             "stage": stage,

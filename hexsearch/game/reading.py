@@ -109,7 +109,8 @@ def settle(record: WrittenGame, reading: Reading) -> WrittenGame:
         moves = tuple(mirror[cell] for cell in moves)
     if reading.red_first:
         winner = None if winner is None else -winner
-    return replace(record, moves=moves, stated_winner=winner, swap=None)
+    # Values are of the orientation that generated games have, so those of another mean nothing.
+    return replace(record, moves=moves, stated_winner=winner, swap=None, search_values=None)
 
 
 def choose_reading(records: Sequence[WrittenGame], source: str, format_name: str) -> Decision:

@@ -49,6 +49,7 @@ class WrittenGame:
     given_up: bool = False  # the record says that somebody resigned
     by_player: bool = False  # stated_winner BLUE means the first player, also after a swap
     assumed_size: bool = False  # the file states no size
+    search_values: bytes | None = None  # before each move; see hexsearch.game.search_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Game:
     source: str
     line: int
     setup: int = 0  # number of leading moves that were set up; positions among them never occurred
+    search_values: bytes | None = None  # before each move; see hexsearch.game.search_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refus
                     record.source,
                     record.line,
                     record.setup,
+                    record.search_values,
                 )
             )
     return games, refusals

@@ -63,7 +63,7 @@ class CallbackListener:
     def __init__(self, study: Study, callbacks: Sequence[Callback], watcher: Listener) -> None:
         self._study, self._callbacks, self._watcher = study, list(callbacks), watcher
         self._begun = False
-        self.listener = Listener(watcher.say, self._record, watcher.beat)
+        self.listener = Listener(watcher.say, self._record, watcher.beat, watcher.wait)
 
     def ended(self) -> None:
         """The study has come to its end."""

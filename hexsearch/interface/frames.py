@@ -29,6 +29,12 @@ def leaderboard_frame(rows: Iterable[Row]) -> pd.DataFrame:
     )
 
 
+CURVE_COLUMNS = [
+    *("trial", "variant", "positions_seen", "seconds", "value_loss", "accuracy"),
+    *("train_value_loss", "verdict", *STAGES),
+]
+
+
 def curve_point(trial: str, variant: str, report: ReportSummary) -> dict[str, Any]:
     """One line of `Study.curves()`."""
     return {

@@ -12,7 +12,6 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.play.spec import PlayerSpec, parse_player
 from hexsearch.training.stored_trial import read_stored_trial
 
-_CHECKPOINT = "checkpoint.pt"
 _SIZE = 13  # board size of a match without networks
 
 
@@ -61,10 +60,10 @@ def _players(text: str, defaults: PlayerSpec) -> list[PlayerSpec]:
     leading = [row for row in read_leaderboard(study).rows if row.rank == 1]
     players = []
     for row in leading:
-        kept = [name for name in row.trial_ids if (study.trial(name) / _CHECKPOINT).exists()]
+        kept = [name for name in row.trial_ids if study.checkpoint(name).exists()]
         if not kept:
             continue
-        checkpoint = study.trial(kept[0]) / _CHECKPOINT
+        checkpoint = study.checkpoint(kept[0])
         spec = parse_player(f"{checkpoint}{at}{style}", defaults)
         players.append(replace(spec, name=f"{study.name}/{row.name}{at}{style}"))
     if not players:

@@ -46,12 +46,33 @@ class StudyPlan:
 
 
 def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = ()) -> Ended:
-    """Run a new study to its end. If it cannot start, it leaves no folder."""
+    """Run a new study to its end. If it cannot start, it leaves no folder.
+
+    Ray starts first: its processes import torch while this process imports it, reads the games
+    and examines them.
+    """
+    from hexsearch.backend.cluster import ray_cluster
+    from hexsearch.data.collection.sources import find_sources
+
+    find_sources(plan.games)  # a wrong path is reported before Ray starts
+    listener.wait(
+        f"the Ray cluster at {plan.address}" if plan.address else "Ray to start on this machine"
+    )
+    with ray_cluster(plan.address, plan.config.run) as up_at:
+        return _start(plan, up_at, listener, callbacks)
+
+
+def _start(
+    plan: StudyPlan, ray_up_at: float, listener: Listener, callbacks: Sequence[Callback]
+) -> Ended:
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
-    from hexsearch.interface.doctor_check import check_components, games_examiner
+    from hexsearch.interface.doctor_check import check_components, games_examiner, hints
     from hexsearch.study.launch import LaunchRequest, launch
 
     told = [*named_callbacks(plan.config.run.callbacks), *callbacks]
+    if plan.address is None:
+        for line in hints(plan.config.run):
+            listener.say(line)
     if plan.doctor:
         check_components(plan.label, plan.space, plan.config.data.board_size)
     heard = CallbackListener(Study(plan.folder), told, listener)
@@ -64,6 +85,7 @@ def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = (
                 folder=plan.folder,
                 listener=heard.listener,
                 address=plan.address,
+                ray_up_at=ray_up_at,
                 where=f"{plan.label}: ",
                 examine=examine,
                 warm_starts=plan.warm_starts,
@@ -264,7 +286,7 @@ def watching(config: StudyConfig, progress: bool) -> Iterator[Listener]:
 
     console = Console(stderr=True, highlight=False)
     with make_progress(console, config.scheduler.max_t) as shown:
-        yield Listener(shown.say, shown.record, shown.beat)
+        yield Listener(shown.say, shown.record, shown.beat, shown.wait)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,22 @@ class Study:
             raise LedgerError(f"{self.path}: has no trial {name!r}; it has {known}")
         return StudyTrial(self.folder, trials[name])
 
+    @property
+    def best_trial(self) -> StudyTrial:
+        """The first trial of the leaderboard that has kept its checkpoint.
+
+        Raises:
+            LedgerError: no trial has kept one yet.
+        """
+        for row in self.leaderboard(by="trial").rows:
+            trial = self.trial(row.trial_ids[0])
+            if row.rank is not None and trial.checkpoint.exists():
+                return trial
+        raise LedgerError(
+            f"{self.path}: no ranked trial has a checkpoint yet; go on with resume(), or raise "
+            "run.keep_checkpoints for a new study"
+        )
+
     def leaderboard(self, by: By = "variant", stage: str | None = None) -> Board:
         """The leaderboard of the study.
 
@@ -93,7 +109,7 @@ class Study:
         """
         import pandas as pd
 
-        from hexsearch.interface.frames import curve_point
+        from hexsearch.interface.frames import CURVE_COLUMNS, curve_point
 
         history = self._history()
         points = [
@@ -101,7 +117,7 @@ class Study:
             for event in read_events(self.folder.ledger)
             if isinstance(event, Reported)
         ]
-        return pd.DataFrame(points)
+        return pd.DataFrame(points, columns=CURVE_COLUMNS)
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write one self-contained HTML page; `report.html` in the study's folder by default."""

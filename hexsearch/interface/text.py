@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from rich.console import Console, RenderableType
 
+from hexsearch.report.canvas import to_html
+
 _WIDTH = 120  # characters of a table that is printed
 _NOTEBOOK_WIDTH = 150  # of one that a notebook shows
 
@@ -20,8 +22,4 @@ def as_text(draw: Callable[[int], RenderableType]) -> str:
 
 def as_html(draw: Callable[[int], RenderableType]) -> str:
     """The same as a block for a notebook, with colours."""
-    console = Console(file=io.StringIO(), width=_NOTEBOOK_WIDTH, record=True, highlight=False)
-    console.print(draw(_NOTEBOOK_WIDTH))
-    return console.export_html(
-        inline_styles=True, code_format='<pre style="line-height:1.3">{code}</pre>'
-    )
+    return to_html(draw(_NOTEBOOK_WIDTH), _NOTEBOOK_WIDTH)

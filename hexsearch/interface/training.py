@@ -43,13 +43,16 @@ def prepare_training(
     scheduler: Any,
     seed: int,
     output: Path,
+    start_from: Path | None = None,
 ) -> Training:
     """Prepare the first enqueued configuration of a space, or its default, with its games.
 
     An unfinished `model.pt` of the same training in `output` is continued.
 
+    Args:
+        start_from: a checkpoint whose weights a new training begins with.
     Raises:
-        CheckpointError: the file there belongs to another training.
+        CheckpointError: the file there belongs to another training, or the weights do not fit.
         ConfigError: the training is finished.
     """
     import torch
@@ -67,6 +70,8 @@ def prepare_training(
     path = output / "model.pt"
     if path.exists():
         _continue(trial, path)
+    elif start_from is not None:
+        _start(trial, start_from)
     every = schedule.report_every or max(1, schedule.max_positions // _REPORTS)
     return Training(trial, path, tuple(report_points(schedule.max_positions, every, ())))
 
@@ -78,6 +83,7 @@ def train(
     output: str | Path = "results/train",
     set: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    start_from: str | Path | None = None,
     progress: bool = True,
 ) -> NetworkAnswers:
     """Train one configuration of a space without a search, and save it in `output/model.pt`.
@@ -85,6 +91,7 @@ def train(
     Args:
         seed: seed of the training; by default the space's `run.seed`. The other arguments are
             those of `launch`.
+        start_from: a checkpoint whose weights the training begins with.
     Returns:
         The network.
 
@@ -103,8 +110,9 @@ def train(
     config, loaded = load_space(find_space(str(space)), settings_of(set or {}))
     archive, _ = import_games(paths_of(games), config.data.board_size)
     chosen = config.run.seed if seed is None else seed
+    first = None if start_from is None else Path(start_from)
     training = prepare_training(
-        loaded, archive, config.data, config.scheduler, chosen, Path(output)
+        loaded, archive, config.data, config.scheduler, chosen, Path(output), first
     )
     console = Console(stderr=True) if progress else Console(file=io.StringIO())
     train_to_end(training.trial, training.points, training.path, console, None)
@@ -133,6 +141,19 @@ def describe_training(training: Training, console: Console) -> None:
         ),
         soft_wrap=True,
     )
+
+
+def _start(trial: Trial, path: Path) -> None:
+    from hexsearch.training.stored_trial import read_stored_trial
+
+    weights = read_stored_trial(path).answering_weights
+    try:
+        trial.start_from(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{path}: its weights do not fit the network that is to be trained: {first}"
+        ) from error
 
 
 def _described(config: TrialConfig) -> str:

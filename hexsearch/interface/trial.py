@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hexsearch.analysis.loading import LoadedCheckpoint
     from hexsearch.config.trial import TrialConfig
 
-_CHECKPOINT = "checkpoint.pt"
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -126,7 +124,7 @@ class StudyTrial:
     @property
     def checkpoint(self) -> Path:
         """The path of its checkpoint, which exists if it was kept."""
-        return self.folder.trial(self.name) / _CHECKPOINT
+        return self.folder.checkpoint(self.name)
 
     def predictor(self) -> NetworkAnswers:
         """Its network.

@@ -28,6 +28,7 @@ def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, An
         "stage": board.stage,
         "rows": [row_json(row) for row in board.rows[:top]],
         "baselines": [baseline.to_json() for baseline in board.baselines],
+        "baseline_gap": None if board.baseline_gap is None else asdict(board.baseline_gap),
         "spread": asdict(board.spread),
         "warnings": list(board.warnings),
         **{phase: None for phase in FINDERS},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hexsearch.config.phases import PhaseName
-from hexsearch.errors import LedgerError
+from hexsearch.leaderboard.baseline_gap import BaselineGap, baseline_gap
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
 from hexsearch.leaderboard.phase_findings import PhaseFinding, phase_findings
@@ -18,6 +18,7 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import is_held
 from hexsearch.ledger.report import Baseline
+from hexsearch.statistics.intervals import STAGES
 
 By = Literal["variant", "trial"]
 
@@ -28,6 +29,7 @@ class Leaderboard:
 
     Attributes:
         stage: early, middle, late, penultimate or final if rows are ranked by this stage alone.
+        baseline_gap: the first row against the best baseline.
         findings: results of the phases after the search, by phase. `confirmation` and `match` are
             separate, since they have their own tables.
     """
@@ -43,6 +45,7 @@ class Leaderboard:
     findings: Mapping[str, PhaseFinding] = field(default_factory=dict)
     confirmation: Confirmation | None = None
     match: PlayedMatch | None = None
+    baseline_gap: BaselineGap | None = None
 
     @property
     def leader(self) -> Row | None:
@@ -65,8 +68,6 @@ def read_leaderboard(
     Raises:
         LedgerError: there is no study, or its ledger is damaged.
     """
-    if folder.ledger.exists() and not folder.has_records:
-        raise LedgerError(f"{folder.ledger}: is empty, so there is nothing to rank")
     return leaderboard_of(StudyHistory.read(folder.ledger), folder, by, stage, phase)
 
 
@@ -81,8 +82,13 @@ def leaderboard_of(
     ranked = history.only(_ranked_phases(history, phase))
     board = build_leaderboard(ranked, folder, by, state_of(history, folder), stage)
     match = read_match(folder.match)
+    first = next((row for row in board.rows if row.rank is not None), None)
+    is_split = stage in (None, *STAGES)
     return replace(
         board,
+        baseline_gap=(
+            baseline_gap(first, board.baselines, folder, stage) if first and is_split else None
+        ),
         rows=with_strength(board.rows, match),
         findings=phase_findings(history, board.rows),
         confirmation=read_confirmation(history, folder),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from hexsearch.leaderboard.rows import Entry
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
-from hexsearch.statistics.intervals import game_table
+from hexsearch.statistics.intervals import game_table, game_variance
 from hexsearch.statistics.variance import PairedRuns
 from hexsearch.training.metrics import GameLosses
 
@@ -48,6 +50,26 @@ def paired_losses(
         replicates += [trial.replicate for trial in entry.runs]
     table = game_table(losses, stage)
     return compared, None if table is None else PairedRuns.of(table, names, replicates)
+
+
+def paired_difference(
+    folder: StudyFolder, first: str, second: str, positions: int
+) -> tuple[float, float] | None:
+    """By how much a trial's value loss is above another's on the same games, and how sure it is.
+
+    Returns:
+        The difference and its standard error over games; None where losses are missing.
+    """
+    stored = [read_game_losses(folder.trial(name), positions) for name in (first, second)]
+    losses = [one for one in stored if one is not None]
+    try:
+        table = game_table(losses) if len(losses) == len(stored) else None
+    except ValueError:  # of other positions: a file from elsewhere
+        return None
+    if table is None:
+        return None
+    apart = table.influence[0] - table.influence[1]
+    return float(table.means[0] - table.means[1]), float(np.sqrt(game_variance(apart)))
 
 
 def by_variant(paired: PairedRuns, compared: Sequence[Entry]) -> PairedRuns:

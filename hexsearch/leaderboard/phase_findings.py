@@ -122,7 +122,8 @@ def _race_sentence(race: Race) -> str:
 
 
 def _was_never_pruned(row: Row, history: StudyHistory) -> bool:
-    trials = [history.trials[name] for name in row.trial_ids]
+    # Rows of a comparison have trials that no search has.
+    trials = [history.trials[name] for name in row.trial_ids if name in history.trials]
     return row.rank is not None and any(
         trial.status == "completed" and not trial.is_rerun for trial in trials
     )

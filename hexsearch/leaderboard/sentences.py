@@ -15,6 +15,8 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
     leader = min(ranked, key=lambda row: (row.rank, row.difference or 0.0))
     level = [row for row in ranked if row.group is not None]
     sentences = [_lead(board, leader, level)]
+    if board.baseline_gap is not None:
+        sentences.append(board.baseline_gap.sentence)
     luck = _luck(leader, level)
     if luck:
         sentences.append(luck)

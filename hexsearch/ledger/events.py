@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from hexsearch.errors import LedgerError
+from hexsearch.ledger.kinds import checked
 from hexsearch.ledger.report import ReportSummary
 
 Record = dict[str, Any]  # an event as the plain values of its line in the ledger
@@ -213,11 +214,7 @@ class Retried(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(TrialEvent):
-    """A trial has failed and does not continue.
-
-    Attributes:
-        log: the last lines of its worker's output.
-    """
+    """A trial has failed and does not continue; `log` holds its worker's last lines of output."""
 
     event = "failed"
     reason: str
@@ -275,7 +272,7 @@ def event_of(record: Record, where: str) -> Event:
             raise TypeError(f"unknown event {record.get('event')!r}")
         if kind in (Reported, WarmStarted):
             values["report"] = ReportSummary.from_json(values["report"])
-        return kind(**values)
+        return checked(kind(**values))
     except (TypeError, KeyError, AttributeError) as error:
         raise LedgerError(
             f"{where}: this hexsearch does not know the record ({error}); read it with the version "

@@ -22,6 +22,7 @@ from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerEr
 from hexsearch.ledger.events import FORMAT, other_format
 from hexsearch.training.atomic import write_atomically
 
+CHECKPOINT = "checkpoint.pt"  # network and optimiser of a trial, in its folder
 # The files of a study's folder, in the order in which they are written.
 _STUDY_FILES = (
     "study.yaml",
@@ -74,9 +75,18 @@ class StudyFolder:
         """The result of the phase `match`: players with their Elo."""
         return self.path / "match.json"
 
+    @property
+    def progress(self) -> Path:
+        """How far the running trials are, for those who watch from another process."""
+        return self.path / "progress.json"
+
     def trial(self, name: str) -> Path:
         """Folder of one trial: checkpoint, per-game losses, curve."""
         return self.path / "trials" / name
+
+    def checkpoint(self, trial: str) -> Path:
+        """The path of a trial's checkpoint, which exists if it was kept."""
+        return self.trial(trial) / CHECKPOINT
 
     def require_new(self) -> None:
         """Check that the folder holds no files of a study, which would be lost.
@@ -131,11 +141,15 @@ class StudyFolder:
             ConfigError: it cannot be created; says why.
         """
         existing = self.path
-        while not existing.exists():
-            existing = existing.parent
+        try:
+            while not existing.exists():
+                existing = existing.parent
+        except OSError as error:
+            raise ConfigError(f"{self.path}: {error.strerror}; choose another --results") from error
         if not existing.is_dir():
             raise ConfigError(f"{self.path}: {existing} is not a folder; choose another --results")
-        if not os.access(existing, os.W_OK | os.X_OK):
+        of_this_process = os.access in os.supports_effective_ids
+        if not os.access(existing, os.W_OK | os.X_OK, effective_ids=of_this_process):
             raise ConfigError(f"{self.path}: {existing} is read-only; choose another --results")
 
     @contextmanager
@@ -157,8 +171,14 @@ class StudyFolder:
         """Check that the games are those with which the study began.
 
         Raises:
-            ArchiveError: the archive holds other games.
+            ArchiveError: the archive is missing, or holds other games.
         """
+        if not os.path.lexists(self.archive):
+            raise ArchiveError(
+                f"{self.archive}: is missing; restore it from a copy, or write it anew from the "
+                f"games (games.paths in study.yaml): 'games convert PATH --output {self.archive} "
+                "--to archive'"
+            )
         if open_archive(self.archive).content_hash != content_hash:
             raise ArchiveError(
                 f"{self.archive} holds other games than study.yaml states; restore it"
@@ -189,8 +209,13 @@ class StudyFolder:
             ConfigError: the file was edited and is faulty.
         """
         where = str(self.description)
-        if not os.path.lexists(self.description):
-            raise LedgerError(f"{self.path}: no study.yaml; is this a study folder?")
+        try:
+            os.lstat(self.description)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LedgerError(f"{self.path}: no study.yaml; is this a study folder?") from error
+        except (OSError, ValueError) as error:  # no permission; a name too long, or with a NUL
+            why = getattr(error, "strerror", None) or error
+            raise LedgerError(f"{self.path}: cannot be read: {why}") from error
         raw = parse_yaml(read_text(self.description), where)
         if not isinstance(raw, dict) or "config" not in raw:
             raise ConfigError(f"{where}: holds no 'config'")

@@ -18,6 +18,12 @@ if TYPE_CHECKING:  # it imports torch, which is slow and not needed to read loss
     from hexsearch.training.report import TrialReport
 
 CURVE = "curve.jsonl"
+BASELINES = "baselines"
+
+
+def baseline_folder(study: Path, name: str) -> Path:
+    """Where a study keeps the per-game losses of a baseline."""
+    return study / BASELINES / name.replace(" ", "-")
 
 
 def store_evidence(folder: Path, report: TrialReport) -> None:

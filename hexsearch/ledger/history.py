@@ -28,6 +28,7 @@ from hexsearch.ledger.events import (
     Told,
     TrialEvent,
 )
+from hexsearch.ledger.kinds import fitting
 from hexsearch.ledger.ledger import read_events
 from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
@@ -155,10 +156,11 @@ class StudyHistory:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> StudyHistory:
-        """Fold a whole ledger."""
+        """Fold a whole ledger; a LedgerError where a record does not fit those before it."""
         history = cls()
-        for event in events:
-            history.apply(event)
+        for number, event in enumerate(events, start=1):
+            with fitting(f"ledger.jsonl line {number}: '{event.event}'"):
+                history.apply(event)
         return history
 
     @classmethod

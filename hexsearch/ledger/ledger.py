@@ -40,9 +40,9 @@ class Ledger:
         LedgerError: another driver holds the lock, or the ledger is damaged or cannot be written.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
         self.path = path
-        self._clock = clock
+        self._clock = clock or steady_clock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "a+b", buffering=0)  # a buffer would write a failed line later
@@ -65,6 +65,9 @@ class Ledger:
         except LedgerError:
             self.close()
             raise
+        if not self._count and path.stat().st_size:
+            self.close()  # nothing that a crash leaves, so it is left as it is
+            raise LedgerError(_no_record(path))
         if whole < path.stat().st_size:
             self._file.truncate(whole)
             os.fsync(self._file.fileno())
@@ -115,15 +118,34 @@ class Ledger:
         self._lock.release()
 
 
+def steady_clock() -> Callable[[], float]:
+    """A clock of Unix time that does not jump when the clock of the machine is set.
+
+    Budgets and speeds are computed from the times of records. If the clock were set to the next day
+    during a study, its GPU hours would be used up.
+    """
+    began, since = time.time(), time.monotonic()
+    return lambda: began + (time.monotonic() - since)
+
+
 def read_events(path: Path) -> list[Event]:
     """All complete events. An incomplete last line, which may be being written, is ignored.
 
     Raises:
-        LedgerError: the ledger is missing, damaged before its last line, or written by another
-            version.
+        LedgerError: the ledger is missing, holds no record, is damaged before its last line, or was
+            written by another version.
     """
-    records = enumerate(read_ledger(path), start=1)
-    return [event_of(record, f"{path} line {number}") for number, record in records]
+    records = read_ledger(path)
+    if not records:
+        raise LedgerError(_no_record(path))
+    return [event_of(record, f"{path} line {n}") for n, record in enumerate(records, start=1)]
+
+
+def _no_record(path: Path) -> str:
+    return (
+        f"{path}: holds no complete record; restore it from a copy, or launch a study "
+        "under another --name"
+    )
 
 
 def read_ledger(path: Path) -> list[Record]:
@@ -132,8 +154,6 @@ def read_ledger(path: Path) -> list[Record]:
     Raises:
         LedgerError: the ledger is missing, or damaged before its last line.
     """
-    if not path.exists():
-        raise LedgerError(f"{path}: there is no such ledger; is this a study folder?")
     return _read(path)
 
 
@@ -209,6 +229,8 @@ def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise LedgerError(f"{path}: no ledger; is this a study folder?")
         with open(path, "rb") as file:
             yield file
     except OSError as error:

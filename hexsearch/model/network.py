@@ -127,7 +127,7 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
         seeded(_VALUE)
         value_head = build_value_head(config.value_head, rows)
         seeded(_POLICY)
-        policy_head = build_policy_head(config.policy_head, features, size)
+        policy_head = build_policy_head(config.policy_head, features, size, rows)
         auxiliary = {}
         for name in config.auxiliary.weights:
             seeded(_AUXILIARY + AUXILIARY_HEADS.index(name))

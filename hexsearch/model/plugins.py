@@ -74,7 +74,7 @@ def import_factory(path: str, role: str) -> Callable[..., Any]:
     Args:
         role: the setting that names it, such as `value_head.family`.
     Raises:
-        ContractError: there is no such module or attribute, or it is not callable.
+        PluginError: there is no such module or attribute, or it is not callable.
     """
     module_name, _, attribute = path.partition(":")
     with plugin_code(f"{role} {path}: importing module '{module_name}'"):
@@ -82,14 +82,14 @@ def import_factory(path: str, role: str) -> Callable[..., Any]:
             module = importlib.import_module(module_name)
         except ImportError as error:
             where = "\n".join(["", *_own_frames(error)])
-            raise ContractError(
+            raise PluginError(
                 f"{role}: cannot import module '{module_name}': {error}. It must be installed or "
                 f"on PYTHONPATH on every node that runs trials.{where.rstrip()}"
             ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
         problem = "has no" if factory is None else "has a non-callable"
-        raise ContractError(f"{role}: module '{module_name}' {problem} '{attribute}'")
+        raise PluginError(f"{role}: module '{module_name}' {problem} '{attribute}'")
     return factory  # type: ignore[no-any-return]
 
 

@@ -12,6 +12,8 @@ from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.section import is_import_path
 from hexsearch.model.plugins import build_plugin, plugin_code
 
+_MAP_CHANNELS = 32
+
 
 class LinearPolicyHead(nn.Module):
     """Mean pooling, then one linear layer, as in the original project's network."""
@@ -26,11 +28,44 @@ class LinearPolicyHead(nn.Module):
         return out
 
 
-def build_policy_head(config: PolicyHeadConfig, inputs: int, size: int) -> nn.Module:
+class ConvolutionPolicyHead(nn.Module):
+    """A logit for each cell from what lies around it, for boards of any size.
+
+    Where the trunk's strides leave a smaller map, each of its places answers for a square of cells.
+
+    Args:
+        size: side of the board; side: rows of the feature map. A map that is larger than the board
+            has an edge ring around it.
+    """
+
+    def __init__(self, inputs: int, size: int, side: int) -> None:
+        super().__init__()
+        self.size = size
+        scale = -(-size // side)
+        kernel = 3 if scale == 1 else 1
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, _MAP_CHANNELS, kernel, padding=kernel // 2),
+            nn.ReLU(),
+            nn.Conv2d(_MAP_CHANNELS, scale**2, 1),
+            nn.PixelShuffle(scale),
+        )
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """[B, C, H, W] to policy logits [B, N*N], before masking and softmax."""
+        logits: Tensor = self.layers(features_BCHW)[:, 0]
+        margin = (logits.shape[1] - self.size) // 2
+        board = slice(margin, margin + self.size)
+        return logits[:, board, board].flatten(1)
+
+
+def build_policy_head(config: PolicyHeadConfig, inputs: int, size: int, side: int) -> nn.Module:
     """The policy head of a configuration.
 
     A plug-in is called as `factory(inputs=C, size=N, **options)`, where N is the board's side. It
     must return an `nn.Module` from [B, C, H, W] to logits [B, N*N].
+
+    Args:
+        inputs: channels of the feature map; side: its rows; size: side of the board.
 
     Raises:
         ContractError: a plug-in cannot be imported or built.
@@ -38,6 +73,8 @@ def build_policy_head(config: PolicyHeadConfig, inputs: int, size: int) -> nn.Mo
     if is_import_path(config.family):
         given = {"inputs": inputs, "size": size}
         return build_plugin("policy_head", config.family, given, config.options)
+    if config.family == "convolution":
+        return ConvolutionPolicyHead(inputs, size, side)
     return LinearPolicyHead(inputs, size)
 
 

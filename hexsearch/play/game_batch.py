@@ -1,4 +1,4 @@
-"""Unfinished games of one board size, side by side, as arrays."""
+"""Batches of unfinished games of one board size, as arrays."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class GameBatch:
-    """Games that nobody has won yet.
+    """Games in which nobody has connected yet.
 
     Attributes:
         size: board side N.
-        moves: [G, N*N or more] cells in the order played from Blue; what lies beyond `plies` means
-            nothing.
-        plies: [G] moves played.
+        moves: [G, N*N or more] cells in the order of play, beginning with Blue. Entries after
+            `plies` have no meaning.
+        plies: [G] number of moves.
     """
 
     size: int
@@ -32,8 +32,9 @@ class GameBatch:
 
     @classmethod
     def of(cls, games: Sequence[Sequence[int]], size: int) -> GameBatch:
-        """A batch of games given by their moves."""
-        # A board whose colours do not alternate comes as moves that repeat a cell, and needs room.
+        """A batch of games that are given by their moves."""
+        # A board whose colours do not alternate is given by moves that repeat a cell, which may be
+        # more moves than cells.
         spare = max((len(game) - len(set(game)) for game in games), default=0)
         moves = np.zeros((len(games), size * size + spare), dtype=np.int64)
         for row, game in enumerate(games):
@@ -45,7 +46,7 @@ class GameBatch:
 
     @property
     def played(self) -> Flags:
-        """[G, N*N] which entries of `moves` are moves."""
+        """[G, N*N] whether an entry of `moves` is a move."""
         flags: Flags = np.arange(self.moves.shape[1]) < self.plies[:, None]
         return flags
 
@@ -65,7 +66,7 @@ class GameBatch:
 
     @property
     def positions(self) -> Positions:
-        """The same in the form that networks are asked in."""
+        """The positions in the form that predictors need."""
         unfinished = np.zeros(len(self), dtype=bool)
         return Positions(self.size, self.moves[self.played], self.plies, unfinished)
 
@@ -74,11 +75,11 @@ class GameBatch:
         return tuple(self.moves[row, : self.plies[row]].tolist())
 
     def take(self, rows: Indices) -> GameBatch:
-        """Some of the games."""
+        """A batch of the given games."""
         return GameBatch(self.size, self.moves[rows], self.plies[rows])
 
     def after(self, rows: Indices, cells: Indices) -> GameBatch:
-        """One more move in copies of games: `cells[i]` in game `rows[i]`."""
+        """Copies of games with one more move: `cells[i]` in game `rows[i]`."""
         moves, plies = self.moves[rows], self.plies[rows]
         moves[np.arange(len(rows)), plies] = cells
         return GameBatch(self.size, moves, plies + 1)
@@ -88,11 +89,12 @@ def connected(stones: NDArray[np.int8], colours: NDArray[np.int8], size: int) ->
     """Whether a colour has connected its two edges, many boards at once.
 
     Args:
-        stones: [B, N*N] boards. colours: [B] the colour asked about, who has just moved.
+        stones: [B, N*N] boards.
+        colours: [B] the colour that is tested, which has made the last move.
     """
     boards = (stones == colours[:, None]).reshape(-1, size, size)
     boards = np.where((colours == RED)[:, None, None], boards.transpose(0, 2, 1), boards)
-    # Without a stone in every row there is no chain, and most boards of a game end here.
+    # A chain needs a stone in every row, and most boards of a game do not have this.
     possible = np.flatnonzero(boards.any(axis=2).all(axis=1))
     done = np.zeros(len(boards), dtype=bool)
     if len(possible):
@@ -102,11 +104,11 @@ def connected(stones: NDArray[np.int8], colours: NDArray[np.int8], size: int) ->
 
 
 def mover_colour(plies: Indices) -> NDArray[np.int8]:
-    """[G] colour that moves when so many stones lie on the board."""
+    """[G] colour to move when `plies` stones lie on the board."""
     return np.where(plies % 2 == 0, BLUE, RED).astype(np.int8)
 
 
 def highest(score: NDArray[np.float32]) -> Indices:
-    """[G] cell of the highest of scores [G, N*N], the first of equal ones."""
+    """[G] cell of the highest score in [G, N*N]; the first one if several are equal."""
     cells: Indices = score.argmax(axis=1)
     return cells

@@ -1,4 +1,4 @@
-"""Two players play many games in step, from openings to a completed connection."""
+"""Two players play many games in parallel, from openings to a connection."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from hexsearch.play.player import Player, PlayerError
 
 @dataclass(frozen=True)
 class Start:
-    """How a game begins.
+    """The start of a game.
 
     Attributes:
-        opening: moves that are given. blue: index of the player who has Blue, 0 or 1.
-        seed: of the game.
+        opening: given first moves.
+        blue: index of the player with Blue, 0 or 1.
+        seed: seed of the game.
     """
 
     opening: tuple[int, ...]
@@ -32,8 +33,10 @@ class PlayedGame:
     """A game and its result.
 
     Attributes:
-        blue: index of the player who had Blue at the end. swapped: the players exchanged colours.
-        winner: index of the player who won. fault: why the other one forfeited the game.
+        blue: index of the player with Blue at the end.
+        swapped: whether the players exchanged colours.
+        winner: index of the player who won.
+        fault: why the other player forfeited the game, or an empty text.
     """
 
     moves: tuple[int, ...]
@@ -45,25 +48,25 @@ class PlayedGame:
 
 @dataclass
 class Pace:
-    """Moves that a player has chosen, and the seconds that it took."""
+    """Number of moves that a player has chosen, and the seconds for them."""
 
     moves: int = 0
     seconds: float = 0.0
 
     def add(self, moves: int, seconds: float) -> None:
-        """Count some more."""
+        """Add moves and seconds."""
         self.moves += moves
         self.seconds += seconds
 
     @property
     def milliseconds(self) -> float:
-        """For each move, on average; games that are played in step share the time."""
+        """Mean time of a move. Games that are played in parallel share the time."""
         return 1000.0 * self.seconds / self.moves if self.moves else 0.0
 
 
 @dataclass
 class _Table:
-    """Games in progress. Rows stay; `active` says which are still played."""
+    """Games in progress. Rows are kept; `active` marks games that are not finished."""
 
     size: int
     moves: Indices
@@ -84,12 +87,12 @@ class _Table:
 def play_games(
     players: tuple[Player, Player], starts: Sequence[Start], size: int, swap: bool = False
 ) -> tuple[list[PlayedGame], tuple[Pace, Pace]]:
-    """Play all games to their ends, in the order given.
+    """Play all games to their ends, and return them in the given order.
 
     Args:
-        swap: after an opening of one move the second player may take over the first one's side.
+        swap: after an opening of one move, the second player may take over the first side.
     Returns:
-        The games, and how fast each player moved.
+        The games, and the speed of each player.
     """
     first = GameBatch.of([start.opening for start in starts], size)
     table = _Table(
@@ -125,7 +128,7 @@ def play_games(
 def _move(
     table: _Table, player: Player, index: int, rows: Indices, starts: Sequence[Start], pace: Pace
 ) -> None:
-    """One move of a player in each of the games `rows`; a failing player loses them."""
+    """One move of a player in each of the games `rows`. A player who fails loses these games."""
     batch = table.batch(rows)
     began = time.perf_counter()
     try:
@@ -147,7 +150,7 @@ def _move(
 
 
 def _offer_swaps(table: _Table, players: tuple[Player, Player]) -> None:
-    """Players who can judge a position take over the first move where it is worth it."""
+    """Players who can estimate win probabilities take over a first move that is strong."""
     offered = np.flatnonzero(table.plies == 1)
     movers = table.movers(offered)
     for index, player in enumerate(players):

@@ -1,4 +1,4 @@
-"""Matches: every player against every other one, each opening twice with colours exchanged."""
+"""Matches: every pair of players plays each opening twice with colours exchanged."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from hexsearch.play.player import Player
 from hexsearch.play.results import MatchFile, OpeningResult
 from hexsearch.play.spec import PlayerSpec, build_player, content_hash
 
-_OPENINGS_AT_ONCE = 16  # of one pair, both games of each side by side
-_ONE_BY_ONE = "engine"  # an external engine follows one game at a time
+_OPENINGS_AT_ONCE = 16  # openings of one pair that are played together, with both games of each
+_ONE_BY_ONE = "engine"  # an external engine plays one game at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchSettings:
-    """What is played, apart from who plays.
+    """Settings of a match, apart from its players.
 
     Attributes:
-        openings: how many, of the numbered ones or of `given`.
-        given: openings from a file, in place of the numbered ones.
+        openings: number of openings, of the numbered ones or of `given`.
+        given: openings from a file, instead of the numbered ones.
     """
 
     size: int
@@ -47,7 +47,7 @@ class MatchSettings:
         return opening(self.size, index, self.seed) if self.given is None else self.given[index]
 
     def head(self, players: Sequence[PlayerSpec]) -> dict[str, Any]:
-        """What must be equal for a match to go on. More openings may be asked for."""
+        """Values that must be equal to continue a match. The number of openings may increase."""
         given = None
         if self.given is not None:
             given = hashlib.blake2b(repr(self.given).encode(), digest_size=8).hexdigest()
@@ -61,7 +61,7 @@ class MatchSettings:
 
 
 def _identity(player: PlayerSpec) -> dict[str, Any]:
-    """What makes a player: of checkpoints, which may be moved, what is in them."""
+    """Identity of a player. For checkpoints it is their content, since they may be moved."""
     policy = None if player.policy is None else content_hash(Path(player.policy))
     return {**asdict(player), "path": "", "policy": policy}
 
@@ -82,17 +82,17 @@ def play_match(
     workers: int = 1,
     on_result: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[OpeningResult]:
-    """Play what is missing of a round robin.
+    """Play the missing games of a round robin.
 
-    Games do not depend on the number of workers: what is batched together does not either.
+    Games do not depend on the number of workers, since the batches do not depend on it.
 
     Args:
-        path: keeps the results, and is gone on with.
-        on_result: told the opening pairs played and their total.
+        path: file of the results, from which the match continues.
+        on_result: called with the number of openings that were played, and of all.
     Returns:
-        Results of the openings asked for, in order.
+        Results of the openings, in order.
     Raises:
-        ConfigError: fewer than two players, equal names, or a file of another match.
+        ConfigError: there are fewer than two players, equal names, or a file of another match.
     """
     _check(players, settings)
     file = MatchFile(path, settings.head(players))
@@ -118,7 +118,7 @@ def _check(players: Sequence[PlayerSpec], settings: MatchSettings) -> None:
         problems.append(f"player '{name}' is named twice; copy the file to play it against itself")
     if settings.given is not None and settings.openings > len(settings.given):
         problems.append(
-            f"{settings.openings} openings asked for; the file holds {len(settings.given)}"
+            f"{settings.openings} openings are requested, but the file has {len(settings.given)}"
         )
     if problems:
         raise ConfigError(problems)
@@ -127,7 +127,7 @@ def _check(players: Sequence[PlayerSpec], settings: MatchSettings) -> None:
 def _units(
     players: Sequence[PlayerSpec], settings: MatchSettings, done: set[tuple[int, int, int]]
 ) -> list[_Unit]:
-    """Openings that are not yet played, those of one block together; all pairs take turns."""
+    """Openings that are not played yet, in blocks. The pairs alternate."""
     units = []
     pairs = list(combinations(range(len(players)), 2))
     for start in range(0, settings.openings, _OPENINGS_AT_ONCE):
@@ -163,14 +163,14 @@ def _played(
 
 
 def _in_worker() -> None:
-    """Ctrl-C is for the parent; two threads on two busy cores only wait for each other."""
+    """Ignore Ctrl-C, which the parent handles, and use one thread, which is faster here."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
 @cache
 def _kept(spec: PlayerSpec) -> Player:
-    """Networks are loaded once in each process."""
+    """A player. Each process loads a network only once."""
     return build_player(spec)
 
 
@@ -188,7 +188,7 @@ def _play(
         for index in unit.openings
         for blue in (0, 1)
     ]
-    # An engine follows one game at a time; so do the games of its unit.
+    # An engine plays one game at a time, so the games of its unit are played one by one.
     groups = [[start] for start in starts] if any(external) else [starts]
     players = (built[0], built[1])
     games, moves, seconds = [], [0, 0], [0.0, 0.0]
@@ -218,6 +218,6 @@ def _play(
 
 
 def _share(moves: list[int], place: int, places: int) -> tuple[int, int]:
-    """A unit's moves spread over its openings, whole and with nothing lost."""
+    """An opening's part of the moves of a unit. The parts are whole numbers with the same sum."""
     first, second = (count * (place + 1) // places - count * place // places for count in moves)
     return first, second

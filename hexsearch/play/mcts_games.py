@@ -7,17 +7,15 @@ same games, and an interrupted run goes on where the file ends. A file holds who
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import count
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from hexsearch.game.board import BLUE, RED
 from hexsearch.game.record import Game
-from hexsearch.play.game_file import GameFile
+from hexsearch.play.game_file import fill_game_file, made_in_order
 from hexsearch.play.spiel_player import import_pyspiel
 
 
@@ -90,28 +88,9 @@ def generate_games(
     Raises:
         GamesError: see GameFile.
     """
-    file = GameFile(path, config.header())
-    on_game(file.held)
-    stream = _play_in_order(config, file.next_number, workers)
-    while file.held < games:
-        if file.add(next(stream)):
-            on_game(file.held)
-    stream.close()
-    return file.held
 
+    def games_from(first: int) -> Generator[tuple[Game, str], None, None]:
+        for game in made_in_order(partial(play_game, config), first, workers, 2 * workers):
+            yield game, ""
 
-def _play_in_order(config: SelfplayConfig, first: int, workers: int) -> Generator[Game, None, None]:
-    """Games by rising number, without end; the workers play a few ahead."""
-    if workers <= 1:
-        for index in count(first):
-            yield play_game(config, index)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        ahead = 2 * workers
-        pending = [pool.submit(play_game, config, first + offset) for offset in range(ahead)]
-        try:
-            for index in count(first + ahead):
-                yield pending.pop(0).result()
-                pending.append(pool.submit(play_game, config, index))
-        finally:
-            for future in pending:
-                future.cancel()
+    return fill_game_file(path, config.header(), games, games_from, on_game)

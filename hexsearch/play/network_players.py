@@ -1,4 +1,4 @@
-"""Players that ask a network: its policy, the values of the moves, or a search over both."""
+"""Players with a network: by its policy, by its values, or by a tree search."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from hexsearch.play.guided.search import SearchResult, SearchSettings, gumbel_no
 from hexsearch.play.guided.tree import Evaluation, Floats
 from hexsearch.play.player import Seeds, move_generators
 
-_BATCH = 512  # positions of one forward pass
+_BATCH = 512  # positions in one forward pass
 
 
 @dataclass(frozen=True)
 class PredictorEvaluation:
-    """Calls of a predictor in the form that players and trees take."""
+    """A predictor in the form that players and trees need."""
 
     predictor: Predictor
 
@@ -34,7 +34,7 @@ class PredictorEvaluation:
         return self.ask(batch.positions)
 
     def ask(self, positions: Positions) -> Evaluation:
-        """Answers in the view of whoever is to move."""
+        """Answers with the win probability of the side to move."""
         answers = self.predictor.answer(positions)
         red = answers.win_prob_red
         win_prob = np.where(positions.plies % 2 == 1, red, 1.0 - red)
@@ -43,7 +43,7 @@ class PredictorEvaluation:
 
 @dataclass
 class PolicyPlayer:
-    """Plays the move that the policy thinks likeliest."""
+    """Plays the likeliest move of the policy."""
 
     name: str
     predictor: Predictor
@@ -58,21 +58,21 @@ class PolicyPlayer:
         return highest(PredictorEvaluation(self.predictor)(batch).policy)
 
     def win_prob(self, batch: GameBatch) -> Floats:
-        """What the value head says of each position."""
+        """The value head's win probability of each position."""
         return PredictorEvaluation(self.predictor)(batch).win_prob
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no resources."""
 
 
 @dataclass
 class ValuePlayer:
-    """Plays the move after which the value head likes its position best.
+    """Plays the move with the highest value of the resulting position.
 
     Attributes:
-        policy: whose likeliest moves are looked at; None looks at all. Players that share it
-            differ in their value heads alone.
-        candidates: how many of them.
+        policy: network whose likeliest moves are examined; with None, all moves are. Players with
+            the same policy differ only in their value heads.
+        candidates: number of moves that are examined.
     """
 
     name: str
@@ -86,7 +86,7 @@ class ValuePlayer:
         return self.predictor.encoder.size
 
     def choose(self, batch: GameBatch, seeds: Seeds) -> Indices:
-        """The moves of highest value; one that connects is worth 1, by the rules."""
+        """The moves with the highest value. A move that connects has value 1."""
         stones = batch.stones
         looked_at = self._candidates(batch, stones)
         rows, cells = np.nonzero(looked_at)
@@ -95,7 +95,7 @@ class ValuePlayer:
         stones_after[np.arange(len(rows)), cells] = colours[rows]
         won = connected(stones_after, colours[rows], batch.size)
         worth = won.astype(np.float32)
-        # A game that a move wins needs no network.
+        # If a move wins, the network is not needed.
         decided = np.zeros(len(batch), dtype=bool)
         decided[rows[won]] = True
         asked = np.flatnonzero(~decided[rows])
@@ -119,11 +119,11 @@ class ValuePlayer:
         return looked_at
 
     def win_prob(self, batch: GameBatch) -> Floats:
-        """What the value head says of each position."""
+        """The value head's win probability of each position."""
         return PredictorEvaluation(self.predictor)(batch).win_prob
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no resources."""
 
 
 @dataclass
@@ -131,8 +131,8 @@ class SearchPlayer:
     """Searches a tree of positions for each move.
 
     Attributes:
-        noise: scale of the Gumbel noise at the root; 0 plays what looks best.
-        noisy_plies: from this ply on there is no noise.
+        noise: scale of the Gumbel noise at the root; 0 is deterministic.
+        noisy_plies: ply from which on there is no noise.
     """
 
     name: str
@@ -147,7 +147,7 @@ class SearchPlayer:
         return self.predictor.encoder.size
 
     def choose(self, batch: GameBatch, seeds: Seeds) -> Indices:
-        """The moves that the search prefers."""
+        """The best moves of the search."""
         return self.search(batch, seeds).cells
 
     def search(
@@ -156,7 +156,7 @@ class SearchPlayer:
         """Moves, values and visits.
 
         Args:
-            milliseconds: a limit for this move in place of the settings' own.
+            milliseconds: time limit of this move, instead of that in the settings.
         """
         noise = np.zeros((len(batch), batch.size**2), dtype=np.float32)
         noisy = np.flatnonzero(batch.plies < self.noisy_plies)
@@ -169,8 +169,8 @@ class SearchPlayer:
         return search(batch, PredictorEvaluation(self.predictor), settings, noise)
 
     def win_prob(self, batch: GameBatch) -> Floats:
-        """What the value head says of each position, without a search."""
+        """The value head's win probability of each position, without a search."""
         return PredictorEvaluation(self.predictor)(batch).win_prob
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no resources."""

@@ -1,4 +1,4 @@
-"""Openings of matches: first moves that leave both sides a chance, or positions from a file."""
+"""Openings of matches: balanced first moves, or positions from a file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import numpy as np
 from hexsearch.analysis.boards import read_positions
 from hexsearch.errors import ConfigError, GamesError
 from hexsearch.game.board import winner
+from hexsearch.game.formats.lines import position_lines
 
-_FURTHER_PLIES = 2  # random moves after the first one, once every single first move is used
+_FURTHER_PLIES = 2  # random moves after the first move, when all first moves have been used
 
 
 def balanced_first_moves(size: int) -> tuple[int, ...]:
-    """First moves of Blue that are neither clearly won nor clearly lost, one of each half turn.
+    """First moves of Blue that are neither clearly won nor clearly lost, without half turns.
 
-    Blue connects top to bottom, so the column next to Red's own edge gives it least: the first
-    column, and the second without the cells nearest to the middle.
+    Blue connects top to bottom, so moves next to Red's edge are weakest: the first column, and the
+    second column without the cells nearest to the middle.
     """
     first = [row * size for row in range(size)]
     near = size // 4
     second = [row * size + 1 for row in range(size) if row < near or row >= size - near]
-    # Alternating, so that few openings are of both kinds.
+    # Both kinds alternate, so that a few openings include both.
     mixed: list[int] = []
     for index in range(max(len(first), len(second))):
         mixed += first[index : index + 1] + second[index : index + 1]
@@ -31,9 +32,9 @@ def balanced_first_moves(size: int) -> tuple[int, ...]:
 
 
 def opening(size: int, index: int, seed: int) -> tuple[int, ...]:
-    """Opening number `index`: a single balanced move each, then such a move and two random ones.
+    """Opening number `index`: one balanced move; for later numbers, two random moves follow it.
 
-    A function of its arguments alone, so that a match can be extended.
+    It depends on the arguments alone, so a match can be extended.
     """
     first = balanced_first_moves(size)
     if index < len(first):
@@ -46,18 +47,13 @@ def opening(size: int, index: int, seed: int) -> tuple[int, ...]:
 
 
 def read_openings(path: Path, size: int) -> list[tuple[int, ...]]:
-    """Openings from a file of TRMPH positions, one a line.
+    """Openings from a file of TRMPH positions, one on each line.
 
     Raises:
-        ConfigError: it cannot be read, holds none, or two alike.
-        GamesError: a line is no unfinished position of this size.
+        ConfigError: the file has no opening, or has an opening twice.
+        GamesError: it cannot be read, or a line is not an unfinished position of this size.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    texts = [line.strip() for line in lines]
-    texts = [text for text in texts if text and text != "#" and not text.startswith("# ")]
+    texts = position_lines(path)
     if not texts:
         raise ConfigError(f"{path}: holds no opening; write one a line, such as '#{size},a3'")
     positions = read_positions(texts, size)
@@ -71,7 +67,7 @@ def read_openings(path: Path, size: int) -> list[tuple[int, ...]]:
         for text, board in zip(texts, positions.stones, strict=True)
         if winner(board)
     ]
-    problems += [f"{path}: '{text}' stands there twice" for text in _repeated(texts, found)]
+    problems += [f"{path}: holds '{text}' twice" for text in _repeated(texts, found)]
     if problems:
         raise GamesError(problems)
     return found

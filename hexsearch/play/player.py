@@ -1,4 +1,4 @@
-"""What every player can do, and players that ask no network: random and shortest path."""
+"""The interface of players, and players without a network: random and shortest path."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hexsearch.game.distance import connection_distances
 from hexsearch.play.game_batch import GameBatch, Indices, mover_colour
 from hexsearch.play.guided.tree import Floats
 
-Seeds = Sequence[tuple[int, ...]]  # of each game; whoever draws numbers derives them from these
+Seeds = Sequence[tuple[int, ...]]  # seed of each game, from which random numbers are derived
 
 
 class PlayerError(HexsearchError):
-    """A player cannot go on with a game: it crashed, took too long, or played an illegal move."""
+    """A player cannot continue a game: it crashed, took too long, or played an illegal move."""
 
 
 class Player(Protocol):
@@ -27,24 +27,24 @@ class Player(Protocol):
 
     @property
     def size(self) -> int | None:
-        """The only board it plays on; None for any."""
+        """The only board size that it can play; None for all sizes."""
 
     def choose(self, batch: GameBatch, seeds: Seeds) -> Indices:
-        """[G] free cells, one for each game. Equal games and seeds give equal moves.
+        """[G] empty cells, one for each game. Equal games and seeds give equal moves.
 
         Raises:
-            PlayerError: it loses the games of this batch.
+            PlayerError: the player has failed, and loses the games of this batch.
         """
 
     def win_prob(self, batch: GameBatch) -> Floats | None:
-        """[G] that whoever is to move wins; None for a player that cannot say."""
+        """[G] win probability of the side to move; None for a player without an estimate."""
 
     def close(self) -> None:
-        """Give back what it holds; it plays no more."""
+        """Free its resources. It cannot play afterwards."""
 
 
 def move_generators(seeds: Seeds, plies: Indices) -> list[np.random.Generator]:
-    """A generator for each game's next move: a function of its seed and its ply alone."""
+    """A generator for the next move of each game, which depends on seed and ply alone."""
     return [
         np.random.default_rng([*seed, int(ply)]) for seed, ply in zip(seeds, plies, strict=True)
     ]
@@ -52,7 +52,7 @@ def move_generators(seeds: Seeds, plies: Indices) -> list[np.random.Generator]:
 
 @dataclass
 class RandomPlayer:
-    """Plays any free cell."""
+    """Plays a random empty cell."""
 
     name: str = "random"
     size: None = None
@@ -72,7 +72,7 @@ class RandomPlayer:
         """It has no opinion."""
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no resources."""
 
 
 @dataclass
@@ -107,4 +107,4 @@ class ShortestPathPlayer:
         """It has no opinion."""
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no resources."""

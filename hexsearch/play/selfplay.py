@@ -7,28 +7,26 @@ file ends.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from itertools import count
-from multiprocessing import get_context
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.game.board import BLUE, RED
 from hexsearch.game.record import Game
+from hexsearch.game.search_values import values_note
 from hexsearch.play.game_batch import GameBatch, connected, mover_colour
-from hexsearch.play.game_file import GameFile
+from hexsearch.play.game_file import fill_game_file, made_in_order
 from hexsearch.play.guided.search import SearchSettings
 from hexsearch.play.network_players import SearchPlayer
 from hexsearch.play.spec import content_hash
 
 BLOCK = 128  # games side by side: with fewer the network waits for the tree
-_AHEAD = 1  # blocks that are begun for each process before they are needed
+_DECIDED = 0.02  # a win probability so near to 0 or 1 is as good as the end of a game
+_AHEAD = 1  # blocks that are begun beyond one for each process before they are needed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,30 +34,39 @@ class NetworkGamesConfig:
     """How games are made. Equal settings and seed give equal games.
 
     Attributes:
-        network: checkpoint. nodes: evaluations for each move. considered: moves of the policy that
-            a search looks at; a policy that has learnt nothing needs many.
+        network: checkpoint. size: of the board, if it is not the network's own.
+        nodes: evaluations for each move. decided_nodes: for each move after the search was nearly
+            sure of the winner. considered: moves of the policy that a search looks at; a policy
+            that has learnt nothing needs many.
         opening_plies: the first 1 to this many moves are drawn uniformly.
         temperature: scale of the Gumbel noise on the root's logits; 0 plays what looks best.
         temperature_plies: from this ply on there is no noise.
+        bfloat16: compute in it, which is faster where the processor knows it.
         root_values: note what the search thought of each position that it was asked about.
     """
 
     network: Path
+    size: int | None = None
     nodes: int = 64
+    decided_nodes: int | None = None
     considered: int = 16
     opening_plies: int = 3
     temperature: float = 1.0
     temperature_plies: int = 20
     seed: int = 0
+    bfloat16: bool = False
     root_values: bool = False
 
     def header(self) -> str:
         """The line that says how the games of a file were made; the network by its content."""
         return (
-            f"# hexsearch games generate --network {self.network.name} --nodes {self.nodes} "
+            f"# hexsearch games generate --network {self.network.name} "
+            f"{f'--size {self.size} ' if self.size else ''}--nodes {self.nodes} "
+            f"{f'--decided-nodes {self.decided_nodes} ' if self.decided_nodes else ''}"
             f"--considered {self.considered} "
             f"--opening-plies {self.opening_plies} --temperature {self.temperature:g} "
             f"--temperature-plies {self.temperature_plies} --seed {self.seed}"
+            f"{' --bfloat16' if self.bfloat16 else ''}"
             f"{' --root-values' if self.root_values else ''} "
             f"(network {content_hash(self.network)})"
         )
@@ -74,9 +81,14 @@ class GeneratedGame:
 
     @property
     def note(self) -> str:
-        """The values in percent, a dash where there is none, for the comment of a line."""
-        shown = ["-" if np.isnan(v) else f"{100 * v:.0f}" for v in self.win_prob_red]
-        return f"values {','.join(shown)}"
+        """The values, for the comment of a line.
+
+        A search takes the best of many noisy values, so it flatters whoever moves. The mean with
+        what the other side finds a ply later, or with the result, is nearly free of that.
+        """
+        result = float(self.game.winner == RED)
+        later = np.append(self.win_prob_red[1:], result)
+        return values_note(0.5 * (self.win_prob_red + later))
 
 
 def generate_network_games(
@@ -94,48 +106,18 @@ def generate_network_games(
         GamesError: see GameFile.
         CheckpointError: the network cannot be loaded.
     """
-    file = GameFile(path, config.header())
-    on_game(file.held)
-    if file.held >= games:
-        return file.held
-    first = file.next_number
-    stream = _blocks(config, first // BLOCK, workers)
-    try:
-        for block in stream:
+
+    def games_from(first: int) -> Generator[tuple[Game, str], None, None]:
+        if workers > 1:
+            make = partial(_block_in_worker, config)
+        else:
+            make = partial(play_block, _player(config), config)
+        for block in made_in_order(make, first // BLOCK, workers, workers + _AHEAD):
             for generated in block:
-                if generated.game.line < first:
-                    continue
-                if file.add(generated.game, generated.note if config.root_values else ""):
-                    on_game(file.held)
-                if file.held >= games:
-                    return file.held
-    finally:
-        stream.close()
-    raise AssertionError("blocks never end")
+                if generated.game.line >= first:
+                    yield generated.game, generated.note if config.root_values else ""
 
-
-def _blocks(
-    config: NetworkGamesConfig, first: int, workers: int
-) -> Generator[list[GeneratedGame], None, None]:
-    if workers <= 1:
-        player = _player(config)
-        for number in count(first):
-            yield play_block(player, config, number)
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_in_worker)
-    ahead = workers + _AHEAD
-    pending = [pool.submit(_block_in_worker, config, first + place) for place in range(ahead)]
-    try:
-        for number in count(first + ahead):
-            yield pending.pop(0).result()
-            pending.append(pool.submit(_block_in_worker, config, number))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _in_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    return fill_game_file(path, config.header(), games, games_from, on_game)
 
 
 def _block_in_worker(config: NetworkGamesConfig, number: int) -> list[GeneratedGame]:
@@ -143,9 +125,10 @@ def _block_in_worker(config: NetworkGamesConfig, number: int) -> list[GeneratedG
 
 
 def _player(config: NetworkGamesConfig) -> SearchPlayer:
+    predictor = load_network(config.network, board_size=config.size).predictor
     return SearchPlayer(
         config.network.name,
-        load_network(config.network).predictor,
+        replace(predictor, bfloat16=config.bfloat16),
         SearchSettings(nodes=config.nodes, considered=config.considered),
         noise=config.temperature,
         noisy_plies=config.temperature_plies,
@@ -161,16 +144,27 @@ def play_block(
     batch = GameBatch.of([_opening(config, seed, size) for seed in seeds], size)
     values = np.full((BLOCK, size * size), np.nan)
     winners = np.zeros(BLOCK, dtype=np.int64)
-    while len(active := np.flatnonzero(winners == 0)):
-        here = batch.take(active)
-        result = player.search(here, [seeds[int(row)] for row in active])
-        red = here.red_to_move
-        values[active, here.plies] = np.where(red, result.win_prob, 1.0 - result.win_prob)
-        batch.moves[active, here.plies] = result.cells
-        batch.plies[active] += 1
-        colours = mover_colour(here.plies)
-        won = connected(batch.take(active).stones, colours, size)
-        winners[active[won]] = colours[won]
+    decided = np.zeros(BLOCK, dtype=bool)
+    fast = replace(
+        player, settings=replace(player.settings, nodes=config.decided_nodes or config.nodes)
+    )
+    while (open_games := winners == 0).any():
+        now_decided = decided.copy()
+        for mover, among in ((player, ~now_decided), (fast, now_decided)):
+            rows = np.flatnonzero(open_games & among)
+            if not len(rows):
+                continue
+            here = batch.take(rows)
+            result = mover.search(here, [seeds[int(row)] for row in rows])
+            red = here.red_to_move
+            values[rows, here.plies] = np.where(red, result.win_prob, 1.0 - result.win_prob)
+            batch.moves[rows, here.plies] = result.cells
+            batch.plies[rows] += 1
+            colours = mover_colour(here.plies)
+            won = connected(batch.take(rows).stones, colours, size)
+            winners[rows[won]] = colours[won]
+            if config.decided_nodes:
+                decided[rows] = np.abs(result.win_prob - 0.5) > 0.5 - _DECIDED
     return [
         GeneratedGame(
             Game(

@@ -15,6 +15,7 @@ from hexsearch.play.htp.client import HtpPlayer
 from hexsearch.play.network_players import PolicyPlayer, SearchPlayer, ValuePlayer
 from hexsearch.play.player import Player, RandomPlayer, ShortestPathPlayer
 from hexsearch.play.spiel_player import SpielPlayer
+from hexsearch.training.checkpoint import find_checkpoint
 
 Style = Literal["value", "policy", "search"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -72,7 +73,7 @@ def parse_player(text: str, defaults: PlayerSpec) -> PlayerSpec:
         return PlayerSpec(name=text, kind="mcts", playouts=int(match[1]))
     suffix = _SUFFIX.search(text)
     path = Path(text[: suffix.start()] if suffix else text)
-    if not path.exists():
+    if not find_checkpoint(path).exists():
         raise ConfigError(f"player '{text}': no such file; a player is {SYNTAX}")
     style, nodes, milliseconds = defaults.style, defaults.nodes, defaults.milliseconds
     candidates = defaults.candidates
@@ -105,7 +106,10 @@ def content_hash(path: Path) -> str:
         CheckpointError: it cannot be read.
     """
     try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+        found = find_checkpoint(path)
+        if not found.is_file():
+            raise CheckpointError(f"{path}: no such checkpoint")
+        return hashlib.blake2b(found.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -52,7 +52,7 @@ class SpielPlayer:
         """It is asked for moves only."""
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no resources."""
 
 
 def import_pyspiel() -> Any:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from hexsearch.config.phases import PHASE_TRIALS
@@ -31,21 +28,29 @@ from hexsearch.ledger.events import (
     Suggested,
     TrialEvent,
 )
-from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.history import StudyHistory, TrialHistory
+from hexsearch.ledger.progress import StudyProgress
 from hexsearch.ledger.report import ReportSummary
+from hexsearch.report.canvas import Canvas, NotebookCanvas, TerminalCanvas
+from hexsearch.report.live_view import Shown, clock_time, live_view, progress_line, running_line
 
+DECISIONS = (Decided, Promoted, Discarded, Failed)  # what becomes of trials
 _REFRESH_S = 0.25
-_SPEED_TRIALS = 8
+_QUIET_S = 60.0  # in a log without events, until a line says where trials are
+_KEPT = 3  # decisions that the live view keeps
 _STAGES = ("early", "middle", "late", "final")
 # Why a trial is run, where the search did not propose it.
 _WHY = {origin: why for trials in PHASE_TRIALS.values() for origin, why in trials.origins.items()}
 
 
 class PlainProgress:
-    """One line an event, for pipes, logs and CI."""
+    """One line an event, for pipes, logs and CI, and one a minute while there are no events."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(
+        self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._print, self._clock = say, clock
+        self._said_at = clock()
 
     def __enter__(self) -> PlainProgress:
         return self
@@ -53,27 +58,46 @@ class PlainProgress:
     def __exit__(self, *exception: object) -> None:
         return None
 
+    def say(self, line: str) -> None:
+        """One line."""
+        self._said_at = self._clock()
+        self._print(line)
+
+    def wait(self, what: str) -> None:
+        """Say what the study waits for."""
+        self.say(f"waiting for {what}")
+
     def record(self, event: Event, history: StudyHistory) -> None:
         """Print what a person wants to know of an event."""
         line = describe_event(event, history)
         if line:
             self.say(line)
 
-    def beat(self, history: StudyHistory) -> None:
-        """Lines appear with events only."""
+    def beat(self, history: StudyHistory, progress: StudyProgress) -> None:
+        """Say where the running trials are, when nothing else was said for a minute."""
+        if progress.trials and self._clock() - self._said_at >= _QUIET_S:
+            self.say(f"{progress_line(history)}; {running_line(progress)}")
 
 
 class LiveProgress:
-    """A view that is redrawn in place: running trials, rungs, best so far, speed, time left."""
+    """A view that is redrawn in place: what is waited for, running trials, last decisions."""
 
-    def __init__(self, console: Console, max_positions: int, clock: Callable[[], float]) -> None:
-        self._console, self._max_positions, self._clock = console, max_positions, clock
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+    def __init__(
+        self,
+        canvas: Canvas,
+        say: Callable[[str], None],
+        max_positions: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._canvas, self._say_above = canvas, say
+        self._max_positions, self._clock = max_positions, clock
         self._drawn_at = 0.0
         self._started = clock()
+        self._decisions: deque[str] = deque(maxlen=_KEPT)
+        self._progress = StudyProgress()
 
     def __enter__(self) -> LiveProgress:
-        self._live.__enter__()
+        self._canvas.__enter__()
         return self
 
     def __exit__(
@@ -82,37 +106,53 @@ class LiveProgress:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._live.__exit__(kind, value, traceback)
+        self._canvas.__exit__(kind, value, traceback)
 
     def say(self, line: str) -> None:
         """A line above the live view."""
-        self._console.print(Text(line))
+        self._say_above(line)
+
+    def wait(self, what: str) -> None:
+        """Show what the study waits for."""
+        elapsed = clock_time(self._clock() - self._started)
+        self._canvas.draw(Text(f"waiting for {what}  {elapsed}"))
 
     def record(self, event: Event, history: StudyHistory) -> None:
         """Failures, retries and ends of phases stay on the screen; the rest shows in the view."""
+        line = describe_event(event, history)
         if isinstance(event, (Failed, Retried, Compared, Chosen)):
-            self.say(describe_event(event, history))
+            self.say(line)
+        if isinstance(event, DECISIONS) and line:
+            self._decisions.append(line)
         self._draw(history)
 
-    def beat(self, history: StudyHistory) -> None:
+    def beat(self, history: StudyHistory, progress: StudyProgress) -> None:
         """Redraw a few times a second."""
+        self._progress = progress
         if self._clock() - self._drawn_at >= _REFRESH_S:
             self._draw(history)
 
     def _draw(self, history: StudyHistory) -> None:
         self._drawn_at = self._clock()
         elapsed = self._clock() - self._started
-        self._live.update(live_view(history, self._max_positions, elapsed), refresh=True)
+        shown = Shown(history, self._progress, self._max_positions, tuple(self._decisions))
+        self._canvas.draw(live_view(shown, elapsed, self._canvas.width))
 
 
 Progress = PlainProgress | LiveProgress
 
 
 def make_progress(console: Console, max_positions: int) -> Progress:
-    """A live view where the console is a terminal, plain lines elsewhere."""
+    """A live view on a terminal and in a notebook, plain lines elsewhere."""
+
+    def say(line: str) -> None:
+        console.print(Text(line), soft_wrap=True)
+
+    if console.is_jupyter:
+        return LiveProgress(NotebookCanvas(), say, max_positions, time.monotonic)
     if console.is_terminal:
-        return LiveProgress(console, max_positions, time.monotonic)
-    return PlainProgress(lambda line: console.print(Text(line), soft_wrap=True))
+        return LiveProgress(TerminalCanvas(console), say, max_positions, time.monotonic)
+    return PlainProgress(say)
 
 
 def describe_event(event: Event, history: StudyHistory) -> str:
@@ -174,122 +214,6 @@ def _describe_decision(event: Decided, trial: TrialHistory) -> str:
     return ""
 
 
-def progress_line(history: StudyHistory) -> str:
-    """Counts of trials by what became of them."""
-    counts = {
-        status: sum(trial.status == status for trial in history.trials.values())
-        for status in ("completed", "paused", "pruned", "stopped", "failed")
-    }
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    planned = len(history.trials) - history.searched
-    further = f" and {planned} further" if planned else ""
-    trials = f"{history.searched} of {history.target_trials} trials{further}"
-    if not history.target_trials:
-        trials = f"{planned} trials"
-    return f"{trials}; {told or 'none ended yet'}"
-
-
-def live_view(history: StudyHistory, max_positions: int, elapsed: float) -> RenderableType:
-    """The whole view after `elapsed` seconds of this session."""
-    ended = [trial for trial in history.trials.values() if trial.status in ENDED]
-    running = [trial for trial in history.trials.values() if trial.status == "running"]
-    speed = len(running) * _mean_speed(history)
-    left = seconds_left(history, ended, running, speed)
-    head = Text(f"{progress_line(history)}  {speed:,.0f} positions/s  {_clock_time(elapsed)}")
-    head.append(f"  about {_clock_time(left)} left" if left is not None else "  ")
-    bar = Table.grid()  # a bar of its own ends in no line break
-    total = max(history.target_trials, len(history.trials), 1)
-    bar.add_row(ProgressBar(total=total, completed=len(ended), width=60))
-    return Group(
-        bar,
-        head,
-        _running_table(running, max_positions),
-        _rung_line(history),
-        _best_line(history),
-    )
-
-
-def seconds_left(
-    history: StudyHistory,
-    ended: list[TrialHistory],
-    running: list[TrialHistory],
-    speed: float,
-) -> float | None:
-    """An estimate from what an ended trial has cost on average; None before there is one."""
-    if not ended or not speed:
-        return None
-    mean_cost = sum(trial.positions_seen for trial in ended) / len(ended)
-    target = max(history.target_trials, len(history.trials))
-    waiting = max(0, target - len(ended) - len(running))
-    half_way = sum(max(0.0, mean_cost - trial.positions_seen) for trial in running)
-    return (waiting * mean_cost + half_way) / speed
-
-
-_WRAPPED = ("variant", "verdict")  # columns that give way, without losing anything
-
-
-def _running_table(running: list[TrialHistory], max_positions: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for title in ("trial", "variant", "seen", "value loss", *_STAGES, "verdict"):
-        left = title in ("trial", "variant", "verdict")
-        table.add_column(
-            title,
-            justify="left" if left else "right",
-            no_wrap=title not in _WRAPPED,
-            overflow="fold",
-        )
-    for trial in running:
-        last = trial.last_report
-        stages = {} if last is None else last.metrics.stages
-        losses = [f"{stages[stage].value_loss:.3f}" if stage in stages else "" for stage in _STAGES]
-        table.add_row(
-            trial.trial,
-            Text(variant_name(trial)),
-            f"{trial.positions_seen / max_positions:.0%}",
-            f"{last.value_loss:.4f}" if last else "",
-            *losses,
-            last.verdict.replace("_", " ") if last else "",
-        )
-    return table
-
-
-def _rung_line(history: StudyHistory) -> Text:
-    rungs = [
-        f"{level / 1000:,.0f}k: {sum(went_on)} of {len(went_on)} went on"
-        for level, went_on in sorted(history.rungs.items())
-    ]
-    return Text("rungs  " + ("   ".join(rungs) or "none reached yet"))
-
-
-def _best_line(history: StudyHistory) -> Text:
-    reported = [trial for trial in history.trials.values() if trial.curve]
-    if not reported:
-        return Text("best   no report yet")
-    furthest = max(trial.positions_seen for trial in reported)
-    best = min(
-        (trial for trial in reported if trial.positions_seen == furthest),
-        key=lambda trial: trial.value_loss or 0.0,
-    )
-    return Text(
-        f"best   {best.value_loss:.4f} at {furthest:,} positions: "
-        f"{best.trial} {variant_name(best)}",
-        style="bold",
-    )
-
-
-def _mean_speed(history: StudyHistory) -> float:
-    """Positions a second of one trial, over the latest reports."""
-    reports = [trial.last_report for trial in history.trials.values() if trial.last_report]
-    speeds = [report.timings.positions_per_s for report in reports[-_SPEED_TRIALS:]]
-    return sum(speeds) / len(speeds) if speeds else 0.0
-
-
 def _stage_losses(report: ReportSummary) -> str:
     stages = report.metrics.stages
     return ", ".join(f"{name} {stages[name].value_loss:.3f}" for name in _STAGES if name in stages)
-
-
-def _clock_time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

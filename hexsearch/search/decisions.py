@@ -11,6 +11,7 @@ from hexsearch.ledger.events import Decided, Event
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.search.budget import Horizon
 from hexsearch.search.forecasting.outlook import Outlook
+from hexsearch.search.pruners.base import Paired
 from hexsearch.search.pruning import Decision, make_pruner
 from hexsearch.search.schedules import PhaseSchedules
 
@@ -20,6 +21,7 @@ class Decisions:
 
     Args:
         seconds_left: until the caller will stop the study; decisions near its end depend on it.
+        outlook, paired: for rules that use them.
     """
 
     def __init__(
@@ -28,10 +30,11 @@ class Decisions:
         schedules: PhaseSchedules,
         seconds_left: Callable[[], float],
         outlook: Outlook | None = None,
+        paired: Paired | None = None,
     ) -> None:
         self._config, self._schedules = config.scheduler, schedules
         self._outlook = outlook
-        self._pruner = make_pruner(config.scheduler, schedules.rungs, outlook)
+        self._pruner = make_pruner(config.scheduler, schedules.rungs, outlook, paired)
         # ASHA promotes one trial in `reduction_factor`. If fewer new trials than that can still
         # finish, pruning no longer pays.
         share = 1.0 / config.scheduler.reduction_factor
@@ -118,7 +121,7 @@ class Decisions:
             trial.phase in SEARCHED
             and trial.last_report is not None
             and trial.last_report.verdict in self._config.stop_on
-            and self._config.grace_period
+            and self._config.first_rung
             <= trial.positions_seen
             < self._schedules.rungs.max_positions
         )

@@ -32,6 +32,7 @@ from hexsearch.search.budget import budget_spent
 from hexsearch.search.decisions import Decisions
 from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.proposer import Proposer
+from hexsearch.search.pruners.base import Paired
 from hexsearch.search.reruns import PlannedRun, Planner, nothing_planned
 from hexsearch.search.schedules import PhaseSchedules
 from hexsearch.search.seeds import derive_seed
@@ -49,8 +50,8 @@ class EngineSetup:
         slots: function for the number of jobs that may run at once. It is called before each start.
         observe: called with each event after it was written.
         planner: called for a batch of runs when no trial runs and the search proposes none.
-        seconds_left: function for the seconds until the study will be stopped. Decisions near the
-            end depend on it.
+        seconds_left: seconds until the study will be stopped, which decisions near the end use.
+        paired: difference of two trials game by game, for pruning rules that use it.
     """
 
     config: StudyConfig
@@ -60,6 +61,7 @@ class EngineSetup:
     observe: Callable[[Event], None] = lambda event: None
     planner: Planner = nothing_planned
     seconds_left: Callable[[], float] = lambda: math.inf
+    paired: Paired | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,11 @@ class Engine:
         self.is_finished = False  # all trials of all phases have ended
         self.halted: str | None = None  # budget or fault because of which the study drains
         self.broken: DiskError | None = None  # error because of which a file cannot be written
-        rungs, trials = self.schedules.rungs, setup.trials
-        outlook = Outlook.of(config, setup.space, (*rungs.rungs, rungs.max_positions), trials)
-        self.decisions = Decisions(config, self.schedules, setup.seconds_left, outlook)
-        seed = config.run.seed
-        self._proposer = Proposer(setup.space, config.searcher, seed, trials, outlook)
+        seed, trials, space = config.run.seed, setup.trials, setup.space
+        outlook = Outlook.of(config, space, self.schedules.rungs.levels, trials)
+        until, paired = setup.seconds_left, setup.paired
+        self.decisions = Decisions(config, self.schedules, until, outlook, paired)
+        self._proposer = Proposer(space, config.searcher, seed, trials, outlook)
         self._missing = 0  # runs of the last batch that are not recorded yet
         for event in ledger:
             self._fold(event)
@@ -157,8 +159,7 @@ class Engine:
             self._fail(trial, f"value_loss is {value_loss} at {positions:,} positions")
             return "stop"
         self.record(Reported(trial=name, report=report))
-        spent = budget_spent(self.config.run, self.history)
-        if spent:
+        if spent := budget_spent(self.config.run, self.history):
             self.halt(spent)
         return self._decide(trial)
 
@@ -220,8 +221,8 @@ class Engine:
 
     def _paused_to_go_on(self) -> str | None:
         """The paused trial that a free worker should take, if any."""
-        workers = max(1, self.setup.slots())
-        return self.decisions.paused_to_go_on(self.history, workers, self._may_propose)
+        slots = max(1, self.setup.slots())
+        return self.decisions.paused_to_go_on(self.history, slots, self._may_propose)
 
     def _suggest(self) -> str:
         values, origin = self._proposer.propose(self.history.searched)
@@ -258,8 +259,7 @@ class Engine:
     def _decide(self, trial: TrialHistory) -> Verdict:
         """Decide on the last recorded report."""
         another = not (self.draining or self._queue) and self._may_propose
-        workers = max(1, len(self._live))
-        decided = self.decisions.decide(trial, self.history, workers, another)
+        decided = self.decisions.decide(trial, self.history, max(1, len(self._live)), another)
         if decided is not None:
             self.record(decided)
         if decided is None or decided.decision == "continue":

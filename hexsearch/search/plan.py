@@ -15,6 +15,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
+from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.proposer import MAX_LISTED, Proposer
 from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
@@ -101,13 +102,18 @@ def further_phases(config: StudyConfig, max_positions: int, pruned: float) -> li
 
 def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
     """The first configurations that the study would propose before the first report."""
-    proposer = Proposer(space, config.searcher, config.run.seed, config.run.trials)
+    schedule, trials = RungSchedule.of(config.scheduler, position_unit(space)), config.run.trials
+    outlook = Outlook.of(config, space, schedule.levels, trials)
+    proposer = Proposer(space, config.searcher, config.run.seed, trials, outlook)
     samples = []
-    for number in range(min(_SAMPLES, config.run.trials)):
+    for number in range(min(_SAMPLES, trials)):
         values, origin = proposer.propose(number)
         samples.append(values)
         run = PlannedRun.of(space.resolve(values), values, 0, origin)
-        proposer.apply(run.suggested(str(number), number, seed=0))
+        suggested = run.suggested(str(number), number, seed=0)
+        if outlook is not None:
+            outlook.apply(suggested)
+        proposer.apply(suggested)
     return samples
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.pruners import PRUNERS
-from hexsearch.search.pruners.base import Decision, Pruner
+from hexsearch.search.pruners.base import Decision, Paired, Pruner
 from hexsearch.training.report_points import round_up
 
 __all__ = ["Decision", "Pruner", "RungSchedule", "make_pruner"]
@@ -20,6 +20,11 @@ class RungSchedule:
     rungs: tuple[int, ...]
     max_positions: int  # max_t in whole batches
     report_every: int | None
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The rungs, and the end."""
+        return (*self.rungs, self.max_positions)
 
     @classmethod
     def of(cls, config: SchedulerConfig, unit: int) -> RungSchedule:
@@ -35,8 +40,9 @@ def make_pruner(
     config: SchedulerConfig,
     schedule: RungSchedule,
     outlook: Outlook | None = None,
+    paired: Paired | None = None,
 ) -> Pruner:
     """The pruning rule that a study names, for its rungs."""
     pruner = PRUNERS[config.name](config, schedule.rungs, schedule.max_positions)
-    pruner.outlook = outlook
+    pruner.outlook, pruner.paired = outlook, paired
     return pruner

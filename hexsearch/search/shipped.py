@@ -26,10 +26,14 @@ def find_space(text: str) -> Path:
     A file of that name comes first.
 
     Raises:
-        ConfigError: a plain name that is neither.
+        ConfigError: a plain name that is neither, or that no disk takes.
     """
     path = Path(text)
-    if path.is_file() or path.name != text or path.suffix:
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError) as error:  # too long; a NUL
+        raise ConfigError(f"{text}: {getattr(error, 'strerror', error)}") from error
+    if is_file or path.name != text or path.suffix:
         return path  # whoever reads it says why a file cannot be read
     shipped = shipped_spaces()
     if text not in shipped:

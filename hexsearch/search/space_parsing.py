@@ -185,12 +185,16 @@ def _value_faults(space: SearchSpace, where: str) -> list[str]:
 
 def _batch_size_faults(space: SearchSpace, config: StudyConfig, where: str) -> list[str]:
     """Fault of batch sizes whose least common multiple is larger than the first rung."""
-    unit = position_unit(space)
-    if unit > config.scheduler.grace_period:
+    unit, scheduler = position_unit(space), config.scheduler
+    if scheduler.grace_period == "auto":
+        name, least = "max_t", scheduler.max_t
+    else:
+        name, least = "grace_period", scheduler.grace_period
+    if unit > least:
         return [
             f"{where}search.batch_size: the batch sizes have {unit:,} positions as their least "
-            f"common multiple, but scheduler.grace_period is {config.scheduler.grace_period:,}; "
-            "search powers of 2 by choice, or raise grace_period"
+            f"common multiple, but scheduler.{name} is {least:,}; "
+            f"search powers of 2 by choice, or raise {name}"
         ]
     return []
 

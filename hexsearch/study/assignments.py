@@ -13,6 +13,9 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.engine import Job
 from hexsearch.search.schedules import PhaseSchedules
 
+_PROGRESS_S = 1.0
+_MESSAGES_PER_S = 50  # that the driver takes from all workers together, besides reports
+
 
 @dataclass(frozen=True)
 class Assigner:
@@ -21,6 +24,7 @@ class Assigner:
     Attributes:
         archive_hash: content hash of the study's games.
         trunk: the study's copy of a frozen trunk, if its comparison has one.
+        progress_seconds: time between two messages about progress; None sends none.
     """
 
     config: StudyConfig
@@ -28,6 +32,7 @@ class Assigner:
     archive_hash: str
     schedules: PhaseSchedules
     trunk: Path | None = None
+    progress_seconds: float | None = None
 
     def __call__(self, job: Job) -> Assignment:
         """The assignment for a job."""
@@ -55,9 +60,19 @@ class Assigner:
             trial_files=run.trial_files,
             hang_timeout=run.hang_timeout,
             report_seconds=run.report_seconds,
+            progress_seconds=self.progress_seconds,
         )
 
     def _folder(self, name: str) -> str:
         if self.config.run.trial_files:
             return trial_name(self.folder, name)
         return str(self.folder.trial(name).resolve())
+
+
+def progress_seconds(slots: int) -> float:
+    """How often each of so many workers says how far it is.
+
+    >>> progress_seconds(4), progress_seconds(1000)
+    (1.0, 20.0)
+    """
+    return max(_PROGRESS_S, slots / _MESSAGES_PER_S)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.config.files.yaml_text import dump_yaml
 from hexsearch.errors import CheckpointError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
@@ -43,9 +42,9 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
     if name not in trials:
         raise LedgerError(f"{folder.path}: has no trial '{name}'; see leaderboard --by trial")
     trial = trials[name]
-    source = folder.trial(name) / CHECKPOINT
+    source = folder.checkpoint(name)
     if not source.exists():
-        kept = [other for other in trials if (folder.trial(other) / CHECKPOINT).exists()]
+        kept = [other for other in trials if folder.checkpoint(other).exists()]
         raise CheckpointError(
             f"{source}: was not kept (run.keep_checkpoints is {config.run.keep_checkpoints}); "
             f"trials with a checkpoint: {', '.join(kept) or 'none'}"

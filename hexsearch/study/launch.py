@@ -16,6 +16,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
 from hexsearch.search.budget import budget_spent
@@ -40,6 +41,7 @@ from hexsearch.study.preflight import (
 )
 from hexsearch.study.session import OpenStudy, Session
 from hexsearch.training.heads import check_heads
+from hexsearch.training.metrics import GameLosses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,8 @@ class LaunchRequest:
 
     Attributes:
         games: files and folders, or `starter`.
-        address: address of a running Ray cluster; None starts Ray on this machine.
+        address: address of the Ray cluster; None if Ray was started on this machine.
+        ray_up_at: time at which Ray was connected, in Unix seconds.
         where: prefix of configuration faults, such as the file's name.
         examine: function that examines the games before files are written. It returns warnings,
             and raises an error if the study must not start.
@@ -60,47 +63,51 @@ class LaunchRequest:
     folder: StudyFolder
     listener: Listener
     address: str | None = None
+    ray_up_at: float = 0.0
     where: str = ""
     examine: Examiner | None = None
     warm_starts: Sequence[StudyFolder] = ()
 
 
 def launch(request: LaunchRequest) -> Ended:
-    """Start a new study and run it to its end. If it cannot start, it leaves no folder.
+    """Run a new study on the connected Ray to its end. If it cannot start, it leaves no folder.
 
     Raises:
         FaultyInput: configuration, games or a trunk are faulty; no file has been written.
     """
-    from hexsearch.backend.cluster import ray_cluster, require_room
+    from hexsearch.backend.cluster import require_room
     from hexsearch.backend.nodes import require_shared_storage
 
     config, trunk_lines = take_frozen_trunk(request.config)
     request = replace(request, config=config)
-    folder, say = request.folder, request.listener.say
+    folder, say, wait = request.folder, request.listener.say, request.listener.wait
     space = build_space(config, request.where)
     folder.require_new()
     folder.require_writable()
     check_components(space, config.data.board_size)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
+    wait("the games to be read")
     archive, imported = import_games(request.games, config.data.board_size, say=say)
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
         say(line)
     require_memory(space, config)
-    opened = _examined(request, archive, imported)
     require_unused(folder, config.run.trial_files)
     if request.address is None:
         require_local_room(config.run)
-    # Ray is connected before files are written, since the cluster may not exist.
-    with ray_cluster(request.address, config.run) as up_at:
-        require_room(config.run)
-        require_shared_storage(folder.path, config.run.trial_files)
-        opened = replace(opened, timings={"ray_up_at": up_at})
-        ledger = _open(request, archive, opened, learned)
-        try:
-            return _run(request, ledger, archive.content_hash, opened.trials)
-        finally:
-            ledger.close()
+    require_room(config.run)
+    require_shared_storage(folder.path, config.run.trial_files)
+    if request.examine is not None:
+        wait("the doctor's quick checks")
+    opened, losses = _examined(request, archive, imported)
+    opened = replace(opened, timings={"ray_up_at": request.ray_up_at})
+    ledger = _open(request, archive, opened, learned)
+    try:
+        for name, each in losses.items():
+            write_game_losses(baseline_folder(folder.path, name), 0, each)
+        return _run(request, ledger, archive.content_hash, opened.trials)
+    finally:
+        ledger.close()
 
 
 def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
@@ -146,6 +153,8 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             raise ConfigError(
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
+        where = f"the Ray cluster at {address}" if address else "Ray to start on this machine"
+        listener.wait(where)
         with ray_cluster(address, config.run):
             require_shared_storage(folder.path, config.run.trial_files)
             ledger.append(Resumed(trials=trials))
@@ -179,8 +188,14 @@ def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted
     return learned
 
 
-def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportReport) -> StudyOpened:
-    """The first event of a study, with baselines and warnings from examining its games."""
+def _examined(
+    request: LaunchRequest, archive: GameArchive, imported: ImportReport
+) -> tuple[StudyOpened, dict[str, GameLosses]]:
+    """The first event of a study, with baselines and warnings from examining its games.
+
+    Returns:
+        Also the per-game losses of the baselines by name.
+    """
     config, dataset = request.config, Dataset(archive, request.config.data)
     trunk = named_trunk(config)
     warnings = [] if trunk is None else check_games(trunk, dataset)
@@ -189,8 +204,10 @@ def _examined(request: LaunchRequest, archive: GameArchive, imported: ImportRepo
     for line in warnings:
         request.listener.say(f"warning: {line}")
     trials = config.run.trials if "search" in config.phases else 0
-    baselines = [row.to_json() for row in baseline_rows(dataset)]
-    return StudyOpened(trials=trials, baselines=baselines, warnings=warnings)
+    baselines = baseline_rows(dataset)
+    rows = [row.to_json() for row, _ in baselines]
+    losses = {row.name: each for row, each in baselines}
+    return StudyOpened(trials=trials, baselines=rows, warnings=warnings), losses
 
 
 def _open(

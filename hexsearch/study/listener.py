@@ -10,6 +10,7 @@ from hexsearch.data.collection.importing import ImportReport
 from hexsearch.data.dataset import Dataset
 from hexsearch.ledger.events import Event
 from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.progress import StudyProgress
 
 Ended = Literal["finished", "interrupted", "out_of_budget"]
 Examiner = Callable[[Dataset, ImportReport], list[str]]
@@ -22,9 +23,11 @@ class Listener:
     Attributes:
         say: called with a line of text.
         record: called with each event after it was written, and with the history that includes it.
-        beat: called several times in a second while trials run.
+        beat: called several times in a second while trials run, with their progress.
+        wait: called with what the study waits for while it starts.
     """
 
     say: Callable[[str], None] = lambda line: None
     record: Callable[[Event, StudyHistory], None] = lambda event, history: None
-    beat: Callable[[StudyHistory], None] = lambda history: None
+    beat: Callable[[StudyHistory, StudyProgress], None] = lambda history, progress: None
+    wait: Callable[[str], None] = lambda what: None

@@ -30,7 +30,7 @@ from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import check_whole
 from hexsearch.search.space import SearchSpace
-from hexsearch.training.metrics import Evaluation
+from hexsearch.training.metrics import Evaluation, GameLosses
 
 _MEASURED = 2_000  # configurations whose memory is estimated
 _TRIED_NETWORKS = 12  # networks of the user's own whose contract is checked
@@ -107,7 +107,7 @@ def _value_head_problems(config: ValueHeadConfig) -> list[str]:
 
 
 def _policy_head_problems(config: PolicyHeadConfig, features: int) -> list[str]:
-    head = build_policy_head(config, features, _SIZE)
+    head = build_policy_head(config, features, _SIZE, _MAP_SIDE)
     return check_policy_head(head, features, _SIZE, _MAP_SIDE, config.name)
 
 
@@ -161,8 +161,8 @@ def require_memory(space: SearchSpace, config: StudyConfig) -> None:
             )
 
 
-def baseline_rows(dataset: Dataset) -> list[Baseline]:
-    """Baselines for the leaderboard, evaluated in the same way as trials."""
+def baseline_rows(dataset: Dataset) -> list[tuple[Baseline, GameLosses]]:
+    """Baselines for the leaderboard with per-game losses, evaluated in the same way as trials."""
     rows = []
     archive, validation = dataset.archive, dataset.validation
     games, plies = validation.at(np.arange(len(validation), dtype=np.int64))
@@ -175,5 +175,6 @@ def baseline_rows(dataset: Dataset) -> list[Baseline]:
     )
     for name, win_prob_red in predictions.items():
         evaluation = Evaluation(win_prob_red, red_won, stage, lengths - plies, final, games, plies)
-        rows.append(Baseline(name, MetricsSummary.of(evaluation.metrics())))
+        row = Baseline(name, MetricsSummary.of(evaluation.metrics()))
+        rows.append((row, evaluation.game_losses()))
     return rows

@@ -6,21 +6,24 @@ import math
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hexsearch.backend.file_sync import TrialFiles, copies_in_storage
 from hexsearch.backend.storage import Storage
 from hexsearch.config.study import StudyConfig
+from hexsearch.leaderboard.paired_losses import paired_difference
 from hexsearch.ledger.events import Discarded, Event, Finished, Interrupted, Told
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine, EngineSetup
 from hexsearch.search.optuna_export import OptunaExport, OptunaStorage
 from hexsearch.search.space_parsing import build_space
-from hexsearch.study.assignments import Assigner
+from hexsearch.study.assignments import Assigner, progress_seconds
 from hexsearch.study.frozen_trunk import require_trunk
 from hexsearch.study.listener import Ended, Listener
 from hexsearch.study.phases import PhasePlanner
+from hexsearch.study.progress import ProgressMeter
 from hexsearch.study.retention import CheckpointRetention
 from hexsearch.study.signals import draining_signals
 from hexsearch.study.strength import play_study_match
@@ -71,8 +74,10 @@ class Session:
             observe=self._observe,
             planner=PhasePlanner(config, space, study.folder),
             seconds_left=lambda: self._deadline - time.monotonic(),
+            paired=partial(paired_difference, study.folder),
         )
         self._engine = Engine(setup, study.ledger)
+        self._meter = ProgressMeter(study.folder, self._engine.schedules)
         self._retention = CheckpointRetention(
             self._files,
             config.run.keep_checkpoints,
@@ -103,6 +108,7 @@ class Session:
                 return "finished"
             engine.record(Interrupted(reason=engine.halted or "signal"))
         finally:
+            self._meter.close()
             self._close_export()
         if engine.broken is not None:
             raise engine.broken
@@ -119,18 +125,30 @@ class Session:
 
         study = self._study
         assign = Assigner(
-            study.config, study.folder, study.archive_hash, self._engine.schedules, self._trunk
+            study.config,
+            study.folder,
+            study.archive_hash,
+            self._engine.schedules,
+            self._trunk,
+            progress_seconds=progress_seconds(self._engine.setup.slots()),
         )
         ship: dict[str, Path] = {}
         if study.address is not None:
             ship[study.archive_hash] = study.folder.archive
             if self._trunk is not None and study.config.compare.trunk_hash is not None:
                 ship[study.config.compare.trunk_hash] = self._trunk
-        run_jobs(self._engine, TuneRun(study.folder, assign, self._beat, self._say, ship))
+        study.listener.wait("workers, which import torch and read the games")
+        run = TuneRun(study.folder, assign, self._beat, self._say, self._note, ship)
+        run_jobs(self._engine, run)
+
+    def _note(self, job: str, positions: int) -> None:
+        """A worker is so far, between two reports."""
+        self._meter.note(self._engine.history.trials_of(job), positions)
 
     def _observe(self, event: Event) -> None:
         """Update files, export and listener after an event was written."""
         history = self._engine.history
+        self._meter.apply(event)
         if isinstance(event, Told):
             ended = history.trials[event.trial]
             self._files.fetch(ended.trial, checkpoint=ended.status == "completed")
@@ -152,7 +170,9 @@ class Session:
             self._say(f"{engine.halted} reached: running trials stop at their next report")
         if self._export is not None and self._export.fault is not None:
             self._warn_of_export()
-        self._study.listener.beat(engine.history)
+        progress = self._meter.read(engine.history)
+        self._meter.store(progress)
+        self._study.listener.beat(engine.history, progress)
 
     def _close_export(self) -> None:
         if self._export is not None:

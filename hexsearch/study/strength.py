@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.config.study import StudyConfig
 from hexsearch.leaderboard.leaderboard import build_leaderboard
 from hexsearch.leaderboard.rows import Row
@@ -36,7 +35,7 @@ def play_study_match(
     if len(chosen) < 2:
         say("match: fewer than two trials have a checkpoint; raise run.keep_checkpoints")
         return None
-    paths = [folder.trial(trial.trial) / CHECKPOINT for _, trial in chosen]
+    paths = [folder.checkpoint(trial.trial) for _, trial in chosen]
     players = [
         PlayerSpec(
             name=trial.trial,
@@ -89,8 +88,7 @@ def match_trials(
         kept = [
             history.trials[name]
             for name in row.trial_ids
-            if history.trials[name].status == "completed"
-            and (folder.trial(name) / CHECKPOINT).exists()
+            if history.trials[name].status == "completed" and folder.checkpoint(name).exists()
         ]
         if row.rank is not None and kept:
             able.append((row, min(kept, key=lambda trial: (trial.value_loss or 0.0, trial.number))))

@@ -61,6 +61,9 @@ def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) ->
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # Renaming would replace a device or a pipe, such as /dev/full, by a file.
+            raise OSError(errno.EINVAL, "it is a device or a pipe, and not a file")
         with open(partial, "wb") as file:
             file.write(content)
             file.flush()

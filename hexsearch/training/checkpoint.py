@@ -10,6 +10,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Callable
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,17 @@ from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
 FORMAT_VERSION = 2
+STARTER_NETWORK = "starter.pt"  # names the network that comes with the package
 # Exceptions that faulty content of a checkpoint raises when a trial continues from it.
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The path itself, or where the network lies that comes with the package under this name."""
+    if str(path) != STARTER_NETWORK or path.exists():
+        return path
+    with as_file(files("hexsearch.data") / "starter") as folder:
+        return folder / STARTER_NETWORK
 
 
 def previous_of(path: Path) -> Path:
@@ -82,8 +92,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             # torch warns of other pickle protocols before it raises an error.
             warnings.simplefilter("ignore", UserWarning)
-            _require_whole(path)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            found = find_checkpoint(path)
+            _require_whole(found)
+            content = torch.load(found, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
     except pickle.UnpicklingError as error:  # its message advises to execute the file's code

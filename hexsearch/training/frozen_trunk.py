@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.many_heads import ManyHeads
+from hexsearch.training.checkpoint import find_checkpoint
 from hexsearch.training.stored_trial import read_stored_trial
 
 # Sections of a trial that are taken from the trunk's checkpoint.
@@ -84,20 +86,7 @@ class FrozenTrunk:
         Raises:
             CheckpointError: the weights do not fit the configuration in the checkpoint.
         """
-        for part, module in (("trunk", network.trunk), ("policy_head", network.policy_head)):
-            prefix = f"{part}."
-            own = {
-                name.removeprefix(prefix): tensor
-                for name, tensor in self.weights.items()
-                if name.startswith(prefix)
-            }
-            try:
-                module.load_state_dict(own)
-            except RuntimeError as error:
-                first = str(error).splitlines()[-1].strip()
-                raise CheckpointError(
-                    f"{self.path}: its {part} does not fit its configuration: {first}"
-                ) from error
+        _load_shared(network, self.weights, self.path)
         network.freeze_shared()
 
 
@@ -111,7 +100,7 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
             hash, or holds a whole network.
     """
     stored = read_stored_trial(path)
-    stored_hash = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    stored_hash = _content_hash(path)
     if content_hash is not None and stored_hash != content_hash:
         raise CheckpointError(
             f"{path}: is not the checkpoint with which the comparison began: its hash is "
@@ -131,3 +120,37 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
         positions_seen=stored.state["positions_seen"],
         weights=stored.answering_weights,
     )
+
+
+def begin_with(network: ManyHeads, checkpoint: str) -> str:
+    """Give a network trunk and policy head of a checkpoint, to be trained further.
+
+    Returns:
+        Hash of the file's content, hexadecimal.
+    Raises:
+        CheckpointError: no such checkpoint, damaged, or of another form than the network.
+    """
+    path = Path(checkpoint)
+    _load_shared(network, read_stored_trial(path).answering_weights, path)
+    return _content_hash(path)
+
+
+def _load_shared(network: ManyHeads, weights: Mapping[str, Tensor], path: Path) -> None:
+    for part, module in (("trunk", network.trunk), ("policy_head", network.policy_head)):
+        prefix = f"{part}."
+        own = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in weights.items()
+            if name.startswith(prefix)
+        }
+        try:
+            module.load_state_dict(own)
+        except RuntimeError as error:
+            first = str(error).splitlines()[-1].strip()
+            raise CheckpointError(
+                f"{path}: its {part} does not fit the configuration: {first}"
+            ) from error
+
+
+def _content_hash(path: Path) -> str:
+    return hashlib.blake2b(find_checkpoint(path).read_bytes(), digest_size=16).hexdigest()

@@ -177,7 +177,7 @@ class Stepper:
                     raws.append(self._body.value_raw(number, copy))
         losses = Losses(
             tuple(
-                readout.loss(raw.float(), batch.outcome)
+                readout.loss(raw.float(), batch.value_target)
                 for readout, raw in zip(self._readouts, raws, strict=True)
             ),
             policy_loss(policy_logits, batch.policy_target, batch.has_move),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Self
@@ -19,11 +19,11 @@ from hexsearch.data.position_set import PositionSet
 from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.model.cost import NetworkCost
 from hexsearch.model.many_heads import ManyHeads, build_many_heads
-from hexsearch.model.network import Network, count_parameters
+from hexsearch.model.network import Network
 from hexsearch.model.readout import Readout, build_readout
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.execution import Execution, repeatable, resolve_execution
-from hexsearch.training.frozen_trunk import FrozenTrunk
+from hexsearch.training.frozen_trunk import FrozenTrunk, begin_with
 from hexsearch.training.heads import Mode, check_heads
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.prior import start_at_prior
@@ -83,6 +83,8 @@ class Trial:
         if frozen_trunk is not None:
             frozen_trunk.require_fit(config, dataset.config.board_size)
             frozen_trunk.load_into(body)
+        elif config.start_from is not None:
+            self._trunk_hash = begin_with(body, config.start_from)
         self.stream = TrainingStream(
             BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device),
             dataset.training(config.curriculum),
@@ -111,10 +113,8 @@ class Trial:
         readout: Readout | None = None,
     ) -> Self:
         """A trial with one head, which is the usual case."""
-        chosen: dict[str, Any] = {} if readout is None else {"readouts": [readout]}
-        return cls(
-            [config], dataset, max_positions=max_positions, seed=seed, device=device, **chosen
-        )
+        more: dict[str, Any] = {} if readout is None else {"readouts": [readout]}
+        return cls([config], dataset, max_positions=max_positions, seed=seed, device=device, **more)
 
     def _prepare(self, body: ManyHeads, execution: Execution) -> None:
         """Place a network on the device, then create its optimisers, which hold its weights."""
@@ -147,11 +147,6 @@ class Trial:
         """The network that is evaluated, with the averaged weights if there are any."""
         return self.network if self._stepper.average is None else self._answering.with_head(0)
 
-    @property
-    def parameters(self) -> int:
-        """Number of parameters of the first head's network."""
-        return count_parameters(self.network)
-
     @cached_property
     def costs(self) -> tuple[NetworkCost, ...]:
         """For each head, the size, operations and speed of its network. Measured once."""
@@ -162,6 +157,11 @@ class Trial:
         """The cost of the first head's network."""
         return self.costs[0]
 
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin with the weights of a network of this form, whatever board it was for."""
+        self.body.load_state_dict(weights)
+        self._prepare(self.body, self.execution)
+
     def next_batch(self, size: int | None = None) -> Batch:
         """The next training batch. This does not advance the stream.
 
@@ -170,9 +170,11 @@ class Trial:
         """
         return self.stream.batch(self.positions_seen, size or self.config.batch_size)
 
-    def train_to(self, positions: int) -> None:
+    def train_to(self, positions: int, pause: Callable[[], bool] = lambda: False) -> None:
         """Train until `positions` have been seen. The last batch may be smaller.
 
+        Args:
+            pause: called after each batch; if True, training pauses and losses are not tested.
         Raises:
             TrialError: a loss is not finite; names the heads.
         """
@@ -182,10 +184,12 @@ class Trial:
             while self.positions_seen < positions:
                 size = min(self.config.batch_size, positions - self.positions_seen)
                 self.train_on(self._ahead.batch(self.positions_seen, size))
-        rate = self.config.optimiser.learning_rate
-        self._stepper.loss_monitor.require_finite(
-            f"at {self.positions_seen:,} positions (learning rate {rate:g})"
-        )
+                if pause():
+                    break
+        if self.positions_seen >= positions:
+            rate = f"learning rate {self.config.optimiser.learning_rate:g}"
+            when = f"at {self.positions_seen:,} positions ({rate})"
+            self._stepper.loss_monitor.require_finite(when)
         self._train_seconds += time.perf_counter() - started
 
     def train_on(self, batch: Batch) -> None:
@@ -200,12 +204,9 @@ class Trial:
     def evaluations(
         self, positions: PositionSet | None = None
     ) -> tuple[tuple[Evaluation, ...], float]:
-        """Answers of each head on positions, and the mean policy loss in nats.
+        """Answers of each head and mean policy loss in nats, by default on the validation games.
 
         The network uses its current batch-norm statistics. Only `reports` computes them again.
-
-        Args:
-            positions: positions to evaluate; by default all positions of the validation games.
         """
         asked = self.dataset.validation if positions is None else positions
         return self.evaluator.evaluate(self._answering, asked)

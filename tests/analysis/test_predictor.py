@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +112,7 @@ def test_every_illegal_position_is_named_with_its_reason() -> None:
     with pytest.raises(GamesError) as caught:
         read_positions(["#5,a1b1a1", "#7,a1", "#5,z9", "#5,a1b1a2b2a3b3a4b4a5b5"], 5)
     assert len(caught.value.problems) == 4
-    assert "taken" in caught.value.problems[0]
+    assert "occupied" in caught.value.problems[0]
     assert "7x7 board" in caught.value.problems[1]
     assert "off a 5x5" in caught.value.problems[2]
     assert "blue connected at move 9" in caught.value.problems[3]
@@ -139,9 +141,44 @@ def test_a_checkpoint_of_another_kind_is_refused_with_a_reason(
         load_network(tmp_path / "old.pt")
     bare = {key: value for key, value in trained.state().items() if key != "data"}
     save_checkpoint(tmp_path / "bare.pt", {"state": bare})
-    with pytest.raises(CheckpointError, match="lacks data"):
+    with pytest.raises(CheckpointError, match="has no data"):
         load_network(tmp_path / "bare.pt")
     wrong = {**trained.state(), "network": {}}
     save_checkpoint(tmp_path / "wrong.pt", {"state": wrong})
     with pytest.raises(CheckpointError, match="do not fit"):
         load_network(tmp_path / "wrong.pt")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda weight: weight * float("nan"), "is not finite"),
+        (lambda weight: weight + float("inf"), "is not finite"),
+        (lambda weight: weight.to(torch.complex64), "is not a real tensor, but torch.complex64"),
+        (lambda weight: weight.to_sparse(), "is not a real tensor"),
+        (lambda weight: 3, "is not a real tensor, but int"),
+        (lambda weight: weight[:1], "do not fit its configuration"),
+        (lambda weight: torch.zeros(1).expand(10**12), "do not fit its configuration"),
+    ],
+)
+def test_weights_that_answer_nothing_are_refused(
+    trained: Trial, tmp_path: Path, damage: Callable[[torch.Tensor], Any], said: str
+) -> None:
+    state = dict(trained.state())
+    name = "trunk.stem.0.weight"
+    state["network"] = {**state["network"], name: damage(state["network"][name])}
+    save_checkpoint(tmp_path / "bad.pt", {"state": state})
+    with pytest.raises(CheckpointError, match=said) as caught:
+        load_network(tmp_path / "bad.pt")
+    assert len(caught.value.problems) == 1
+
+
+def test_a_network_beyond_all_memory_is_refused_before_it_is_built(
+    trained: Trial, tmp_path: Path
+) -> None:
+    state = dict(trained.state())
+    config = dict(state["configs"][0])
+    config["trunk"] = {**config["trunk"], "channels": [8192] * 16}
+    save_checkpoint(tmp_path / "bad.pt", {"state": {**state, "configs": [config]}})
+    with pytest.raises(CheckpointError, match="trunk"):
+        load_network(tmp_path / "bad.pt")

@@ -6,7 +6,9 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from hexsearch.backend import local_ray
 from hexsearch.backend.cluster import _trials_on, environment
 from hexsearch.backend.local_ray import private_folder
 from hexsearch.config.run import RunConfig
+from hexsearch.errors import HexsearchError
 
 PRELOAD = "RAY_preload_python_modules"
 
@@ -94,6 +97,24 @@ def test_folders_of_drivers_that_were_killed_are_swept(
     assert not folder.parent.exists()
 
 
+def with_room(monkeypatch: pytest.MonkeyPatch, free: Callable[[str], int]) -> None:
+    def usage(path: object) -> SimpleNamespace:
+        return SimpleNamespace(free=free(str(path)))
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+
+
+def test_a_full_folder_for_temporary_files_is_passed_over_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp")
+    with_room(monkeypatch, lambda path: 0 if path == "/tmp" else 1 << 40)
+    assert local_ray._base() != Path("/tmp")
+    with_room(monkeypatch, lambda path: 0)
+    with pytest.raises(HexsearchError, match=r"/tmp \(is full\).* set TMPDIR to a short path"):
+        local_ray._base()
+
+
 @pytest.mark.parametrize("place", ["/tmp/" + "x" * 100, "/data/tmp/someone", "/tmp"])
 def test_rays_longest_socket_fits_a_sockets_path(
     place: str, monkeypatch: pytest.MonkeyPatch
@@ -101,6 +122,7 @@ def test_rays_longest_socket_fits_a_sockets_path(
     monkeypatch.setattr("tempfile.gettempdir", lambda: place)
     monkeypatch.setattr(Path, "is_dir", lambda path: True)
     monkeypatch.setattr(os, "access", lambda path, mode: True)
+    with_room(monkeypatch, lambda path: 1 << 40)
     session = "session_2026-11-26_02-42-00_244047_4194304"
     folder = f"{local_ray._base()}/{local_ray._PREFIX}-4194304-4ls956mw/r/{session}"
     assert len(f"{folder}/sockets/plasma_store") <= 107

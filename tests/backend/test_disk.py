@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hexsearch.backend import storage as storage_module
-from hexsearch.backend.file_sync import CHECKPOINT, TrialFiles
+from hexsearch.backend.file_sync import TrialFiles
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.data.archive import build_archive, write_archive
@@ -29,7 +29,7 @@ from hexsearch.errors import (
     StorageError,
 )
 from hexsearch.ledger.events import StudyOpened, Told
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.ledger.game_losses import CURVE
 from hexsearch.ledger.ledger import Ledger, read_ledger
 from hexsearch.training.atomic import append_line
@@ -259,11 +259,11 @@ def test_storage_out_of_reach_is_waited_for_and_then_drains_the_study(
     reports(worker, 1)
     write, left = Storage.write, [failures]
 
-    def fail(self: Storage, name: str, content: bytes) -> None:
+    def fail(self: Storage, name: str, content: bytes, keep_as: str | None) -> None:
         left[0] -= 1
         if left[0] >= 0:
             raise StorageError(f"{self.url}: no route to host")
-        write(self, name, content)
+        write(self, name, content, keep_as)
 
     with monkeypatch.context() as patch:
         patch.setattr(Storage, "write", fail)

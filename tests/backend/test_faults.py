@@ -16,8 +16,8 @@ from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.faults import explain, explain_hang
 from hexsearch.backend.message import Message
 from hexsearch.backend.ray_private import every_death_is_an_actors
-from hexsearch.backend.trainable import HANG_LOG
 from hexsearch.backend.tune import EngineCallback, SignsOfLife, TuneScheduler, TuneSearcher
+from hexsearch.backend.watchdog import HANG_LOG
 from hexsearch.ledger.events import Retried
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.report.console import describe_event
@@ -57,7 +57,7 @@ def refused_by_torch() -> str:
         ),
         (
             DEAD,
-            "its worker process died: it crashed, or was killed from outside (by the kernel, if",
+            "its worker process died: it crashed, or was killed from outside (by the kernel if",
         ),
         ("The actor is dead because its node has died. Node Id: 1", "its node died"),
         ("", "its worker process died"),

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from hexsearch.analysis.loading import load_network
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.config.data import DataConfig
@@ -18,6 +17,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import all_positions
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import read_game_losses
 from hexsearch.training.frozen_trunk import read_frozen_trunk
 from hexsearch.training.trial import Trial

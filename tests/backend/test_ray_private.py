@@ -84,3 +84,12 @@ def test_no_other_file_imports_what_ray_keeps_to_itself() -> None:
         if line.startswith(("import ray", "from ray")) and any(word in line for word in private)
     }
     assert users == {"ray_private.py"}
+
+
+def test_a_bare_exception_of_rays_start_becomes_a_readable_error() -> None:
+    with pytest.raises(RuntimeError, match="did not start within 30 s"), ray_private.start_faults():
+        raise Exception("The current node timed out during startup. This could happen")
+    with pytest.raises(KeyError), ray_private.start_faults():
+        raise KeyError("of another kind")
+    source = inspect.getsource(ray._private.node)
+    assert "timed out during startup" in source, CHANGED.format("the message of a slow start")

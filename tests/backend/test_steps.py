@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.message import Message
-from hexsearch.backend.trainable import HANG_LOG, TrialWorker
+from hexsearch.backend.trainable import TrialWorker
+from hexsearch.backend.watchdog import HANG_LOG
 from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.training.checkpoint import load_checkpoint
 
 
@@ -94,7 +95,7 @@ def test_a_step_that_hangs_ends_its_process_and_leaves_its_stack(assignment: Ass
         from hexsearch.backend.trainable import TrialWorker
 
         class Hanging(TrialWorker):
-            def _next_reports(self):
+            def _next_message(self):
                 self.wait_for_ever()
 
             def wait_for_ever(self):

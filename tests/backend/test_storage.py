@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
 import pytest
 
 from hexsearch.backend.file_sync import (
-    CHECKPOINT,
+    PREVIOUS,
     FileSync,
     TrialFiles,
     copies_in_storage,
@@ -17,7 +18,7 @@ from hexsearch.backend.file_sync import (
 from hexsearch.backend.nodes import examine_node
 from hexsearch.backend.storage import Storage, scratch_folder
 from hexsearch.errors import ConfigError, StorageError
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -49,9 +50,9 @@ def test_the_checkpoint_travels_last_and_unchanged_files_stay(
     written: list[str] = []
     write = Storage.write
 
-    def record(self: Storage, name: str, content: bytes) -> None:
+    def record(self: Storage, name: str, content: bytes, keep_as: str | None) -> None:
         written.append(name)
-        write(self, name, content)
+        write(self, name, content, keep_as)
 
     monkeypatch.setattr(Storage, "write", record)
     mirror = FileSync(storage, "s/trials/t0000", local)
@@ -72,18 +73,45 @@ def test_the_checkpoint_travels_last_and_unchanged_files_stay(
     ]
 
 
+def test_storage_keeps_the_checkpoint_before_the_newest(storage: Storage, tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    local.mkdir()
+    mirror = FileSync(storage, "s/trials/t0000", local)
+    for content in (b"first", b"second", b"the third"):
+        (local / CHECKPOINT).write_bytes(content)
+        (local / PREVIOUS).write_bytes(b"of this disk")
+        mirror.push()
+    assert storage.read(f"s/trials/t0000/{CHECKPOINT}") == b"the third"
+    assert storage.read(f"s/trials/t0000/{PREVIOUS}") == b"second"
+    assert storage.names("s/trials/t0000") == sorted([CHECKPOINT, PREVIOUS])
+
+
+def test_a_checkpoint_that_storage_does_not_give_back_replaces_none(tmp_path: Path) -> None:
+    """The file that is read back is another one: a disk or a service that lies."""
+    storage = Storage.of_path(tmp_path / "place")
+    storage.write(f"t/{CHECKPOINT}", b"sound", f"t/{PREVIOUS}")
+    partial = tmp_path / "place" / "t" / f"{CHECKPOINT}.{os.getpid()}.partial"
+    partial.symlink_to("/dev/null")  # takes everything and gives nothing back
+    with pytest.raises(StorageError, match="reads back as something else"):
+        storage.write(f"t/{CHECKPOINT}", b"newer", f"t/{PREVIOUS}")
+    assert storage.read(f"t/{CHECKPOINT}") == b"sound"
+    assert storage.read(f"t/{PREVIOUS}") is None
+
+
 def test_the_driver_fetches_what_ended_trials_left_and_drops_losers(
     storage: Storage, tmp_path: Path
 ) -> None:
     folder = StudyFolder(tmp_path / "study")
     for trial in ("t0000", "t0001"):
         storage.write(f"study/trials/{trial}/{CHECKPOINT}", b"network")
+        storage.write(f"study/trials/{trial}/{PREVIOUS}", b"older network")
         storage.write(f"study/trials/{trial}/games-64.npz", b"losses")
     files = TrialFiles(folder, storage, pytest.fail)
     files.fetch("t0000", checkpoint=True)
     files.fetch("t0001")
     files.drop_checkpoint("t0001")
-    assert (folder.trial("t0000") / CHECKPOINT).read_bytes() == b"network"
+    assert folder.checkpoint("t0000").read_bytes() == b"network"
+    assert not (folder.trial("t0000") / PREVIOUS).exists()
     assert sorted(path.name for path in folder.trial("t0001").iterdir()) == ["games-64.npz"]
     assert storage.names("study/trials/t0001") == ["games-64.npz"]
 
@@ -120,7 +148,7 @@ def test_the_last_copy_of_the_ledger_is_the_whole_ledger(storage: Storage, tmp_p
         folder.ledger.write_text("with its last record")
     assert storage.read("study/ledger.jsonl") == b"with its last record"
     assert storage.read("study/games.archive") == b"games.archive"
-    with pytest.raises(ConfigError, match="holds a study named study already"):
+    with pytest.raises(ConfigError, match="already holds a study named study"):
         require_unused(folder, storage.url)
 
 

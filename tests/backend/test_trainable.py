@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.file_sync import CHECKPOINT, PREVIOUS
+from hexsearch.backend.file_sync import PREVIOUS
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games
 from hexsearch.backend.storage import Storage
@@ -22,6 +22,7 @@ from hexsearch.backend.trainable import TrialWorker
 from hexsearch.data.archive import build_archive, open_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import TrialError
+from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.ledger import without_times
 from hexsearch.search.space import with_values
 from tests.data.games import random_games
@@ -227,18 +228,23 @@ def test_each_assignment_sets_its_own_threads(scratch: Path, archive: Path, tmp_
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("in_storage", [False, True])
 @pytest.mark.parametrize("spoilt", ["newest", "both"])
 def test_a_spoilt_checkpoint_costs_training_and_changes_no_later_report(
-    archive: Path, scratch: Path, tmp_path: Path, spoilt: str
+    archive: Path, scratch: Path, tmp_path: Path, spoilt: str, in_storage: bool
 ) -> None:
     points = (64, 128, 192)
     straight = TrialWorker(assignment(archive, None, str(tmp_path / "straight"), points=points))
     expected = reports(straight, 3)
-    folder = tmp_path / "t0000"
-    reports(TrialWorker(assignment(archive, None, str(folder), points=points)), 2)
+    folder = tmp_path / "study" / "t0000"
+    place = tmp_path.as_uri() if in_storage else None
+    where = "study/t0000" if in_storage else str(folder)
+    begun = TrialWorker(assignment(archive, place, where, points=points))
+    reports(begun, 2)
+    begun.cleanup()
     for name in (CHECKPOINT, PREVIOUS)[: 1 if spoilt == "newest" else 2]:
         (folder / name).write_bytes((folder / name).read_bytes()[:-100])
-    worker = TrialWorker(assignment(archive, None, str(folder), points=points, reported=128))
+    worker = TrialWorker(assignment(archive, place, where, points=points, reported=128))
     message = heard(worker)
     assert len(message.warnings) == (1 if spoilt == "newest" else 2)
     assert plain(message) == expected[2]

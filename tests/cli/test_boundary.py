@@ -37,6 +37,8 @@ def raising(error: BaseException) -> Callable[[], int]:
         (OSError(errno.ENAMETOOLONG, "File name too long", "y"), 1, "choose a shorter name"),
         (PermissionError(errno.EACCES, "Permission denied", "z"), 1, "z: Permission denied"),
         (ConfigError("title \x1b]0;x\x07"), 2, "title \\x1b]0;x\\x07"),
+        (ConfigError("a\nb.yaml: no such file"), 2, "error: a\\nb.yaml: no such file\n"),
+        (OSError(errno.ENOENT, "No such file", "a\nb"), 1, "error: a\\nb: No such file\n"),
     ],
     ids=repr,
 )

@@ -26,7 +26,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     config = study_config(
         data=DATA,
         trial={"trunk": "tiny", "batch_size": 64, "readout": "sigmoid_mse"},
-        scheduler={"grace_period": 128, "max_t": 384, "reduction_factor": 2},
+        scheduler={"name": "asha", "grace_period": 128, "max_t": 384, "reduction_factor": 2},
         run={"trials": 2},
     )
     archive = build_archive(random_games(80, size=5))
@@ -73,7 +73,7 @@ def test_a_checkpoint_that_was_not_kept_is_said_to_be_gone(
 ) -> None:
     (study.trial("t0001") / "checkpoint.pt").unlink(missing_ok=True)
     assert main(["export", str(study.path), "--trial", "t0001", "--output", str(tmp_path)]) == 2
-    assert "kept are t0000" in capsys.readouterr().err
+    assert "trials with a checkpoint: t0000" in capsys.readouterr().err
 
 
 def test_a_study_without_results_has_no_winner(

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-from hexsearch.game.formats.trmph import format_trmph
-from hexsearch.ledger.ledger import read_ledger
-from tests.data.games import random_games
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
@@ -126,44 +120,3 @@ def test_the_rayjob_uses_fields_that_kuberay_knows() -> None:
 def test_the_slurm_script_is_bash() -> None:
     checked = subprocess.run(["bash", "-n", str(CLUSTER / "slurm.sh")], capture_output=True)
     assert (checked.returncode, checked.stderr) == (0, b"")
-
-
-@pytest.mark.slow
-def test_the_slurm_script_forms_a_cluster_and_runs_a_study(tmp_path: Path) -> None:
-    """With fakes of Slurm's commands that run here; both nodes are real Ray nodes."""
-    games = tmp_path / "random.trmph"
-    games.write_text("\n".join(format_trmph(game) for game in random_games(300, size=5)) + "\n")
-    fakes = tmp_path / "bin"
-    fakes.mkdir()
-    (fakes / "scontrol").write_text("#!/bin/sh\necho node1\necho node2\n")
-    # Options up to the first word of the command are Slurm's; the step is the process itself.
-    (fakes / "srun").write_text(
-        "#!/bin/bash\n"
-        'while [[ $1 == -* ]]; do if [[ $1 == -w ]]; then shift; fi; shift; done\nexec "$@"\n'
-    )
-    for fake in fakes.iterdir():
-        fake.chmod(0o755)
-    done = subprocess.run(
-        [
-            *(CLUSTER / "slurm.sh", "launch", ROOT / "search_spaces" / "smoke.yaml"),
-            *("--no-doctor", "--games", games, "--results", tmp_path, "--name", "slurm"),
-            *("--set", "data.board_size=5"),
-        ],
-        env={
-            **os.environ,
-            "PATH": f"{fakes}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "SLURM_JOB_NODELIST": "node[1-2]",
-            "SLURM_SUBMIT_DIR": str(ROOT),
-            "SLURM_CPUS_ON_NODE": "1",
-            "HEXSEARCH_PYTHON": sys.executable,
-            "HEXSEARCH_RAY_PORT": "6391",
-        },
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr
-    records = read_ledger(tmp_path / "slurm" / "ledger.jsonl")
-    assert records[-1]["event"] == "finished"
-    assert sum(record["event"] == "told" for record in records) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hexsearch.data.archive import build_archive, is_archive, open_archive, write_archive
+from hexsearch.data.archive import build_archive, open_archive, write_archive
+from hexsearch.data.archive_header import is_archive
 from hexsearch.data.split import SplitName, split_games
 from hexsearch.errors import ArchiveError
 from hexsearch.game.board import stones_after, winner
@@ -42,6 +44,19 @@ def test_set_up_stones_survive(tmp_path: Path) -> None:
     write_archive(tmp_path / "a", build_archive([whole]))
     assert open_archive(tmp_path / "a").game(0) == whole
     assert build_archive([whole]).content_hash != build_archive([game]).content_hash
+
+
+def test_search_values_survive_and_belong_to_the_content(tmp_path: Path) -> None:
+    plain, other = random_games(2, 5)
+    valued = replace(plain, search_values=bytes([255, 40, *range(len(plain.moves) - 2)]))
+    archive = build_archive([other, valued])
+    write_archive(tmp_path / "a", archive)
+    stored = open_archive(tmp_path / "a")
+    assert [stored.game(0), stored.game(1)] == [other, valued]
+    assert archive.content_hash != build_archive([other, plain]).content_hash
+    games, plies = np.array([1, 1, 1, 0]), np.array([0, 1, len(plain.moves), 1])
+    asked = stored.search_values_of(games, plies)
+    assert asked[1] == np.float32(0.4) and np.isnan(asked[[0, 2, 3]]).all()
 
 
 def test_equal_games_are_equal_archives_wherever_they_came_from() -> None:

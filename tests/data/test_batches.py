@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,25 @@ def archive() -> GameArchive:
 
 def builder_of(archive: GameArchive, encoder: PositionEncoder, backend: str) -> BatchBuilder:
     return BatchBuilder(archive, encoder, StagesConfig(), CPU, backend)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("encoder", ENCODERS, ids=str)
+def test_a_value_target_mixes_result_and_search_in_the_networks_perspective(
+    encoder: PositionEncoder, backend: str
+) -> None:
+    game = random_games(1, 7, seed=4)[0]
+    values = bytes([255, *[30] * (len(game.moves) - 1)])
+    archive = build_archive([replace(game, search_values=values)])
+    plies = np.array([0, 3, 4, len(game.moves)])
+    games, swap = np.zeros(4, dtype=np.int64), np.array([False, True, False, True])
+    batch = builder_of(archive, encoder, backend).build(games, plies, swap, swap, search_value=0.25)
+    result = float(game.winner == RED)
+    red = torch.where(batch.complement, 1.0 - batch.value_target, batch.value_target)
+    mixed = 0.75 * result + 0.25 * 0.3
+    assert red.tolist() == pytest.approx([result, mixed, mixed, result])
+    plain = builder_of(archive, encoder, backend).build(games, plies, swap, swap)
+    assert torch.equal(plain.value_target, plain.outcome)
 
 
 def everything(archive: GameArchive) -> tuple[np.ndarray, np.ndarray]:

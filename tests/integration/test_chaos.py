@@ -9,18 +9,26 @@ from pathlib import Path
 
 import pytest
 
+FAULTS = (
+    "unequal",
+    "results_lost",
+    "files_lost",
+    "trained_twice_beyond_one_interval",
+    "left_running_in_optuna",
+)
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 
 
+SLOW = (("driver", 2), ("moment", 3), ("worker", 2), ("node", 2), ("spot", 2))
+
+
 @pytest.mark.parametrize(
-    "victim",
-    [
-        "driver",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("worker", "node", "spot")),
-    ],
+    ("victim", "rounds"),
+    # One kill amid the work: three starts of Ray, which are what takes the time.
+    [("driver", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
 )
-def test_a_killed_study_tells_the_story_of_one_left_alone(victim: str) -> None:
-    size = ["--rounds", "2", "--trials", "3", "--positions", "3456"]
+def test_a_killed_study_tells_the_story_of_one_left_alone(victim: str, rounds: int) -> None:
+    size = ["--rounds", str(rounds), "--trials", "2", "--positions", "1152"]
     done = subprocess.run(
         [sys.executable, str(BENCHMARK), "--victim", victim, *size],
         capture_output=True,
@@ -30,5 +38,5 @@ def test_a_killed_study_tells_the_story_of_one_left_alone(victim: str) -> None:
     outcome = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 0, outcome
     assert outcome["kills"] >= 1  # a study may end before the second instant
-    assert outcome["equal"] and outcome["trials"] == 3
-    assert outcome["results_lost"] == outcome["left_running_in_optuna"] == 0
+    assert outcome["trials"] >= 2 and outcome["reports"] >= 4
+    assert not any(outcome[fault] for fault in FAULTS)

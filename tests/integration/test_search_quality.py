@@ -11,15 +11,20 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def quality(monkeypatch: pytest.MonkeyPatch) -> Any:
+def replays(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("search_replay")
+
+
+@pytest.fixture
+def quality(replays: Any) -> Any:
     return importlib.import_module("search_quality")
 
 
 @pytest.fixture
-def drawn(quality: Any) -> tuple[list[dict[str, Any]], list[Any]]:
-    configurations, _ = quality.recorded(quality.HERE / "wolve-13x13.jsonl")
-    return configurations, quality.synthetic(configurations, seed=0)
+def drawn(replays: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    configurations, curves = replays.curves_of("synthetic", 0)
+    return configurations, curves
 
 
 class Listed:
@@ -42,55 +47,70 @@ CURVES = {
 
 
 @pytest.mark.parametrize(
-    "workers, stopped, expected",
+    "workers, stopped, expected, fate",
     [
-        (1, [], [0.05, 0.05, 0.0]),  # fast at 2, then slow until 12
-        (2, [], [0.05, 0.0, 0.0]),  # slow has ended at 10
-        (1, ["fast"], [0.05, 0.05, 0.0]),  # slow is as far at 6, with a worse loss, and ends at 11
+        (1, [], [0.05, 0.05, 0.0], "ended"),  # fast at 2, then slow until 12
+        (2, [], [0.05, 0.0, 0.0], "ended"),  # slow has ended at 10
+        # slow is as far at 6, with a worse loss, and ends at 11
+        (1, ["fast"], [0.05, 0.05, 0.0], "ended"),
+        (1, ["slow"], [0.05, 0.05, 0.05], "cut"),
     ],
 )
 def test_regret_is_that_of_what_came_furthest(
-    quality: Any, workers: int, stopped: list[str], expected: list[float]
+    replays: Any, workers: int, stopped: list[str], expected: list[float], fate: str
 ) -> None:
     searcher = Listed(["fast", "slow"], set(stopped))
     times = [0.5, 0.9, 1.5, 10.5, 20.0]
-    regrets = quality.replay(searcher, CURVES, workers, times, quality.Clock())
-    assert all(math.isnan(regret) for regret in regrets[:2])  # nobody had reported yet
+    regrets, best = replays.replay(searcher, CURVES, workers, times, replays.Clock())
+    assert regrets[:2] == pytest.approx([0.025, 0.025])  # nobody had reported: any of the two
     assert regrets[2:] == pytest.approx(expected)
+    assert best == fate
 
 
 def test_random_search_through_all_configurations_leaves_no_regret(
-    quality: Any, drawn: tuple[list[dict[str, Any]], list[Any]]
+    replays: Any, drawn: tuple[list[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    configurations, curves = (part[:30] for part in drawn)
-    by_key = {quality.key(c): x for c, x in zip(configurations, curves, strict=True)}
-    searcher = quality.Random(0, configurations)
-    first, last = quality.replay(searcher, by_key, 4, [30.0, 1e9], quality.Clock())
-    assert last == 0.0 < first
+    configurations, curves = drawn[0][:30], dict(list(drawn[1].items())[:30])
+    searcher = replays.Random(0, configurations)
+    (first, last), fate = replays.replay(searcher, curves, 4, [30.0, 1e9], replays.Clock())
+    assert last == 0.0 < first and fate == "ended"
 
 
-def test_every_searcher_is_replayed_at_every_budget_and_none_beats_the_best(
-    quality: Any, drawn: tuple[list[dict[str, Any]], list[Any]]
+def test_every_searcher_is_replayed_at_every_budget_and_none_beats_the_best(replays: Any) -> None:
+    for name in ("random", "promotion", "halving", "ours, random"):
+        one = replays.run(name, 3, 16, "synthetic")
+        assert len(one.regrets) == len(replays.BUDGETS) and min(one.regrets) >= 0.0
+        assert replays.Replayed.from_json(one.to_json()) == one
+
+
+def test_a_replay_that_the_file_holds_is_not_made_again(
+    quality: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    names = ["random", "promotion", "halving"]
-    regrets = quality.regrets_of(3, 16, "synthetic", names)
-    assert set(regrets) == set(names)
-    for found in regrets.values():
-        assert len(found) == len(quality.BUDGETS) and min(found) >= 0.0
+    kept = tmp_path / "kept.jsonl"
+    command = ["search_quality.py", "--sets", "power", "--workers", "4", "--seeds", "2"]
+    names = ["--searchers", "promotion", "random", "--keep", str(kept)]
+    monkeypatch.setattr("sys.argv", [*command, *names])
+    assert quality.main() == 0
+    first, lines = capsys.readouterr().out, kept.read_text()
+    monkeypatch.setattr(quality, "run", None)
+    assert quality.main() == 0
+    assert capsys.readouterr().out == first and kept.read_text() == lines
+    assert "4 comparisons" in first
 
 
 def test_ours_prunes_nothing_where_it_is_told_that_no_training_fits(
-    quality: Any, drawn: tuple[list[dict[str, Any]], list[Any]], tmp_path: Path
+    replays: Any, drawn: tuple[list[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    by_key = {quality.key(c): x for c, x in zip(*drawn, strict=True)}
-    time = quality.budgets_of(drawn[1], 64)[-1]  # 0.625 of a whole training for each worker
+    curves = drawn[1]
+    time = replays.budgets_of(list(curves.values()), 64)[-1]  # 0.625 of a training a worker
     pruned = {}
     for budget in (time, math.inf):
-        folder = tmp_path / str(budget)
-        clock = quality.Clock()
-        searcher = quality.Ours(0, 64, folder, clock, budget, "asha", "tpe")
-        quality.replay(searcher, by_key, 64, [time], clock)
-        searcher.ledger.close()
+        clock = replays.Clock()
+        searcher = replays.Ours(0, 64, clock, budget, "asha", "tpe")
+        replays.replay(searcher, curves, 64, [time], clock)
         trials = searcher.engine.history.trials.values()
         pruned[budget] = sum(trial.status == "pruned" for trial in trials)
     assert pruned[time] == 0 < pruned[math.inf]

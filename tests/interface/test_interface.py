@@ -91,8 +91,8 @@ def test_curves_have_a_line_for_each_report(study: hs.Study) -> None:
 
 
 def test_the_network_of_a_trial_answers(study: hs.Study) -> None:
-    best = study.leaderboard().rows[0].trial_ids[0]
-    (answer,) = study.trial(best).predictor().answer(["#13,g7f8"], top=2)
+    assert study.best_trial.name == study.leaderboard(by="trial").rows[0].trial_ids[0]
+    (answer,) = study.best_trial.predictor().answer(["#13,g7f8"], top=2)
     assert 0.0 < answer.win_prob_red < 1.0 and len(answer.best_moves) == 2
     assert answer.to_move == "blue"
 

@@ -40,8 +40,8 @@ PRIOR = {
 class Study:
     """Writes a ledger by hand."""
 
-    def __init__(self, path: Path) -> None:
-        self.folder = StudyFolder(path / "study")
+    def __init__(self, path: Path, name: str = "study") -> None:
+        self.folder = StudyFolder(path / name)
         self.ledger = Ledger(self.folder.ledger, clock=lambda: 0.0)
         self.ledger.append(StudyOpened(trials=9, baselines=[PRIOR], warnings=["a leak"]))
         self.number = 0

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hexsearch.cli.main import main
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import _frame
+from tests.fuzzing import SHORT, for_minutes
 from tests.search.simulation import OPENED, make_engine, run_serially, study_config
-
-SLOW = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 @pytest.fixture(scope="session")
@@ -40,50 +40,81 @@ def accident(draw: st.DrawFn) -> tuple[str, int, int, bytes]:
     return name, draw(st.integers(0, 10**6)), draw(st.integers(0, 200)), junk
 
 
-@pytest.mark.slow
-@given(
-    accidents=st.lists(accident(), min_size=1, max_size=3),
-    command=st.sampled_from(
-        [["resume"], ["leaderboard"], ["leaderboard", "--format", "json"], ["export"], ["storage"]]
-    ),
+ACCIDENTS = st.lists(accident(), min_size=1, max_size=3)
+COMMANDS = st.sampled_from(
+    [["resume"], ["leaderboard"], ["leaderboard", "--format", "json"], ["export"], ["storage"]]
 )
-@SLOW
-def test_no_damage_to_a_study_shows_a_traceback_or_loses_a_file(
-    sound: Path,
-    tmp_path: Path,
-    accidents: list[tuple[str, int, int, bytes]],
-    command: list[str],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    study = tmp_path / "study"
+RECORDS: st.SearchStrategy[dict[str, object]] = st.dictionaries(
+    st.sampled_from(["event", "trial", "values", "report", "at", "state", "number", "x"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["suggested", "reported", "told", "decided", "study", "chosen", "t0000"])
+    | st.text(max_size=5)
+    | st.just({})
+    | st.just([]),
+)
+Accidents = list[tuple[str, int, int, bytes]]
+
+
+def copied(sound: Path, study: Path) -> None:
     shutil.rmtree(study, ignore_errors=True)
     shutil.copytree(sound, study)
+
+
+def run(command: list[str], study: Path) -> None:
+    said = io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(said):
+        status = main([command[0], str(study), *command[1:]])
+    assert status in (0, 1, 2) and "bug of hexsearch" not in said.getvalue(), said.getvalue()
+    assert "Traceback" not in said.getvalue()
+    assert (study / "trials" / "t0000" / "checkpoint.pt").read_bytes() == b"weights"
+
+
+def check_folder(sound: Path, study: Path, accidents: Accidents, command: list[str]) -> None:
+    copied(sound, study)
     for name, at, length, junk in accidents:
         content = (study / name).read_bytes()
         at %= len(content) + 1
         (study / name).write_bytes(content[:at] + junk + content[at + length :])
-    status = main([command[0], str(study), *command[1:]])
-    said = capsys.readouterr().err
-    assert status in (0, 1, 2) and "bug of hexsearch" not in said, said
-    assert (study / "trials" / "t0000" / "checkpoint.pt").read_bytes() == b"weights"
+    run(command, study)
+
+
+def check_ledger(sound: Path, study: Path, record: dict[str, object], place: int) -> None:
+    """A record of a valid checksum that makes no sense, in the place of another or at the end."""
+    copied(sound, study)
+    lines = (study / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    place %= len(lines) + 1
+    body = json.dumps(record, separators=(",", ":")).encode()
+    lines[place : place + 1] = [_frame(place, body)]
+    (study / "ledger.jsonl").write_bytes(b"".join(lines))
+    run(["leaderboard"], study)
+
+
+@given(accidents=ACCIDENTS, command=COMMANDS)
+@SHORT
+def test_no_damage_to_a_study_shows_a_traceback_or_loses_a_file(
+    sound: Path, tmp_path: Path, accidents: Accidents, command: list[str]
+) -> None:
+    check_folder(sound, tmp_path / "study", accidents, command)
+
+
+@given(record=RECORDS, place=st.integers(0, 200))
+@SHORT
+def test_a_record_of_a_valid_checksum_that_makes_no_sense_is_a_typed_error(
+    sound: Path, tmp_path: Path, record: dict[str, object], place: int
+) -> None:
+    check_ledger(sound, tmp_path / "study", record, place)
 
 
 @pytest.mark.slow
-@given(
-    record=st.dictionaries(
-        st.sampled_from(["event", "trial", "values", "report", "at", "state", "number", "x"]),
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just({}) | st.just([]),
-    )
-)
-@SLOW
-def test_a_record_of_a_valid_checksum_that_makes_no_sense_is_a_typed_error(
-    sound: Path, tmp_path: Path, record: dict[str, object], capsys: pytest.CaptureFixture[str]
-) -> None:
-    study = tmp_path / "study"
-    shutil.rmtree(study, ignore_errors=True)
-    shutil.copytree(sound, study)
-    lines = (study / "ledger.jsonl").read_bytes().splitlines(keepends=True)
-    body = json.dumps(record, separators=(",", ":")).encode()
-    (study / "ledger.jsonl").write_bytes(b"".join(lines) + _frame(len(lines), body))
-    assert main(["leaderboard", str(study)]) in (0, 1, 2)
-    assert "bug of hexsearch" not in capsys.readouterr().err
+def test_no_damage_to_a_study_shows_a_traceback_for_minutes(sound: Path, tmp_path: Path) -> None:
+    check = partial(check_folder, sound, tmp_path / "study")
+    for_minutes("study folders", check, accidents=ACCIDENTS, command=COMMANDS)
+
+
+@pytest.mark.slow
+def test_no_foreign_record_shows_a_traceback_for_minutes(sound: Path, tmp_path: Path) -> None:
+    check = partial(check_ledger, sound, tmp_path / "study")
+    for_minutes("ledgers", check, record=RECORDS, place=st.integers(0, 200))

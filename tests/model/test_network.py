@@ -63,6 +63,36 @@ def test_every_trunk_preset_gives_512_features(preset: str) -> None:
     assert network.trunk(torch.zeros(2, 3, 13, 13)).shape[1] == 512
 
 
+@pytest.mark.parametrize("ring", [False, True])
+def test_a_convolutional_policy_moves_with_the_position(ring: bool) -> None:
+    trunk = {"preset": "tiny", "strides": [1, 1], "features": 16}
+    config = trial(
+        trunk=trunk,
+        value_head="16->1",
+        policy_head="convolution",
+        encoder={"edge_ring": ring},
+    )
+    network = build_network(config, planes=2, size=19, seed=0).eval()
+    planes = torch.zeros(2, 2, 19 + 2 * ring, 19 + 2 * ring)
+    planes[0, 0, 8, 9] = planes[1, 0, 9, 11] = 1.0
+    one, other = network(planes).policy_logits.view(2, 19, 19)
+    # Away from the edges only where the stone lies counts.
+    assert torch.allclose(one[7:10, 7:10], other[8:11, 9:12], atol=1e-5)
+    assert not torch.allclose(one[7:10, 7:10], other[7:10, 7:10], atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [5, 7, 13])
+@pytest.mark.parametrize("ring", [False, True])
+def test_a_convolutional_policy_answers_for_each_cell_of_a_smaller_map(
+    size: int, ring: bool
+) -> None:
+    config = trial(policy_head="convolution", encoder={"edge_ring": ring})
+    network = build_network(config, planes=2, size=size, seed=0).eval()
+    logits = network(torch.rand(1, 2, size + 2 * ring, size + 2 * ring)).policy_logits
+    assert logits.shape == (1, size * size)
+    assert len(set(logits[0].tolist())) > size**2 // 2  # cells of one place differ
+
+
 def test_resnet18_leaves_a_two_by_two_map_of_13x13() -> None:
     config = build(TrialConfig, {"trunk": "resnet18"}, "trial")
     features = build_network(config, 3, 13, 0).trunk(torch.zeros(1, 3, 13, 13))

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.errors import ConfigError
@@ -19,7 +17,7 @@ from hexsearch.play.guided.search import SearchSettings
 from hexsearch.play.htp.client import HtpPlayer
 from hexsearch.play.htp.session import HtpSession
 from hexsearch.play.match import MatchSettings, play_match
-from hexsearch.play.network_players import PolicyPlayer, SearchPlayer, ValuePlayer
+from hexsearch.play.network_players import SearchPlayer, ValuePlayer
 from hexsearch.play.player import RandomPlayer
 from hexsearch.play.spec import PlayerSpec
 from hexsearch.play.standings import standings
@@ -78,27 +76,6 @@ def test_a_game_against_itself_ends_with_a_score(session: HtpSession) -> None:
 def test_malformed_input_is_answered_with_a_reason(session: HtpSession, line: str) -> None:
     reply = ask(session, line)
     assert reply.startswith("?") and len(reply) > 5
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.one_of(
-            st.text(max_size=20),
-            st.sampled_from(
-                ["play black a1", "play black b2", "play white c3", "genmove white", "undo",
-                 "genmove black", "play white swap-pieces", "play black swap-sides", "showboard",
-                 "hexsearch-policy", "hexsearch-principal_variation", "clear_board",
-                 "hexsearch-win_probability", "final_score", "time_left white 0 0"]
-            ),
-        ),
-        max_size=12,
-    )
-)  # fmt: skip
-def test_no_input_gets_anything_but_a_reply(predictor: Predictor, lines: list[str]) -> None:
-    session = HtpSession(PolicyPlayer("policy", predictor), swap=True, resign_below=0.2)
-    for reply in session.serve(lines):
-        assert reply[0] in "=?" and reply.endswith("\n\n")
 
 
 def test_a_first_stone_that_is_swapped_is_reflected_and_changes_its_owner(

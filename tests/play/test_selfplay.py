@@ -2,14 +2,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from hexsearch.analysis.predictor import Predictor
 from hexsearch.cli.main import main
+from hexsearch.config.data import DataConfig
 from hexsearch.data.collection.importing import import_games
+from hexsearch.data.dataset import Dataset
 from hexsearch.errors import GamesError
+from hexsearch.play import selfplay
+from hexsearch.play.guided.search import SearchResult, SearchSettings
+from hexsearch.play.network_players import SearchPlayer
 from hexsearch.play.selfplay import BLOCK, NetworkGamesConfig, generate_network_games
+from hexsearch.training.checkpoint import save_checkpoint
+from tests.training.trials import make
 
 
 @pytest.fixture
@@ -29,7 +39,7 @@ def test_games_are_whole_verified_and_all_different(
     assert header.startswith("# hexsearch games generate --network model.pt --nodes 4")
     assert "--seed 3" in header
     for index, line in enumerate(lines):
-        values = line.split(" values ")[1].split(",")
+        values = line.split(" search_values=")[1].split(",")
         assert len(values) == len(archive.game(index).moves)
         # The opening was drawn, so nothing was asked about it; the last move wins for sure or not.
         assert values[0] == "-" and all(0 <= int(value) <= 100 for value in values[3:])
@@ -62,6 +72,47 @@ def test_openings_and_first_plies_vary_and_the_rest_follows_the_search(
     assert len(firsts) > 3
 
 
+def test_a_convolutional_network_plays_on_a_larger_board_and_goes_on_learning_there(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    anywhere: dict[str, Any] = {
+        "trunk": {"preset": "tiny", "strides": [1, 1], "features": 16},
+        "value_head": "16->1",
+        "policy_head": "convolution",
+    }
+    first = make(dataset, max_positions=64, **anywhere)
+    first.train_to(64)
+    path, games = tmp_path / "model.pt", tmp_path / "new.trmph"
+    save_checkpoint(path, {"state": first.state()})
+    generate_network_games(
+        games, NetworkGamesConfig(network=path, size=6, nodes=3, decided_nodes=2), 100
+    )
+    archive, _ = import_games([games], 6)
+    assert len(archive) == 100
+    after = make(Dataset(archive, DataConfig(board_size=6)), max_positions=64, **anywhere)
+    after.start_from(first.answering.state_dict())
+    for own, begun in zip(after.network.parameters(), first.network.parameters(), strict=True):
+        assert torch.equal(own, begun)
+    after.train_to(64)
+
+
+def test_decided_games_are_finished_with_fewer_evaluations(
+    config: NetworkGamesConfig, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selfplay, "_DECIDED", 0.4)  # the fixture's network is sure of little
+    asked: list[int] = []
+    player = SearchPlayer("p", predictor, SearchSettings(nodes=8))
+    whole = SearchPlayer.search
+
+    def counting(self: SearchPlayer, *args: Any) -> SearchResult:
+        asked.append(self.settings.nodes)
+        return whole(self, *args)
+
+    monkeypatch.setattr(SearchPlayer, "search", counting)
+    selfplay.play_block(player, replace(config, nodes=8, decided_nodes=2), 0)
+    assert set(asked) == {8, 2} and asked[0] == 8
+
+
 def first_moves(path: Path) -> list[int]:
     archive, _ = import_games([path], 5)
     return [archive.game(index).moves[0] for index in range(len(archive))]
@@ -74,8 +125,10 @@ def test_the_command_makes_games_and_names_what_is_wrong(
     command = ["games", "generate", str(path), "--network", str(checkpoint), "--nodes", "4"]
     assert main([*command, "--games", "10"]) == 0
     assert "holds 10 games" in " ".join(capsys.readouterr().err.split())
-    assert main([*command, "--size", "7"]) == 2
-    assert "plays on 5x5" in capsys.readouterr().err
+    other = [*command, "--size", "7"]
+    other[2] = str(tmp_path / "seven.trmph")
+    assert main(other) == 2
+    assert "plays on 5x5 alone" in capsys.readouterr().err
     assert main([*command, "--opening-plies", "9"]) == 2
     assert main([*command, "--temperature", "-1"]) == 2
     assert np.all([1 <= len(line.split()) for line in path.read_text().splitlines()])

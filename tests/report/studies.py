@@ -28,8 +28,14 @@ ALL_PHASES: dict[str, Any] = {
         "readout": {"choice": ["bce", "sigmoid_mse"]},
         "optimiser.learning_rate": {"float": [2e-3, 2e-2], "log": True},
     },
-    "scheduler": {"grace_period": 128, "max_t": 512, "reduction_factor": 2, "report_every": 128},
-    "searcher": {"startup_trials": 4},
+    "scheduler": {
+        "name": "asha",
+        "grace_period": 128,
+        "max_t": 512,
+        "reduction_factor": 2,
+        "report_every": 128,
+    },
+    "searcher": {"name": "tpe", "startup_trials": 4},
     "run": {"trials": 8, "cpus_per_trial": 1},
     "phases": ["compare", "search", "pruning_check", "race", "confirm"],
     "pruning_check": {"share": 0.5},
@@ -46,7 +52,7 @@ def trained_study(
     folder, config = StudyFolder(path), build(StudyConfig, raw, "")
     write_archive(folder.archive, archive)
     description = folder.write_description(config, ["games.trmph"], archive.content_hash)
-    baselines = [row.to_json() for row in baseline_rows(Dataset(archive, config.data))]
+    baselines = [row.to_json() for row, _ in baseline_rows(Dataset(archive, config.data))]
     ledger = Ledger(folder.ledger)
     try:
         ledger.append(StudyOpened(**description, trials=config.run.trials, baselines=baselines))

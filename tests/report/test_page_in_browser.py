@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,11 @@ import pytest
 from hexsearch.data.archive import build_archive
 from hexsearch.report.html.page import write_report
 from tests.data.games import random_games
+from tests.report.browser import browser, look_at, needs_browser, webdriver
 from tests.report.studies import ALL_PHASES, trained_study
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="no chromium with its driver on this machine"
-)
+pytestmark = needs_browser
+__all__ = ["browser"]  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +28,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(folder).resolve()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--window-size=1400,1000")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-    driver.execute_cdp_cmd("Network.enable", {})
-    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
-    yield driver
-    driver.quit()
+@pytest.fixture(scope="module", autouse=True)
+def offline(browser: Any) -> None:
+    """The network is off."""
+    nothing = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.emulateNetworkConditions", nothing)
 
 
 @pytest.fixture
@@ -66,10 +54,7 @@ def drawn_charts(browser: Any) -> int:
 def test_it_opens_without_a_network_and_draws_every_chart_within_the_width(
     browser: Any, page: Path, scheme: str, width: int
 ) -> None:
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    look_at(browser, scheme, width)
     browser.get(page.as_uri())
     charts = browser.execute_script("return document.querySelectorAll('.chart').length")
     assert drawn_charts(browser) == charts > 8

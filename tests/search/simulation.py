@@ -28,8 +28,8 @@ def study_config(**sections: Any) -> StudyConfig:
             "value_head": {"choice": ["512->1", "512->32->1"]},
             "optimiser.learning_rate": {"float": [1e-3, 1e-1], "log": True},
         },
-        "scheduler": {"grace_period": 64, "max_t": 1728, "reduction_factor": 3},
-        "searcher": {"startup_trials": 4},
+        "scheduler": {"name": "asha", "grace_period": 64, "max_t": 1728, "reduction_factor": 3},
+        "searcher": {"name": "tpe", "startup_trials": 4},
         "run": {"trials": 12},
         **sections,
     }

@@ -207,7 +207,8 @@ def test_a_verdict_that_the_study_stops_on_ends_the_trial_with_its_evidence(
     assert (trial.status, trial.positions_seen) == ("stopped", 64)
     assert trial.reason == "dead at 64 positions: 95% of the trunk features are 0"
     assert trial.told
-    lenient = study_config(scheduler={"grace_period": 64, "max_t": 576, "stop_on": []})
+    scheduler = {"name": "asha", "grace_period": 64, "max_t": 576, "stop_on": []}
+    lenient = study_config(scheduler=scheduler)
     engine = make_engine(tmp_path / "lenient.jsonl", lenient)
     run_serially(engine, unhealthy)
     assert engine.history.trials["t0001"].status != "stopped"

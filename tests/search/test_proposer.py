@@ -253,7 +253,7 @@ def few_configurations(**searcher: object) -> StudyConfig:
         "value_head": {"choice": ["512->1", "512->32->1"]},
         "optimiser.learning_rate": {"choice": rates},
     }
-    return study_config(search=search, searcher={"startup_trials": 4, **searcher})
+    return study_config(search=search, searcher={"name": "tpe", "startup_trials": 4, **searcher})
 
 
 @pytest.mark.parametrize("name", ["tpe", "random"])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.search.pruners import PRUNERS
@@ -19,3 +19,12 @@ def test_rungs_and_budget_are_whole_batches() -> None:
 
 def test_without_a_scheduler_there_is_no_rung() -> None:
     assert RungSchedule.of(SchedulerConfig(name="none"), 1).rungs == ()
+
+
+def test_an_automatic_first_rung_is_a_share_of_a_whole_training() -> None:
+    def rungs(name: Literal["evidence", "asha"], unit: int = 1) -> tuple[int, ...]:
+        return RungSchedule.of(SchedulerConfig(name=name, max_t=27_000), unit).rungs
+
+    assert rungs("evidence") == (1000, 3000, 9000)
+    assert rungs("asha") == (3000, 9000)
+    assert rungs("evidence", unit=2048) == (2048, 4096, 10240)

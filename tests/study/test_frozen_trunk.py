@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
@@ -13,7 +12,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.comparison import compared_heads
 from hexsearch.study.frozen_trunk import (
@@ -102,7 +101,7 @@ def test_without_a_trunk_nothing_changes(checkpoint: Path) -> None:
                     "value_head": {"family": "linear", "inputs": 64},
                 }
             },
-            "takes 64 features, but trunk tiny gives 512",
+            "takes 64 features, but trunk tiny has 512",
         ),
     ],
     ids=str,
@@ -178,7 +177,10 @@ def test_a_trunk_that_changes_on_its_way_leaves_no_folder(
     config, _ = take_frozen_trunk(study(original))
     save_checkpoint(original, {"state": make(dataset, seed=8).state()})
     folder = StudyFolder(tmp_path / "results" / "cup")
-    with pytest.raises(CheckpointError, match="another"), folder.whole_or_not_at_all():
+    with (
+        pytest.raises(CheckpointError, match="is not the checkpoint"),
+        folder.whole_or_not_at_all(),
+    ):
         store_trunk(config, folder)
     assert not folder.path.exists()
 

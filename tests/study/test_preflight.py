@@ -17,13 +17,15 @@ def space(search: dict[str, Any]) -> SearchSpace:
 
 
 def test_baselines_are_evaluated_as_trials_are(dataset: Dataset) -> None:
-    prior, table = baseline_rows(dataset)
+    (prior, _), (table, per_game) = baseline_rows(dataset)
     assert (prior.name, table.name) == ("prior", "shortest-path table")
     losses = [row.metrics.overall.value_loss for row in (prior, table)]
     assert losses[0] == pytest.approx(0.25, abs=0.02)
     assert losses[1] < losses[0]
     assert table.metrics.stages["final"].accuracy == 1.0
     assert prior.metrics.overall.positions == len(dataset.validation)
+    assert per_game.counts.sum() == len(dataset.validation)
+    assert per_game.sums.sum() / per_game.counts.sum() == pytest.approx(losses[1])
 
 
 def test_every_component_of_the_space_is_held_to_its_contract_before_the_first_trial() -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.backend.file_sync import CHECKPOINT
 from hexsearch.data.archive import build_archive, write_archive
 from hexsearch.leaderboard.as_json import leaderboard_json
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.events import StudyOpened
-from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.study.assignments import Assigner

@@ -10,6 +10,7 @@ from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.model.network import count_parameters
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.frozen_trunk import FrozenTrunk, read_frozen_trunk
 from hexsearch.training.trial import Trial
@@ -95,7 +96,7 @@ def test_the_heads_start_as_on_a_trunk_that_trains(dataset: Dataset, trained: Fr
     for number, head in enumerate(HEADS):
         apart = make(dataset, seed=3, **head)
         assert same(head_weights(together, number), apart.network.value_head.state_dict())
-        assert together.costs[number].parameters == apart.parameters
+        assert together.costs[number].parameters == count_parameters(apart.network)
 
 
 def test_a_head_learns_the_same_whatever_others_are_there(
@@ -207,7 +208,7 @@ def test_what_does_not_fit_a_frozen_trunk_is_refused_in_a_line(
         },
         "trial",
     )
-    with pytest.raises(ConfigError, match=r"trunk of .*model.pt: .*takes 64 features.*gives 512"):
+    with pytest.raises(ConfigError, match=r"trunk of .*model.pt: .*takes 64 features.*has 512"):
         trained.beneath(narrow)
 
 
@@ -261,5 +262,5 @@ def test_a_file_that_is_no_trunk_or_another_one_is_refused(
     state = load_checkpoint(trained.path)["state"]
     del state["network"][next(name for name in state["network"] if name.startswith("trunk."))]
     save_checkpoint(tmp_path / "torn.pt", {"state": state})
-    with pytest.raises(CheckpointError, match="its trunk does not fit its configuration"):
+    with pytest.raises(CheckpointError, match="its trunk does not fit the configuration"):
         frozen(dataset, read_frozen_trunk(tmp_path / "torn.pt"))

@@ -111,6 +111,7 @@ def audit_json(audit: Audit) -> dict[str, Any]:
             for name, count in audit.to_end.items()
         },
         "baselines": audit.baselines,
+        "search": audit.search,
         "leaks": [
             {
                 "curriculum": leak.curriculum,
@@ -163,6 +164,8 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print("first moves, in percent of the commonest:")
     console.print(draw_heat(audit.first_moves))
     console.print(_positions_table(audit))
+    if audit.search is not None:
+        console.print(_search_sentence(audit.search), soft_wrap=True)
     for leak in audit.leaks:
         console.print(f"{'LEAK' if leak.flagged else 'fine'} {leak}", markup=False, soft_wrap=True)
     if not audit.leaks:
@@ -221,6 +224,20 @@ def _positions_table(audit: Audit) -> Table:
         overall += [f"{baseline['accuracy']:.1%}", f"{baseline['value_loss']:.3f}"]
     table.add_row(*overall)
     return table
+
+
+def _search_sentence(search: dict[str, Any]) -> str:
+    stages = ", ".join(
+        f"{name} {part['value_loss']:.3f}"
+        for name, part in search["stages"].items()
+        if part["positions"]
+    )
+    return (
+        f"the search that made these games valued {search['positions']:,} positions: it lay "
+        f"{search['difference']:.3f} from the result on average, its value loss is "
+        f"{search['value_loss']:.3f} ({stages}), and it named the winner in "
+        f"{search['accuracy']:.1%}"
+    )
 
 
 def position_json(stones: Stones, moves: Sequence[str], to_move: int, won: int) -> dict[str, Any]:

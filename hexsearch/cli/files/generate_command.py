@@ -37,8 +37,10 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
     )
     generate.add_argument("--workers", type=at_least(1), default=1, help="processes")
     generate.add_argument("--seed", type=at_least(0), default=mcts.seed, help="of every game")
+    generate.add_argument(
+        "--size", type=board_size, help=f"board (default: {mcts.size}, or the network's own)"
+    )
     by_mcts = generate.add_argument_group("by MCTS with random rollouts")
-    by_mcts.add_argument("--size", type=board_size, help=f"default: {mcts.size}")
     by_mcts.add_argument("--playouts", type=at_least(1), default=mcts.playouts, help="of each move")
     by_mcts.add_argument("--uct-c", type=float, default=mcts.uct_c, help="weight of exploration")
     by_network = generate.add_argument_group("by a network")
@@ -47,6 +49,12 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
     )
     by_network.add_argument(
         "--nodes", type=at_least(1), default=network.nodes, help="evaluations for each move"
+    )
+    by_network.add_argument(
+        "--decided-nodes",
+        type=at_least(1),
+        metavar="N",
+        help="of them once the search is nearly sure who wins (default: as many)",
     )
     by_network.add_argument(
         "--considered",
@@ -67,6 +75,9 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
         default=network.temperature_plies,
         metavar="N",
         help="plies that vary",
+    )
+    by_network.add_argument(
+        "--bfloat16", action="store_true", help="compute in it: faster where processors know it"
     )
     by_network.add_argument(
         "--root-values", action="store_true", help="note the search's value of each position"
@@ -122,19 +133,21 @@ def _by_mcts(args: argparse.Namespace) -> tuple[int, Generate]:
 
 
 def _by_network(args: argparse.Namespace) -> tuple[int, Generate]:
-    size = read_stored_trial(args.network).data.board_size
-    if args.size not in (None, size):
-        raise ConfigError(f"--size {args.size}: {args.network} plays on {size}x{size}")
+    own = read_stored_trial(args.network).data.board_size
+    size = args.size or own
     if args.temperature < 0:
         raise ConfigError(f"--temperature {args.temperature:g}: must be 0 or more")
     config = NetworkGamesConfig(
         network=args.network,
+        size=None if size == own else size,
         nodes=args.nodes,
+        decided_nodes=args.decided_nodes,
         considered=args.considered,
         opening_plies=args.opening_plies,
         temperature=args.temperature,
         temperature_plies=args.temperature_plies,
         seed=args.seed,
+        bfloat16=args.bfloat16,
         root_values=args.root_values,
     )
     return size, lambda show: generate_network_games(

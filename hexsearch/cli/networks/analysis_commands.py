@@ -20,6 +20,7 @@ from hexsearch.analysis.value_analyzer import Analysis
 from hexsearch.cli.arguments import add_command, add_format, add_games
 from hexsearch.data.archive import GameArchive
 from hexsearch.errors import ConfigError
+from hexsearch.game.formats.lines import position_lines
 from hexsearch.interface.networks import analyze
 from hexsearch.report import analysis_pictures as pictures
 from hexsearch.report.analysis_tables import Prediction, render_analysis, render_predictions
@@ -94,7 +95,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """Print answers for positions on the command line or in a file."""
     texts = list(arguments.positions)
     if arguments.file is not None:
-        texts += _lines(arguments.file)
+        texts += position_lines(arguments.file)
     if not texts:
         raise ConfigError("no position is given; write one such as '#13,g7a1', or give a --file")
     if arguments.top < 1:
@@ -164,15 +165,6 @@ def _one_thread() -> None:
 def _load(path: Path) -> LoadedCheckpoint:
     _one_thread()
     return load_network(path)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--file {path}: cannot be read: {error}") from error
-    stripped = (line.strip() for line in lines)
-    return [line for line in stripped if line and line != "#" and not line.startswith("# ")]
 
 
 def stdout() -> Console:

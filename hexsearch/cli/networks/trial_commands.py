@@ -52,6 +52,12 @@ def register(commands: Any) -> None:
         metavar="N",
         help="seed of all random numbers (default: the space's run.seed)",
     )
+    training.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="begin with its weights; with a convolutional policy it may be of another board",
+    )
     add_settings(training)
     learning = train.add_argument_group("learnability check")
     learning.add_argument(
@@ -88,7 +94,13 @@ def run_train(arguments: argparse.Namespace) -> int:
         dataset = Dataset(archive, config.data)
         return _check_learnability(arguments, first_configuration(space), dataset, seed)
     training = prepare_training(
-        space, archive, config.data, config.scheduler, seed, arguments.output
+        space,
+        archive,
+        config.data,
+        config.scheduler,
+        seed,
+        arguments.output,
+        arguments.start_from,
     )
     describe_training(training, console)
     trial, path = training.trial, training.path

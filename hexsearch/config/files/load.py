@@ -55,6 +55,8 @@ def read_study(
         ConfigError: the file is missing, is not YAML or not a mapping, or a setting is faulty.
     """
     raw: Any = parse_yaml(read_text(path), str(path))
+    if raw is None:
+        raise ConfigError(f"{path}: is empty; a search space is a mapping of sections")
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
     for setting in settings:

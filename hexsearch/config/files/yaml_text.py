@@ -20,6 +20,7 @@ _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 40  # nested brackets and indentations
 _MAX_VALUES = 50_000  # values after expanding every alias
 _MAX_DIGITS = 40  # digits of a whole number; the settings have their own bounds
+_DESCRIPTORS = ("/dev/", "/proc/")  # a shell's pipes, as in `launch <(make_space)`
 _MERGE = "tag:yaml.org,2002:merge"
 _REPLACED = ("bool", "int", "float", "timestamp")
 _BOOLEAN = r"(?:true|false|True|False)\Z"
@@ -37,6 +38,16 @@ _SCALARS = (  # kind, pattern, possible first characters
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2. Repeated keys are errors."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node. A text that does not fit its tag (`!!bool 3`) is an error."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise yaml.MarkedYAMLError(
+                problem=f"the value does not fit its tag {node.tag}",
+                problem_mark=node.start_mark,
+            ) from error
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -139,17 +150,17 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f" line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise ConfigError(f"{where}{line}: {problem}") from error
-    except ValueError as error:  # from a scalar with a tag, such as `!!float x`
-        raise ConfigError(f"{where}: {error}") from error
 
 
 def read_text(path: Path) -> str:
     """The text of a YAML file.
 
     Raises:
-        ConfigError: the file cannot be read, is too large, or is not UTF-8.
+        ConfigError: the file cannot be read, is a named pipe, is too large, or is not UTF-8.
     """
     try:
+        if path.is_fifo() and not str(path).startswith(_DESCRIPTORS):
+            raise ConfigError(f"{path}: is a pipe, not a file; name a file")
         with open(path, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:

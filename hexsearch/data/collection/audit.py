@@ -40,6 +40,7 @@ class Audit:
         first_moves: [N, N] number of games by first move.
         stages, to_end: number of positions by name.
         baselines: one row for each baseline, with the leaderboard's figures.
+        search: how far the values of a search and the results differ; None without such values.
     """
 
     report: ImportReport
@@ -55,6 +56,7 @@ class Audit:
     to_end: dict[str, int]
     baselines: list[dict[str, Any]]
     leaks: list[Leak]
+    search: dict[str, Any] | None
 
     @property
     def fingerprint_ply(self) -> int | None:
@@ -122,7 +124,31 @@ def audit_archive(archive: GameArchive, report: ImportReport, stages: StagesConf
         to_end=_named(to_end_names(), to_end_band(archive.lengths[game] - ply)),
         baselines=_baseline_rows(archive, games, stages) if enough else [],
         leaks=_leaks(archive, games, stages) if enough else [],
+        search=_search_row(archive, game, ply, stages),
     )
+
+
+def _search_row(
+    archive: GameArchive, game: Indices, ply: Indices, stages: StagesConfig
+) -> dict[str, Any] | None:
+    """Where a search valued a position, how far that lies from the result."""
+    values = archive.search_values_of(game, ply).astype(np.float64)
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        return None
+    game, ply, values = game[known], ply[known], values[known]
+    red_won = (archive.winners[game] == RED).astype(np.float64)
+    gap = np.abs(values - red_won)
+    right = ((values > 0.5) == (red_won > 0.5)).astype(np.float64)
+    stage = stage_of(ply, int(archive.sizes[game[0]]), stages)
+    where = {name: stage == number for number, name in enumerate(STAGE_NAMES)}
+    return {
+        "positions": len(known),
+        "difference": float(gap.mean()),
+        "value_loss": float((gap**2).mean()),
+        "accuracy": float(right.mean()),
+        "stages": {name: _means(gap**2, right, rows) for name, rows in where.items()},
+    }
 
 
 def _named(names: Sequence[str], numbers: NDArray[np.int8]) -> dict[str, int]:

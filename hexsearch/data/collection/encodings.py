@@ -25,6 +25,11 @@ _MARKS = (  # the longer ones first: the mark of UTF-32 begins like that of UTF-
 )
 _STATED = re.compile(rb"CA\[\s*([A-Za-z0-9_.:-]{1,40})\s*\]")
 _SGF = re.compile(rb"^\s*\(\s*;", re.MULTILINE)
+_MOVES = b"(;GM[11]SZ[13];B[a1];W[swap-pieces];B[m13])\n"
+# Codecs of Python that are no encodings of text files.
+_NO_ENCODINGS = frozenset(
+    {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"}
+)
 # Encodings that files of Hex and Go games have, the strict ones first; latin-1 reads any bytes.
 TRIED = ("utf-8", "shift_jis", "euc_kr", "gb18030", "big5", "cp1251", "latin-1")
 _OTHER_KINDS = (
@@ -81,12 +86,22 @@ def encoding_of(prefix: bytes, name: str) -> Encoding | None:
 
 
 def _known(stated: str, name: str) -> Encoding:
+    """The stated encoding. The file states it in ASCII, so ASCII must mean the same in it."""
     try:
-        return Encoding(codecs.lookup(stated).name)
-    except LookupError as error:
-        raise GamesError(
-            f"{name}: states the encoding '{stated}' (CA), which Python does not know; correct it"
-        ) from error
+        found = codecs.lookup(stated)
+        fits = found.name not in _NO_ENCODINGS and _MOVES.decode(found.name) == _MOVES.decode()
+    except (LookupError, ValueError) as error:  # ValueError: UTF-16 without a mark, and the like
+        raise _unfit(stated, name) from error
+    if not fits:
+        raise _unfit(stated, name)
+    return Encoding(found.name)
+
+
+def _unfit(stated: str, name: str) -> GamesError:
+    return GamesError(
+        f"{name}: states the encoding '{stated}' (CA), which Python does not know or which "
+        "the file cannot have; correct it"
+    )
 
 
 def decoded_by_trial(content: bytes, name: str) -> str:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from hexsearch.data.archive import GameArchive, write_archive
 from hexsearch.errors import GamesError
 from hexsearch.game.formats.hexworld import format_hexworld
@@ -14,6 +16,7 @@ from hexsearch.game.formats.plain import format_coloured, format_dat
 from hexsearch.game.formats.sgf import format_katahex, format_littlegolem, format_sgf
 from hexsearch.game.formats.trmph import format_trmph
 from hexsearch.game.record import Game
+from hexsearch.game.search_values import as_probabilities, values_note
 
 TEXT_FORMATS: dict[str, Callable[[Game], str]] = {
     "trmph": format_trmph,
@@ -74,10 +77,20 @@ def _lines(archive: GameArchive, kind: str) -> Iterator[str]:
                 f"{game.source} line {game.line}: {kind} cannot hold set-up stones; "
                 "write sgf or an archive instead"
             )
-        yield line_of(game) + "\n"
+        yield line_of(game) + (_comment(game) if kind == "trmph" else "") + "\n"
+
+
+def _comment(game: Game) -> str:
+    if game.search_values is None:
+        return ""
+    percent = np.frombuffer(game.search_values, np.uint8)
+    return f" # {values_note(as_probabilities(percent))}"
 
 
 def _write_text(path: Path, lines: Iterator[str]) -> None:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # Renaming would replace a device or a pipe, such as /dev/full, by a file.
+        raise GamesError(f"{path}: is a device or a pipe, and not a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

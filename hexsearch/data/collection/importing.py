@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from hexsearch.data.archive import ArchiveBuilder, GameArchive, is_archive, open_archive
+from hexsearch.data.archive import ArchiveBuilder, GameArchive, open_archive
+from hexsearch.data.archive_header import is_archive
 from hexsearch.data.collection.import_report import ImportReport, at_intervals
 from hexsearch.data.collection.sources import (
     STARTER_GAMES,

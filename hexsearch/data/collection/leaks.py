@@ -87,7 +87,7 @@ def _worst_cue(archive: GameArchive, games: Indices, plies: Indices, curriculum:
     fold = (archive.hashes[games] >> np.uint64(7)) & np.uint64(1) == 1
     prior_right = _cross_fitted(np.zeros_like(plies), red_won, fold) == red_won
     _, cluster = np.unique(games, return_inverse=True)
-    judged = []
+    leaks = []
     for cue, values in cues.items():
         right = _cross_fitted(values, red_won, fold) == red_won
         gains = right.astype(np.float64) - prior_right
@@ -96,12 +96,12 @@ def _worst_cue(archive: GameArchive, games: Indices, plies: Indices, curriculum:
         sums = np.bincount(cluster, weights=gains - gain)
         error = float(np.sqrt((sums**2).sum())) / len(games)
         flagged = gain > max(_LEAST_GAIN, _STANDARD_ERRORS * error)
-        judged.append(
+        leaks.append(
             Leak(
                 curriculum, cue, float(right.mean()), float(prior_right.mean()), len(games), flagged
             )
         )
-    return max(judged, key=lambda leak: (leak.flagged, leak.accuracy))
+    return max(leaks, key=lambda leak: (leak.flagged, leak.accuracy))
 
 
 def _cross_fitted(

@@ -28,7 +28,7 @@ from hexsearch.game.formats.lines import PIECE
 
 STARTER_GAMES = "starter"  # path that stands for the games of the package
 STANDARD_INPUT = "-"
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")  # the second: an empty archive
 _IN_MEMORY = 1 << 26  # bytes of a zip on standard input that are kept in memory
 _MOST_FILES = 1_000_000  # files of one folder
 _MOST_MEMBERS = 100_000  # members of one archive
@@ -91,6 +91,8 @@ def find_sources(paths: Sequence[str | Path]) -> list[Source]:
 def _find(path: str | Path) -> tuple[list[Source], str | None]:
     if str(path) == STANDARD_INPUT:
         return [Source("<standard input>", None, True)], None
+    if not str(path):
+        return [], "an empty path names no games"
     if str(path) == STARTER_GAMES and not Path(path).exists():
         return [Source(str(file), file, True) for file in starter_files()], None
     try:

@@ -23,6 +23,7 @@ _PAIR = re.compile(r"[a-zA-Z]{2}\Z")
 _CELL = re.compile(r"([a-z])([0-9]{1,2})\Z")
 _COMMON_SIZES = (11, 13, 14, 15, 19)  # 11 is the standard's size where SZ is absent
 _PASS = "pass"
+_ONCE = ("SZ", "RE", "PL", "GM", "CA")  # properties of the root that say one thing
 _OTHER = {"b": "w", "w": "b"}
 
 
@@ -48,6 +49,9 @@ def _written(game: SgfGame, source: str, known: int | None) -> WrittenGame:
     if not game.nodes:
         raise ValueError("an SGF tree without nodes")
     root = dict(reversed(game.nodes[0]))
+    for name, values in game.nodes[0]:
+        if name in _ONCE and values != root[name]:
+            raise ValueError(f"{name} is given twice, with different values")
     stated = _size(root)
     size = stated or known or _smallest_common(game)
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 
 from hexsearch.game.formats.lines import PIECE
 
@@ -24,6 +25,7 @@ _LONGEST_VALUE = 4096  # characters kept of a comment
 _LONGEST_TEXT = 1 << 20  # characters of one value; a longer one has no closing bracket
 _LONGEST_GAME = 2_000  # nodes, and properties of a node: the largest board has 361 cells
 _MOST_VALUES = 400  # values of one property: more than the largest board has cells
+_MOST_MARKS = 1_000_000  # parentheses, nodes, properties and values of a tree
 _DEEPEST = 1_000  # nested variations
 # Text that follows a value if that value ends in an unescaped backslash.
 _STRUCTURE = re.compile(r"\s*(?:[;(]\s*)+[A-Z]{1,2}\s*\[|\s*\)\s*(?:\(\s*;|\Z)")
@@ -41,50 +43,66 @@ class SgfGame:
         line: number of the line on which the tree begins.
         nodes: for each node its pairs of property and values, in order.
         fault: why the game cannot be used, or None.
+        is_endless: whether the rest of its tree is skipped.
+        marks: number of parentheses, nodes, properties and values so far, with variations.
     """
 
     line: int
     nodes: list[list[tuple[str, list[str]]]] = field(default_factory=list)
     fault: str | None = None
+    is_endless: bool = False
+    marks: int = 0
+
+    def count_mark(self) -> None:
+        """Count one mark. Gives up after too many."""
+        self.marks += 1
+        if self.marks > _MOST_MARKS:
+            self.give_up(f"more than {_MOST_MARKS:,} marks")
+
+    def give_up(self, fault: str) -> None:
+        """Skip the rest of the tree, which may have gigabytes."""
+        self.fault = f"{self.fault or fault} (skipped up to the next line that begins a game)"
+        self.is_endless = True
 
 
 def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
     """Yield each game tree of a collection when it ends. Text outside of the trees is skipped.
 
     At a branch the first variation is followed. A tree that is not closed ends where the next
-    tree begins, and is faulty.
+    tree begins, and is faulty. A tree that is too long for a game of Hex is faulty as well: the
+    text after it is skipped, up to the next line that begins a game.
     """
     game: SgfGame | None = None
     depth = 0  # open parentheses
     main_depth = 0  # depth of the main line; after the first ')' everything is a variation
-    value: list[str] | None = None  # pieces of a property value that is not closed yet
+    value: StringIO | None = None  # a property value that is not closed yet
     for number, line in _numbered(lines):
         position = 0
         if game is not None and _NEW_GAME.match(line):
             game.fault = game.fault or "its parentheses or brackets are not closed"
             yield game
             game, value, depth = None, None, 0
-        while position < len(line):
+        while position < len(line) and not (game is not None and game.is_endless):
             if value is not None:
                 position, closed, fault = _read_value(line, position, value)
                 if game is not None and fault:
                     game.fault = game.fault or fault
                 if closed:
-                    _store(game, "".join(value)[:_LONGEST_VALUE])
+                    _store(game, value.getvalue()[:_LONGEST_VALUE])
                     value = None
-                elif sum(map(len, value)) > _LONGEST_TEXT:
-                    value[1:] = []  # its bracket is not closed; the following text is not kept
-                    if game is not None:
-                        game.fault = game.fault or "a bracket is not closed"
+                elif game is not None and value.tell() > _LONGEST_TEXT:
+                    game.give_up("a bracket is not closed")
                 continue
             match = _MARK.search(line, position)
             if match is None:
                 break
             position, text = match.end(), match[0]
+            if game is not None:
+                game.count_mark()
             if text == "(":
                 depth += 1
                 if game is not None and depth > _DEEPEST:
-                    game.fault = game.fault or f"more than {_DEEPEST:,} nested variations"
+                    game.give_up(f"more than {_DEEPEST:,} nested variations")
                 if game is None:
                     game, main_depth = SgfGame(number), 1
                 elif main_depth == depth - 1:
@@ -99,9 +117,9 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
                     yield game
                     game = None
             elif text == "[":
-                value = []
+                value = StringIO()
                 if main_depth != depth:
-                    value = ["\0"]  # the value belongs to a variation: it is read, but not kept
+                    value.write("\0")  # the value belongs to a variation: it is read, but not kept
             elif main_depth == depth:
                 _add(game, text)
     if game is not None:
@@ -111,13 +129,13 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
 
 def _add(game: SgfGame, text: str) -> None:
     if text == ";" and len(game.nodes) > _LONGEST_GAME:
-        game.fault = game.fault or "it is too long for a game of Hex"
+        game.give_up("it is too long for a game of Hex")
     elif text == ";":
         game.nodes.append([])
     elif not game.nodes:
         game.fault = game.fault or f"property {text[:12]} stands outside of any node"
     elif len(game.nodes[-1]) > _LONGEST_GAME:
-        game.fault = game.fault or "it is too long for a game of Hex"
+        game.give_up("it is too long for a game of Hex")
     else:
         # Old files write names in full, such as 'GaMe': only the capital letters count.
         name = "".join(letter for letter in text if letter.isupper()) or text.upper()
@@ -130,7 +148,7 @@ def _store(game: SgfGame | None, value: str) -> None:
     if not game.nodes or not game.nodes[-1]:
         game.fault = game.fault or "a value stands without a property"
     elif len(game.nodes[-1][-1][1]) > _MOST_VALUES:
-        game.fault = game.fault or f"more than {_MOST_VALUES} values of one property"
+        game.give_up(f"more than {_MOST_VALUES} values of one property")
     else:
         game.nodes[-1][-1][1].append(value)
 
@@ -149,7 +167,7 @@ def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
         yield number, rest
 
 
-def _read_value(line: str, position: int, value: list[str]) -> tuple[int, bool, str | None]:
+def _read_value(line: str, position: int, value: StringIO) -> tuple[int, bool, str | None]:
     """Continue to read a value.
 
     Returns:
@@ -159,22 +177,22 @@ def _read_value(line: str, position: int, value: list[str]) -> tuple[int, bool, 
     while True:
         match = _VALUE_END.search(line, position)
         if match is None:
-            value.append(line[position:])
+            value.write(line[position:])
             return len(line), False, fault
         at = match.start()
-        value.append(line[position:at])
+        value.write(line[position:at])
         if match[0] == "]":
             if _AFTER_VALUE.match(line, at + 1):
                 return at + 1, True, fault
-            value.append("]")  # unescaped, in a player's name
+            value.write("]")  # unescaped, in a player's name
             position = at + 1
         elif line.startswith("\\]", at) and _KNOWN.match(line, at + 2):
-            value.append("\\")  # a player's name that ends in a backslash
+            value.write("\\")  # a player's name that ends in a backslash
             return at + 2, True, fault
         else:
             if line.startswith("\\]", at) and _STRUCTURE.match(line, at + 2):
                 fault = _TWO_READINGS
-            value.append(line[at + 1 : at + 2].rstrip("\n"))
+            value.write(line[at + 1 : at + 2].rstrip("\n"))
             position = at + 2
             if position >= len(line):
                 return len(line), False, fault

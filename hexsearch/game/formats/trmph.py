@@ -26,6 +26,7 @@ from hexsearch.game.board import (
 from hexsearch.game.board import winner as winner_of
 from hexsearch.game.formats.lines import game_lines, read_game_lines
 from hexsearch.game.record import Game, Refusal, Swap, WrittenGame
+from hexsearch.game.search_values import read_values
 
 _LINE = re.compile(
     r"(?:(?:https?://)?[^\s#]*#(?P<size>[0-9]{1,3}),)?(?P<moves>(?:[A-Za-z][^\s#]*)?)"
@@ -96,7 +97,8 @@ def parse_trmph(
     Raises:
         ValueError: the line is not such a game; the message says why.
     """
-    match = _LINE.match(text.split(" # ", 1)[0])
+    written, _, comment = text.partition(" # ")
+    match = _LINE.match(written)
     if match is None or (match["size"] is None and not match["moves"]):
         raise ValueError("not a TRMPH game: expected '#SIZE,MOVES WINNER', such as '#13,g7a1 b'")
     stated, moves, winner = match.groups()
@@ -119,7 +121,10 @@ def parse_trmph(
     if len(cells) > 1 and cells[0] == cells[1]:
         cells, swap = cells[:1] + cells[2:], Swap.UNCLEAR
     outcome = None if winner is None else known_winners[winner.lower()]
-    return WrittenGame(size, cells, outcome, source, line, 0, swap)
+    values = read_values(comment)
+    if values is not None and len(values) != len(cells):
+        raise ValueError(f"{len(values)} search values for {len(cells)} moves")
+    return WrittenGame(size, cells, outcome, source, line, 0, swap, search_values=values)
 
 
 def parse_moves(text: str, size: int) -> tuple[int, ...]:

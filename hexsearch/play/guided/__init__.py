@@ -1,1 +1,1 @@
-"""Tree search guided by a network: trees in arrays, many games at once."""
+"""Tree search guided by a network, for many games together, with trees in arrays."""

@@ -1,4 +1,4 @@
-"""Sequential halving: which moves at the root are visited next, and how often.
+"""Sequential halving: the order and the number of visits of the moves at the root.
 
 Source: Karnin, Koren & Somekh, 2013; at the root of a tree search: Danihelka et al., Policy
 improvement by planning with Gumbel, ICLR 2022, with the schedule of its published code (mctx).
@@ -12,9 +12,9 @@ from math import ceil, log2
 
 @cache
 def visit_schedule(considered: int, simulations: int) -> tuple[int, ...]:
-    """How many visits the move that is visited next must have so far, for each simulation.
+    """For each simulation, the number of earlier visits of the move that is visited next.
 
-    Half of the moves drop out after each round; those that stay share the visits evenly.
+    Half of the moves are dropped after each round. The others share the visits evenly.
 
     >>> visit_schedule(considered=4, simulations=8)
     (0, 0, 0, 0, 1, 1, 2, 2)

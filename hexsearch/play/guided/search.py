@@ -1,7 +1,7 @@
 """Tree search guided by a network: Gumbel root selection by sequential halving, PUCT below.
 
 Source of the root: Danihelka et al., Policy improvement by planning with Gumbel, ICLR 2022. With
-noise it samples moves, as self-play wants; without noise it is deterministic.
+noise it samples moves, as self-play needs. Without noise it is deterministic.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from hexsearch.play.game_batch import GameBatch, Indices, highest
 from hexsearch.play.guided.halving import visit_schedule
 from hexsearch.play.guided.tree import Evaluate, Floats, Trees
 
-_LEAST_PROBABILITY = 1e-8  # a prior of 0 still has a logarithm
-_MOST_TIMED = 4096  # evaluations for each move, where only time limits them
+_LEAST_PROBABILITY = 1e-8  # lower limit of a prior, so that its logarithm is finite
+_MOST_TIMED = 4096  # evaluations for each move if only time limits them
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How a move is searched for.
+    """Settings of the search for a move.
 
     Attributes:
-        nodes: evaluations for each move, the root's included.
-        milliseconds: for each move of the whole batch; takes the place of `nodes`.
-        considered: moves of the root that the search looks at.
-        exploration: weight of the prior in PUCT. pessimism: how much less than its parent an
-            unvisited move is taken to be worth, as a win probability.
-        visits_offset, value_scale: how much a value counts against the policy at the root:
+        nodes: evaluations for each move, including that of the root.
+        milliseconds: time for each move of the whole batch, instead of `nodes`.
+        considered: number of moves at the root that the search examines.
+        exploration: weight of the prior in PUCT.
+        pessimism: difference by which an unvisited move is assumed to be worse than its parent,
+            as a win probability.
+        visits_offset, value_scale: weight of values relative to the policy at the root:
             `(visits_offset + most visits) * value_scale` logits for a win probability of 1.
     """
 
@@ -44,12 +45,14 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found in [G] games.
+    """Result of a search in [G] games.
 
     Attributes:
-        cells: [G] moves. win_prob: [G] of whoever is to move, after the search.
-        visits: [G, N*N] of the root's moves. evaluations: positions looked at for each game.
-        trees: to read lines from.
+        cells: [G] moves.
+        win_prob: [G] win probability of the side to move, after the search.
+        visits: [G, N*N] visits of the root's moves.
+        evaluations: number of evaluated positions for each game.
+        trees: the search trees.
     """
 
     cells: Indices
@@ -62,10 +65,10 @@ class SearchResult:
 def search(
     batch: GameBatch, evaluate: Evaluate, settings: SearchSettings, noise: Floats
 ) -> SearchResult:
-    """Search all games of a batch side by side.
+    """Search all games of a batch together.
 
     Args:
-        noise: [G, N*N] Gumbel noise on the root's logits; zeros to always take what looks best.
+        noise: [G, N*N] Gumbel noise on the root's logits; zeros give a deterministic search.
     """
     started = time.perf_counter()
     timed = settings.milliseconds is not None
@@ -83,7 +86,7 @@ def search(
             if seconds_left <= 0:
                 break
             if done == int(considered.max()):
-                # Every considered move was visited once; that speed plans the rounds to come.
+                # Every considered move was visited once. This speed determines further rounds.
                 rate = (done + 1) / (time.perf_counter() - started)
                 simulations = min(simulations, done + int(seconds_left * rate))
                 if done >= simulations:
@@ -99,7 +102,7 @@ def search(
 
 
 def _wanted_visits(considered: Indices, simulations: int, done: int) -> Floats:
-    """[G] visits that the next move at each root must have."""
+    """[G] number of earlier visits that the next move at each root must have."""
     schedules = {
         int(count): visit_schedule(int(count), simulations)[done] for count in np.unique(considered)
     }
@@ -107,7 +110,7 @@ def _wanted_visits(considered: Indices, simulations: int, done: int) -> Floats:
 
 
 def _next_cells(trees: Trees, logits: Floats, wanted: Floats, settings: SearchSettings) -> Indices:
-    """[G] of the moves with so many visits, that of the highest logit and value together."""
+    """[G] the move with the highest sum of logit and value, of those with the wanted visits."""
     visits = trees.visits[trees.roots]
     weight = (settings.visits_offset + visits.max(axis=1)) * settings.value_scale
     score = logits + weight[:, None] * trees.value[trees.roots]
@@ -116,6 +119,6 @@ def _next_cells(trees: Trees, logits: Floats, wanted: Floats, settings: SearchSe
 
 
 def gumbel_noise(generators: list[np.random.Generator], cells: int) -> Floats:
-    """[G, cells] standard Gumbel noise, each game's from a generator of its own."""
+    """[G, cells] standard Gumbel noise; each game has its own generator."""
     drawn = [generator.gumbel(size=cells) for generator in generators]
     return np.asarray(drawn, dtype=np.float32).reshape(len(generators), cells)

@@ -1,7 +1,7 @@
-"""Search trees of many games at once, in arrays; one network call serves a leaf of each.
+"""Search trees of many games in arrays. One call of the network evaluates a leaf of each tree.
 
 A row is one node of one tree: `game * nodes + node`. An edge is a row and a cell. Values are win
-probabilities of whoever moves at the node.
+probabilities of the side to move at the node.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from hexsearch.play.game_batch import (
 
 Floats = NDArray[np.float32]
 
-_UNEXPANDED, _WON = -1, -2  # edges without a child: not yet looked at; the move connects
+_UNEXPANDED, _WON = -1, -2  # edges without a child: not visited yet; the move connects
 _TAKEN = np.float32(-1e9)  # prior of cells that hold a stone, so that they are never chosen
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network says of [B] unfinished positions.
+    """Answers of a network for [B] unfinished positions.
 
     Attributes:
-        policy: [B, N*N] move probabilities. win_prob: [B] that whoever is to move wins.
+        policy: [B, N*N] move probabilities.
+        win_prob: [B] probability that the side to move wins.
     """
 
     policy: Floats
@@ -44,7 +45,7 @@ Evaluate = Callable[[GameBatch], Evaluation]
 
 @dataclass
 class _Path:
-    """One step of the descent of those games that got so far."""
+    """One step of the descent, for the games that have reached it."""
 
     games: Indices
     rows: Indices
@@ -55,9 +56,9 @@ class Trees:
     """One tree for each game of a batch.
 
     Args:
-        nodes: positions that a tree may hold, the root included.
-        exploration: weight of the prior in PUCT. pessimism: how much below its parent's value an
-            unvisited move is taken to be.
+        nodes: largest number of positions of a tree, including the root.
+        exploration: weight of the prior in PUCT.
+        pessimism: difference by which an unvisited move is assumed to be worse than its parent.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Trees:
         self._exploration = np.float32(exploration)
         self._pessimism = np.float32(pessimism)
         rows, cells = len(batch) * nodes, batch.size**2
-        # A row is filled in when its node is made, so nothing is cleared beforehand.
+        # A row is filled when its node is created, so the arrays need not be cleared.
         self.prior = np.empty((rows, cells), dtype=np.float32)
         self.visits = np.empty((rows, cells), dtype=np.float32)
         self.value = np.empty((rows, cells), dtype=np.float32)
@@ -94,7 +95,7 @@ class Trees:
         path, leaf_rows, leaf_cells, plies, known = self._descend(cells, stones)
         movers = mover_colour(plies - 1)
         won = known | connected(stones, movers, self.batch.size)
-        # In a won leaf its mover, who is not the one to move next, has probability 1.
+        # In a won leaf, the side that made the last move has win probability 1.
         mover_wins = np.ones(len(plies), dtype=np.float32)
         self._child[leaf_rows[won], leaf_cells[won]] = _WON
         open_games = np.flatnonzero(~won)
@@ -111,11 +112,11 @@ class Trees:
     def _descend(
         self, cells: Indices, stones: NDArray[np.int8]
     ) -> tuple[list[_Path], Indices, Indices, Indices, Flags]:
-        """From the roots to edges without a child; the moves are put on `stones`.
+        """Descend from the roots to edges without a child, and put the moves on `stones`.
 
         Returns:
-            The path; rows and cells [G] of the last edges; plies [G] after them; whether they are
-            known to win.
+            The path, rows and cells [G] of the last edges, plies [G] after them, and whether
+            these moves are known to win.
         """
         games = np.arange(len(self.batch))
         plies = self.batch.plies.copy()
@@ -138,7 +139,7 @@ class Trees:
         return path, leaf_rows, leaf_cells, plies, known
 
     def _choose(self, rows: Indices) -> Indices:
-        """[B] the move of highest PUCT score (Rosin, 2011; Silver et al., 2017)."""
+        """[B] the move with the highest PUCT score (Rosin, 2011; Silver et al., 2017)."""
         weight = self._exploration * np.sqrt(self._total[rows])
         score = self.prior[rows]
         score *= weight[:, None]
@@ -149,7 +150,7 @@ class Trees:
         return highest(score)
 
     def _expand(self, rows: Indices, stones: NDArray[np.int8], evaluation: Evaluation) -> None:
-        """Fill in the nodes `rows`, whose boards are `stones` [B, N*N]."""
+        """Fill the nodes `rows`, whose boards are `stones` [B, N*N]."""
         self.prior[rows] = np.where(stones == 0, evaluation.policy, _TAKEN)
         self.visits[rows] = 0.0
         self.value[rows] = (evaluation.win_prob - self._pessimism)[:, None]
@@ -157,10 +158,11 @@ class Trees:
         self._total[rows] = 1.0
 
     def _back_up(self, path: list[_Path], mover_wins: Floats, plies: Indices) -> None:
-        """Add a leaf's value to every edge of its path, in the view of who moved there.
+        """Add a leaf's value to every edge of its path, as that of the side that moved there.
 
         Args:
-            mover_wins: [G] probability of who made the last move. plies: [G] after that move.
+            mover_wins: [G] win probability of the side that made the last move.
+            plies: [G] plies after that move.
         """
         for depth, step in enumerate(path):
             same = (plies[step.games] - self.batch.plies[step.games] - 1 - depth) % 2 == 0
@@ -170,7 +172,7 @@ class Trees:
             count = self.visits[step.rows, step.cells] + 1.0
             self.visits[step.rows, step.cells] = count
             mean = self.value[step.rows, step.cells]
-            # The first visit replaces what an unvisited move was taken to be worth.
+            # The first visit replaces the assumed value of an unvisited move.
             self.value[step.rows, step.cells] = mean + (result - mean) / count
 
     def principal_variation(self, game: int, first: int) -> tuple[int, ...]:

@@ -1,1 +1,1 @@
-"""The Hex Text Protocol, the GTP of Hex: as an engine, and as a client of other engines."""
+"""The Hex Text Protocol (the GTP of Hex), as an engine and as a client of other engines."""

@@ -1,8 +1,8 @@
-"""The board of a Hex Text Protocol session: any colour may be played at any time, and undone.
+"""The board of a Hex Text Protocol session: any colour may move at any time, and moves are undone.
 
-HTP's black connects top to bottom and moves first, as our Blue does; white is our Red. After
-`swap-pieces` the first stone is reflected and white's; the position is then kept as it was before,
-and what comes in and goes out is reflected and recoloured, so that Blue still has moved first.
+HTP's black connects top to bottom and moves first, like our Blue; white is our Red. After
+`swap-pieces` the first stone is reflected and belongs to white. We keep the position as it was,
+and reflect and recolour all moves of the protocol, so that Blue has moved first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SWAPS = ("swap-pieces", "swap-sides")
 
 @dataclass
 class HtpBoard:
-    """Stones in the order played, each with the colour that played it."""
+    """Stones in the order of play, each with its colour."""
 
     size: int
     history: list[tuple[str, int]] = field(default_factory=list)  # moves as HTP writes them, colour
@@ -32,12 +32,12 @@ class HtpBoard:
 
     @property
     def swapped(self) -> bool:
-        """Whether the first stone was taken over, reflected."""
+        """Whether the first stone was swapped."""
         return any(move == "swap-pieces" for move, _ in self.history)
 
     @property
     def stones(self) -> Stones:
-        """[N, N] as the other side sees it."""
+        """[N, N] board in the orientation of the protocol."""
         board = np.zeros((self.size, self.size), dtype=np.int8)
         for move, colour in self.history:
             if move == "swap-pieces":
@@ -48,12 +48,12 @@ class HtpBoard:
 
     @property
     def winner(self) -> int:
-        """Who has connected, or 0."""
+        """The colour that has connected, or 0."""
         return winner(self.stones)
 
     @property
     def to_move(self) -> int:
-        """Whose turn it is if the colours alternate."""
+        """The colour to move if the colours alternate."""
         return -self.history[-1][1] if self.history else BLUE
 
     def play(self, move: str, colour: int) -> None:
@@ -74,10 +74,10 @@ class HtpBoard:
         self.history.append((move, colour))
 
     def undo(self) -> None:
-        """Take the last move back.
+        """Undo the last move.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is no move.
         """
         if not self.history:
             raise ValueError("no move to take back")
@@ -87,9 +87,9 @@ class HtpBoard:
         """Moves, alternating from Blue, to the position in which `colour` moves next.
 
         Returns:
-            Also whether it is shown reflected, so that cells have to be reflected back.
+            The moves, and whether the position is reflected, so that cells must be reflected back.
         Raises:
-            ValueError: a network cannot be shown it, as a colour lacks stones.
+            ValueError: a network cannot evaluate it, since a colour has too few stones.
         """
         reflected = self.swapped
         stones, mover = self.stones, colour
@@ -103,7 +103,7 @@ class HtpBoard:
             raise ValueError(f"{name} would have to have moved first") from error
 
     def outward(self, cell: int, reflected: bool) -> str:
-        """Name of a cell of `moves_for` on the board as the other side sees it."""
+        """Name of a cell of `moves_for` in the orientation of the protocol."""
         seen = int(symmetry_cells(self.size)[LONG_DIAGONAL][cell]) if reflected else cell
         return cell_name(seen, self.size)
 

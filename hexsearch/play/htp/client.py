@@ -1,4 +1,4 @@
-"""An external engine that speaks the Hex Text Protocol, as a player."""
+"""An external engine with the Hex Text Protocol, as a player."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hexsearch.play.game_batch import GameBatch, Indices
 from hexsearch.play.player import PlayerError, Seeds
 
 _COLOURS = ("black", "white")  # HTP's names of our Blue and Red: black connects top to bottom
-_GRACE_S = 2.0  # for an engine to quit by itself
-_MOST_REPLY = 1 << 20  # bytes; an engine that writes on and on is cut off
+_GRACE_S = 2.0  # time in which an engine may quit by itself
+_MOST_REPLY = 1 << 20  # bytes; an engine that writes more has failed
 
 
 class HtpConnection:
@@ -90,14 +90,14 @@ class HtpConnection:
         return "its output ended" if code is None else f"it ended with status {code}"
 
     def close(self) -> None:
-        """Ask it to quit; end it if it does not."""
+        """Send `quit`, and end the engine if it does not quit."""
         with suppress(OSError):
             self._input.write(b"quit\n")
             self._input.flush()
         self._end(_GRACE_S)
 
     def kill(self) -> None:
-        """End it at once."""
+        """End the engine at once."""
         self._end(0.0)
 
     def _end(self, grace_s: float) -> None:
@@ -113,9 +113,10 @@ class HtpConnection:
 
 
 class HtpPlayer:
-    """Asks an engine for moves; one process, which follows one game after the other.
+    """Gets moves from an engine. One process plays one game after the other.
 
-    An engine that fails is ended, loses the games of the batch, and is started anew for the next.
+    An engine that fails is ended and loses the games of the batch. It is started again for the
+    next batch.
     """
 
     size: None = None
@@ -129,7 +130,7 @@ class HtpPlayer:
         self._followed_size = 0
 
     def choose(self, batch: GameBatch, seeds: Seeds) -> Indices:
-        """What the engine answers to genmove.
+        """The engine's answers to genmove.
 
         Raises:
             PlayerError: see HtpConnection.ask; also for an illegal move, and for resigning.
@@ -173,7 +174,7 @@ class HtpPlayer:
         return self._connection
 
     def win_prob(self, batch: GameBatch) -> None:
-        """It is asked for moves only."""
+        """None: the engine is used for moves only."""
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -19,7 +19,6 @@ from hexsearch.report.analysis_pictures import draw_boards
 from hexsearch.report.board_answers import boards_of_a_game
 from hexsearch.report.html.study import Study
 
-CHECKPOINT = "checkpoint.pt"
 _NETWORKS = 2  # that answer
 _POSITIONS = 1200  # that each answers, about
 
@@ -62,7 +61,7 @@ def answers_of(study: Study, rows: list[Row]) -> Answers:
     kept = [
         (row, path)
         for row in rows
-        for path in [study.folder.trial(trial) / CHECKPOINT for trial in row.trial_ids]
+        for path in [study.folder.checkpoint(trial) for trial in row.trial_ids]
         if path.exists()
     ]
     kept = list({row.name: (row, path) for row, path in reversed(kept)}.values())[::-1][:_NETWORKS]

@@ -8,8 +8,7 @@ from typing import Any
 from hexsearch.leaderboard.columns import Column, View, table_columns
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.rows import Row
-from hexsearch.ledger.folder import StudyFolder
-from hexsearch.report.html.answers import CHECKPOINT
+from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.report.html.markup import definition
 
 ROWS = 300  # at most
@@ -64,7 +63,7 @@ def _detail(row: Row, folder: StudyFolder) -> str:
     kept = [
         f"trials/{trial}/{CHECKPOINT}"
         for trial in row.trial_ids
-        if (folder.trial(trial) / CHECKPOINT).exists()
+        if folder.checkpoint(trial).exists()
     ]
     pairs = [(name, str(value)) for name, value in row.values.items()]
     pairs += [

@@ -82,6 +82,6 @@ def _read_curve(study: Study, trial: str) -> list[dict[str, Any]]:
         for line in path.read_text(encoding="utf-8").splitlines():
             report = json.loads(line)
             reports[report["positions_seen"]] = report
-    except (OSError, ValueError, KeyError):  # missing, or the last line is being written
+    except (OSError, ValueError, KeyError, TypeError):  # missing, or the last line is being written
         pass
     return [reports[positions] for positions in sorted(reports)]

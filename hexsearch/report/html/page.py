@@ -17,12 +17,14 @@ from hexsearch.report.html.answer import answer_sentences, cost_sentence
 from hexsearch.report.html.answers import Answers, answers_of
 from hexsearch.report.html.board_table import ROWS, leaderboard_table
 from hexsearch.report.html.curves import Curves, learning_curves
+from hexsearch.report.html.games import GameLengths, game_lengths, games_part
 from hexsearch.report.html.health import Health, health_of
 from hexsearch.report.html.intervals import LeaderIntervals, Slices, intervals_of, slices_of
 from hexsearch.report.html.markup import bullets, chart, paragraph, section
 from hexsearch.report.html.phases import (
     comparison_part,
     confirmation_part,
+    match_part,
     pruning_part,
     repeat_part,
 )
@@ -44,6 +46,7 @@ class Charts:
     slices: Slices
     answers: Answers
     health: list[Health]
+    games: GameLengths | None
 
     def to_json(self) -> str:
         """For a script element: without the boards, which stand in the page as they are."""
@@ -61,12 +64,26 @@ def write_report(folder: StudyFolder, output: Path | None = None) -> Path:
         DiskError: the file cannot be written.
     """
     path = folder.path / PAGE if output is None else output
-    write_atomically(path, render_page(read_study(folder)).encode())
+    write_atomically(path, render_page(page_parts(read_study(folder))).encode())
     return path
 
 
-def render_page(study: Study) -> str:
-    """The whole page as text."""
+@dataclass(frozen=True)
+class PageParts:
+    """What a study's page is put together from; the dashboard sends them one by one.
+
+    Attributes:
+        header, sections: HTML. data: JSON that the charts are drawn from.
+    """
+
+    title: str
+    header: str
+    sections: str
+    data: str
+
+
+def page_parts(study: Study) -> PageParts:
+    """The page of a study as it stands."""
     leaders = [row for row in study.board.rows if row.rank is not None][:_LEADERS]
     charts = Charts(
         intervals=intervals_of(study.board),
@@ -75,18 +92,34 @@ def render_page(study: Study) -> str:
         slices=slices_of(study.board, leaders),
         answers=answers_of(study, leaders),
         health=health_of(study, leaders),
+        games=game_lengths(study),
     )
-    parts = {
-        "title": escape(f"{study.folder.name}: {study.question}"),
-        "style": _asset("report.css"),
-        "header": _header(study),
-        "sections": _sections(study, charts, leaders),
-        "data": charts.to_json(),
-        "library": _asset("echarts.min.js"),
-        "script": _asset("charts.js") + _asset("report.js"),
+    return PageParts(
+        title=f"{study.folder.name}: {study.question}",
+        header=_header(study),
+        sections=_sections(study, charts, leaders),
+        data=charts.to_json(),
+    )
+
+
+def render_page(parts: PageParts, live: str = "", script: str = "") -> str:
+    """The whole page as text.
+
+    Args:
+        live: HTML above everything else, and the script that keeps it up to date.
+    """
+    texts = {
+        "title": escape(parts.title),
+        "style": asset("report.css"),
+        "live": live,
+        "header": parts.header,
+        "sections": parts.sections,
+        "data": parts.data,
+        "library": asset("echarts.min.js"),
+        "script": asset("charts.js") + asset("report.js") + script,
     }
-    page = _asset("template.html")
-    for name, text in parts.items():
+    page = asset("template.html")
+    for name, text in texts.items():
         page = page.replace(f"<!-- {name} -->", text, 1)
     return page
 
@@ -173,6 +206,8 @@ def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
             section("comparison", "Heads on shared trunks", comparison_part(study)),
             section("pruning", "Pruning check", pruning_part(study)),
             section("confirmation", "Confirmation", confirmation_part(study)),
+            section("match", "Match", match_part(study)),
+            section("games", "Games", games_part(study)),
             section("repeat", "How to repeat it", repeat_part(study)),
         ]
     )  # fmt: skip
@@ -185,7 +220,8 @@ def _controls(*names: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file that pages are made of."""
     return (files("hexsearch.report.html") / "assets" / name).read_text(encoding="utf-8")
 
 

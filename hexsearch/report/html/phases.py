@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from hexsearch.config.data import DataConfig
 from hexsearch.config.files.yaml_text import dump_yaml
-from hexsearch.config.section import build
-from hexsearch.data.archive import open_archive
-from hexsearch.data.dataset import Dataset
-from hexsearch.errors import HexsearchError
+from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.cells import difference, loss, plus_minus
 from hexsearch.leaderboard.phase_sentences import comparison_sentences, confirmation_sentences
+from hexsearch.leaderboard.strength import match_sentences, read_match
 from hexsearch.report.confirmation_table import TITLES, confirmed_cells
 from hexsearch.report.html.markup import bullets, definition, paragraph, table
 from hexsearch.report.html.study import Study
@@ -67,6 +64,31 @@ def comparison_part(study: Study) -> str:
     )
 
 
+def match_part(study: Study) -> str:
+    """How strongly the networks play; nothing where no match was played."""
+    try:
+        match = read_match(study.folder.match)
+    except LedgerError as error:
+        return paragraph(str(error))
+    if match is None:
+        return ""
+    rows = [
+        (
+            player.name,
+            player.trial,
+            f"{player.elo:+.0f}",
+            f"{player.elo_low:+.0f} to {player.elo_high:+.0f}",
+            f"{player.score:.1%}",
+            f"{player.games:,}",
+            loss(player.value_loss),
+            f"{player.milliseconds_per_move:.1f}",
+        )
+        for player in sorted(match.players, key=lambda player: -player.elo)
+    ]
+    heads = ("network", "trial", "Elo", "95% interval", "score", "games", "value loss", "ms a move")
+    return table(heads, rows) + bullets(match_sentences(match))
+
+
 def repeat_part(study: Study) -> str:
     """Versions, games, seeds, and the command."""
     opening, config = study.opening, study.config
@@ -82,7 +104,6 @@ def repeat_part(study: Study) -> str:
         ("versions", versions),
         ("games", ", ".join(map(str, games.get("paths", ())))),
         ("content hash of the games", str(games.get("content_hash", ""))),
-        *_games(study),
         ("seed of the study", str(config.get("run", {}).get("seed", ""))),
         ("folder", str(study.folder.path)),
     ]
@@ -93,25 +114,3 @@ def repeat_part(study: Study) -> str:
         + "<details><summary>configuration</summary>"
         f"<pre>{escape(dump_yaml(config))}</pre></details>"
     )
-
-
-def _games(study: Study) -> list[tuple[str, str]]:
-    """Counts of games by split, from the study's own copy."""
-    try:
-        archive = open_archive(study.folder.archive)
-        dataset = Dataset(archive, build(DataConfig, study.config["data"], "data"))
-        counts = [
-            ("training", len(dataset.train_games)),
-            ("validation", len(dataset.validation_games)),
-            ("test", len(dataset.games("test"))),
-        ]
-    except HexsearchError as error:
-        return [("games in the study's folder", str(error))]
-    lengths = archive.lengths
-    return [
-        ("games by split", ", ".join(f"{count:,} {split}" for split, count in counts)),
-        (
-            "length of games",
-            f"{lengths.min()} to {lengths.max()} moves, {lengths.mean():.1f} on average",
-        ),
-    ]

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from hexsearch.config.data import DataConfig
+from hexsearch.config.section import build
+from hexsearch.data.archive import open_archive
+from hexsearch.data.dataset import Dataset
+from hexsearch.errors import HexsearchError
 from hexsearch.leaderboard.leaderboard import Leaderboard, leaderboard_of
 from hexsearch.ledger.events import Reported, StudyOpened
 from hexsearch.ledger.folder import StudyFolder
@@ -41,6 +46,18 @@ class Study:
     def question(self) -> str:
         """What the study asks."""
         return str(self.config.get("question", self.folder.name))
+
+    @cached_property
+    def games(self) -> Dataset | str:
+        """The study's own copy of its games, or why it cannot be read."""
+        try:
+            return Dataset(
+                open_archive(self.folder.archive), build(DataConfig, self.config["data"], "data")
+            )
+        except HexsearchError as error:
+            return str(error)
+        except KeyError:
+            return "the first record of the study holds no configuration"
 
     @cached_property
     def trials(self) -> dict[str, TrialHistory]:

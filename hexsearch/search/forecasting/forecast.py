@@ -29,6 +29,7 @@ from hexsearch.ledger.events import (
 from hexsearch.ledger.history import phase_of
 from hexsearch.search.forecasting.draws import Floats, coordinates, distances
 from hexsearch.search.forecasting.forecast_fit import ForecastFit, Row
+from hexsearch.search.forecasting.paused import PausedTrials
 from hexsearch.search.forecasting.promise import promises
 from hexsearch.search.space import SearchSpace, Values
 
@@ -61,7 +62,7 @@ class Forecast:
     def __init__(self, space: SearchSpace, levels: Sequence[int]) -> None:
         self.space, self.levels = space, tuple(levels)
         self.entries: dict[int, Entry] = {}
-        self.paused: dict[int, Entry] = {}
+        self.paused = PausedTrials(self.promises_of)
         self.tried: set[bytes] = set()
         self.suggested = self.version = 0
         self._numbers: dict[str, int] = {}
@@ -70,7 +71,6 @@ class Forecast:
         self._count = self._fit_at = 0  # values at rungs; how many there are at the next fit
         self._rows: list[tuple[int, int, bool]] = []  # number, losses, broken, for the next fit
         self._made: ForecastFit | None = None
-        self._promises: tuple[int, dict[int, float]] = (-1, {})
 
     def apply(self, event: Event) -> None:
         """Take one event of the search into account."""
@@ -94,13 +94,13 @@ class Forecast:
                 self._note(entry, event.report.value_loss)
         elif isinstance(event, Decided):
             if event.decision == "pause":
-                self.paused[entry.number] = entry
+                self.paused.add(entry.number, len(entry.losses))
             entry.broken = event.decision == "stop"
         elif isinstance(event, Failed):
             entry.broken = True
             self._silent.pop(entry.number, None)
         elif isinstance(event, Promoted | Discarded):
-            self.paused.pop(entry.number, None)
+            self.paused.remove(entry.number)
 
     def _note(self, entry: Entry, loss: float) -> None:
         entry.losses.append(loss)
@@ -121,13 +121,12 @@ class Forecast:
 
     @property
     def is_ready(self) -> bool:
-        """Whether two trials have come to a rung: of one, nothing can be said."""
-        return sum(count > 0 for _, count, _ in self._rows) >= 2
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether a trial has come to its end."""
+        """Whether a trial has come to its end, so that something can be forecast from others."""
         return self._best_loss < math.inf
+
+    def number_of(self, trial: str) -> int | None:
+        """Number of a trial of the search, by its name."""
+        return self._numbers.get(trial)
 
     @property
     def state(self) -> tuple[int, int, int]:
@@ -147,10 +146,8 @@ class Forecast:
 
     @property
     def best(self) -> float:
-        """What has to be beaten, standardised: the best end, or the best that is expected."""
-        if self.has_ended:
-            return self.fit.standardised(self._best_loss)
-        return float(self.fit.means.min())
+        """The best final value, which has to be beaten; standardised."""
+        return self.fit.standardised(self._best_loss)
 
     def most_expected(self, count: int) -> list[Values]:
         """Values of the trials of the fit that are expected to end best, the best first."""
@@ -179,7 +176,7 @@ class Forecast:
 
     def promise(self, number: int) -> float:
         """What a trial promises from where it stands."""
-        return self._promises_of([number])[number]
+        return self.promises_of([number])[number]
 
     def promises_at(self, level: int, means: Floats, variances: Floats) -> Floats:
         """Promises of trials that have passed so many rungs."""
@@ -194,29 +191,34 @@ class Forecast:
         variance = means.var() + variances.mean() + 0.1
         return float(self.promises_at(0, np.array([means.mean()]), np.array([variance]))[0])
 
-    def promises_of_paused(self) -> dict[int, float]:
-        """Number of each paused trial -> its promise."""
-        version, known = self._promises
-        if version != self.version:
-            known = {}
-        known |= self._promises_of(number for number in self.paused if number not in known)
-        self._promises = (self.version, known)
-        return {number: known[number] for number in self.paused}
+    def best_paused(self, left: float) -> tuple[int, float] | None:
+        """The paused trial that promises most, and its promise.
+
+        Args:
+            left: share of a training; what cannot end within it comes after what can.
+        """
+        shares = {level: 1.0 - at / self.levels[-1] for level, at in enumerate(self.levels, 1)}
+        ending = [level for level, share in shares.items() if share <= left]
+        return self.paused.best(self.version, ending) or self.paused.best(self.version, shares)
 
     def least_promising(self) -> list[str]:
         """Names of the paused trials, the one that promises least first."""
-        if not self.is_ready:
-            return []
-        promised = self.promises_of_paused()
-        return [self.entries[n].name for n in sorted(promised, key=lambda n: (promised[n], -n))]
+        numbers = list(self.paused.levels)
+        if self.is_ready:
+            promised = self.promises_of(numbers)
+            numbers.sort(key=lambda number: (promised[number], -number))
+        else:  # by how far they came, then by their value there
+            entries = self.entries
+            numbers.sort(key=lambda n: (len(entries[n].losses), -entries[n].losses[-1], -n))
+        return [self.entries[number].name for number in numbers]
 
     def share_left(self, number: int) -> float:
         """Of a whole training, what a trial has still to do."""
         level = len(self.entries[number].losses)
         return 1.0 - (self.levels[level - 1] / self.levels[-1] if level else 0.0)
 
-    def _promises_of(self, numbers: Iterable[int]) -> dict[int, float]:
-        """Computed together for all trials at one rung."""
+    def promises_of(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Promises of trials, computed together for all trials at one rung."""
         by_level: dict[int, list[int]] = defaultdict(list)
         for number in numbers:
             by_level[len(self.entries[number].losses)].append(number)
@@ -225,7 +227,8 @@ class Forecast:
             losses = np.array([self.entries[number].losses[-1] for number in there])
             at = np.array([self.entries[number].at for number in there])
             promised = self.promises_at(level, *self.fit.at_level(level - 1, losses, at))
-            found |= {number: float(p) for number, p in zip(there, promised, strict=True)}
+            # Rounded: computed together with others, a promise may differ in its last digits.
+            found |= {n: round(float(p), 9) for n, p in zip(there, promised, strict=True)}
         return found
 
     def _chosen(self) -> list[tuple[int, int, bool]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Event
-from hexsearch.search.forecasting.draws import coordinates, mutated, random_values
+from hexsearch.search.forecasting.draws import Floats, coordinates, mutated, random_values
 from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import SearchSpace, Values
@@ -36,6 +36,7 @@ class Outlook:
         self.space, self.forecast = space, Forecast(space, levels)
         self.seed, self.trials, self.proposes = seed, trials, proposes
         self._listed = list(space.variants().values()) if space.count <= _LISTED else []
+        self._places = np.array([coordinates(space, values) for values in self._listed])
         self._made: tuple[tuple[int, int, int], tuple[Values, float]] | None = None
 
     @classmethod
@@ -72,34 +73,29 @@ class Outlook:
         number, forecast = self.forecast.suggested, self.forecast
         rng = np.random.default_rng(derive_seed(self.seed, "propose", number))
         at_random = rng.random() < RANDOM_SHARE
-        candidates = self._untried(self._drawn(rng))
+        candidates, places = self._drawn(rng)
+        # A second seed of what fell behind teaches nothing; one of the best may.
+        untried = [n for n, at in enumerate(places) if at.tobytes() not in forecast.tried]
         if not forecast.is_ready:
-            return candidates[0], 0.0
+            return candidates[untried[0] if untried else 0], 0.0
+        if not untried:
+            (best,) = forecast.most_expected(1)
+            return best, forecast.average_promise()
         if at_random:
-            return candidates[0], forecast.average_promise()
-        places = np.array([coordinates(self.space, values) for values in candidates])
-        means, variances = forecast.of_settings(places)
+            return candidates[untried[0]], forecast.average_promise()
+        untried = untried[: _DRAWN + _NEIGHBOURS]
+        means, variances = forecast.of_settings(places[untried])
         promised = forecast.promises_at(0, means, variances)
-        best = int(np.argmax(promised))
-        return candidates[best], float(promised[best])
+        chosen = int(np.argmax(promised))
+        return candidates[untried[chosen]], float(promised[chosen])
 
-    def _drawn(self, rng: np.random.Generator) -> list[Values]:
+    def _drawn(self, rng: np.random.Generator) -> tuple[list[Values], Floats]:
+        """Candidates in an order drawn from the generator, and their coordinates."""
         if self._listed:
             order = rng.permutation(len(self._listed))
-            return [dict(self._listed[place]) for place in order]
+            return [dict(self._listed[place]) for place in order], self._places[order]
         drawn = [random_values(self.space, rng) for _ in range(_DRAWN)]
         parents = self.forecast.most_expected(_PARENTS) if self.forecast.is_ready else []
         for place in range(_NEIGHBOURS if parents else 0):
             drawn.append(mutated(self.space, parents[place % len(parents)], rng))
-        return drawn
-
-    def _untried(self, candidates: list[Values]) -> list[Values]:
-        """The candidates that no trial has; if all were tried, the best of those that ended.
-
-        A second seed is useful for the best configurations only.
-        """
-        tried = self.forecast.tried
-        kept = [v for v in candidates if coordinates(self.space, v).tobytes() not in tried]
-        if not kept and not self.forecast.is_ready:
-            return candidates[:1]
-        return kept[: _DRAWN + _NEIGHBOURS] or self.forecast.most_expected(1)
+        return drawn, np.array([coordinates(self.space, values) for values in drawn])

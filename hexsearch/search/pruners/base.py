@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,9 @@ from hexsearch.ledger.events import Event
 from hexsearch.search.forecasting.outlook import Outlook
 
 Action = Literal["continue", "pause", "prune", "complete"]
+# Of two trials' value losses after equal positions: their difference and its standard error, from
+# per-game losses; None where those are not at hand.
+Paired = Callable[[str, str, int], tuple[float, float] | None]
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ class Pruner(ABC):
 
     Attributes:
         pauses: whether trials that are cut keep their checkpoints and may go on later.
-        outlook: for rules that use one.
+        outlook, paired: for rules that use them.
     """
 
     pauses = False
     outlook: Outlook | None = None
+    paired: Paired | None = None
 
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         self.config, self.rungs, self.max_positions = config, rungs, max_positions
@@ -58,7 +62,7 @@ class Pruner(ABC):
     @classmethod
     def levels(cls, config: SchedulerConfig) -> Iterable[int]:
         """Positions seen at which this rule compares trials."""
-        return rung_levels(config.grace_period, config.max_t, config.reduction_factor)
+        return rung_levels(config.first_rung, config.max_t, config.reduction_factor)
 
     @property
     def brackets(self) -> tuple[int, ...]:

@@ -1,97 +1,107 @@
-"""Pruning by evidence: a trial is paused where another promises more for the same training.
+"""Pruning by evidence: a trial is paused if another one is more promising for the same training.
 
-The models stand in `search/forecasting/`.
+1. A trial in the best 1/k of a rung continues, now or when a worker is free: ASHA in its promotion
+   form.
+2. With `grace_period: auto`, rungs before max_t / k^2 pause no trial until the ranks there agree
+   with the ranks at the next rung: their correlation is two standard errors above 0.
+3. Before the first trial has ended, nothing is known about final values. New trials are random,
+   and a trial also continues if it is behind by less than the standard error of the paired
+   difference of per-game losses.
+4. Afterwards, the study learns at each rung how values there, and the settings, predict final
+   values, from the trials that continued. If a rung predicts nothing, all predictions are alike.
+5. The promise of a trial is its expected improvement on the best final value, per training that
+   it still costs. A trial also continues if no paused trial and no new one has a higher promise.
+6. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.
+   A trial that cannot end within the budget is passed over if another one can.
+7. When all trials were started, paused ones continue while one of them improves on the best with
+   a probability of at least 5%, or while a stated budget lasts.
 
-1. At each rung, what values there have said about final values is learnt from the trials that
-   went on, together with the settings. Where a rung says nothing, the noise is
-   large and all trials are expected to end alike.
-2. A trial's promise is its expected improvement on the best end so far for each training that it
-   still costs. A trial that has come far is cheap to finish, so where a rung says
-   nothing it goes on.
-3. A trial goes on if no paused trial and no fresh one promises more; else it is paused. Whatever
-   cannot end within the budget is passed over while something can.
-4. A free worker takes the paused trial that promises most, or a fresh one that promises more.
-5. Once there are no fresh trials, paused ones go on while one of them beats the best with a
-   chance of 5%, or as long as a stated budget lasts.
+The models are in `search/forecasting/`.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right, insort
 from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtr
 
 from hexsearch.config.scheduler import SchedulerConfig
-from hexsearch.ledger.events import Decided, Event
+from hexsearch.ledger.events import Decided, Discarded, Event, Promoted
 from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.pruners.base import Decision, Pruner
+from hexsearch.search.pruners.rung_record import RungRecord
 
 _CHANCE = 0.05
 _ALONE = "there is nothing to compare it with"
+_CLOSED = "it is not known yet whether this rung predicts the next one"
 
 
 class EvidencePruner(Pruner):
-    """Compares promises; see the module."""
+    """Compares ranks, and promises once a trial has ended; see the module."""
 
     pauses = True
 
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         super().__init__(config, rungs, max_positions)
-        self._at_rung: dict[int, list[float]] = {}  # ascending
+        factor = config.reduction_factor
+        # A study that finds its first rung itself begins with closed early rungs.
+        least = max_positions / factor**2 if config.grace_period == "auto" else 0.0
+        self._records = {rung: RungRecord(factor, is_open=rung >= least) for rung in rungs}
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
-        """Continue unless another trial promises more."""
-        before = self._at_rung.get(rung, [])
-        place = Decision("continue", rung, bisect_right(before, value_loss) + 1, len(before) + 1)
-        outlook, forecast = self.outlook, self._forecast
-        assert outlook is not None
-        if number not in forecast.entries:
-            return place
-        if not forecast.is_ready:
-            if outlook.has_fresh and left >= 1.0:
-                return replace(place, action="pause", reason=_ALONE)
-            return replace(place, reason=_ALONE)
-        own, share = forecast.promise(number), forecast.share_left(number)
-        paused = self._best_paused(left, without=number)
-        other = paused[1] if paused else -math.inf
-        other_ends = paused is not None and forecast.share_left(paused[0]) <= left
-        if outlook.has_fresh and left >= 1.0:
-            other, other_ends = max(other, outlook.fresh_promise()), True
-        ends = share <= left
-        goes_on = own >= other if ends == other_ends else ends
-        reason, cutoff = self._explain(number, other)
-        explained = replace(place, cutoff=cutoff, reason=reason)
-        if goes_on or other == -math.inf:
-            return explained
-        return replace(explained, action="pause")
+        """Continue a trial of the best ones, or one that no other exceeds in promise."""
+        record, place = self._records[rung], (value_loss, number)
+        decision = Decision("continue", rung, record.rank(place), len(record.all) + 1)
+        if number not in self._forecast.entries:  # a control
+            return decision
+        if not record.is_open:
+            if self._forecast.is_ready:
+                return self._by_promise(decision, number, left)
+            return replace(decision, reason=_CLOSED)
+        by_rank = self._by_rank(decision, number, value_loss)
+        if by_rank.action == "continue":
+            return by_rank
+        if self._forecast.is_ready:
+            return self._by_promise(decision, number, left)
+        goes_on = not self._has_fresh(left) and self._is_furthest(rung, place)
+        return replace(by_rank, action="continue") if goes_on else by_rank
 
     def choose_paused(self, may_propose: bool, left: float) -> int | None:
-        """The paused trial to go on with now; None where a fresh trial, or none, is better."""
-        outlook, forecast = self.outlook, self._forecast
-        assert outlook is not None
-        if not forecast.paused or not forecast.is_ready:
+        """The paused trial to continue now; None if a new trial, or none, is better."""
+        forecast = self._forecast
+        if not forecast.paused.levels:
             return None
-        best = self._best_paused(left)
-        if best is None:
-            return None
-        number, promise = best
-        if may_propose:
-            if left < 1.0:  # a fresh trial cannot come to its end
-                return number
-            return number if promise >= outlook.fresh_promise() else None
-        if left < math.inf or not forecast.has_ended:
-            return number
-        chances = {n: self._chance(n) for n in forecast.paused}
-        likely = {n: p for n, p in forecast.promises_of_paused().items() if chances[n] >= _CHANCE}
-        return max(likely, key=lambda n: (likely[n], -n)) if likely else None
+        fresh = may_propose and left >= 1.0  # otherwise a new trial cannot end
+        due = self._due(left)
+        if due is not None:
+            return due
+        if not forecast.is_ready:
+            return None if fresh else self._furthest()
+        best = forecast.best_paused(left)
+        if best is not None and fresh:
+            return best[0] if best[1] >= self._fresh_promise() else None
+        if best is not None and (may_propose or left < math.inf):
+            return best[0]
+        in_order = forecast.paused.in_order(forecast.version)
+        return next((n for n, _ in in_order if self._chance(n) >= _CHANCE), None)
 
     def apply(self, event: Event) -> None:
-        """Take a decision into account."""
+        """Update the rungs with a decision."""
         if isinstance(event, Decided) and event.rung is not None:
-            insort(self._at_rung.setdefault(event.rung, []), event.value_loss)
+            number = self._forecast.number_of(event.trial)
+            if number is not None:
+                waits, level = event.decision == "pause", self.rungs.index(event.rung)
+                self._records[event.rung].add((event.value_loss, number), waits)
+                if level:
+                    before = self._forecast.entries[number].losses[level - 1]
+                    self._records[self.rungs[level - 1]].learn(before, event.value_loss)
+        elif isinstance(event, Promoted | Discarded):
+            number = self._forecast.number_of(event.trial)
+            if number is not None:
+                losses = self._forecast.entries[number].losses
+                self._records[self.rungs[len(losses) - 1]].remove((losses[-1], number))
 
     def chance(self, before: int) -> float:
         """About one in `reduction_factor`, as an estimate of what a study costs."""
@@ -102,35 +112,94 @@ class EvidencePruner(Pruner):
         assert self.outlook is not None
         return self.outlook.forecast
 
-    def _best_paused(self, left: float, without: int = -1) -> tuple[int, float] | None:
+    def _fresh_promise(self) -> float:
+        assert self.outlook is not None
+        return self.outlook.fresh_promise()
+
+    def _has_fresh(self, left: float) -> bool:
+        assert self.outlook is not None
+        return self.outlook.has_fresh and left >= 1.0
+
+    def _by_rank(self, decision: Decision, number: int, loss: float) -> Decision:
+        """Rule 1."""
+        assert decision.rung is not None
+        record, entries = self._records[decision.rung], self._forecast.entries
+        goes_on, cutoff = record.is_among_best((loss, number)), record.cutoff()
+        if cutoff is None:
+            return replace(decision, action="pause", reason=_ALONE)
+        difference, known = loss - cutoff[0], None
+        if self.paired is not None and cutoff[1] in entries:
+            known = self.paired(entries[number].name, entries[cutoff[1]].name, decision.rung)
+        if known is not None:
+            difference, error = known
+            goes_on = goes_on or (difference <= error and not self._forecast.is_ready)
+        return replace(
+            decision,
+            action="continue" if goes_on else "pause",
+            cutoff=cutoff[0],
+            reason=_behind(difference, known[1] if known is not None else None),
+        )
+
+    def _by_promise(self, decision: Decision, number: int, left: float) -> Decision:
+        """Rule 4."""
         forecast = self._forecast
-        known = forecast.promises_of_paused()
-        known.pop(without, None)
-        ending = {n: p for n, p in known.items() if forecast.share_left(n) <= left} or known
-        if not ending:
-            return None
-        number = max(ending, key=lambda n: (ending[n], -n))
-        return number, ending[number]
+        own, share = forecast.promise(number), forecast.share_left(number)
+        paused = forecast.best_paused(left)
+        other = paused[1] if paused else -math.inf
+        other_ends = paused is not None and forecast.share_left(paused[0]) <= left
+        if self._has_fresh(left):
+            other, other_ends = max(other, self._fresh_promise()), True
+        ends = share <= left
+        goes_on = own >= other if ends == other_ends else ends
+        reason, cutoff = self._explain(number, other)
+        action = decision.action if goes_on or other == -math.inf else "pause"
+        return replace(decision, action=action, cutoff=cutoff, reason=reason)
+
+    def _due(self, left: float) -> int | None:
+        """The paused trial that rule 1 continues, from the highest rung down."""
+        for rung in reversed(self.rungs):
+            place = self._records[rung].promotable()
+            if place is not None and 1.0 - rung / self.max_positions <= left:
+                return place[1]
+        return None
+
+    def _furthest(self) -> int | None:
+        """The best paused trial of the highest rung that has one."""
+        waiting = [self._records[rung].waiting for rung in reversed(self.rungs)]
+        return next((places[0][1] for places in waiting if places), None)
+
+    def _is_furthest(self, rung: int, place: tuple[float, int]) -> bool:
+        """Whether a trial, if it was paused, would be that of `_furthest`."""
+        above = any(self._records[other].waiting for other in self.rungs if other > rung)
+        here = self._records[rung].waiting
+        return not above and (not here or place < here[0])
 
     def _chance(self, number: int) -> float:
-        """That a trial ends better than the best so far."""
+        """Probability that a trial improves on the best final value."""
         forecast = self._forecast
         mean, variance = forecast.expected(number)
         return float(ndtr((forecast.best - mean) / math.sqrt(variance)))
 
     def _explain(self, number: int, other: float) -> tuple[str, float | None]:
-        """A sentence, and the expected final value at which the trial would just go on."""
+        """A reason, and the predicted final value that the trial would need to continue."""
         forecast = self._forecast
         mean, variance = forecast.expected(number)
         error = math.sqrt(variance)
         if other == -math.inf:
-            return f"expected to end at {forecast.fit.in_loss(mean):.4f}; nothing else waits", None
+            return (
+                f"predicted to end at {forecast.fit.in_loss(mean):.4f}; no other trial waits",
+                None,
+            )
         low, high, level = mean - 8 * error, mean + 8 * error, len(forecast.entries[number].losses)
         for _ in range(12):
             middle = (low + high) / 2
             at = forecast.promises_at(level, np.array([middle]), np.array([variance]))
             low, high = (middle, high) if float(at[0]) >= other else (low, middle)
-        behind = (mean - low) * forecast.fit.spread
-        side = "behind" if behind > 0 else "ahead of"
-        text = f"{abs(behind):.4f} ± {error * forecast.fit.spread:.4f} {side} the cut-off"
-        return text, forecast.fit.in_loss(low)
+        spread = forecast.fit.spread
+        return _behind((mean - low) * spread, error * spread), forecast.fit.in_loss(low)
+
+
+def _behind(difference: float, error: float | None) -> str:
+    side = "behind" if difference > 0 else "ahead of"
+    sure = "" if error is None else f" ± {error:.4f}"
+    return f"{abs(difference):.4f}{sure} {side} the cut-off"

@@ -20,8 +20,8 @@ class MedianPruner(AshaPruner):
     @classmethod
     def levels(cls, config: SchedulerConfig) -> Iterable[int]:
         """Every report from the grace period on."""
-        every = config.report_every or config.grace_period
-        return range(config.grace_period, config.max_t, every)
+        every = config.report_every or config.first_rung
+        return range(config.first_rung, config.max_t, every)
 
     @property
     def share(self) -> float:

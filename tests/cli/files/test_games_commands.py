@@ -82,7 +82,7 @@ def test_the_table_says_the_decision_and_each_reason(
     assert run("audit", dirty) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "64 games read" in text and "2 refused" in text
-    assert "the first mover connects top to bottom" in text and "read left to right" in text
+    assert "the first mover connects top to bottom" in text and "with left to right" in text
     assert "off a 7x7 board" in text
     assert "LEAK curriculum penultimate" in text
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hexsearch.config.files.yaml_text import dump_yaml, parse_yaml
 from hexsearch.errors import ConfigError
 from hexsearch.search.space_parsing import load_space
+from tests.fuzzing import SHORT, for_minutes
 
 SPACES = sorted((Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
 TEXTS = [path.read_text() for path in SPACES]
@@ -54,29 +56,31 @@ def damaged(draw: st.DrawFn) -> str:
     return text
 
 
-@pytest.mark.slow
-@given(text=damaged() | st.text(max_size=200))
-@settings(
-    max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@st.composite
+def misplaced(draw: st.DrawFn) -> str:
+    """A search space with a value of any kind in any place."""
+    raw: Any = parse_yaml(draw(st.sampled_from(TEXTS)), "x")
+    raw.setdefault("trial", {})
+    raw.setdefault("enqueue", [])
+    here = raw
+    while isinstance(here, dict) and here and draw(st.booleans()):
+        key = draw(st.sampled_from(sorted(here)))
+        if not isinstance(here[key], dict) or not here[key]:
+            break
+        here = here[key]
+    here[draw(st.sampled_from([*sorted(here), "enqueue"]))] = draw(VALUES)
+    return dump_yaml(raw)
+
+
+SPACE_TEXT = damaged() | st.text(max_size=200) | misplaced()
+
+
+@given(text=SPACE_TEXT)
+@SHORT
 def test_no_text_crashes_the_reader_of_search_spaces(tmp_path: Path, text: str) -> None:
     load(tmp_path / "space.yaml", text)
 
 
 @pytest.mark.slow
-@given(data=st.data())
-@settings(
-    max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_no_value_in_any_place_crashes_the_reader(tmp_path: Path, data: st.DataObject) -> None:
-    raw: Any = parse_yaml(data.draw(st.sampled_from(TEXTS)), "x")
-    raw.setdefault("trial", {})
-    raw.setdefault("enqueue", [])
-    here = raw
-    while isinstance(here, dict) and here and data.draw(st.booleans(), "deeper"):
-        key = data.draw(st.sampled_from(sorted(here)))
-        if not isinstance(here[key], dict) or not here[key]:
-            break
-        here = here[key]
-    here[data.draw(st.sampled_from([*sorted(here), "enqueue"]))] = data.draw(VALUES)
-    load(tmp_path / "space.yaml", dump_yaml(raw))
+def test_no_text_crashes_the_reader_of_search_spaces_for_minutes(tmp_path: Path) -> None:
+    for_minutes("search spaces", partial(load, tmp_path / "space.yaml"), text=SPACE_TEXT)

@@ -75,6 +75,12 @@ def test_a_grace_period_beyond_the_budget_is_refused_with_both_numbers(tmp_path:
     assert "grace_period is 40,000 positions but max_t is 27,000" in problem
 
 
+@pytest.mark.parametrize("given", ["0", "-5", "2.5", "soon", "true"])
+def test_a_grace_period_is_auto_or_a_whole_number(tmp_path: Path, given: str) -> None:
+    (problem,) = problems_of(write(tmp_path, f"scheduler: {{grace_period: {given}}}\n"))
+    assert "scheduler.grace_period: expected auto or a whole number" in problem
+
+
 def test_a_head_that_does_not_fit_the_trunk_is_refused(tmp_path: Path) -> None:
     (problem,) = problems_of(write(tmp_path, "trial: {value_head: 256->1}\n"))
     assert "takes 256 features, but trunk small has 512" in problem

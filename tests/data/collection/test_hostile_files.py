@@ -77,6 +77,8 @@ BOMBS = {
     "nodes": "(;GM[11]SZ[5]" + ";B[a1];W[b1]" * 300_000 + ")",
     "values": "(;GM[11]SZ[5]AB" + "[a1]" * 1_000_000 + ")",
     "comment": "(;GM[11]SZ[5]C[" + "x" * 20_000_000,
+    "lines": "(;GM[11]SZ[5]C[" + "x\n" * 400_000,  # two hours where each looks at all before it
+    "variations": "(;GM[11]SZ[5];B[a1]" + "(;W[b1])" * 400_000,
     "depth": "(;GM[11]SZ[5]" + "(;B[a1]" * 500_000,
     "line": "#5," + "a1" * 5_000_000,
 }
@@ -102,6 +104,7 @@ def test_a_text_that_goes_on_for_ever_is_refused_in_little_memory(
         capture_output=True,
         text=True,
         preexec_fn=limited,
+        timeout=300.0,
         cwd=ROOT,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
@@ -159,6 +162,43 @@ def test_a_name_in_a_legacy_encoding_never_costs_a_stone(
     archive, report = import_games([path], 5)
     assert not report.refused
     assert [archive.game(index).moves for index in range(20)] == [game.moves for game in GAMES]
+
+
+@pytest.mark.parametrize(
+    "stated", ["nonsense", "utf-16", "utf-32", "rot13", "base64", "hex", "idna", "unicode_escape"]
+)
+def test_an_encoding_that_the_file_cannot_be_in_is_refused(tmp_path: Path, stated: str) -> None:
+    text = format_sgf(GAMES[0]).replace("GM[11]", f"GM[11]CA[{stated}]PB[Müller]", 1)
+    path = write(tmp_path / "a.sgf", text.encode("latin-1"))
+    assert f"states the encoding '{stated}' (CA), which Python does not know or" in fault_of(path)
+
+
+def test_what_a_game_says_twice_in_two_ways_is_refused(tmp_path: Path) -> None:
+    texts = [
+        format_sgf(game).replace("SZ[5]", twice, 1)
+        for game, twice in zip(GAMES, ("SZ[5]SZ[6]", "SZ[5]SZ[5]", "SZ[5]"), strict=False)
+    ]
+    texts[2] = texts[2].replace("RE[", "RE[B+]RE[W+]RE[", 1)
+    archive, report = import_games([write(tmp_path / "a.sgf", "\n".join(texts).encode())], 5)
+    assert len(archive) == 1
+    assert [refusal.line for refusal in report.refused] == [1, 3]
+    assert "SZ is given twice" in report.refused[0].reason
+
+
+def test_a_tree_without_end_hides_no_game_that_begins_a_line(tmp_path: Path) -> None:
+    endless = "(;GM[11]SZ[5]" + ";B[a1];W[b1]" * 3000 + ")"
+    texts = [format_sgf(game) for game in GAMES[:3]]
+    path = write(tmp_path / "a.sgf", "\n".join([texts[0], endless, *texts[1:]]).encode())
+    archive, report = import_games([path], 5)
+    assert len(archive) == 3
+    (refusal,) = report.refused
+    assert refusal.line == 2 and "skipped up to the next line that begins a game" in refusal.reason
+
+
+def test_an_empty_archive_and_an_empty_path_are_told(tmp_path: Path) -> None:
+    assert "no usable 5x5 game" in fault_of(write(tmp_path / "a.zip", zipped()))
+    with pytest.raises(GamesError, match="an empty path names no games"):
+        import_games([""], 5)
 
 
 def test_a_backslash_that_can_be_read_in_two_ways_costs_the_game_and_says_so(

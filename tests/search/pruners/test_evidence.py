@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,60 @@ def test_cut_after_any_record_the_search_goes_on_as_if_never_stopped(
         found = {t.trial: (t.values, t.status) for t in engine.history.trials.values()}
         assert found == expected, cut
         engine.ledger.close()
+
+
+def test_until_a_trial_has_ended_the_best_third_of_a_rung_goes_on(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config(16, "random"))
+    run_serially(engine, telling)
+    early = list(takewhile(lambda e: getattr(e, "decision", "") != "complete", engine.ledger))
+    decided = [e for e in early if isinstance(e, Decided) and e.rung is not None]
+    assert {event.decision for event in decided} == {"continue", "pause"}
+    for event in decided:
+        assert event.rank is not None and event.of is not None
+        assert (event.decision == "continue") == (event.rank <= event.of // 3)
+
+
+@pytest.mark.parametrize("error, expected", [(0.5, "continue"), (0.0, "pause")])
+def test_who_is_behind_by_less_than_the_error_of_the_difference_goes_on_at_first(
+    tmp_path: Path, error: float, expected: str
+) -> None:
+    asked = []
+
+    def paired(first: str, second: str, positions: int) -> tuple[float, float]:
+        asked.append((first, second, positions))
+        return 0.1, error
+
+    engine = make_engine(tmp_path / "ledger.jsonl", config(), paired=paired)
+    for loss in (0.1, 0.2, 0.3, 0.4):
+        trial = next_trial(engine)
+        assert isinstance(trial, TrialHistory)
+        engine.start(trial.trial)
+        engine.hear(trial.trial, {trial.trial: report(64, loss)})
+        engine.release(trial.trial)
+    *_, last = [event for event in engine.ledger if isinstance(event, Decided)]
+    assert last.decision == expected
+    assert last.reason == f"0.1000 ± {error:.4f} behind the cut-off"
+    assert asked[-1] == (last.trial, "t0000", 64)
+
+
+@pytest.mark.parametrize("curves, cut", [(telling, True), (silent, False)])
+def test_a_study_finds_its_first_rung_itself(
+    tmp_path: Path, curves: Callable[[TrialHistory, int], ReportSummary], cut: bool
+) -> None:
+    scheduler = {"name": "evidence", "max_t": 1728}
+    given = study_config(
+        scheduler=scheduler, searcher={"name": "random"}, run={"trials": 60, "seed": 1}
+    )
+    engine = make_engine(tmp_path / "ledger.jsonl", given, slots=lambda: 30)
+    waiting = []
+    while isinstance(trial := next_trial(engine), TrialHistory):
+        engine.start(trial.trial)
+        waiting.append(trial)
+    for trial in waiting:
+        for point in (64, 192):
+            if engine.hear(trial.trial, {trial.trial: curves(trial, point)}) == "stop":
+                break
+    assert any(trial.rung == 64 for trial in waiting) == cut
 
 
 def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:

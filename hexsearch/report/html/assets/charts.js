@@ -225,6 +225,20 @@ const CHARTS = {
     };
   },
 
+  lengths(data, theme, narrow) {
+    const { moves, counts, width } = data.games;
+    const name = (place) => (width === 1 ? String(moves[place]) : moves[place] + " to " + (moves[place] + width - 1));
+    return {
+      ...frame(theme, narrow),
+      tooltip: { ...frame(theme, narrow).tooltip, formatter: ({ dataIndex, value }) => `${name(dataIndex)} moves: ${value.toLocaleString("en")} games` },
+      grid: { left: 8, right: 20, top: 34, bottom: 34, containLabel: true },
+      xAxis: { type: "category", data: moves.map((_, place) => name(place)), name: "moves", nameLocation: "middle", nameGap: 26,
+        nameTextStyle: { color: theme.faint }, axisLabel: { color: theme.faint, hideOverlap: true }, axisLine: { lineStyle: { color: theme.line } } },
+      yAxis: upright(theme, "games", { scale: false }),
+      series: [{ type: "bar", barCategoryGap: "10%", itemStyle: { color: INKS[5], borderColor: INKS[0] }, data: counts }],
+    };
+  },
+
   gradients(data, theme, narrow, chosen) { return lines(watched(data, chosen), "gradients", "gradient norm before clipping", theme, narrow, true); },
   updates(data, theme, narrow, chosen) { return lines(watched(data, chosen), "updates", "size of a step relative to the weights", theme, narrow, true); },
   dead(data, theme, narrow, chosen) { return lines(watched(data, chosen), "dead", "share of dead units", theme, narrow, false); },

@@ -1,6 +1,6 @@
 "use strict";
 // Draws the charts, sorts and opens the table, and follows the reader's theme and width.
-const DATA = JSON.parse(document.getElementById("data").textContent);
+let DATA = JSON.parse(document.getElementById("data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Map();
 let printing = false;
@@ -96,6 +96,7 @@ function wireTable() {
 
 function makeContents() {
   const contents = document.getElementById("contents");
+  contents.replaceChildren();
   document.querySelectorAll("main > section").forEach((section) => {
     const link = document.createElement("a");
     link.href = "#" + section.id;
@@ -105,13 +106,18 @@ function makeContents() {
 }
 
 const PARTS = ["overall", "early", "middle", "late"];
-fill("curve-part", [...PARTS, "penultimate", "final"], ["curves"]);
-fill("curve-axis", ["positions", "seconds of training"], ["curves"]);
-fill("setting-part", [...PARTS, "final"], ["importance", "setting", "parallel"]);
-fill("health-trial", DATA.health.map((one) => one.trial + " " + one.name), ["gradients", "updates", "dead"]);
-makeSettings();
-makeContents();
-wireTable();
+
+function show() {
+  fill("curve-part", [...PARTS, "penultimate", "final"], ["curves"]);
+  fill("curve-axis", ["positions", "seconds of training"], ["curves"]);
+  fill("setting-part", [...PARTS, "final"], ["importance", "setting", "parallel"]);
+  fill("health-trial", DATA.health.map((one) => one.trial + " " + one.name), ["gradients", "updates", "dead"]);
+  makeSettings();
+  makeContents();
+  wireTable();
+}
+
+show();
 drawAll();
 dark.addEventListener("change", drawAll);
 window.addEventListener("beforeprint", () => { printing = true; drawAll(); });

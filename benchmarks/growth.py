@@ -1,0 +1,135 @@
+"""Does the driver grow over hundreds of trials? Memory, descriptors, threads, and `/tmp`.
+
+`python benchmarks/growth.py [--trials 300]` runs one study of tiny trials by the command line and
+looks at its driver, and at the folder of temporary files, after every 25 trials that have ended.
+Exit status 1 if the driver has more descriptors or threads at the end than early on, or a tenth
+more memory, or if the study leaves anything behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from process_tree import memory_of
+
+from hexsearch.errors import LedgerError
+from hexsearch.ledger.ledger import read_ledger
+
+ROOT = Path(__file__).parents[1]
+_EVERY = 25  # trials between two looks
+_EARLY = 50  # trials after which the driver has imported and cached what it ever will
+_MEMORY = 1.10  # of what it takes early on: the history of its trials has to lie somewhere
+_LOOK_S = 0.2
+
+
+@dataclass(frozen=True)
+class Look:
+    """The driver after so many trials, and what lies in the folder of temporary files."""
+
+    trials: int
+    seconds: float
+    memory_mib: int
+    descriptors: int
+    threads: int
+    files: int
+    file_mib: float
+
+
+def main() -> int:
+    """Run the study; print each look and what has grown."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--positions", type=int, default=256, help="that a whole trial sees")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="grow-") as folder:
+        results, temporary = Path(folder) / "r", Path(folder) / "t"
+        temporary.mkdir()
+        looks = watched(arguments, results, temporary)
+        left = sorted(path.name for path in temporary.iterdir())
+    print(json.dumps({"looks": [asdict(look) for look in looks], "left_behind": left}))
+    faults = grown(looks) + [f"left behind: {name}" for name in left]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+def watched(arguments: argparse.Namespace, results: Path, temporary: Path) -> list[Look]:
+    """The looks of one study."""
+    began = time.monotonic()
+    looks: list[Look] = []
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            str(ROOT / "run_search.py"),
+            *("launch", str(ROOT / "search_spaces" / "smoke.yaml"), "--no-doctor"),
+            *("--results", str(results), "--name", "grow", "--trials", str(arguments.trials)),
+            *("--set", f"scheduler.max_t={arguments.positions}"),
+            *("--set", f"scheduler.grace_period={arguments.positions // 4}"),
+            *("--set", "run.keep_checkpoints=3"),
+        ],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None:
+        time.sleep(_LOOK_S)
+        ended = _ended(results / "grow" / "ledger.jsonl")
+        if ended >= _EVERY * (len(looks) + 1):
+            with suppress(OSError):  # the driver may end at any time
+                looks.append(_look(process.pid, ended, time.monotonic() - began, temporary))
+                print(looks[-1], file=sys.stderr, flush=True)
+    if process.returncode or _ended(results / "grow" / "ledger.jsonl") < arguments.trials:
+        raise SystemExit(f"the study ended with status {process.returncode}")
+    return looks
+
+
+def grown(looks: list[Look]) -> list[str]:
+    """What is larger at the last look than early on."""
+    early = next((look for look in looks if look.trials >= _EARLY), looks[0])
+    late, faults = looks[-1], []
+    for name, allowed in (
+        ("descriptors", early.descriptors),
+        ("threads", early.threads),
+        ("files", early.files),
+        ("memory_mib", round(early.memory_mib * _MEMORY)),
+    ):
+        if getattr(late, name) > allowed:
+            faults.append(
+                f"{name}: {getattr(late, name)} after {late.trials} trials, "
+                f"{getattr(early, name)} after {early.trials}"
+            )
+    return faults
+
+
+def _look(pid: int, trials: int, seconds: float, temporary: Path) -> Look:
+    process = Path(f"/proc/{pid}")
+    files = [path for path in temporary.rglob("*") if path.is_file()]
+    return Look(
+        trials=trials,
+        seconds=round(seconds, 1),
+        memory_mib=round(memory_of(pid)["resident_mib"]),
+        descriptors=len(os.listdir(process / "fd")),
+        threads=len(os.listdir(process / "task")),
+        files=len(files),
+        file_mib=round(sum(path.stat().st_size for path in files) / 2**20, 1),
+    )
+
+
+def _ended(ledger: Path) -> int:
+    try:
+        return sum(record["event"] == "told" for record in read_ledger(ledger))
+    except LedgerError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

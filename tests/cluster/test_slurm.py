@@ -1,0 +1,107 @@
+"""`cluster/slurm.sh` under a real Slurm: a study over two nodes, and what Slurm does to jobs."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hexsearch.game.formats.trmph import format_trmph
+from hexsearch.ledger.ledger import read_ledger
+from tests.cluster.slurm_cluster import ROOT, Slurm, run, slurm_of_two_nodes, wait_until
+from tests.data.games import random_games
+
+pytestmark = pytest.mark.slow
+TRIALS = 6
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Slurm]:
+    folder = Path(tempfile.mkdtemp(prefix="slurm", dir="/tmp"))  # sockets want a short path
+    try:
+        with slurm_of_two_nodes(folder) as running:
+            games = folder / "games.trmph"
+            lines = (format_trmph(game) for game in random_games(300, size=5))
+            games.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def launch(slurm: Slurm, *more: str) -> int:
+    """A study that takes about a minute on two nodes."""
+    return slurm.submit(
+        *("launch", ROOT / "search_spaces" / "smoke.yaml", "--games", "games.trmph"),
+        *("--no-doctor", "--trials", TRIALS, "--set", "data.board_size=5"),
+        *("--set", "scheduler.max_t=11520", "--set", "scheduler.grace_period=1280", *more),
+    )
+
+
+def events(ledger: Path) -> list[dict[str, object]]:
+    return list(read_ledger(ledger)) if ledger.exists() else []
+
+
+def count(ledger: Path, event: str) -> int:
+    return sum(record["event"] == event for record in events(ledger))
+
+
+def workers_seen(ledger: Path) -> int:
+    """Worker processes that have reported; with one CPU a node, each is on its own node."""
+    reported = [r["report"] for r in events(ledger) if r["event"] == "reported"]
+    return len({report["timings"]["pid"] for report in reported})  # type: ignore[index]
+
+
+def all_is_done(ledger: Path) -> bool:
+    """Finished, every trial ended once, and none failed."""
+    records = events(ledger)
+    ended = [record["trial"] for record in records if record["event"] == "told"]
+    return (
+        records[-1]["event"] == "finished"
+        and len(ended) == len(set(ended)) == TRIALS
+        and not any(record["event"] == "failed" for record in records)
+    )
+
+
+def test_a_cancelled_study_is_resumed_by_a_second_job(slurm: Slurm) -> None:
+    job = launch(slurm, "--name", "cancelled")
+    study = slurm.folder / "results" / "cancelled"
+    wait_until(lambda: workers_seen(study / "ledger.jsonl") == 2)
+    run("scancel", job)
+    assert slurm.wait(job) == "CANCELLED"
+    told = count(study / "ledger.jsonl", "told")
+    assert told < TRIALS
+    again = slurm.submit("resume", "results/cancelled")
+    assert slurm.wait(again) == "COMPLETED", slurm.log(again)
+    assert all_is_done(study / "ledger.jsonl")
+    assert "Traceback" not in slurm.log(job) + slurm.log(again)
+
+
+def test_a_requeued_job_resumes_its_own_study(slurm: Slurm) -> None:
+    job = launch(slurm)  # without a name: the job gives one
+    ledger = slurm.folder / "results" / f"slurm-{job}" / "ledger.jsonl"
+    wait_until(lambda: count(ledger, "reported") >= 2)
+    run("scontrol", "requeue", job)
+    wait_until(lambda: slurm.state(job) == "PENDING")
+    # Slurm lets a job that was put back wait for two minutes.
+    run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    assert slurm.wait(job) == "COMPLETED", slurm.log(job)
+    assert f"it resumes results/slurm-{job}" in slurm.log(job)
+    assert all_is_done(ledger)
+    assert [path.name for path in ledger.parents[1].glob("slurm-*")] == [f"slurm-{job}"]
+
+
+def test_a_study_goes_on_when_one_node_is_set_down(slurm: Slurm) -> None:
+    job = launch(slurm, "--name", "down", "--set", "run.retries=3")
+    ledger = slurm.folder / "results" / "down" / "ledger.jsonl"
+    wait_until(lambda: workers_seen(ledger) == 2)
+    head = run("scontrol", "show", "job", job, "--oneliner").partition("BatchHost=")[2].split()[0]
+    other = next(node for node in slurm.nodes if node != head)
+    run("scontrol", "update", f"NodeName={other}", "State=DOWN", "Reason=test")
+    try:
+        assert slurm.wait(job) == "COMPLETED", slurm.log(job)
+    finally:
+        run("scontrol", "update", f"NodeName={other}", "State=RESUME", check=False)
+    assert all_is_done(ledger)

@@ -1,0 +1,71 @@
+"""Ranks at one rung, and when it may cut."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hexsearch.search.pruners.rung_record import RungRecord
+
+
+def test_whoever_is_in_the_best_third_goes_on_even_if_a_third_has_gone_already() -> None:
+    record = RungRecord(factor=3)
+    assert not record.is_among_best((0.20, 0)) and record.cutoff() is None
+    record.add((0.20, 0), waits=True)
+    record.add((0.30, 1), waits=True)
+    assert record.is_among_best((0.10, 2))
+    record.add((0.10, 2), waits=False)
+    assert record.is_among_best((0.05, 3))
+    assert not record.is_among_best((0.15, 3))
+    assert record.cutoff() == (0.10, 2)
+
+
+def test_a_waiting_trial_is_promotable_once_others_have_come_to_stand_behind_it() -> None:
+    record = RungRecord(factor=3)
+    for number, loss in enumerate((0.20, 0.30)):
+        record.add((loss, number), waits=True)
+    assert record.promotable() is None
+    record.add((0.40, 2), waits=True)
+    assert record.promotable() == (0.20, 0)
+    record.remove((0.20, 0))
+    assert record.promotable() is None  # 0.30 is second of three
+
+
+def test_removing_what_does_not_wait_changes_nothing() -> None:
+    record = RungRecord(factor=2)
+    record.add((0.2, 0), waits=True)
+    record.remove((0.1, 7))
+    record.remove((0.2, 7))
+    assert record.waiting == [(0.2, 0)]
+
+
+def test_a_closed_rung_opens_once_it_foretells_the_next_one() -> None:
+    record = RungRecord(factor=3, is_open=False)
+    for here in range(5):
+        record.learn(here, 10.0 + here)
+    assert not record.is_open  # five pairs are too few, whatever they say
+    record.learn(5.0, 15.0)
+    assert record.is_open and record.correlation == 1.0
+
+
+def test_a_closed_rung_stays_closed_while_it_foretells_the_reverse() -> None:
+    record = RungRecord(factor=3, is_open=False)
+    for here in range(60):
+        record.learn(float(here), -float(here))
+    assert not record.is_open
+
+
+def test_a_closed_rung_that_foretells_nothing_seldom_opens() -> None:
+    rng, opened = np.random.default_rng(0), 0
+    for _ in range(100):
+        record = RungRecord(factor=3, is_open=False)
+        for here, later in rng.normal(size=(30, 2)):
+            record.learn(float(here), float(later))
+        opened += record.is_open
+    assert opened < 25
+
+
+def test_a_closed_rung_promotes_nobody_by_rank() -> None:
+    record = RungRecord(factor=3, is_open=False)
+    for number in range(6):
+        record.add((0.1 * number, number), waits=True)
+    assert record.promotable() is None
