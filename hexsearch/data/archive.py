@@ -2,7 +2,7 @@
 
 Layout, little-endian: 8 magic bytes, the format version and the length of a JSON header as
 uint64 each, a checksum of 16 bytes over the header, the header, and the arrays that it lists,
-each headers.aligned to 64 bytes. The header holds a content hash over sizes, moves, winners and finished,
+each aligned to 64 bytes. The header holds a content hash over sizes, moves, winners and finished,
 so that equal games have equal hashes, and a checksum over all arrays, so that damage is detected.
 """
 
