@@ -95,9 +95,16 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
 def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     """The transformation that clearly restores value or policy; None if there is none."""
     # A later board shows more of the game: there only the moves tell what a network wants.
+    # And what makes the moves played less likely is not what the network was trained on.
     value = max(
-        (score for score in scores[1:] if not score.name.startswith(OTHER_PLY)),
+        (
+            score
+            for score in scores[1:]
+            if not score.name.startswith(OTHER_PLY)
+            and score.policy_gain > -max(0.05, 3.0 * score.policy_noise)
+        ),
         key=lambda score: score.gain,
+        default=scores[0],
     )
     if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(least, scores[0].auc + 0.02):
         return value
