@@ -16,7 +16,7 @@ from hexsearch.doctor.hypotheses.policies import uniform_likelihood
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_parts, take
 from hexsearch.training.metrics import slice_metrics
 
-_OTHER_PLY = "boards of one ply"
+OTHER_PLY = "boards of one ply"
 _POSITIONS = 800  # that each transformation is tried on
 NEAR = 14  # plies to the end: there a network should be rather sure
 Change = Callable[[Tensor], Tensor]
@@ -56,7 +56,7 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     moving = played >= 0
     chosen_games = observed.evaluation.game
     others = {
-        f"{_OTHER_PLY} {name}": examined.planes(
+        f"{OTHER_PLY} {name}": examined.planes(
             take(observed.positions, _neighbours(chosen, chosen_games, plies))
         )
         for name, plies in (("earlier", -1), ("later", 1))
@@ -95,9 +95,16 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
 def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     """The transformation that clearly restores value or policy; None if there is none."""
     # A later board shows more of the game: there only the moves tell what a network wants.
+    # And what makes the moves played less likely is not what the network was trained on.
     value = max(
-        (score for score in scores[1:] if not score.name.startswith(_OTHER_PLY)),
+        (
+            score
+            for score in scores[1:]
+            if not score.name.startswith(OTHER_PLY)
+            and score.policy_gain > -max(0.05, 3.0 * score.policy_noise)
+        ),
         key=lambda score: score.gain,
+        default=scores[0],
     )
     if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(least, scores[0].auc + 0.02):
         return value

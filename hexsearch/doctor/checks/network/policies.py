@@ -38,7 +38,7 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
         return
     uniform = uniform_likelihood(size)
     best = max(scores[1:], key=lambda score: score.gain)
-    learnt = best.likelihood > uniform + 0.02
+    learnt = best.likelihood > uniform + 0.1
     if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = (
             "the policy belongs to another ply"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.values import finished_boards
+from hexsearch.doctor.hypotheses.values import compression, finished_boards
 from hexsearch.doctor.networks import ExaminedNetwork, Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.strength import Strength, strength_of
@@ -66,7 +66,8 @@ def _unexplained(
             "finished boards are called right and the others are not: the network was trained on "
             f"finished boards or last positions alone, or its labels hold there alone; {excluded}"
         )
-    if strength.policy_gain > 0.1:
+    certain = strength.at_chance or strength.above_quarter
+    if certain and strength.policy_gain > 0.1:
         return (
             "the policy has learnt and the value has not, so the trunk works: the value head, its "
             "labels or its loss are at fault (a head that the optimiser does not hold, labels at "
@@ -84,7 +85,16 @@ def _unexplained(
             "the network has learnt nothing that holds on these games: initial weights, or labels "
             f"that do not belong to their positions; {excluded}"
         )
-    return f"something weakens it that is not in the reading; {excluded}"
+    pressed = compression(observed)
+    if pressed.noise_share > 0.1 and pressed.noise_gain > 2 * pressed.error:
+        return (
+            f"answers are pressed towards the middle, as by {pressed.noise_share:.0%} of labels "
+            f"drawn at random (label noise), or by smoothed labels; {excluded}"
+        )
+    return (
+        "something weakens it that is not in the reading: label noise, too short a training, or "
+        f"too small a network; {excluded}"
+    )
 
 
 def _next_step(pipeline: ExaminedPipeline, young: bool) -> str:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.inputs import NEAR, InputScore, input_scores, restoring
+from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
+from hexsearch.doctor.hypotheses.policies import policy_scores
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
     DECODINGS,
@@ -69,7 +70,8 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "answers",
             "error",
             f"{broken.mean():.0%} of {len(answered):,} answers are not finite",
-            "training has diverged, or the planes are not those that it was trained on",
+            "answers are not finite: training has diverged and left such weights, or the planes "
+            "are not those that it was trained on",
             "load weights from before the loss became nan, and compare the planes with training's",
         )
         return
@@ -81,7 +83,7 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "answers",
             "error",
             f"{outside.mean():.0%} of {len(answered):,} answers lie outside [0, 1], from "
-            f"{answered.min():.2f} to {answered.max():.2f}; read as {_words(best, found)} they "
+            f"{answered.min():.2f} to {answered.max():.2f}; read {_as(_words(best, found))} they "
             f"have a value loss of {best.value_loss:.3f} and {best.accuracy:.1%} are right",
             f"what is reported is no probability: {_words(best, found)} is",
             f"report {_words(best, found)} in win_prob_red",
@@ -103,6 +105,11 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     won = observed.evaluation.red_won
     assert pipeline.table is not None
     shown = restoring(scores, sense(pipeline.table[near], won[near]))
+    if shown is not None and shown.name.startswith(OTHER_PLY):
+        # A policy that belongs to another ply looks alike; it is named by the policy's own check.
+        moves = policy_scores(observed, examined.size)
+        if max((score.gain for score in moves), default=0.0) > 0.9 * shown.policy_gain:
+            shown = None
     if shown is not None:
         restored = best is not None and _restores(best, observed, pipeline.table)
         read = np.square(best.answers - won)[near].mean() if best and restored else 1.0
@@ -150,7 +157,7 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
         f"answers run from {np.quantile(reported, 0.02):.2f} to {np.quantile(reported, 0.98):.2f}"
     )
     evidence = (
-        f"{span}, {right:.1%} of them right; read as {_words(best, found)} {best.accuracy:.1%} "
+        f"{span}, {right:.1%} of them right; read {_as(_words(best, found))} {best.accuracy:.1%} "
         f"are right and the value loss falls by {best.gain:.3f} (+-{1.96 * best.noise:.3f})"
     )
     if finished := finished_boards(observed):
@@ -215,6 +222,10 @@ def _other_decoding(best: Reading) -> tuple[str, str]:
         "let loss and probability be one formula; under the right decode accuracy is "
         f"{best.accuracy:.1%}",
     )
+
+
+def _as(words: str) -> str:
+    return words if words.startswith("as ") else f"as {words}"
 
 
 def _words(reading: Reading, found: list[Reading]) -> str:
