@@ -234,8 +234,6 @@ def write_archive(path: Path, archive: GameArchive) -> None:
             "bytes": position,
         }
     ).encode()
-    if path.exists() and not path.is_file():  # a rename would replace a device
-        raise ArchiveError(f"{path}: is a folder or a device; give the path of a file")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -267,8 +265,6 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
             or is corrupt.
     """
     try:
-        if path.is_fifo():  # it would be waited for
-            raise ArchiveError(f"{path}: is a pipe, no archive")
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
