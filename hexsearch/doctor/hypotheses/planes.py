@@ -258,8 +258,7 @@ def _of_values(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Pl
 
 def _is_within(some: Planes, planes: Planes) -> Flags:
     """[B, 1, 1, 1] whether no cell of the first holds more than that of the second."""
-    within: Flags = ((planes - some) >= -1e-3).all(axis=(1, 2, 3), keepdims=True)
-    return within
+    return np.asarray(((planes - some) >= -1e-3).all(axis=(1, 2, 3), keepdims=True))
 
 
 def _rounds_to(some: Planes, planes: Planes) -> Flags:
