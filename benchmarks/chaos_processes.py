@@ -13,7 +13,7 @@ from typing import Any
 
 # `with_resources` wraps the trainable in a class of Ray's, which titles its process.
 _WORKER = (b"ray::TrialWorker", b"ray::ResourceTrainable")
-_PATIENCE_S = 300.0  # for a study to come up and for its next report, on a busy machine
+_PATIENCE_S = 900.0  # for a study to come up and for its next report, on a busy machine
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
 
 

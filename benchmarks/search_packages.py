@@ -53,6 +53,7 @@ class SyneTune:
 
         logging.disable(logging.INFO)
         self._trial, self._choices = Trial, choices
+        self._suggested = 0
         self.live: dict[str, Any] = {}
         space = {name: choice([str(place) for place in range(len(values))])
                  for name, values in choices.items()}  # fmt: skip
@@ -75,14 +76,15 @@ class SyneTune:
         self.seen: dict[str, int] = {}
 
     def ask(self) -> Asked | None:
-        number = len(self.live)
+        number = self._suggested
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             suggestion = self.scheduler.suggest(number)
         if suggestion is None:
             return None
         if suggestion.spawn_new_trial_id:
-            if number >= TRIALS:
+            self._suggested += 1
+            if number >= TRIALS:  # it cannot be asked for promotions alone
                 return None
             name = str(number)
             self.live[name] = self._trial(number, suggestion.config, datetime.now())

@@ -45,11 +45,14 @@ def run(unpacked: Path, folder: Path, *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def test_it_holds_every_search_space_the_schema_and_the_starter_games(unpacked: Path) -> None:
+def test_it_holds_every_search_space_the_schema_the_starter_games_and_their_network(
+    unpacked: Path,
+) -> None:
     spaces = {path.name: path.read_bytes() for path in (ROOT / "search_spaces").iterdir()}
     packed = unpacked / "hexsearch" / "search_spaces"
     assert {path.name: path.read_bytes() for path in packed.iterdir()} == spaces
     assert list((unpacked / "hexsearch" / "data" / "starter").glob("*.trmph.gz"))
+    assert (unpacked / "hexsearch" / "data" / "starter" / "starter.pt").exists()
     assert (unpacked / "hexsearch" / "py.typed").exists()
     assets = unpacked / "hexsearch" / "report" / "html" / "assets"
     assert {"template.html", "echarts.min.js", "echarts-LICENSE.txt", "echarts-NOTICE.txt"} <= {

@@ -35,7 +35,7 @@ from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError, HexsearchError, printable
 from hexsearch.interface.studies import StudyPlan, dated_name, go_on, new_folder, start, watching
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import ENDED, StudyHistory
+from hexsearch.ledger.history import StudyHistory
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
 from hexsearch.study.listener import Ended
@@ -179,9 +179,6 @@ def run_resume(arguments: argparse.Namespace) -> int:
     """Continue a study and print its leaderboard."""
     folder = StudyFolder(arguments.study)
     _, config = folder.read_description()
-    trials = StudyHistory.read(folder.ledger).trials.values() if folder.ledger.exists() else ()
-    done = sum(trial.status in ENDED for trial in trials)
-    stderr().print(f"{folder.name}: {done} of {len(trials)} trials have ended; it goes on")
     with going_on(folder), watching(config, progress=True) as listener:
         ended = go_on(folder, arguments.trials, arguments.address, listener)
     _print_leaderboard(folder, arguments.format)

@@ -2,9 +2,8 @@
 
 Layout, little-endian: 8 magic bytes, the format version and the length of a JSON header as
 uint64 each, a checksum of 16 bytes over the header, the header, and the arrays that it lists,
-each aligned to 64 bytes. The header holds a content hash over sizes, moves, winners and
-finished, so that equal games have equal hashes whatever file they come from. It also holds a
-checksum over all arrays, so that damage is detected.
+each aligned to 64 bytes. The header holds a content hash over sizes, moves, winners and finished,
+so that equal games have equal hashes, and a checksum over all arrays, so that damage is detected.
 """
 
 from __future__ import annotations
@@ -23,13 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.data.archive_header import (
-    FORMAT_VERSION,
-    MAGIC,
-    aligned,
-    header_checksum,
-    read_header,
-)
+from hexsearch.data import archive_header as headers
 from hexsearch.errors import ArchiveError
 from hexsearch.game.hashing import game_hashes
 from hexsearch.game.record import Game
@@ -112,6 +105,7 @@ class GameArchive:
         )
 
 
+_OPTIONAL = "search_values"  # an array that only archives with such values have
 _ARRAYS: dict[str, str] = {
     "moves": "",  # uint8 or uint16, as the header says
     "offsets": "<u8",
@@ -123,9 +117,6 @@ _ARRAYS: dict[str, str] = {
     "files": "<u4",
     "lines": "<u4",
 }
-
-
-_OPTIONAL = "search_values"  # an array that only archives with such values have
 
 
 class ArchiveBuilder:
@@ -230,7 +221,7 @@ def write_archive(path: Path, archive: GameArchive) -> None:
     position = 0
     checksum = hashlib.blake2b(digest_size=16)
     for name, array in arrays.items():
-        position = aligned(position)
+        position = headers.aligned(position)
         layout[name] = {"start": position, "dtype": array.dtype.str, "count": len(array)}
         position += array.nbytes
         checksum.update(array.data)
@@ -247,9 +238,9 @@ def write_archive(path: Path, archive: GameArchive) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
-            file.write(MAGIC + FORMAT_VERSION.to_bytes(8, "little"))
-            file.write(len(header).to_bytes(8, "little") + header_checksum(header) + header)
-            start = aligned(file.tell())
+            file.write(headers.MAGIC + headers.FORMAT_VERSION.to_bytes(8, "little"))
+            file.write(len(header).to_bytes(8, "little") + headers.header_checksum(header) + header)
+            start = headers.aligned(file.tell())
             for name, array in arrays.items():
                 file.seek(start + layout[name]["start"])
                 file.write(array.data)
@@ -274,15 +265,13 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
             or is corrupt.
     """
     try:
-        if path.is_fifo():  # it would be waited for
-            raise ArchiveError(f"{path}: is a pipe, no archive")
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise ArchiveError(f"{path}: no such archive") from error
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be mapped: {error}") from error
-    header, start = read_header(path, mapped)
+    header, start = headers.read_header(path, mapped)
     if len(mapped) != start + header["bytes"]:
         raise ArchiveError(
             f"{path}: truncated: {len(mapped):,} bytes of {start + header['bytes']:,}; import again"

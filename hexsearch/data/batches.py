@@ -45,8 +45,7 @@ class Batch:
         policy_target: [B] int64, encoded cell of the next move; 0 where there is none.
         has_move: [B] bool, whether there is a next move; the policy loss ignores other positions.
         outcome: [B] float32, 1.0 or 0.0 in the network's own perspective.
-        value_target: [B] float32, target of the value loss: the outcome, or a mixture of the
-            outcome and the value that a search found.
+        search_shift: [B] float32, share of the way from the outcome to what a search found; or 0.
         complement: [B] bool, whether win_prob_red is 1 minus the network's probability.
         red_won: [B] float32, 1.0 if Red won the game, before any symmetry is applied.
         stage: [B] int8, index into STAGE_NAMES.
@@ -62,7 +61,7 @@ class Batch:
     policy_target: Tensor
     has_move: Tensor
     outcome: Tensor
-    value_target: Tensor
+    search_shift: Tensor
     complement: Tensor
     red_won: Tensor
     stage: Tensor
@@ -75,6 +74,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    @property
+    def value_target(self) -> Tensor:
+        """[B] target of the value loss."""
+        return self.outcome + self.search_shift
 
     def piece(self, start: int, size: int) -> Batch:
         """At most `size` positions, beginning at `start`, as views."""
@@ -153,8 +157,8 @@ class BatchBuilder:
             search_value: share of the search's value in the target, where there is one.
         """
         if self.backend == "torch" or (self.backend == "auto" and self.device.type != "cpu"):
-            columns = self._on_device.build(games, plies, turn, swap, weights, auxiliary)
-            return self._mixed(Batch(**columns), search_value)
+            built = self._on_device.build(games, plies, turn, swap, weights, auxiliary)
+            return self._mixed(Batch(**built), search_value)
         archive, encoder = self.archive, self.encoder
         offsets = archive.offsets[games].astype(np.int64)
         lengths = archive.offsets[games + 1].astype(np.int64) - offsets
@@ -175,8 +179,8 @@ class BatchBuilder:
             "planes": encoder.encode(archive.moves.take(index), plies, symmetries, final),
             "policy_target": np.where(has_move, shown_move, 0),
             "has_move": has_move,
-            "outcome": (outcome := encoder.outcome(red_won, symmetries)),
-            "value_target": outcome,
+            "outcome": encoder.outcome(red_won, symmetries),
+            "search_shift": np.zeros(len(games), np.float32),
             "complement": encoder.complement(symmetries),
             "red_won": red_won.astype(np.float32),
             "stage": stage,
@@ -186,7 +190,7 @@ class BatchBuilder:
             "ply": plies,
             "weight": np.ones(len(games), np.float32) if weights is None else weights.take(stage),
         }
-        columns = {name: self._to_device(array) for name, array in arrays.items()}
+        columns: dict[str, Any] = {name: self._to_device(array) for name, array in arrays.items()}
         batch = self._mixed(Batch(**columns), search_value)
         if not auxiliary.weights:
             return batch
@@ -204,14 +208,13 @@ class BatchBuilder:
         return replace(batch, auxiliary=self._targets.build(auxiliary, played))
 
     def _mixed(self, batch: Batch, share: float) -> Batch:
-        """The batch with a value target of outcome and search value."""
+        """The batch with a value target that mixes outcome and search value."""
         if not share:
             return batch
         games, plies = batch.game.cpu().numpy(), batch.ply.cpu().numpy()
         known = self._to_device(self.archive.search_values_of(games, plies))
         known = torch.where(batch.complement, 1.0 - known, known)
-        mixed = batch.outcome + share * (known - batch.outcome)
-        return replace(batch, value_target=torch.where(known.isnan(), batch.outcome, mixed))
+        return replace(batch, search_shift=(share * (known - batch.outcome)).nan_to_num(0.0))
 
     @cached_property
     def _targets(self) -> TargetBuilder:

@@ -88,7 +88,7 @@ class DeviceGames:
             "policy_target": torch.where(has_move, self._cells[symmetry, following], 0),
             "has_move": has_move,
             "outcome": outcome,
-            "value_target": outcome,
+            "search_shift": torch.zeros_like(outcome),
             "complement": ~reflect if mover_sees else reflect,
             "red_won": red_won.float(),
             "stage": stage,

@@ -41,7 +41,9 @@ def shown_samples(trial: WatchedTrial) -> ShownSamples:
         planes.append(step.planes if _complete(step) else step.batch.planes)
         asked = step.targets
         given = asked is not None and asked.shape == step.batch.outcome.shape
-        targets.append(asked if asked is not None and given else step.batch.outcome)
+        # What was meant to be mixed in is no fault of the labels.
+        label = asked - step.batch.search_shift if asked is not None and given else None
+        targets.append(step.batch.outcome if label is None else label)
     cursor = trial.positions_seen
     while sum(map(len, batches)) < _SAMPLES:
         batch = trial.shown_batch(cursor, size)

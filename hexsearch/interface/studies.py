@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
+from hexsearch.interface.refusals import refuse_early
 from hexsearch.interface.study import Study
 from hexsearch.ledger.folder import StudyFolder, require_name
 from hexsearch.search.shipped import find_space
@@ -48,13 +49,15 @@ class StudyPlan:
 def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = ()) -> Ended:
     """Run a new study to its end. If it cannot start, it leaves no folder.
 
-    Ray starts first: its processes import torch while this process imports it, reads the games
-    and examines them.
+    Ray starts before torch is imported here: its processes import torch at the same time, and this
+    process then reads the games and examines them. Wrong paths, plug-ins, CPUs and GPUs are
+    reported before.
     """
     from hexsearch.backend.cluster import ray_cluster
     from hexsearch.data.collection.sources import find_sources
 
-    find_sources(plan.games)  # a wrong path is reported before Ray starts
+    find_sources(plan.games)
+    refuse_early(plan)
     listener.wait(
         f"the Ray cluster at {plan.address}" if plan.address else "Ray to start on this machine"
     )

@@ -20,6 +20,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
 from hexsearch.ledger.events import FORMAT, other_format
+from hexsearch.ledger.missing import no_study
 from hexsearch.training.atomic import write_atomically
 
 CHECKPOINT = "checkpoint.pt"  # network and optimiser of a trial, in its folder
@@ -212,7 +213,7 @@ class StudyFolder:
         try:
             os.lstat(self.description)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise LedgerError(f"{self.path}: no study.yaml; is this a study folder?") from error
+            raise LedgerError(no_study(self.path)) from error
         except (OSError, ValueError) as error:  # no permission; a name too long, or with a NUL
             why = getattr(error, "strerror", None) or error
             raise LedgerError(f"{self.path}: cannot be read: {why}") from error

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from hexsearch.errors import DiskError, LedgerError
 from hexsearch.ledger.events import Event, Record, event_of
+from hexsearch.ledger.missing import no_study
 
 _BEFORE, _AFTER = b',"record":', b"}\n"  # bytes before and after a record's text in its line
 # Keys of a record whose values differ between two equal runs.
@@ -230,7 +231,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
 def _reading(path: Path) -> Iterator[BinaryIO]:
     try:
         if not path.is_file():  # a pipe would be waited for
-            raise LedgerError(f"{path}: no ledger; is this a study folder?")
+            raise LedgerError(no_study(path.parent))
         with open(path, "rb") as file:
             yield file
     except OSError as error:

@@ -17,7 +17,7 @@ from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
-from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.history import ENDED, StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.space import SearchSpace
@@ -153,6 +153,8 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             raise ConfigError(
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
+        done = sum(trial.status in ENDED for trial in history.trials.values())
+        listener.say(f"{folder.name}: {done} of {len(history.trials)} trials have ended; go on")
         where = f"the Ray cluster at {address}" if address else "Ray to start on this machine"
         listener.wait(where)
         with ray_cluster(address, config.run):

@@ -58,6 +58,8 @@ def write_atomically(path: Path, content: bytes, keep_as: Path | None = None) ->
     Raises:
         CheckpointError: it cannot be written; an older file is unchanged.
     """
+    if not path.name:  # `/` and the empty path
+        raise CheckpointError(f"{path}: is a folder; give the path of a file")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

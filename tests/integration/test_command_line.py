@@ -216,8 +216,8 @@ def test_train_writes_a_model_and_goes_on_from_an_unfinished_one(
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["leaderboard", "no/such/study"], 2, "is this a study folder?"),
-        (["resume", "no/such/study"], 2, "is this a study folder?"),
+        (["leaderboard", "no/such/study"], 2, "no such study folder"),
+        (["resume", "no/such/study"], 2, "no such study folder"),
         (["launch", "no.yaml"], 2, "no.yaml: cannot be read"),
         (["launch", SMOKE, "--games", "no.trmph"], 2, "no.trmph: no such file"),
         (["launch", SMOKE, "--set", "trunk.presett=tiny"], 2, "did you mean 'preset'?"),

@@ -26,17 +26,9 @@ CASES: dict[str, tuple[list[str], Call]] = {
         ["launch", "smoke", "--name", "a/b", "--results", "{results}"],
         lambda results: hs.launch("smoke", name="a/b", results=results),
     ),
-    "an infinite space to compare": (
-        ["compare", "smoke", "--results", "{results}"],
-        lambda results: hs.compare("smoke", results=results),
-    ),
     "no study to resume": (
         ["resume", "{results}/none"],
         lambda results: hs.resume(results / "none"),
-    ),
-    "no study to look at": (
-        ["leaderboard", "{results}/none"],
-        lambda results: hs.load_study(results / "none"),
     ),
     "no checkpoint": (
         ["analyze", "none.pt", "--games", "none.trmph"],

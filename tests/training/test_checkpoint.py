@@ -17,6 +17,12 @@ from hexsearch.training.checkpoint import (
 )
 
 
+@pytest.mark.parametrize("path", ["", "/", "."])
+def test_a_path_without_a_name_is_refused(path: str) -> None:
+    with pytest.raises(CheckpointError, match="is a folder; give the path of a file"):
+        write_atomically(Path(path), b"content")
+
+
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "deep" / "c.pt", {"weights": torch.arange(3), "name": "x"})
     content = load_checkpoint(tmp_path / "deep" / "c.pt")

@@ -17,7 +17,8 @@ _SHORT_FORMS: dict[str, dict[str, Any]] = {
     "TrunkConfig": {"enum": list(TRUNK_PRESETS)},
     "ValueHeadConfig": {
         "type": "string",
-        "pattern": rf"^(reduced )?\d+(->\d+)*->1$|{_IMPORT_PATH}",
+        "pattern": rf"^((flatten|mean_max|gpool|attention) )?(reduced )?\d+(->\d+)*->1"
+        rf"( (dropout|norm|activation|heads) \S+)*$|{_IMPORT_PATH}",
     },
     "ReadoutConfig": {"type": "string"},
     "NetworkConfig": {"type": "string", "pattern": _IMPORT_PATH},

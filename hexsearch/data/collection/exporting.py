@@ -52,6 +52,9 @@ def write_games(path: Path, archive: GameArchive, kind: str) -> None:
     Raises:
         GamesError: the format cannot hold these games, or the file cannot be written.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # Renaming would replace a device or a pipe, such as /dev/full, by a file.
+        raise GamesError(f"{path}: is a device or a pipe, and not a file")
     try:
         if kind == ARCHIVE:
             if path.suffix == ".gz":
@@ -88,9 +91,6 @@ def _comment(game: Game) -> str:
 
 
 def _write_text(path: Path, lines: Iterator[str]) -> None:
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        # Renaming would replace a device or a pipe, such as /dev/full, by a file.
-        raise GamesError(f"{path}: is a device or a pipe, and not a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -258,7 +258,8 @@ def _of_values(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Pl
 
 def _is_within(some: Planes, planes: Planes) -> Flags:
     """[B, 1, 1, 1] whether no cell of the first holds more than that of the second."""
-    return np.asarray(((planes - some) >= -1e-3).all(axis=(1, 2, 3), keepdims=True))
+    within: Flags = np.all(planes - some >= -1e-3, axis=(1, 2, 3), keepdims=True)
+    return within
 
 
 def _rounds_to(some: Planes, planes: Planes) -> Flags:
