@@ -214,7 +214,7 @@ _THREE = partial(Script, outputs=3, loss=_three)
 _WEAK = "learnt nothing|chance|untrained|the value has not"
 SCRIPTS: dict[str, Script] = {
     "tanh under a loss on logits": Script("tanh|squash|range|bounded|between", last=nn.Tanh),
-    "relu under a loss on logits": Script("relu|below|half|negative|never", last=nn.ReLU),
+    "relu under a loss on logits": Script("relu|below|half|negative", last=nn.ReLU),
     "signed value reported as it is": Script(
         r"\(raw \+ 1\)|-1 and 1|signed",
         last=nn.Tanh,

@@ -205,14 +205,14 @@ def _restores(best: Reading, observed: Observed, table: Floats) -> bool:
 def _other_decoding(best: Reading) -> tuple[str, str]:
     if best.decoding == "raw":
         return (
-            "the network puts out 0 and 1 itself (it was trained so, or ends in a sigmoid), and a "
+            "the network was trained to put out 0 and 1 itself (or ends in a sigmoid), and a "
             "sigmoid is applied afterwards, which makes 0.50 and 0.73 of them",
             "report the raw output, or apply the sigmoid in the loss too; under the right decode "
             f"accuracy is {best.accuracy:.1%} without another step of training",
         )
     if best.decoding == "signed":
         return (
-            "the network puts out -1 and 1 (it was trained so, or ends in a tanh), and something "
+            "the network was trained to put out -1 and 1 (or ends in a tanh), and something "
             "else than (raw + 1) / 2 is reported",
             f"report (raw + 1) / 2; accuracy is then {best.accuracy:.1%} without more training",
         )
