@@ -25,7 +25,7 @@ Printed = pytest.CaptureFixture[str]
     ("fault", "check", "cause"),
     [
         ("", "", ""),
-        ("trained raw", "reading of the value", "puts out 0 and 1 itself (it was trained so"),
+        ("trained raw", "reading of the value", "trained to put out 0 and 1 itself"),
         ("blue for red", "reading of the value", "one colour is reported as the other's"),
         ("train mode", "modes", "train mode at inference"),
         ("column-major", "policy cells", "column-major"),
