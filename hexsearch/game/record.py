@@ -22,6 +22,8 @@ from hexsearch.game.board import (
     winners,
 )
 
+REPLAY_DISAGREES = "but replay shows that"  # in every refusal of a game with a wrong winner
+
 
 class Swap(Enum):
     """What a swap did with the first stone."""
@@ -172,7 +174,7 @@ def _contradiction(record: WrittenGame, won: int, won_before: int) -> str | None
         return None if won else "nobody has connected and no winner is stated"
     if won and won != record.stated_winner:
         stated, replayed = COLOUR_NAMES[record.stated_winner], COLOUR_NAMES[won]
-        return f"the file says that {stated} won, but replay shows that {replayed} connects"
+        return f"the file says that {stated} won, {REPLAY_DISAGREES} {replayed} connects"
     return None
 
 

@@ -264,7 +264,7 @@ def new_folder(results: str | Path, name: str) -> StudyFolder:
     """The folder of a new study.
 
     Raises:
-        ConfigError: a study exists there, or the name is a path.
+        ConfigError: a study exists there, nothing can be written there, or the name is a path.
     """
     if "://" in str(results):
         raise ConfigError(
@@ -274,6 +274,7 @@ def new_folder(results: str | Path, name: str) -> StudyFolder:
     require_name(name)
     folder = StudyFolder(Path(results) / name)
     folder.require_new()
+    folder.require_writable()
     return folder
 
 

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
+from pydantic import WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from hexsearch.config.section import Section, build
@@ -53,7 +54,12 @@ def test_every_field_says_what_it_is_and_has_an_end(field: FieldInfo) -> None:
     assert field.description
     bounds = {type(part) for part in field.metadata}
     held = kinds(field.annotation)
-    if {int, float} & held:
+    schemas = [part.json_schema for part in field.metadata if isinstance(part, WithJsonSchema)]
+    if schemas:  # the bounds of a field with a validator of its own
+        assert schemas[0] is not None
+        numbers = [kind for kind in schemas[0]["anyOf"] if kind["type"] in ("integer", "number")]
+        assert numbers and all({"minimum", "maximum"} <= set(kind) for kind in numbers)
+    elif {int, float} & held:
         assert {Ge, Gt} & bounds and {Le, Lt} & bounds
     # The two lists of a dimension are held to two entries by their validator.
     if {str, list, tuple} & held and field.alias not in ("float", "int"):

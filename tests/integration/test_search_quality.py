@@ -95,7 +95,7 @@ def test_a_replay_that_the_file_holds_is_not_made_again(
     monkeypatch.setattr("sys.argv", [*command, *names])
     assert quality.main() == 0
     first, lines = capsys.readouterr().out, kept.read_text()
-    monkeypatch.setattr(quality, "run", None)
+    monkeypatch.setattr(quality, "run", lambda *arguments, **named: pytest.fail("made again"))
     assert quality.main() == 0
     assert capsys.readouterr().out == first and kept.read_text() == lines
     assert "4 comparisons" in first

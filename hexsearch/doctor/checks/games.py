@@ -15,6 +15,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.game.board import winners
 from hexsearch.game.reading import Decision
+from hexsearch.game.record import REPLAY_DISAGREES
 
 _LAID = 5_000  # games of a file that are tried the other way round
 _REPLAYED = 200_000  # games whose winner is replayed, spread over the archive
@@ -39,7 +40,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if pipeline.imported is None:
         return
     refused = Counter(
-        refusal.file for refusal in pipeline.imported.refused if "by replay" in refusal.reason
+        refusal.file for refusal in pipeline.imported.refused if REPLAY_DISAGREES in refusal.reason
     )
     total = sum(refused.values())
     seen = pipeline.imported.read + len(pipeline.imported.refused)
