@@ -128,10 +128,6 @@ class WatchedTrial(Trial):
             self.problem = str(error)
         self._ask_for_losses()
 
-    def renew_norms(self) -> None:
-        """Take the batch-norm statistics anew, as every report does."""
-        self.evaluator.calibrate(self._answering)
-
     def shown_batch(self, cursor: int, size: int) -> Batch:
         """What training would train on at a cursor, as it fetches it."""
         return self._ahead.batch(cursor, size)

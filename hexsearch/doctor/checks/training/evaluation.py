@@ -20,6 +20,7 @@ from hexsearch.doctor.hypotheses.truth import Truth, inside_ring, same, truth_of
 from hexsearch.doctor.networks import TrainedNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.training.metrics import Evaluation
+from hexsearch.training.trial import Trial
 
 _GAMES = 8
 _NORMED = 1024  # training positions that batch-norm statistics are compared on
@@ -80,15 +81,10 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     shown = trial.config.encoder
     found = list(_planes(torch.cat(planes), truth, shown.perspective == "mover", shown.edge_ring))
     yield from found or _answers(pipeline, evaluation, truth)
-    if not found:
-        yield from _norms(pipeline)
 
 
-def _norms(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+def norm_findings(trial: Trial) -> Iterator[Finding]:
     """Batch-norm statistics as a report leaves them, against those of training positions."""
-    trial, shown = pipeline.watched, pipeline.shown
-    assert trial is not None and shown is not None
-    trial.renew_norms()
     gaps: dict[str, float] = {}
 
     def look(name: str, norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
@@ -108,7 +104,7 @@ def _norms(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     ]
     try:
         with torch.no_grad():
-            network(trial.execution.show(torch.from_numpy(shown.planes[:_NORMED])))
+            network(trial.execution.show(trial.next_batch(_NORMED).planes))
     finally:
         for handle in handles:
             handle.remove()

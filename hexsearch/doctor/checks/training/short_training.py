@@ -14,6 +14,7 @@ from hexsearch.data.batches import Batch
 from hexsearch.data.positions import all_positions
 from hexsearch.doctor.checks.network.policies import policy_findings
 from hexsearch.doctor.checks.network.values import as_control, reading_findings
+from hexsearch.doctor.checks.training.evaluation import norm_findings
 from hexsearch.doctor.checks.training.readouts import optimum
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import Observed, TrainedNetwork, observe
@@ -171,6 +172,8 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not strength.at_chance:
             break
     yield from _health(report, observed)
+    assert trial is not None
+    yield from norm_findings(trial)
     found = list(reading_findings("short training", observed, table))
     if is_control:
         found = [as_control(finding) for finding in found]
