@@ -22,6 +22,7 @@ def test_the_notebook_is_stored_without_outputs() -> None:
     assert cells and all(not cell.outputs and cell.execution_count is None for cell in cells)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Jupyter's own packages
 def test_the_notebook_goes_from_games_to_a_network_that_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,14 +19,11 @@ FAULTS = (
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 
 
-SLOW = (("driver", 2), ("moment", 3), ("worker", 2), ("node", 2), ("spot", 2))
+CASES = (("driver", 2), ("moment", 3), ("worker", 2), ("node", 2), ("spot", 2))
 
 
-@pytest.mark.parametrize(
-    ("victim", "rounds"),
-    # One kill amid the work: three starts of Ray, which are what takes the time.
-    [("driver", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
-)
+@pytest.mark.slow  # the fast suite kills a driver in test_command_line.py
+@pytest.mark.parametrize(("victim", "rounds"), CASES)
 def test_a_killed_study_tells_the_story_of_one_left_alone(victim: str, rounds: int) -> None:
     size = ["--rounds", str(rounds), "--trials", "2", "--positions", "1152"]
     done = subprocess.run(
