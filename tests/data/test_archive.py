@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,3 +148,10 @@ def test_splits_are_disjoint_complete_near_their_shares_and_stable_when_games_ar
         assert before.tolist() == part[part < 1000].tolist()
     other = split_games(archive, "test", 0.2, 0.1, "another salt")
     assert len(set(other.tolist()) & set(parts["test"].tolist())) < len(other) // 2
+
+
+def test_a_pipe_in_place_of_an_archive_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "games.archive"
+    os.mkfifo(pipe)
+    with pytest.raises(ArchiveError, match="is not a file"):
+        open_archive(pipe)
