@@ -264,7 +264,7 @@ def open_archive(path: Path, check: bool = True) -> GameArchive:
         ArchiveError: the file is missing, is not an archive, has another version, is truncated
             or is corrupt.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.is_fifo():  # it would be waited for
         raise ArchiveError(f"{path}: is not a file")
     try:
         with open(path, "rb") as file:
