@@ -187,7 +187,7 @@ def test_a_trial_that_fails_stands_on_the_leaderboard_and_ends_nothing(
     wild = ["--set", "optimiser.name=sgd", "--set", "optimiser.clip=1e9"]
     wild += ["--set", "trunk.norm=none", "--set", "optimiser.learning_rate=100"]
     wild += ["--set", "value_weight=1000", "--set", "policy_head.weight=1000"]
-    wild += ["--set", "value_head=512->32->1"]
+    wild += ["--set", "value_head=512->128->64->1", "--set", "optimiser.momentum=0.999"]
     study = ["launch", SMOKE, "--results", tmp_path, "--name", "wild", *wild, "--trials", 2]
     refused = run(*study)
     assert refused.returncode == 1
