@@ -108,6 +108,7 @@ def test_a_study_that_is_extended_after_its_race_searches_on_as_if_there_had_bee
     assert more.history.searched == 16 and engine.history.searched == 12
 
 
+@pytest.mark.slow  # the study of every phase, further below, is cut in the same way
 def test_cut_after_any_record_and_resumed_plans_the_same_reruns(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jsonl"
     finished(whole)
