@@ -154,7 +154,9 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
         done = sum(trial.status in ENDED for trial in history.trials.values())
-        listener.say(f"{folder.name}: {done} of {len(history.trials)} trials have ended; go on")
+        listener.say(
+            f"{folder.name}: {done} of {len(history.trials)} trials have ended; the study goes on"
+        )
         where = f"the Ray cluster at {address}" if address else "Ray to start on this machine"
         listener.wait(where)
         with ray_cluster(address, config.run):
