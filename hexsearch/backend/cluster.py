@@ -70,7 +70,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
-        _require_listener(address)
+        require_listener(address)
     own = ExitStack()  # resources that exist only while Ray runs on this machine
     try:
         if address:
@@ -118,8 +118,12 @@ def environment(address: str | None, resources: Resources) -> dict[str, str]:
     return _ENVIRONMENT  # most processes would import torch without need
 
 
-def _require_listener(address: str) -> None:
-    """Fail within seconds if nothing listens at the address; Ray itself tries for minutes."""
+def require_listener(address: str) -> None:
+    """Fail within seconds if nothing listens at the address; Ray itself tries for minutes.
+
+    Raises:
+        HexsearchError: nothing listens there.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return  # `auto`, or another form that Ray itself resolves

@@ -17,7 +17,6 @@ from hexsearch.interface.given import (
     settings_of,
     time_budget_of,
 )
-from hexsearch.interface.refusals import refuse_early
 from hexsearch.interface.study import Study
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.named import find_study
@@ -50,27 +49,11 @@ class StudyPlan:
 
 
 def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = ()) -> Ended:
-    """Run a new study to its end. If it cannot start, it leaves no folder.
-
-    Ray starts before torch is imported here: its processes import torch at the same time, and this
-    process then reads the games and examines them. Wrong paths, plug-ins, CPUs and GPUs are
-    reported before.
-    """
-    from hexsearch.backend.cluster import ray_cluster
+    """Run a new study to its end. If it is refused, Ray has not started, and there is no folder."""
     from hexsearch.data.collection.sources import find_sources
 
     find_sources(plan.games)
-    refuse_early(plan)
-    listener.wait(
-        f"the Ray cluster at {plan.address}" if plan.address else "Ray to start on this machine"
-    )
-    with ray_cluster(plan.address, plan.config.run) as up_at:
-        return _start(plan, up_at, listener, callbacks)
-
-
-def _start(
-    plan: StudyPlan, ray_up_at: float, listener: Listener, callbacks: Sequence[Callback]
-) -> Ended:
+    listener.wait("torch to be imported")
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
     from hexsearch.interface.doctor_check import check_components, games_examiner, hints
     from hexsearch.study.launch import LaunchRequest, launch
@@ -91,7 +74,6 @@ def _start(
                 folder=plan.folder,
                 listener=heard.listener,
                 address=plan.address,
-                ray_up_at=ray_up_at,
                 where=f"{plan.label}: ",
                 examine=examine,
                 warm_starts=plan.warm_starts,

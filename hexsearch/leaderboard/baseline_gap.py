@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexsearch.leaderboard.paired_losses import common_table
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import baseline_folder, read_game_losses
 from hexsearch.ledger.report import Baseline
-from hexsearch.statistics.intervals import game_table, game_variance, interval
+from hexsearch.statistics.intervals import game_variance, interval
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def baseline_gap(
     beaten = read_game_losses(baseline_folder(folder.path, best.name), 0)
     if not losses or beaten is None:
         return None
-    table = game_table([*losses, beaten], stage)
+    table = common_table([*losses, beaten], folder, stage)
     if table is None:
         return None
     means, influence = table.means, table.influence

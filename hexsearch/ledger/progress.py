@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from hexsearch.ledger.kinds import checked
+from hexsearch.training.atomic import read_whole
+
 
 @dataclass(frozen=True)
 class TrialProgress:
@@ -74,8 +77,8 @@ def remove_progress(path: Path) -> None:
 def read_progress(path: Path) -> StudyProgress:
     """What was stored last; nothing where nothing was, or where the file is no such file."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        trials = {name: TrialProgress(**one) for name, one in raw["trials"].items()}
+        raw = json.loads(read_whole(path))
+        trials = {name: checked(TrialProgress(**one)) for name, one in raw["trials"].items()}
         return StudyProgress(float(raw["at"]), trials)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return StudyProgress()

@@ -1,6 +1,8 @@
 """Launches and resumes a study on Ray Tune.
 
-Importing Ray takes seconds. So it is imported when a study runs, not by commands that only read.
+Whatever can refuse a study comes before Ray starts, and before the study's folder is made. Only
+what a cluster says about itself comes later. Importing Ray takes seconds, so it is imported here
+when a study runs, not by commands that only read.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass, replace
 from hexsearch.backend.file_sync import require_unused
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import GameArchive, write_archive
-from hexsearch.data.collection.importing import ImportReport, import_games
+from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
@@ -50,8 +52,7 @@ class LaunchRequest:
 
     Attributes:
         games: files and folders, or `starter`.
-        address: address of the Ray cluster; None if Ray was started on this machine.
-        ray_up_at: time at which Ray was connected, in Unix seconds.
+        address: address of the Ray cluster; None if Ray is to be started on this machine.
         where: prefix of configuration faults, such as the file's name.
         examine: function that examines the games before files are written. It returns warnings,
             and raises an error if the study must not start.
@@ -63,27 +64,75 @@ class LaunchRequest:
     folder: StudyFolder
     listener: Listener
     address: str | None = None
-    ray_up_at: float = 0.0
     where: str = ""
     examine: Examiner | None = None
     warm_starts: Sequence[StudyFolder] = ()
 
 
+@dataclass(frozen=True)
+class _Admitted:
+    """A study that nothing on this machine speaks against; no file of it has been written.
+
+    Attributes:
+        request: the request, with the frozen trunk in its configuration.
+        warnings: what the doctor warns of.
+        learned: trials of other studies that the searcher is told.
+    """
+
+    request: LaunchRequest
+    archive: GameArchive
+    warnings: list[str]
+    learned: list[WarmStarted]
+
+
 def launch(request: LaunchRequest) -> Ended:
-    """Run a new study on the connected Ray to its end. If it cannot start, it leaves no folder.
+    """Run a new study on Ray to its end. If it cannot start, it leaves no folder.
 
     Raises:
         FaultyInput: configuration, games or a trunk are faulty; no file has been written.
     """
-    from hexsearch.backend.cluster import require_room
+    admitted = _admit(request)
+    config, folder, address = admitted.request.config, request.folder, request.address
+    request.listener.wait(_ray(address))
+    from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
+    with ray_cluster(address, config.run) as ray_up_at:
+        require_room(config.run)
+        require_shared_storage(folder.path, config.run.trial_files)
+        opened, losses = _opened(admitted, ray_up_at)
+        ledger = _open(admitted, opened)
+        try:
+            for name, each in losses.items():
+                write_game_losses(baseline_folder(folder.path, name), 0, each)
+            study = OpenStudy(
+                config,
+                folder,
+                ledger,
+                admitted.archive.content_hash,
+                opened.trials,
+                address,
+                request.listener,
+            )
+            return Session(study).run()
+        finally:
+            ledger.close()
+
+
+def _admit(request: LaunchRequest) -> _Admitted:
+    """Check everything that can be checked without Ray. Nothing is written."""
     config, trunk_lines = take_frozen_trunk(request.config)
     request = replace(request, config=config)
     folder, say, wait = request.folder, request.listener.say, request.listener.wait
     space = build_space(config, request.where)
     folder.require_new()
     folder.require_writable()
+    if request.address is None:
+        require_local_room(config.run)
+    else:
+        from hexsearch.backend.cluster import require_listener
+
+        require_listener(request.address)
     check_components(space, config.data.board_size)
     _require_comparable(config, space)
     learned = _warm_starts(request, space)
@@ -93,21 +142,14 @@ def launch(request: LaunchRequest) -> Ended:
         say(line)
     require_memory(space, config)
     require_unused(folder, config.run.trial_files)
-    if request.address is None:
-        require_local_room(config.run)
-    require_room(config.run)
-    require_shared_storage(folder.path, config.run.trial_files)
+    dataset, trunk = Dataset(archive, config.data), named_trunk(config)
+    warnings = [] if trunk is None else check_games(trunk, dataset)
     if request.examine is not None:
         wait("the doctor's quick checks")
-    opened, losses = _examined(request, archive, imported)
-    opened = replace(opened, timings={"ray_up_at": request.ray_up_at})
-    ledger = _open(request, archive, opened, learned)
-    try:
-        for name, each in losses.items():
-            write_game_losses(baseline_folder(folder.path, name), 0, each)
-        return _run(request, ledger, archive.content_hash, opened.trials)
-    finally:
-        ledger.close()
+        warnings += request.examine(dataset, imported)
+    for line in warnings:
+        say(f"warning: {line}")
+    return _Admitted(request, archive, warnings, learned)
 
 
 def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
@@ -149,12 +191,13 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
             raise ConfigError(
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
+        if address is None:
+            require_local_room(config.run)
         done = sum(trial.status in ENDED for trial in history.trials.values())
         listener.say(
             f"{folder.name}: {done} of {len(history.trials)} trials have ended; the study goes on"
         )
-        where = f"the Ray cluster at {address}" if address else "Ray to start on this machine"
-        listener.wait(where)
+        listener.wait(_ray(address))
         with ray_cluster(address, config.run):
             require_shared_storage(folder.path, config.run.trial_files)
             ledger.append(Resumed(trials=trials))
@@ -207,42 +250,33 @@ def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted
     return learned
 
 
-def _examined(
-    request: LaunchRequest, archive: GameArchive, imported: ImportReport
-) -> tuple[StudyOpened, dict[str, GameLosses]]:
-    """The first event of a study, with baselines and warnings from examining its games.
+def _opened(admitted: _Admitted, ray_up_at: float) -> tuple[StudyOpened, dict[str, GameLosses]]:
+    """The first event of a study, with its baselines.
 
     Returns:
         Also the per-game losses of the baselines by name.
     """
-    config, dataset = request.config, Dataset(archive, request.config.data)
-    trunk = named_trunk(config)
-    warnings = [] if trunk is None else check_games(trunk, dataset)
-    if request.examine is not None:
-        warnings += request.examine(dataset, imported)
-    for line in warnings:
-        request.listener.say(f"warning: {line}")
-    trials = config.run.trials if "search" in config.phases else 0
-    baselines = baseline_rows(dataset)
-    rows = [row.to_json() for row, _ in baselines]
-    losses = {row.name: each for row, each in baselines}
-    return StudyOpened(trials=trials, baselines=rows, warnings=warnings), losses
+    config = admitted.request.config
+    baselines = baseline_rows(Dataset(admitted.archive, config.data))
+    opened = StudyOpened(
+        trials=config.run.trials if "search" in config.phases else 0,
+        baselines=[row.to_json() for row, _ in baselines],
+        warnings=admitted.warnings,
+        timings={"ray_up_at": ray_up_at},
+    )
+    return opened, {row.name: each for row, each in baselines}
 
 
-def _open(
-    request: LaunchRequest,
-    archive: GameArchive,
-    opened: StudyOpened,
-    learned: Sequence[WarmStarted],
-) -> Ledger:
+def _open(admitted: _Admitted, opened: StudyOpened) -> Ledger:
     """Write all first files of a study or none, and return its open ledger."""
+    request, archive = admitted.request, admitted.archive
     config, folder = request.config, request.folder
     with folder.whole_or_not_at_all():
         write_archive(folder.archive, archive)
         store_trunk(config, folder)
         description = folder.write_description(config, request.games, archive.content_hash)
         ledger = Ledger(folder.ledger)
-        events: list[Event] = [replace(opened, **description), *learned]
+        events: list[Event] = [replace(opened, **description), *admitted.learned]
         try:
             for event in events:
                 ledger.append(event)
@@ -252,17 +286,9 @@ def _open(
     return ledger
 
 
-def _run(request: LaunchRequest, ledger: Ledger, archive_hash: str, trials: int) -> Ended:
-    study = OpenStudy(
-        request.config,
-        request.folder,
-        ledger,
-        archive_hash,
-        trials,
-        request.address,
-        request.listener,
-    )
-    return Session(study).run()
+def _ray(address: str | None) -> str:
+    """What a study waits for until Ray is there."""
+    return f"the Ray cluster at {address}" if address else "Ray to start on this machine"
 
 
 def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
