@@ -91,13 +91,13 @@ def go_on(
 ) -> Ended:
     """Continue a study to its end."""
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
-    from hexsearch.study import launch as studies
+    from hexsearch.study.resume import resume as go_on
 
     _, config = folder.read_description()
     told = [*named_callbacks(config.run.callbacks), *callbacks]
     heard = CallbackListener(Study(folder), told, listener)
     try:
-        return studies.resume(folder, further, heard.listener)
+        return go_on(folder, further, heard.listener)
     finally:
         heard.ended()
 

@@ -1,0 +1,111 @@
+"""Continues a study from its ledger, and writes its Optuna storage again."""
+
+from __future__ import annotations
+
+from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.ledger.events import Resumed
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import ENDED, StudyHistory
+from hexsearch.ledger.ledger import Ledger, is_held, read_events
+from hexsearch.search.budget import budget_spent
+from hexsearch.search.space_parsing import build_space
+from hexsearch.study.changes import notes, require_same_question
+from hexsearch.study.launch import ray_at
+from hexsearch.study.listener import Ended, Further, Listener
+from hexsearch.study.preflight import require_local_room
+from hexsearch.study.session import OpenStudy, Session
+
+
+def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
+    """Continue a study, beginning with its unfinished trials. It may get further trials.
+
+    Raises:
+        LedgerError: there is no study, or it is running.
+        ConfigError: study.yaml was changed in settings that must not change, or a budget is used
+            up.
+    """
+    from hexsearch.backend.cluster import ray_cluster
+    from hexsearch.backend.nodes import require_shared_storage
+
+    description, config = folder.read_description()
+    address = further.address
+    if further.time_budget is not None:
+        run = config.run.model_copy(update={"time_budget": further.time_budget})
+        config = config.model_copy(update={"run": run})
+    is_searching = "search" in config.phases
+    if further.trials and not is_searching:
+        raise ConfigError(
+            "--trials: in a comparison, heads and seeds determine the number of trials; leave it "
+            "out"
+        )
+    folder.require_ledger()
+    ledger = Ledger(folder.ledger)
+    try:
+        content_hash = description["games"]["content_hash"]
+        history = _recorded(folder, ledger, content_hash)
+        for line in (*require_same_question(folder, history.study), *notes(description)):
+            listener.say(line)
+        trials = history.target_trials + further.trials
+        if not further.trials and history.state == "finished":
+            extend = " Extend it with --trials +N." if is_searching else ""
+            listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
+            return "finished"
+        spent = budget_spent(config.run, history)
+        if spent:
+            raise ConfigError(
+                f"{folder.description}: the {spent} is used up; raise it under config.run"
+            )
+        if address is None:
+            require_local_room(config.run)
+        done = sum(trial.status in ENDED for trial in history.trials.values())
+        listener.say(
+            f"{folder.name}: {done} of {len(history.trials)} trials have ended; the study goes on"
+        )
+        listener.wait(ray_at(address))
+        with ray_cluster(address, config.run):
+            require_shared_storage(folder.path, config.run.trial_files)
+            ledger.append(Resumed(trials=trials))
+            study = OpenStudy(config, folder, ledger, content_hash, trials, address, listener)
+            return Session(study).run()
+    finally:
+        ledger.close()
+
+
+def _recorded(folder: StudyFolder, ledger: Ledger, content_hash: str) -> StudyHistory:
+    """The history of a study with these games.
+
+    Raises:
+        LedgerError: the ledger holds no record, or other games.
+        ArchiveError: the archive is missing, or holds other games.
+    """
+    if not len(ledger):
+        raise LedgerError(f"{folder.ledger}: holds no complete record; restore it from a copy")
+    history = StudyHistory.of(ledger)
+    if history.study.games.get("content_hash", content_hash) != content_hash:
+        raise LedgerError(
+            f"{folder.path}: study.yaml and ledger.jsonl are about different games; restore both "
+            "from a copy"
+        )
+    folder.require_games(content_hash)
+    return history
+
+
+def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
+    """Write a study's Optuna storage again from its ledger, and return its place.
+
+    Args:
+        where: `journal` or the URL of a database; None takes the study's `run.optuna_storage`.
+    Raises:
+        LedgerError: there is no study, or it is running and writes its storage itself.
+        HexsearchError: the storage cannot be written.
+    """
+    from hexsearch.search.optuna_export import JOURNAL, OptunaStorage
+
+    _, config = folder.read_description()
+    events = read_events(folder.ledger)
+    if is_held(folder.ledger):
+        raise LedgerError(f"{folder.path}: is running and writes its storage itself")
+    space = build_space(config, f"{folder.description}: ")
+    storage = OptunaStorage(folder, config, space, where or config.run.optuna_storage or JOURNAL)
+    storage.rebuild(events)
+    return storage.name
