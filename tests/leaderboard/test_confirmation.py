@@ -68,8 +68,9 @@ class Written:
         rung = None if end == "complete" else seen
         ledger.append(Decided(trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
                       of=7, value_loss=float(losses.mean())))  # fmt: skip
-        sums = losses[:, None].astype(np.float32)
-        evidence = GameLosses(np.arange(200), sums, np.ones((200, 1), dtype=np.int32))
+        early = np.array([1.0, 0.0, 0.0])  # all positions are of the first stage
+        sums, counts = losses[:, None] * early, np.tile(early, (200, 1))
+        evidence = GameLosses(np.arange(200), sums.astype(np.float32), counts.astype(np.int32))
         write_game_losses(self.folder.trial(name), seen, evidence)
 
     def chosen(self, *variants: str) -> None:
