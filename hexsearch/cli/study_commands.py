@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import (
@@ -36,6 +35,7 @@ from hexsearch.errors import ConfigError, HexsearchError, printable
 from hexsearch.interface.studies import StudyPlan, dated_name, go_on, new_folder, start, watching
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
+from hexsearch.report.terminal import Console
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
 from hexsearch.study.listener import Ended
