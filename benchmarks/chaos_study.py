@@ -50,6 +50,7 @@ class Study:
         if arguments.victim == "moment":  # a second phase, as short as can be
             confirmed = {"winners": 1, "seeds": 1}
             self._settings |= {"phases": ["search", "confirm"], "confirm": confirmed}
+            self._settings["scheduler.report_every"] = arguments.positions // 3
         self._address = ["--address", cluster.address] if cluster else []
         self._kills_in_trial: Counter[str] = Counter()
         self._kept: list[Record] = []

@@ -37,7 +37,7 @@ from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
-from hexsearch.training.frozen_trunk import read_frozen_trunk
+from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
 from hexsearch.training.trial import Trial
 
 Reports = dict[str, ReportSummary]  # trial -> report
@@ -132,8 +132,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 max_positions=task.points[-1],
                 seed=task.seed,
                 device=device_of(task.gpus),
-                mode=task.mode,
-                frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+                trunk=SharedTrunk(
+                    task.mode,
+                    None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+                ),
             )
 
         trial = make()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -18,13 +17,15 @@ from hexsearch.cli.arguments import (
     add_settings,
     add_space,
     positive,
+    study_path,
 )
 from hexsearch.cli.leaderboard_command import print_table
 from hexsearch.cli.study_commands import finish, going_on, print_report, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
-from hexsearch.interface.studies import StudyPlan, dated_name, new_folder, start, watching
+from hexsearch.interface.given import dated_name, new_folder
+from hexsearch.interface.studies import StudyPlan, start, watching
 from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs
 from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
@@ -71,7 +72,7 @@ def register(commands: Any) -> None:
     add_settings(training)
     training.add_argument(
         "--against",
-        type=Path,
+        type=study_path,
         metavar="STUDY",
         help="a finished study of the same heads, each with its own trunk: measure how far both "
         "rankings agree",

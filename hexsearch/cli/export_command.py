@@ -15,7 +15,7 @@ from hexsearch.analysis.standalone import (
     export_onnx,
     export_safetensors,
 )
-from hexsearch.cli.arguments import add_command
+from hexsearch.cli.arguments import add_command, study_path
 from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -34,9 +34,9 @@ def register(commands: Any) -> None:
     )
     export.add_argument(
         "source",
-        type=Path,
+        type=study_path,
         metavar="STUDY|CHECKPOINT",
-        help="the folder of a study, or a model.pt",
+        help="the folder of a study, its name in ./results, or a model.pt",
     )
     export.add_argument(
         "--format",

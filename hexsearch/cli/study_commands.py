@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -26,19 +25,21 @@ from hexsearch.cli.arguments import (
     add_space,
     add_study,
     positive,
+    study_path,
 )
+from hexsearch.cli.number_types import at_least
 from hexsearch.cli.program import program
-from hexsearch.config.run import parse_duration
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError, HexsearchError, printable
-from hexsearch.interface.studies import StudyPlan, dated_name, go_on, new_folder, start, watching
+from hexsearch.errors import HexsearchError, printable
+from hexsearch.interface.given import dated_name, new_folder, time_budget_of
+from hexsearch.interface.studies import StudyPlan, go_on, start, watching
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.report.terminal import Console
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-from hexsearch.study.listener import Ended
+from hexsearch.study.listener import Ended, Further
 
 
 def register(commands: Any) -> None:
@@ -83,7 +84,7 @@ def _register_launch(commands: Any) -> None:
     )
     search.add_argument(
         "--seed",
-        type=int,
+        type=at_least(0),
         metavar="N",
         help="seed of all random numbers (default: the space's run.seed)",
     )
@@ -91,7 +92,7 @@ def _register_launch(commands: Any) -> None:
     search.add_argument(
         "--warm-start",
         action="append",
-        type=Path,
+        type=study_path,
         default=[],
         metavar="STUDY",
         help="tell the searcher the trials of another study; may be repeated",
@@ -110,13 +111,19 @@ def _register_resume(commands: Any) -> None:
     resume = add_command(
         commands,
         "resume",
-        ["results/NAME", "results/NAME --trials +20"],
+        ["results/NAME", "NAME --trials +20", "NAME --time-budget 2h"],
         "Continue a study that has stopped, beginning with its unfinished trials. No result is "
         "lost, and none is trained twice.",
     )
     add_study(resume)
     resume.add_argument(
         "--trials", type=positive, default=0, metavar="+N", help="number of further trials"
+    )
+    resume.add_argument(
+        "--time-budget",
+        metavar="10m",
+        help="stop after this time; the study can be resumed again (default: the study's "
+        "run.time_budget)",
     )
     add_address(resume)
     add_format(resume, of="of the leaderboard")
@@ -130,12 +137,9 @@ def run_launch(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None:
             settings.append(f"run.{option}={value}")
-    if arguments.time_budget is not None:
-        try:
-            parse_duration(arguments.time_budget)
-        except ValueError as error:
-            raise ConfigError(f"--time-budget: {error}") from error
-        settings.append(f"run.time_budget='{arguments.time_budget}'")
+    time_budget = time_budget_of(arguments.time_budget)
+    if time_budget is not None:
+        settings.append(f"run.time_budget={time_budget}")
     console = stderr()
     config, space = load_space(
         arguments.space, settings, lambda line: console.print(Text(line), soft_wrap=True)
@@ -179,8 +183,13 @@ def run_resume(arguments: argparse.Namespace) -> int:
     """Continue a study and print its leaderboard."""
     folder = StudyFolder(arguments.study)
     _, config = folder.read_description()
+    further = Further(
+        trials=arguments.trials,
+        time_budget=time_budget_of(arguments.time_budget),
+        address=arguments.address,
+    )
     with going_on(folder), watching(config, progress=True) as listener:
-        ended = go_on(folder, arguments.trials, arguments.address, listener)
+        ended = go_on(folder, further, listener)
     _print_leaderboard(folder, arguments.format)
     status = finish(folder, ended)
     print_report(folder)

@@ -167,16 +167,13 @@ class BatchBuilder:
             symmetries = encoder.choose_symmetries(turn, np.where(final, swap, plies % 2 == 1))
         else:
             symmetries = turn + 2 * swap.astype(np.int64)
-        starts = np.cumsum(plies) - plies
-        index = np.repeat(offsets - starts, plies)
-        index += np.arange(len(index))
         has_move = plies < lengths
         following = archive.moves.take(np.where(has_move, offsets + plies, offsets))
         shown_move = symmetry_cells(encoder.size)[symmetries, following]
         red_won = archive.winners[games] == RED
         stage = stage_of(plies, encoder.size, self.stages)
         arrays = {
-            "planes": encoder.encode(archive.moves.take(index), plies, symmetries, final),
+            "planes": encoder.encode(self._moves(offsets, plies), plies, symmetries, final),
             "policy_target": np.where(has_move, shown_move, 0),
             "has_move": has_move,
             "outcome": encoder.outcome(red_won, symmetries),
@@ -194,11 +191,8 @@ class BatchBuilder:
         batch = self._mixed(Batch(**columns), search_value)
         if not auxiliary.weights:
             return batch
-        starts = np.cumsum(lengths) - lengths
-        index = np.repeat(offsets - starts, lengths)
-        index += np.arange(len(index))
         played = WholeGames(
-            cells=self._to_device(archive.moves.take(index).astype(np.int64)),
+            cells=self._to_device(self._moves(offsets, lengths).astype(np.int64)),
             lengths=self._to_device(lengths),
             plies=self._to_device(plies),
             symmetries=self._to_device(symmetries),
@@ -206,6 +200,12 @@ class BatchBuilder:
             finished=self._to_device(archive.finished[games].astype(bool)),
         )
         return replace(batch, auxiliary=self._targets.build(auxiliary, played))
+
+    def _moves(self, offsets: Indices, counts: Indices) -> NDArray[np.integer[Any]]:
+        """The first `counts` moves of each game, game by game."""
+        index = np.repeat(offsets - (np.cumsum(counts) - counts), counts)
+        index += np.arange(len(index))
+        return self.archive.moves.take(index)
 
     def _mixed(self, batch: Batch, share: float) -> Batch:
         """The batch with a value target that mixes outcome and search value."""

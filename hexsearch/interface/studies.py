@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,19 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError
+from hexsearch.interface.given import (
+    Games,
+    dated_name,
+    new_folder,
+    paths_of,
+    settings_of,
+    time_budget_of,
+)
 from hexsearch.interface.study import Study
-from hexsearch.ledger.folder import StudyFolder, require_name
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.named import find_study
 from hexsearch.search.shipped import find_space
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-from hexsearch.study.listener import Ended, Listener
+from hexsearch.study.listener import Ended, Further, Listener
 
 if TYPE_CHECKING:
     from hexsearch.interface.callbacks import Callback
-
-Games = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,7 @@ def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = (
 
 def go_on(
     folder: StudyFolder,
-    trials: int,
-    address: str | None,
+    further: Further,
     listener: Listener,
     callbacks: Sequence[Callback] = (),
 ) -> Ended:
@@ -95,7 +97,7 @@ def go_on(
     told = [*named_callbacks(config.run.callbacks), *callbacks]
     heard = CallbackListener(Study(folder), told, listener)
     try:
-        return studies.resume(folder, trials, address, heard.listener)
+        return studies.resume(folder, further, heard.listener)
     finally:
         heard.ended()
 
@@ -148,7 +150,7 @@ def launch(
         games=paths_of(games),
         address=address,
         doctor=doctor,
-        warm_starts=[StudyFolder(Path(path)) for path in warm_start],
+        warm_starts=[StudyFolder(find_study(Path(path))) for path in warm_start],
     )
     with watching(config, progress) as listener:
         start(plan, listener, callbacks)
@@ -204,6 +206,7 @@ def resume(
     study: str | Path,
     *,
     trials: int = 0,
+    time_budget: str | float | None = None,
     address: str | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
@@ -211,53 +214,19 @@ def resume(
     """Continue a study that has stopped.
 
     Args:
+        study: the study's folder, or its name in `results`.
         trials: number of further trials.
+        time_budget: as of `launch`, for this session; by default that of the study.
 
     Example:
         >>> hs.resume("results/mine", trials=10)                     # doctest: +SKIP
     """
-    folder = StudyFolder(Path(study))
+    folder = StudyFolder(find_study(Path(study)))
+    further = Further(trials=trials, time_budget=time_budget_of(time_budget), address=address)
     _, config = folder.read_description()
     with watching(config, progress) as listener:
-        go_on(folder, trials, address, listener, callbacks)
+        go_on(folder, further, listener, callbacks)
     return Study(folder)
-
-
-def settings_of(fixed: Mapping[str, Any]) -> list[str]:
-    """The texts for `--set` from a mapping."""
-    return [f"{key}={json.dumps(value)}" for key, value in fixed.items()]
-
-
-def paths_of(games: Games | None) -> list[str]:
-    """The given paths, or the starter games."""
-    if games is None:
-        return [STARTER_GAMES]
-    if isinstance(games, str | Path):
-        return [str(games)]
-    return [str(path) for path in games]
-
-
-def dated_name(space: Path) -> str:
-    """The default name of a study."""
-    return f"{space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def new_folder(results: str | Path, name: str) -> StudyFolder:
-    """The folder of a new study.
-
-    Raises:
-        ConfigError: a study exists there, nothing can be written there, or the name is a path.
-    """
-    if "://" in str(results):
-        raise ConfigError(
-            f"--results {results}: the ledger needs a folder on a disk; keep the trials' files "
-            f"elsewhere with --set run.trial_files={results}"
-        )
-    require_name(name)
-    folder = StudyFolder(Path(results) / name)
-    folder.require_new()
-    folder.require_writable()
-    return folder
 
 
 @contextmanager

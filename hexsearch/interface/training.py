@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.interface.studies import Games, paths_of, settings_of
+from hexsearch.interface.given import Games, paths_of, settings_of
 from hexsearch.interface.trial import NetworkAnswers, load_network
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def prepare_training(
     from hexsearch.data.dataset import Dataset
     from hexsearch.search.pruning import RungSchedule
     from hexsearch.search.space import position_unit
+    from hexsearch.training.checkpoint import MODEL
     from hexsearch.training.report_points import report_points
     from hexsearch.training.trial import Trial
 
@@ -66,7 +67,7 @@ def prepare_training(
     schedule = RungSchedule.of(scheduler, position_unit(space))
     dataset = Dataset(archive, data)
     trial = Trial.of(first_configuration(space), dataset, schedule.max_positions, seed, device)
-    path = output / "model.pt"
+    path = output / MODEL
     if path.exists():
         _continue(trial, path)
     elif start_from is not None:

@@ -35,12 +35,13 @@ class BaselineGap:
     def sentence(self) -> str:
         """The result in words."""
         size = f"{abs(self.difference):.4f}"
-        bounds = f"95% interval {self.low:+.4f} to {self.high:+.4f}, paired by game"
-        if self.high < 0.0:
-            return f"{self.row} is {size} better than the {self.baseline} ({bounds})"
-        if self.low > 0.0:
-            return f"{self.row} is {size} worse than the {self.baseline} ({bounds})"
-        return f"{self.row} cannot be told from the {self.baseline} ({bounds})"
+        if self.low <= 0.0 <= self.high:
+            bounds = f"95% interval {self.low:+.4f} to {self.high:+.4f}, paired by game"
+            return f"{self.row} cannot be told from the {self.baseline} ({bounds})"
+        low, high = sorted((abs(self.low), abs(self.high)))
+        word = "better" if self.high < 0.0 else "worse"
+        bounds = f"95% interval {low:.4f} to {high:.4f}, paired by game"
+        return f"{self.row} is {size} {word} than the {self.baseline} ({bounds})"
 
 
 def baseline_gap(

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from hexsearch.errors import DiskError, LedgerError
 from hexsearch.ledger.events import Event, Record, event_of
-from hexsearch.ledger.missing import no_study
+from hexsearch.ledger.named import no_study
 
 _BEFORE, _AFTER = b',"record":', b"}\n"  # bytes before and after a record's text in its line
 # Keys of a record whose values differ between two equal runs.

@@ -9,6 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hexsearch.config.section import as_yaml
+from hexsearch.report.live_view import duration
+
 
 def render_plan(plan: dict[str, Any]) -> RenderableType:
     """A plan as a person reads it: dimensions, schedule, cost, samples."""
@@ -17,13 +20,14 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         dimensions.add_column(title)
     for dimension in plan["dimensions"]:
         when = ", ".join(
-            f"{name} in {values}" for name, values in dimension.get("when", {}).items()
+            f"{name}: {' or '.join(map(as_yaml, values))}"
+            for name, values in dimension.get("when", {}).items()
         )
         dimensions.add_row(dimension["name"], Text(_values(dimension)), Text(when))
     schedule = zip([*plan["rungs"], plan["max_positions"]], plan["trials_per_rung"], strict=True)
-    steps = ", ".join(f"{trials:g} reach {level:,}" for level, trials in schedule)
+    steps = ", ".join(f"{max(1, round(trials)):,} reach {level:,}" for level, trials in schedule)
     samples = [
-        Text("  " + ", ".join(f"{name}={_number(value)}" for name, value in sample.items()))
+        Text("  " + ", ".join(f"{name}={_value(value)}" for name, value in sample.items()))
         for sample in plan["samples"]
     ]
     return Group(
@@ -64,7 +68,7 @@ def _count(plan: dict[str, Any]) -> str:
 
 def _values(dimension: dict[str, Any]) -> str:
     if dimension["kind"] == "choice":
-        return ", ".join(str(choice) for choice in dimension["choices"])
+        return ", ".join(map(as_yaml, dimension["choices"]))
     scale = ", log scale" if dimension["log"] else ""
     return f"{dimension['kind']} {dimension['low']:g} to {dimension['high']:g}{scale}"
 
@@ -73,10 +77,10 @@ def _duration(plan: dict[str, Any]) -> str:
     seconds = plan["estimated_seconds"]
     if seconds is None:
         return "no estimate: trials want a GPU and this machine has none"
-    text = f"about {seconds / 60:,.1f} minutes of training"
+    text = f"about {duration(seconds)} of training"
     hours = plan["gpu_hours"]
     return text if hours is None else f"{text}, {hours:,.1f} GPU hours"
 
 
-def _number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else as_yaml(value)

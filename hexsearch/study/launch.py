@@ -34,7 +34,7 @@ from hexsearch.study.frozen_trunk import (
     store_trunk,
     take_frozen_trunk,
 )
-from hexsearch.study.listener import Ended, Examiner, Listener
+from hexsearch.study.listener import Ended, Examiner, Further, Listener
 from hexsearch.study.preflight import (
     baseline_rows,
     check_components,
@@ -154,7 +154,7 @@ def _admit(request: LaunchRequest) -> _Admitted:
     return _Admitted(request, archive, warnings, learned)
 
 
-def resume(folder: StudyFolder, more_trials: int, address: str | None, listener: Listener) -> Ended:
+def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
     """Continue a study, beginning with its unfinished trials. It may get further trials.
 
     Raises:
@@ -166,8 +166,12 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
     from hexsearch.backend.nodes import require_shared_storage
 
     description, config = folder.read_description()
+    address = further.address
+    if further.time_budget is not None:
+        run = config.run.model_copy(update={"time_budget": further.time_budget})
+        config = config.model_copy(update={"run": run})
     is_searching = "search" in config.phases
-    if more_trials and not is_searching:
+    if further.trials and not is_searching:
         raise ConfigError(
             "--trials: in a comparison, heads and seeds determine the number of trials; leave it "
             "out"
@@ -175,20 +179,12 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
     folder.require_ledger()
     ledger = Ledger(folder.ledger)
     try:
-        if not len(ledger):
-            raise LedgerError(f"{folder.ledger}: holds no complete record; restore it from a copy")
-        history = StudyHistory.of(ledger)
         content_hash = description["games"]["content_hash"]
-        if history.study.games.get("content_hash", content_hash) != content_hash:
-            raise LedgerError(
-                f"{folder.path}: study.yaml and ledger.jsonl are about different games; restore "
-                "both from a copy"
-            )
-        folder.require_games(content_hash)
+        history = _recorded(folder, ledger, content_hash)
         for line in (*require_same_question(folder, history.study), *notes(description)):
             listener.say(line)
-        trials = history.target_trials + more_trials
-        if not more_trials and history.state == "finished":
+        trials = history.target_trials + further.trials
+        if not further.trials and history.state == "finished":
             extend = " Extend it with --trials +N." if is_searching else ""
             listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
             return "finished"
@@ -211,6 +207,25 @@ def resume(folder: StudyFolder, more_trials: int, address: str | None, listener:
             return Session(study).run()
     finally:
         ledger.close()
+
+
+def _recorded(folder: StudyFolder, ledger: Ledger, content_hash: str) -> StudyHistory:
+    """The history of a study with these games.
+
+    Raises:
+        LedgerError: the ledger holds no record, or other games.
+        ArchiveError: the archive is missing, or holds other games.
+    """
+    if not len(ledger):
+        raise LedgerError(f"{folder.ledger}: holds no complete record; restore it from a copy")
+    history = StudyHistory.of(ledger)
+    if history.study.games.get("content_hash", content_hash) != content_hash:
+        raise LedgerError(
+            f"{folder.path}: study.yaml and ledger.jsonl are about different games; restore both "
+            "from a copy"
+        )
+    folder.require_games(content_hash)
+    return history
 
 
 def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:

@@ -118,6 +118,7 @@ class Session:
         """Run the phase `match`, which trains nothing."""
         study = self._study
         if "match" in study.config.phases:
+            study.listener.wait("the games of the match")
             play_study_match(study.config, self._engine.history, study.folder, self._say)
 
     def _run_jobs(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import hexsearch as hs
 from hexsearch.config.run import RunConfig
-from hexsearch.interface.studies import paths_of, settings_of
+from hexsearch.interface.given import paths_of, settings_of
 from hexsearch.ledger.report import ReportSummary
 
 TINY = {

@@ -163,6 +163,21 @@ def test_a_log_has_one_line_a_minute_of_a_quiet_study_and_no_carriage_returns() 
     assert file.getvalue() == 2 * line
 
 
+def test_a_log_says_each_minute_what_a_study_waits_for(tmp_path: Path) -> None:
+    now = [0.0]
+    lines: list[str] = []
+    progress = PlainProgress(lines.append, lambda: now[0])
+    progress.wait("Ray to start")
+    for now[0] in range(0, 130):
+        progress.remind()
+    assert lines == ["waiting for Ray to start", *2 * ["still waiting for Ray to start"]]
+    running = StudyProgress(0.0, {"t0000": TrialProgress(1234, 8192, 98_304, 100.0)})
+    progress.beat(StudyHistory(target_trials=5), running)
+    now[0] = 300.0
+    progress.remind()
+    assert len(lines) == 3
+
+
 def test_a_notebook_gets_one_output_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("IPython")
     shown: list[str] = []

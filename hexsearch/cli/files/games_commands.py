@@ -16,6 +16,7 @@ from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
 from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
 from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
+from hexsearch.data.collection.leaks import AUDITED
 from hexsearch.errors import GamesError
 from hexsearch.game.board import (
     COLOUR_NAMES,
@@ -50,6 +51,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     audit = commands.add_parser("audit", help="examine games before training on them")
     _add_reading(audit)
+    audit.add_argument(
+        "--curriculum",
+        choices=AUDITED,
+        default="all",
+        help="the curriculum that you will train with, tested for leaks of the winner",
+    )
     add_format(audit)
     audit.set_defaults(run=_audit)
 
@@ -89,7 +96,7 @@ def _audit(args: argparse.Namespace) -> int:
     if args.format == "json":
         _print_json(audit_json(audit))
     else:
-        print_audit(audit, Console(highlight=False))
+        print_audit(audit, Console(highlight=False), args.curriculum)
     return 0
 
 

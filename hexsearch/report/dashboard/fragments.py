@@ -8,9 +8,15 @@ from urllib.parse import quote
 
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.report.dashboard.watched import Look
-from hexsearch.report.html.answer import duration
 from hexsearch.report.html.markup import bullets, paragraph
-from hexsearch.report.live_view import Shown, clock_time, progress_line, seconds_left, until_report
+from hexsearch.report.live_view import (
+    Shown,
+    clock_time,
+    duration,
+    progress_line,
+    seconds_left,
+    until_report,
+)
 
 _STATES = {
     "running": "running",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from hexsearch.config.section import as_yaml
 from hexsearch.leaderboard.columns import Column, View, table_columns
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.rows import Row
@@ -65,7 +66,7 @@ def _detail(row: Row, folder: StudyFolder) -> str:
         for trial in row.trial_ids
         if folder.checkpoint(trial).exists()
     ]
-    pairs = [(name, str(value)) for name, value in row.values.items()]
+    pairs = [(name, as_yaml(value)) for name, value in row.values.items()]
     pairs += [
         ("status", f"{row.status}: {row.reason}" if row.reason else row.status),
         ("verdict of the monitors", row.verdict or "none"),

@@ -135,53 +135,11 @@ def _header(study: Study) -> str:
 
 
 def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
-    board = study.board
-    hidden = len(board.rows) - ROWS
-    note = (
-        f"{hidden:,} more rows are not shown; see leaderboard --format csv." if hidden > 0 else ""
-    )
-    has_curves = any(curve.positions for curve in charts.curves.curves)
-    intervals_height = 90 + 22 * (len(charts.intervals.rows) + len(charts.intervals.baselines))
-    importance_height = 80 + 34 * len(charts.settings.settings)
     return "".join(
         [
-            section(
-                "leaderboard",
-                "Leaderboard",
-                bullets(leaderboard_sentences(board)),
-                chart("intervals", intervals_height) if charts.intervals.rows else "",
-                leaderboard_table(board, study.folder) if board.rows or board.baselines else "",
-                paragraph(
-                    "Click a heading to sort and a row to open it. Rows of one shade cannot be "
-                    "told apart. " + note,
-                    "note",
-                ),
-            ),
-            section(
-                "curves",
-                "Learning curves",
-                _controls("curve-part", "curve-axis") if has_curves else "",
-                chart("curves", 480) if has_curves else paragraph("No trial has reported yet."),
-                paragraph(charts.curves.note, "note") if charts.curves.note else "",
-            ),
-            section(
-                "settings",
-                "What each setting does",
-                *(
-                    [
-                        paragraph(charts.settings.note[:1].upper() + charts.settings.note[1:] + ".",
-                                  "note"),
-                        _controls("setting-part"),
-                        chart("importance", importance_height)
-                        if charts.settings.importances.get("overall")
-                        else paragraph("Fewer than eight trials: importance cannot be estimated."),
-                        '<div class="grid" id="setting-grid"></div>',
-                        chart("parallel", 420),
-                    ]
-                    if charts.settings.points
-                    else []
-                ),
-            ),
+            section("leaderboard", "Leaderboard", *_leaderboard(study, charts.intervals)),
+            section("curves", "Learning curves", *_curves(charts.curves)),
+            section("settings", "What each setting does", *_settings(charts.settings)),
             section(
                 "errors",
                 "Where they err, and how well they are calibrated",
@@ -210,7 +168,44 @@ def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
             section("games", "Games", games_part(study)),
             section("repeat", "How to repeat it", repeat_part(study)),
         ]
-    )  # fmt: skip
+    )
+
+
+def _leaderboard(study: Study, intervals: LeaderIntervals) -> list[str]:
+    board = study.board
+    note = "Click a heading to sort and a row to open it. Rows of one shade cannot be told apart."
+    hidden = len(board.rows) - ROWS
+    if hidden > 0:
+        note += f" {hidden:,} more rows are not shown; see leaderboard --format csv."
+    height = 90 + 22 * (len(intervals.rows) + len(intervals.baselines))
+    has_table = bool(board.rows or board.baselines)
+    return [
+        bullets(leaderboard_sentences(board)),
+        chart("intervals", height) if intervals.rows else "",
+        leaderboard_table(board, study.folder) if has_table else "",
+        paragraph(note, "note") if has_table else "",
+    ]
+
+
+def _curves(curves: Curves) -> list[str]:
+    if not any(curve.positions for curve in curves.curves):
+        return [paragraph("No trial has reported yet.")]
+    note = paragraph(curves.note, "note") if curves.note else ""
+    return [_controls("curve-part", "curve-axis"), chart("curves", 480), note]
+
+
+def _settings(settings: Settings) -> list[str]:
+    if not settings.points:
+        return []
+    return [
+        paragraph(f"{settings.note[:1].upper()}{settings.note[1:]}.", "note"),
+        _controls("setting-part"),
+        chart("importance", 80 + 34 * len(settings.settings))
+        if settings.importances.get("overall")
+        else paragraph("Fewer than eight trials: importance cannot be estimated."),
+        '<div class="grid" id="setting-grid"></div>',
+        chart("parallel", 420),
+    ]
 
 
 def _controls(*names: str) -> str:
