@@ -22,6 +22,7 @@ from hexsearch.backend.ray_private import (
 )
 from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import ConfigError, HexsearchError
+from hexsearch.training.machine import usable_cpus
 
 _ENVIRONMENT = {
     # Tune's loggers flush every row and leak memory for each trial; the ledger has all data.
@@ -84,6 +85,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             with process_groups_of_their_own(), loopback_only(), start_faults():
                 ray.init(
                     address="local",
+                    num_cpus=usable_cpus(),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,

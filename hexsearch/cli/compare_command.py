@@ -7,7 +7,6 @@ import json
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import (
@@ -32,6 +31,7 @@ from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.leaderboard.phase_sentences import agreement_sentence, comparison_sentences
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.loading import load_network
@@ -20,6 +19,7 @@ from hexsearch.cli.arguments import add_command, study_path
 from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.report.terminal import Console
 from hexsearch.study.export import export_trial
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import (
@@ -37,6 +36,7 @@ from hexsearch.interface.given import dated_name, new_folder, time_budget_of
 from hexsearch.interface.studies import StudyPlan, go_on, start, watching
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
+from hexsearch.report.terminal import Console
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
 from hexsearch.study.listener import Ended, Further

@@ -235,9 +235,8 @@ def watching(config: StudyConfig, progress: bool) -> Iterator[Listener]:
     if not progress:
         yield Listener()
         return
-    from rich.console import Console
-
     from hexsearch.report.console import make_progress
+    from hexsearch.report.terminal import Console
 
     console = Console(stderr=True, highlight=False)
     with make_progress(console, config.scheduler.max_t) as shown:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from hexsearch.report.canvas import to_html
+from hexsearch.report.terminal import Console
 
 _WIDTH = 120  # characters of a table that is printed
 _NOTEBOOK_WIDTH = 150  # of one that a notebook shows

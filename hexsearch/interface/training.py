@@ -12,10 +12,9 @@ from hexsearch.interface.given import Games, paths_of, settings_of
 from hexsearch.interface.trial import NetworkAnswers, load_network
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hexsearch.config.trial import TrialConfig
     from hexsearch.data.archive import GameArchive
+    from hexsearch.report.terminal import Console
     from hexsearch.search.space import SearchSpace
     from hexsearch.training.trial import Trial
 
@@ -101,10 +100,9 @@ def train(
     """
     import io
 
-    from rich.console import Console
-
     from hexsearch.data.collection.importing import import_games
     from hexsearch.interface.training_loop import train_to_end
+    from hexsearch.report.terminal import Console
     from hexsearch.search.shipped import find_space
     from hexsearch.search.space_parsing import load_space
 

@@ -288,7 +288,7 @@ def git_commit() -> str | None:
     try:
         commit = _git(here, "rev-parse", "HEAD")
         changed = _git(here, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):  # no git, not a clone, or a very slow disk
         return None
     return commit + ("+changes" if changed else "")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any, Protocol
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
+
+from hexsearch.report.terminal import Console
 
 _NOTEBOOK_WIDTH = 130  # characters
 

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.config.phases import PHASE_TRIALS
@@ -33,6 +32,7 @@ from hexsearch.ledger.progress import StudyProgress
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.canvas import Canvas, NotebookCanvas, TerminalCanvas
 from hexsearch.report.live_view import Shown, clock_time, live_view, progress_line, running_line
+from hexsearch.report.terminal import Console
 
 DECISIONS = (Decided, Promoted, Discarded, Failed)  # what becomes of trials
 _REFRESH_S = 0.25

@@ -138,6 +138,8 @@ def _admit(request: LaunchRequest) -> _Admitted:
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
         say(line)
     require_memory(space, config)
+    if config.run.trial_files is not None:
+        wait(f"an answer from {config.run.trial_files}")
     require_unused(folder, config.run.trial_files)
     dataset, trunk = Dataset(archive, config.data), named_trunk(config)
     warnings = [] if trunk is None else check_games(trunk, dataset)

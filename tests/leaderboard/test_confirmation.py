@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from hexsearch.cli.leaderboard_command import _row_a_line
 from hexsearch.leaderboard.as_json import leaderboard_json
@@ -25,6 +24,7 @@ from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.report.table import render
+from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import markdown
 from hexsearch.statistics.pruning_check import PruningCheck
 from hexsearch.training.metrics import GameLosses

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from hexsearch.cli.main import main
 from hexsearch.errors import LedgerError
@@ -23,6 +22,7 @@ from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.table import render
+from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.statistics.variance import DEFAULT_SEED_SD
 from hexsearch.training.metrics import GameLosses

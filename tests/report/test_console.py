@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.history import StudyHistory, TrialHistory
@@ -16,6 +15,7 @@ from hexsearch.ledger.progress import StudyProgress, TrialProgress
 from hexsearch.report.canvas import TerminalCanvas
 from hexsearch.report.console import LiveProgress, PlainProgress, make_progress
 from hexsearch.report.live_view import Shown, live_view, progress_line
+from hexsearch.report.terminal import Console
 from hexsearch.search.engine import Engine
 from tests.search.simulation import (
     curve,

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from hexsearch.cli.number_types import at_least, board_size
 from hexsearch.errors import ConfigError
 from hexsearch.play.mcts_games import SelfplayConfig, generate_games
 from hexsearch.play.selfplay import NetworkGamesConfig, generate_network_games
+from hexsearch.report.terminal import Console
 from hexsearch.training.stored_trial import read_stored_trial
 
 Generate = Callable[[Callable[[int], None]], int]

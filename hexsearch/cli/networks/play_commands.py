@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -26,6 +25,7 @@ from hexsearch.play.openings import read_openings
 from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, build_network_player
 from hexsearch.play.standings import standings
 from hexsearch.report.match_table import render_standings
+from hexsearch.report.terminal import Console
 
 _OPENINGS = 30
 _SIZE = 13  # where no player is a network
