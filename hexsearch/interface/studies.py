@@ -56,7 +56,8 @@ def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = (
     listener.wait("torch to be imported")
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
     from hexsearch.interface.doctor_check import check_components, games_examiner, hints
-    from hexsearch.study.launch import LaunchRequest, launch
+    from hexsearch.study.admission import LaunchRequest
+    from hexsearch.study.launch import launch
 
     told = [*named_callbacks(plan.config.run.callbacks), *callbacks]
     if plan.address is None:

@@ -7,82 +7,30 @@ when a study runs, not by commands that only read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from hexsearch.backend.file_sync import require_unused
-from hexsearch.config.study import StudyConfig
-from hexsearch.data.archive import GameArchive, write_archive
-from hexsearch.data.collection.importing import import_games
+from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
-from hexsearch.ledger.events import Event, Resumed, StudyOpened, WarmStarted
+from hexsearch.ledger.events import Event, Resumed, StudyOpened
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.ledger.history import ENDED, StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
 from hexsearch.search.budget import budget_spent
-from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.warm_start import warm_start
+from hexsearch.study.admission import Admitted, LaunchRequest, admit
 from hexsearch.study.changes import notes, require_same_question
-from hexsearch.study.comparison import compared_heads
 from hexsearch.study.frozen_trunk import (
-    check_games,
-    named_trunk,
-    refuse_frozen_trunk,
     store_trunk,
-    take_frozen_trunk,
 )
-from hexsearch.study.listener import Ended, Examiner, Further, Listener
+from hexsearch.study.listener import Ended, Further, Listener
 from hexsearch.study.preflight import (
     baseline_rows,
-    check_components,
     require_local_room,
-    require_memory,
 )
 from hexsearch.study.session import OpenStudy, Session
-from hexsearch.training.heads import check_heads
 from hexsearch.training.metrics import GameLosses
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchRequest:
-    """Request to launch a study.
-
-    Attributes:
-        games: files and folders, or `starter`.
-        address: address of the Ray cluster; None if Ray is to be started on this machine.
-        where: prefix of configuration faults, such as the file's name.
-        examine: function that examines the games before files are written. It returns warnings,
-            and raises an error if the study must not start.
-        warm_starts: studies whose trials the searcher is told at the start.
-    """
-
-    config: StudyConfig
-    games: Sequence[str]
-    folder: StudyFolder
-    listener: Listener
-    address: str | None = None
-    where: str = ""
-    examine: Examiner | None = None
-    warm_starts: Sequence[StudyFolder] = ()
-
-
-@dataclass(frozen=True)
-class _Admitted:
-    """A study that nothing on this machine speaks against; no file of it has been written.
-
-    Attributes:
-        request: the request, with the frozen trunk in its configuration.
-        warnings: what the doctor warns of.
-        learned: trials of other studies that the searcher is told.
-    """
-
-    request: LaunchRequest
-    archive: GameArchive
-    warnings: list[str]
-    learned: list[WarmStarted]
 
 
 def launch(request: LaunchRequest) -> Ended:
@@ -91,7 +39,7 @@ def launch(request: LaunchRequest) -> Ended:
     Raises:
         FaultyInput: configuration, games or a trunk are faulty; no file has been written.
     """
-    admitted = _admit(request)
+    admitted = admit(request)
     config, folder, address = admitted.request.config, request.folder, request.address
     request.listener.wait(_ray(address))
     from hexsearch.backend.cluster import ray_cluster, require_room
@@ -117,41 +65,6 @@ def launch(request: LaunchRequest) -> Ended:
             return Session(study).run()
         finally:
             ledger.close()
-
-
-def _admit(request: LaunchRequest) -> _Admitted:
-    """Check everything that can be checked without Ray. Nothing is written."""
-    config, trunk_lines = take_frozen_trunk(request.config)
-    request = replace(request, config=config)
-    folder, say, wait = request.folder, request.listener.say, request.listener.wait
-    space = build_space(config, request.where)
-    folder.require_new()
-    folder.require_writable()
-    if request.address is None:
-        require_local_room(config.run)
-    else:
-        from hexsearch.backend.cluster import require_listener
-
-        require_listener(request.address)
-    check_components(space, config.data.board_size)
-    _require_comparable(config, space)
-    learned = _warm_starts(request, space)
-    wait("the games to be read")
-    archive, imported = import_games(request.games, config.data.board_size, say=say)
-    for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
-        say(line)
-    require_memory(space, config)
-    if config.run.trial_files is not None:
-        wait(f"an answer from {config.run.trial_files}")
-    require_unused(folder, config.run.trial_files)
-    dataset, trunk = Dataset(archive, config.data), named_trunk(config)
-    warnings = [] if trunk is None else check_games(trunk, dataset)
-    if request.examine is not None:
-        wait("the doctor's quick checks")
-        warnings += request.examine(dataset, imported)
-    for line in warnings:
-        say(f"warning: {line}")
-    return _Admitted(request, archive, warnings, learned)
 
 
 def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
@@ -228,31 +141,7 @@ def _recorded(folder: StudyFolder, ledger: Ledger, content_hash: str) -> StudyHi
     return history
 
 
-def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
-    """Check that heads can share a trunk, if the study has the phase `compare`.
-
-    Raises:
-        ConfigError: they cannot share a trunk; says why.
-    """
-    if "compare" not in config.phases:
-        return
-    if "search" in config.phases:
-        refuse_frozen_trunk(config)
-    heads = [trial for _, trial in compared_heads(space)]
-    check_heads(heads, config.compare.mode, frozen=config.compare.trunk is not None)
-
-
-def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted]:
-    learned: list[WarmStarted] = []
-    for source in request.warm_starts:
-        taken, lines = warm_start(source, space)
-        learned += taken
-        for line in lines:
-            request.listener.say(line)
-    return learned
-
-
-def _opened(admitted: _Admitted, ray_up_at: float) -> tuple[StudyOpened, dict[str, GameLosses]]:
+def _opened(admitted: Admitted, ray_up_at: float) -> tuple[StudyOpened, dict[str, GameLosses]]:
     """The first event of a study, with its baselines.
 
     Returns:
@@ -269,7 +158,7 @@ def _opened(admitted: _Admitted, ray_up_at: float) -> tuple[StudyOpened, dict[st
     return opened, {row.name: each for row, each in baselines}
 
 
-def _open(admitted: _Admitted, opened: StudyOpened) -> Ledger:
+def _open(admitted: Admitted, opened: StudyOpened) -> Ledger:
     """Write all first files of a study or none, and return its open ledger."""
     request, archive = admitted.request, admitted.archive
     config, folder = request.config, request.folder
