@@ -198,9 +198,9 @@ def run_resume(arguments: argparse.Namespace) -> int:
 
 def run_storage(arguments: argparse.Namespace) -> int:
     """Rebuild an Optuna storage, and print its place."""
-    from hexsearch.study.resume import rebuild_storage
+    from hexsearch.study import launch as study
 
-    where = rebuild_storage(StudyFolder(arguments.study), arguments.to)
+    where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
     print(f"written from the ledger: {where}\nlook at it with: optuna-dashboard {where}")
     return 0
 

@@ -56,7 +56,8 @@ def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = (
     listener.wait("torch to be imported")
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
     from hexsearch.interface.doctor_check import check_components, games_examiner, hints
-    from hexsearch.study.launch import LaunchRequest, launch
+    from hexsearch.study.admission import LaunchRequest
+    from hexsearch.study.launch import launch
 
     told = [*named_callbacks(plan.config.run.callbacks), *callbacks]
     if plan.address is None:
@@ -91,13 +92,13 @@ def go_on(
 ) -> Ended:
     """Continue a study to its end."""
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
-    from hexsearch.study.resume import resume as go_on
+    from hexsearch.study import launch as studies
 
     _, config = folder.read_description()
     told = [*named_callbacks(config.run.callbacks), *callbacks]
     heard = CallbackListener(Study(folder), told, listener)
     try:
-        return go_on(folder, further, heard.listener)
+        return studies.resume(folder, further, heard.listener)
     finally:
         heard.ended()
 

@@ -1,4 +1,4 @@
-"""Launches a study on Ray Tune.
+"""Launches and resumes a study on Ray Tune.
 
 Whatever can refuse a study comes before Ray starts, and before the study's folder is made. Only
 what a cluster says about itself comes later. Importing Ray takes seconds, so it is imported here
@@ -7,79 +7,30 @@ when a study runs, not by commands that only read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from hexsearch.backend.file_sync import require_unused
-from hexsearch.config.study import StudyConfig
-from hexsearch.data.archive import GameArchive, write_archive
-from hexsearch.data.collection.importing import import_games
+from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
-from hexsearch.errors import DiskError
-from hexsearch.ledger.events import Event, StudyOpened, WarmStarted
+from hexsearch.errors import ConfigError, DiskError, LedgerError
+from hexsearch.ledger.events import Event, Resumed, StudyOpened
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
-from hexsearch.ledger.ledger import Ledger
-from hexsearch.search.space import SearchSpace
+from hexsearch.ledger.history import ENDED, StudyHistory
+from hexsearch.ledger.ledger import Ledger, is_held, read_events
+from hexsearch.search.budget import budget_spent
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.warm_start import warm_start
-from hexsearch.study.comparison import compared_heads
+from hexsearch.study.admission import Admitted, LaunchRequest, admit
+from hexsearch.study.changes import notes, require_same_question
 from hexsearch.study.frozen_trunk import (
-    check_games,
-    named_trunk,
-    refuse_frozen_trunk,
     store_trunk,
-    take_frozen_trunk,
 )
-from hexsearch.study.listener import Ended, Examiner, Listener
+from hexsearch.study.listener import Ended, Further, Listener
 from hexsearch.study.preflight import (
     baseline_rows,
-    check_components,
     require_local_room,
-    require_memory,
 )
 from hexsearch.study.session import OpenStudy, Session
-from hexsearch.training.heads import check_heads
 from hexsearch.training.metrics import GameLosses
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchRequest:
-    """Request to launch a study.
-
-    Attributes:
-        games: files and folders, or `starter`.
-        address: address of the Ray cluster; None if Ray is to be started on this machine.
-        where: prefix of configuration faults, such as the file's name.
-        examine: function that examines the games before files are written. It returns warnings,
-            and raises an error if the study must not start.
-        warm_starts: studies whose trials the searcher is told at the start.
-    """
-
-    config: StudyConfig
-    games: Sequence[str]
-    folder: StudyFolder
-    listener: Listener
-    address: str | None = None
-    where: str = ""
-    examine: Examiner | None = None
-    warm_starts: Sequence[StudyFolder] = ()
-
-
-@dataclass(frozen=True)
-class _Admitted:
-    """A study that nothing on this machine speaks against; no file of it has been written.
-
-    Attributes:
-        request: the request, with the frozen trunk in its configuration.
-        warnings: what the doctor warns of.
-        learned: trials of other studies that the searcher is told.
-    """
-
-    request: LaunchRequest
-    archive: GameArchive
-    warnings: list[str]
-    learned: list[WarmStarted]
 
 
 def launch(request: LaunchRequest) -> Ended:
@@ -88,9 +39,9 @@ def launch(request: LaunchRequest) -> Ended:
     Raises:
         FaultyInput: configuration, games or a trunk are faulty; no file has been written.
     """
-    admitted = _admit(request)
+    admitted = admit(request)
     config, folder, address = admitted.request.config, request.folder, request.address
-    request.listener.wait(ray_at(address))
+    request.listener.wait(_ray(address))
     from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
@@ -116,66 +67,81 @@ def launch(request: LaunchRequest) -> Ended:
             ledger.close()
 
 
-def _admit(request: LaunchRequest) -> _Admitted:
-    """Check everything that can be checked without Ray. Nothing is written."""
-    config, trunk_lines = take_frozen_trunk(request.config)
-    request = replace(request, config=config)
-    folder, say, wait = request.folder, request.listener.say, request.listener.wait
-    space = build_space(config, request.where)
-    folder.require_new()
-    folder.require_writable()
-    if request.address is None:
-        require_local_room(config.run)
-    else:
-        from hexsearch.backend.cluster import require_listener
-
-        require_listener(request.address)
-    check_components(space, config.data.board_size)
-    _require_comparable(config, space)
-    learned = _warm_starts(request, space)
-    wait("the games to be read")
-    archive, imported = import_games(request.games, config.data.board_size, say=say)
-    for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
-        say(line)
-    require_memory(space, config)
-    if config.run.trial_files is not None:
-        wait(f"an answer from {config.run.trial_files}")
-    require_unused(folder, config.run.trial_files)
-    dataset, trunk = Dataset(archive, config.data), named_trunk(config)
-    warnings = [] if trunk is None else check_games(trunk, dataset)
-    if request.examine is not None:
-        wait("the doctor's quick checks")
-        warnings += request.examine(dataset, imported)
-    for line in warnings:
-        say(f"warning: {line}")
-    return _Admitted(request, archive, warnings, learned)
-
-
-def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
-    """Check that heads can share a trunk, if the study has the phase `compare`.
+def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
+    """Continue a study, beginning with its unfinished trials. It may get further trials.
 
     Raises:
-        ConfigError: they cannot share a trunk; says why.
+        LedgerError: there is no study, or it is running.
+        ConfigError: study.yaml was changed in settings that must not change, or a budget is used
+            up.
     """
-    if "compare" not in config.phases:
-        return
-    if "search" in config.phases:
-        refuse_frozen_trunk(config)
-    heads = [trial for _, trial in compared_heads(space)]
-    check_heads(heads, config.compare.mode, frozen=config.compare.trunk is not None)
+    from hexsearch.backend.cluster import ray_cluster
+    from hexsearch.backend.nodes import require_shared_storage
+
+    description, config = folder.read_description()
+    address = further.address
+    if further.time_budget is not None:
+        run = config.run.model_copy(update={"time_budget": further.time_budget})
+        config = config.model_copy(update={"run": run})
+    is_searching = "search" in config.phases
+    if further.trials and not is_searching:
+        raise ConfigError(
+            "--trials: in a comparison, heads and seeds determine the number of trials; leave it "
+            "out"
+        )
+    folder.require_ledger()
+    ledger = Ledger(folder.ledger)
+    try:
+        content_hash = description["games"]["content_hash"]
+        history = _recorded(folder, ledger, content_hash)
+        for line in (*require_same_question(folder, history.study), *notes(description)):
+            listener.say(line)
+        trials = history.target_trials + further.trials
+        if not further.trials and history.state == "finished":
+            extend = " Extend it with --trials +N." if is_searching else ""
+            listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
+            return "finished"
+        spent = budget_spent(config.run, history)
+        if spent:
+            raise ConfigError(
+                f"{folder.description}: the {spent} is used up; raise it under config.run"
+            )
+        if address is None:
+            require_local_room(config.run)
+        done = sum(trial.status in ENDED for trial in history.trials.values())
+        listener.say(
+            f"{folder.name}: {done} of {len(history.trials)} trials have ended; the study goes on"
+        )
+        listener.wait(_ray(address))
+        with ray_cluster(address, config.run):
+            require_shared_storage(folder.path, config.run.trial_files)
+            ledger.append(Resumed(trials=trials))
+            study = OpenStudy(config, folder, ledger, content_hash, trials, address, listener)
+            return Session(study).run()
+    finally:
+        ledger.close()
 
 
-def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted]:
-    learned: list[WarmStarted] = []
-    for source in request.warm_starts:
-        taken, lines = warm_start(source, space)
-        learned += taken
-        for line in lines:
-            request.listener.say(line)
-    return learned
+def _recorded(folder: StudyFolder, ledger: Ledger, content_hash: str) -> StudyHistory:
+    """The history of a study with these games.
+
+    Raises:
+        LedgerError: the ledger holds no record, or other games.
+        ArchiveError: the archive is missing, or holds other games.
+    """
+    if not len(ledger):
+        raise LedgerError(f"{folder.ledger}: holds no complete record; restore it from a copy")
+    history = StudyHistory.of(ledger)
+    if history.study.games.get("content_hash", content_hash) != content_hash:
+        raise LedgerError(
+            f"{folder.path}: study.yaml and ledger.jsonl are about different games; restore both "
+            "from a copy"
+        )
+    folder.require_games(content_hash)
+    return history
 
 
-def _opened(admitted: _Admitted, ray_up_at: float) -> tuple[StudyOpened, dict[str, GameLosses]]:
+def _opened(admitted: Admitted, ray_up_at: float) -> tuple[StudyOpened, dict[str, GameLosses]]:
     """The first event of a study, with its baselines.
 
     Returns:
@@ -192,7 +158,7 @@ def _opened(admitted: _Admitted, ray_up_at: float) -> tuple[StudyOpened, dict[st
     return opened, {row.name: each for row, each in baselines}
 
 
-def _open(admitted: _Admitted, opened: StudyOpened) -> Ledger:
+def _open(admitted: Admitted, opened: StudyOpened) -> Ledger:
     """Write all first files of a study or none, and return its open ledger."""
     request, archive = admitted.request, admitted.archive
     config, folder = request.config, request.folder
@@ -211,6 +177,27 @@ def _open(admitted: _Admitted, opened: StudyOpened) -> Ledger:
     return ledger
 
 
-def ray_at(address: str | None) -> str:
+def _ray(address: str | None) -> str:
     """What a study waits for until Ray is there."""
     return f"the Ray cluster at {address}" if address else "Ray to start on this machine"
+
+
+def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
+    """Write a study's Optuna storage again from its ledger, and return its place.
+
+    Args:
+        where: `journal` or the URL of a database; None takes the study's `run.optuna_storage`.
+    Raises:
+        LedgerError: there is no study, or it is running and writes its storage itself.
+        HexsearchError: the storage cannot be written.
+    """
+    from hexsearch.search.optuna_export import JOURNAL, OptunaStorage
+
+    _, config = folder.read_description()
+    events = read_events(folder.ledger)
+    if is_held(folder.ledger):
+        raise LedgerError(f"{folder.path}: is running and writes its storage itself")
+    space = build_space(config, f"{folder.description}: ")
+    storage = OptunaStorage(folder, config, space, where or config.run.optuna_storage or JOURNAL)
+    storage.rebuild(events)
+    return storage.name

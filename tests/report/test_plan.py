@@ -3,9 +3,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from rich.console import Console
-
 from hexsearch.report.plan import render_plan
+from hexsearch.report.terminal import Console
 
 PLAN: dict[str, Any] = {
     "question": "Which one?",
