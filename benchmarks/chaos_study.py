@@ -10,12 +10,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hexsearch.errors import LedgerError
+from hexsearch.game.board import BLUE, RED, cell_name, winner
 from hexsearch.ledger.events import Record
 from hexsearch.ledger.ledger import read_ledger, without_times
 
 ROOT = Path(__file__).parents[1]
 CALM = "calm"
+_SIDE = 5  # of the board
 # Where the driver is killed once in each copy of the study.
 MOMENTS = ("report", "phases", "table")
 _STORY = frozenset({"suggested", "reported", "decided", "told", "failed"})
@@ -26,6 +30,24 @@ FAULTS = (
     "trained_twice_beyond_one_interval",
     "left_running_in_optuna",
 )
+
+
+def _small_games(folder: Path) -> Path:
+    """Random games on a small board, on which most of a study's time is not spent in evaluation."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for _ in range(300):
+        board = np.zeros((_SIDE, _SIDE), dtype=np.int8)
+        moves: list[int] = []
+        for cell in rng.permutation(_SIDE**2).tolist():
+            board.reshape(-1)[cell] = BLUE if len(moves) % 2 == 0 else RED
+            moves.append(cell)
+            if winner(board):
+                break
+        lines.append(f"#{_SIDE}," + "".join(cell_name(cell, _SIDE) for cell in moves))
+    path = folder / "games.trmph"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 class Study:
@@ -40,7 +62,9 @@ class Study:
         self.results, self.cluster = results, cluster
         self.copy, self.outcome = "chaos", Counter(dict.fromkeys(FAULTS, 0))
         self._options = ["--seed", arguments.seed, "--trials", arguments.trials]
+        self._options += ["--games", _small_games(results)]
         self._settings: dict[str, Any] = {
+            "data.board_size": _SIDE,
             "run.max_concurrent": 1,
             "run.retries": arguments.rounds + 1,
             "scheduler.max_t": arguments.positions,
