@@ -42,7 +42,7 @@ SIZE = 13
 
 @dataclass(frozen=True)
 class TimedPredictor(Predictor):
-    """Counts the positions that it is asked about and the seconds of CPU of its forward passes."""
+    """Counts the positions and the CPU seconds of its forward passes."""
 
     spent: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
@@ -60,7 +60,7 @@ def timed(path: Path) -> TimedPredictor:
 
 
 def measure(work: Callable[[], object], predictor: TimedPredictor) -> tuple[float, float]:
-    """Evaluations for each second of CPU, and the share that is added to the forward passes."""
+    """Evaluations per CPU second, and the added time relative to the forward passes."""
     predictor.spent[:] = [0.0, 0.0]
     began = time.process_time()
     work()
