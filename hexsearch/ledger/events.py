@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from hexsearch.errors import LedgerError
@@ -32,6 +32,8 @@ class Event:
         report = values.get("report")
         if isinstance(report, ReportSummary):
             values["report"] = report.to_json()
+        if isinstance(self, Chosen):
+            values["places"] = [asdict(place) for place in self.places]
         return {"event": self.event, **values}
 
     def written(self, at: float) -> Event:
@@ -114,16 +116,28 @@ class Compared(Event):
     sentence: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chosen(Event):
-    """The winners that will be confirmed, best first.
+@dataclass(frozen=True)
+class Place:
+    """One variant in the ranking of a search.
 
     Attributes:
-        places: fields of hexsearch.search.reruns.Place.
+        value_loss: mean over its runs at the full budget.
+        expected_value_loss: expected value loss with fresh seeds, with an allowance for selection.
     """
 
+    variant: str
+    name: str
+    value_loss: float
+    expected_value_loss: float
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(Event):
+    """The winners that will be confirmed, best first."""
+
     event = "chosen"
-    places: list[dict[str, Any]]
+    places: list[Place]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +286,8 @@ def event_of(record: Record, where: str) -> Event:
             raise TypeError(f"unknown event {record.get('event')!r}")
         if kind in (Reported, WarmStarted):
             values["report"] = ReportSummary.from_json(values["report"])
+        if kind is Chosen:
+            values["places"] = [Place(**place) for place in values["places"]]
         return checked(kind(**values))
     except (TypeError, KeyError, AttributeError) as error:
         raise LedgerError(

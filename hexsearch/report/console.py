@@ -181,7 +181,7 @@ def describe_event(event: Event, history: StudyHistory) -> str:
     if isinstance(event, Compared):
         return event.sentence
     if isinstance(event, Chosen):
-        names = ", ".join(str(place["name"]) for place in event.places)
+        names = ", ".join(place.name for place in event.places)
         return f"confirmation: {names} with fresh seeds, to be judged on test games"
     return ""
 

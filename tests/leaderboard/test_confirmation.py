@@ -18,7 +18,15 @@ from hexsearch.leaderboard.phase_findings import Race
 from hexsearch.leaderboard.phase_sentences import confirmation_sentences
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.leaderboard.summary import leader_summary
-from hexsearch.ledger.events import Chosen, Decided, Reported, Started, StudyOpened, Suggested
+from hexsearch.ledger.events import (
+    Chosen,
+    Decided,
+    Place,
+    Reported,
+    Started,
+    StudyOpened,
+    Suggested,
+)
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.history import StudyHistory
@@ -68,16 +76,12 @@ class Written:
         rung = None if end == "complete" else seen
         ledger.append(Decided(trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
                       of=7, value_loss=float(losses.mean())))  # fmt: skip
-        early = np.array([1.0, 0.0, 0.0])  # all positions are of the first stage
-        sums, counts = losses[:, None] * early, np.tile(early, (200, 1))
-        evidence = GameLosses(np.arange(200), sums.astype(np.float32), counts.astype(np.int32))
+        sums = np.repeat(losses[:, None], 3, axis=1).astype(np.float32)
+        evidence = GameLosses(np.arange(200), sums, np.ones((200, 3), dtype=np.int32))
         write_game_losses(self.folder.trial(name), seen, evidence)
 
     def chosen(self, *variants: str) -> None:
-        places = [
-            {"variant": v, "name": v, "value_loss": 0.2, "expected_value_loss": 0.203, "seeds": 2}
-            for v in variants
-        ]
+        places = [Place(v, v, 0.2, 0.203, 2) for v in variants]
         self.ledger.append(Chosen(places=places))
 
     def close(self) -> None:
