@@ -118,17 +118,12 @@ class Compared(Event):
 
 @dataclass(frozen=True)
 class Place:
-    """One variant in the ranking of a search.
-
-    Attributes:
-        value_loss: mean over its runs at the full budget.
-        expected_value_loss: expected value loss with fresh seeds, with an allowance for selection.
-    """
+    """One variant in the ranking of a search."""
 
     variant: str
     name: str
-    value_loss: float
-    expected_value_loss: float
+    value_loss: float  # mean over its runs at the full budget
+    expected_value_loss: float  # with fresh seeds, allowing for selection
     seeds: int
 
 
