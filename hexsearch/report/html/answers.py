@@ -71,7 +71,7 @@ def answers_of(study: Study, rows: list[Row]) -> Answers:
         torch.set_num_threads(1)
     calibrations, boards, positions = [], "", 0
     try:
-        data = build(DataConfig, study.config["data"], "data")
+        data = build(DataConfig, study.config.get("data", {}), "data")
         dataset = Dataset(open_archive(study.folder.archive), data)
         games = _some(dataset)
         for row, path in kept:
