@@ -20,12 +20,11 @@ from hexsearch.cli.arguments import (
     study_path,
 )
 from hexsearch.cli.leaderboard_command import print_table
-from hexsearch.cli.study_commands import finish, going_on, print_report, stderr
+from hexsearch.cli.running import conduct, plan_of, stderr
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
 from hexsearch.interface.given import dated_name, new_folder
-from hexsearch.interface.studies import StudyPlan, start, watching
+from hexsearch.interface.studies import start
 from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs
 from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
@@ -37,6 +36,7 @@ from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.study.comparison import compared_heads, comparison_config
 from hexsearch.study.frozen_trunk import take_frozen_trunk
+from hexsearch.study.listener import Ended
 
 _FORMATS = ("table", "markdown", "csv", "json")
 
@@ -101,24 +101,15 @@ def run_compare(arguments: argparse.Namespace) -> int:
         apart = _trained_apart(StudyFolder(arguments.against), keys)
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
     stderr().print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
-    plan = StudyPlan(
-        config=config,
-        space=heads,
-        label=str(arguments.space),
-        folder=folder,
-        games=arguments.games or [STARTER_GAMES],
-        address=arguments.address,
-        doctor=not arguments.no_doctor,
-    )
-    with going_on(folder), watching(config, progress=True) as listener:
-        ended = start(plan, listener)
-    found = None
-    if apart is not None and ended == "finished":
-        found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
-    print_board(read_leaderboard(folder), arguments.format, found)
-    status = finish(folder, ended)
-    print_report(folder)
-    return status
+    plan = plan_of(arguments, config, heads, folder)
+
+    def show(ended: Ended) -> None:
+        found = None
+        if apart is not None and ended == "finished":
+            found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
+        print_board(read_leaderboard(folder), arguments.format, found)
+
+    return conduct(folder, config, lambda listener: start(plan, listener), show)
 
 
 def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:

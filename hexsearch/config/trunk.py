@@ -70,8 +70,8 @@ class NetworkConfig(Section):
     def _is_import_path(self) -> NetworkConfig:
         if not is_import_path(self.family):
             raise ValueError(
-                f"{self.family!r} is no import path; write 'package.module:factory', or choose a "
-                "built-in trunk by trunk"
+                f"{self.family!r} is not an import path; write 'package.module:factory', or "
+                "choose a built-in trunk by trunk"
             )
         return self
 

@@ -149,9 +149,7 @@ class BatchBuilder:
 
         Args:
             turn: [B] whether to turn the position by a half turn.
-            swap: [B] whether to reflect the position and exchange its colours. In the `mover`
-                perspective the side to move decides this, and `swap` counts only for finished
-                positions.
+            swap: [B] whether to reflect the position and exchange its colours.
             weights: weight of each stage, in the order of STAGE_NAMES; all 1 if left out.
             auxiliary: heads whose targets are built.
             search_value: share of the search's value in the target, where there is one.
@@ -163,10 +161,9 @@ class BatchBuilder:
         offsets = archive.offsets[games].astype(np.int64)
         lengths = archive.offsets[games + 1].astype(np.int64) - offsets
         final = (plies == lengths) & archive.finished[games].astype(bool)
-        if encoder.perspective == "mover":
-            symmetries = encoder.choose_symmetries(turn, np.where(final, swap, plies % 2 == 1))
-        else:
-            symmetries = turn + 2 * swap.astype(np.int64)
+        if encoder.perspective == "mover":  # the side to move decides, while there is one
+            swap = np.where(final, swap, plies % 2 == 1)
+        symmetries = turn + 2 * swap.astype(np.int64)
         has_move = plies < lengths
         following = archive.moves.take(np.where(has_move, offsets + plies, offsets))
         shown_move = symmetry_cells(encoder.size)[symmetries, following]

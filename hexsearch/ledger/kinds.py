@@ -1,7 +1,7 @@
-"""Whether a record holds what its fields say; hands and other programs have written into ledgers.
+"""Checks that the values of a record have the types of its fields.
 
-What JSON can hold is known to the reader alone, so it is compared here once, and nobody who works
-with an event has to.
+A ledger may have been edited by hand or by another program. All values are checked when a record
+is read, so other code can rely on the types.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Kinds = tuple[type, ...]
 
 @contextmanager
 def fitting(what: str) -> Iterator[None]:
-    """Take in a record that may speak of what no record before it has said.
+    """Apply a record that may refer to a trial which no earlier record has introduced.
 
     Raises:
         LedgerError: it does.

@@ -16,7 +16,7 @@ def find_study(path: Path) -> Path:
     try:
         if is_plain and not (path / _DESCRIPTION).exists() and (in_results / _DESCRIPTION).exists():
             return in_results
-    except (OSError, ValueError):  # too long, or a NUL: whoever reads it says so
+    except (OSError, ValueError):  # too long, or with a NUL: an error is raised when it is read
         pass
     return path
 

@@ -1,7 +1,7 @@
-"""How far running trials are between their reports: a file beside the ledger, never part of it.
+"""Progress of the running trials between their reports, in a file beside the ledger.
 
-The file is for whoever watches a study from another process. It is written about every second,
-nothing is decided by it, and it is gone when the study stops, unless its driver was killed.
+The file is for processes that watch the study. It is written about every second, and no decision
+depends on it. It is removed when the study stops, unless the driver was killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `launch --dry-run` prints."""
+"""The output of `launch --dry-run`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexsearch.report.live_view import duration
 
 
 def render_plan(plan: dict[str, Any]) -> RenderableType:
-    """A plan as a person reads it: dimensions, schedule, cost, samples."""
+    """A plan as text: dimensions, schedule, cost, samples."""
     dimensions = Table(title="searched", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("setting", "values", "only when"):
         dimensions.add_column(title)
@@ -37,7 +37,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         Text(
             f"trials: {plan['trials']}, {plan['slots']} at a time; expected by positions: {steps}"
         ),
-        *([Text(f"besides: {_phases(plan)}")] if plan["phases"] else []),
+        *([Text(f"in addition: {_phases(plan)}")] if plan["phases"] else []),
         Text(f"cost: {plan['positions']:,} positions, {_duration(plan)}"),
         Text(f"checkpoints: at most {plan['disk_bytes'] / 1e6:,.0f} MB"),
         Text("for example:"),
@@ -46,7 +46,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
 
 
 def _phases(plan: dict[str, Any]) -> str:
-    """`race at most 12, confirm at most 9 whole trainings`, in the order in which they come."""
+    """Such as `race at most 12, confirm at most 9 whole trainings`, in the order of the phases."""
     counts = [
         f"{phase['phase']} {'at most' if phase['at_most'] else 'about'} {phase['trainings']:g}"
         for phase in plan["phases"]
@@ -57,12 +57,12 @@ def _phases(plan: dict[str, Any]) -> str:
 def _count(plan: dict[str, Any]) -> str:
     count, combinations = plan["configurations"], plan["combinations"]
     if count is None:
-        return "configurations: endless, a float is searched"
+        return "configurations: without limit, since a float is searched"
     text = f"configurations: {count:,}"
     if count < combinations:
-        text += f" that differ, of {combinations:,} combinations"
+        text += f" different ones, of {combinations:,} combinations"
     if count <= plan["trials"]:
-        text += "; each is tried, and further trials are further seeds"
+        text += "; each is tried, and the other trials are further seeds"
     return text
 
 
@@ -76,7 +76,7 @@ def _values(dimension: dict[str, Any]) -> str:
 def _duration(plan: dict[str, Any]) -> str:
     seconds = plan["estimated_seconds"]
     if seconds is None:
-        return "no estimate: trials want a GPU and this machine has none"
+        return "no estimate: trials need a GPU, and this machine has none"
     text = f"about {duration(seconds)} of training"
     hours = plan["gpu_hours"]
     return text if hours is None else f"{text}, {hours:,.1f} GPU hours"

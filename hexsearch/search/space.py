@@ -260,7 +260,7 @@ def with_values(trial: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
 
 
 def _whole_section(name: str, spelling: Any) -> dict[str, Any] | None:
-    """All settings of a section that one word stands for; None where there is to be no network."""
+    """All settings of a section from its short form; None for a trial without a whole network."""
     if name == "network":
         return None if spelling is None else build(NetworkConfig, spelling, name).model_dump()
     section: type[Section] = TrialConfig.model_fields[name].annotation  # type: ignore[assignment]

@@ -71,7 +71,6 @@ class Trees:
     ) -> None:
         self.batch = batch
         self._evaluate = evaluate
-        self._nodes = nodes
         self._exploration = np.float32(exploration)
         self._pessimism = np.float32(pessimism)
         rows, cells = len(batch) * nodes, batch.size**2
