@@ -97,7 +97,12 @@ class Engine:
 
     def begin(self) -> Engine:
         """Record what a crash left out between related records, and queue unfinished jobs."""
-        self._repair()
+        for trial in self.history.trials.values():
+            if trial.status in ENDED:
+                if not trial.told:
+                    self._end(trial)
+            elif self.decisions.is_due(trial):
+                self._decide(trial)
         self._queue = list(dict.fromkeys(trial.job for trial in self.history.unfinished))
         if self._missing:  # a crash interrupted the recording of a batch; none of it has begun
             self._plan_batch()
@@ -280,15 +285,6 @@ class Engine:
         self.record(Told(trial=trial.trial, state=trial.told_as))
         if not self._going(trial.job):
             self._live.discard(trial.job)
-
-    def _repair(self) -> None:
-        """Write records that are missing because of a crash between related records."""
-        for trial in self.history.trials.values():
-            if trial.status in ENDED:
-                if not trial.told:
-                    self._end(trial)
-            elif self.decisions.is_due(trial):
-                self._decide(trial)
 
     def _unless_draining(self) -> Verdict:
         return "stop" if self.draining else "continue"
