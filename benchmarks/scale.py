@@ -131,7 +131,7 @@ def open_engine(path: Path, trials: int, rules: list[str]) -> Engine:
     if not len(ledger):
         ledger.append(StudyOpened(trials=trials))
     setup = EngineSetup(config, build_space(config), trials, slots=lambda: WORKERS)
-    return Engine(setup, ledger)
+    return Engine(setup, ledger).begin()
 
 
 def drive(path: Path, trials: int, rules: list[str]) -> list[Point]:

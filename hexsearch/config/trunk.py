@@ -131,7 +131,7 @@ class TrunkConfig(Section):
             raw = {"family": raw} if is_import_path(raw) else {"preset": raw}
         if isinstance(raw, dict):
             preset = raw.get("preset", "small")
-            if preset not in TRUNK_PRESETS:
+            if not isinstance(preset, str) or preset not in TRUNK_PRESETS:
                 known = ", ".join(TRUNK_PRESETS)
                 raise ValueError(f"unknown trunk preset {preset!r}; known are {known}")
             return {"preset": preset, **TRUNK_PRESETS[preset], **raw}

@@ -34,8 +34,21 @@ def time_budget_of(text: str | float | None) -> float | None:
 
 
 def settings_of(fixed: Mapping[str, Any]) -> list[str]:
-    """The texts for `--set` from a mapping."""
-    return [f"{key}={json.dumps(value)}" for key, value in fixed.items()]
+    """The texts for `--set` from a mapping.
+
+    Raises:
+        ConfigError: a value is neither a number, a text, a list nor a mapping.
+    """
+    texts = []
+    for key, value in fixed.items():
+        try:
+            texts.append(f"{key}={json.dumps(value)}")
+        except (TypeError, ValueError) as error:  # ValueError: a list that holds itself
+            raise ConfigError(
+                f"set: {key} is a {type(value).__name__}; give a number, a text, a list or a "
+                "mapping"
+            ) from error
+    return texts
 
 
 def paths_of(games: Games | None) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from hexsearch.leaderboard.paired_losses import paired_losses
 from hexsearch.leaderboard.rows import Entry, last_reports, make_entry, mean
-from hexsearch.ledger.events import Place
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
+from hexsearch.ledger.place import Place
 from hexsearch.statistics.intervals import interval
 from hexsearch.statistics.ranking import Versus, versus
 from hexsearch.statistics.variance import mean_variance, seed_variance

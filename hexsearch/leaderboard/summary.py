@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hexsearch.leaderboard.leaderboard import build_leaderboard
 from hexsearch.leaderboard.rows import Row
-from hexsearch.ledger.events import Place
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.place import Place
 from hexsearch.search.reruns import LeaderSummary
 
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from hexsearch.errors import LedgerError
-from hexsearch.ledger.kinds import checked
+from hexsearch.ledger.kinds import all_made, checked, config_misfit, made
+from hexsearch.ledger.place import Place
 from hexsearch.ledger.report import ReportSummary
 
 Record = dict[str, Any]  # an event as the plain values of its line in the ledger
@@ -114,22 +115,6 @@ class Compared(Event):
     event = "compared"
     enqueued: list[dict[str, Any]]
     sentence: str
-
-
-@dataclass(frozen=True)
-class Place:
-    """One variant in the ranking of a search.
-
-    Attributes:
-        value_loss: mean over its runs at the full budget.
-        expected_value_loss: expected value loss with fresh seeds, with an allowance for selection.
-    """
-
-    variant: str
-    name: str
-    value_loss: float
-    expected_value_loss: float
-    seeds: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,8 +272,12 @@ def event_of(record: Record, where: str) -> Event:
         if kind in (Reported, WarmStarted):
             values["report"] = ReportSummary.from_json(values["report"])
         if kind is Chosen:
-            values["places"] = [Place(**place) for place in values["places"]]
-        return checked(kind(**values))
+            values["places"] = all_made(Place, values["places"], "places")
+        found = checked(made(kind, values, f"'{event}'"))
+        fault = config_misfit(found.config) if isinstance(found, StudyOpened) else None
+        if fault is not None:
+            raise TypeError(fault)
+        return found
     except (TypeError, KeyError, AttributeError) as error:
         raise LedgerError(
             f"{where}: this hexsearch does not know the record ({error}); read it with the version "

@@ -214,7 +214,7 @@ def _record(body: bytes, where: str) -> Record:
         LedgerError: the text is no JSON.
     """
     try:
-        record: Record = json.loads(body.decode())
+        record: Record = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise LedgerError(f"{where}: is no JSON ({error}); restore the file from a copy") from error
     return record
@@ -242,6 +242,10 @@ def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
                     "match); restore the file from a copy"
                 )
             yield line, body
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class Job:
 
 
 class Engine:
-    """The engine of one study."""
+    """The engine of one study. `begin` comes before everything else."""
 
     def __init__(self, setup: EngineSetup, ledger: Ledger) -> None:
         self.setup, self.ledger = setup, ledger
@@ -94,10 +94,14 @@ class Engine:
             self._fold(event)
         self._live: set[str] = set()  # names of running jobs
         self._queue: list[str] = []
+
+    def begin(self) -> Engine:
+        """Record what a crash left out between related records, and queue unfinished jobs."""
         self._repair()
         self._queue = list(dict.fromkeys(trial.job for trial in self.history.unfinished))
         if self._missing:  # a crash interrupted the recording of a batch; none of it has begun
             self._plan_batch()
+        return self
 
     def next_job(self) -> Job | Literal["wait", "finished"]:
         """The next job to start. Unfinished jobs of an earlier session come first.

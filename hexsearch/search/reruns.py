@@ -13,8 +13,9 @@ from typing import Any
 
 from hexsearch.config.phases import RaceConfig
 from hexsearch.config.trial import TrialConfig
-from hexsearch.ledger.events import Chosen, Compared, Place, Suggested
+from hexsearch.ledger.events import Chosen, Compared, Suggested
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.place import Place
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import Values, variant_key
 

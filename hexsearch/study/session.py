@@ -97,6 +97,7 @@ class Session:
         """
         engine, study = self._engine, self._study
         try:
+            engine.begin()
             copies = copies_in_storage(study.folder, self._storage, study.listener.say)
             with draining_signals(engine, study.listener.say), copies:
                 if engine.plan():

@@ -21,7 +21,6 @@ from hexsearch.leaderboard.summary import leader_summary
 from hexsearch.ledger.events import (
     Chosen,
     Decided,
-    Place,
     Reported,
     Started,
     StudyOpened,
@@ -31,6 +30,7 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.place import Place
 from hexsearch.report.table import render
 from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import markdown

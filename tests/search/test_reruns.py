@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hexsearch.config.phases import RaceConfig
-from hexsearch.ledger.events import Place
+from hexsearch.ledger.place import Place
 from hexsearch.search.reruns import LeaderSummary, pruning_check_reruns, race_reruns
 from tests.search.simulation import make_engine, run_serially, study_config
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hexsearch.config.phases import RaceConfig
-from hexsearch.ledger.events import Place
 from hexsearch.ledger.history import StudyHistory, TrialHistory
+from hexsearch.ledger.place import Place
 from hexsearch.search.reruns import LeaderSummary, race_reruns
 from hexsearch.statistics.intervals import Floats, GameTable
 from hexsearch.statistics.ranking import Ranking, rank

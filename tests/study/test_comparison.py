@@ -8,9 +8,9 @@ import pytest
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
-from hexsearch.ledger.events import Place
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
+from hexsearch.ledger.place import Place
 from hexsearch.search.reruns import LeaderSummary
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space

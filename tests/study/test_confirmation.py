@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.ledger.events import Place
 from hexsearch.ledger.history import SEARCHED, StudyHistory
+from hexsearch.ledger.place import Place
 from hexsearch.search.reruns import Batch, LeaderSummary
 from hexsearch.study.confirmation import confirmation_batch
 from tests.search.simulation import make_engine, run_serially, study_config

@@ -10,10 +10,11 @@ import pytest
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
-from hexsearch.ledger.events import Place, Record
+from hexsearch.ledger.events import Record
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import read_ledger, without_times
+from hexsearch.ledger.place import Place
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, Job
 from hexsearch.search.reruns import LeaderSummary

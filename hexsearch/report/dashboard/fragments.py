@@ -7,6 +7,7 @@ from html import escape
 from urllib.parse import quote
 
 from hexsearch.leaderboard.rows import variant_name
+from hexsearch.ledger.kinds import stored_number
 from hexsearch.report.dashboard.watched import Look
 from hexsearch.report.html.markup import bullets, paragraph
 from hexsearch.report.live_view import (
@@ -97,7 +98,7 @@ def _study_row(name: str, look: Look) -> str:
 
 def _max_positions(look: Look) -> int:
     """The budget of a trial of the search."""
-    return int(look.history.study.config.get("scheduler", {}).get("max_t", 1))
+    return int(stored_number(look.history.study.config, "scheduler", "max_t", 1))
 
 
 def _numbers(look: Look, shown: Shown) -> str:

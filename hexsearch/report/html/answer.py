@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from hexsearch.leaderboard.rows import Row
+from hexsearch.ledger.kinds import stored_number
 from hexsearch.report.html.study import Study
 from hexsearch.report.live_view import duration
 
@@ -35,7 +36,7 @@ def cost_sentence(study: Study) -> str:
         f"{history.positions:,} training positions, {duration(history.seconds)} of running and "
         f"{duration(history.trial_seconds)} of work"
     )
-    gpus = float(study.config.get("run", {}).get("gpus_per_trial", 0.0))
+    gpus = stored_number(study.config, "run", "gpus_per_trial", 0.0)
     if gpus:
         sentence += f" ({history.trial_seconds * gpus / 3600:.1f} GPU hours)"
     return sentence + "."
