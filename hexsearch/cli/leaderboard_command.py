@@ -10,6 +10,7 @@ from typing import Any
 
 from hexsearch.cli.arguments import add_command, add_format, add_study, positive
 from hexsearch.leaderboard.as_json import leaderboard_json
+from hexsearch.leaderboard.cells import STAGE_NAMES
 from hexsearch.leaderboard.columns import sortable, sorted_rows
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -20,7 +21,6 @@ from hexsearch.report.text_tables import comma_separated, markdown
 _TABLE_ROWS = 100  # default limit of a table; rich needs 1 ms for each row
 _PIPE_WIDTH = 160  # columns of a table in a file or a pipe
 _FORMATS = ("table", "markdown", "csv", "json")
-_STAGES = ("early", "middle", "late", "penultimate", "final")
 
 
 def register(commands: Any) -> None:
@@ -44,7 +44,9 @@ def register(commands: Any) -> None:
         help="one row for each variant or trial",
     )
     board.add_argument(
-        "--stage", choices=_STAGES, help="rank by one stage's value loss (default: all positions)"
+        "--stage",
+        choices=STAGE_NAMES,
+        help="rank by one stage's value loss (default: all positions)",
     )
     board.add_argument(
         "--sort",

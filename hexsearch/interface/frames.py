@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hexsearch.leaderboard.cells import STAGE_NAMES
 from hexsearch.leaderboard.columns import file_columns
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.report import ReportSummary, SliceSummary
 
 if TYPE_CHECKING:
     import pandas as pd
-
-STAGES = ("early", "middle", "late", "penultimate", "final")
 
 
 def leaderboard_frame(rows: Iterable[Row]) -> pd.DataFrame:
@@ -31,7 +30,7 @@ def leaderboard_frame(rows: Iterable[Row]) -> pd.DataFrame:
 
 CURVE_COLUMNS = [
     *("trial", "variant", "positions_seen", "seconds", "value_loss", "accuracy"),
-    *("train_value_loss", "verdict", *STAGES),
+    *("train_value_loss", "verdict", *STAGE_NAMES),
 ]
 
 
@@ -51,7 +50,7 @@ def curve_point(trial: str, variant: str, report: ReportSummary) -> dict[str, An
 
 
 def _stage_losses(stages: Mapping[str, SliceSummary]) -> dict[str, float | None]:
-    return {name: stages[name].value_loss if name in stages else None for name in STAGES}
+    return {name: stages[name].value_loss if name in stages else None for name in STAGE_NAMES}
 
 
 def _plain(value: Any) -> Any:

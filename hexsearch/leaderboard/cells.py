@@ -5,6 +5,12 @@ from __future__ import annotations
 from hexsearch.leaderboard.rows import Row
 
 NONE = "-"
+STAGE_NAMES = ("early", "middle", "late", "penultimate", "final")  # in the order of a game
+
+
+def plural(word: str, count: int) -> str:
+    """The word for one thing or for several."""
+    return word if count == 1 else word + "s"
 
 
 def loss(value: float | None, places: int = 4) -> str:

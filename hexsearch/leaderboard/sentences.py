@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hexsearch.leaderboard.cells import plural
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.rows import CONTROL, Row
 from hexsearch.leaderboard.strength import match_sentences
@@ -33,7 +34,7 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
         sentences += match_sentences(board.match)
     controls = sum(row.status == CONTROL for row in board.rows)
     if controls:
-        kind = f"negative {_plural('control', controls)}"
+        kind = f"negative {plural('control', controls)}"
         sentences.append(f"{controls} {kind} {_are(controls)} listed and never ranked")
     return sentences
 
@@ -45,7 +46,7 @@ def _no_result(board: Leaderboard) -> str:
     failed = sum(row.failed for row in board.rows)
     if failed == trials:
         return f"there is no result: {'the only trial' if trials == 1 else 'every trial'} failed"
-    listed = f"{trials} {_plural('trial', trials)}"
+    listed = f"{trials} {plural('trial', trials)}"
     return f"there is no result yet: of {listed}, none that can be ranked has reported"
 
 
@@ -88,7 +89,7 @@ def _remedy(board: Leaderboard) -> str:
     if not spread.more_seeds:
         return f"; a difference of {spread.separable:g} would be significant"
     least = "" if spread.measured else "at least "
-    count = f"{least}{spread.more_seeds} more {_plural('seed', spread.more_seeds)} of each"
+    count = f"{least}{spread.more_seeds} more {plural('seed', spread.more_seeds)} of each"
     return f"; {count} would show a difference of {spread.separable:g}"
 
 
@@ -120,8 +121,4 @@ def _are(count: int) -> str:
 
 
 def _kind(board: Leaderboard, count: int) -> str:
-    return _plural(board.by, count)
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else word + "s"
+    return plural(board.by, count)

@@ -31,7 +31,14 @@ from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.progress import StudyProgress
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.canvas import Canvas, NotebookCanvas, TerminalCanvas
-from hexsearch.report.live_view import Shown, clock_time, live_view, progress_line, running_line
+from hexsearch.report.live_view import (
+    LIVE_STAGES,
+    Shown,
+    clock_time,
+    live_view,
+    progress_line,
+    running_line,
+)
 from hexsearch.report.terminal import Console
 
 DECISIONS = (Decided, Promoted, Discarded, Failed)  # what becomes of trials
@@ -39,7 +46,6 @@ _REFRESH_S = 0.25
 _QUIET_S = 60.0  # time without a line after which a log gets one
 _REMIND_S = 1.0  # between two looks whether a line is due
 _KEPT = 3  # decisions in the live view
-_STAGES = ("early", "middle", "late", "final")
 # Why a trial is run, where the search did not propose it.
 _WHY = {origin: why for trials in PHASE_TRIALS.values() for origin, why in trials.origins.items()}
 
@@ -233,4 +239,6 @@ def _describe_decision(event: Decided, trial: TrialHistory) -> str:
 
 def _stage_losses(report: ReportSummary) -> str:
     stages = report.metrics.stages
-    return ", ".join(f"{name} {stages[name].value_loss:.3f}" for name in _STAGES if name in stages)
+    return ", ".join(
+        f"{name} {stages[name].value_loss:.3f}" for name in LIVE_STAGES if name in stages
+    )

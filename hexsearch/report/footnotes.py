@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hexsearch.leaderboard.cells import plural
 from hexsearch.leaderboard.columns import Column, View
 from hexsearch.leaderboard.leaderboard import Leaderboard
 
@@ -22,21 +23,17 @@ def failure_lines(board: Leaderboard) -> list[str]:
         lines += [f"    {line}" for line in failure.log.splitlines()[-_LOG_LINES:]]
     hidden = len(failures) - _FAILURES
     if hidden > 0:
-        lines.append(f"{hidden} more {_plural(hidden, 'failure')}; see --format json")
+        lines.append(f"{hidden} more {plural('failure', hidden)}; see --format json")
     return lines
 
 
 def notes(board: Leaderboard, columns: list[Column], view: View, top: int | None) -> list[str]:
     """Number of hidden rows, meaning of columns, and warnings of the study."""
     hidden = len(board.rows) - len(board.rows[:top]) if has_figures(board) else 0
-    lines = [f"{hidden} more {_plural(hidden, 'row')}; see --top"] if hidden else []
+    lines = [f"{hidden} more {plural('row', hidden)}; see --top"] if hidden else []
     lines.append(
         "; ".join(
             f"{column.heading(view)}: {column.explanation}" for column in columns if column.noted
         )
     )
     return lines + [f"warning: {warning}" for warning in board.warnings]
-
-
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"

@@ -16,8 +16,8 @@ from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.progress import StudyProgress, TrialProgress
 
 _SPEED_TRIALS = 8
-_STAGES = ("early", "middle", "late", "final")
-_STAGES_FROM = 110  # characters of width
+LIVE_STAGES = ("early", "middle", "late", "final")
+_WIDE_FROM = 110  # characters of width
 _BAR = 40
 _WRAPPED = ("variant", "verdict")  # columns that may take several lines
 
@@ -152,7 +152,7 @@ def _running_table(shown: Shown, width: int) -> RenderableType:
     running = shown.running
     if not running:
         return Text("\nno trial is running; workers start, or a phase is planned\n")
-    stages = _STAGES if width >= _STAGES_FROM else ()
+    stages = LIVE_STAGES if width >= _WIDE_FROM else ()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("trial", "variant", "positions", "seen", "report", "value loss", *stages,
                   "verdict"):  # fmt: skip

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import ray
+from ray._private import utils
 
-from hexsearch.backend import local_ray
+from hexsearch.backend import cluster, local_ray
 from hexsearch.backend.cluster import _trials_on, environment
 from hexsearch.backend.local_ray import private_folder
 from hexsearch.config.run import RunConfig
 from hexsearch.errors import HexsearchError
+from hexsearch.study.signals import signals_as_ctrl_c
 
 PRELOAD = "RAY_preload_python_modules"
 
@@ -126,3 +132,29 @@ def test_rays_longest_socket_fits_a_sockets_path(
     session = "session_2026-11-26_02-42-00_244047_4194304"
     folder = f"{local_ray._base()}/{local_ray._PREFIX}-4194304-4ls956mw/r/{session}"
     assert len(f"{folder}/sockets/plasma_store") <= 107
+
+
+def test_a_signal_while_ray_starts_is_heard_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folders: list[Path] = []
+    stopped: list[bool] = []
+
+    def init(**options: Any) -> None:
+        folders.append(Path(options["_temp_dir"]).parent)
+        assert folders[0].is_dir()
+        utils.set_sigterm_handler(lambda number, frame: sys.exit(number))  # as Ray's own does
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5.0)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: stopped.append(True))
+    monkeypatch.setattr(cluster, "environment", lambda address, resources: {})
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    with (
+        signals_as_ctrl_c(),
+        pytest.raises(KeyboardInterrupt),
+        cluster.ray_cluster(None, RunConfig()),
+    ):
+        raise AssertionError("Ray has not started")
+    assert stopped and not folders[0].exists()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexsearch.leaderboard.cells import STAGE_NAMES
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.report import Baseline, MetricsSummary, ReportSummary
 from hexsearch.report.html.study import Study
 from hexsearch.report.html.thinning import evenly
 
-STAGES = ("early", "middle", "late", "penultimate", "final")
 _CURVES, _POINTS = 120, 60  # at most
 
 
@@ -84,7 +84,7 @@ def learning_curves(study: Study) -> Curves:
 def losses_of(metrics: MetricsSummary) -> dict[str, float | None]:
     """Value loss overall and by stage; None where a stage has no positions."""
     found: dict[str, float | None] = {"overall": metrics.overall.value_loss}
-    for stage in STAGES:
+    for stage in STAGE_NAMES:
         part = metrics.stages.get(stage)
         found[stage] = None if part is None else part.value_loss
     return found
@@ -100,7 +100,7 @@ def _curve(trial: TrialHistory, reports: list[ReportSummary], leader: int | None
         leader=leader,
         positions=[report.positions_seen for report in reports],
         seconds=[report.timings.train_s for report in reports],
-        losses={name: [point[name] for point in losses] for name in ("overall", *STAGES)},
+        losses={name: [point[name] for point in losses] for name in ("overall", *STAGE_NAMES)},
     )
 
 
