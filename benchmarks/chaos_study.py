@@ -19,7 +19,7 @@ from hexsearch.ledger.ledger import read_ledger, without_times
 
 ROOT = Path(__file__).parents[1]
 CALM = "calm"
-_SIDE = 5  # of the board
+SMALL_SIDE = 5  # of the board
 # The moments at which the driver is killed, once in each copy of the study.
 MOMENTS = ("report", "phases", "table")
 _STORY = frozenset({"suggested", "reported", "decided", "told", "failed"})
@@ -32,19 +32,19 @@ FAULTS = (
 )
 
 
-def _small_games(folder: Path) -> Path:
+def small_games(folder: Path) -> Path:
     """Random games on a small board, on which most of a study's time is not spent in evaluation."""
     rng = np.random.default_rng(0)
     lines = []
     for _ in range(300):
-        board = np.zeros((_SIDE, _SIDE), dtype=np.int8)
+        board = np.zeros((SMALL_SIDE, SMALL_SIDE), dtype=np.int8)
         moves: list[int] = []
-        for cell in rng.permutation(_SIDE**2).tolist():
+        for cell in rng.permutation(SMALL_SIDE**2).tolist():
             board.reshape(-1)[cell] = BLUE if len(moves) % 2 == 0 else RED
             moves.append(cell)
             if winner(board):
                 break
-        lines.append(f"#{_SIDE}," + "".join(cell_name(cell, _SIDE) for cell in moves))
+        lines.append(f"#{SMALL_SIDE}," + "".join(cell_name(cell, SMALL_SIDE) for cell in moves))
     path = folder / "games.trmph"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -62,9 +62,9 @@ class Study:
         self.results, self.cluster = results, cluster
         self.copy, self.outcome = "chaos", Counter(dict.fromkeys(FAULTS, 0))
         self._options = ["--seed", arguments.seed, "--trials", arguments.trials]
-        self._options += ["--games", _small_games(results)]
+        self._options += ["--games", small_games(results)]
         self._settings: dict[str, Any] = {
-            "data.board_size": _SIDE,
+            "data.board_size": SMALL_SIDE,
             "run.max_concurrent": 1,
             "run.retries": arguments.rounds + 1,
             "scheduler.max_t": arguments.positions,

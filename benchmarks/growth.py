@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from chaos_study import SMALL_SIDE, small_games
 from process_tree import memory_of
 
 from hexsearch.errors import LedgerError
@@ -71,6 +72,8 @@ def watched(arguments: argparse.Namespace, results: Path, temporary: Path) -> li
             sys.executable,
             str(ROOT / "run_search.py"),
             *("launch", str(ROOT / "search_spaces" / "smoke.yaml"), "--no-doctor"),
+            *("--games", str(small_games(temporary.parent))),
+            *("--set", f"data.board_size={SMALL_SIDE}"),
             *("--results", str(results), "--name", "grow", "--trials", str(arguments.trials)),
             *("--set", f"scheduler.max_t={arguments.positions}"),
             *("--set", f"scheduler.grace_period={arguments.positions // 4}"),

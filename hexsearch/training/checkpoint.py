@@ -75,9 +75,10 @@ def load_last_good(
         except CheckpointError as error:
             warnings.append(f"{candidate.name} is not used: {error}")
         except _MISFITS as error:
-            kind = type(error).__name__
-            first = str(error).partition("\n")[0]
-            warnings.append(f"{candidate.name} is not used: damaged ({kind}: {first})")
+            why = str(error).partition("\n")[0]
+            if isinstance(error, KeyError):
+                why = f"it holds no {why}"
+            warnings.append(f"{candidate.name} is not used: damaged ({why})")
         else:
             return content, warnings
     return None, warnings

@@ -57,12 +57,14 @@ def test_every_process_ends_within_seconds_of_a_killed_driver_and_its_folder_goe
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(tmp_path / "s" / "ledger.jsonl", "reported", driver)
-    left = started_by(driver.pid)
+    try:
+        wait_for(tmp_path / "s" / "ledger.jsonl", "reported", driver)
+        left = started_by(driver.pid)
+    finally:
+        driver.kill()
+        driver.communicate()
     assert any("raylet" in name for name in left.values())
     assert any("gcs_server" in name for name in left.values())
-    driver.kill()
-    driver.communicate()
     ends = time.monotonic() + _SECONDS
     while (living := [left[p] for p in left if alive(p)]) and time.monotonic() < ends:
         time.sleep(0.1)
