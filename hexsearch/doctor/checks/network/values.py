@@ -21,7 +21,7 @@ from hexsearch.doctor.hypotheses.values import (
     simplest_of_the_best,
     turned_against,
 )
-from hexsearch.doctor.networks import Observed
+from hexsearch.doctor.networks import ExaminedNetwork, Observed, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.training.metrics import slice_metrics
 
@@ -75,6 +75,7 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "load weights from before the loss became nan, and compare the planes with training's",
         )
         return
+    yield from _rounded(pipeline.observed)
     outside = (answered < -1e-3) | (answered > 1 + 1e-3)
     if outside.any():
         found = readings(pipeline.observed)
@@ -89,6 +90,24 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"report {_words(best, found)} in win_prob_red",
             root="reading",
         )
+
+
+def _rounded(observed: Observed) -> Iterator[Finding]:
+    """Answers of a few numbers, from raw values of many."""
+    raw = observed.raw if observed.raw.ndim == 1 else observed.raw[:, 0]
+    shown, many = np.unique(observed.answered.round(6)), len(np.unique(raw.round(6)))
+    if not 2 <= len(shown) <= 12 or many < 10 * len(shown):
+        return
+    told = ", ".join(f"{each:.3g}" for each in shown[:4])
+    yield Finding(
+        "answers",
+        "error",
+        f"{many:,} different raw values are reported as {len(shown)} different answers: {told}",
+        "answers are rounded or cut to a few numbers, such as 0 and 1: a decision is reported "
+        "where a probability should be",
+        "report the probability itself; decide by it later",
+        root="reading",
+    )
 
 
 def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -114,7 +133,7 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         restored = best is not None and _restores(best, observed, pipeline.table)
         read = np.square(best.answers - won)[near].mean() if best and restored else 1.0
         if shown.value_loss < read - _GAIN:
-            yield _other_planes(shown, scores[0])
+            yield _other_planes(shown, scores[0], _mover_plane(examined, observed))
             return
     control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
     for finding in reading_findings("reading of the value", observed, pipeline.table):
@@ -128,7 +147,23 @@ def as_control(finding: Finding) -> Finding:
     )
 
 
-def _other_planes(best: InputScore, as_it_is: InputScore) -> Finding:
+def _mover_plane(examined: ExaminedNetwork, observed: Observed) -> int | None:
+    """The plane that is the same all over a board and tells who is to move; None without one."""
+    going = np.flatnonzero(~observed.positions.finished)[:200]
+    planes = examined.planes(take(observed.positions, going)).flatten(2)
+    red = observed.evaluation.ply[going] % 2 == 1
+    for number in range(planes.shape[1]):
+        if float(planes[:, number].std(dim=1).max()) < 1e-6:
+            told = planes[:, number].mean(dim=1).numpy()
+            if np.ptp(told[red]) < 1e-6 and np.ptp(told[~red]) < 1e-6 and np.ptp(told) > 1e-6:
+                return number
+    return None
+
+
+def _other_planes(best: InputScore, as_it_is: InputScore, mover: int | None) -> Finding:
+    name = best.name
+    if mover is not None:
+        name = name.replace(f"plane {mover} ", f"plane {mover} (the side to move) ")
     return Finding(
         "planes of the network",
         "error",
@@ -136,7 +171,7 @@ def _other_planes(best: InputScore, as_it_is: InputScore) -> Finding:
         f"{best.auc:.3f} and the value loss is lower by {best.gain:.3f} "
         f"(+-{1.96 * best.noise:.3f}), the moves played {np.exp(best.policy_gain):.2f} times as "
         "likely",
-        f"the network was trained on other planes than it is shown: it wants {best.name}",
+        f"the network was trained on other planes than it is shown: it wants {name}",
         "encode as in training: same order and scale of planes, rows and columns",
         root="reading",
     )

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.training.positions import ComparedSamples, compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.samples import ComparedSamples
 
 
 def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Finished positions: no mover, and no policy target."""
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     batch, truth = compared.samples.batch, compared.truth
     over = ~truth.has_move
     claimed = over & batch.has_move.numpy()
@@ -52,7 +52,7 @@ def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Side, mask, result and weight of every sample."""
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     batch, truth = compared.samples.batch, compared.truth
     yield from _complement(compared)
     lost = truth.has_move & ~batch.has_move.numpy()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.analysis.predictor import Predictor
@@ -15,16 +15,16 @@ from hexsearch.data.positions import all_positions
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.planes import plane_scores
+from hexsearch.doctor.hypotheses.reported import explain_reported
 from hexsearch.doctor.hypotheses.table import clear_winner, where
 from hexsearch.doctor.hypotheses.truth import Truth, inside_ring, same, truth_of
-from hexsearch.doctor.networks import TrainedNetwork
+from hexsearch.doctor.networks import TrainedNetwork, take
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.training.metrics import Evaluation
-from hexsearch.training.trial import Trial
+from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.training.metrics import Evaluation, SliceMetrics
 
-_GAMES = 8
-_NORMED = 1024  # training positions that batch-norm statistics are compared on
-_OFF = 1.0  # standard deviations, or the logarithm of their ratio
+_GAMES = 6
+_COMPARED, _AGAIN = 1000, 64  # positions that answers are compared on, and asked for again
 _REMEDY = "let evaluation, training and predict share one encoder, one read-out and one network"
 
 
@@ -42,7 +42,7 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
     handle = trial.answering.trunk.register_forward_hook(look)
     try:
-        evaluation, _ = trial.evaluate(all_positions(dataset.archive, games))
+        evaluation, policy_loss = trial.evaluate(all_positions(dataset.archive, games))
     finally:
         handle.remove()
     truth = truth_of(dataset.archive, evaluation.game, evaluation.ply)
@@ -80,46 +80,11 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _results(evaluation, truth)
     shown = trial.config.encoder
     found = list(_planes(torch.cat(planes), truth, shown.perspective == "mover", shown.edge_ring))
-    yield from found or _answers(pipeline, evaluation, truth)
-
-
-def norm_findings(trial: Trial) -> Iterator[Finding]:
-    """Batch-norm statistics as a report leaves them, against those of training positions."""
-    gaps: dict[str, float] = {}
-
-    def look(name: str, norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
-        if norm.running_mean is None or norm.running_var is None:
-            return
-        seen = inputs[0].detach().float().transpose(0, 1).flatten(1)
-        mean, deviation = seen.mean(dim=1), seen.std(dim=1).clamp(min=1e-5)
-        kept = norm.running_var.clamp(min=1e-10).sqrt()
-        off = (norm.running_mean - mean).abs() / deviation + (kept / deviation).log().abs()
-        gaps[name] = float(off.median())
-
-    network = trial.answering.eval()
-    handles = [
-        module.register_forward_pre_hook(lambda norm, inputs, name=name: look(name, norm, inputs))
-        for name, module in network.named_modules()
-        if isinstance(module, _BatchNorm)
-    ]
-    try:
-        with torch.no_grad():
-            network(trial.execution.show(trial.next_batch(_NORMED).planes))
-    finally:
-        for handle in handles:
-            handle.remove()
-    if gaps and max(gaps.values()) > _OFF:
-        worst = max(gaps, key=lambda name: gaps[name])
-        yield Finding(
-            "evaluation",
-            "error",
-            f"in evaluation the batch-norm statistics of {worst} are {gaps[worst]:.1f} standard "
-            f"deviations off those of {_NORMED} training positions",
-            "batch-norm statistics are never taken, or belong to other weights: evaluation "
-            "normalises by something else than training does",
-            "take the statistics over training positions before each evaluation",
-            root="norms",
-        )
+    found = found or list(_answers(pipeline, evaluation, truth, policy_loss))
+    yield from found
+    if not found:
+        yield from _metrics(evaluation)
+        yield from _afterwards(trial)
 
 
 def _results(evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:
@@ -140,7 +105,8 @@ def _planes(planes: Tensor, truth: Truth, mover_view: bool, ring: bool) -> Itera
     """In training and in evaluation a position must be shown alike."""
     if len(planes) != len(truth.game):
         return
-    stones = inside_ring(planes.float().cpu().contiguous().numpy(), truth.size)[:, :2]
+    whole = inside_ring(planes.float().cpu().contiguous().numpy(), truth.size)
+    stones = whole[:, :2]
     fits = np.any([same(stones, truth.stone_planes(s)) for s in range(4)], axis=0)
     if not fits.all():
         swapped = mover_view & truth.red_to_move & ~truth.finished
@@ -157,14 +123,39 @@ def _planes(planes: Tensor, truth: Truth, mover_view: bool, ring: bool) -> Itera
             _REMEDY,
             root="boards",
         )
+        return
+    if whole.shape[1] < 3 or mover_view:
+        return
+    # Nobody is to move on a finished board.
+    wanted = np.stack([truth.mover_plane(0), truth.mover_plane(2)])[:, :, None, None]
+    told = np.abs(whole[None, :, 2] - wanted).max(axis=(2, 3)).min(axis=0) > 1e-3
+    exact = np.abs(whole[:, 2] - wanted[0]).max(axis=(1, 2)) > 1e-3
+    wrong = told | (exact & ~truth.finished)
+    if wrong.any():
+        plane = whole[wrong, 2].mean(axis=(1, 2))
+        how = (
+            "the side to move is inverted"
+            if np.abs(plane - 1 + truth.mover_plane(0)[wrong]).max() < 1e-3
+            else f"the side-to-move plane runs from {plane.min():.2g} to {plane.max():.2g}"
+        )
+        yield Finding(
+            "evaluation",
+            "error",
+            f"{wrong.sum():,} of {len(wrong):,} positions are evaluated with another side to move "
+            f"than the game's, {where(wrong, affected(truth, np.zeros(len(wrong), dtype=int)))}",
+            f"in evaluation, and not in training, {how}: planes are not the same in both",
+            _REMEDY,
+            root="boards",
+        )
 
 
-def _answers(pipeline: ExaminedPipeline, evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:
+def _answers(
+    pipeline: ExaminedPipeline, evaluation: Evaluation, truth: Truth, policy_loss: float
+) -> Iterator[Finding]:
     """What evaluation reports must be what predict would say of the same positions."""
     trial, archive = pipeline.watched, pipeline.archive
     assert trial is not None and archive is not None
-    going = np.flatnonzero(~truth.finished)
-    chosen = going[:: max(len(going) // 400, 1)]
+    chosen = np.flatnonzero(~truth.finished)[:_COMPARED]
     records = {int(game): archive.game(int(game)).moves for game in np.unique(truth.game[chosen])}
     moves = [
         records[int(game)][: int(ply)]
@@ -173,30 +164,133 @@ def _answers(pipeline: ExaminedPipeline, evaluation: Evaluation, truth: Truth) -
     positions = positions_of_moves(moves, truth.size)
     predictor = Predictor(trial.answering, trial.readout, trial.encoder, trial.device)
     network = TrainedNetwork(predictor)
-    _, raw = network.respond(network.planes(positions))
+    logits, raw = network.respond(network.planes(positions))
     ours = network.reported(raw, positions).double().numpy()
-    again = network.reported(network.respond(network.planes(positions))[1], positions)
-    if np.abs(again.double().numpy() - ours).max() > 1e-3:
+    first = take(positions, np.arange(min(len(positions), _AGAIN)))
+    again = network.reported(network.respond(network.planes(first))[1], first)
+    if np.abs(again.double().numpy() - ours[: len(first)]).max() > 1e-3:
         return  # answers that change from call to call are named by the check of independence
     alone = positions_of_moves(moves[:1], truth.size)
     single = network.reported(network.respond(network.planes(alone))[1], alone)
     if abs(float(single[0]) - ours[0]) > 1e-3:
         return  # so are those that depend on the rest of the batch
     theirs = evaluation.win_prob_red[chosen]
-    wrong = np.abs(ours - theirs) > 1e-3
-    if not wrong.any():
+    here = truth.rows(chosen)
+    if (np.abs(ours - theirs) > 1e-3).any():
+        yield _other_answers(ours, theirs, raw.double().numpy(), here)
         return
-    subsets = affected(truth.rows(chosen), np.zeros(len(chosen), dtype=np.int64))
-    inverted = float((np.abs(1 - ours - theirs)[wrong] < 1e-3).mean())
-    yield Finding(
+    yield from _finished_answers(network, evaluation, truth)
+    if trial.config.policy_head.weight > 0 and here.has_move.all() and len(chosen) < _COMPARED:
+        yield from _policy(network.on_board(logits, positions), here, policy_loss)
+
+
+def _finished_answers(
+    network: TrainedNetwork, evaluation: Evaluation, truth: Truth
+) -> Iterator[Finding]:
+    """Finished boards have no mover: they may be asked from either side."""
+    over = np.flatnonzero(truth.finished)
+    if not len(over):
+        return
+    games = [truth.archive.game(int(game)).moves for game in truth.game[over]]
+    positions = positions_of_moves(games, truth.size)
+    theirs = evaluation.win_prob_red[over]
+    planes = network.planes(positions)
+    sides = [network.reported(network.respond(planes)[1], positions).double().numpy()]
+    if planes.shape[1] == 2:  # and from Red's side, whoever moved last
+        mirrored = planes.transpose(2, 3)[:, [1, 0]].contiguous()
+        raw = network.respond(mirrored)[1]
+        sides.append(1.0 - network.reported(raw, positions).double().numpy())
+    gap = np.min([np.abs(theirs - ours) for ours in sides], axis=0)
+    if (gap > 1e-3).any():
+        cause = (
+            f"finished boards are all answered by {theirs[0]:.3g} in evaluation"
+            if np.ptp(theirs) < 1e-6
+            else "finished boards are answered by something else than the network in evaluation: "
+            "by the label, a rule, or another formula"
+        )
+        yield Finding(
+            "evaluation",
+            "error",
+            f"on {int((gap > 1e-3).sum())} of {len(over)} finished boards evaluation reports up to "
+            f"{gap.max():.3f} more or less than predict, on the others nothing",
+            cause,
+            _REMEDY,
+            root="perspective",
+        )
+
+
+def _other_answers(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], raw: NDArray[np.float64], here: Truth
+) -> Finding:
+    wrong = np.abs(ours - theirs) > 1e-3
+    subsets = affected(here, np.zeros(len(wrong), dtype=np.int64))
+    best = explain_reported(ours, theirs, raw, here.red_won.astype(float), subsets)
+    return Finding(
         "evaluation",
         "error",
         f"evaluation reports {np.abs(ours - theirs).max():.3f} more or less than predict on "
         f"{wrong.mean():.0%} of {len(wrong):,} positions, {where(wrong, subsets)}",
-        "the chance of Blue is reported as that of Red in evaluation"
-        if inverted > 0.95
+        best.cause
+        if best
         else "evaluation reports something else than the read-out's answer of this network: "
         "another formula, other weights, another mode, or the label itself",
-        _REMEDY,
+        best.remedy if best else _REMEDY,
         root="perspective",
     )
+
+
+def _policy(logits: Tensor, here: Truth, reported: float) -> Iterator[Finding]:
+    """The mean policy loss of an evaluation, from the same moves."""
+    chances = logits.float().log_softmax(dim=1).numpy()
+    right = -float(chances[np.arange(len(chances)), here.next_cell].mean())
+    if abs(right - reported) > 0.01 * max(right, 1.0):
+        yield Finding(
+            "evaluation",
+            "error",
+            f"evaluation reports a policy loss of {reported:.4f}; of the same {len(chances):,} "
+            f"moves by the same network it is {right:.4f}",
+            "the policy is evaluated by another formula, other targets (cells under another "
+            "symmetry), or positions without a next move count",
+            "evaluate the mean of -log p(next move) over positions that have one",
+            root="policy cells",
+        )
+
+
+def _afterwards(trial: WatchedTrial) -> Iterator[Finding]:
+    """Training must go on in train mode once the network has been evaluated."""
+    trial.watch(1)
+    resting = trial.steps[-1].resting
+    if resting and not trial.steps[0].resting:
+        yield Finding(
+            "evaluation",
+            "error",
+            f"in the first step after an evaluation modules such as {', '.join(resting[:3])} are "
+            "in eval mode; in the first step of all none is",
+            "training runs in eval mode after the first report: dropout is off and batch norm "
+            "uses its running statistics",
+            "call train() on the network before each stretch of training",
+            root="modes",
+        )
+
+
+def _metrics(evaluation: Evaluation) -> Iterator[Finding]:
+    """Brier score, accuracy and AUC, from the answers."""
+    p, won = evaluation.win_prob_red, evaluation.red_won == 1
+    overall: SliceMetrics = evaluation.metrics().overall
+    pairs = p[won][:, None] - p[~won][None]
+    for name, found, right in (
+        ("value loss (Brier score)", overall.value_loss, np.square(p - won).mean()),
+        ("accuracy", overall.accuracy, np.where(p == 0.5, 0.5, (p > 0.5) == won).mean()),
+        ("AUC", overall.auc, ((pairs > 0) + 0.5 * (pairs == 0)).mean() if pairs.size else np.nan),
+    ):
+        if abs(found - right) > 1e-3:
+            yield Finding(
+                "evaluation",
+                "error",
+                f"on {len(p):,} answers the {name} is reported as {found:.4f}; from the same "
+                f"answers it is {right:.4f}",
+                f"the {name} is computed by another formula: trials are ranked by something else",
+                "compute metrics from win_prob_red and red_won, position by position",
+                root="metrics",
+            )
+            return

@@ -13,9 +13,9 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.model.network import Network
 
-_DRAWS = 8  # sets of random weights
+_DRAWS = 6  # sets of random weights
 _SCALES = (2.0, 64.0)  # of these weights
-_POSITIONS = 64
+_POSITIONS = 32
 _SURE, _CERTAIN = 0.02, 0.02  # of an answer, from 0 or 1
 _BOUNDS = (
     (0.0, 1.0, "a sigmoid or softmax"),

@@ -14,7 +14,7 @@ from hexsearch.data.batches import Batch
 from hexsearch.data.positions import all_positions
 from hexsearch.doctor.checks.network.policies import policy_findings
 from hexsearch.doctor.checks.network.values import as_control, reading_findings
-from hexsearch.doctor.checks.training.evaluation import norm_findings
+from hexsearch.doctor.checks.training.norms import norm_findings
 from hexsearch.doctor.checks.training.readouts import optimum
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import Observed, TrainedNetwork, observe
