@@ -18,7 +18,8 @@ from hexsearch.game.distance import connection_distances
 _LOOKED_AT = 2_000  # games, spread over the archive
 _FEW = 30
 _ONE_SIDED, _ALL = 0.95, 0.97
-_AGREES = 0.6  # share of winners with the shorter path, at least
+_AGREES = 0.6  # of what is usual above one half, that winners must have the shorter path in
+_BEFORE, _USUAL = 4, 0.85  # plies before a connection, and what is usual there
 Games = NDArray[np.int64]
 
 
@@ -63,7 +64,8 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
     shorter = np.where(blue < red, BLUE, RED)
     agree = float((shorter == won)[told].mean()) if told.any() else 1.0
     _, high = wilson(agree, int(told.sum()))
-    if told.sum() < _FEW or high > _AGREES:
+    expected = _usual_agreement(archive)
+    if told.sum() < _FEW or high > 0.5 + _AGREES * (expected - 0.5):
         return
     last = np.where(archive.lengths[games] % 2 == 1, BLUE, RED)
     explained = (
@@ -82,11 +84,26 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         "results",
         "error",
         f"in {len(games):,} games that no connection ended (resigned, or cut off at a limit) the "
-        f"winner has the shorter path to a connection in {agree:.0%}; the paths differ in "
-        f"{told.sum():,}",
+        f"winner has the shorter path to a connection in {agree:.0%} of {told.sum():,} where paths "
+        f"differ; {_BEFORE} plies before a connection it is {expected:.0%}",
         f"winners of unfinished games are wrong labels: {cause}",
         "find out how such games end in the source, or leave them out",
     )
+
+
+def _usual_agreement(archive: GameArchive) -> float:
+    """How often the winner has the shorter path a few plies before a connection."""
+    games = _spread(
+        np.flatnonzero((archive.finished == 1) & (archive.lengths > _BEFORE)).astype(np.int64)
+    )
+    if len(games) < _FEW:
+        return _USUAL
+    plies = archive.lengths[games].astype(np.int64) - _BEFORE
+    blue, red = connection_distances(stones_at(archive, games, plies))
+    told = blue != red
+    if told.sum() < _FEW:
+        return _USUAL
+    return float((np.where(blue < red, BLUE, RED) == archive.winners[games])[told].mean())
 
 
 def _played_twice(archive: GameArchive) -> Iterator[Finding]:

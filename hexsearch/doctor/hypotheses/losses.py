@@ -88,6 +88,12 @@ def _of_outputs(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[H
     outcome, loss = batch.outcome, readout.loss
     for name, cause, expected in (
         (
+            "own answer",
+            "the value loss compares every output with the network's own answer, not with the "
+            "outcome: it teaches nothing",
+            loss(raw, readout.win_prob(raw).clamp(0.0, 1.0)),
+        ),
+        (
             "sigmoid twice",
             "a sigmoid is applied before the loss, which applies one itself",
             loss(raw.sigmoid(), outcome),
@@ -143,12 +149,6 @@ def _of_rows(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypo
             "mean label",
             "every position is compared with the mean label",
             loss(raw, outcome.mean().expand_as(outcome)),
-        ),
-        (
-            "own answer",
-            "the value loss compares every output with the network's own answer, not with the "
-            "outcome: it teaches nothing",
-            loss(raw, readout.win_prob(raw).clamp(0.0, 1.0)),
         ),
         (
             "mean output",

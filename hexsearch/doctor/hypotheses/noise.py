@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexsearch.doctor.hypotheses.table import wilson
 from hexsearch.doctor.networks import Observed
 
 _FEW = 40  # finished boards that are needed
 _READS = 0.75  # share of finished boards that must be called right
 _LEAST = 0.03  # share of wrong labels that is worth a word
 _SURE = 0.9
-_SURE_AND_WRONG = 0.02  # share of sure answers that a sound network does not reach
+_SURE_AND_WRONG = 0.04  # share of sure answers that a sound network does not reach
 _CAP = 0.96  # of the surest tenth of the answers
 
 
@@ -59,9 +60,9 @@ def label_noise(observed: Observed) -> LabelNoise | None:
     share = float(1 - for_winner.mean())
     error = 1.96 * float(for_winner.std()) / np.sqrt(len(for_winner))
     sure = np.abs(for_winner - 0.5) + 0.5 > _SURE
-    wrong = float((for_winner[sure] < 0.5).mean()) if sure.sum() >= _FEW // 2 else 0.0
+    wrong = float((for_winner[sure] < 0.5).mean()) if sure.any() else 0.0
     cap = float(np.quantile(for_winner, 0.9))
-    by_heart = wrong > _SURE_AND_WRONG and (for_winner[sure] < 0.5).sum() >= 3
+    by_heart = wilson(wrong, int(sure.sum()))[0] > _SURE_AND_WRONG
     if right < _READS or share - error < _LEAST or not (by_heart or cap < _CAP):
         return None
     low, high = max(share - error, 0.0), min(share + error, 0.5)

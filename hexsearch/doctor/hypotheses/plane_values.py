@@ -193,6 +193,7 @@ def _mixed(some: Planes, planes: Planes) -> Planes:
     """Where a board is a share of the right one and the rest of some other board of stones."""
     own = np.where(planes > 0.5, some, 9.0).min(axis=(1, 2, 3), keepdims=True)
     other = np.where(planes <= 0.5, some, -np.inf).max(axis=(1, 2, 3), keepdims=True)
+    own = np.where(own > 1.0, 1.0 - other, own)  # an empty board: the other one tells the share
     inside = (own > 0.02) & (own < 0.98) & (np.abs(own + other - 1.0) < 0.01)
     rest = np.where(inside, (some - own * planes) / np.maximum(1.0 - own, 1e-6), 0.5)
     binary = np.minimum(np.abs(rest), np.abs(rest - 1.0)).max(axis=(1, 2, 3), keepdims=True) < 0.01

@@ -52,7 +52,10 @@ def _constant(
 ) -> Hypothesis | None:
     if np.ptp(theirs) > 1e-6:
         return None
-    cause = f"evaluation reports {theirs[0]:.3g} for every position, whatever the network answers"
+    cause = (
+        f"evaluation reports {theirs[0]:.3g} for every position, whatever the network answers: a "
+        "constant, other weights (empty, or rounded to nothing), or another formula"
+    )
     return Hypothesis("constant", cause, _SAME)
 
 

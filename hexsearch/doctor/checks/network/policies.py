@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.policies import policy_scores, uniform_likelihood
+from hexsearch.doctor.hypotheses.policies import (
+    PROBABILITIES,
+    policy_scores,
+    uniform_likelihood,
+)
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline
 
@@ -40,11 +44,11 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     best = max(scores[1:], key=lambda score: score.gain)
     learnt = best.likelihood > uniform + 0.1
     if best.gain > max(0.05, 4 * best.noise) and learnt:
-        kind = (
-            "the policy belongs to another ply"
-            if "the move" in best.name
-            else ("the policy's cells are numbered in another way than the board's")
-        )
+        kind = "the policy's cells are numbered in another way than the board's"
+        if best.name == PROBABILITIES:
+            kind = "a softmax is applied twice to the policy"
+        elif "the move" in best.name:
+            kind = "the policy belongs to another ply"
         yield Finding(
             check,
             "error",

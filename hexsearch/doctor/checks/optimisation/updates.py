@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.updates import explain_steps, gap_of, own_rule, recorded_steps
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 
+_LARGEST_SHARE = 0.1  # of the positions seen, that a half-life may be
 _OFF = 0.03  # relative gap between a step and the formula's
 
 
@@ -32,7 +35,44 @@ def update_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator
             root="updates",
         )
         return
-    yield from _decay(trial)
+    found = list(_decay(trial))
+    yield from found or _average(trial, stepped)
+
+
+def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """The averaged weights against the average of the weights after each step."""
+    half_life = trial.config.optimiser.ema_half_life
+    if not half_life:
+        return
+    parts = trial.answering.parts()
+    initial = iter(trial.initial_answering)
+    start = {id(p): next(initial) for p in trial.answering.parameters()}
+    seen = 0
+    average = {
+        owner: torch.cat([start[id(p)].reshape(-1) for p in parts[owner].parameters()])
+        for owner in stepped[0].after
+    }
+    for step in stepped:
+        seen += len(step.batch)
+        life = min(half_life, _LARGEST_SHARE * seen)
+        share = 1.0 - 0.5 ** (len(step.batch) / life)
+        average = {o: a.lerp(step.after[o], share) for o, a in average.items()}
+    for owner, wanted in average.items():
+        own = torch.cat([p.detach().reshape(-1) for p in parts[owner].parameters()])
+        moved = float((stepped[-1].after[owner] - stepped[0].before[owner]).norm())
+        gap = float((own - wanted).norm())
+        if own.shape == wanted.shape and gap > 0.1 * moved + 1e-6 * float(wanted.norm()):
+            yield Finding(
+                "averaged weights",
+                "error",
+                f"after {len(stepped)} steps the averaged weights of the "
+                f"{owner.replace('_', ' ')} are {gap / max(moved, 1e-12):.0%} of the way that "
+                "training went from where their half-life puts them",
+                "the average of weights (EMA) that evaluation uses is not the one configured: "
+                "another half-life, a part that is left out, or other weights",
+                "let the average follow the weights after each step by optimiser.ema_half_life",
+            )
+            return
 
 
 def _decay(trial: WatchedTrial) -> Iterator[Finding]:

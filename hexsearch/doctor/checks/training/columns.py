@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hexsearch.data.positions import stage_of
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
@@ -58,6 +59,8 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     lost = truth.has_move & ~batch.has_move.numpy()
     lengths = truth.archive.lengths[truth.game]
     subsets = affected(truth, compared.symmetry)
+    assert pipeline.data is not None and pipeline.config is not None
+    mixes = pipeline.config.curriculum.search_value > 0
     for what, wrong, cause in (
         (
             "the mask of next moves is off",
@@ -73,6 +76,17 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "plies to the end are not the game's",
             batch.to_end.numpy() != lengths - truth.ply,
             "positions are counted from another end, or belong to other games",
+        ),
+        (
+            "the stage of the game is not that of the number of stones",
+            batch.stage.numpy() != stage_of(truth.ply, truth.size, pipeline.data.stages),
+            "positions are counted to another stage (early, middle, late): weights and figures by "
+            "stage are those of other positions",
+        ),
+        (
+            "a search value moves the label",
+            np.abs(batch.search_shift.numpy()) > (1e-3 if not mixes else np.inf),
+            "labels are mixed with search values, though the curriculum asks for none",
         ),
         (
             "finished boards are not marked as such",

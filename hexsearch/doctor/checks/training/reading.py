@@ -86,8 +86,8 @@ def _unread_features(touched: Tensor) -> str:
     if bool(cells.all()) or int(cells.sum()) < 2:
         return ""
     return (
-        f"{int(cells.sum())} of {cells.numel()} places of the feature map: its head sees a part "
-        "of the board only"
+        f"{int(cells.sum())} of {cells.numel()} places of the feature map (its head sees a part of "
+        "the board only)"
     )
 
 

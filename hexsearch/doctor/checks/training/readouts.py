@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
@@ -14,6 +15,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.samples import ComparedSamples
 from hexsearch.errors import ContractError
 from hexsearch.model.readout import Readout, SmoothedReadout, check_readout
 from hexsearch.model.value_heads import build_value_head, check_value_head
@@ -220,21 +222,27 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="perspective",
         )
     elif right < 0.98:
-        reflected = compared.symmetry >= 2
-        share = float((called == red_won)[reflected].mean()) if reflected.any() else 1.0
-        wrong = called != red_won
-        place = where(wrong, affected(compared.truth, compared.symmetry))
-        same = reported.numpy()[wrong]
-        yield Finding(
-            "perspective",
-            "error",
-            f"a network that knows every outcome would be reported as right in {right:.1%} of the "
-            f"training samples, {share:.1%} of those shown with colours exchanged; it is wrong "
-            f"{place}",
-            f"{same[0]:.3g} is reported {place}, whatever the network answers"
-            if np.ptp(same) < 1e-6 and 0.02 < same[0] < 0.98
-            else "answers are not carried back wherever the position was shown reflected, or are "
-            f"reported for the other colour {place}",
-            "report win_prob_red: 1 - p exactly where the network answers for Blue",
-            root="perspective",
-        )
+        yield _partly_reported(compared, reported.numpy())
+
+
+def _partly_reported(compared: ComparedSamples, reported: NDArray[np.float32]) -> Finding:
+    """Answers that are carried back in a part of the samples only."""
+    called, red_won = reported > 0.5, compared.truth.red_won
+    reflected = compared.symmetry >= 2
+    share = float((called == red_won)[reflected].mean()) if reflected.any() else 1.0
+    wrong = called != red_won
+    place = where(wrong, affected(compared.truth, compared.symmetry))
+    same = reported[wrong]
+    return Finding(
+        "perspective",
+        "error",
+        f"a network that knows every outcome would be reported as right in {1 - wrong.mean():.1%} "
+        f"of the training samples, {share:.1%} of those shown with colours exchanged; it is wrong "
+        f"{place}",
+        f"{same[0]:.3g} is reported {place}, whatever the network answers"
+        if np.ptp(same) < 1e-6 and 0.02 < same[0] < 0.98
+        else "answers are not carried back wherever the position was shown reflected, or are "
+        f"reported for the other colour {place}",
+        "report win_prob_red: 1 - p exactly where the network answers for Blue",
+        root="perspective",
+    )

@@ -40,11 +40,14 @@ def check_state(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
         return
     gap = _gap(trial, trial.answering, fresh, planes)
-    if gap > _CLOSE:
+    own = dict(trial.answering.named_parameters())
+    other = [name for name, p in fresh.named_parameters() if not torch.equal(p, own[name])]
+    if gap > _CLOSE or other:
         others = [name for name, part in _saved(state).items() if _is(trial, part, fresh)]
+        told = f"; it is that of {others[0]}" if others else ""
         yield _finding(
-            f"answers of the saved network differ by {gap:.2f} standard deviations from those of "
-            f"the network that is evaluated{'; it is that of ' + others[0] if others else ''}",
+            f"{len(other)} of {len(own)} weights that are saved differ from those of the network "
+            f"that is evaluated, and its answers by {gap:.2f} standard deviations{told}",
             "what is saved is not what is evaluated: other weights (initial, not averaged, of "
             "another part), or batch-norm statistics that are not saved",
         )
