@@ -212,6 +212,31 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
 
 
+def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[Finding]:
+    """Games without a training position, and positions that validation does not judge."""
+    dataset = pipeline.dataset
+    assert dataset is not None
+    every = int((dataset.archive.lengths[dataset.validation_games].astype(np.int64) + 1).sum())
+    if len(dataset.validation) != every:
+        yield Finding(
+            "split",
+            "error",
+            f"validation judges {len(dataset.validation):,} positions; its games have {every:,}",
+            "validation leaves a part of the positions out, or judges by other games than its own",
+            "judge by every position of the validation games",
+        )
+    plain = pipeline.config is not None and pipeline.config.curriculum.name == "all"
+    missing = len(np.setdiff1d(dataset.train_games, train))
+    if plain and missing > 0.1 * len(dataset.train_games):
+        yield Finding(
+            "split",
+            "error",
+            f"{missing:,} of {len(dataset.train_games):,} training games give no training position",
+            "a part of the games is never trained on: positions are drawn from some games alone",
+            "draw from all games of the training split",
+        )
+
+
 def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Whether any game, or a symmetric copy of one, lies on two sides of the split."""
     dataset = pipeline.dataset
@@ -231,6 +256,7 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "split by game; validation figures of this split measure memory",
         )
         return
+    yield from _left_out(pipeline, train)
     sides: dict[str, NDArray[np.int64]] = {
         "training": train,
         "validation": judged,

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hexsearch.doctor.hypotheses.table import wilson
 from hexsearch.doctor.networks import Observed
 
 _FEW = 40  # finished boards that are needed
 _READS = 0.75  # share of finished boards that must be called right
-_LEAST = 0.03  # share of wrong labels that is worth a word
+_LEAST = 0.06  # chance of the loser that a sound network does not give on average
 _SURE = 0.9
-_SURE_AND_WRONG = 0.04  # share of sure answers that a sound network does not reach
 _CAP = 0.96  # of the surest tenth of the answers
 
 
@@ -62,8 +60,11 @@ def label_noise(observed: Observed) -> LabelNoise | None:
     sure = np.abs(for_winner - 0.5) + 0.5 > _SURE
     wrong = float((for_winner[sure] < 0.5).mean()) if sure.any() else 0.0
     cap = float(np.quantile(for_winner, 0.9))
-    by_heart = wilson(wrong, int(sure.sum()))[0] > _SURE_AND_WRONG
-    if right < _READS or share - error < _LEAST or not (by_heart or cap < _CAP):
+    # Sure of nearly all boards and still often wrong: wrong labels were learnt as well.
+    by_heart = right >= _READS and sure.mean() >= 0.5 and share - error >= _LEAST
+    # Right nearly everywhere and nowhere quite sure: the answer is the share of right labels.
+    capped = right > 0.95 and cap < _CAP and float(np.quantile(for_winner, 0.1)) > 0.65
+    if not (by_heart or capped) or share - error < _LEAST / 2:
         return None
     low, high = max(share - error, 0.0), min(share + error, 0.5)
     return LabelNoise(share, low, high, len(for_winner), right, wrong, cap)
