@@ -7,6 +7,7 @@ a line here.
 from __future__ import annotations
 
 from hexsearch.doctor.checks import games, results
+from hexsearch.doctor.checks.evaluation import evaluation, state
 from hexsearch.doctor.checks.network import (
     answers,
     calibration,
@@ -21,7 +22,6 @@ from hexsearch.doctor.checks.optimisation import finite, gradients, slopes, step
 from hexsearch.doctor.checks.training import (
     auxiliary,
     columns,
-    evaluation,
     labels,
     losses,
     modules,
@@ -32,7 +32,6 @@ from hexsearch.doctor.checks.training import (
     readouts,
     sampling,
     short_training,
-    state,
 )
 from hexsearch.doctor.findings import Check
 

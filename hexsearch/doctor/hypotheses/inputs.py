@@ -181,7 +181,7 @@ def _by_side(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
         told = red.float()[:, None, None].expand(planes[:, flag].shape)
         yield f"plane {flag} filled with the side to move", _with_values(flag, told)
         yield f"plane {flag} filled with the side that is not to move", _with_values(flag, 1 - told)
-    changes = [("transposed", _TURNS["transposed"])]
+    changes = list(_TURNS.items())
     if len(stones) >= 2:
         exchanged = _exchanged(planes.shape[1], stones[0], stones[1])
         changes.append(("with colours exchanged", exchanged))

@@ -178,6 +178,16 @@ def _of_other_positions(there: Truth) -> Iterator[tuple[Hypothesis, list[Planes]
     for name, cause, other in _OTHERS:
         moved = there.moved(*other)
         yield Hypothesis(name, cause, together), [moved.stone_planes(s) for s in range(4)]
+    later, first = there.moved(plies=1), there.at_ply(1)
+    cause = (
+        "moves are read from one place too late (offset by one): the first move is missing, the "
+        "next one is added, and colours are exchanged"
+    )
+    made = [later.stone_planes(s) - first.stone_planes(s) for s in range(4)]
+    yield Hypothesis("offset by one", cause, together), [planes[:, ::-1] for planes in made]
+    cause = "the first move of every game is missing from the planes"
+    lacking = [there.stone_planes(s) - first.stone_planes(s) for s in range(4)]
+    yield Hypothesis("without the first move", cause, together), lacking
     last = there.at_the_end()
     cause = "the planes show the end of the game (its last position), which gives the winner away"
     yield Hypothesis("the end", cause, together), [last.stone_planes(s) for s in range(4)]

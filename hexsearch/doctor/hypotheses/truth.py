@@ -53,6 +53,11 @@ class Truth:
         lengths = self.archive.lengths[game]
         return truth_of(self.archive, game, np.clip(self.ply + plies, 0, lengths))
 
+    def at_ply(self, ply: int) -> Truth:
+        """The positions of the same games after some moves."""
+        lengths = self.archive.lengths[self.game].astype(np.int64)
+        return truth_of(self.archive, self.game, np.minimum(ply, lengths))
+
     def at_the_end(self) -> Truth:
         """The last positions of the same games."""
         return truth_of(self.archive, self.game, self.archive.lengths[self.game].astype(np.int64))

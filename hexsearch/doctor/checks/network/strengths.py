@@ -18,6 +18,7 @@ YOUNG = 20_000  # positions seen, below which a network is still a beginner
 _CONSTANT = 0.005  # spread of answers that say nothing
 _SURE = 0.3  # spread of answers that are nearly all 0 or 1
 _LEANS, _ONE_SIDED = 0.25, 0.97  # distance of the mean from Red's share; answers of one side
+_HALF = 0.35  # an end of the range that answers do not go beyond
 _FEW = 15  # finished boards, below which they say nothing
 
 
@@ -110,6 +111,14 @@ def _unexplained(
             f"nearly every answer says that {'Red' if lean > 0 else 'Blue'} wins: the labels of "
             "training were nearly all alike (only games of one winner, or labels that became a "
             f"constant); {excluded}"
+        )
+    low, high = (float(np.quantile(p, share)) for share in (0.01, 0.99))
+    if (low > _HALF and high > 0.8) or (high < 1 - _HALF and low < 0.2):
+        end, loser = (f"below {low:.2f}", "Red") if low > _HALF else (f"above {high:.2f}", "Blue")
+        return (
+            f"answers never go {end}, though {loser} loses often: one half of the range is not "
+            "used, as where losses are taught or read as draws, or an output is cut off at 0 (a "
+            f"relu); {excluded}"
         )
     if p.std() < _CONSTANT:
         return (

@@ -15,6 +15,7 @@ from hexsearch.doctor.hypotheses.values import (
     DECODINGS,
     Floats,
     Reading,
+    compression,
     finished_boards,
     readings,
     reported_reading,
@@ -26,6 +27,7 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.training.metrics import slice_metrics
 
 _GAIN = 0.01  # of value loss that another reading must bring
+_BEYOND = 1.2  # raw values that a network taught -1 and 1, or 0 and 1, does not put out
 
 _SIDES = {
     (True, True, True): ("everywhere", "the chance of one colour is reported as the other's"),
@@ -199,6 +201,11 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
         evidence += f"; {finished}"
     own = reported_reading(found)
     decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
+    if decoded and best.decoding in ("raw", "signed") and not any(sides):
+        scaled = _scaled(observed, best)
+        if scaled is not None:
+            yield Finding(check, "error", evidence, *scaled, root="reading")
+            return
     if decoded and not any(sides):
         yield Finding(check, "error", evidence, *_other_decoding(best), root="reading")
         return
@@ -214,6 +221,22 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
         "report 1 - p there: take win_prob_red(raw, to_move) for a value of the side to move; if "
         "the training labels were inverted, mend them and train again",
         root="reading",
+    )
+
+
+def _scaled(observed: Observed, best: Reading) -> tuple[str, str] | None:
+    """Whether a factor on the log odds does as well as another decoding, for outputs beyond it."""
+    raw = observed.raw
+    if raw.ndim > 1 or np.quantile(np.abs(raw), 0.98) < _BEYOND:
+        return None
+    found = compression(observed)
+    if found.temperature_gain < 0.5 * best.gain or 0.8 < found.temperature < 1.25:
+        return None
+    return (
+        f"the output is to be multiplied by about {found.temperature:.2g} before it is reported: a "
+        "factor (a temperature, a scale) that training applies is left out at inference, or the "
+        "labels were smoothed",
+        f"multiply the log odds by {found.temperature:.2g}, or use one formula in both places",
     )
 
 

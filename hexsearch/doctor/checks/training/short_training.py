@@ -12,9 +12,9 @@ from hexsearch.analysis.predictor import Predictor
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.batches import Batch
 from hexsearch.data.positions import all_positions
+from hexsearch.doctor.checks.evaluation.norms import norm_findings
 from hexsearch.doctor.checks.network.policies import policy_findings
 from hexsearch.doctor.checks.network.values import as_control, reading_findings
-from hexsearch.doctor.checks.training.norms import norm_findings
 from hexsearch.doctor.checks.training.readouts import optimum
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import Observed, TrainedNetwork, observe

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.data.positions import all_positions
+from hexsearch.doctor.checks.evaluation.shown import REMEDY, shown_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
-from hexsearch.doctor.hypotheses.planes import plane_scores
 from hexsearch.doctor.hypotheses.reported import explain_reported
-from hexsearch.doctor.hypotheses.table import clear_winner, where
-from hexsearch.doctor.hypotheses.truth import Truth, inside_ring, same, truth_of
+from hexsearch.doctor.hypotheses.table import where
+from hexsearch.doctor.hypotheses.truth import (
+    Truth,
+    truth_of,
+)
 from hexsearch.doctor.networks import TrainedNetwork, take
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import WatchedTrial
@@ -25,7 +28,6 @@ from hexsearch.training.metrics import Evaluation, SliceMetrics
 
 _GAMES = 6
 _COMPARED, _AGAIN = 1000, 64  # positions that answers are compared on, and asked for again
-_REMEDY = "let evaluation, training and predict share one encoder, one read-out and one network"
 
 
 def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -79,7 +81,9 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     yield from _results(evaluation, truth)
     shown = trial.config.encoder
-    found = list(_planes(torch.cat(planes), truth, shown.perspective == "mover", shown.edge_ring))
+    found = list(
+        shown_findings(torch.cat(planes), truth, shown.perspective == "mover", shown.edge_ring)
+    )
     found = found or list(_answers(pipeline, evaluation, truth, policy_loss))
     yield from found
     if not found:
@@ -98,54 +102,6 @@ def _results(evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:
             "the results that answers are compared with are not those of the games",
             "take red_won from the archive for the very games that are evaluated",
             root="results",
-        )
-
-
-def _planes(planes: Tensor, truth: Truth, mover_view: bool, ring: bool) -> Iterator[Finding]:
-    """In training and in evaluation a position must be shown alike."""
-    if len(planes) != len(truth.game):
-        return
-    whole = inside_ring(planes.float().cpu().contiguous().numpy(), truth.size)
-    stones = whole[:, :2]
-    fits = np.any([same(stones, truth.stone_planes(s)) for s in range(4)], axis=0)
-    if not fits.all():
-        swapped = mover_view & truth.red_to_move & ~truth.finished
-        scores = plane_scores(stones, truth, len(stones), ~fits, swapped, ring)
-        best = clear_winner(scores)
-        yield Finding(
-            "evaluation",
-            "error",
-            f"{(~fits).sum():,} of {len(fits):,} positions are shown to the network as another "
-            "board when it is evaluated",
-            f"in evaluation, and not in training, {best.hypothesis.cause}"
-            if best
-            else "planes are built in another way in evaluation than the games say",
-            _REMEDY,
-            root="boards",
-        )
-        return
-    if whole.shape[1] < 3 or mover_view:
-        return
-    # Nobody is to move on a finished board.
-    wanted = np.stack([truth.mover_plane(0), truth.mover_plane(2)])[:, :, None, None]
-    told = np.abs(whole[None, :, 2] - wanted).max(axis=(2, 3)).min(axis=0) > 1e-3
-    exact = np.abs(whole[:, 2] - wanted[0]).max(axis=(1, 2)) > 1e-3
-    wrong = told | (exact & ~truth.finished)
-    if wrong.any():
-        plane = whole[wrong, 2].mean(axis=(1, 2))
-        how = (
-            "the side to move is inverted"
-            if np.abs(plane - 1 + truth.mover_plane(0)[wrong]).max() < 1e-3
-            else f"the side-to-move plane runs from {plane.min():.2g} to {plane.max():.2g}"
-        )
-        yield Finding(
-            "evaluation",
-            "error",
-            f"{wrong.sum():,} of {len(wrong):,} positions are evaluated with another side to move "
-            f"than the game's, {where(wrong, affected(truth, np.zeros(len(wrong), dtype=int)))}",
-            f"in evaluation, and not in training, {how}: planes are not the same in both",
-            _REMEDY,
-            root="boards",
         )
 
 
@@ -214,7 +170,7 @@ def _finished_answers(
             f"on {int((gap > 1e-3).sum())} of {len(over)} finished boards evaluation reports up to "
             f"{gap.max():.3f} more or less than predict, on the others nothing",
             cause,
-            _REMEDY,
+            REMEDY,
             root="perspective",
         )
 
@@ -234,7 +190,7 @@ def _other_answers(
         if best
         else "evaluation reports something else than the read-out's answer of this network: "
         "another formula, other weights, another mode, or the label itself",
-        best.remedy if best else _REMEDY,
+        best.remedy if best else REMEDY,
         root="perspective",
     )
 
