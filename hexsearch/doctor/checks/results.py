@@ -19,6 +19,7 @@ _LOOKED_AT = 2_000  # games, spread over the archive
 _FEW = 30
 _ONE_SIDED, _ALL = 0.95, 0.97
 _AGREES = 0.6  # of what is usual above one half, that winners must have the shorter path in
+_SLOPE = 0.05  # by which values of a search must differ to say anything
 _BEFORE, _USUAL = 4, 0.85  # plies before a connection, and what is usual there
 Games = NDArray[np.int64]
 
@@ -32,6 +33,7 @@ def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _played_twice(archive)
     yield from _unused_edge(archive)
     yield from _played_on(archive)
+    yield from _search_values(archive)
 
 
 def _spread(games: Games) -> Games:
@@ -162,3 +164,37 @@ def _played_on(archive: GameArchive) -> Iterator[Finding]:
             "else than a connection, or edges are exchanged",
             "cut games at the first connection",
         )
+
+
+def _search_values(archive: GameArchive) -> Iterator[Finding]:
+    """Values of a search must rise with Red's wins, whoever is to move."""
+    if archive.search_values is None:
+        return
+    games = _spread(np.arange(len(archive), dtype=np.int64))
+    lengths = archive.lengths[games].astype(np.int64)
+    game = np.repeat(games, lengths)
+    ply = np.arange(len(game)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    values = archive.search_values_of(game, ply)
+    red = archive.winners[game] == RED
+    slopes = []
+    for odd in (False, True):
+        chosen = np.isfinite(values) & ((ply % 2 == 1) == odd)
+        if min((chosen & red).sum(), (chosen & ~red).sum()) < _FEW:
+            return
+        slopes.append(float(values[chosen & red].mean() - values[chosen & ~red].mean()))
+    if min(slopes) > -_SLOPE:
+        return
+    cause = (
+        "search values are inverted: they are those of Blue"
+        if max(slopes) < _SLOPE
+        else "search values belong to the side to move, where Red's are expected: they enter the "
+        "value target for the wrong side on every second ply"
+    )
+    yield Finding(
+        "results",
+        "error",
+        f"the values of a search are {slopes[0]:+.2f} higher in games that Red won where Blue is "
+        f"to move, and {slopes[1]:+.2f} where Red is",
+        cause,
+        "store Red's win probability of every position, whoever is to move",
+    )

@@ -102,7 +102,7 @@ def _candidates(
         changed = [change(planes) for planes in right]
         every += changed
         yield Hypothesis(name, cause, remedy), changed
-    yield from _of_other_positions(there)
+    yield from _of_other_positions(some, there)
     yield from _shifted(there, ring)
     yield from of_values(some, there)
     cause = (
@@ -173,7 +173,7 @@ def _board_changes(
     )
 
 
-def _of_other_positions(there: Truth) -> Iterator[tuple[Hypothesis, list[Planes]]]:
+def _of_other_positions(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Planes]]]:
     together = "cut planes, label and move from one (game, ply)"
     for name, cause, other in _OTHERS:
         moved = there.moved(*other)
@@ -184,7 +184,11 @@ def _of_other_positions(there: Truth) -> Iterator[tuple[Hypothesis, list[Planes]
         "next one is added, and colours are exchanged"
     )
     made = [later.stone_planes(s) - first.stone_planes(s) for s in range(4)]
-    yield Hypothesis("offset by one", cause, together), [planes[:, ::-1] for planes in made]
+    over = ~there.has_move[:, None, None, None]  # what follows a game is that of another
+    yield (
+        Hypothesis("offset by one", cause, together),
+        [np.where(over, some, planes[:, ::-1]) for planes in made],
+    )
     cause = "the first move of every game is missing from the planes"
     lacking = [there.stone_planes(s) - first.stone_planes(s) for s in range(4)]
     yield Hypothesis("without the first move", cause, together), lacking

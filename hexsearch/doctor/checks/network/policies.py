@@ -55,12 +55,13 @@ def constant_policy(observed: Observed, size: int) -> Iterator[Finding]:
     share = float((favourite == cell).mean())
     stones = observed.positions.stones.reshape(len(observed.played), -1)[moving]
     taken = float((stones[np.arange(len(moving)), favourite] != 0).mean())
-    if share > _SAME and taken > 0.2:
+    played = float((observed.played[moving] == cell).mean())
+    if share > _SAME and played < share / 2:
         yield Finding(
             "policy cells",
             "error",
             f"cell {cell} is the likeliest move on {share:.0%} of {len(moving):,} boards, and the "
-            f"likeliest cell is occupied on {taken:.0%}",
+            f"likeliest cell is occupied on {taken:.0%}; it was played on {played:.0%}",
             f"the policy always prefers the same cell ({cell}): it was taught a constant target, "
             "as where the move is lost and cell 0 stands for it",
             "look at how next moves become policy targets",
