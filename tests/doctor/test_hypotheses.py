@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +27,7 @@ from hexsearch.training.trial import Trial
 from tests.doctor.conftest import tiny
 
 BCE = Bce()
+Floats = NDArray[np.float64]
 Loss = Callable[[Tensor, Batch], Tensor]
 
 
@@ -149,12 +151,13 @@ def test_another_learning_rate_is_named_by_its_law(name: str) -> None:
     assert words in explain_rates(config, rates, PROGRESS).cause
 
 
-def _adam_steps(**settings: object) -> Steps:
-    """Steps that torch's AdamW really takes."""
+def _adam_steps(
+    betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, decay: float = 0.1
+) -> Steps:
+    """Steps that torch's AdamW really takes; the weight decay should be 0.1."""
     draw = torch.Generator().manual_seed(1)
     weights = torch.nn.Parameter(torch.randn(40, generator=draw))
-    options = {"lr": 0.01, "betas": (0.9, 0.999), "weight_decay": 0.1, **settings}
-    optimiser = torch.optim.AdamW([weights], **options)  # type: ignore[arg-type]
+    optimiser = torch.optim.AdamW([weights], lr=0.01, betas=betas, eps=eps, weight_decay=decay)
     taken = Steps([], [], [], [], torch.full((40,), 0.1).double())
     for _ in range(4):
         weights.grad = torch.randn(40, generator=draw)
@@ -173,26 +176,23 @@ def test_the_steps_of_torch_are_those_of_the_formula() -> None:
     assert gap_of(ADAMW, _adam_steps()) < 1e-3
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"betas": (0.999, 0.9)}, "wrong order"),
-        ({"betas": (0.5, 0.999)}, "momentum is 0.5"),
-        ({"eps": 1.0}, "epsilon of AdamW is 1"),
-        ({"weight_decay": 0.0}, "weight decay is not applied"),
-    ],
-)
-def test_other_steps_are_named_by_what_is_wrong_about_them(
-    settings: dict[str, object], words: str
-) -> None:
-    steps = _adam_steps(**settings)
-    assert gap_of(ADAMW, steps) > 0.03
-    found = explain_steps(ADAMW, steps)
+OTHER_STEPS = {
+    "wrong order": _adam_steps(betas=(0.999, 0.9)),
+    "momentum is 0.5": _adam_steps(betas=(0.5, 0.999)),
+    "epsilon of AdamW is 1": _adam_steps(eps=1.0),
+    "weight decay is not applied": _adam_steps(decay=0.0),
+}
+
+
+@pytest.mark.parametrize("words", OTHER_STEPS)
+def test_other_steps_are_named_by_what_is_wrong_about_them(words: str) -> None:
+    assert gap_of(ADAMW, OTHER_STEPS[words]) > 0.03
+    found = explain_steps(ADAMW, OTHER_STEPS[words])
     assert found is not None
     assert words in found.cause
 
 
-REPORTED: dict[str, tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], str]] = {
+REPORTED: dict[str, tuple[Callable[[Floats, Floats], Floats], str]] = {
     "inverted": (lambda p, won: 1 - p, "chance of Blue"),
     "label": (lambda p, won: 0.8 * p + 0.2 * won, "the label itself"),
     "rounded": (lambda p, won: p.round(), "rounded"),

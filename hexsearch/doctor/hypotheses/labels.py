@@ -116,8 +116,8 @@ def _mean_by(numbers: Floats, columns: Floats) -> Floats:
     """[B] the mean of the numbers over all rows with the same columns."""
     _, index = np.unique(columns, axis=0, return_inverse=True)
     index = index.reshape(-1)
-    means: Floats = (np.bincount(index, numbers) / np.bincount(index))[index]
-    return means
+    means = np.bincount(index, numbers) / np.bincount(index)
+    return means[index].astype(np.float32)
 
 
 def random_share(wrong: Flags) -> str:

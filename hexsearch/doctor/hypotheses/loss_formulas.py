@@ -50,22 +50,23 @@ def of_changed_arguments(
     """The read-out's loss of a rescaled output, or of labels moved towards one half."""
     outcome, loss = batch.outcome, readout.loss
     least = 4.0 * float(raw.abs().max().clamp(min=1e-3))
-    scales = [s for s in np.exp(np.linspace(-5.0, 5.0, 401)) if s * least < 1e4]
+    spread = np.exp(np.linspace(-5.0, 5.0, 401)).tolist()
+    scales = [float(scale) for scale in spread if scale * least < 1e4]
     scale = min(scales, key=lambda s: float((loss(s * raw, outcome) - found).abs().mean()))
-    if _close_within(found, loss(float(scale) * raw, outcome), 0.03):
+    if _close_within(found, loss(scale * raw, outcome), 0.03):
         return Hypothesis(
             "temperature",
             f"the raw output is multiplied by about {scale:.3g} before the loss (a temperature, a "
             "scale), and not where it is reported",
             ONE_FORMULA,
         )
-    smoothings = np.linspace(0.005, 0.95, 190)
+    smoothings: list[float] = np.linspace(0.005, 0.95, 190).tolist()
 
     def smoothed(share: float) -> Tensor:
         return loss(raw, outcome * (1.0 - share) + 0.5 * share)
 
-    share = min(smoothings, key=lambda s: float((smoothed(float(s)) - found).abs().mean()))
-    if _close_within(found, smoothed(float(share)), 0.01):
+    share = min(smoothings, key=lambda s: float((smoothed(s) - found).abs().mean()))
+    if _close_within(found, smoothed(share), 0.01):
         return Hypothesis(
             "smoothed",
             f"labels are smoothed by about {share:.2g} inside the loss (label smoothing), though "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
@@ -52,7 +51,7 @@ def symmetry_findings(
         flags = [n for n in range(planes.shape[1]) if n not in varied]
         for name, change in _REFLECTIONS.items():
             changes[f"{name} and {_EXCHANGED}"] = lambda p, change=change: change(p[:, order])
-            for told, invert in (("", _complement), (" (signed)", torch.neg)):
+            for told, invert in (("", _complement), (" (signed)", _negative)):
                 changes[f"{name}, the side to move inverted{told} and {_EXCHANGED}"] = (
                     lambda p, change=change, invert=invert: _with_flags(
                         change(p[:, order]), flags, invert
@@ -82,6 +81,10 @@ def symmetry_findings(
 
 def _complement(planes: Tensor) -> Tensor:
     return 1.0 - planes
+
+
+def _negative(planes: Tensor) -> Tensor:
+    return -planes
 
 
 def _with_flags(planes: Tensor, flags: list[int], change: Callable[[Tensor], Tensor]) -> Tensor:

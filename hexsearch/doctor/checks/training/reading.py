@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -49,10 +49,15 @@ def _read(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, str], Tensor]:
     network.eval()
     shown = trial.execution.show(planes).detach().clone().requires_grad_(True)
     given: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            given[name] = inputs[0]
+
+        return look
+
     handles = [
-        head.register_forward_pre_hook(
-            lambda module, inputs, name=name: given.__setitem__(name, inputs[0])
-        )
+        head.register_forward_pre_hook(keep(name))
         for name, head in (("value", network.value_head), ("policy", network.policy_head))
     ]
     try:
