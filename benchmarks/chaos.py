@@ -1,4 +1,4 @@
-"""Kills a study's driver, workers or nodes at random times, and compares it with a calm run.
+"""Kills the driver, workers or nodes of a study at random times, and compares it with a calm run.
 
 `python benchmarks/chaos.py [--victim driver|moment|worker|node|spot] [--rounds 50] [--seed 0]`. A
 small study runs once undisturbed, and then again under kill -9. A killed driver is resumed. A
@@ -30,11 +30,11 @@ from chaos_moments import kill_at_moments
 from chaos_processes import NODE, descendant, finish, raylet, three_nodes, wait_for
 from chaos_study import CALM, FAULTS, Study
 
-_START_S, _WORK_S = 12.0, 4.0  # how long into start and work the instants reach
+_START_S, _WORK_S = 12.0, 4.0  # longest random times after a start, and during the work
 
 
 def main() -> int:
-    """Run the calm study and the disturbed ones; print the comparison."""
+    """Run the calm study and the disturbed ones, and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--victim", choices=tuple(_DISTURB), default="driver")
     parser.add_argument("--rounds", type=int, default=50)
@@ -65,7 +65,7 @@ def main() -> int:
 def _kill_drivers(
     study: Study, instants: random.Random, rounds: int, calm_s: float
 ) -> Iterator[None]:
-    """Kill -9 in turn while trials run, and while Ray and the study come up."""
+    """Kill the driver (kill -9), in turn while trials run and while Ray and the study start."""
     for number in range(rounds):
         held = len(study.story(study.copy))
         process = study.go_on()
@@ -87,14 +87,14 @@ def _kill_drivers(
 def _kill_workers(
     study: Study, instants: random.Random, rounds: int, calm_s: float
 ) -> Iterator[None]:
-    """Kill -9 the process that trains, one driver living through it all."""
+    """Kill the process that trains (kill -9). One driver lives from the first kill to the last."""
     driver, killed = study.go_on(), 0
 
     def training() -> int | None:
         return descendant(driver.pid)
 
     while killed < rounds and _has_worked(study, killed, training, driver, instants):
-        with suppress(ProcessLookupError):  # it may just have made way for another
+        with suppress(ProcessLookupError):  # another process may just have replaced it
             if (worker := training()) is not None:
                 os.kill(worker, signal.SIGKILL)
                 killed += 1
@@ -106,7 +106,7 @@ def _kill_workers(
 def _kill_nodes(
     study: Study, instants: random.Random, rounds: int, calm_s: float, warned: bool = False
 ) -> Iterator[None]:
-    """Kill the raylet of the node that trains, perhaps by SIGTERM; another node joins."""
+    """Kill the raylet of the node that trains, or send it SIGTERM. Then another node joins."""
     driver, cluster, killed = study.go_on(), study.cluster, 0
 
     def training() -> Any:
@@ -129,10 +129,10 @@ def _has_worked(
     driver: subprocess.Popen[bytes],
     instants: random.Random,
 ) -> bool:
-    """Wait for a random instant of the work; False when the driver has ended first.
+    """Wait for a random time during the work. Returns False if the driver has ended before.
 
-    Every other time a record is waited for: where starting takes longer than the instants reach,
-    the study would otherwise be killed in one place again and again.
+    Every second time it waits for a record first. Otherwise, if a start takes longer than the
+    longest random time, the study would be killed at the same place again and again.
     """
     if killed % 2:
         wait_for(partial(_has_grown, study, len(study.story(study.copy))), driver)

@@ -1,4 +1,4 @@
-"""Kills of the driver at the moments that chance hardly meets: once in each copy of the study."""
+"""Kills the driver at moments that random times hardly meet, once in each copy of the study."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from chaos_study import CALM, MOMENTS, Study
 
 from hexsearch.ledger.events import Record
 
-_DELAY_S = 0.05  # at most, from when a moment is seen to the kill
-_PIPE = 4096  # bytes: the smallest pipe of Linux
+_DELAY_S = 0.05  # longest time from the detection of a moment to the kill
+_PIPE = 4096  # bytes of the smallest pipe of Linux
 
 
 def kill_at_moments(
     study: Study, instants: random.Random, rounds: int, calm_s: float
 ) -> Iterator[None]:
-    """A copy for each round, killed at one moment and resumed to its end."""
+    """Run a copy for each round, kill it at one moment, and resume it to its end."""
     for number in range(rounds):
         moment = MOMENTS[number % len(MOMENTS)]
         study.begin_another(f"{moment}-{number}")
@@ -45,14 +45,14 @@ def kill_at_moments(
 
 
 def _last_report(study: Study) -> Callable[[], bool | None]:
-    """Its worker has trained the last interval, and stores and sends what it measured."""
+    """Whether the worker has trained the last interval, and now stores and sends the report."""
     last = [record for record in study.records(CALM) if record["event"] == "reported"][-1]
     losses = study.losses(last["trial"], last["report"]["positions_seen"])
     return lambda: losses.exists() or None
 
 
 def _between_phases(study: Study) -> Callable[[], bool | None]:
-    """The search is over, and the confirmation has not begun."""
+    """Whether the search is over and the confirmation has not begun."""
     records = study.records(CALM)
     first = next(index for index, record in enumerate(records) if record["event"] == "chosen")
     before = max(index for index, record in enumerate(records[:first]) if _ends_trial(record))
@@ -67,7 +67,7 @@ _MOMENT = {"report": _last_report, "phases": _between_phases}
 
 
 def _kill_in_table(study: Study, delay_s: float) -> None:
-    """Kill the driver in the middle of the leaderboard, which is longer than the pipe is."""
+    """Kill the driver while it prints the leaderboard, which is longer than the pipe's buffer."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
     process = study.launch(study.copy, "--format", "json", stdout=writer)

@@ -1,4 +1,4 @@
-"""Processes of a study and of a cluster on this machine, for `chaos.py` to wait for and to kill."""
+"""The processes of a study and of a cluster on this machine, which `chaos.py` kills."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 # `with_resources` wraps the trainable in a class of Ray's, which titles its process.
 _WORKER = (b"ray::TrialWorker", b"ray::ResourceTrainable")
-_PATIENCE_S = 900.0  # for a study to come up and for its next report, on a busy machine
+_PATIENCE_S = 900.0  # time limit of a start and of a report, on a busy machine
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
 
 
 @contextmanager
 def three_nodes() -> Iterator[Any]:
-    """A head without CPUs and two nodes to train on, on this machine, with a token."""
+    """A head node without CPUs and two nodes that train, on this machine, with a token."""
     os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     from ray.cluster_utils import Cluster
 
@@ -40,7 +40,7 @@ def raylet(node: Any) -> int:
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a study's end, which has to be a good one."""
+    """Wait for the end of a study, and check that it has succeeded."""
     status = process.wait()
     if status:
         raise SystemExit(f"the study ended with status {status}")
@@ -49,7 +49,7 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 def wait_for(
     condition: Callable[[], Any], driver: subprocess.Popen[bytes], every_s: float = 0.05
 ) -> Any:
-    """What a condition answers once it does; None when the driver has ended."""
+    """The first result of a condition that is not None; None if the driver has ended."""
     deadline = time.monotonic() + _PATIENCE_S
     while driver.poll() is None:
         found = condition()
@@ -63,7 +63,7 @@ def wait_for(
 
 
 def descendant(ancestor: int) -> int | None:
-    """A trial's worker among the descendants of a process, by /proc."""
+    """The worker of a trial among the descendants of a process, from /proc."""
     parents: dict[int, int] = {}
     workers = []
     for entry in Path("/proc").iterdir():

@@ -1,4 +1,4 @@
-"""The small study that `chaos.py` disturbs, in a calm and in disturbed copies, and what differs."""
+"""The small study that `chaos.py` disturbs, and the comparison of its copies."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hexsearch.errors import LedgerError
+from hexsearch.game.board import BLUE, RED, cell_name, winner
 from hexsearch.ledger.events import Record
 from hexsearch.ledger.ledger import read_ledger, without_times
 
 ROOT = Path(__file__).parents[1]
 CALM = "calm"
-# Where the driver is killed once in each copy of the study.
+_SIDE = 5  # of the board
+# The moments at which the driver is killed, once in each copy of the study.
 MOMENTS = ("report", "phases", "table")
 _STORY = frozenset({"suggested", "reported", "decided", "told", "failed"})
 FAULTS = (
@@ -28,28 +32,49 @@ FAULTS = (
 )
 
 
+def _small_games(folder: Path) -> Path:
+    """Random games on a small board, on which most of a study's time is not spent in evaluation."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for _ in range(300):
+        board = np.zeros((_SIDE, _SIDE), dtype=np.int8)
+        moves: list[int] = []
+        for cell in rng.permutation(_SIDE**2).tolist():
+            board.reshape(-1)[cell] = BLUE if len(moves) % 2 == 0 else RED
+            moves.append(cell)
+            if winner(board):
+                break
+        lines.append(f"#{_SIDE}," + "".join(cell_name(cell, _SIDE) for cell in moves))
+    path = folder / "games.trmph"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
 class Study:
-    """One small study by command line, in a calm and in disturbed copies.
+    """One small study that is run by the command line, in a calm copy and in disturbed ones.
 
     Attributes:
-        copy: name of the copy that is disturbed now.
-        outcome: counts of all copies that were settled.
+        copy: name of the copy that is disturbed at present.
+        outcome: counts over all copies that were compared.
     """
 
     def __init__(self, results: Path, arguments: argparse.Namespace, cluster: Any) -> None:
         self.results, self.cluster = results, cluster
         self.copy, self.outcome = "chaos", Counter(dict.fromkeys(FAULTS, 0))
         self._options = ["--seed", arguments.seed, "--trials", arguments.trials]
+        self._options += ["--games", _small_games(results)]
         self._settings: dict[str, Any] = {
+            "data.board_size": _SIDE,
             "run.max_concurrent": 1,
             "run.retries": arguments.rounds + 1,
             "scheduler.max_t": arguments.positions,
             "scheduler.grace_period": arguments.positions // 9,
             "scheduler.report_every": arguments.positions // 18,
         }
-        if arguments.victim == "moment":  # a second phase, as short as can be
+        if arguments.victim == "moment":  # a second phase, as short as possible
             confirmed = {"winners": 1, "seeds": 1}
             self._settings |= {"phases": ["search", "confirm"], "confirm": confirmed}
+            self._settings["scheduler.report_every"] = arguments.positions // 3
         self._address = ["--address", cluster.address] if cluster else []
         self._kills_in_trial: Counter[str] = Counter()
         self._kept: list[Record] = []
@@ -57,7 +82,7 @@ class Study:
     def launch(
         self, name: str, *more: str, stdout: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
-        """Start a copy from nothing."""
+        """Start a new copy."""
         settings = [
             part
             for key, value in self._settings.items()
@@ -70,47 +95,47 @@ class Study:
         )  # fmt: skip
 
     def go_on(self) -> subprocess.Popen[bytes]:
-        """Start the disturbed copy, or resume it where there is something to resume."""
+        """Start the disturbed copy, or resume it if it has begun."""
         if not self._ledger(self.copy).exists() or not read_ledger(self._ledger(self.copy)):
             return self.launch(self.copy)
         return self._run("resume", self.results / self.copy, *self._address)
 
     def begin_another(self, name: str) -> None:
-        """The next copy is the disturbed one."""
+        """Make the next copy the disturbed one."""
         self.copy, self._kept = name, []
         self._kills_in_trial.clear()
 
     def records(self, name: str) -> list[Record]:
-        """A copy's whole records; none before there is a ledger."""
+        """The complete records of a copy; none if it has no ledger yet."""
         try:
             return read_ledger(self._ledger(name))
         except LedgerError:
             return []
 
     def lines(self) -> int:
-        """How many lines the disturbed copy's ledger has."""
+        """Number of lines of the disturbed copy's ledger."""
         try:
             return self._ledger(self.copy).read_bytes().count(b"\n")
         except FileNotFoundError:
             return 0
 
     def story(self, name: str) -> list[Record]:
-        """What a copy decided and measured, without times."""
+        """The decisions and figures of a copy, without times."""
         return [without_times(r) for r in self.records(name) if r["event"] in _STORY]
 
     def losses(self, trial: str, positions: int) -> Path:
-        """What the disturbed copy's worker writes first of a report."""
+        """The file that the disturbed copy's worker writes first for a report."""
         return self.results / self.copy / "trials" / trial / f"games-{positions}.npz"
 
     def note_kill(self) -> None:
-        """Compare the ledger with what it held at the kill before: nothing may have gone."""
+        """Check that the ledger still holds all records that it had at the previous kill."""
         self._note_loss()
         self._kills_in_trial.update([self._kept[-1]["trial"]] if self._kept else [])
         records = self.records(self.copy)
         self.outcome[f"killed_after_{records[-1]['event'] if records else 'nothing'}"] += 1
 
     def settle(self) -> None:
-        """Compare the disturbed copy, which is finished, with the calm one."""
+        """Compare the disturbed copy, after its end, with the calm one."""
         self._note_loss()
         calm, chaos = self.story(CALM), self.story(self.copy)
         twice, beyond = self._trained_twice()
@@ -133,7 +158,7 @@ class Study:
         self._kept = records
 
     def _trained_twice(self) -> tuple[int, int]:
-        """Reports trained again, and those that one interval a kill does not account for.
+        """Number of reports that were trained again, and of those that the kills do not explain.
 
         A trial's curve gets a line whenever an interval has been trained, before the
         checkpoint; a report handed out again from its checkpoint adds none.
@@ -148,13 +173,13 @@ class Study:
         return twice, beyond
 
     def _files(self, name: str) -> set[str]:
-        """Files of trials, but for the older of two checkpoints."""
+        """The files of trials, without the older one of two checkpoints."""
         folder = self.results / name / "trials"
         found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         return {path for path in found if not path.endswith((".previous.pt", ".partial"))}
 
     def _running_in_optuna(self) -> int:
-        """Trials that Optuna's storage holds as running; 0 where the study keeps none."""
+        """Number of running trials in Optuna's storage; 0 if the study has none."""
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
         from optuna.trial import TrialState

@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def median_rate(work: Callable[[int], int], repeats: int, clock: Callable[[], float]) -> float:
-    """Items per second, the median of repeats; the first one only warms up."""
+    """Items per second: the median of repeats after a warm-up."""
     rates = []
     for number in range(repeats + 1):
         start = clock()
@@ -122,7 +122,7 @@ def batch_rows(archive: GameArchive, repeats: int) -> Iterator[tuple[str, str, s
 
 
 class DensePlanes(Dataset[tuple[Tensor, int, float]]):
-    """The alternative: planes of every position in memory, a symmetry drawn for each sample."""
+    """The alternative: planes of all positions in memory, and a random symmetry for each sample."""
 
     def __init__(self, archive: GameArchive, limit: int) -> None:
         stream = stream_of(archive, "absolute", "numpy")
@@ -179,7 +179,7 @@ def memory_rows(folder: Path, games: int) -> Iterator[tuple[str, str, str]]:
 
 
 def write_synthetic(path: Path, games: int) -> None:
-    """Games of 50 random moves that are given up; hardly any of them is decided by then."""
+    """Games of 50 random moves that are resigned. Hardly any of them is decided then."""
     rng = np.random.default_rng(0)
     names = np.array([cell_name(cell, SIZE) for cell in range(SIZE * SIZE)], dtype=object)
     with open(path, "w", encoding="utf-8") as file:
@@ -206,7 +206,7 @@ def import_in_child(path: str) -> dict[str, Any]:
 
 
 def trial_in_child(path: str) -> dict[str, Any]:
-    # Torch, numpy and a first small allocation are there in any trial: leave them out.
+    # Every trial needs torch, numpy and a first small allocation, so they are not counted.
     torch.zeros(8, 3, SIZE, SIZE)
     before = private_memory()
     stream = stream_of(open_archive(Path(path), check=False), "mover", "numpy")
@@ -216,13 +216,13 @@ def trial_in_child(path: str) -> dict[str, Any]:
 
 
 def peak_memory() -> float:
-    """MiB, torch included. Not `ru_maxrss`: a child starts with its parent's."""
+    """Peak memory in MiB, with torch. `ru_maxrss` would include the parent's."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def private_memory() -> float:
-    """MiB that only this process holds; pages of a shared map are not among them."""
+    """MiB that only this process uses, without the pages of a shared map."""
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
     kib = sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
     return kib / 1024

@@ -90,13 +90,13 @@ def main() -> int:
 
 
 def bare(work: Work, name: str) -> Measured:
-    """Loops in as many processes as trials run at once."""
+    """Bare loops, in one process for each concurrent trial."""
     started = time.time()
     commands = [
         [sys.executable, str(HERE / "overhead_bare.py"), work.to_argument(), *map(str, seeds)]
         for seeds in shares(range(work.trials), PROCESSES)
     ]
-    # Ray makes its workers give way to others; on a busy machine that would count.
+    # Ray gives its workers a low priority, which would matter on a busy machine.
     give_way = os.environ.get("RAY_worker_niceness", _RAY_NICENESS)
     processes = [
         subprocess.Popen(["nice", "-n", give_way, *command], stdout=subprocess.PIPE)
@@ -127,7 +127,7 @@ def plain(work: Work, name: str) -> Measured:
 
 
 def engine(work: Work, name: str) -> Measured:
-    """The real command; what it did is read from its ledger."""
+    """The real command. Its work is read from its ledger."""
     started = time.time()
     process = launch(work, name)
     with ProcessTree(process.pid) as tree:
@@ -143,7 +143,7 @@ def engine(work: Work, name: str) -> Measured:
 
 
 def trials_of(records: list[Record], work: Work) -> list[Measured]:
-    """What each trial did, as its ledger says, in the form in which the other sides say it."""
+    """The work of each trial from the ledger, in the form of the other two sides."""
     validation = len(work.dataset().validation)
     trials: dict[str, Measured] = {}
     for record in records:
@@ -162,7 +162,7 @@ def trials_of(records: list[Record], work: Work) -> list[Measured]:
 def measure(
     work: Work, trials: list[Measured], started: float, clock_from: float, cpu_s: float
 ) -> Measured:
-    """Figures of one side, once it is sure that it has done the work."""
+    """The figures of one side, after a check that it has done the work."""
     require(len(trials) == work.trials, f"{len(trials)} trials instead of {work.trials}")
     require(all(trial["positions"] == work.positions for trial in trials), "unequal positions")
     seconds = sorted(trial["ended_at"] - trial["began_at"] for trial in trials)
@@ -180,7 +180,7 @@ def measure(
 
 
 def table(sides: dict[str, Measured]) -> str:
-    """Markdown: the sides of one round."""
+    """The sides of one round, as Markdown."""
     lines = [
         "| | s | s from the first step on | first step after s | CPU s | a trial, s (least) |",
         "|---|---:|---:|---:|---:|---:|",
@@ -198,7 +198,7 @@ def table(sides: dict[str, Measured]) -> str:
 
 
 def ratios(rounds: list[dict[str, Measured]]) -> Measured:
-    """Medians over the rounds of what is compared within each."""
+    """Medians over the rounds of the ratios within each round."""
 
     def over(side: str, base: str, figure: str) -> float:
         return middle([sides[side][figure] / sides[base][figure] for sides in rounds])

@@ -24,7 +24,7 @@ from hexsearch.data.collection.importing import STARTER_GAMES, import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.training.trial import Trial
 
-BUDGET = 100_000_000  # far away, so that the learning rate hardly moves
+BUDGET = 100_000_000  # so large that the learning rate hardly changes
 FORMATS = ("contiguous", "channels_last")
 COMPILE = ("never", "always")
 
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 class Contender:
-    """One combination's trial and its rates, the first of them with all that begins once."""
+    """One combination's trial and rates. The first rate includes work that is done once."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Contender:
         self.first_s = 0.0
 
     def turn(self, steps: int) -> None:
-        """A round: some steps of training, and one evaluation."""
+        """Run one round: some training steps, and one evaluation."""
         trial, positions = self._trial, steps * self._trial.config.batch_size
         started = self._now()
         trial.train_to(trial.positions_seen + positions)

@@ -1,4 +1,4 @@
-"""Does the driver grow over hundreds of trials? Memory, descriptors, threads, and `/tmp`.
+"""Measures whether the driver grows over hundreds of trials: memory, descriptors, threads, `/tmp`.
 
 `python benchmarks/growth.py [--trials 300]` runs one study of tiny trials by the command line and
 looks at its driver, and at the folder of temporary files, after every 25 trials that have ended.
@@ -26,14 +26,14 @@ from hexsearch.ledger.ledger import read_ledger
 
 ROOT = Path(__file__).parents[1]
 _EVERY = 25  # trials between two looks
-_EARLY = 50  # trials after which the driver has imported and cached what it ever will
-_MEMORY = 1.10  # of what it takes early on: the history of its trials has to lie somewhere
+_EARLY = 50  # trials after which all imports and caches of the driver are made
+_MEMORY = 1.10  # limit relative to the early figure; the history of trials needs some memory
 _LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
 class Look:
-    """The driver after so many trials, and what lies in the folder of temporary files."""
+    """Figures of the driver after a number of trials, and of the folder of temporary files."""
 
     trials: int
     seconds: float
@@ -45,7 +45,7 @@ class Look:
 
 
 def main() -> int:
-    """Run the study; print each look and what has grown."""
+    """Run the study, and print each look and what has grown."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--positions", type=int, default=256, help="that a whole trial sees")
@@ -93,7 +93,7 @@ def watched(arguments: argparse.Namespace, results: Path, temporary: Path) -> li
 
 
 def grown(looks: list[Look]) -> list[str]:
-    """What is larger at the last look than early on."""
+    """The figures that are larger at the last look than at an early one."""
     early = next((look for look in looks if look.trials >= _EARLY), looks[0])
     late, faults = looks[-1], []
     for name, allowed in (

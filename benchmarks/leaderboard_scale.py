@@ -74,7 +74,10 @@ def main() -> int:
 
 
 def write_study(folder: StudyFolder, trials: int) -> None:
-    """A third of the trials goes on at each rung; a tenth repeats a variant."""
+    """Write a study in which a third of the trials continues at each rung.
+
+    A tenth of the trials repeats a variant with another seed.
+    """
     rng = np.random.default_rng(0)
     raw = {
         "question": "How long does its leaderboard take?",
@@ -87,8 +90,7 @@ def write_study(folder: StudyFolder, trials: int) -> None:
     config = build(StudyConfig, raw, "")
     space = build_space(config)
     example = example_report(rng)
-    lengths = rng.integers(10, 40, (GAMES, 3))
-    shared = lengths * rng.normal(0.16, 0.1, (GAMES, 3))
+    games = SimulatedGames(rng)
     ledger = Ledger(folder.ledger)
     ledger.append(
         StudyOpened(
@@ -125,38 +127,63 @@ def write_study(folder: StudyFolder, trials: int) -> None:
             )
         )
         ledger.append(Started(trial=name, attempt=1))
-        gain = float(rng.normal(0.0, 0.002))
-        for rung in RUNGS:
-            loss = round(0.165 + gain, 7)
-            said = {**example, "positions_seen": rung, "value_loss": loss}
-            ledger.append(Reported(trial=name, report=ReportSummary.from_json(said)))
-            last = rung == RUNGS[-1]
-            goes_on = rng.random() < 1 / 3
-            decision: Literal["complete", "continue", "prune"] = (
-                "complete" if last else "continue" if goes_on else "prune"
-            )
-            if last:
-                noise = rng.normal(0.0, 0.03, (GAMES, 3))
-                sums = (shared + lengths * (gain + noise)).astype(np.float32)
-                losses = GameLosses(np.arange(GAMES), sums, lengths.astype(np.int32))
-                write_game_losses(folder.trial(name), rung, losses)
-            ledger.append(
-                Decided(
-                    trial=name,
-                    positions_seen=rung,
-                    value_loss=loss,
-                    decision=decision,
-                    rung=None if last else rung,
-                    rank=1,
-                    of=3,
-                    cutoff=0.2,
-                )
-            )
-            if decision == "prune":
-                break
-        ledger.append(Told(trial=name, state="COMPLETE" if decision == "complete" else "PRUNED"))
+        ended = run_trial(ledger, folder, name, example, games)
+        ledger.append(Told(trial=name, state="COMPLETE" if ended == "complete" else "PRUNED"))
     ledger.append(Finished())
     ledger.close()
+
+
+class SimulatedGames:
+    """Per-game losses that are drawn at random. All trials share the part of the games."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.lengths = rng.integers(10, 40, (GAMES, 3))
+        self.shared = self.lengths * rng.normal(0.16, 0.1, (GAMES, 3))
+
+    def losses(self, gain: float) -> GameLosses:
+        """The losses of a trial that is worse by `gain` than the others."""
+        noise = self.rng.normal(0.0, 0.03, (GAMES, 3))
+        sums = (self.shared + self.lengths * (gain + noise)).astype(np.float32)
+        return GameLosses(np.arange(GAMES), sums, self.lengths.astype(np.int32))
+
+
+def run_trial(
+    ledger: Ledger,
+    folder: StudyFolder,
+    name: str,
+    example: dict[str, object],
+    games: SimulatedGames,
+) -> str:
+    """Append the reports and decisions of one trial. Returns its last decision."""
+    rng = games.rng
+    gain = float(rng.normal(0.0, 0.002))
+    for rung in RUNGS:
+        loss = round(0.165 + gain, 7)
+        said = {**example, "positions_seen": rung, "value_loss": loss}
+        ledger.append(Reported(trial=name, report=ReportSummary.from_json(said)))
+        last = rung == RUNGS[-1]
+        goes_on = rng.random() < 1 / 3
+        decision: Literal["complete", "continue", "prune"] = (
+            "complete" if last else "continue" if goes_on else "prune"
+        )
+        if last:
+            write_game_losses(folder.trial(name), rung, games.losses(gain))
+        ledger.append(
+            Decided(
+                trial=name,
+                positions_seen=rung,
+                value_loss=loss,
+                decision=decision,
+                rung=None if last else rung,
+                rank=1,
+                of=3,
+                cutoff=0.2,
+            )
+        )
+        if decision == "prune":
+            break
+    return decision
 
 
 def example_report(rng: np.random.Generator) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Learning curves for replays by searchers: recorded curves, and random curves of other kinds."""
+"""Learning curves for replays: recorded curves, and random curves of other kinds."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def key(values: Configuration) -> str:
 
 
 def recorded(path: Path) -> tuple[list[Configuration], list[Curve]]:
-    """Configurations and their curves."""
+    """The recorded configurations and their curves."""
     lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
     return [x["values"] for x in lines], [[tuple(p) for p in x["curve"]] for x in lines]
 
 
 def synthetic(configurations: list[Configuration], seed: int) -> list[Curve]:
-    """Power laws whose ends, rates and speeds are sums of effects, with little noise."""
+    """Power laws with little noise, whose ends, rates and speeds are sums of effects."""
     rng = np.random.default_rng(seed)
     effects: dict[tuple[str, str], Any] = {}
     curves = []
@@ -47,10 +47,10 @@ def synthetic(configurations: list[Configuration], seed: int) -> list[Curve]:
 
 
 def drawn(family: str, configurations: list[Configuration], seed: int) -> list[Curve]:
-    """Curves of one kind, for the configurations of the recorded ones.
+    """Random curves of one kind for the recorded configurations.
 
-    Ends, rates, speeds and starts are sums of effects of the settings, and of a part of each
-    configuration's own. `crossing`: early order is nearly the reverse of the last one. `noisy`:
+    Ends, rates, speeds and starts are sums of effects of the settings and of a random part for
+    each configuration. `crossing`: early order is nearly the reverse of the last one. `noisy`:
     evaluations have an error of 0.004. `late`: nothing happens before a trial's own start.
     `overfitting`: some get worse again. `power`: power laws. `mixed`: the curriculum decides
     which of the others it is.

@@ -41,7 +41,7 @@ def ledger_of(work: Work, name: str) -> Path:
 
 
 def worker_memory(work: Work, trials: int) -> dict[str, float]:
-    """Memory of the one worker of a study of many short trials, looked at after each trial."""
+    """Memory of the only worker of a study of many short trials, after each trial."""
     short = replace(work, trials=trials, positions=1280, reports=1)
     process = launch(short, "memory", "run.max_concurrent=1")
     after: list[dict[str, float]] = []
@@ -69,13 +69,13 @@ def worker_memory(work: Work, trials: int) -> dict[str, float]:
 
 
 def round_about(after: list[dict[str, float]], trial: int) -> dict[str, float]:
-    """Median of three looks, since one may fall into the middle of the trial that follows."""
+    """The median of three looks, since one of them may fall into the next trial."""
     looks = after[trial - 2 : trial + 1]
     return {name: statistics.median(look[name] for look in looks) for name in looks[0]}
 
 
 def ended_trials(ledger: Path) -> tuple[int, int | None]:
-    """How many trials have ended, and the process that ran the last."""
+    """Number of ended trials, and the process that ran the last one."""
     try:
         records = read_ledger(ledger)
     except LedgerError:
@@ -86,6 +86,6 @@ def ended_trials(ledger: Path) -> tuple[int, int | None]:
 
 
 def require(condition: bool, otherwise: str) -> None:
-    """Figures of unequal or failed work are worth nothing."""
+    """Check that the work was equal and has succeeded."""
     if not condition:
         raise SystemExit(otherwise)

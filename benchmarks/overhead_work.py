@@ -19,12 +19,13 @@ from hexsearch.training.report_points import report_points
 
 @dataclass(frozen=True)
 class Work:
-    """Equal trials: one network, so many positions, so many evaluations.
+    """Equal trials of one network, with a number of positions and of evaluations.
 
     Attributes:
-        games: path, or the name of those that come along.
-        positions: that each trial trains on; reports: evaluations, evenly spaced.
-        directory: where a side keeps its files.
+        games: path, or the name of shipped games.
+        positions: positions of each trial.
+        reports: number of evaluations, at equal distances.
+        directory: folder for the files of a side.
     """
 
     games: str
@@ -38,7 +39,7 @@ class Work:
 
     @property
     def space(self) -> dict[str, Any]:
-        """The search space: its one dimension costs nothing, and nothing is pruned."""
+        """The search space. Its only dimension costs nothing, and no trial is pruned."""
         return {
             "question": "What does the engine cost?",
             "data": {"board_size": self.board_size, "validation_games": self.validation_games},
@@ -59,7 +60,7 @@ class Work:
         return build(StudyConfig, self.space, "overhead: ")
 
     def write_space(self) -> Path:
-        """Write the search space into the directory; its path."""
+        """Write the search space into the directory, and return its path."""
         path = Path(self.directory) / "overhead.yaml"
         path.write_text(dump_yaml(self.space), encoding="utf-8")
         return path
@@ -81,12 +82,12 @@ class Work:
         return report_points(self.positions, self.positions // self.reports, ())
 
     def learning_rate(self, number: int) -> float:
-        """Of trial `number`, spread over the space as a searcher might."""
+        """Learning rate of a trial. The rates are spread over the space."""
         low, high = LEARNING_RATES
         return float(low * (high / low) ** (number / max(1, self.trials - 1)))
 
     def to_argument(self) -> str:
-        """For the command line of a side."""
+        """The work as an argument of a command line."""
         return json.dumps(asdict(self))
 
     @staticmethod
@@ -99,7 +100,7 @@ LEARNING_RATES = (2e-3, 8e-3)
 
 
 def shares(seeds: Sequence[int], processes: int) -> list[list[int]]:
-    """Seeds dealt out to so many processes.
+    """Seeds for each of several processes.
 
     >>> shares(range(5), 2)
     [[0, 2, 4], [1, 3]]

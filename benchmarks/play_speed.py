@@ -2,13 +2,13 @@
 
 `python benchmarks/play_speed.py [CHECKPOINT]`. Without a checkpoint, an untrained `small` on 13x13
 is used, which is as slow as a trained one. The unit is seconds of CPU time, which depend least on
-other processes: the whole time is compared with the time of the forward passes over the same
-positions.
+other processes: the whole time is compared with that of bare forward passes over the same planes.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import tempfile
 import time
@@ -41,49 +41,68 @@ SIZE = 13
 
 
 @dataclass(frozen=True)
-class TimedPredictor(Predictor):
-    """Counts the positions that it is asked about and the seconds of CPU of its forward passes."""
+class RecordingPredictor(Predictor):
+    """Keeps the planes of its forward passes, so that these can be timed alone afterwards."""
 
-    spent: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    seen: list[Tensor] = field(default_factory=list)
 
     def forward(self, planes: Tensor) -> NetworkOutput:
-        began = time.process_time()
-        output = super().forward(planes)
-        self.spent[0] += time.process_time() - began
-        self.spent[1] += len(planes)
-        return output
+        self.seen.append(planes)
+        return super().forward(planes)
 
 
-def timed(path: Path) -> TimedPredictor:
-    own = load_network(path).predictor
-    return TimedPredictor(own.network, own.readout, own.encoder, own.device)
-
-
-def measure(work: Callable[[], object], predictor: TimedPredictor) -> tuple[float, float]:
-    """Evaluations for each second of CPU, and the share that is added to the forward passes."""
-    predictor.spent[:] = [0.0, 0.0]
+def cpu_seconds(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
-    total = time.process_time() - began
-    return predictor.spent[1] / total, total / predictor.spent[0] - 1.0
+    return time.process_time() - began
+
+
+def measure(
+    work: Callable[[Predictor], object], predictor: Predictor, rounds: int
+) -> tuple[float, float]:
+    """Evaluations for each second of CPU, and the share that is added to bare forward passes.
+
+    The forward passes of one run are repeated by a plain loop over the same planes. Clocks inside
+    of the search would be counted as a part of it, and a clock costs as much as a small layer.
+    """
+    recording = RecordingPredictor(
+        predictor.network, predictor.readout, predictor.encoder, predictor.device
+    )
+    work(recording)
+    network = predictor.network.eval()
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for planes in recording.seen:
+                network(planes.contiguous(memory_format=torch.channels_last))
+
+    evaluations = sum(len(planes) for planes in recording.seen)
+    pairs = [(cpu_seconds(lambda: work(predictor)), cpu_seconds(bare)) for _ in range(rounds)]
+    total = statistics.median(pair[0] for pair in pairs)
+    added = statistics.median(pair[0] / pair[1] - 1.0 for pair in pairs)
+    return evaluations / total, added
 
 
 def search_row(path: Path, games: int, nodes: int) -> tuple[float, float]:
-    predictor = timed(path)
     generator = np.random.default_rng(0)
     begun = [generator.permutation(SIZE**2)[: 2 + game % 60].tolist() for game in range(games)]
     batch = GameBatch.of(begun, SIZE)
-    player = SearchPlayer("search", predictor, SearchSettings(nodes=nodes))
     seeds = [(0, game) for game in range(games)]
-    player.choose(batch, seeds)
-    return measure(lambda: player.choose(batch, seeds), predictor)
+
+    def choose(predictor: Predictor) -> object:
+        return SearchPlayer("search", predictor, SearchSettings(nodes=nodes)).choose(batch, seeds)
+
+    return measure(choose, load_network(path).predictor, rounds=5)
 
 
 def selfplay_row(path: Path, nodes: int, seed: int) -> tuple[float, float]:
-    predictor = timed(path)
     config = NetworkGamesConfig(network=path, nodes=nodes, seed=seed)
-    player = SearchPlayer("search", predictor, SearchSettings(nodes=nodes), 1.0, 20)
-    return measure(lambda: play_block(player, config, 0), predictor)
+
+    def play(predictor: Predictor) -> object:
+        player = SearchPlayer("search", predictor, SearchSettings(nodes=nodes), 1.0, 20)
+        return play_block(player, config, 0)
+
+    return measure(play, load_network(path).predictor, rounds=1)
 
 
 def in_process(path: Path, nodes: int, seed: int) -> tuple[float, float]:

@@ -10,14 +10,14 @@ from pathlib import Path
 from types import TracebackType
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_Process = tuple[int, int]  # process id and start time, which together are never used twice
+_Process = tuple[int, int]  # process id and start time, which together are unique
 
 
 @dataclass
 class ProcessTree:
-    """Looks at a process and its descendants every so often, while the context is open.
+    """Looks at a process and its descendants at intervals, while the context is open.
 
-    What a process used between the last look and its end is missed.
+    The CPU time of a process between the last look and its end is not counted.
     """
 
     root: int
@@ -41,7 +41,7 @@ class ProcessTree:
         self._thread.join()
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Of the command itself, of Ray's workers and of Ray's other processes, so far."""
+        """CPU seconds so far: of the command, of Ray's workers, and of Ray's other processes."""
         seconds = {"command": 0.0, "workers": 0.0, "ray": 0.0}
         for process, used in list(self._cpu.items()):  # the other thread adds to it
             if process[0] == self.root:
@@ -89,7 +89,7 @@ def memory_of(pid: int) -> dict[str, float]:
     """Resident and private memory of a process, in MiB.
 
     Raises:
-        OSError: it is gone.
+        OSError: the process has ended.
     """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}

@@ -65,7 +65,7 @@ def main() -> int:
 def record(
     space: SearchSpace, values: Values, dataset: Dataset, points: tuple[int, ...]
 ) -> dict[str, Any]:
-    """One configuration trained to the end, or to the report at which it broke."""
+    """Train one configuration to its end, or to the report at which it failed."""
     curve: list[list[float]] = []
     verdicts: list[str] = []
     started = time.process_time()
@@ -84,7 +84,7 @@ def record(
 
 
 def header(games: str, content_hash: str) -> dict[str, Any]:
-    """What was recorded, on what; no path of this machine."""
+    """The space and the games of a recording, without paths."""
     return {
         "command": f"python benchmarks/record_curves.py --games {Path(games).name}",
         "date": time.strftime("%Y-%m-%d"),
@@ -96,7 +96,7 @@ def header(games: str, content_hash: str) -> dict[str, Any]:
 
 
 def whole_lines(path: Path) -> int:
-    """Lines that a stopped recording has finished; a torn one is cut off."""
+    """The complete lines of a stopped recording. An incomplete last line is removed."""
     if not path.exists():
         return 0
     content = path.read_bytes()

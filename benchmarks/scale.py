@@ -48,12 +48,13 @@ TERMS = {  # name of a figure -> title and unit
 
 @dataclass
 class Point:
-    """What was measured once so many trials were suggested.
+    """Figures after a number of suggested trials.
 
     Attributes:
-        events_ms: a record, without suggestions, since the last point. suggestion_ms: likewise.
-        memory_mb: resident, of the driver. replay_s: opening the ledger and folding it, in a
-            fresh process, its start not counted.
+        events_ms: time of a record since the last point, without suggestions.
+        suggestion_ms: time of a suggestion since the last point.
+        memory_mb: resident memory of the driver.
+        replay_s: time to read the ledger in a new process, without the start of the process.
     """
 
     trials: int
@@ -107,7 +108,7 @@ def main() -> int:
 
 
 def open_engine(path: Path, trials: int, rules: list[str]) -> Engine:
-    """An engine on a new or an old ledger."""
+    """An engine with a new or an existing ledger."""
     raw = {
         "question": "How large may a study be?",
         "trial": {"trunk": "tiny", "batch_size": BATCH},
@@ -130,11 +131,11 @@ def open_engine(path: Path, trials: int, rules: list[str]) -> Engine:
     if not len(ledger):
         ledger.append(StudyOpened(trials=trials))
     setup = EngineSetup(config, build_space(config), trials, slots=lambda: WORKERS)
-    return Engine(setup, ledger)
+    return Engine(setup, ledger).begin()
 
 
 def drive(path: Path, trials: int, rules: list[str]) -> list[Point]:
-    """Run the whole search, each worker reporting in turn."""
+    """Run the whole search. The workers report in turn."""
     engine = open_engine(path, trials, rules)
     rng = np.random.default_rng(0)
     example = example_report(rng)
@@ -188,14 +189,14 @@ def drive(path: Path, trials: int, rules: list[str]) -> list[Point]:
 def report(
     example: dict[str, Any], trial: TrialHistory, positions: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """A learning curve whose end depends on the learning rate, with noise."""
+    """A report of a noisy learning curve whose end depends on the learning rate."""
     rate = float(trial.values["optimiser.learning_rate"])
     loss = 0.15 + 0.01 * abs(np.log10(rate / 0.01)) + 5.0 / positions + rng.normal(0, 0.002)
     return {**example, "positions_seen": positions, "value_loss": round(float(loss), 7)}
 
 
 def resident_mb() -> float:
-    """Of this process, now."""
+    """Resident memory of this process now, in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1000
@@ -203,7 +204,7 @@ def resident_mb() -> float:
 
 
 def replay_seconds(path: Path, point: Point, trials: int, rules: list[str]) -> float:
-    """Of the ledger as it was at a point."""
+    """Time to read the ledger as it was at a point."""
     part = path.with_name("part.jsonl")
     with open(path, "rb") as whole:
         part.write_bytes(whole.read(point.ledger_bytes))
@@ -215,20 +216,20 @@ def replay_seconds(path: Path, point: Point, trials: int, rules: list[str]) -> f
 
 
 def exponent(points: list[Point], name: str) -> float:
-    """b of the power law a * trials**b that fits best on logarithms."""
+    """Exponent b of the power law a * trials**b, fitted on logarithms."""
     x = np.log([point.trials for point in points])
     y = np.log([getattr(point, name) for point in points])
     return float(np.polyfit(x, y, 1)[0])
 
 
 def round_above(value: float) -> float:
-    """The next number that reads well on an axis, and whose half does."""
+    """The next round number for an axis, whose half is round as well."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(first * power for first in (1, 2, 4, 6, 8, 10) if first * power >= value)
 
 
 def draw(points: list[Point], exponents: dict[str, float]) -> str:
-    """A panel for each term, both scales from 0."""
+    """Draw a panel for each term, with both scales from 0."""
     side, gap = 180.0, 70.0
     picture = Drawing(gap + len(TERMS) * (side + gap), side + 110)
     most = max(point.trials for point in points)

@@ -32,7 +32,7 @@ NEEDED = {
 
 
 def missing(name: str) -> str | None:
-    """Why a peer cannot be run here; None where it can."""
+    """Why a peer cannot be run here; None if it can."""
     module = NEEDED.get(name)
     if module is None:
         return None
@@ -84,7 +84,7 @@ class SyneTune:
             return None
         if suggestion.spawn_new_trial_id:
             self._suggested += 1
-            if number >= TRIALS:  # it cannot be asked for promotions alone
+            if number >= TRIALS:  # it has no way to ask for promotions only
                 return None
             name = str(number)
             self.live[name] = self._trial(number, suggestion.config, datetime.now())
@@ -104,7 +104,7 @@ class SyneTune:
             if positions == WHOLE:
                 self.scheduler.on_trial_complete(trial, result)
             return bool(last or decision != "CONTINUE")
-        if last:  # it broke
+        if last:  # it has failed
             self.scheduler.on_trial_error(trial)
         return last
 

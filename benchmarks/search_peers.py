@@ -34,7 +34,7 @@ Asked = tuple[str, dict[str, Any], int]  # name, values, positions seen
 
 @dataclass
 class Clock:
-    """Virtual seconds."""
+    """A clock of virtual seconds."""
 
     now: float = 0.0
 
@@ -63,7 +63,7 @@ class Searcher(Protocol):
 
 
 class MemoryLedger(Ledger):
-    """A ledger that is never written: a replay is not resumed."""
+    """A ledger in memory only, since a replay is not resumed."""
 
     def __init__(self, clock: Clock) -> None:
         self._virtual, self._count = clock, 0
@@ -87,10 +87,10 @@ def _space(scheduler: str, searcher: str) -> tuple[StudyConfig, SearchSpace]:
 
 
 class Ours:
-    """The engine without Ray and without a disk.
+    """Our engine without Ray and without a disk.
 
     Args:
-        budget: in virtual seconds, if it is told.
+        budget: virtual seconds, if the engine knows its budget.
         scheduler, searcher: their names in a study.
     """
 

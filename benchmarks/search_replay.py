@@ -1,4 +1,4 @@
-"""One replay of one searcher: learning curves on a virtual clock, and what it found by when."""
+"""One replay of a searcher with learning curves on a virtual clock, and its regret over time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search_peers import Clock, OptunaPruned, Ours, Promotion, Random, RayAsha, 
 
 HERE = Path(__file__).parent / "curves"
 BUDGETS = (0.10, 0.25, 0.50, 1.00)
-PARTS = {  # ours with other parts: scheduler and searcher
+PARTS = {  # our engine with another scheduler and searcher
     "ours": ("evidence", "forecast"),
     "told": ("evidence", "forecast"),
     "ours, random": ("evidence", "random"),
@@ -35,7 +35,8 @@ class Replayed:
     """A replay of one searcher with one seed.
 
     Attributes:
-        regrets: at each budget. best: what became of the best configuration of the space.
+        regrets: regret at each budget.
+        best: fate of the best configuration of the space.
     """
 
     set: str
@@ -60,12 +61,12 @@ def replay(
     times: Sequence[float],
     clock: Clock,
 ) -> tuple[list[float], Fate]:
-    """Regret of the most advanced, then best, report at each of `times`, and the best one's fate.
+    """Regret at each time, from the best of the most advanced reports, and the best one's fate.
 
-    Before the first report nothing is known, so the regret is that of any configuration.
+    Before the first report the regret is that of a random configuration.
     """
     whole = max(c[-1][0] for c in curves.values())
-    # A training that broke before its end is worth no more than "50%" on every position.
+    # A failed training counts as a network that answers 50% on every position.
     finals = {k: c[-1][1] if c[-1][0] == whole else 0.25 for k, c in curves.items()}
     best, held = min(finals.values()), (0, 0.0, "")
     any_one = float(np.mean(list(finals.values()))) - best
@@ -122,7 +123,7 @@ def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
     configurations, curves = curves_of(set_name, 0 if set_name == "recorded" else seed % 3)
     choices = {n: sorted({c[n] for c in configurations}) for n in configurations[0]}
     times = budgets_of(list(curves.values()), workers)
-    if name == "told":  # each budget is a study of its own
+    if name == "told":  # each budget is a separate study
         found = [
             replay(Ours(seed, workers, clock, time, *PARTS[name]), curves, workers, [time], clock)
             for time in times

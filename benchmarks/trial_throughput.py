@@ -43,7 +43,7 @@ from hexsearch.training.optimisation.schedule import set_learning_rate
 from hexsearch.training.trial import Trial
 
 SIZE = 13
-BUDGET = 100_000_000  # far away, so that the learning rate hardly moves
+BUDGET = 100_000_000  # so large that the learning rate hardly changes
 POOL = 8  # batches of random tensors, used in turn
 INFERENCE_BATCH = 1024
 
@@ -97,7 +97,7 @@ def wait() -> None:
 
 
 def rows(rates: Rate, limit: str) -> Iterator[str]:
-    """A line for each contender; its share of the limit is the median over the rounds' shares."""
+    """One line for each contender. Its share of the limit is the median over the rounds."""
     for name, measured in rates.items():
         cells = [name]
         for clock in (0, 1):
@@ -110,7 +110,7 @@ def rows(rates: Rate, limit: str) -> Iterator[str]:
 
 
 def compete(contenders: dict[str, Callable[[], int]], rounds: int) -> Rate:
-    """Rounds in which all take turns, forwards and backwards; the first only warms up."""
+    """Run rounds in which all take turns, in alternating order, after a warm-up round."""
     rates: Rate = {name: [] for name in contenders}
     for number in range(rounds + 1):
         order = list(contenders) if number % 2 else list(reversed(contenders))
@@ -161,7 +161,7 @@ def training_rows(config: TrialConfig, dataset: Dataset, count: int, rounds: int
 
 @contextmanager
 def never_looking() -> Iterator[None]:
-    """Trials step without their monitors inside."""
+    """Let trials step without their monitors."""
     every, steps.LOOK_EVERY = steps.LOOK_EVERY, 1 << 60
     try:
         yield
@@ -170,7 +170,7 @@ def never_looking() -> Iterator[None]:
 
 
 def bare_loop(config: TrialConfig, trial: Trial) -> Callable[[Tensor, Tensor, Tensor], None]:
-    """What any PyTorch user writes down for this network, optimiser, clipping and loss."""
+    """A plain PyTorch loop with the same network, optimiser, clipping and loss."""
     network = fresh(config, trial).train()
     optimiser = build_optimiser(network, config.optimiser, trial.device)
     readout, weight = trial.readout, config.policy_head.weight
@@ -209,7 +209,7 @@ def random_batches(trial: Trial, size: int) -> list[tuple[Tensor, Tensor, Tensor
 
 
 def dense_loader(trial: Trial, size: int, count: int) -> DataLoader[tuple[Tensor, ...]]:
-    """As many positions as a round takes, as dense planes, shuffled and collated one by one."""
+    """The positions of a round as dense planes, shuffled and collated one by one."""
     batches = [trial.stream.batch(number * size, size) for number in range(count)]
     tensors = (
         torch.cat([getattr(batch, name) for batch in batches]).cpu()

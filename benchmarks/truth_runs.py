@@ -55,13 +55,13 @@ class Runs:
     seeds: int
 
     def paired(self, seeds: Sequence[int] | None = None) -> PairedRuns:
-        """What a study of these seeds (default: all) would know."""
+        """The paired losses of a study with these seeds (default: all)."""
         return self.panel_of(
             [list(range(self.seeds) if seeds is None else seeds)] * len(self.variants)
         )
 
     def panel_of(self, seeds: Sequence[Sequence[int]]) -> PairedRuns:
-        """What a study would know that takes other seeds for each variant."""
+        """The losses of a study with other seeds for each variant."""
         rows = [v * self.seeds + seed for v, mine in enumerate(seeds) for seed in mine]
         table = GameTable(self.table.sums[rows], self.table.counts)
         names = [v for v, mine in enumerate(seeds) for _ in mine]
@@ -81,11 +81,11 @@ class Store:
     positions: int
 
     def place(self, kind: str, number: int, seed: int) -> Path:
-        """Where a run lies."""
+        """The folder of a run."""
         return self.folder / f"{kind}{number}-seed{seed}"
 
     def run(self, kind: str, number: int, seed: int) -> GameLosses | None:
-        """Its per-game losses, if it is there."""
+        """The per-game losses of a run; None if it is missing."""
         return read_game_losses(self.place(kind, number, seed), self.positions)
 
     def keep(self, kind: str, number: int, seed: int, losses: GameLosses) -> None:
@@ -93,7 +93,7 @@ class Store:
         write_game_losses(self.place(kind, number, seed), self.positions, losses)
 
     def read(self, kind: str, numbers: Sequence[int], seeds: int) -> Runs:
-        """Runs of the seeds that are whole."""
+        """The runs of the seeds for which all runs exist."""
         found = {
             seed: [self.run(kind, number, seed) for number in numbers] for seed in range(seeds)
         }
@@ -112,7 +112,7 @@ class Store:
         return Runs(table, tuple(numbers), len(whole))
 
     def note_seconds(self, name: str, seconds: float) -> None:
-        """Keep CPU seconds of a training."""
+        """Store the CPU seconds of a training."""
         (self.folder / f"{name}.json").write_text(json.dumps({"seconds": seconds}))
 
     def seconds(self, pattern: str) -> float | None:
@@ -124,7 +124,7 @@ class Store:
 
 
 def load_games(games: str, validation_games: int) -> Dataset:
-    """Games as every run is trained and judged on them, in one thread from now on."""
+    """The games of all runs. From now on torch uses one thread."""
     torch.set_num_threads(1)
     data = DataConfig(validation_games=validation_games)
     archive, imported = import_games([games], data.board_size)
@@ -133,7 +133,7 @@ def load_games(games: str, validation_games: int) -> Dataset:
 
 
 def train_apart(store: Store, dataset: Dataset, numbers: Sequence[int], seeds: int) -> None:
-    """Every run with a trunk of its own that is not there yet, seed by seed."""
+    """Train the missing runs with their own trunks, seed by seed."""
     for seed in range(seeds):
         for number in numbers:
             if store.run("variant", number, seed) is not None:
@@ -152,7 +152,7 @@ def train_apart(store: Store, dataset: Dataset, numbers: Sequence[int], seeds: i
 
 
 def train_together(store: Store, dataset: Dataset, seeds: int) -> None:
-    """All HEADS on one trunk, for each seed that is not there yet."""
+    """Train all HEADS on one trunk, for each missing seed."""
     for seed in range(seeds):
         if all(store.run("shared", number, seed) is not None for number in HEADS):
             continue
@@ -169,7 +169,7 @@ def train_together(store: Store, dataset: Dataset, seeds: int) -> None:
 
 
 def config_of(number: int) -> TrialConfig:
-    """A variant's trial."""
+    """The configuration of a variant."""
     head, readout, rate = ALL[NAMES[number]]
     raw = {
         "trunk": "small",

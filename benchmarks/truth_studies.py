@@ -18,8 +18,8 @@ _DRAWS = 400  # pairs of studies in which every variant has a seed of its own
 
 @dataclass(frozen=True)
 class Announced:
-    """What a study says: naively the variant of the best single run and its score; hexsearch the
-    first group of its leaderboard, that group's leader, and the score to expect of it afresh.
+    """The answers of a study: naively the variant of the best single run and its score; by
+    hexsearch the first group of its leaderboard, the group's leader, and its expected score.
 
     Attributes:
         naive, leader: numbers of variants. tied: [V] whether in the first group.
@@ -35,7 +35,7 @@ class Announced:
 
 
 def announce(paired: PairedRuns) -> Announced:
-    """Both answers, the second as `leaderboard` gives it."""
+    """Both answers of a study. The second one is that of `leaderboard`."""
     best = int(np.argmin(paired.table.means))
     ranking = rank(paired, np.random.default_rng(0))
     return Announced(
@@ -61,7 +61,7 @@ COUNTS: dict[str, Callable[[Announced, Announced], bool]] = {
 
 
 def part_a(runs: Runs) -> str:
-    """Pairs of studies that share no seed: do their answers agree?"""
+    """How often the answers agree, over pairs of studies that share no seed."""
     lines = [
         f"{len(runs.variants)} variants, {runs.seeds} seeds, {len(runs.table.counts)} games",
         "",
@@ -108,7 +108,7 @@ def _row(pairs: Pairs) -> str:
 
 
 def _drawn(runs: Runs, rng: np.random.Generator) -> Pairs:
-    """Studies of one run a variant whose runs do not share their seeds with one another."""
+    """Studies with one run for each variant, all with different seeds."""
     pairs = []
     for _ in range(_DRAWS):
         order = np.argsort(rng.random((len(runs.variants), runs.seeds)), axis=1)

@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     """
     if len(text) > _SHOWN:
         text = f"{text[:_SHOWN]}... ({len(text):,} characters)"
+    return escaped(text)
+
+
+def escaped(text: str) -> str:
+    """Text of any length with its control characters escaped, but for line breaks."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)

@@ -1,4 +1,7 @@
-"""Draws docs/images/live.svg and leaderboard.svg from a finished study: `pictures.py STUDY`."""
+"""Draws docs/images/live.svg or leaderboard.svg from a study: `pictures.py STUDY`.
+
+The live view is drawn while the study runs, the leaderboard after its end.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,28 @@ from rich.console import Console, RenderableType
 
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import StudyHistory
-from hexsearch.ledger.ledger import read_events
+from hexsearch.report.dashboard.watched import WatchedStudy
 from hexsearch.report.live_view import Shown, live_view
 from hexsearch.report.table import render
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 _WIDTH = 112  # columns
-_SHOWN = 0.4  # of the events, when the live view is drawn
+_DECISIONS = 3  # that the live view shows
 
 
 def draw(study: Path) -> None:
-    """Both pictures of one study."""
+    """The picture that the state of the study asks for."""
     folder = StudyFolder(study)
-    _, config = folder.read_description()
-    events = read_events(folder.ledger)
-    history = StudyHistory.of(events[: round(_SHOWN * len(events))])
-    shown = Shown(history, max_positions=config.scheduler.max_t)
-    view = live_view(shown, history.seconds, _WIDTH)
-    _save("live.svg", view, f"hexsearch launch {folder.name}")
-    board = read_leaderboard(folder)
-    _save("leaderboard.svg", render(board, _WIDTH), f"hexsearch leaderboard results/{folder.name}")
+    look = WatchedStudy(folder).look()
+    if look.state == "running":
+        _, config = folder.read_description()
+        last = tuple(reversed(look.decisions[:_DECISIONS]))
+        shown = Shown(look.history, look.progress, config.scheduler.max_t, last)
+        view = live_view(shown, look.history.seconds, _WIDTH)
+        _save("live.svg", view, f"hexsearch launch quick --name {folder.name}")
+    else:
+        board = render(read_leaderboard(folder), _WIDTH)
+        _save("leaderboard.svg", board, f"hexsearch leaderboard results/{folder.name}")
 
 
 def _save(name: str, content: RenderableType, title: str) -> None:

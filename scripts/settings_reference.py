@@ -28,11 +28,13 @@ def _section(path: str, section: dict[str, Any], definitions: dict[str, Any]) ->
     rows, below = [], []
     for name, setting in section["properties"].items():
         dotted = f"{path}.{name}".removeprefix(".")
-        reference = _reference(setting)
+        entries = _reference(setting.get("items", {}))
+        reference = _reference(setting) or entries
         if reference is not None:
             below.append((dotted, definitions[reference]))
-            text = f"a section of its own, [`{dotted}`](#{dotted.replace('.', '')})"
-            rows.append((dotted, text, "", setting))
+            link = f"[`{dotted}`](#{dotted.replace('.', '')})"
+            text = f"list of mappings, {link}" if entries else f"a section of its own, {link}"
+            rows.append((dotted, text, "empty" if entries else "", setting))
         else:
             required = name in section.get("required", ())
             default = "" if required else _default(setting.get("default", {}))
@@ -76,8 +78,7 @@ def _values(setting: dict[str, Any]) -> str:
     kind = setting.get("type")
     if kind == "array":
         items = setting.get("items", {})
-        of = _reference(items) or (_values(items) if items else "values")
-        return f"list of {of}"
+        return f"list of {_values(items) if items else 'values'}"
     words = {
         "integer": "whole number",
         "number": "number",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,15 @@ def dataset() -> Dataset:
 def one_thread() -> None:
     """Two OpenMP threads on a busy machine spin at every barrier."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def closed_ledgers() -> Iterator[None]:
+    """Close the ledgers that a test opened: an open file is a warning, and warnings are errors."""
+    yield
+    simulation = sys.modules.get("tests.search.simulation")
+    while simulation is not None and simulation.OPENED:
+        simulation.OPENED.pop().close()
 
 
 @pytest.fixture(scope="session")

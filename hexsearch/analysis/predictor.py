@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -55,10 +56,15 @@ class Predictor:
 
     def forward(self, planes: Tensor) -> NetworkOutput:
         """Raw outputs in eval mode and float32, without gradients."""
-        with torch.inference_mode(), in_eval_mode(self.network), self._autocast():
+        with torch.inference_mode(), _in_eval_mode(self._modules), self._autocast():
             on_device = planes.to(self.device).contiguous(memory_format=torch.channels_last)
             output = self.network(on_device)
             return NetworkOutput(output.policy_logits.float(), output.value_raw.float())
+
+    @cached_property
+    def _modules(self) -> list[nn.Module]:
+        # To list them takes as long as a small layer, and a search asks thousands of times.
+        return list(self.network.modules())
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
@@ -152,11 +158,11 @@ def best_moves(policy: Floats, size: int, top: int) -> tuple[tuple[str, float], 
 
 
 @contextmanager
-def in_eval_mode(network: nn.Module) -> Iterator[None]:
+def _in_eval_mode(modules: list[nn.Module]) -> Iterator[None]:
     """Every module in eval mode in this context. Afterwards each has its old mode."""
-    training = [module for module in network.modules() if module.training]
-    if training:  # this is called for every leaf of a search, so the usual case must be fast
-        network.eval()
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:

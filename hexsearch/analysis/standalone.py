@@ -26,10 +26,9 @@ from hexsearch.analysis.predictor import Predictor
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.game.record import decided_at
 from hexsearch.training.atomic import write_atomically
-from hexsearch.training.checkpoint import save_checkpoint
+from hexsearch.training.checkpoint import MODEL, save_checkpoint
 
 ONNX, SAFETENSORS, DESCRIPTION = "model.onnx", "model.safetensors", "model.json"
-CHECKPOINT = "model.pt"
 # Keys of a trial's state that identify it, as in Trial.head_states.
 _KEPT = (
     *("configs", "mode", "trunk", "data", "archive", "encoder_version", "code_version"),
@@ -159,7 +158,7 @@ def export_checkpoint(loaded: LoadedCheckpoint, folder: Path) -> Path:
     Raises:
         CheckpointError: it would replace the source file, or cannot be written.
     """
-    path = folder / CHECKPOINT
+    path = folder / MODEL
     if path.exists() and path.samefile(loaded.path):
         raise CheckpointError(f"{path}: would replace itself; give another --output")
     kept = {name: loaded.state[name] for name in _KEPT if name in loaded.state}

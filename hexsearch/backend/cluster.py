@@ -16,12 +16,14 @@ import ray
 from hexsearch.backend.local_ray import LOOPBACK, private_folder
 from hexsearch.backend.ray_private import (
     loopback_only,
+    own_signals,
     process_groups_of_their_own,
     start_faults,
     use_started_processes,
 )
 from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import ConfigError, HexsearchError
+from hexsearch.training.machine import usable_cpus
 
 _ENVIRONMENT = {
     # Tune's loggers flush every row and leak memory for each trial; the ledger has all data.
@@ -59,7 +61,7 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
     """Connect to a cluster, or start Ray on this machine. At the end, disconnect or stop it.
 
     Ray on this machine starts one process for each CPU at once. If each of them will run a trial,
-    they import torch while the driver reads and examines the games.
+    they import torch before the first trial is sent.
 
     Yields:
         The time at which Ray had started, in Unix seconds.
@@ -70,28 +72,11 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address:
-        _require_listener(address)
+        require_listener(address)
     own = ExitStack()  # resources that exist only while Ray runs on this machine
     try:
-        if address:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            # Ray needs a token by default. Our own token needs no file in the home folder, and
-            # exists only in this process.
-            if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
-                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            folder = own.enter_context(private_folder())
-            with process_groups_of_their_own(), loopback_only(), start_faults():
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    _node_ip_address=LOOPBACK,
-                    _temp_dir=str(folder),
-                )
-            use_started_processes()
+        with own_signals():
+            _connect(address, own)
     except (OSError, RuntimeError, ValueError) as error:
         own.close()
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -100,6 +85,10 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
             why += "; if the cluster needs a token, set RAY_AUTH_MODE=token and "
             why += "RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) here and on its nodes"
         raise HexsearchError(f"cannot reach or start {where}: {why}") from error
+    except BaseException:  # a signal while Ray starts
+        ray.shutdown()
+        own.close()
+        raise
     # Tune logs a traceback for every worker that dies. The ledger has the reason if all retries
     # have failed.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -110,6 +99,30 @@ def ray_cluster(address: str | None, resources: Resources) -> Iterator[float]:
         own.close()
 
 
+def _connect(address: str | None, own: ExitStack) -> None:
+    """Connect to a cluster, or start Ray in a folder that `own` removes."""
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        # Ray needs a token by default. Our own token needs no file in the home folder, and
+        # exists only in this process.
+        if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        folder = own.enter_context(private_folder())
+        with process_groups_of_their_own(), loopback_only(), start_faults():
+            ray.init(
+                address="local",
+                num_cpus=usable_cpus(),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _node_ip_address=LOOPBACK,
+                _temp_dir=str(folder),
+            )
+        use_started_processes()
+
+
 def environment(address: str | None, resources: Resources) -> dict[str, str]:
     """Environment variables for Ray, unless the user has set them."""
     all_train = resources.max_concurrent is None and resources.cpus_per_trial == 1
@@ -118,8 +131,12 @@ def environment(address: str | None, resources: Resources) -> dict[str, str]:
     return _ENVIRONMENT  # most processes would import torch without need
 
 
-def _require_listener(address: str) -> None:
-    """Fail within seconds if nothing listens at the address; Ray itself tries for minutes."""
+def require_listener(address: str) -> None:
+    """Fail within seconds if nothing listens at the address; Ray itself tries for minutes.
+
+    Raises:
+        HexsearchError: nothing listens there.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return  # `auto`, or another form that Ray itself resolves

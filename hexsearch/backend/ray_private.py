@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ray._private import ray_constants, services
+from ray._private import ray_constants, services, utils
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.execution import class_cache
@@ -32,6 +32,20 @@ def process_groups_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = known
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """Keep this process's own handler of SIGTERM while Ray starts.
+
+    Ray would replace it by one that ends the process without a message (ray 2.60, worker.init).
+    """
+    known = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = known
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +21,6 @@ import torch
 from ray import tune
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.devices import device_of
 from hexsearch.backend.job_folders import JobFolders
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
@@ -37,7 +37,7 @@ from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
-from hexsearch.training.frozen_trunk import read_frozen_trunk
+from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
 from hexsearch.training.trial import Trial
 
 Reports = dict[str, ReportSummary]  # trial -> report
@@ -131,9 +131,11 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 dataset,
                 max_positions=task.points[-1],
                 seed=task.seed,
-                device=device_of(task.gpus),
-                mode=task.mode,
-                frozen_trunk=None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+                device=_device_of(task.gpus),
+                trunk=SharedTrunk(
+                    task.mode,
+                    None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
+                ),
             )
 
         trial = make()
@@ -257,3 +259,22 @@ def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
         return {task.trials[0]: ReportSummary.from_json(json.loads(content["report"]))}
     stored = json.loads(content["reports"])
     return {name: ReportSummary.from_json(report) for name, report in stored.items()}
+
+
+def _device_of(gpus: float) -> torch.device:
+    """The GPU that Ray gave this worker, limited to its share; the CPU if it has no GPU.
+
+    Raises:
+        TrialError: Ray counts a GPU on this node that torch cannot use.
+    """
+    if not gpus:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise TrialError(
+            f"torch finds no GPU on {socket.gethostname()}; install a CUDA build of torch there, "
+            "or set run.gpus_per_trial to 0"
+        )
+    if gpus < 1.0:
+        # Ray does not enforce its fractions. This limit protects the memory of other trials.
+        torch.cuda.set_per_process_memory_fraction(gpus)
+    return torch.device("cuda")

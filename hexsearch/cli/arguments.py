@@ -10,6 +10,7 @@ from typing import Any
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
 from hexsearch.errors import ConfigError
+from hexsearch.ledger.named import find_study
 from hexsearch.search.shipped import find_space
 
 _WIDEST = 100  # columns of a help text
@@ -78,7 +79,10 @@ def add_space(parser: argparse._ActionsContainer) -> None:
 def add_study(parser: argparse._ActionsContainer) -> None:
     """Add the argument for the study that a command reads."""
     parser.add_argument(
-        "study", type=Path, metavar="STUDY", help="the folder of a study, such as results/NAME"
+        "study",
+        type=study_path,
+        metavar="STUDY",
+        help="the folder of a study, such as results/NAME, or the name of one in ./results",
     )
 
 
@@ -156,6 +160,11 @@ def space_file(text: str) -> Path:
         return find_space(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def study_path(text: str) -> Path:
+    """The folder of a study, by its path or by its name in `results`."""
+    return find_study(Path(text))
 
 
 def positive(text: str) -> int:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import (
@@ -19,23 +17,26 @@ from hexsearch.cli.arguments import (
     add_settings,
     add_space,
     positive,
+    study_path,
 )
 from hexsearch.cli.leaderboard_command import print_table
-from hexsearch.cli.study_commands import finish, going_on, print_report, stderr
+from hexsearch.cli.running import conduct, plan_of, stderr
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import ConfigError
-from hexsearch.interface.studies import StudyPlan, dated_name, new_folder, start, watching
+from hexsearch.interface.given import dated_name, new_folder
+from hexsearch.interface.studies import start
 from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs
 from hexsearch.leaderboard.as_json import comparison_json
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.leaderboard.phase_sentences import agreement_sentence, comparison_sentences
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.study.comparison import compared_heads, comparison_config
 from hexsearch.study.frozen_trunk import take_frozen_trunk
+from hexsearch.study.listener import Ended
 
 _FORMATS = ("table", "markdown", "csv", "json")
 
@@ -71,7 +72,7 @@ def register(commands: Any) -> None:
     add_settings(training)
     training.add_argument(
         "--against",
-        type=Path,
+        type=study_path,
         metavar="STUDY",
         help="a finished study of the same heads, each with its own trunk: measure how far both "
         "rankings agree",
@@ -100,24 +101,15 @@ def run_compare(arguments: argparse.Namespace) -> int:
         apart = _trained_apart(StudyFolder(arguments.against), keys)
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
     stderr().print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
-    plan = StudyPlan(
-        config=config,
-        space=heads,
-        label=str(arguments.space),
-        folder=folder,
-        games=arguments.games or [STARTER_GAMES],
-        address=arguments.address,
-        doctor=not arguments.no_doctor,
-    )
-    with going_on(folder), watching(config, progress=True) as listener:
-        ended = start(plan, listener)
-    found = None
-    if apart is not None and ended == "finished":
-        found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
-    print_board(read_leaderboard(folder), arguments.format, found)
-    status = finish(folder, ended)
-    print_report(folder)
-    return status
+    plan = plan_of(arguments, config, heads, folder)
+
+    def show(ended: Ended) -> None:
+        found = None
+        if apart is not None and ended == "finished":
+            found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
+        print_board(read_leaderboard(folder), arguments.format, found)
+
+    return conduct(folder, config, lambda listener: start(plan, listener), show)
 
 
 def _trained_apart(folder: StudyFolder, keys: list[str]) -> HeadRuns:

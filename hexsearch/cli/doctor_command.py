@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
@@ -25,6 +24,7 @@ from hexsearch.doctor.registry import ANSWERS, QUICK
 from hexsearch.errors import ConfigError
 from hexsearch.interface.doctor_check import configurations
 from hexsearch.report.diagnosis import render_diagnosis
+from hexsearch.report.terminal import Console
 from hexsearch.search.shipped import shipped_spaces
 from hexsearch.search.space_parsing import build_space
 

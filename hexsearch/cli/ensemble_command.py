@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.ensemble import METHODS, choose_ensembles
@@ -24,6 +23,7 @@ from hexsearch.errors import CheckpointError, ConfigError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
 from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, render_ensembles
+from hexsearch.report.terminal import Console
 from hexsearch.training.atomic import write_atomically
 from hexsearch.training.metrics import Evaluation
 

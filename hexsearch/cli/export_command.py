@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.loading import load_network
@@ -16,10 +15,11 @@ from hexsearch.analysis.standalone import (
     export_onnx,
     export_safetensors,
 )
-from hexsearch.cli.arguments import add_command
+from hexsearch.cli.arguments import add_command, study_path
 from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.report.terminal import Console
 from hexsearch.study.export import export_trial
 
 
@@ -34,9 +34,9 @@ def register(commands: Any) -> None:
     )
     export.add_argument(
         "source",
-        type=Path,
+        type=study_path,
         metavar="STUDY|CHECKPOINT",
-        help="the folder of a study, or a model.pt",
+        help="the folder of a study, its name in ./results, or a model.pt",
     )
     export.add_argument(
         "--format",

@@ -8,14 +8,13 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
-
 from hexsearch.cli.arguments import add_command, add_format, add_study, positive
 from hexsearch.leaderboard.as_json import leaderboard_json
 from hexsearch.leaderboard.columns import sortable, sorted_rows
 from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.table import render
+from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import comma_separated, markdown
 
 _TABLE_ROWS = 100  # default limit of a table; rich needs 1 ms for each row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
@@ -13,7 +14,8 @@ from hexsearch.cli.arguments import Parser
 from hexsearch.cli.boundary import guarded
 from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
-from hexsearch.search.shipped import shipped_folder
+from hexsearch.errors import ConfigError
+from hexsearch.search.shipped import shipped_folder, shipped_spaces
 from hexsearch.study.signals import signals_as_ctrl_c
 
 # Arguments of a call without arguments. In a clone the space is found from every folder.
@@ -51,12 +53,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments) or MAIN_JOB
 
     def run() -> int:
+        _require_command(given)
         parsed = build_parser(given[0]).parse_args(given)
         with signals_as_ctrl_c():
             status: int = parsed.run(parsed)
         return status
 
     return guarded(run, given)
+
+
+def _require_command(given: Sequence[str]) -> None:
+    """Check that the first argument is a command or an option.
+
+    Raises:
+        ConfigError: it is neither; suggests one that is similar, or lists all.
+    """
+    name = given[0]
+    if name.startswith("-") or name in COMMANDS:
+        return
+    if name in shipped_spaces() or name.endswith((".yaml", ".yml")):
+        hint = f"to start a study: {program()} launch {name}"
+    elif close := get_close_matches(name, [*COMMANDS, *shipped_spaces()], n=1):
+        hint = f"did you mean '{close[0] if close[0] in COMMANDS else f'launch {close[0]}'}'?"
+    else:
+        hint = f"commands are {', '.join(COMMANDS)}"
+    raise ConfigError(f"{name}: unknown command; {hint}")
 
 
 class _ShowVersions(argparse.Action):

@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.cli.arguments import (
@@ -27,18 +24,18 @@ from hexsearch.cli.arguments import (
     add_space,
     add_study,
     positive,
+    study_path,
 )
-from hexsearch.cli.program import program
-from hexsearch.config.run import parse_duration
+from hexsearch.cli.number_types import at_least
+from hexsearch.cli.running import conduct, plan_of, stderr
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError, HexsearchError, printable
-from hexsearch.interface.studies import StudyPlan, dated_name, go_on, new_folder, start, watching
+from hexsearch.interface.given import dated_name, new_folder, time_budget_of
+from hexsearch.interface.studies import go_on, start
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.history import StudyHistory
+from hexsearch.report.terminal import Console
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-from hexsearch.study.listener import Ended
+from hexsearch.study.listener import Further
 
 
 def register(commands: Any) -> None:
@@ -83,7 +80,7 @@ def _register_launch(commands: Any) -> None:
     )
     search.add_argument(
         "--seed",
-        type=int,
+        type=at_least(0),
         metavar="N",
         help="seed of all random numbers (default: the space's run.seed)",
     )
@@ -91,7 +88,7 @@ def _register_launch(commands: Any) -> None:
     search.add_argument(
         "--warm-start",
         action="append",
-        type=Path,
+        type=study_path,
         default=[],
         metavar="STUDY",
         help="tell the searcher the trials of another study; may be repeated",
@@ -110,13 +107,19 @@ def _register_resume(commands: Any) -> None:
     resume = add_command(
         commands,
         "resume",
-        ["results/NAME", "results/NAME --trials +20"],
+        ["results/NAME", "NAME --trials +20", "NAME --time-budget 2h"],
         "Continue a study that has stopped, beginning with its unfinished trials. No result is "
         "lost, and none is trained twice.",
     )
     add_study(resume)
     resume.add_argument(
         "--trials", type=positive, default=0, metavar="+N", help="number of further trials"
+    )
+    resume.add_argument(
+        "--time-budget",
+        metavar="10m",
+        help="stop after this time; the study can be resumed again (default: the study's "
+        "run.time_budget)",
     )
     add_address(resume)
     add_format(resume, of="of the leaderboard")
@@ -130,12 +133,9 @@ def run_launch(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None:
             settings.append(f"run.{option}={value}")
-    if arguments.time_budget is not None:
-        try:
-            parse_duration(arguments.time_budget)
-        except ValueError as error:
-            raise ConfigError(f"--time-budget: {error}") from error
-        settings.append(f"run.time_budget='{arguments.time_budget}'")
+    time_budget = time_budget_of(arguments.time_budget)
+    if time_budget is not None:
+        settings.append(f"run.time_budget={time_budget}")
     console = stderr()
     config, space = load_space(
         arguments.space, settings, lambda line: console.print(Text(line), soft_wrap=True)
@@ -144,22 +144,16 @@ def run_launch(arguments: argparse.Namespace) -> int:
         return _dry_run(config, space, arguments.format)
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
     console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
-    plan = StudyPlan(
-        config=config,
-        space=space,
-        label=str(arguments.space),
-        folder=folder,
-        games=arguments.games or [STARTER_GAMES],
-        address=arguments.address,
-        doctor=not arguments.no_doctor,
+    plan = replace(
+        plan_of(arguments, config, space, folder),
         warm_starts=[StudyFolder(path) for path in arguments.warm_start],
     )
-    with going_on(folder), watching(config, progress=True) as listener:
-        ended = start(plan, listener)
-    _print_leaderboard(folder, arguments.format)
-    status = finish(folder, ended)
-    print_report(folder)
-    return status
+    return conduct(
+        plan.folder,
+        config,
+        lambda listener: start(plan, listener),
+        lambda ended: _print_leaderboard(folder, arguments.format),
+    )
 
 
 def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
@@ -179,12 +173,17 @@ def run_resume(arguments: argparse.Namespace) -> int:
     """Continue a study and print its leaderboard."""
     folder = StudyFolder(arguments.study)
     _, config = folder.read_description()
-    with going_on(folder), watching(config, progress=True) as listener:
-        ended = go_on(folder, arguments.trials, arguments.address, listener)
-    _print_leaderboard(folder, arguments.format)
-    status = finish(folder, ended)
-    print_report(folder)
-    return status
+    further = Further(
+        trials=arguments.trials,
+        time_budget=time_budget_of(arguments.time_budget),
+        address=arguments.address,
+    )
+    return conduct(
+        folder,
+        config,
+        lambda listener: go_on(folder, further, listener),
+        lambda ended: _print_leaderboard(folder, arguments.format),
+    )
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
@@ -194,57 +193,6 @@ def run_storage(arguments: argparse.Namespace) -> int:
     where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
     print(f"written from the ledger: {where}\nlook at it with: optuna-dashboard {where}")
     return 0
-
-
-@contextmanager
-def going_on(folder: StudyFolder) -> Iterator[None]:
-    """Print how to continue a study that was ended at once by a second Ctrl-C."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if folder.ledger.exists() and folder.ledger.stat().st_size:
-            finish(folder, "interrupted")
-        raise
-
-
-def finish(folder: StudyFolder, ended: Ended) -> int:
-    """Print how a study ended, and how it can be continued. Returns the exit status."""
-    message = stderr()
-    if ended == "finished":
-        reason = _why_all_failed(folder)
-        if reason:
-            line = f"every trial failed: {folder.path} has no result. The first reason: {reason}"
-            message.print(Text(printable(line)), soft_wrap=True)
-            return 1
-        message.print(Text(f"finished: {folder.path}"), soft_wrap=True)
-        return 0
-    why = "budget reached" if ended == "out_of_budget" else "interrupted"
-    message.print(Text(f"{why}; go on with: {program()} resume {folder.path}"), soft_wrap=True)
-    return 0 if ended == "out_of_budget" else 130
-
-
-def print_report(folder: StudyFolder) -> None:
-    """Write the study's page, and print its path. It does not change a study's exit status."""
-    from hexsearch.report.html.page import write_report
-
-    try:
-        line = f"report: {write_report(folder)}"
-    except HexsearchError as error:
-        line = f"the report could not be written: {error}"
-    stderr().print(Text(printable(line)), soft_wrap=True)
-
-
-def _why_all_failed(folder: StudyFolder) -> str | None:
-    """The reason of the first failed trial, if no trial of a study has a result."""
-    trials = StudyHistory.read(folder.ledger).trials.values()
-    if not trials or any(trial.status != "failed" for trial in trials):
-        return None
-    return next((trial.reason for trial in trials if trial.reason), "nothing")
-
-
-def stderr() -> Console:
-    """The console for messages, so that stdout holds only the output."""
-    return Console(stderr=True, highlight=False)
 
 
 def _print_leaderboard(folder: StudyFolder, output: str) -> None:

@@ -66,7 +66,7 @@ RuleName = Literal["all", "last_k", "penultimate", "penultimate_and_final", "fin
 
 
 class PartConfig(RuleConfig):
-    """One part of a mixture."""
+    """One part of a mixture: positions that are drawn with a share of their own."""
 
     name: RuleName = Field("all", description="which positions of a game")
     share: float = Field(
@@ -75,7 +75,7 @@ class PartConfig(RuleConfig):
 
 
 class PhaseConfig(RuleConfig):
-    """One phase of a progressive curriculum."""
+    """One phase of a progressive curriculum, which holds until a number of positions was seen."""
 
     name: RuleName = Field("all", description="which positions of a game")
     until: int | None = Field(
@@ -102,8 +102,10 @@ class CurriculumConfig(RuleConfig):
         description="all positions; last_k: the last plies; the last but one; the last two; the "
         "final one; a mixture of such parts; or progressive: one after the other",
     )
-    parts: Parts = Field((), max_length=20, description="mixture: its parts")
-    phases: Phases = Field((), max_length=20, description="progressive: its phases")
+    parts: Parts = Field((), max_length=20, description="mixture: the parts that are mixed")
+    phases: Phases = Field(
+        (), max_length=20, description="progressive: the phases, one after the other"
+    )
     mix_all: float = Field(
         0.2, ge=0.0, le=1.0, description="progressive: share of curriculum all in every phase"
     )

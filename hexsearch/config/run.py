@@ -28,7 +28,7 @@ def parse_duration(text: object) -> object:
     return text
 
 
-_MAX_SECONDS = 10 * 366 * 86_400.0
+MAX_SECONDS = 10 * 366 * 86_400.0
 _FINEST_SHARE = 0.01  # smallest share of a GPU; torch limits memory by whole percents
 Seconds = Annotated[float | None, BeforeValidator(parse_duration)]
 
@@ -54,7 +54,7 @@ class RunConfig(Section):
     time_budget: Seconds = Field(
         None,
         gt=0.0,
-        le=_MAX_SECONDS,
+        le=MAX_SECONDS,
         description="Time budget of the study, in seconds or as 10m, 2h. Then running trials are "
         "stopped, and the study can be resumed.",
     )
@@ -80,7 +80,7 @@ class RunConfig(Section):
     hang_timeout: Seconds = Field(
         7200.0,
         gt=0.0,
-        le=_MAX_SECONDS,
+        le=MAX_SECONDS,
         description="Time limit between two reports of a trial, in seconds. A worker that exceeds "
         "it is ended, its traceback is kept, and the trial is retried from its last checkpoint. "
         "null: no limit.",
@@ -88,7 +88,7 @@ class RunConfig(Section):
     report_seconds: Seconds = Field(
         None,
         gt=0.0,
-        le=_MAX_SECONDS,
+        le=MAX_SECONDS,
         description="Longest time between two reports with a checkpoint. Such reports lead to no "
         "decision; decisions are made at rungs only.",
     )

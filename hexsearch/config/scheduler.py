@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from hexsearch.config.section import MAX_POSITIONS, Section, tuple_from_list
+from hexsearch.config.section import MAX_POSITIONS, Section, printed, tuple_from_list
 
 _MAX_REPORTS = 10_000  # reports of one trial
 
@@ -21,7 +21,8 @@ def _grace_period(value: object) -> object:
     if value == "auto" or (whole and 1 <= value <= MAX_POSITIONS):  # type: ignore[operator]
         return value
     raise ValueError(
-        f"expected auto or a whole number of positions from 1 to {MAX_POSITIONS:,}, got {value!r}"
+        f"expected auto or a whole number of positions from 1 to {MAX_POSITIONS:,}, "
+        f"got {printed(value)}"
     )
 
 

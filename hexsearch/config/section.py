@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -27,6 +27,8 @@ MAX_WIDTH = 65_536  # channels or units of one layer
 MAX_TEXT = 2000  # characters
 _MAX_ENTRIES = 1000  # entries of a list or mapping in the options of a plug-in
 _PRINTED = 80  # characters of a value in a message
+_SUGGESTED = 3  # settings in a suggestion
+_CLOSE = 0.8  # similarity of a name in a deeper section, from which it is suggested
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
@@ -110,6 +112,28 @@ def build(section: type[S], raw: object, where: str) -> S:
         ) from error
 
 
+def as_yaml(value: object) -> str:
+    """A value in one line, as a search space states it.
+
+    >>> as_yaml({"norm": None, "widths": [64, 32], "residual": True})
+    '{norm: null, widths: [64, 32], residual: true}'
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {as_yaml(part)}' for key, part in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    return str(value)
+
+
+def quoted(value: object) -> str:
+    """As `as_yaml`, with text in quotes, as a message states it."""
+    return repr(value) if isinstance(value, str) else as_yaml(value)
+
+
 def suggest(name: str, known: list[str]) -> str:
     """`did you mean 'x'?`, or the list of known names.
 
@@ -118,6 +142,38 @@ def suggest(name: str, known: list[str]) -> str:
     """
     close = get_close_matches(name, known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
+
+
+def suggest_setting(key: str, section: type[Section]) -> str:
+    """As `suggest`, for a key of a section. A name that stands in a deeper section is found, too.
+
+    >>> from hexsearch.config.trial import TrialConfig
+    >>> suggest_setting("learning_rate", TrialConfig)
+    "did you mean 'optimiser.learning_rate'?"
+    """
+    known = [field.alias or name for name, field in section.model_fields.items()]
+    meant = _ELSEWHERE.get(key)
+    if meant and key not in known and (meant in known or "." in meant):
+        return f"here it is called {meant}"
+    paths = list(_paths_below(section))
+    deeper = [path for path in paths if path.endswith(f".{key}")]
+    if not deeper and not get_close_matches(key, known):
+        close = get_close_matches(key, [path.rpartition(".")[2] for path in paths], 1, _CLOSE)
+        deeper = [path for path in paths if close and path.endswith(f".{close[0]}")]
+    if deeper:
+        return f"did you mean {' or '.join(map(repr, deeper[:_SUGGESTED]))}?"
+    return suggest(key, known)
+
+
+def _paths_below(section: type[Section]) -> Iterator[str]:
+    """Every setting of a section and of those in it, by its dotted path."""
+    for name, field in section.model_fields.items():
+        key = field.alias or name
+        yield key
+        kinds = [field.annotation, *get_args(field.annotation)]
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, Section):
+                yield from (f"{key}.{path}" for path in _paths_below(kind))
 
 
 def dotted(where: str, *parts: object) -> str:
@@ -135,17 +191,13 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
     value, context = fault["input"], fault.get("ctx", {})
     kind = fault["type"]
     if kind == "extra_forbidden":
-        known = _keys_at(section, fault["loc"][:-1])
-        key = str(fault["loc"][-1])
-        meant = _ELSEWHERE.get(key)
-        if meant and key not in known and (meant in known or "." in meant):
-            return f"{location}: unknown key; here it is called {meant}"
-        return f"{location}: unknown key; {suggest(key, known)}"
+        inner = _section_at(section, fault["loc"][:-1])
+        return f"{location}: unknown key; {suggest_setting(str(fault['loc'][-1]), inner)}"
     if kind == "missing":
         return f"{location}: missing"
     if kind == "literal_error":
         known = [str(option) for option in _literals_at(section, fault["loc"])]
-        return f"{location}: unknown value {_printed(value)}; {suggest(str(value), known)}"
+        return f"{location}: unknown value {printed(value)}; {suggest(str(value), known)}"
     if kind == "value_error":
         return f"{location}: {context['error']}"
     expected = {
@@ -162,26 +214,34 @@ def _describe(section: type[Section], fault: Mapping[str, Any], where: str) -> s
     if expected:
         return f"{location}: expected {expected}, got {_kind_of(value)}"
     bounds = {
-        "greater_than": "must be above {gt:,}",
-        "greater_than_equal": "must be {ge:,} or more",
-        "less_than": "must be below {lt:,}",
-        "less_than_equal": "must be at most {le:,}",
+        "greater_than": "must be above {gt}",
+        "greater_than_equal": "must be {ge} or more",
+        "less_than": "must be below {lt}",
+        "less_than_equal": "must be at most {le}",
         "finite_number": "must be a finite number",
-        "too_long": "must have at most {max_length:,} entries",
-        "too_short": "must have {min_length:,} entries or more",
-        "string_too_long": "must have at most {max_length:,} characters",
+        "too_long": "must have at most {max_length} entries",
+        "too_short": "must have {min_length} entries or more",
+        "string_too_long": "must have at most {max_length} characters",
         "string_too_short": "must not be empty",
     }.get(kind)
-    problem = bounds.format(**context) if bounds else f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
-    return f"{location}: {problem}, got {_printed(value)}"
+    limits = {n: f"{v:,.15g}" for n, v in context.items() if isinstance(v, int | float)}
+    problem = bounds.format(**limits) if bounds else f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
+    return f"{location}: {problem}, got {printed(value)}"
 
 
 def _kind_of(value: object) -> str:
-    return "nothing" if value is None else f"{type(value).__name__} {_printed(value)}"
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return f"a mapping of {printed(value)}"
+    return f"a list of {printed(value)}" if isinstance(value, list | tuple) else printed(value)
 
 
-def _printed(value: object) -> str:
-    text = f"{len(value):,} entries" if isinstance(value, (list, tuple, dict)) else repr(value)
+def printed(value: object) -> str:
+    """A value in a message: text in quotes, long values cut, lists and mappings counted."""
+    if isinstance(value, list | tuple | dict):
+        return f"{len(value):,} {'entry' if len(value) == 1 else 'entries'}"
+    text = quoted(value)
     return text if len(text) <= _PRINTED else f"{text[:_PRINTED]}..."
 
 
@@ -196,10 +256,9 @@ def _field_at(section: type[Section], location: tuple[object, ...]) -> Any:
     return kind
 
 
-def _keys_at(section: type[Section], location: tuple[object, ...]) -> list[str]:
+def _section_at(section: type[Section], location: tuple[object, ...]) -> type[Section]:
     kind = _field_at(section, location)
-    inner = kind if isinstance(kind, type) and issubclass(kind, Section) else section
-    return [field.alias or name for name, field in inner.model_fields.items()]
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else section
 
 
 def _literals_at(section: type[Section], location: tuple[object, ...]) -> list[object]:

@@ -6,10 +6,10 @@ from typing import Annotated, get_args
 
 from pydantic import Field, model_validator
 
-from hexsearch.config.comparison import CompareConfig
 from hexsearch.config.data import DataConfig
 from hexsearch.config.dimension import DimensionConfig
 from hexsearch.config.phases import (
+    CompareConfig,
     ConfirmConfig,
     MatchConfig,
     PhaseName,

@@ -70,8 +70,8 @@ class NetworkConfig(Section):
     def _is_import_path(self) -> NetworkConfig:
         if not is_import_path(self.family):
             raise ValueError(
-                f"{self.family!r} is no import path; write 'package.module:factory', or choose a "
-                "built-in trunk by trunk"
+                f"{self.family!r} is not an import path; write 'package.module:factory', or "
+                "choose a built-in trunk by trunk"
             )
         return self
 
@@ -131,7 +131,7 @@ class TrunkConfig(Section):
             raw = {"family": raw} if is_import_path(raw) else {"preset": raw}
         if isinstance(raw, dict):
             preset = raw.get("preset", "small")
-            if preset not in TRUNK_PRESETS:
+            if not isinstance(preset, str) or preset not in TRUNK_PRESETS:
                 known = ", ".join(TRUNK_PRESETS)
                 raise ValueError(f"unknown trunk preset {preset!r}; known are {known}")
             return {"preset": preset, **TRUNK_PRESETS[preset], **raw}

@@ -149,9 +149,7 @@ class BatchBuilder:
 
         Args:
             turn: [B] whether to turn the position by a half turn.
-            swap: [B] whether to reflect the position and exchange its colours. In the `mover`
-                perspective the side to move decides this, and `swap` counts only for finished
-                positions.
+            swap: [B] whether to reflect the position and exchange its colours.
             weights: weight of each stage, in the order of STAGE_NAMES; all 1 if left out.
             auxiliary: heads whose targets are built.
             search_value: share of the search's value in the target, where there is one.
@@ -163,20 +161,16 @@ class BatchBuilder:
         offsets = archive.offsets[games].astype(np.int64)
         lengths = archive.offsets[games + 1].astype(np.int64) - offsets
         final = (plies == lengths) & archive.finished[games].astype(bool)
-        if encoder.perspective == "mover":
-            symmetries = encoder.choose_symmetries(turn, np.where(final, swap, plies % 2 == 1))
-        else:
-            symmetries = turn + 2 * swap.astype(np.int64)
-        starts = np.cumsum(plies) - plies
-        index = np.repeat(offsets - starts, plies)
-        index += np.arange(len(index))
+        if encoder.perspective == "mover":  # the side to move decides, while there is one
+            swap = np.where(final, swap, plies % 2 == 1)
+        symmetries = turn + 2 * swap.astype(np.int64)
         has_move = plies < lengths
         following = archive.moves.take(np.where(has_move, offsets + plies, offsets))
         shown_move = symmetry_cells(encoder.size)[symmetries, following]
         red_won = archive.winners[games] == RED
         stage = stage_of(plies, encoder.size, self.stages)
         arrays = {
-            "planes": encoder.encode(archive.moves.take(index), plies, symmetries, final),
+            "planes": encoder.encode(self._moves(offsets, plies), plies, symmetries, final),
             "policy_target": np.where(has_move, shown_move, 0),
             "has_move": has_move,
             "outcome": encoder.outcome(red_won, symmetries),
@@ -194,11 +188,8 @@ class BatchBuilder:
         batch = self._mixed(Batch(**columns), search_value)
         if not auxiliary.weights:
             return batch
-        starts = np.cumsum(lengths) - lengths
-        index = np.repeat(offsets - starts, lengths)
-        index += np.arange(len(index))
         played = WholeGames(
-            cells=self._to_device(archive.moves.take(index).astype(np.int64)),
+            cells=self._to_device(self._moves(offsets, lengths).astype(np.int64)),
             lengths=self._to_device(lengths),
             plies=self._to_device(plies),
             symmetries=self._to_device(symmetries),
@@ -206,6 +197,12 @@ class BatchBuilder:
             finished=self._to_device(archive.finished[games].astype(bool)),
         )
         return replace(batch, auxiliary=self._targets.build(auxiliary, played))
+
+    def _moves(self, offsets: Indices, counts: Indices) -> NDArray[np.integer[Any]]:
+        """The first `counts` moves of each game, game by game."""
+        index = np.repeat(offsets - (np.cumsum(counts) - counts), counts)
+        index += np.arange(len(index))
+        return self.archive.moves.take(index)
 
     def _mixed(self, batch: Batch, share: float) -> Batch:
         """The batch with a value target that mixes outcome and search value."""

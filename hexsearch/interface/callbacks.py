@@ -90,8 +90,10 @@ class CallbackListener:
         for callback in list(self._callbacks):
             try:
                 call(callback)
-            # Code of a user may raise anything, but must not end the study.
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            # Code of a user may raise anything, also SystemExit, but must not end the study.
+            except BaseException as error:
                 self._callbacks.remove(callback)
                 self._watcher.say(
                     f"warning: callback {type(callback).__name__} raised "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexsearch.errors import ConfigError
-from hexsearch.interface.studies import Games, paths_of, settings_of
+from hexsearch.interface.given import Games, paths_of, settings_of
 from hexsearch.interface.trial import load_network
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.named import find_study
 from hexsearch.play.spec import PlayerSpec, parse_player
 from hexsearch.training.stored_trial import read_stored_trial
 
@@ -54,9 +55,9 @@ def shared_board(players: Sequence[PlayerSpec], asked: int | None) -> int:
 
 def _players(text: str, defaults: PlayerSpec) -> list[PlayerSpec]:
     folder, at, style = text.partition("@")
-    if not Path(folder).is_dir():
+    study = StudyFolder(find_study(Path(folder)))
+    if not study.path.is_dir():
         return [parse_player(text, defaults)]
-    study = StudyFolder(Path(folder))
     leading = [row for row in read_leaderboard(study).rows if row.rank == 1]
     players = []
     for row in leading:

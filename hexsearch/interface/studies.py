@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,20 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.collection.importing import STARTER_GAMES
-from hexsearch.errors import ConfigError
-from hexsearch.interface.refusals import refuse_early
+from hexsearch.interface.given import (
+    Games,
+    dated_name,
+    new_folder,
+    paths_of,
+    settings_of,
+    time_budget_of,
+)
 from hexsearch.interface.study import Study
-from hexsearch.ledger.folder import StudyFolder, require_name
+from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.named import find_study
 from hexsearch.search.shipped import find_space
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-from hexsearch.study.listener import Ended, Listener
+from hexsearch.study.listener import Ended, Further, Listener
 
 if TYPE_CHECKING:
     from hexsearch.interface.callbacks import Callback
-
-Games = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +49,15 @@ class StudyPlan:
 
 
 def start(plan: StudyPlan, listener: Listener, callbacks: Sequence[Callback] = ()) -> Ended:
-    """Run a new study to its end. If it cannot start, it leaves no folder.
-
-    Ray starts before torch is imported here: its processes import torch at the same time, and this
-    process then reads the games and examines them. Wrong paths, plug-ins, CPUs and GPUs are
-    reported before.
-    """
-    from hexsearch.backend.cluster import ray_cluster
+    """Run a new study to its end. If it is refused, Ray has not started, and there is no folder."""
     from hexsearch.data.collection.sources import find_sources
 
     find_sources(plan.games)
-    refuse_early(plan)
-    listener.wait(
-        f"the Ray cluster at {plan.address}" if plan.address else "Ray to start on this machine"
-    )
-    with ray_cluster(plan.address, plan.config.run) as up_at:
-        return _start(plan, up_at, listener, callbacks)
-
-
-def _start(
-    plan: StudyPlan, ray_up_at: float, listener: Listener, callbacks: Sequence[Callback]
-) -> Ended:
+    listener.wait("torch to be imported")
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
     from hexsearch.interface.doctor_check import check_components, games_examiner, hints
-    from hexsearch.study.launch import LaunchRequest, launch
+    from hexsearch.study.admission import LaunchRequest
+    from hexsearch.study.launch import launch
 
     told = [*named_callbacks(plan.config.run.callbacks), *callbacks]
     if plan.address is None:
@@ -88,7 +75,6 @@ def _start(
                 folder=plan.folder,
                 listener=heard.listener,
                 address=plan.address,
-                ray_up_at=ray_up_at,
                 where=f"{plan.label}: ",
                 examine=examine,
                 warm_starts=plan.warm_starts,
@@ -100,8 +86,7 @@ def _start(
 
 def go_on(
     folder: StudyFolder,
-    trials: int,
-    address: str | None,
+    further: Further,
     listener: Listener,
     callbacks: Sequence[Callback] = (),
 ) -> Ended:
@@ -113,7 +98,7 @@ def go_on(
     told = [*named_callbacks(config.run.callbacks), *callbacks]
     heard = CallbackListener(Study(folder), told, listener)
     try:
-        return studies.resume(folder, trials, address, heard.listener)
+        return studies.resume(folder, further, heard.listener)
     finally:
         heard.ended()
 
@@ -166,7 +151,7 @@ def launch(
         games=paths_of(games),
         address=address,
         doctor=doctor,
-        warm_starts=[StudyFolder(Path(path)) for path in warm_start],
+        warm_starts=[StudyFolder(find_study(Path(path))) for path in warm_start],
     )
     with watching(config, progress) as listener:
         start(plan, listener, callbacks)
@@ -222,6 +207,7 @@ def resume(
     study: str | Path,
     *,
     trials: int = 0,
+    time_budget: str | float | None = None,
     address: str | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
@@ -229,53 +215,19 @@ def resume(
     """Continue a study that has stopped.
 
     Args:
+        study: the study's folder, or its name in `results`.
         trials: number of further trials.
+        time_budget: as of `launch`, for this session; by default that of the study.
 
     Example:
         >>> hs.resume("results/mine", trials=10)                     # doctest: +SKIP
     """
-    folder = StudyFolder(Path(study))
+    folder = StudyFolder(find_study(Path(study)))
+    further = Further(trials=trials, time_budget=time_budget_of(time_budget), address=address)
     _, config = folder.read_description()
     with watching(config, progress) as listener:
-        go_on(folder, trials, address, listener, callbacks)
+        go_on(folder, further, listener, callbacks)
     return Study(folder)
-
-
-def settings_of(fixed: Mapping[str, Any]) -> list[str]:
-    """The texts for `--set` from a mapping."""
-    return [f"{key}={json.dumps(value)}" for key, value in fixed.items()]
-
-
-def paths_of(games: Games | None) -> list[str]:
-    """The given paths, or the starter games."""
-    if games is None:
-        return [STARTER_GAMES]
-    if isinstance(games, str | Path):
-        return [str(games)]
-    return [str(path) for path in games]
-
-
-def dated_name(space: Path) -> str:
-    """The default name of a study."""
-    return f"{space.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def new_folder(results: str | Path, name: str) -> StudyFolder:
-    """The folder of a new study.
-
-    Raises:
-        ConfigError: a study exists there, nothing can be written there, or the name is a path.
-    """
-    if "://" in str(results):
-        raise ConfigError(
-            f"--results {results}: the ledger needs a folder on a disk; keep the trials' files "
-            f"elsewhere with --set run.trial_files={results}"
-        )
-    require_name(name)
-    folder = StudyFolder(Path(results) / name)
-    folder.require_new()
-    folder.require_writable()
-    return folder
 
 
 @contextmanager
@@ -284,9 +236,8 @@ def watching(config: StudyConfig, progress: bool) -> Iterator[Listener]:
     if not progress:
         yield Listener()
         return
-    from rich.console import Console
-
     from hexsearch.report.console import make_progress
+    from hexsearch.report.terminal import Console
 
     console = Console(stderr=True, highlight=False)
     with make_progress(console, config.scheduler.max_t) as shown:

@@ -16,6 +16,7 @@ from hexsearch.ledger.events import Reported
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import read_events
+from hexsearch.ledger.named import find_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,6 +130,7 @@ class Study:
         self,
         trials: int = 0,
         *,
+        time_budget: str | float | None = None,
         address: str | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = True,
@@ -137,11 +139,17 @@ class Study:
 
         Args:
             trials: number of further trials.
+            time_budget: as of `launch`, for this session.
         """
         from hexsearch.interface.studies import resume
 
         return resume(
-            self.path, trials=trials, address=address, callbacks=callbacks, progress=progress
+            self.path,
+            trials=trials,
+            time_budget=time_budget,
+            address=address,
+            callbacks=callbacks,
+            progress=progress,
         )
 
     def __repr__(self) -> str:
@@ -159,7 +167,7 @@ class Study:
 
 
 def load_study(path: str | Path) -> Study:
-    """A study from its folder, which is not changed.
+    """A study from its folder, or from its name in `results`. It is not changed.
 
     Example:
         >>> hs.load_study("results/mine").curves()                   # doctest: +SKIP
@@ -168,7 +176,7 @@ def load_study(path: str | Path) -> Study:
         LedgerError: there is no study.
         ConfigError: its study.yaml is damaged.
     """
-    folder = StudyFolder(Path(path))
+    folder = StudyFolder(find_study(Path(path)))
     folder.read_description()
     study = Study(folder)
     study._history()

@@ -1,20 +1,21 @@
-"""What rich draws, as plain text and as HTML for notebooks."""
+"""Tables of rich as plain text, and as HTML for notebooks."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from hexsearch.report.canvas import to_html
+from hexsearch.report.terminal import Console
 
-_WIDTH = 120  # characters of a table that is printed
-_NOTEBOOK_WIDTH = 150  # of one that a notebook shows
+_WIDTH = 120  # characters of a printed table
+_NOTEBOOK_WIDTH = 150  # characters of a table in a notebook
 
 
 def as_text(draw: Callable[[int], RenderableType]) -> str:
-    """A drawing of so many characters, without colours."""
+    """A table as text without colours. Its function gets the width in characters."""
     file = io.StringIO()
     Console(file=file, width=_WIDTH, highlight=False).print(draw(_WIDTH))
     return file.getvalue()

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexsearch.errors import CheckpointError, ConfigError
-from hexsearch.interface.studies import Games, paths_of, settings_of
+from hexsearch.interface.given import Games, paths_of, settings_of
 from hexsearch.interface.trial import NetworkAnswers, load_network
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hexsearch.config.trial import TrialConfig
     from hexsearch.data.archive import GameArchive
+    from hexsearch.report.terminal import Console
     from hexsearch.search.space import SearchSpace
     from hexsearch.training.trial import Trial
 
@@ -60,6 +59,7 @@ def prepare_training(
     from hexsearch.data.dataset import Dataset
     from hexsearch.search.pruning import RungSchedule
     from hexsearch.search.space import position_unit
+    from hexsearch.training.checkpoint import MODEL
     from hexsearch.training.report_points import report_points
     from hexsearch.training.trial import Trial
 
@@ -67,7 +67,7 @@ def prepare_training(
     schedule = RungSchedule.of(scheduler, position_unit(space))
     dataset = Dataset(archive, data)
     trial = Trial.of(first_configuration(space), dataset, schedule.max_positions, seed, device)
-    path = output / "model.pt"
+    path = output / MODEL
     if path.exists():
         _continue(trial, path)
     elif start_from is not None:
@@ -100,10 +100,9 @@ def train(
     """
     import io
 
-    from rich.console import Console
-
     from hexsearch.data.collection.importing import import_games
     from hexsearch.interface.training_loop import train_to_end
+    from hexsearch.report.terminal import Console
     from hexsearch.search.shipped import find_space
     from hexsearch.search.space_parsing import load_space
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from hexsearch.errors import ConfigError
+from hexsearch.report.terminal import Console
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial

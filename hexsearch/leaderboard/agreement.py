@@ -11,10 +11,11 @@ from scipy.stats import kendalltau
 
 from hexsearch.config.phases import PhaseName
 from hexsearch.errors import LedgerError
+from hexsearch.leaderboard.paired_losses import common_table
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
 from hexsearch.ledger.history import SEARCHED, StudyHistory
-from hexsearch.statistics.intervals import LEVEL, Floats, GameTable, game_table, holm, p_values
+from hexsearch.statistics.intervals import LEVEL, Floats, GameTable, holm, p_values
 from hexsearch.statistics.variance import (
     PairedRuns,
     SeedVariance,
@@ -110,7 +111,7 @@ def finished_runs(
             losses.append(game_losses)
             names.append(trial.variant)
             replicates.append(trial.replicate)
-    table = game_table(losses)
+    table = common_table(losses, folder)
     if table is None or len(set(names)) < 2:
         raise LedgerError(
             f"{folder.path}: has finished runs of {len(set(names))} of the comparison's heads, but "

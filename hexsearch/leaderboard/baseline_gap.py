@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexsearch.leaderboard.paired_losses import common_table
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import baseline_folder, read_game_losses
 from hexsearch.ledger.report import Baseline
-from hexsearch.statistics.intervals import game_table, game_variance, interval
+from hexsearch.statistics.intervals import game_variance, interval
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,13 @@ class BaselineGap:
     def sentence(self) -> str:
         """The result in words."""
         size = f"{abs(self.difference):.4f}"
-        bounds = f"95% interval {self.low:+.4f} to {self.high:+.4f}, paired by game"
-        if self.high < 0.0:
-            return f"{self.row} is {size} better than the {self.baseline} ({bounds})"
-        if self.low > 0.0:
-            return f"{self.row} is {size} worse than the {self.baseline} ({bounds})"
-        return f"{self.row} cannot be told from the {self.baseline} ({bounds})"
+        if self.low <= 0.0 <= self.high:
+            bounds = f"95% interval {self.low:+.4f} to {self.high:+.4f}, paired by game"
+            return f"{self.row} cannot be told from the {self.baseline} ({bounds})"
+        low, high = sorted((abs(self.low), abs(self.high)))
+        word = "better" if self.high < 0.0 else "worse"
+        bounds = f"95% interval {low:.4f} to {high:.4f}, paired by game"
+        return f"{self.row} is {size} {word} than the {self.baseline} ({bounds})"
 
 
 def baseline_gap(
@@ -54,7 +56,7 @@ def baseline_gap(
     beaten = read_game_losses(baseline_folder(folder.path, best.name), 0)
     if not losses or beaten is None:
         return None
-    table = game_table([*losses, beaten], stage)
+    table = common_table([*losses, beaten], folder, stage)
     if table is None:
         return None
     means, influence = table.means, table.influence

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hexsearch.leaderboard.paired_losses import paired_losses
 from hexsearch.leaderboard.rows import Entry, last_reports, make_entry, mean
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
+from hexsearch.ledger.place import Place
 from hexsearch.statistics.intervals import interval
 from hexsearch.statistics.ranking import Versus, versus
 from hexsearch.statistics.variance import mean_variance, seed_variance
@@ -92,7 +92,7 @@ def _rows(
     seed = seed_variance(paired)
     low, high = interval(paired.means, *mean_variance(paired, seed))
     against = versus(paired, seed, 0)
-    places = {place["variant"]: place for chosen in history.chosen for place in chosen.places}
+    places = {place.variant: place for chosen in history.chosen for place in chosen.places}
     rows = tuple(
         _row(entry, places, float(max(0.0, low[i])), float(high[i]), against, i)
         for i, entry in enumerate(compared)
@@ -102,7 +102,7 @@ def _rows(
 
 def _row(
     entry: Entry,
-    places: dict[str, dict[str, Any]],
+    places: dict[str, Place],
     low: float,
     high: float,
     against: Versus,
@@ -110,14 +110,14 @@ def _row(
 ) -> ConfirmedRow:
     first = entry.runs[0]
     place = places.get(first.variant)
-    search_loss = None if place is None else float(place["value_loss"])
+    search_loss = None if place is None else place.value_loss
     assert entry.row.value_loss is not None and entry.row.accuracy is not None
     return ConfirmedRow(
         name=entry.row.name,
         kind=first.origin,
         seeds=len(entry.runs),
         search_loss=search_loss,
-        expected_value_loss=None if place is None else float(place["expected_value_loss"]),
+        expected_value_loss=None if place is None else place.expected_value_loss,
         validation_loss=mean(report.validation_loss for report in last_reports(entry.runs)) or 0.0,
         test_loss=entry.row.value_loss,
         test_low=low,

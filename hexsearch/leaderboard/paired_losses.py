@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.rows import Entry
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import read_game_losses
-from hexsearch.statistics.intervals import game_table, game_variance
+from hexsearch.statistics.intervals import GameTable, game_table, game_variance
 from hexsearch.statistics.variance import PairedRuns
 from hexsearch.training.metrics import GameLosses
 
@@ -48,8 +49,26 @@ def paired_losses(
         losses += complete
         names += [entry.row.trial_ids[0]] * len(complete)
         replicates += [trial.replicate for trial in entry.runs]
-    table = game_table(losses, stage)
+    table = common_table(losses, folder, stage)
     return compared, None if table is None else PairedRuns.of(table, names, replicates)
+
+
+def common_table(
+    losses: Sequence[GameLosses], folder: StudyFolder, stage: str | None = None
+) -> GameTable | None:
+    """A table of the losses of runs of one study; None for fewer than two common games.
+
+    Raises:
+        LedgerError: they are about different positions, so a file comes from elsewhere.
+    """
+    try:
+        return game_table(losses, stage)
+    except ValueError as error:
+        raise LedgerError(
+            f"{folder.path}: the losses by game of its trials (trials/*/games-*.npz) are about "
+            "different positions, so some of them come from another study; restore them from a "
+            "copy, or delete those that do not belong here"
+        ) from error
 
 
 def paired_difference(

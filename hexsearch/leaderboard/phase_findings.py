@@ -13,6 +13,7 @@ from typing import Any
 
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory
+from hexsearch.ledger.kinds import stored_number
 from hexsearch.statistics.pruning_check import PruningCheck, check_pruning
 
 
@@ -92,7 +93,7 @@ def _race(history: StudyHistory, rows: Sequence[Row]) -> PhaseFinding | None:
         return None
     runs = sum(trial.origin == "race" for trial in history.trials.values())
     tied = sum(bool(row.tied_with_leader) for row in rows)
-    race = Race(runs, history.study.config["race"]["runs"], tied)
+    race = Race(runs, int(stored_number(history.study.config, "race", "runs", runs)), tied)
     return PhaseFinding(race, _race_sentence(race), asdict(race))
 
 

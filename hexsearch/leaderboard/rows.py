@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hexsearch.config.section import as_yaml
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.report import ReportSummary, SliceSummary
 from hexsearch.training.metrics import SliceMetrics
@@ -232,4 +233,4 @@ def _text(value: Any) -> str:
         return f"{value:.3g}"
     if isinstance(value, dict):
         return "(" + ",".join(f"{key}:{_text(inner)}" for key, inner in value.items()) + ")"
-    return str(value)
+    return as_yaml(value)

@@ -8,10 +8,10 @@ from hexsearch.leaderboard.strength import match_sentences
 
 
 def leaderboard_sentences(board: Leaderboard) -> list[str]:
-    """The results of a leaderboard, most important first; none for an empty one."""
+    """The results of a leaderboard, most important first."""
     ranked = [row for row in board.rows if row.rank is not None]
     if not ranked:
-        return []
+        return [_no_result(board)]
     leader = min(ranked, key=lambda row: (row.rank, row.difference or 0.0))
     level = [row for row in ranked if row.group is not None]
     sentences = [_lead(board, leader, level)]
@@ -36,6 +36,17 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
         kind = f"negative {_plural('control', controls)}"
         sentences.append(f"{controls} {kind} {_are(controls)} listed and never ranked")
     return sentences
+
+
+def _no_result(board: Leaderboard) -> str:
+    trials = sum(len(row.trial_ids) for row in board.rows)
+    if not trials:
+        return "there is no result yet: no trial has begun"
+    failed = sum(row.failed for row in board.rows)
+    if failed == trials:
+        return f"there is no result: {'the only trial' if trials == 1 else 'every trial'} failed"
+    listed = f"{trials} {_plural('trial', trials)}"
+    return f"there is no result yet: of {listed}, none that can be ranked has reported"
 
 
 def _lead(board: Leaderboard, leader: Row, level: list[Row]) -> str:

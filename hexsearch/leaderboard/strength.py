@@ -10,7 +10,9 @@ from typing import Any
 
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.rows import Row
+from hexsearch.ledger.kinds import checked
 from hexsearch.statistics.rank_correlation import RankCorrelation, rank_correlation
+from hexsearch.training.atomic import read_whole
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,14 @@ def read_match(path: Path) -> PlayedMatch | None:
         return None
     names = [field.name for field in fields(Strength)]
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        players = [Strength(**{name: row[name] for name in names}) for row in document["players"]]
+        document = json.loads(read_whole(path))
+        players = [
+            checked(Strength(**{name: row[name] for name in names})) for row in document["players"]
+        ]
+        if not players:
+            raise ValueError("it has no players")
         return PlayedMatch(tuple(players), int(document["openings"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(
             f"{path}: is damaged ({error}); delete it and resume the study to play again"
         ) from error

@@ -6,7 +6,8 @@ from hexsearch.leaderboard.leaderboard import build_leaderboard
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.search.reruns import LeaderSummary, Place
+from hexsearch.ledger.place import Place
+from hexsearch.search.reruns import LeaderSummary
 
 
 def leader_summary(history: StudyHistory, folder: StudyFolder) -> LeaderSummary:

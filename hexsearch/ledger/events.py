@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from hexsearch.errors import LedgerError
-from hexsearch.ledger.kinds import checked
+from hexsearch.ledger.kinds import all_made, checked, config_misfit, made
+from hexsearch.ledger.place import Place
 from hexsearch.ledger.report import ReportSummary
 
 Record = dict[str, Any]  # an event as the plain values of its line in the ledger
@@ -32,6 +33,8 @@ class Event:
         report = values.get("report")
         if isinstance(report, ReportSummary):
             values["report"] = report.to_json()
+        if isinstance(self, Chosen):
+            values["places"] = [asdict(place) for place in self.places]
         return {"event": self.event, **values}
 
     def written(self, at: float) -> Event:
@@ -116,14 +119,10 @@ class Compared(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen(Event):
-    """The winners that will be confirmed, best first.
-
-    Attributes:
-        places: fields of hexsearch.search.reruns.Place.
-    """
+    """The winners that will be confirmed, best first."""
 
     event = "chosen"
-    places: list[dict[str, Any]]
+    places: list[Place]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +271,13 @@ def event_of(record: Record, where: str) -> Event:
             raise TypeError(f"unknown event {record.get('event')!r}")
         if kind in (Reported, WarmStarted):
             values["report"] = ReportSummary.from_json(values["report"])
-        return checked(kind(**values))
+        if kind is Chosen:
+            values["places"] = all_made(Place, values["places"], "places")
+        found = checked(made(kind, values, f"'{event}'"))
+        fault = config_misfit(found.config) if isinstance(found, StudyOpened) else None
+        if fault is not None:
+            raise TypeError(fault)
+        return found
     except (TypeError, KeyError, AttributeError) as error:
         raise LedgerError(
             f"{where}: this hexsearch does not know the record ({error}); read it with the version "

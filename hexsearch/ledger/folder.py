@@ -20,7 +20,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
 from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
 from hexsearch.ledger.events import FORMAT, other_format
-from hexsearch.ledger.missing import no_study
+from hexsearch.ledger.named import no_study
 from hexsearch.training.atomic import write_atomically
 
 CHECKPOINT = "checkpoint.pt"  # network and optimiser of a trial, in its folder
@@ -288,7 +288,7 @@ def git_commit() -> str | None:
     try:
         commit = _git(here, "rev-parse", "HEAD")
         changed = _git(here, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):  # no git, not a clone, or a very slow disk
         return None
     return commit + ("+changes" if changed else "")
 

@@ -1,7 +1,7 @@
-"""Whether a record holds what its fields say; hands and other programs have written into ledgers.
+"""Checks that the values of a record have the types of its fields.
 
-What JSON can hold is known to the reader alone, so it is compared here once, and nobody who works
-with an event has to.
+A ledger may have been edited by hand or by another program. All values are checked when a record
+is read, so other code can rely on the types.
 """
 
 from __future__ import annotations
@@ -18,24 +18,62 @@ from hexsearch.errors import LedgerError
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")  # of a trial, and so of its folder
+_MOST = 1 << 63  # whole numbers that numpy holds are smaller
+# Sections of a study's configuration that are read from its first record.
+_SECTIONS = ("data", "run", "search", "scheduler", "trial", "race")
 Check = Callable[[Any], bool]
 _Kinds = tuple[type, ...]
 
 
 @contextmanager
 def fitting(what: str) -> Iterator[None]:
-    """Take in a record that may speak of what no record before it has said.
+    """Apply a record that may refer to a trial which no earlier record has introduced.
 
     Raises:
         LedgerError: it does.
     """
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise LedgerError(
             f"{what} does not fit what stands before it ({type(error).__name__}: {error}); restore "
             "the file from a copy"
         ) from error
+
+
+def made(kind: type[T], values: dict[str, Any], name: str) -> T:
+    """An instance of a dataclass from its fields.
+
+    Raises:
+        TypeError: a field is missing or unknown; says which, by the `name` of the instance.
+    """
+    try:
+        return kind(**values)
+    except TypeError as error:
+        fields: Any = dataclasses.fields(kind)  # type: ignore[arg-type]
+        unknown = values.keys() - {each.name for each in fields}
+        missing = [
+            each.name
+            for each in fields
+            if each.default is each.default_factory is dataclasses.MISSING
+            and each.name not in values
+        ]
+        if missing:
+            raise TypeError(f"{name} has no {missing[0]}") from error
+        if unknown:
+            raise TypeError(f"{name} has an unknown {min(unknown)[:40]!r}") from error
+        raise
+
+
+def all_made(kind: type[T], values: object, name: str) -> list[T]:
+    """The same of a list.
+
+    Raises:
+        TypeError: it is no list of mappings.
+    """
+    if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
+        raise TypeError(_said(name, values))
+    return [made(kind, each, name) for each in values]
 
 
 def checked(event: T) -> T:
@@ -53,6 +91,26 @@ def checked(event: T) -> T:
     return event
 
 
+def config_misfit(config: Mapping[str, Any]) -> str | None:
+    """The first section of a study's configuration that is none, in words; None if all are."""
+    for name in _SECTIONS:
+        if not isinstance(config.get(name, {}), dict):
+            return _said(f"config.{name}", config[name])
+    for name, dimension in config.get("search", {}).items():
+        if not isinstance(dimension, dict):
+            return _said(f"config.search.{name}", dimension)
+    phases = config.get("phases", [])
+    if not isinstance(phases, list | tuple) or not all(isinstance(name, str) for name in phases):
+        return _said("config.phases", phases)
+    return None
+
+
+def stored_number(config: Mapping[str, Any], section: str, name: str, default: float) -> float:
+    """A number of a stored configuration, or the default where there is none."""
+    value = config.get(section, {}).get(name)
+    return value if type(value) in (int, float) else default
+
+
 def misfit(value: Any) -> str | None:
     """The first field of a dataclass that holds something else, in words; None if all fit."""
     kind: Any = type(value)
@@ -61,6 +119,8 @@ def misfit(value: Any) -> str | None:
         held = getattr(value, name)
         if not isinstance(held, kinds) and not (int in kinds and held != held):
             return _said(name, held)  # a count that is not known is nan
+        if type(held) is int and not -_MOST < held < _MOST:
+            return _said(name, held)
     for name, fits in others:
         if not fits(getattr(value, name)):
             return _said(name, getattr(value, name))

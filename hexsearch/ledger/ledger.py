@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from hexsearch.errors import DiskError, LedgerError
 from hexsearch.ledger.events import Event, Record, event_of
-from hexsearch.ledger.missing import no_study
+from hexsearch.ledger.named import no_study
 
 _BEFORE, _AFTER = b',"record":', b"}\n"  # bytes before and after a record's text in its line
 # Keys of a record whose values differ between two equal runs.
@@ -81,7 +81,8 @@ class Ledger:
         with _collector_paused(), _reading(self.path) as file:
             for number, line in enumerate(itertools.islice(file, self._count), start=1):
                 body = line[line.index(_BEFORE) + len(_BEFORE) : -len(_AFTER)]
-                yield event_of(json.loads(body.decode()), f"{self.path} line {number}")
+                where = f"{self.path} line {number}"
+                yield event_of(_record(body, where), where)
 
     @property
     def records(self) -> list[Record]:
@@ -200,7 +201,23 @@ def _head(number: int, body: bytes) -> bytes:
 
 def _read(path: Path) -> list[Record]:
     with _collector_paused():
-        return [json.loads(body.decode()) for _, body in _lines(path)]
+        return [
+            _record(body, f"{path} line {number}")
+            for number, (_, body) in enumerate(_lines(path), start=1)
+        ]
+
+
+def _record(body: bytes, where: str) -> Record:
+    """The record of a line, whose checksum a program may have written beside any text.
+
+    Raises:
+        LedgerError: the text is no JSON.
+    """
+    try:
+        record: Record = json.loads(body.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise LedgerError(f"{where}: is no JSON ({error}); restore the file from a copy") from error
+    return record
 
 
 def _whole(path: Path) -> tuple[int, int]:
@@ -225,6 +242,10 @@ def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
                     "match); restore the file from a copy"
                 )
             yield line, body
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 @contextmanager

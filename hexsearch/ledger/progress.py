@@ -1,7 +1,7 @@
-"""How far running trials are between their reports: a file beside the ledger, never part of it.
+"""Progress of the running trials between their reports, in a file beside the ledger.
 
-The file is for whoever watches a study from another process. It is written about every second,
-nothing is decided by it, and it is gone when the study stops, unless its driver was killed.
+The file is for processes that watch the study. It is written about every second, and no decision
+depends on it. It is removed when the study stops, unless the driver was killed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from hexsearch.ledger.kinds import checked
+from hexsearch.training.atomic import read_whole
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ def remove_progress(path: Path) -> None:
 def read_progress(path: Path) -> StudyProgress:
     """What was stored last; nothing where nothing was, or where the file is no such file."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        trials = {name: TrialProgress(**one) for name, one in raw["trials"].items()}
+        raw = json.loads(read_whole(path))
+        trials = {name: checked(TrialProgress(**one)) for name, one in raw["trials"].items()}
         return StudyProgress(float(raw["at"]), trials)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return StudyProgress()

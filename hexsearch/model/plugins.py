@@ -29,7 +29,7 @@ _NOT_THE_USERS = tuple(
 
 @contextmanager
 def plugin_code(what: str) -> Iterator[None]:
-    """Run code of a plug-in, and report every exception, also `SystemExit`, as its error.
+    """Run code of a plug-in, and report every exception but Ctrl-C as its error.
 
     Args:
         what: the call, such as `value_head my:Head: its factory`.
@@ -38,9 +38,9 @@ def plugin_code(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except HexsearchError:
+    except (HexsearchError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # code of a plug-in may raise anything
+    except BaseException as error:  # code of a plug-in may raise anything
         raise PluginError("\n".join([f"{what} {_raised(error)}", *_own_frames(error)])) from error
 
 

@@ -1,7 +1,7 @@
-"""A file of generated games: how they were made, then one whole game a line, each with its number.
+"""A file of generated games: the first line has their settings, each other line a numbered game.
 
-Duplicates up to symmetry are left out, so numbers may have gaps; a file cut off anywhere goes on
-where it ends.
+Games that repeat another one, also mirrored or turned, are left out. So numbers may have gaps. A
+file that was cut off at any place can be continued.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class GameFile:
     """An open file of games.
 
     Args:
-        header: the first line, which names everything that decides the games.
+        header: the first line, which states all settings of the games.
     Attributes:
-        held: games in the file. next_number: of the first game that it has not seen.
+        next_number: number of the next game.
     Raises:
-        GamesError: the file was made with other settings, is damaged, or is a compressed one.
+        GamesError: the file was made with other settings, is damaged, or is compressed.
     """
 
     def __init__(self, path: Path, header: str) -> None:
@@ -53,11 +53,11 @@ class GameFile:
 
     @property
     def held(self) -> int:
-        """Games in the file."""
+        """Number of games in the file."""
         return len(self._seen)
 
     def add(self, game: Game, note: str = "") -> bool:
-        """Append a game under its number, `game.line`; False if the file holds a copy of it."""
+        """Append a game with its number, `game.line`. Returns False if the file has it already."""
         self.next_number = game.line + 1
         key = canonical_moves(np.asarray(game.moves), game.size)
         if key in self._seen:
@@ -68,19 +68,19 @@ class GameFile:
 
     def _read(self, header: str) -> None:
         if not self._path.is_file():
-            raise GamesError(f"{self._path}: is no file; name another one")
+            raise GamesError(f"{self._path}: is not a file; give another name")
         text = self._path.read_text(encoding="utf-8", errors="replace")
-        # A line cut short by a crash is no game; the next one appended removes it.
+        # A line that a crash has cut off is not a game. The next append removes it.
         lines = text[: text.rfind("\n") + 1].splitlines()
         if not lines or lines[0] != header:
-            found = lines[0] if lines else "an empty file"
+            first = lines[0] if lines else "an empty file"
             raise GamesError(
-                f"{self._path}: was made with other settings ({found}); this run is {header!r}. "
-                "Name another file, or use the same settings."
+                f"{self._path}: was made with other settings ({first}); those of this run are: "
+                f"{header}. Give another file, or the same settings."
             )
         for record, line in zip(read_trmph(lines, str(self._path)), lines[1:], strict=True):
             if isinstance(record, Refusal):
-                raise GamesError(f"{record}. Delete the line to go on from there.")
+                raise GamesError(f"{record}. Delete the line to continue the file.")
             self._seen.add(canonical_moves(np.asarray(record.moves), record.size))
             number = line.rpartition(" # ")[2].split()
             if not number or not number[0].isascii() or not number[0].isdigit():
@@ -98,10 +98,10 @@ def fill_game_file(
     """Append games to a file until it holds `wanted` of them.
 
     Args:
-        games_from: games with their comments, by rising number from the one given on, without end.
-        on_game: told how many the file holds.
+        games_from: function that gives games with their comments, from a number on, without end.
+        on_game: called with the number of games in the file.
     Returns:
-        How many games the file holds now.
+        The number of games in the file.
     Raises:
         GamesError: see GameFile.
     """
@@ -120,8 +120,8 @@ def made_in_order(
     """`make(first)`, `make(first + 1)` and so on without end, in this process or in several.
 
     Args:
-        make: crosses process borders where there are several workers.
-        ahead: how many are begun for all workers together before they are needed.
+        make: it is sent to other processes if there are several workers.
+        ahead: number of calls that are begun before their results are needed.
     """
     if workers <= 1:
         for number in count(first):
@@ -139,6 +139,6 @@ def made_in_order(
 
 
 def _prepare_worker() -> None:
-    """Ctrl-C is for the parent; processes side by side use a core each."""
+    """Leave Ctrl-C to the parent, and use one core for each process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

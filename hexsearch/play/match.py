@@ -24,6 +24,8 @@ from hexsearch.play.results import MatchFile, OpeningResult
 from hexsearch.play.spec import PlayerSpec, build_player, content_hash
 
 _OPENINGS_AT_ONCE = 16  # openings of one pair that are played together, with both games of each
+OPENINGS_PLAYED = "openings played"  # progress of a match in words, each minute
+MINUTE_S = 60.0
 _ONE_BY_ONE = "engine"  # an external engine plays one game at a time
 
 

@@ -1,7 +1,7 @@
-"""New games by self-play: OpenSpiel's MCTS with random rollouts, after a random opening.
+"""Games that OpenSpiel's MCTS with random rollouts plays against itself, after a random opening.
 
-Game number i depends on (seed, i) and the settings alone, so any number of workers makes the
-same games, and an interrupted run goes on where the file ends. A file holds whole games only.
+Game number i depends only on the seed, i and the settings. So any number of workers makes the same
+games, and an interrupted run continues at the end of the file.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from hexsearch.play.spiel_player import import_pyspiel
 
 @dataclass(frozen=True, kw_only=True)
 class SelfplayConfig:
-    """How games are made. Equal settings and seed give equal games."""
+    """Settings of the games. Equal settings and seed give equal games."""
 
     size: int = 13
     playouts: int = 400  # MCTS simulations for each move
     opening_plies: int = 3  # the first 1 to this many moves are drawn uniformly
-    # Exploration. At 400 playouts and 169 moves OpenSpiel's default of 2 spreads the search so
-    # thinly that 0.5 won 15 of 16 games against it.
+    # Weight of exploration. With 400 playouts and 169 moves, 0.5 won 15 of 16 games against
+    # OpenSpiel's default of 2.
     uct_c: float = 0.5
     seed: int = 0
 
     def header(self) -> str:
-        """The line that says how the games of a file were made."""
+        """The first line of a file: all settings."""
         return (
             f"# hexsearch games generate --size {self.size} --playouts {self.playouts} "
             f"--opening-plies {self.opening_plies} --uct-c {self.uct_c:g} --seed {self.seed}"
@@ -40,7 +40,7 @@ class SelfplayConfig:
 
 
 def play_game(config: SelfplayConfig, index: int) -> Game:
-    """Game number `index` of a configuration, played to a completed connection.
+    """Game number `index` of a configuration, played to a connection.
 
     Raises:
         HexsearchError: OpenSpiel is not installed.
@@ -56,7 +56,7 @@ def play_game(config: SelfplayConfig, index: int) -> Game:
         config.uct_c,
         config.playouts,
         256,  # MB of search tree; 400 playouts need less than one
-        True,  # solve: back up proven wins, which ends decided games quickly
+        True,  # solve: back up proven wins, so that decided games end quickly
         bot_seed,
         False,
     )
@@ -84,7 +84,7 @@ def generate_games(
     """Play games and append them to a TRMPH file until it holds `games` of them.
 
     Returns:
-        How many games the file holds now.
+        The number of games in the file.
     Raises:
         GamesError: see GameFile.
     """

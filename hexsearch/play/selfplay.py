@@ -1,8 +1,8 @@
-"""Games that a network plays against itself, with a search for every move.
+"""Games that a network plays against itself, with a tree search for every move.
 
-Games are played in blocks, side by side. A block depends on (seed, its number) and the settings
-alone, so any number of processes makes the same games, and an interrupted run goes on where the
-file ends.
+The games of a block are played side by side. A block depends only on the seed, its number and the
+settings. So any number of processes makes the same games, and an interrupted run continues at the
+end of the file.
 """
 
 from __future__ import annotations
@@ -24,25 +24,28 @@ from hexsearch.play.guided.search import SearchSettings
 from hexsearch.play.network_players import SearchPlayer
 from hexsearch.play.spec import content_hash
 
-BLOCK = 128  # games side by side: with fewer the network waits for the tree
-_DECIDED = 0.02  # a win probability so near to 0 or 1 is as good as the end of a game
-_AHEAD = 1  # blocks that are begun beyond one for each process before they are needed
+BLOCK = 128  # games side by side; with fewer games the network would wait for the trees
+_DECIDED = 0.02  # a win probability within this distance of 0 or 1 counts as decided
+_AHEAD = 1  # blocks that are begun early, in addition to one for each process
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkGamesConfig:
-    """How games are made. Equal settings and seed give equal games.
+    """Settings of the games. Equal settings and seed give equal games.
 
     Attributes:
-        network: checkpoint. size: of the board, if it is not the network's own.
-        nodes: evaluations for each move. decided_nodes: for each move after the search was nearly
-            sure of the winner. considered: moves of the policy that a search looks at; a policy
-            that has learnt nothing needs many.
+        network: the checkpoint.
+        size: board size; None is the network's own.
+        nodes: evaluations for each move.
+        decided_nodes: evaluations for each move after the search was nearly sure of the winner;
+            None takes `nodes`.
+        considered: number of the policy's likeliest moves that a search examines. A policy that
+            has learnt nothing needs many.
         opening_plies: the first 1 to this many moves are drawn uniformly.
-        temperature: scale of the Gumbel noise on the root's logits; 0 plays what looks best.
-        temperature_plies: from this ply on there is no noise.
-        bfloat16: compute in it, which is faster where the processor knows it.
-        root_values: note what the search thought of each position that it was asked about.
+        temperature: scale of the Gumbel noise on the root's logits; with 0 the best move is played.
+        temperature_plies: number of plies with noise.
+        bfloat16: compute in bfloat16, which is faster on processors that support it.
+        root_values: store the search's value of each position that was searched.
     """
 
     network: Path
@@ -58,7 +61,7 @@ class NetworkGamesConfig:
     root_values: bool = False
 
     def header(self) -> str:
-        """The line that says how the games of a file were made; the network by its content."""
+        """The first line of a file: all settings, with a hash of the network's content."""
         return (
             f"# hexsearch games generate --network {self.network.name} "
             f"{f'--size {self.size} ' if self.size else ''}--nodes {self.nodes} "
@@ -74,17 +77,17 @@ class NetworkGamesConfig:
 
 @dataclass(frozen=True)
 class GeneratedGame:
-    """A game, and the win probability of Red at each ply, nan where no search was made."""
+    """A game, and the win probability of Red at each ply; nan if there was no search."""
 
     game: Game
     win_prob_red: np.ndarray
 
     @property
     def note(self) -> str:
-        """The values, for the comment of a line.
+        """The values as text, for the comment of a line.
 
-        A search takes the best of many noisy values, so it flatters whoever moves. The mean with
-        what the other side finds a ply later, or with the result, is nearly free of that.
+        A search takes the best of many noisy values, so its value is too high for the side to
+        move. The mean with the value at the next ply, or with the result, has nearly no such bias.
         """
         result = float(self.game.winner == RED)
         later = np.append(self.win_prob_red[1:], result)
@@ -101,7 +104,7 @@ def generate_network_games(
     """Play games and append them to a TRMPH file until it holds `games` of them.
 
     Returns:
-        How many games the file holds now.
+        The number of games in the file.
     Raises:
         GamesError: see GameFile.
         CheckpointError: the network cannot be loaded.
@@ -138,7 +141,7 @@ def _player(config: NetworkGamesConfig) -> SearchPlayer:
 def play_block(
     player: SearchPlayer, config: NetworkGamesConfig, number: int
 ) -> list[GeneratedGame]:
-    """The games of one block, each to a completed connection."""
+    """The games of one block, each played to a connection."""
     size = player.size
     seeds = [(config.seed, number * BLOCK + place) for place in range(BLOCK)]
     batch = GameBatch.of([_opening(config, seed, size) for seed in seeds], size)
@@ -184,6 +187,6 @@ def play_block(
 def _opening(config: NetworkGamesConfig, seed: tuple[int, int], size: int) -> tuple[int, ...]:
     if not config.opening_plies:
         return ()
-    generator = np.random.default_rng([*seed, 0, 1])  # apart from those of the moves
+    generator = np.random.default_rng([*seed, 0, 1])  # independent of the moves' generators
     plies = int(generator.integers(1, config.opening_plies + 1))
     return tuple(generator.choice(size * size, size=plies, replace=False).tolist())

@@ -1,4 +1,4 @@
-"""Players as they are named on the command line, and what is built from the names."""
+"""Players by their texts on the command line, and how they are built."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ SYNTAX = (
 
 @dataclass(frozen=True, kw_only=True)
 class PlayerSpec:
-    """A player before it is built. It crosses process borders.
+    """A player before it is built. It can be sent to other processes.
 
     Attributes:
-        kind: `network`, `random`, `shortest-path`, `mcts` or `engine`.
-        path, content: of a network's checkpoint, and the hash of what is in it.
-        style: how a network plays. nodes, milliseconds: of each searched move.
-        policy: checkpoint whose likeliest moves a value player looks at; None looks at all moves.
-        candidates: how many of them. playouts: of OpenSpiel's MCTS. command, timeout_s: of an
-            engine, seconds for each of its answers.
+        path: a network's checkpoint.
+        content: hash of the checkpoint's content.
+        style: whether a network plays with its value head, its policy, or a tree search.
+        nodes, milliseconds: limits of the search for each move.
+        policy: checkpoint whose likeliest moves a value player examines; None examines all moves.
+        candidates: number of these moves.
+        playouts: playouts of OpenSpiel's MCTS for each move.
+        command: command that starts an engine.
+        timeout_s: seconds that an engine has for each answer.
     """
 
     name: str
@@ -55,12 +58,12 @@ class PlayerSpec:
 
 
 def parse_player(text: str, defaults: PlayerSpec) -> PlayerSpec:
-    """The player that a word of the command line names.
+    """The player of a text on the command line.
 
     Args:
-        defaults: how networks play that do not say it themselves.
+        defaults: settings of networks whose text does not state them.
     Raises:
-        ConfigError: it names none.
+        ConfigError: the text is not a player.
         CheckpointError: the checkpoint cannot be read.
     """
     if text == "random":
@@ -81,7 +84,9 @@ def parse_player(text: str, defaults: PlayerSpec) -> PlayerSpec:
         style = next(known for known in STYLES if known == suffix["style"])
         number = int(suffix["number"]) if suffix["number"] else None
         if number == 0 or (suffix["unit"] and style != "search") or (number and style == "policy"):
-            raise ConfigError(f"player '{text}': '{suffix[0]}' says nothing; a player is {SYNTAX}")
+            raise ConfigError(
+                f"player '{text}': '{suffix[0]}' has no meaning; a player is {SYNTAX}"
+            )
         if style == "search" and number:
             nodes, milliseconds = (nodes, float(number)) if suffix["unit"] else (number, None)
         elif number:
@@ -100,10 +105,10 @@ def parse_player(text: str, defaults: PlayerSpec) -> PlayerSpec:
 
 
 def content_hash(path: Path) -> str:
-    """16 hexadecimal digits of a file.
+    """Hash of a checkpoint's file, as 16 hexadecimal digits.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: the file cannot be read.
     """
     try:
         found = find_checkpoint(path)
@@ -115,7 +120,7 @@ def content_hash(path: Path) -> str:
 
 
 def build_player(spec: PlayerSpec) -> Player:
-    """The player itself.
+    """Build a player.
 
     Raises:
         CheckpointError: a network cannot be loaded.
@@ -132,10 +137,10 @@ def build_player(spec: PlayerSpec) -> Player:
 
 
 def build_network_player(spec: PlayerSpec) -> PolicyPlayer | ValuePlayer | SearchPlayer:
-    """A network that plays in the style of its specification.
+    """Build a network that plays in the style of its specification.
 
     Raises:
-        CheckpointError: it cannot be loaded, or the shared policy is of another board.
+        CheckpointError: it cannot be loaded, or the shared policy is for another board size.
     """
     predictor = load_network(Path(spec.path)).predictor
     if spec.style == "policy":
@@ -147,5 +152,5 @@ def build_network_player(spec: PlayerSpec) -> PolicyPlayer | ValuePlayer | Searc
         return ValuePlayer(spec.name, predictor)
     policy = load_network(Path(spec.policy)).predictor
     if policy.encoder.size != predictor.encoder.size:
-        raise CheckpointError(f"{spec.policy}: its board is not the one that {spec.path} plays on")
+        raise CheckpointError(f"{spec.policy}: is for another board size than {spec.path}")
     return ValuePlayer(spec.name, predictor, policy, spec.candidates)

@@ -1,4 +1,4 @@
-"""OpenSpiel's MCTS with random rollouts as a reference of known, modest strength."""
+"""OpenSpiel's MCTS with random rollouts, a reference player of modest strength."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hexsearch.play.game_batch import GameBatch, Indices
 from hexsearch.play.player import Seeds, move_generators
 
 _TREE_MB = 1000
-_UCT_C = 0.5  # as for `games generate`, where OpenSpiel's 2 is far weaker at few playouts
+_UCT_C = 0.5  # as in `games generate`: with few playouts OpenSpiel's default of 2 is weaker
 
 
 @dataclass
 class SpielPlayer:
-    """MCTS with a number of playouts for each move, from a fresh tree."""
+    """MCTS with a number of playouts for each move. Every move begins a new tree."""
 
     name: str
     playouts: int
     size: None = None
 
     def choose(self, batch: GameBatch, seeds: Seeds) -> Indices:
-        """A search for each game, one after the other."""
+        """The move of each game. The searches run one after the other."""
         pyspiel = import_pyspiel()
-        # Its first player connects top to bottom, as our Blue does; cells are numbered alike.
+        # Its first player connects top to bottom, as our Blue does, and it numbers cells as we do.
         game = pyspiel.load_game(f"hex(board_size={batch.size})")
         generators = move_generators(seeds, batch.plies)
         cells = []
@@ -49,17 +49,17 @@ class SpielPlayer:
         return np.array(cells, dtype=np.int64)
 
     def win_prob(self, batch: GameBatch) -> None:
-        """It is asked for moves only."""
+        """Do nothing: this player has no win probabilities."""
 
     def close(self) -> None:
         """Do nothing: there are no resources."""
 
 
 def import_pyspiel() -> Any:
-    """OpenSpiel, which is an extra.
+    """OpenSpiel, which is an optional dependency.
 
     Raises:
-        HexsearchError: it is not installed; says how to get it.
+        HexsearchError: it is not installed; says how to install it.
     """
     try:
         import pyspiel

@@ -1,4 +1,4 @@
-"""What a match says: ratings with intervals, scores of pairs, speed, forfeits."""
+"""The result of a match: ratings with intervals, scores of pairs, speed, forfeits."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from hexsearch.statistics.elo import Scores, rate, score_interval
 
 @dataclass(frozen=True)
 class Standing:
-    """One player.
+    """The result of one player.
 
     Attributes:
-        elo: with its 95% interval, in a field whose mean is 0. score: share of its games won.
-        milliseconds_per_move: of its own moves; games side by side share the time.
-        tied_with_leader: the interval of the difference to the leader contains 0.
-        faults: games forfeited, by reason.
-        openings_to_separate: how many more openings would tell it from the leader if both go on
-            as they did; 0 if they are told apart, None if nothing suggests a difference.
+        elo: rating; the mean over all players is 0. elo_low, elo_high: its 95% interval.
+        score: share of its games that it won.
+        milliseconds_per_move: mean time of its moves. Games that run side by side share the time.
+        tied_with_leader: whether the interval of the difference to the leader contains 0.
+        faults: number of forfeited games by reason.
+        openings_to_separate: number of further openings that would separate it from the leader,
+            if both play on in the same way; 0 if they are separated already, None if there is no
+            sign of a difference.
     """
 
     name: str
@@ -38,7 +40,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class PairScore:
-    """Two players against each other; `score` is a's share, low and high its 95% interval."""
+    """Two players against each other.
+
+    Attributes:
+        score: share of the games that a won. low, high: its 95% interval.
+    """
 
     a: str
     b: str
@@ -51,7 +57,7 @@ class PairScore:
 
 @dataclass(frozen=True)
 class Standings:
-    """Players from the strongest down, and every pair that met."""
+    """All players, the strongest first, and all pairs that played each other."""
 
     players: tuple[Standing, ...]
     pairs: tuple[PairScore, ...]
@@ -62,7 +68,7 @@ class Standings:
 
 
 def standings(names: Sequence[str], results: Sequence[OpeningResult]) -> Standings:
-    """Rate the players of a round robin of which at least one opening has been played by all."""
+    """Rate the players of a round robin in which all pairs have played one opening or more."""
     scores = Scores.of([(r.a, r.b, r.opening, float(r.score)) for r in results])
     ratings = rate(scores, len(names))
     low, high = ratings.intervals()
@@ -76,7 +82,7 @@ def standings(names: Sequence[str], results: Sequence[OpeningResult]) -> Standin
         won = sum(game.winner == side for result, side in own for game in result.games)
         moves = sum(result.moves[side] for result, side in own)
         seconds = sum(result.seconds[side] for result, side in own)
-        # A forfeit names the player first: "engine crashed: ...".
+        # The text begins with the name of the player that forfeits, as in "engine crashed: ...".
         faults = Counter(
             game.fault
             for result, side in own

@@ -170,6 +170,16 @@ def draw_boards(answers: Sequence[BoardAnswer], columns: int = 3) -> str:
     return picture.to_svg()
 
 
+def draw_first_moves(counts: NDArray[np.int64]) -> str:
+    """A board [N, N] on which the cells of common first moves are dark."""
+    size = len(counts)
+    radius = 110 / size
+    half = math.sqrt(3) / 2 * radius
+    picture = Drawing(half * (3 * size - 1) + 12, 1.5 * radius * (size + 0.5) + 12)
+    _cells(picture, (half + 4, radius + 4), radius, counts / max(1, int(counts.max())))
+    return picture.to_svg()
+
+
 def _board(picture: Drawing, answer: BoardAnswer, corner: Point, radius: float) -> None:
     size = answer.stones.shape[0]
     half = math.sqrt(3) / 2 * radius
@@ -183,25 +193,39 @@ def _board(picture: Drawing, answer: BoardAnswer, corner: Point, radius: float) 
     picture.text(
         (corner[0] + length, top + 21), f"Red {answer.win_prob_red:.0%}", 11, RED_INK, "end"
     )
-    left, first = corner[0] + half + 4, top + 36 + radius
+    shares = answer.policy / max(float(answer.policy.max()), 1e-9)
+    first = (corner[0] + half + 4, top + 36 + radius)
+    centres = _cells(picture, first, radius, shares.reshape(size, size))
+    for cell, stone in enumerate(answer.stones.reshape(-1).tolist()):
+        if stone:
+            picture.dot(centres[cell], radius * 0.66, BLUE_INK if stone == BLUE else RED_INK)
+    if answer.played is not None:
+        picture.dot(centres[answer.played], radius * 0.5, "none", INK)
+
+
+def _cells(
+    picture: Drawing, first: Point, radius: float, shares: NDArray[np.float64]
+) -> list[Point]:
+    """An empty board with its edges, cells shaded by their shares of the largest.
+
+    Args:
+        first: centre of the cell a1.
+    Returns:
+        The centres of the cells.
+    """
+    size, half = len(shares), math.sqrt(3) / 2 * radius
 
     def centre(row: int, column: int) -> Point:
-        return left + half * (2 * column + row), first + 1.5 * radius * row
+        return first[0] + half * (2 * column + row), first[1] + 1.5 * radius * row
 
     _edges(picture, centre, size, radius)
-    strongest = max(float(answer.policy.max()), 1e-9)
-    for cell in range(size * size):
-        at = centre(*divmod(cell, size))
+    centres = [centre(*divmod(cell, size)) for cell in range(size * size)]
+    for at, share in zip(centres, shares.reshape(-1).tolist(), strict=True):
         corners = [_corner(at, radius, number) for number in range(6)]
         picture.area(corners, "#f5f7fa", edge="#cbd2d9")
-        share = float(answer.policy[cell]) / strongest
         if share > 0.02:
             picture.area(corners, ACCENT, 0.75 * share)
-        stone = int(answer.stones.reshape(-1)[cell])
-        if stone:
-            picture.dot(at, radius * 0.66, BLUE_INK if stone == BLUE else RED_INK)
-        if cell == answer.played:
-            picture.dot(at, radius * 0.5, "none", INK)
+    return centres
 
 
 def _edges(picture: Drawing, centre: Callable[[int, int], Point], size: int, radius: float) -> None:

@@ -1,39 +1,37 @@
-"""Where a view is drawn anew in place: a terminal, or a cell of a notebook."""
+"""Places in which a view is redrawn: a terminal, or a cell of a notebook."""
 
 from __future__ import annotations
 
 import io
-from types import TracebackType
 from typing import Any, Protocol
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
+
+from hexsearch.report.terminal import Console
 
 _NOTEBOOK_WIDTH = 130  # characters
 
 
 class Canvas(Protocol):
-    """Shows one drawing at a time."""
+    """Shows one view at a time."""
 
     @property
     def width(self) -> int:
-        """In characters."""
+        """Width in characters."""
 
-    def __enter__(self) -> object: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def open(self) -> None:
+        """Prepare the place. It is called before the first view."""
 
     def draw(self, view: RenderableType) -> None:
-        """Replace what is shown."""
+        """Replace the view."""
+
+    def close(self) -> None:
+        """Remove the last view."""
 
 
 class TerminalCanvas:
-    """The last lines of a terminal; what is printed meanwhile goes above them."""
+    """The last lines of a terminal. Lines that are printed meanwhile appear above them."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,48 +39,40 @@ class TerminalCanvas:
 
     @property
     def width(self) -> int:
-        """Of the terminal now; it may be resized."""
+        """Width of the terminal now, since it may be resized."""
         return self._console.width
 
-    def __enter__(self) -> TerminalCanvas:
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.__exit__(kind, value, traceback)
+    def open(self) -> None:
+        """Reserve the last lines."""
+        self._live.start()
 
     def draw(self, view: RenderableType) -> None:
-        """Replace what is shown."""
+        """Replace the view."""
         self._live.update(view, refresh=True)
+
+    def close(self) -> None:
+        """Remove the last view."""
+        self._live.stop()
 
 
 class NotebookCanvas:
-    """One output of a cell that is replaced, so that a cell does not grow."""
+    """One output of a cell. It is replaced, so that the cell does not grow."""
 
     width = _NOTEBOOK_WIDTH
 
     def __init__(self) -> None:
         self._handle: Any = None
 
-    def __enter__(self) -> NotebookCanvas:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._show("")
+    def open(self) -> None:
+        """Do nothing: the first view makes the output."""
 
     def draw(self, view: RenderableType) -> None:
-        """Replace what is shown."""
+        """Replace the view."""
         self._show(to_html(view, self.width))
+
+    def close(self) -> None:
+        """Replace the last view by nothing."""
+        self._show("")
 
     def _show(self, markup: str) -> None:
         from IPython.display import HTML, display
@@ -94,7 +84,11 @@ class NotebookCanvas:
 
 
 def to_html(view: RenderableType, width: int) -> str:
-    """A drawing of so many characters as a block for a notebook, with colours."""
+    """A view as HTML for a notebook, with colours.
+
+    Args:
+        width: in characters.
+    """
     console = Console(
         file=io.StringIO(), width=width, record=True, highlight=False, force_jupyter=False
     )

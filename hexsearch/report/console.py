@@ -1,13 +1,12 @@
-"""What a study shows while it runs: a live view on a terminal, plain lines in a pipe."""
+"""Progress of a running study: a live view on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.config.phases import PHASE_TRIALS
@@ -33,54 +32,77 @@ from hexsearch.ledger.progress import StudyProgress
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.canvas import Canvas, NotebookCanvas, TerminalCanvas
 from hexsearch.report.live_view import Shown, clock_time, live_view, progress_line, running_line
+from hexsearch.report.terminal import Console
 
 DECISIONS = (Decided, Promoted, Discarded, Failed)  # what becomes of trials
 _REFRESH_S = 0.25
-_QUIET_S = 60.0  # in a log without events, until a line says where trials are
-_KEPT = 3  # decisions that the live view keeps
+_QUIET_S = 60.0  # time without a line after which a log gets one
+_REMIND_S = 1.0  # between two looks whether a line is due
+_KEPT = 3  # decisions in the live view
 _STAGES = ("early", "middle", "late", "final")
 # Why a trial is run, where the search did not propose it.
 _WHY = {origin: why for trials in PHASE_TRIALS.values() for origin, why in trials.origins.items()}
 
 
 class PlainProgress:
-    """One line an event, for pipes, logs and CI, and one a minute while there are no events."""
+    """One line for each event, for pipes, logs and CI. In each minute there is one line or more."""
 
     def __init__(
         self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._print, self._clock = say, clock
         self._said_at = clock()
+        self._waits_for = ""
+        self._ended = threading.Event()
+        self._reminder = threading.Thread(target=self._remind_until_end, daemon=True)
 
     def __enter__(self) -> PlainProgress:
+        self._reminder.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        return None
+        self._ended.set()
+        self._reminder.join()
 
     def say(self, line: str) -> None:
-        """One line."""
+        """Print one line."""
         self._said_at = self._clock()
         self._print(line)
 
     def wait(self, what: str) -> None:
-        """Say what the study waits for."""
+        """Print what the study waits for."""
+        self._waits_for = what
         self.say(f"waiting for {what}")
 
+    def remind(self) -> None:
+        """Print again what the study waits for, if there was no line for a minute."""
+        if self._waits_for and self._is_quiet():
+            self.say(f"still waiting for {self._waits_for}")
+
     def record(self, event: Event, history: StudyHistory) -> None:
-        """Print what a person wants to know of an event."""
+        """Print a line about an event, if it matters to a person."""
         line = describe_event(event, history)
         if line:
             self.say(line)
 
     def beat(self, history: StudyHistory, progress: StudyProgress) -> None:
-        """Say where the running trials are, when nothing else was said for a minute."""
-        if progress.trials and self._clock() - self._said_at >= _QUIET_S:
+        """Print how far the running trials are, if there was no line for a minute."""
+        if progress.trials:
+            self._waits_for = ""
+        if not self._waits_for and self._is_quiet():
             self.say(f"{progress_line(history)}; {running_line(progress)}")
+
+    def _is_quiet(self) -> bool:
+        return self._clock() - self._said_at >= _QUIET_S
+
+    def _remind_until_end(self) -> None:
+        """The main thread may be busy, for example while Ray starts or the games are read."""
+        while not self._ended.wait(_REMIND_S):
+            self.remind()
 
 
 class LiveProgress:
-    """A view that is redrawn in place: what is waited for, running trials, last decisions."""
+    """A view that is redrawn in place, with the running trials and the last decisions."""
 
     def __init__(
         self,
@@ -97,19 +119,14 @@ class LiveProgress:
         self._progress = StudyProgress()
 
     def __enter__(self) -> LiveProgress:
-        self._canvas.__enter__()
+        self._canvas.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._canvas.__exit__(kind, value, traceback)
+    def __exit__(self, *exception: object) -> None:
+        self._canvas.close()
 
     def say(self, line: str) -> None:
-        """A line above the live view."""
+        """Print a line above the live view."""
         self._say_above(line)
 
     def wait(self, what: str) -> None:
@@ -118,7 +135,7 @@ class LiveProgress:
         self._canvas.draw(Text(f"waiting for {what}  {elapsed}"))
 
     def record(self, event: Event, history: StudyHistory) -> None:
-        """Failures, retries and ends of phases stay on the screen; the rest shows in the view."""
+        """Redraw. Failures, retries and ends of phases are also printed as lines."""
         line = describe_event(event, history)
         if isinstance(event, (Failed, Retried, Compared, Chosen)):
             self.say(line)
@@ -156,7 +173,7 @@ def make_progress(console: Console, max_positions: int) -> Progress:
 
 
 def describe_event(event: Event, history: StudyHistory) -> str:
-    """One line about an event, empty where there is nothing to say."""
+    """One line about an event, or an empty text if it does not matter to a person."""
     if isinstance(event, TrialEvent):
         return _describe_trial(event, history.trials[event.trial])
     if isinstance(event, (Finished, Interrupted)):
@@ -164,7 +181,7 @@ def describe_event(event: Event, history: StudyHistory) -> str:
     if isinstance(event, Compared):
         return event.sentence
     if isinstance(event, Chosen):
-        names = ", ".join(str(place["name"]) for place in event.places)
+        names = ", ".join(place.name for place in event.places)
         return f"confirmation: {names} with fresh seeds, to be judged on test games"
     return ""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from hexsearch.doctor.findings import Diagnosis, Finding
+from hexsearch.report.terminal import Console
 
 _SEVERITIES = {
     "error": ("bold red", "✗"),

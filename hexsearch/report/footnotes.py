@@ -8,6 +8,11 @@ from hexsearch.leaderboard.leaderboard import Leaderboard
 _FAILURES, _LOG_LINES = 5, 8  # failures below a table, and lines of the log of each
 
 
+def has_figures(board: Leaderboard) -> bool:
+    """Whether a row has a value loss. A table of rows without one would show nothing."""
+    return any(row.value_loss is not None for row in board.rows)
+
+
 def failure_lines(board: Leaderboard) -> list[str]:
     """Why trials failed, with the last lines of each worker's output."""
     failures = [failure for row in board.rows for failure in row.failures]
@@ -23,7 +28,7 @@ def failure_lines(board: Leaderboard) -> list[str]:
 
 def notes(board: Leaderboard, columns: list[Column], view: View, top: int | None) -> list[str]:
     """Number of hidden rows, meaning of columns, and warnings of the study."""
-    hidden = len(board.rows) - len(board.rows[:top])
+    hidden = len(board.rows) - len(board.rows[:top]) if has_figures(board) else 0
     lines = [f"{hidden} more {_plural(hidden, 'row')}; see --top"] if hidden else []
     lines.append(
         "; ".join(

@@ -1,4 +1,4 @@
-"""The live view of a study: the whole of it, its running trials, its last decisions."""
+"""The live view of a study: its progress, its running trials, its last decisions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SPEED_TRIALS = 8
 _STAGES = ("early", "middle", "late", "final")
 _STAGES_FROM = 110  # characters of width
 _BAR = 40
-_WRAPPED = ("variant", "verdict")  # columns that give way, without losing anything
+_WRAPPED = ("variant", "verdict")  # columns that may take several lines
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the view is drawn from.
+    """The content of the view.
 
     Attributes:
-        progress: of the running trials between their reports.
-        max_positions: of a trial of the search.
-        decisions: the last ones in words.
+        progress: progress of the running trials between their reports.
+        max_positions: budget of a trial of the search.
+        decisions: the last decisions in words.
     """
 
     history: StudyHistory
@@ -39,22 +39,22 @@ class Shown:
 
     @property
     def running(self) -> list[TrialHistory]:
-        """Trials that workers have begun."""
+        """The trials that workers train."""
         return [trial for trial in self.history.trials.values() if trial.status == "running"]
 
     def seen(self, trial: TrialHistory) -> int:
-        """Positions, also between reports."""
+        """Positions seen by a trial, also between reports."""
         one = self.progress.trials.get(trial.trial)
         return max(trial.positions_seen, one.positions_seen if one else 0)
 
     def budget(self, trial: TrialHistory) -> int:
-        """Positions of the whole trial."""
+        """Positions after which a trial is finished."""
         one = self.progress.trials.get(trial.trial)
         return one.max_positions if one else self.max_positions
 
     @property
     def share(self) -> float:
-        """Of the trials that the study has so far or is to have, as much as is trained."""
+        """Share of the study's work that is done; a running trial counts in part."""
         history, running = self.history, self.running
         ended = sum(trial.status in ENDED for trial in history.trials.values())
         half_way = sum(min(1.0, self.seen(trial) / self.budget(trial)) for trial in running)
@@ -62,13 +62,13 @@ class Shown:
 
     @property
     def total(self) -> int:
-        """Trials that the search is to have, and those that other phases have planned so far."""
+        """Number of trials of the whole search, and of those that other phases have planned."""
         planned = len(self.history.trials) - self.history.searched
         return planned + max(self.history.target_trials, self.history.searched)
 
     @property
     def speed(self) -> float:
-        """Positions a second of all running trials."""
+        """Positions per second of all running trials."""
         usual = _mean_speed(self.history)
         tracks = [self.progress.trials.get(trial.trial) for trial in self.running]
         return sum(
@@ -77,7 +77,7 @@ class Shown:
 
 
 def progress_line(history: StudyHistory) -> str:
-    """Counts of trials by what became of them."""
+    """Number of trials by status."""
     counts = {
         status: sum(trial.status == status for trial in history.trials.values())
         for status in ("completed", "paused", "pruned", "stopped", "failed")
@@ -92,7 +92,7 @@ def progress_line(history: StudyHistory) -> str:
 
 
 def running_line(progress: StudyProgress) -> str:
-    """Where the running trials are, in one line of a log."""
+    """One line with the positions of the running trials."""
     trials = ", ".join(
         f"{name} at {one.positions_seen:,} of {one.max_positions:,} positions ({until_report(one)})"
         for name, one in progress.trials.items()
@@ -101,13 +101,13 @@ def running_line(progress: StudyProgress) -> str:
 
 
 def live_view(shown: Shown, elapsed: float, width: int = 120) -> RenderableType:
-    """The whole view after `elapsed` seconds of this session."""
+    """The view after `elapsed` seconds of this session."""
     history = shown.history
     left = seconds_left(shown)
     head = Text(f"{progress_line(history)}  {shown.speed:,.0f} positions/s  {clock_time(elapsed)}")
     if left is not None:
         head.append(f"  about {clock_time(left)} left")
-    bar = Table.grid(padding=(0, 1))  # a bar of its own ends in no line break
+    bar = Table.grid(padding=(0, 1))  # a bar outside of a table would not end in a line break
     bar.add_row("study ", ProgressBar(total=1.0, completed=shown.share, width=_BAR),
                 f"{shown.share:.0%}")  # fmt: skip
     return Group(
@@ -121,7 +121,7 @@ def live_view(shown: Shown, elapsed: float, width: int = 120) -> RenderableType:
 
 
 def seconds_left(shown: Shown) -> float | None:
-    """An estimate from what an ended trial has cost on average; None before there is one."""
+    """An estimate from the mean cost of ended trials; None if no trial has ended."""
     history, speed, running = shown.history, shown.speed, shown.running
     ended = [trial for trial in history.trials.values() if trial.status in ENDED]
     if not ended or not speed:
@@ -137,6 +137,15 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def duration(seconds: float) -> str:
+    """The largest fitting unit: `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _running_table(shown: Shown, width: int) -> RenderableType:
@@ -172,7 +181,7 @@ def _running_table(shown: Shown, width: int) -> RenderableType:
 
 
 def until_report(one: TrialProgress) -> str:
-    """How long it is to the next report, or what the worker does instead."""
+    """Time to the next report, or what the worker does if it does not train."""
     seconds = one.seconds_to_report
     if one.doing != "training":
         return one.doing
@@ -204,13 +213,13 @@ def _best_line(history: StudyHistory) -> Text:
 
 
 def _decision_lines(decisions: Sequence[str]) -> list[Text]:
-    """The latest first."""
+    """The last decisions, the latest first."""
     heads = ["last   ", *["       "] * len(decisions)]
     return [Text(head + line) for head, line in zip(heads, reversed(decisions), strict=False)]
 
 
 def _mean_speed(history: StudyHistory) -> float:
-    """Positions a second of one trial, over the latest reports."""
+    """Positions per second of one trial, from the latest reports."""
     reports = [trial.last_report for trial in history.trials.values() if trial.last_report]
     speeds = [report.timings.positions_per_s for report in reports[-_SPEED_TRIALS:]]
     return sum(speeds) / len(speeds) if speeds else 0.0

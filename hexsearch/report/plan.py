@@ -1,4 +1,4 @@
-"""What `launch --dry-run` prints."""
+"""The output of `launch --dry-run`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hexsearch.config.section import as_yaml
+from hexsearch.report.live_view import duration
+
 
 def render_plan(plan: dict[str, Any]) -> RenderableType:
-    """A plan as a person reads it: dimensions, schedule, cost, samples."""
+    """A plan as text: dimensions, schedule, cost, samples."""
     dimensions = Table(title="searched", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("setting", "values", "only when"):
         dimensions.add_column(title)
     for dimension in plan["dimensions"]:
         when = ", ".join(
-            f"{name} in {values}" for name, values in dimension.get("when", {}).items()
+            f"{name}: {' or '.join(map(as_yaml, values))}"
+            for name, values in dimension.get("when", {}).items()
         )
         dimensions.add_row(dimension["name"], Text(_values(dimension)), Text(when))
     schedule = zip([*plan["rungs"], plan["max_positions"]], plan["trials_per_rung"], strict=True)
-    steps = ", ".join(f"{trials:g} reach {level:,}" for level, trials in schedule)
+    steps = ", ".join(f"{max(1, round(trials)):,} reach {level:,}" for level, trials in schedule)
     samples = [
-        Text("  " + ", ".join(f"{name}={_number(value)}" for name, value in sample.items()))
+        Text("  " + ", ".join(f"{name}={_value(value)}" for name, value in sample.items()))
         for sample in plan["samples"]
     ]
     return Group(
@@ -33,7 +37,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         Text(
             f"trials: {plan['trials']}, {plan['slots']} at a time; expected by positions: {steps}"
         ),
-        *([Text(f"besides: {_phases(plan)}")] if plan["phases"] else []),
+        *([Text(f"in addition: {_phases(plan)}")] if plan["phases"] else []),
         Text(f"cost: {plan['positions']:,} positions, {_duration(plan)}"),
         Text(f"checkpoints: at most {plan['disk_bytes'] / 1e6:,.0f} MB"),
         Text("for example:"),
@@ -42,7 +46,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
 
 
 def _phases(plan: dict[str, Any]) -> str:
-    """`race at most 12, confirm at most 9 whole trainings`, in the order in which they come."""
+    """Such as `race at most 12, confirm at most 9 whole trainings`, in the order of the phases."""
     counts = [
         f"{phase['phase']} {'at most' if phase['at_most'] else 'about'} {phase['trainings']:g}"
         for phase in plan["phases"]
@@ -53,18 +57,18 @@ def _phases(plan: dict[str, Any]) -> str:
 def _count(plan: dict[str, Any]) -> str:
     count, combinations = plan["configurations"], plan["combinations"]
     if count is None:
-        return "configurations: endless, a float is searched"
+        return "configurations: without limit, since a float is searched"
     text = f"configurations: {count:,}"
     if count < combinations:
-        text += f" that differ, of {combinations:,} combinations"
+        text += f" different ones, of {combinations:,} combinations"
     if count <= plan["trials"]:
-        text += "; each is tried, and further trials are further seeds"
+        text += "; each is tried, and the other trials are further seeds"
     return text
 
 
 def _values(dimension: dict[str, Any]) -> str:
     if dimension["kind"] == "choice":
-        return ", ".join(str(choice) for choice in dimension["choices"])
+        return ", ".join(map(as_yaml, dimension["choices"]))
     scale = ", log scale" if dimension["log"] else ""
     return f"{dimension['kind']} {dimension['low']:g} to {dimension['high']:g}{scale}"
 
@@ -72,11 +76,11 @@ def _values(dimension: dict[str, Any]) -> str:
 def _duration(plan: dict[str, Any]) -> str:
     seconds = plan["estimated_seconds"]
     if seconds is None:
-        return "no estimate: trials want a GPU and this machine has none"
-    text = f"about {seconds / 60:,.1f} minutes of training"
+        return "no estimate: trials need a GPU, and this machine has none"
+    text = f"about {duration(seconds)} of training"
     hours = plan["gpu_hours"]
     return text if hours is None else f"{text}, {hours:,.1f} GPU hours"
 
 
-def _number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else as_yaml(value)

@@ -12,7 +12,7 @@ from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.phase_sentences import confirmation_sentences
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.report.confirmation_table import confirmation_table
-from hexsearch.report.footnotes import failure_lines, notes
+from hexsearch.report.footnotes import failure_lines, has_figures, notes
 
 _STATUS_STYLES = {
     "completed": "green",
@@ -32,7 +32,7 @@ def render(board: Leaderboard, width: int, top: int | None = None) -> Renderable
     wide = width >= _WIDE_FROM
     columns, view = table_columns(board, wide), View.of(board, wide)
     parts: list[RenderableType] = [
-        _table(board, columns, view, top),
+        *([_table(board, columns, view, top)] if has_figures(board) or board.baselines else []),
         *map(Text, failure_lines(board)),
         *map(Text, leaderboard_sentences(board)),
         *(Text(line, style="dim") for line in notes(board, columns, view, top)),
@@ -58,7 +58,7 @@ def _table(board: Leaderboard, columns: list[Column], view: View, top: int | Non
             no_wrap=column.name not in _WRAPPED,
             min_width=15 if column.name == "name" else None,
         )
-    for row in board.rows[:top]:
+    for row in board.rows[:top] if has_figures(board) else ():
         style = _STATUS_STYLES.get(row.status, "")
         table.add_row(
             *(

@@ -10,16 +10,17 @@ from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.phase_sentences import confirmation_sentences
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.report.confirmation_table import confirmation_markdown
-from hexsearch.report.footnotes import failure_lines, notes
+from hexsearch.report.footnotes import failure_lines, has_figures, notes
 
 
 def markdown(board: Leaderboard, top: int | None = None) -> str:
     """A Markdown table with all columns of tables."""
     columns, view = table_columns(board, wide=True, markdown=True), View.of(board, wide=True)
+    rows = board.rows[:top] if has_figures(board) else ()
     lines = [
         [column.heading(view) for column in columns],
         ["---:" if column.right else "---" for column in columns],
-        *([_escape(column.text(row, view)) for column in columns] for row in board.rows[:top]),
+        *([_escape(column.text(row, view)) for column in columns] for row in rows),
         *(
             [column.of_baseline(baseline, view) for column in columns]
             for baseline in board.baselines

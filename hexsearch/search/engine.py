@@ -73,7 +73,7 @@ class Job:
 
 
 class Engine:
-    """The engine of one study."""
+    """The engine of one study. `begin` comes before everything else."""
 
     def __init__(self, setup: EngineSetup, ledger: Ledger) -> None:
         self.setup, self.ledger = setup, ledger
@@ -94,10 +94,19 @@ class Engine:
             self._fold(event)
         self._live: set[str] = set()  # names of running jobs
         self._queue: list[str] = []
-        self._repair()
+
+    def begin(self) -> Engine:
+        """Record what a crash left out between related records, and queue unfinished jobs."""
+        for trial in self.history.trials.values():
+            if trial.status in ENDED:
+                if not trial.told:
+                    self._end(trial)
+            elif self.decisions.is_due(trial):
+                self._decide(trial)
         self._queue = list(dict.fromkeys(trial.job for trial in self.history.unfinished))
         if self._missing:  # a crash interrupted the recording of a batch; none of it has begun
             self._plan_batch()
+        return self
 
     def next_job(self) -> Job | Literal["wait", "finished"]:
         """The next job to start. Unfinished jobs of an earlier session come first.
@@ -276,15 +285,6 @@ class Engine:
         self.record(Told(trial=trial.trial, state=trial.told_as))
         if not self._going(trial.job):
             self._live.discard(trial.job)
-
-    def _repair(self) -> None:
-        """Write records that are missing because of a crash between related records."""
-        for trial in self.history.trials.values():
-            if trial.status in ENDED:
-                if not trial.told:
-                    self._end(trial)
-            elif self.decisions.is_due(trial):
-                self._decide(trial)
 
     def _unless_draining(self) -> Verdict:
         return "stop" if self.draining else "continue"

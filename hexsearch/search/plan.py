@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from typing import Any
 
@@ -20,6 +19,7 @@ from hexsearch.search.proposer import MAX_LISTED, Proposer
 from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
+from hexsearch.training.machine import usable_cpus
 
 _EXACT = 1000  # trials whose probability to continue is computed one by one
 _SAMPLES = 5
@@ -40,7 +40,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     largest = max(
         (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
     )
-    slots = max(1, (os.cpu_count() or 1) // config.run.cpus_per_trial)
+    slots = max(1, usable_cpus() // config.run.cpus_per_trial)
     slots = min(slots, config.run.max_concurrent or slots)
     levels = [0, *schedule.rungs, schedule.max_positions]
     positions = sum(

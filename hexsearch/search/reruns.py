@@ -15,6 +15,7 @@ from hexsearch.config.phases import RaceConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.ledger.events import Chosen, Compared, Suggested
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
+from hexsearch.ledger.place import Place
 from hexsearch.search.seeds import derive_seed
 from hexsearch.search.space import Values, variant_key
 
@@ -88,22 +89,6 @@ Planner = Callable[[StudyHistory], Batch]
 def nothing_planned(history: StudyHistory) -> Batch:
     """The planner of a study that only searches."""
     return Batch()
-
-
-@dataclass(frozen=True)
-class Place:
-    """One variant in the present ranking.
-
-    Attributes:
-        value_loss: mean over its runs at the full budget.
-        expected_value_loss: expected value loss with fresh seeds, with an allowance for selection.
-    """
-
-    variant: str
-    name: str
-    value_loss: float
-    expected_value_loss: float
-    seeds: int
 
 
 @dataclass(frozen=True)

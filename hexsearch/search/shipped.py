@@ -16,17 +16,15 @@ def shipped_folder() -> Path:
 
 
 def shipped_spaces() -> dict[str, Path]:
-    """Name (`quick`) to file of every search space that comes along."""
+    """Name (`quick`) to file of every shipped search space."""
     return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
 
 
 def find_space(text: str) -> Path:
-    """The file that a user means: a path, or the name of a shipped space.
-
-    A file of that name comes first.
+    """The file of a path or of the name of a shipped space. A file of that name comes first.
 
     Raises:
-        ConfigError: a plain name that is neither, or that no disk takes.
+        ConfigError: a plain name is neither, or is too long for a disk.
     """
     path = Path(text)
     try:
@@ -34,12 +32,11 @@ def find_space(text: str) -> Path:
     except (OSError, ValueError) as error:  # too long; a NUL
         raise ConfigError(f"{text}: {getattr(error, 'strerror', error)}") from error
     if is_file or path.name != text or path.suffix:
-        return path  # whoever reads it says why a file cannot be read
+        return path  # an error is raised when the file is read
     shipped = shipped_spaces()
     if text not in shipped:
-        from hexsearch.config.section import (
-            suggest,
-        )  # with pydantic, which a help need not wait for
+        # It imports pydantic, which takes time and is not needed for a help text.
+        from hexsearch.config.section import suggest
 
         raise ConfigError(
             f"{text}: neither a file nor a shipped search space; {suggest(text, list(shipped))}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from hexsearch.config.section import Section, build, suggest
+from hexsearch.config.section import Section, build, quoted, suggest
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
 
@@ -74,15 +74,15 @@ class Dimension:
             if label_of(value) in self.labels and isinstance(value, str) == _is_text(self, value):
                 return None
             shown = [*self.labels[:_SHOWN], *(["..."] if len(self.labels) > _SHOWN else [])]
-            return f"{value!r} is not one of {', '.join(shown)}"
+            return f"{quoted(value)} is not one of {', '.join(shown)}"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return f"{value!r} is not a number"
+            return f"{quoted(value)} is not a number"
         if not self.low <= value <= self.high:  # true for values that are not finite, too
-            return f"{value!r} is outside of [{self.low}, {self.high}]"
+            return f"{quoted(value)} is outside of [{self.low}, {self.high}]"
         if self.kind == "float":
             return None
         if not isinstance(value, int):
-            return f"{value!r} is not a whole number; write {round(value)}"
+            return f"{quoted(value)} is not a whole number; write {round(value)}"
         over = (value - int(self.low)) % self.step
         if over:
             nearest = [n for n in (value - over, value - over + self.step) if n <= self.high]
@@ -260,7 +260,7 @@ def with_values(trial: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
 
 
 def _whole_section(name: str, spelling: Any) -> dict[str, Any] | None:
-    """All settings of a section that one word stands for; None where there is to be no network."""
+    """All settings of a section from its short form; None for a trial without a whole network."""
     if name == "network":
         return None if spelling is None else build(NetworkConfig, spelling, name).model_dump()
     section: type[Section] = TrialConfig.model_fields[name].annotation  # type: ignore[assignment]

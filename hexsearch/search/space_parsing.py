@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hexsearch.config.dimension import DimensionConfig
-from hexsearch.config.files.load import read_study, sound_parts
-from hexsearch.config.section import build, suggest
+from hexsearch.config.files.load import blame_settings, read_study, sound_parts
+from hexsearch.config.section import build, quoted, suggest
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import default_settings
 from hexsearch.errors import ConfigError
@@ -86,7 +86,7 @@ def load_space(
     except ConfigError as error:
         problems += [problem for problem in error.problems if problem not in problems]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(blame_settings(problems, path, settings))
     return config, space
 
 
@@ -176,7 +176,7 @@ def _value_faults(space: SearchSpace, where: str) -> list[str]:
             except ConfigError as error:
                 # Two parts that must agree may both be searched. Combinations are tried later.
                 problems += [
-                    f"{where}search.{dimension.name}: {value!r}: {problem}"
+                    f"{where}search.{dimension.name}: {quoted(value)}: {problem}"
                     for problem in error.problems
                     if not problem.startswith("trial: ")
                 ]

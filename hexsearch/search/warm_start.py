@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from hexsearch.config.section import quoted
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.events import WarmStarted
 from hexsearch.ledger.folder import StudyFolder
@@ -75,7 +76,7 @@ def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:
         found = _value(dimension, config, values, space)
         if found is None:
             given = trial.values.get(dimension.name, config.get(dimension.name, "another value"))
-            fault = dimension.fault_of(given) or f"{given!r} stands for other settings there"
+            fault = dimension.fault_of(given) or f"{quoted(given)} stands for other settings there"
             return f"{dimension.name}: {fault}"
         values[dimension.name] = found[0]
     return values

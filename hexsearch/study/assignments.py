@@ -70,7 +70,7 @@ class Assigner:
 
 
 def progress_seconds(slots: int) -> float:
-    """How often each of so many workers says how far it is.
+    """Seconds between two messages on the progress of one worker, for a number of workers.
 
     >>> progress_seconds(4), progress_seconds(1000)
     (1.0, 20.0)

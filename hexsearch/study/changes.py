@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hexsearch.config.section import as_yaml
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder, code_hash, git_commit, versions
@@ -43,11 +44,14 @@ def require_same_question(folder: StudyFolder, opening: StudyOpened) -> list[str
     before, after = flat(opening.config), flat(description["config"])
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     problems = [
-        f"{folder.description}: config.{key} was {before.get(key)!r} when the study began and is "
-        f"{after.get(key)!r} now; restore it, or launch a new study"
+        f"{folder.description}: config.{key} was {as_yaml(before.get(key))} when the study "
+        f"began and is {as_yaml(after.get(key))} now; restore it, or launch a new study"
         for key in changed
         if not key.startswith(_FREE) or key in _BOUND
     ]
     if problems:
         raise ConfigError(problems)
-    return [f"note: {key} is {after.get(key)!r} now, was {before.get(key)!r}" for key in changed]
+    return [
+        f"note: {key} is {as_yaml(after.get(key))} now, was {as_yaml(before.get(key))}"
+        for key in changed
+    ]

@@ -6,8 +6,6 @@ test games.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
@@ -46,7 +44,7 @@ def confirmation_batch(config: StudyConfig, history: StudyHistory, summary: Lead
         for run in chosen
         if (run.variant, seed) not in planned
     )
-    places = [asdict(place) for place in winners]
+    places = list(winners)
     known = bool(history.chosen) and history.chosen[-1].places == places
     return Batch(runs, None if known or not runs else Chosen(places=places))
 

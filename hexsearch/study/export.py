@@ -10,10 +10,10 @@ from hexsearch.errors import CheckpointError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.training.atomic import write_atomically
-from hexsearch.training.checkpoint import load_checkpoint
+from hexsearch.training.checkpoint import MODEL, load_checkpoint
 from hexsearch.training.report_points import round_up
 
-MODEL, RECIPE = "model.pt", "train.yaml"
+RECIPE = "train.yaml"
 _REPORTS = 10  # number of reports in the recipe if the study reported at its rungs only
 
 

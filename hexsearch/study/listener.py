@@ -16,6 +16,21 @@ Ended = Literal["finished", "interrupted", "out_of_budget"]
 Examiner = Callable[[Dataset, ImportReport], list[str]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Further:
+    """How a study is continued.
+
+    Attributes:
+        trials: number of further trials.
+        time_budget: seconds of this session; None takes the study's own budget.
+        address: address of a running Ray cluster; None starts Ray on this machine.
+    """
+
+    trials: int = 0
+    time_budget: float | None = None
+    address: str | None = None
+
+
 @dataclass
 class Listener:
     """Functions that are called while a study runs; the defaults do nothing.

@@ -30,6 +30,7 @@ from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import check_whole
 from hexsearch.search.space import SearchSpace
+from hexsearch.training.machine import usable_cpus
 from hexsearch.training.metrics import Evaluation, GameLosses
 
 _MEASURED = 2_000  # configurations whose memory is estimated
@@ -125,20 +126,20 @@ def _named(space: SearchSpace, section: str) -> list[Any]:
 
 
 def require_local_room(run: RunConfig) -> None:
-    """Check that this machine has the CPUs and GPUs of one trial, before Ray is started.
+    """Check that this process may use the CPUs and GPUs of one trial, before Ray is started.
 
     Raises:
         ConfigError: a trial needs more CPUs or GPUs than there are.
     """
-    cpus, gpus = os.cpu_count() or 1, torch.cuda.device_count()
+    cpus, gpus = usable_cpus(), torch.cuda.device_count()
     for name, needed, available in (
         ("cpus_per_trial", run.cpus_per_trial, cpus),
         ("gpus_per_trial", run.gpus_per_trial, gpus),
     ):
         if needed > available:
             raise ConfigError(
-                f"run.{name}: a trial needs {needed:g}, but this machine has {available}; lower "
-                "it, or join a larger cluster with --address"
+                f"run.{name}: a trial needs {needed:g}, but this process may use {available}; "
+                "lower it, or join a larger cluster with --address"
             )
 
 

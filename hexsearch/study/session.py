@@ -97,6 +97,7 @@ class Session:
         """
         engine, study = self._engine, self._study
         try:
+            engine.begin()
             copies = copies_in_storage(study.folder, self._storage, study.listener.say)
             with draining_signals(engine, study.listener.say), copies:
                 if engine.plan():
@@ -118,6 +119,7 @@ class Session:
         """Run the phase `match`, which trains nothing."""
         study = self._study
         if "match" in study.config.phases:
+            study.listener.wait("the games of the match")
             play_study_match(study.config, self._engine.history, study.folder, self._say)
 
     def _run_jobs(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hexsearch.config.study import StudyConfig
+from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.leaderboard.leaderboard import build_leaderboard
 from hexsearch.leaderboard.rows import Row
 from hexsearch.leaderboard.strength import PlayedMatch, Strength, read_match
@@ -27,7 +28,7 @@ def play_study_match(
     config: StudyConfig, history: StudyHistory, folder: StudyFolder, say: Callable[[str], None]
 ) -> PlayedMatch | None:
     """Play the missing games and store the result; None if fewer than two networks can play."""
-    from hexsearch.play.match import MatchSettings, play_match
+    from hexsearch.play.match import MINUTE_S, OPENINGS_PLAYED, MatchSettings, play_match
     from hexsearch.play.spec import PlayerSpec, content_hash
     from hexsearch.play.standings import standings
 
@@ -53,7 +54,12 @@ def play_study_match(
     )
     known = read_match(folder.match)
     say(f"match: {len(players)} networks, {config.match.openings} openings for each pair")
-    results = play_match(players, settings, games_file(folder, [asdict(p) for p in players]))
+    results = play_match(
+        players,
+        settings,
+        games_file(folder, [asdict(player) for player in players]),
+        on_result=at_intervals(say, OPENINGS_PLAYED, MINUTE_S),
+    )
     found = standings([player.name for player in players], results)
     by_trial = {player.name: player for player in found.players}
     match = PlayedMatch(

@@ -1,9 +1,10 @@
-"""Writes files completely or not at all. It is not in `checkpoint` because it needs no torch."""
+"""Writes files completely or not at all, and reads small ones. It needs no torch."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -11,6 +12,26 @@ from pathlib import Path
 from hexsearch.errors import CheckpointError
 
 _BLOCK = 65_536
+_MOST_READ = 1 << 28  # bytes of a file that is read as a whole
+
+
+def read_whole(path: Path, most: int = _MOST_READ) -> bytes:
+    """The content of a file that is small if it is what it should be.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a device (which would be waited for), or is larger.
+    """
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
+    return content
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def append_line(path: Path, line: str) -> None:

@@ -21,6 +21,7 @@ from hexsearch.training.atomic import write_atomically
 
 FORMAT = "hexsearch checkpoint"
 FORMAT_VERSION = 2
+MODEL = "model.pt"  # file of a network that `train` or `export` has written
 STARTER_NETWORK = "starter.pt"  # names the network that comes with the package
 # Exceptions that faulty content of a checkpoint raises when a trial continues from it.
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)

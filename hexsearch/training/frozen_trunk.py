@@ -15,6 +15,7 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.many_heads import ManyHeads
 from hexsearch.training.checkpoint import find_checkpoint
+from hexsearch.training.heads import Mode
 from hexsearch.training.stored_trial import read_stored_trial
 
 # Sections of a trial that are taken from the trunk's checkpoint.
@@ -88,6 +89,22 @@ class FrozenTrunk:
         """
         _load_shared(network, self.weights, self.path)
         network.freeze_shared()
+
+
+@dataclass(frozen=True)
+class SharedTrunk:
+    """How the heads of a trial use their trunk.
+
+    Attributes:
+        mode: whether the heads train the trunk; see hexsearch.training.step.
+        frozen: trunk of a checkpoint that is not trained; None trains a new trunk.
+    """
+
+    mode: Mode = "joint"
+    frozen: FrozenTrunk | None = None
+
+
+OWN_TRUNK = SharedTrunk()  # a new trunk that is trained, as in every trial with one head
 
 
 def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrunk:

@@ -23,8 +23,8 @@ from hexsearch.model.network import Network
 from hexsearch.model.readout import Readout, build_readout
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.execution import Execution, repeatable, resolve_execution
-from hexsearch.training.frozen_trunk import FrozenTrunk, begin_with
-from hexsearch.training.heads import Mode, check_heads
+from hexsearch.training.frozen_trunk import OWN_TRUNK, SharedTrunk, begin_with
+from hexsearch.training.heads import check_heads
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.prior import start_at_prior
 from hexsearch.training.report import Health, Point, TrialReport, make_report
@@ -45,8 +45,7 @@ class Trial:
         configs: one for each head; they may differ only in `value_head` and `readout`.
         max_positions: positions that the learning-rate schedule covers.
         seed: seed of initial weights, data order, symmetries and dropout.
-        mode: whether the heads train the trunk; see hexsearch.training.step.
-        frozen_trunk: trunk of a checkpoint that is not trained; None trains a new trunk.
+        trunk: how the heads use their trunk.
         readouts: read-outs to use instead of those in the configurations.
     Raises:
         ConfigError: the heads cannot share a trunk, or cannot use the frozen trunk.
@@ -63,13 +62,12 @@ class Trial:
         max_positions: int,
         seed: int,
         device: torch.device | None = None,
-        mode: Mode = "joint",
-        frozen_trunk: FrozenTrunk | None = None,
+        trunk: SharedTrunk = OWN_TRUNK,
         readouts: Sequence[Readout] | None = None,
     ) -> None:
-        check_heads(configs, mode, frozen=frozen_trunk is not None)
+        check_heads(configs, trunk.mode, frozen=trunk.frozen is not None)
         self.configs, self.dataset = tuple(configs), dataset
-        self.max_positions, self.seed, self.mode = max_positions, seed, mode
+        self.max_positions, self.seed, self.mode = max_positions, seed, trunk.mode
         self.device = device or torch.device("cpu")
         self.config = config = configs[0]
         self.readouts = tuple(readouts or (build_readout(each.readout) for each in configs))
@@ -79,10 +77,10 @@ class Trial:
         body = build_many_heads(
             configs, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
         )
-        self._trunk_hash = None if frozen_trunk is None else frozen_trunk.content_hash
-        if frozen_trunk is not None:
-            frozen_trunk.require_fit(config, dataset.config.board_size)
-            frozen_trunk.load_into(body)
+        self._trunk_hash = None if trunk.frozen is None else trunk.frozen.content_hash
+        if trunk.frozen is not None:
+            trunk.frozen.require_fit(config, dataset.config.board_size)
+            trunk.frozen.load_into(body)
         elif config.start_from is not None:
             self._trunk_hash = begin_with(body, config.start_from)
         self.stream = TrainingStream(
@@ -95,7 +93,7 @@ class Trial:
         )
         start_at_prior(body, self.configs, self.readouts, self.stream, seed)
         execution = resolve_execution(config, self.device)
-        if execution.precision == "float16" and (len(configs) > 1 or mode == "probe"):
+        if execution.precision == "float16" and (len(configs) > 1 or trunk.mode == "probe"):
             # With one loss scale for all heads, one head could change the steps of another.
             execution = replace(execution, precision="float32")
         self._prepare(body, execution)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import ray
-from ray._private import services
+from ray._private import services, utils, worker
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
@@ -29,6 +30,15 @@ def test_ray_starts_its_processes_by_the_name_that_is_replaced() -> None:
     with ray_private.process_groups_of_their_own():
         assert services.ConsolePopen.keywords == {"process_group": 0}
     assert services.ConsolePopen is before
+
+
+def test_ray_sets_its_handler_of_sigterm_by_the_name_that_is_replaced() -> None:
+    source = inspect.getsource(worker.init)
+    assert "ray._private.utils.set_sigterm_handler(" in source, CHANGED.format("worker.init")
+    before, ours = utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+    with ray_private.own_signals():
+        utils.set_sigterm_handler(lambda number, frame: None)
+    assert utils.set_sigterm_handler is before and signal.getsignal(signal.SIGTERM) is ours
 
 
 def test_the_actor_manager_tells_of_failures_by_the_method_that_is_replaced() -> None:

@@ -55,12 +55,21 @@ def workers_seen(ledger: Path) -> int:
 
 
 def all_is_done(ledger: Path) -> bool:
-    """Finished, every trial ended once, and none failed."""
+    """Finished, the end of every trial is known, none failed, and nothing was trained twice.
+
+    A trial that was paused at a rung and went on later ends more than once.
+    """
     records = events(ledger)
-    ended = [record["trial"] for record in records if record["event"] == "told"]
+    ended = {record["trial"] for record in records if record["event"] == "told"}
+    reports = [
+        (record["trial"], record["report"]["positions_seen"])  # type: ignore[index]
+        for record in records
+        if record["event"] == "reported"
+    ]
     return (
         records[-1]["event"] == "finished"
-        and len(ended) == len(set(ended)) == TRIALS
+        and len(ended) == TRIALS
+        and len(reports) == len(set(reports))
         and not any(record["event"] == "failed" for record in records)
     )
 

@@ -117,7 +117,8 @@ def test_a_study_survives_the_loss_of_one_of_two_hosts(
         assert driver.wait(300) == 0
         records = read_ledger(ledger)
         assert records[-1]["event"] == "finished"
-        assert sum(record["event"] == "told" for record in records) == 8
+        # A trial that was paused at a rung and went on later is told more than once.
+        assert len({record["trial"] for record in records if record["event"] == "told"}) == 8
         assert not any(record["event"] == "failed" for record in records)
     finally:
         for process in started:

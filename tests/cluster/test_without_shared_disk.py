@@ -107,5 +107,5 @@ def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_di
     assert list((scratch / "games").glob("*.archive")), "games were not shipped to the other host"
     (chosen,) = history.chosen
     confirmed = history.only({"confirm"}).trials.values()
-    winner = chosen.places[0]["variant"]
+    winner = chosen.places[0].variant
     assert any(trial.variant == winner and trial.status == "completed" for trial in confirmed)

@@ -147,7 +147,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"ownership": -0.1}, "trial.auxiliary.ownership: must be 0.0 or more"),
+        ({"ownership": -0.1}, "trial.auxiliary.ownership: must be 0 or more"),
         ({"owner": 0.1}, "trial.auxiliary.owner: unknown key; did you mean 'ownership'?"),
         ({"future_stones": 0.1}, "trial.auxiliary.future_stones: expected a mapping"),
         ({"future_stones": {"plies": 0}}, "trial.auxiliary.future_stones.plies"),

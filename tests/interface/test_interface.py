@@ -11,7 +11,8 @@ import pytest
 
 import hexsearch as hs
 from hexsearch.config.run import RunConfig
-from hexsearch.interface.studies import paths_of, settings_of
+from hexsearch.errors import ConfigError
+from hexsearch.interface.given import paths_of, settings_of
 from hexsearch.ledger.report import ReportSummary
 
 TINY = {
@@ -126,6 +127,8 @@ def test_settings_and_games_are_taken_as_python_values() -> None:
         "run.trials=3",
         'trial.trunk="tiny"',
     ]
+    with pytest.raises(ConfigError, match=r"set: run.trials is a object; give a number"):
+        settings_of({"run.trials": object()})
     assert paths_of(None) == ["starter"] and paths_of(Path("a")) == ["a"]
     assert paths_of(["a", Path("b")]) == ["a", "b"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
 from hexsearch.interface.training_loop import train_to_end
+from hexsearch.report.terminal import Console
 from hexsearch.training.checkpoint import load_checkpoint
 from tests.training.trials import make
 

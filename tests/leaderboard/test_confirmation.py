@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from hexsearch.cli.leaderboard_command import _row_a_line
 from hexsearch.leaderboard.as_json import leaderboard_json
@@ -19,12 +18,21 @@ from hexsearch.leaderboard.phase_findings import Race
 from hexsearch.leaderboard.phase_sentences import confirmation_sentences
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.leaderboard.summary import leader_summary
-from hexsearch.ledger.events import Chosen, Decided, Reported, Started, StudyOpened, Suggested
+from hexsearch.ledger.events import (
+    Chosen,
+    Decided,
+    Reported,
+    Started,
+    StudyOpened,
+    Suggested,
+)
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
+from hexsearch.ledger.place import Place
 from hexsearch.report.table import render
+from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import markdown
 from hexsearch.statistics.pruning_check import PruningCheck
 from hexsearch.training.metrics import GameLosses
@@ -68,15 +76,12 @@ class Written:
         rung = None if end == "complete" else seen
         ledger.append(Decided(trial=name, positions_seen=seen, decision=end, rung=rung, rank=3,
                       of=7, value_loss=float(losses.mean())))  # fmt: skip
-        sums = losses[:, None].astype(np.float32)
-        evidence = GameLosses(np.arange(200), sums, np.ones((200, 1), dtype=np.int32))
+        sums = np.repeat(losses[:, None], 3, axis=1).astype(np.float32)
+        evidence = GameLosses(np.arange(200), sums, np.ones((200, 3), dtype=np.int32))
         write_game_losses(self.folder.trial(name), seen, evidence)
 
     def chosen(self, *variants: str) -> None:
-        places = [
-            {"variant": v, "name": v, "value_loss": 0.2, "expected_value_loss": 0.203, "seeds": 2}
-            for v in variants
-        ]
+        places = [Place(v, v, 0.2, 0.203, 2) for v in variants]
         self.ledger.append(Chosen(places=places))
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from dataclasses import replace
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from hexsearch.cli.main import main
 from hexsearch.errors import LedgerError
@@ -22,6 +22,7 @@ from hexsearch.ledger.game_losses import write_game_losses
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.report.table import render
+from hexsearch.report.terminal import Console
 from hexsearch.report.text_tables import comma_separated, markdown
 from hexsearch.statistics.variance import DEFAULT_SEED_SD
 from hexsearch.training.metrics import GameLosses
@@ -289,6 +290,25 @@ def test_an_empty_study_has_baselines_and_no_rows(study: Study) -> None:
     assert board["rows"] == []
     assert [baseline["name"] for baseline in board["baselines"]] == ["prior"]
     assert board["state"] == "interrupted"  # nobody holds its ledger
+
+
+def test_without_a_result_a_sentence_stands_in_place_of_rows(study: Study) -> None:
+    def shown() -> tuple[str, str]:
+        board = read_leaderboard(study.folder)
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(render(board, 120))
+        return console.export_text(), markdown(board)
+
+    for text in shown():
+        assert "there is no result yet: no trial has begun" in text and "prior" in text
+    study.trial({})
+    for text in shown():
+        assert "there is no result yet: of 1 trial, none that can be ranked has reported" in text
+        assert "512->1" not in text and "prior" in text
+    study.ledger.append(Failed(trial="t0000", reason="the loss is nan", log=""))
+    for text in shown():
+        assert "there is no result: the only trial failed" in text
+        assert "t0000 failed: the loss is nan" in text and "512->1" not in text
 
 
 def test_a_trial_that_nobody_runs_any_more_is_not_called_running(study: Study) -> None:

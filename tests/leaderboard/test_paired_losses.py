@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexsearch.leaderboard.paired_losses import paired_difference
+from hexsearch.errors import LedgerError
+from hexsearch.leaderboard.paired_losses import common_table, paired_difference
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.game_losses import write_game_losses
+from hexsearch.ledger.game_losses import read_game_losses, write_game_losses
 from hexsearch.training.metrics import GameLosses
 
 
@@ -43,3 +44,13 @@ def test_there_is_no_difference_where_losses_are_missing_or_of_other_positions(
     assert paired_difference(folder, "t0000", "t0001", 64) is None
     write(folder, "t0001", [0.1, 0.2], positions=128)
     assert paired_difference(folder, "t0000", "t0001", 64) is None
+
+
+def test_losses_of_another_study_are_named_and_not_compared(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    write(folder, "t0000", [0.1, 0.2])
+    losses = read_game_losses(folder.trial("t0000"), 64)
+    assert losses is not None
+    other = GameLosses(losses.games, losses.sums, losses.counts * 2)
+    with pytest.raises(LedgerError, match="some of them come from another study"):
+        common_table([losses, other], folder)

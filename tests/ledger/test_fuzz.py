@@ -8,6 +8,7 @@ import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from hexsearch.cli.main import main
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.ledger import _frame
+from hexsearch.ledger.ledger import _frame, read_ledger
 from tests.fuzzing import SHORT, for_minutes
 from tests.search.simulation import OPENED, make_engine, run_serially, study_config
 
@@ -41,6 +42,7 @@ def accident(draw: st.DrawFn) -> tuple[str, int, int, bytes]:
 
 
 ACCIDENTS = st.lists(accident(), min_size=1, max_size=3)
+PLACES, STEPS = st.integers(0, 200), st.lists(st.integers(0, 30), min_size=1, max_size=5)
 COMMANDS = st.sampled_from(
     [["resume"], ["leaderboard"], ["leaderboard", "--format", "json"], ["export"], ["storage"]]
 )
@@ -55,6 +57,17 @@ RECORDS: st.SearchStrategy[dict[str, object]] = st.dictionaries(
     | st.just({})
     | st.just([]),
 )
+JUNK: st.SearchStrategy[object] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["../../x", "\x1b[2J", "[/b]", -1, 10**40, 1e308]),
+    st.builds(dict),
+    st.builds(list),
+    st.just({"a": [None]}),
+)
 Accidents = list[tuple[str, int, int, bytes]]
 
 
@@ -68,7 +81,7 @@ def run(command: list[str], study: Path) -> None:
     with redirect_stdout(io.StringIO()), redirect_stderr(said):
         status = main([command[0], str(study), *command[1:]])
     assert status in (0, 1, 2) and "bug of hexsearch" not in said.getvalue(), said.getvalue()
-    assert "Traceback" not in said.getvalue()
+    assert "Traceback" not in said.getvalue() and "\x1b[2J" not in said.getvalue()
     assert (study / "trials" / "t0000" / "checkpoint.pt").read_bytes() == b"weights"
 
 
@@ -92,6 +105,27 @@ def check_ledger(sound: Path, study: Path, record: dict[str, object], place: int
     run(["leaderboard"], study)
 
 
+def check_field(
+    sound: Path, study: Path, place: int, steps: list[int], value: object, command: list[str]
+) -> None:
+    """A record that is as it was but for one field, whose checksum is that of the change."""
+    copied(sound, study)
+    records = read_ledger(study / "ledger.jsonl")
+    node: Any = records[place % len(records)]
+    for depth, step in enumerate(steps):
+        keys = sorted(node) if isinstance(node, dict) else list(range(len(node)))
+        key = keys[step % len(keys)]
+        inner = node[key]
+        if depth == len(steps) - 1 or not isinstance(inner, dict | list) or not inner:
+            node[key] = value
+            break
+        node = inner
+    bodies = [json.dumps(record, separators=(",", ":")).encode() for record in records]
+    lines = [_frame(number, body) for number, body in enumerate(bodies)]
+    (study / "ledger.jsonl").write_bytes(b"".join(lines))
+    run(command, study)
+
+
 @given(accidents=ACCIDENTS, command=COMMANDS)
 @SHORT
 def test_no_damage_to_a_study_shows_a_traceback_or_loses_a_file(
@@ -106,6 +140,20 @@ def test_a_record_of_a_valid_checksum_that_makes_no_sense_is_a_typed_error(
     sound: Path, tmp_path: Path, record: dict[str, object], place: int
 ) -> None:
     check_ledger(sound, tmp_path / "study", record, place)
+
+
+@given(place=PLACES, steps=STEPS, value=JUNK, command=COMMANDS)
+@SHORT
+def test_a_record_with_one_field_changed_is_read_or_refused_in_typed_words(
+    sound: Path, tmp_path: Path, place: int, steps: list[int], value: object, command: list[str]
+) -> None:
+    check_field(sound, tmp_path / "study", place, steps, value, command)
+
+
+@pytest.mark.slow
+def test_no_changed_field_shows_a_traceback_for_minutes(sound: Path, tmp_path: Path) -> None:
+    check = partial(check_field, sound, tmp_path / "study")
+    for_minutes("fields of ledgers", check, place=PLACES, steps=STEPS, value=JUNK, command=COMMANDS)
 
 
 @pytest.mark.slow

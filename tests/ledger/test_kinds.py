@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from hexsearch.errors import LedgerError
-from hexsearch.ledger.events import Event, Reported, StudyOpened, Suggested, Told, event_of
+from hexsearch.ledger.events import Chosen, Event, Reported, StudyOpened, Suggested, Told, event_of
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.kinds import misfit
 from hexsearch.ledger.ledger import Ledger, read_events
+from hexsearch.ledger.place import Place
 from hexsearch.ledger.report import ReportSummary
 from tests.search.simulation import report, report_json
 
@@ -19,7 +20,9 @@ SUGGESTED = Suggested(
     trial="t0000", number=0, variant="v", replicate=0, seed=1, head="512->1", values={}, config={},
     origin="tpe",
 )  # fmt: skip
-SOUND = {event.event: event for event in (SUGGESTED, Told(trial="t0000", state="COMPLETE"))}
+PLACE = {"variant": "v", "name": "v", "value_loss": 0.2, "expected_value_loss": 0.2, "seeds": 2}
+TOLD, CHOSEN = Told(trial="t0000", state="COMPLETE"), Chosen(places=[Place("v", "v", 0.2, 0.2, 2)])
+SOUND = {event.event: event for event in (SUGGESTED, TOLD, CHOSEN, StudyOpened())}
 
 
 def test_what_hexsearch_writes_fits() -> None:
@@ -37,6 +40,15 @@ def test_what_hexsearch_writes_fits() -> None:
         ("suggested", "head", 3),
         ("told", "state", None),
         ("told", "at", "noon"),
+        ("told", "at", 10**40),
+        ("suggested", "replicate", -(1 << 63)),
+        ("chosen", "places", [{}]),
+        ("chosen", "places", 3),
+        ("chosen", "places", [{**PLACE, "variant": {}}]),
+        ("chosen", "places", [{**PLACE, "value_loss": None}]),
+        ("study", "config", {"data": 3}),
+        ("study", "config", {"search": {"batch_size": []}}),
+        ("study", "config", {"phases": "search"}),
         ("told", "trial", 3),
         ("told", "trial", "../../x"),
         ("told", "trial", ".."),
@@ -48,7 +60,7 @@ def test_what_hexsearch_writes_fits() -> None:
 def test_a_value_of_another_kind_is_named(event: str, field: str, value: object) -> None:
     record = {**SOUND[event].to_record(), field: value}
     with pytest.raises(
-        LedgerError, match=f"line 7: this hexsearch does not know the record .*{field}"
+        LedgerError, match=rf"line 7: this hexsearch does not know the record \(.*{field}"
     ):
         event_of(record, "line 7")
 

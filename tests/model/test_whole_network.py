@@ -129,7 +129,7 @@ def test_settings_of_parts_are_refused_for_a_whole_network(settings: dict[str, A
 
 
 def test_what_is_no_import_path_is_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match="'resnet' is no import path"):
+    with pytest.raises(ConfigError, match="'resnet' is not an import path"):
         trial(network="resnet")
 
 

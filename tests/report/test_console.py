@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.history import StudyHistory, TrialHistory
@@ -16,6 +15,7 @@ from hexsearch.ledger.progress import StudyProgress, TrialProgress
 from hexsearch.report.canvas import TerminalCanvas
 from hexsearch.report.console import LiveProgress, PlainProgress, make_progress
 from hexsearch.report.live_view import Shown, live_view, progress_line
+from hexsearch.report.terminal import Console
 from hexsearch.search.engine import Engine
 from tests.search.simulation import (
     curve,
@@ -161,6 +161,21 @@ def test_a_log_has_one_line_a_minute_of_a_quiet_study_and_no_carriage_returns() 
         progress.beat(history, running)
     line = "0 of 5 trials; none ended yet; running: t0000 at 1,234 of 98,304 positions (in 1:10)\n"
     assert file.getvalue() == 2 * line
+
+
+def test_a_log_says_each_minute_what_a_study_waits_for(tmp_path: Path) -> None:
+    now = [0.0]
+    lines: list[str] = []
+    progress = PlainProgress(lines.append, lambda: now[0])
+    progress.wait("Ray to start")
+    for now[0] in range(0, 130):
+        progress.remind()
+    assert lines == ["waiting for Ray to start", *2 * ["still waiting for Ray to start"]]
+    running = StudyProgress(0.0, {"t0000": TrialProgress(1234, 8192, 98_304, 100.0)})
+    progress.beat(StudyHistory(target_trials=5), running)
+    now[0] = 300.0
+    progress.remind()
+    assert len(lines) == 3
 
 
 def test_a_notebook_gets_one_output_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from hexsearch.analysis.ensemble import Ensemble, choose_ensembles
 from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, findings, render_ensembles
+from hexsearch.report.terminal import Console
 from hexsearch.training.metrics import Evaluation
 
 GAMES, PLIES = 300, 20

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -9,8 +10,12 @@ import numpy as np
 import pytest
 
 from hexsearch.cli.main import main
-from hexsearch.data.archive import build_archive
+from hexsearch.config.data import StagesConfig
+from hexsearch.data.archive import build_archive, open_archive
+from hexsearch.data.collection.audit import audit_archive
+from hexsearch.data.collection.import_report import ImportReport
 from hexsearch.errors import LedgerError
+from hexsearch.leaderboard.strength import PlayedMatch, Strength
 from hexsearch.ledger.events import Failed, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import Ledger
@@ -68,7 +73,7 @@ def test_the_page_of_a_real_study_has_every_section_and_fetches_nothing(
     assert document["answers"]["calibrations"] and document["health"]
     assert document["settings"]["importances"]["overall"]
     assert any(curve["status"] == "pruned" for curve in document["curves"]["curves"])
-    assert "predicts the winner best" in page and "python run_search.py launch small.yaml" in page
+    assert "predicts the winner best" in page and "hexsearch launch small.yaml" in page
 
 
 def test_curves_and_settings_hold_what_the_trials_reported(trained: StudyFolder) -> None:
@@ -80,6 +85,62 @@ def test_curves_and_settings_hold_what_the_trials_reported(trained: StudyFolder)
     assert point["losses"]["overall"] == curve["losses"]["overall"][at]
     assert curve["positions"] == sorted(curve["positions"])
     assert {s["name"] for s in document["settings"]["settings"]} == set(ALL_PHASES["search"])
+
+
+def section_of(page: str, name: str) -> str:
+    """The text of one section, without its tags."""
+    found = re.search(rf'<section id="{name}">(.*?)</section>', page, re.S)
+    assert found is not None, name
+    return re.sub(r"<[^>]+>", " ", found.group(1))
+
+
+def test_the_section_on_games_is_their_audit(trained: StudyFolder) -> None:
+    archive = open_archive(trained.archive)
+    audit = audit_archive(archive, ImportReport(), StagesConfig(), baselines=False)
+    page = page_of(trained)
+    text = " ".join(section_of(page, "games").split())
+    blue, red = audit.winners["blue"], audit.winners["red"]
+    assert f"winners Blue {blue:,}, Red {red:,} (" in text
+    assert f"length of games {archive.lengths.min()} to {archive.lengths.max()} moves" in text
+    assert f"moves after which nearly all games differ {audit.fingerprint_ply};" in text
+    stages = ", ".join(f"{name} {count:,}" for name, count in audit.stages.items())
+    assert f"positions by stage {stages}" in text
+    assert (
+        "leak of the winner none: curriculum all:" in text and "curriculum penultimate" not in text
+    )
+    assert "hexsearch games audit games.trmph" in text
+    assert page.count("<svg") == 2  # boards with predictions, and first moves
+    assert sum(data_of(page)["games"]["counts"]) == len(archive)
+
+
+def test_the_games_that_repeat_others_are_counted(tmp_path: Path) -> None:
+    games = random_games(40, size=5)
+    raw = {**ALL_PHASES, "data": {"board_size": 5}, "phases": ["search"]}
+    folder = trained_study(tmp_path / "study", build_archive([*games, *games[:3]]), raw, jobs=0)
+    text = " ".join(section_of(page_of(folder), "games").split())
+    assert "games that repeat another 3 exact moves after" in text
+
+
+def test_the_section_on_a_match_holds_its_ratings(study: Study) -> None:
+    heads = [study.trial({90: loss}, "complete") for loss in (0.16, 0.17, 0.18)]
+    study.ledger.close()
+    assert '<section id="match">' not in page_of(study.folder)
+    players = [
+        Strength(trial, f"512->{place}->1", 0.16 + place / 100, 50.0 - 50.0 * place,
+                 20.0 - 50.0 * place, 80.0 - 50.0 * place, 60, 0.6 - place / 10, 1.25)
+        for place, trial in enumerate(heads)
+    ]  # fmt: skip
+    match = PlayedMatch(tuple(reversed(players)), openings=15)
+    study.folder.match.write_text(json.dumps(match.to_json()), encoding="utf-8")
+    page = page_of(study.folder)
+    text = " ".join(html.unescape(section_of(page, "match")).split())
+    assert "512->0->1 t0000 +50 +20 to +80 60.0% 60 .1600 1.2" in text
+    assert text.index("t0000") < text.index("t0001") < text.index("t0002")  # the strongest first
+    assert "match: 512->0->1 plays strongest, +50 Elo (+20 to +80) over 3 networks" in text
+    assert "value loss predicts strength" in text
+    study.folder.match.write_text("{", encoding="utf-8")
+    with pytest.raises(LedgerError, match=r"match\.json: is damaged"):
+        page_of(study.folder)
 
 
 def test_another_file_can_be_named(study: Study, tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def make_engine(
 
 def engine_over(ledger: Ledger, config: StudyConfig, **options: Any) -> Engine:
     """An engine over an open ledger; options are those of EngineSetup."""
-    return Engine(EngineSetup(config, build_space(config), config.run.trials, **options), ledger)
+    setup = EngineSetup(config, build_space(config), config.run.trials, **options)
+    return Engine(setup, ledger).begin()
 
 
 def opened(path: Path, config: StudyConfig, clock: Callable[[], float] = lambda: 0.0) -> Ledger:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hexsearch.config.phases import RaceConfig
-from hexsearch.search.reruns import LeaderSummary, Place, pruning_check_reruns, race_reruns
+from hexsearch.ledger.place import Place
+from hexsearch.search.reruns import LeaderSummary, pruning_check_reruns, race_reruns
 from tests.search.simulation import make_engine, run_serially, study_config
 
 

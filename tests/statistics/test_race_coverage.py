@@ -12,7 +12,8 @@ import pytest
 
 from hexsearch.config.phases import RaceConfig
 from hexsearch.ledger.history import StudyHistory, TrialHistory
-from hexsearch.search.reruns import LeaderSummary, Place, race_reruns
+from hexsearch.ledger.place import Place
+from hexsearch.search.reruns import LeaderSummary, race_reruns
 from hexsearch.statistics.intervals import Floats, GameTable
 from hexsearch.statistics.ranking import Ranking, rank
 from hexsearch.statistics.variance import PairedRuns

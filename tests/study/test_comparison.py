@@ -10,7 +10,8 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
-from hexsearch.search.reruns import LeaderSummary, Place
+from hexsearch.ledger.place import Place
+from hexsearch.search.reruns import LeaderSummary
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.comparison import (

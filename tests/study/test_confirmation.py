@@ -5,7 +5,8 @@ from typing import Any
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.history import SEARCHED, StudyHistory
-from hexsearch.search.reruns import Batch, LeaderSummary, Place
+from hexsearch.ledger.place import Place
+from hexsearch.search.reruns import Batch, LeaderSummary
 from hexsearch.study.confirmation import confirmation_batch
 from tests.search.simulation import make_engine, run_serially, study_config
 
@@ -88,7 +89,7 @@ def test_what_is_planned_already_is_not_planned_again(tmp_path: Path) -> None:
     confirmed = engine.history.only({"confirm"}).trials.values()
     heads = [trial.head for trial in confirmed]
     assert heads == ["512->64->1", "512->1"] * 2 + ["512->32->1"] * 2
-    names = [event.places[0]["name"] for event in engine.history.chosen]
+    names = [event.places[0].name for event in engine.history.chosen]
     assert names == ["512->64->1", "512->32->1"]
 
 

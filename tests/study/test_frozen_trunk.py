@@ -14,6 +14,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.search.space_parsing import build_space
+from hexsearch.study.admission import LaunchRequest
 from hexsearch.study.comparison import compared_heads
 from hexsearch.study.frozen_trunk import (
     check_games,
@@ -21,7 +22,7 @@ from hexsearch.study.frozen_trunk import (
     store_trunk,
     take_frozen_trunk,
 )
-from hexsearch.study.launch import LaunchRequest, launch
+from hexsearch.study.launch import launch
 from hexsearch.study.listener import Listener
 from hexsearch.training.checkpoint import save_checkpoint
 from hexsearch.training.frozen_trunk import read_frozen_trunk

@@ -14,9 +14,10 @@ from hexsearch.ledger.events import Record
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.ledger import read_ledger, without_times
+from hexsearch.ledger.place import Place
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, Job
-from hexsearch.search.reruns import LeaderSummary, Place
+from hexsearch.search.reruns import LeaderSummary
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.phases import PhasePlanner
 from tests.search.simulation import (

@@ -63,6 +63,27 @@ def test_a_time_budget_drains_the_study_when_it_is_over_and_not_before(
     assert engine.history.trials[trial.trial].status == "running"
 
 
+def test_a_study_that_was_killed_before_it_told_of_an_end_tells_it_when_it_goes_on(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    engine = make_session(tmp_path, said)._engine
+    run_serially(engine)
+    engine.ledger.close()
+    ledger = StudyFolder(tmp_path).ledger
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    told = max(n for n, line in enumerate(lines) if b'"event":"told"' in line)
+    ledger.write_bytes(b"".join(lines[:told]))
+    assert read_ledger(ledger)[-1]["event"] == "decided"
+    heard: list[str] = []
+    session = make_session(tmp_path, said)
+    session._study.listener.record = lambda event, history: heard.append(event.event)
+    monkeypatch.setattr(tune, "run_jobs", lambda engine, run: run_serially(engine))
+    assert session.run() == "finished"
+    assert heard[0] == "told"
+    assert read_ledger(ledger)[told]["event"] == "told"
+
+
 def test_a_storage_that_fails_on_the_way_is_said_once_and_the_study_goes_on(
     tmp_path: Path, clock: Clock
 ) -> None:

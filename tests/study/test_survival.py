@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hexsearch.cli.main import main
+from hexsearch.config.run import RunConfig
 from hexsearch.data.archive import build_archive, write_archive
 from hexsearch.errors import HexsearchError
 from hexsearch.ledger.events import Interrupted, StudyOpened, Told
@@ -77,6 +78,29 @@ def test_games_that_have_moved_are_not_missed(
 ) -> None:
     assert main(["resume", str(study.path)]) == 1
     assert capsys.readouterr().err.endswith(REACHED)
+
+
+def test_a_session_gets_the_time_budget_that_resume_names(
+    study: StudyFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budgets: list[float | None] = []
+
+    def note(address: str | None, resources: RunConfig) -> Any:
+        budgets.append(resources.time_budget)
+        raise HexsearchError("Ray would be started here")
+
+    monkeypatch.setattr("hexsearch.backend.cluster.ray_cluster", note)
+    before = study.description.read_text()
+    monkeypatch.chdir(study.path.parent)
+    Path("results").mkdir()
+    study.path.rename("results/mine")
+    main(["resume", "mine"])
+    main(["resume", "mine", "--time-budget", "10m"])
+    assert budgets == [None, 600.0]
+    assert Path("results/mine/study.yaml").read_text() == before
+    for text in ("soon", "0"):
+        assert main(["resume", "mine", "--time-budget", text]) == 2
+        assert "error: --time-budget: " in capsys.readouterr().err
 
 
 def test_trials_that_were_lost_are_trained_again(

@@ -10,6 +10,7 @@ import torch
 from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.dataset import Dataset
+from hexsearch.training.frozen_trunk import SharedTrunk
 from hexsearch.training.heads import Mode
 from hexsearch.training.trial import Trial
 
@@ -42,7 +43,7 @@ def shared(
     **settings: Any,
 ) -> Trial:
     configs = [trial_config(**settings, **head) for head in heads]
-    return Trial(configs, dataset, max_positions=512, seed=seed, mode=mode)
+    return Trial(configs, dataset, max_positions=512, seed=seed, trunk=SharedTrunk(mode))
 
 
 def head_weights(trial: Trial, number: int) -> dict[str, torch.Tensor]:

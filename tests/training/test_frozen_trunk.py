@@ -12,7 +12,7 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.network import count_parameters
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from hexsearch.training.frozen_trunk import FrozenTrunk, read_frozen_trunk
+from hexsearch.training.frozen_trunk import FrozenTrunk, SharedTrunk, read_frozen_trunk
 from hexsearch.training.trial import Trial
 from tests.training.shared_trunks import (
     HEADS,
@@ -48,7 +48,7 @@ def frozen(
     **settings: Any,
 ) -> Trial:
     configs = [trunk.beneath(trial_config(**settings, **head)) for head in heads]
-    return Trial(configs, dataset, max_positions=512, seed=seed, mode="probe", frozen_trunk=trunk)
+    return Trial(configs, dataset, max_positions=512, seed=seed, trunk=SharedTrunk("probe", trunk))
 
 
 def shared_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -193,12 +193,16 @@ def test_what_does_not_fit_a_frozen_trunk_is_refused_in_a_line(
 ) -> None:
     other = trial_config(encoder={"perspective": "absolute"})
     with pytest.raises(ConfigError, match="the trial's encoder differ from the frozen trunk's"):
-        Trial([other], dataset, max_positions=512, seed=0, mode="probe", frozen_trunk=trained)
+        Trial([other], dataset, max_positions=512, seed=0, trunk=SharedTrunk("probe", trained))
     with pytest.raises(ConfigError, match="this trunk was trained on 5x5 boards"):
         trained.require_fit(trained.config, 7)
     with pytest.raises(ConfigError, match="mode joint would train the trunk, which is frozen"):
         Trial(
-            [trial_config()], dataset, max_positions=512, seed=0, mode="joint", frozen_trunk=trained
+            [trial_config()],
+            dataset,
+            max_positions=512,
+            seed=0,
+            trunk=SharedTrunk("joint", trained),
         )
     narrow = build(
         TrialConfig,
@@ -233,7 +237,7 @@ def test_auxiliary_heads_are_refused_on_a_frozen_trunk(
     taught = [trial_config(**TAUGHT)]
     message = "auxiliary moves_left, .*: these heads would train the trunk, which is frozen"
     with pytest.raises(ConfigError, match=message):
-        Trial(taught, dataset, max_positions=512, seed=0, mode="probe", frozen_trunk=trained)
+        Trial(taught, dataset, max_positions=512, seed=0, trunk=SharedTrunk("probe", trained))
 
 
 def test_a_state_on_another_trunk_is_refused(

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from hexsearch.cli.arguments import add_command, add_format
 from hexsearch.cli.files.games_view import audit_json, draw_board, position_json, print_audit
 from hexsearch.cli.files.generate_command import register_generate
@@ -18,6 +16,7 @@ from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
 from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
 from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
+from hexsearch.data.collection.leaks import AUDITED
 from hexsearch.errors import GamesError
 from hexsearch.game.board import (
     COLOUR_NAMES,
@@ -27,6 +26,7 @@ from hexsearch.game.board import (
     winner,
 )
 from hexsearch.game.formats.trmph import parse_trmph
+from hexsearch.report.terminal import Console
 
 _PATHS_HELP = (
     "game files in any known format, plain, .gz or .zip; archives; folders; '-' for standard "
@@ -51,6 +51,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     audit = commands.add_parser("audit", help="examine games before training on them")
     _add_reading(audit)
+    audit.add_argument(
+        "--curriculum",
+        choices=AUDITED,
+        default="all",
+        help="the curriculum that you will train with, tested for leaks of the winner",
+    )
     add_format(audit)
     audit.set_defaults(run=_audit)
 
@@ -90,7 +96,7 @@ def _audit(args: argparse.Namespace) -> int:
     if args.format == "json":
         _print_json(audit_json(audit))
     else:
-        print_audit(audit, Console(highlight=False))
+        print_audit(audit, Console(highlight=False), args.curriculum)
     return 0
 
 
@@ -110,11 +116,11 @@ def _convert(args: argparse.Namespace) -> int:
     if not report.read:
         raise GamesError([f"{', '.join(args.paths)}: no usable game", *map(str, report.refused)])
     for line in [*report.decision_lines(), *report.skipped, *map(str, report.refused)]:
-        messages.print(line, markup=False, soft_wrap=True)
+        messages.print(line, soft_wrap=True)
     archive = builder.build()
     write_games(args.output, archive, kind)
     summary = f"{report.summary()}; {len(archive):,} written to {args.output}"
-    messages.print(summary, markup=False, soft_wrap=True)
+    messages.print(summary, soft_wrap=True)
     return 0
 
 
@@ -135,7 +141,7 @@ def _show(args: argparse.Namespace) -> int:
     state = f"{COLOUR_NAMES[won]} has won" if won else f"{COLOUR_NAMES[to_move]} to move"
     last = f", last move {names[-1]}" if names else ""
     summary = f"{label}: ply {ply} of {len(moves)}, {state}{last}"
-    console.print(summary, markup=False, soft_wrap=True)
+    console.print(summary, soft_wrap=True)
     return 0
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hexsearch.data.collection.audit import Audit
 from hexsearch.game.board import BLUE, COLOUR_NAMES, RED, Stones
+from hexsearch.report.terminal import Console
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _MOST_REFUSALS = 20  # refusals that are printed; the JSON has all
@@ -126,15 +126,17 @@ def audit_json(audit: Audit) -> dict[str, Any]:
     }
 
 
-def print_audit(audit: Audit, console: Console) -> None:
-    """Print the audit as tables and small pictures."""
+def print_audit(audit: Audit, console: Console, curriculum: str = "all") -> None:
+    """Print the audit as tables and small pictures, and a verdict.
+
+    Args:
+        curriculum: curriculum whose leak matters.
+    """
     report, games = audit.report, audit.report.read
-    console.print(
-        f"[bold]{games:,} games read[/], {len(report.refused):,} refused, "
-        f"from {len(report.files)} file(s)"
-    )
+    refused = f", {len(report.refused):,} refused, from {len(report.files)} file(s)"
+    console.print(Text.assemble((f"{games:,} games read", "bold"), refused))
     for line in [*report.decision_lines(), *report.skipped]:
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True)
     _print_refusals(audit, console)
     sizes = ", ".join(f"{count:,} on {side}x{side}" for side, count in audit.sizes.items())
     shares = ", ".join(f"{n} {count / games:.1%}" for n, count in audit.winners.items())
@@ -147,7 +149,7 @@ def print_audit(audit: Audit, console: Console) -> None:
     for earlier, later in doubles.contradictory[:_MOST_REFUSALS]:
         console.print(f"  {later[0]} line {later[1]} contradicts {earlier[0]} line {earlier[1]}")
     size = audit.size
-    console.print(f"\n[bold]On {size}x{size}[/]")
+    console.print(Text(f"\nOn {size}x{size}", style="bold"))
     plies = np.arange(len(audit.lengths))
     mean = np.average(plies, weights=audit.lengths)
     shortest = int(np.flatnonzero(audit.lengths)[0])
@@ -166,10 +168,45 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(_positions_table(audit))
     if audit.search is not None:
         console.print(_search_sentence(audit.search), soft_wrap=True)
-    for leak in audit.leaks:
-        console.print(f"{'LEAK' if leak.flagged else 'fine'} {leak}", markup=False, soft_wrap=True)
+    for line in [*_leak_lines(audit, curriculum), _verdict(audit, curriculum)]:
+        console.print(line, soft_wrap=True)
+
+
+def _leak_lines(audit: Audit, curriculum: str) -> list[str]:
+    """The leak of one curriculum, and names of the others with a leak."""
     if not audit.leaks:
-        console.print("there are too few games to fit baselines or to test for leaks")
+        return ["there are too few games to fit baselines or to test for leaks"]
+    lines = [
+        f"{'LEAK' if leak.flagged else 'ok'}: {leak}"
+        for leak in audit.leaks
+        if leak.curriculum == curriculum
+    ]
+    others = [leak for leak in audit.leaks if leak.flagged and leak.curriculum != curriculum]
+    if others:
+        names = ", ".join(leak.curriculum for leak in others)
+        lines.append(
+            f"curricula that are not chosen here, and would tell winners without the board: {names}"
+            " (--curriculum NAME shows how)"
+        )
+    return lines
+
+
+def _verdict(audit: Audit, curriculum: str) -> str:
+    """One line on whether the games can be used."""
+    report = audit.report
+    problems = []
+    if report.refused:
+        problems.append(f"{len(report.refused):,} of {report.read + len(report.refused):,} refused")
+    if audit.duplicates.contradictory:
+        problems.append(f"{len(audit.duplicates.contradictory):,} contradict another game")
+    if not audit.leaks:
+        problems.append("too few games")
+    if any(leak.flagged and leak.curriculum == curriculum for leak in audit.leaks):
+        problems.append(f"curriculum {curriculum} leaks the winner")
+    usable = f"{audit.sizes[audit.size]:,} games on {audit.size}x{audit.size} can be used"
+    if not problems:
+        return f"verdict: ok, {usable}"
+    return f"verdict: look at what is said above ({'; '.join(problems)}); {usable}"
 
 
 def _print_refusals(audit: Audit, console: Console) -> None:
@@ -184,7 +221,7 @@ def _print_refusals(audit: Audit, console: Console) -> None:
         table.add_row(f"{count:,}", Text(reason))
     console.print(table)
     for refusal in refused[:_MOST_REFUSALS]:
-        console.print(f"  {refusal}", markup=False, soft_wrap=True)
+        console.print(f"  {refusal}", soft_wrap=True)
     if len(refused) > _MOST_REFUSALS:
         console.print(f"  ... and {len(refused) - _MOST_REFUSALS:,} more; --format json has all")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from hexsearch.cli.number_types import at_least, board_size
 from hexsearch.errors import ConfigError
 from hexsearch.play.mcts_games import SelfplayConfig, generate_games
 from hexsearch.play.selfplay import NetworkGamesConfig, generate_network_games
+from hexsearch.report.terminal import Console
 from hexsearch.training.stored_trial import read_stored_trial
 
 Generate = Callable[[Callable[[int], None]], int]
@@ -26,23 +26,34 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
         "generate", help="new games, by OpenSpiel's MCTS or by a network that plays itself"
     )
     mcts = SelfplayConfig()
-    network = NetworkGamesConfig(network=Path())
     generate.add_argument("path", type=Path, metavar="PATH", help="TRMPH file to append to")
-    generate.add_argument("--games", type=at_least(1), default=1000, help="until the file holds N")
+    generate.add_argument(
+        "--games", type=at_least(1), default=1000, help="number of games that the file will hold"
+    )
     generate.add_argument(
         "--opening-plies",
         type=at_least(0),
         default=mcts.opening_plies,
-        help="random moves at the start",
+        help="most random moves at the start of a game",
     )
-    generate.add_argument("--workers", type=at_least(1), default=1, help="processes")
-    generate.add_argument("--seed", type=at_least(0), default=mcts.seed, help="of every game")
+    generate.add_argument("--workers", type=at_least(1), default=1, help="number of processes")
+    generate.add_argument(
+        "--seed", type=at_least(0), default=mcts.seed, help="seed of all random numbers"
+    )
     generate.add_argument(
         "--size", type=board_size, help=f"board (default: {mcts.size}, or the network's own)"
     )
     by_mcts = generate.add_argument_group("by MCTS with random rollouts")
-    by_mcts.add_argument("--playouts", type=at_least(1), default=mcts.playouts, help="of each move")
+    by_mcts.add_argument(
+        "--playouts", type=at_least(1), default=mcts.playouts, help="number for each move"
+    )
     by_mcts.add_argument("--uct-c", type=float, default=mcts.uct_c, help="weight of exploration")
+    _add_network_options(generate)
+    generate.set_defaults(run=_run)
+
+
+def _add_network_options(generate: argparse.ArgumentParser) -> None:
+    network = NetworkGamesConfig(network=Path())
     by_network = generate.add_argument_group("by a network")
     by_network.add_argument(
         "--network", type=Path, metavar="CHECKPOINT", help="a model.pt that plays itself"
@@ -54,35 +65,38 @@ def register_generate(commands: argparse._SubParsersAction[argparse.ArgumentPars
         "--decided-nodes",
         type=at_least(1),
         metavar="N",
-        help="of them once the search is nearly sure who wins (default: as many)",
+        help="evaluations for each move after the search is nearly sure of the winner (default: as "
+        "many as before)",
     )
     by_network.add_argument(
         "--considered",
         type=at_least(1),
         default=network.considered,
         metavar="N",
-        help="moves of the policy that a search looks at; a poor policy needs more",
+        help="number of the policy's likeliest moves that a search examines; a poor policy needs "
+        "more",
     )
     by_network.add_argument(
         "--temperature",
         type=float,
         default=network.temperature,
-        help="how much the first plies vary; 0: not at all",
+        help="scale of the noise by which the first plies vary; 0: no noise",
     )
     by_network.add_argument(
         "--temperature-plies",
         type=at_least(0),
         default=network.temperature_plies,
         metavar="N",
-        help="plies that vary",
+        help="number of plies with noise",
     )
     by_network.add_argument(
-        "--bfloat16", action="store_true", help="compute in it: faster where processors know it"
+        "--bfloat16",
+        action="store_true",
+        help="compute in bfloat16, which is faster on processors that support it",
     )
     by_network.add_argument(
-        "--root-values", action="store_true", help="note the search's value of each position"
+        "--root-values", action="store_true", help="store the search's value of each position"
     )
-    generate.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -109,10 +123,7 @@ def _run(args: argparse.Namespace) -> int:
             generate(advance)
     except KeyboardInterrupt:
         console.print(
-            Text(
-                f"interrupted: {args.path} holds {held:,} whole games; the same command goes on "
-                "there"
-            )
+            Text(f"interrupted: {args.path} holds {held:,} whole games; the same command continues")
         )
         return 130
     console.print(Text(f"{args.path} holds {held:,} games"))

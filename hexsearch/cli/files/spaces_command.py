@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +16,7 @@ from hexsearch.cli.arguments import add_command, add_format
 from hexsearch.cli.program import program
 from hexsearch.config.files.load import read_study
 from hexsearch.errors import ConfigError
+from hexsearch.report.terminal import Console
 from hexsearch.search.shipped import find_space, shipped_folder, shipped_spaces
 from hexsearch.training.atomic import write_atomically
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.boards import Positions, mover_name, read_positions
@@ -25,6 +24,7 @@ from hexsearch.interface.networks import analyze
 from hexsearch.report import analysis_pictures as pictures
 from hexsearch.report.analysis_tables import Prediction, render_analysis, render_predictions
 from hexsearch.report.board_answers import boards_of_a_game
+from hexsearch.report.terminal import Console
 from hexsearch.training.atomic import write_atomically
 
 _PIPE_WIDTH = 160  # columns of a table in a file or a pipe

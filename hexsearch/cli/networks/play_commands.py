@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.cli.networks.analysis_commands import stdout
+from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.errors import ConfigError
 from hexsearch.interface.players import find_players, shared_board
 from hexsearch.play.htp.session import HtpSession
-from hexsearch.play.match import MatchSettings, play_match
+from hexsearch.play.match import MINUTE_S, OPENINGS_PLAYED, MatchSettings, play_match
 from hexsearch.play.openings import read_openings
 from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, build_network_player
 from hexsearch.play.standings import standings
 from hexsearch.report.match_table import render_standings
+from hexsearch.report.terminal import Console
 
 _OPENINGS = 30
 _SIZE = 13  # where no player is a network
@@ -169,6 +170,10 @@ def _settings(arguments: argparse.Namespace, size: int) -> MatchSettings:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, a line for each minute elsewhere."""
+    if not console.is_terminal:
+        yield at_intervals(console.print, OPENINGS_PLAYED, MINUTE_S)
+        return
     columns = (TextColumn("openings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("openings")

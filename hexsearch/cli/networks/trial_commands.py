@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.text import Text
 
 from hexsearch.analysis.learnability import check_learnability, verdict
@@ -25,6 +24,7 @@ from hexsearch.interface.training import (
 )
 from hexsearch.interface.training_loop import train_to_end
 from hexsearch.report.analysis_tables import render_learnability
+from hexsearch.report.terminal import Console
 from hexsearch.search.space_parsing import load_space
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hexsearch.config.files.yaml_text import parse_yaml, read_text
-from hexsearch.config.section import build, suggest
+from hexsearch.config.section import as_yaml, build, suggest, suggest_setting
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ConfigError
@@ -23,7 +23,31 @@ def load_study(path: Path, settings: Sequence[str] = ()) -> StudyConfig:
     Raises:
         ConfigError: the file or a setting is faulty; lists every fault with its dotted path.
     """
-    return build(StudyConfig, read_study(path, settings), f"{path}: ")
+    raw = read_study(path, settings)
+    try:
+        return build(StudyConfig, raw, f"{path}: ")
+    except ConfigError as error:
+        raise ConfigError(blame_settings(error.problems, path, settings)) from error
+
+
+def blame_settings(problems: Sequence[str], path: Path, settings: Sequence[str]) -> list[str]:
+    """The faults of a file. Those of a value that a setting has given name `--set` instead.
+
+    >>> problem = "a.yaml: trial.augment: expected true or false, got 1"
+    >>> blame_settings([problem], Path("a.yaml"), ["augment=1"])
+    ['--set augment: expected true or false, got 1']
+    """
+    given = {
+        ".".join(_path_of(key)): key for key in (s.partition("=")[0].strip() for s in settings)
+    }
+    blamed = []
+    for problem in problems:
+        place = problem.removeprefix(f"{path}: ")
+        for full, key in given.items():
+            if place.startswith((f"{full}:", f"{full}.")):
+                problem = f"--set {key}{place.removeprefix(full)}"
+        blamed.append(problem)
+    return blamed
 
 
 def sound_parts(raw: Mapping[str, Any]) -> StudyConfig:
@@ -80,12 +104,9 @@ def apply_setting(
     if not equals or not key:
         raise ConfigError(f"--set {setting}: expected key=value, such as trunk.preset=tiny")
     value = parse_yaml(text, f"--set {key}")
-    parts = key.split(".")
+    parts = _path_of(key)
     if parts[0] not in StudyConfig.model_fields:
-        if parts[0] not in TrialConfig.model_fields:
-            known = [*StudyConfig.model_fields, *TrialConfig.model_fields]
-            raise ConfigError(f"--set {key}: unknown key; {suggest(parts[0], known)}")
-        parts = ["trial", *parts]
+        raise ConfigError(f"--set {key}: unknown key; {_suggestion(parts[0])}")
     result: dict[str, Any] = deepcopy(dict(raw))
     if parts[0] == "trial":
         _refuse_below_searched(result, parts[1:], key)
@@ -95,6 +116,24 @@ def apply_setting(
             say(f"--set {setting}: no longer searched, since their condition fails: {names}")
     _set_at(result, parts, value, key)
     return result
+
+
+def _path_of(key: str) -> list[str]:
+    """The path of a setting in a file. A key that is not a section of it stands below `trial`."""
+    parts = key.split(".")
+    is_below_trial = parts[0] in TrialConfig.model_fields
+    return ["trial", *parts] if is_below_trial else parts
+
+
+def _suggestion(key: str) -> str:
+    """What may have been meant by the first part of a key: a setting of a trial comes first."""
+    of_trial = suggest_setting(key, TrialConfig)
+    if not of_trial.startswith("known are"):
+        return of_trial
+    of_study = suggest_setting(key, StudyConfig)
+    if not of_study.startswith("known are"):
+        return of_study
+    return suggest(key, [*StudyConfig.model_fields, *TrialConfig.model_fields])
 
 
 def _refuse_below_searched(raw: Mapping[str, Any], parts: Sequence[str], key: str) -> None:
@@ -161,7 +200,9 @@ def _set_at(raw: dict[str, Any], parts: list[str], value: Any, key: str) -> None
             # A short form such as `trunk: small` is kept as one key of the section.
             short_key = _SHORT_FORMS.get(".".join(parts[: depth + 1]))
             if short_key is None:
-                raise ConfigError(f"--set {key}: '{part}' is {below!r}, which has no keys below it")
+                raise ConfigError(
+                    f"--set {key}: '{part}' is {as_yaml(below)}, which has no keys below it"
+                )
             below = mapping[part] = {short_key: below}
         mapping = below
     mapping[parts[-1]] = value

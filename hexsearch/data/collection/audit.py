@@ -92,11 +92,14 @@ def audit_games(
     return audit_archive(builder.build(), report, stages or StagesConfig())
 
 
-def audit_archive(archive: GameArchive, report: ImportReport, stages: StagesConfig) -> Audit:
+def audit_archive(
+    archive: GameArchive, report: ImportReport, stages: StagesConfig, baselines: bool = True
+) -> Audit:
     """Audit an archive.
 
     Args:
         report: the report of its import.
+        baselines: whether baselines are fitted, which takes most of the time.
     """
     values, counts = np.unique(archive.sizes, return_counts=True)
     sizes = dict(zip(values.tolist(), counts.tolist(), strict=True))
@@ -122,7 +125,7 @@ def audit_archive(archive: GameArchive, report: ImportReport, stages: StagesConf
         first_moves=np.bincount(first, minlength=size * size).reshape(size, size),
         stages=_count_stages(archive, game, ply, size, stages),
         to_end=_named(to_end_names(), to_end_band(archive.lengths[game] - ply)),
-        baselines=_baseline_rows(archive, games, stages) if enough else [],
+        baselines=_baseline_rows(archive, games, stages) if enough and baselines else [],
         leaks=_leaks(archive, games, stages) if enough else [],
         search=_search_row(archive, game, ply, stages),
     )

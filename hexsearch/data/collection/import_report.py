@@ -14,15 +14,20 @@ _SAY_EVERY_S = 3.0
 Watch = Callable[[int, int], None]
 
 
-def at_intervals(say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Watch:
-    """A progress function that calls `say` every few seconds with the number of files read."""
+def at_intervals(
+    say: Callable[[str], None],
+    what: str = "files read",
+    every_s: float = _SAY_EVERY_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> Watch:
+    """A progress function that calls `say` now and then, as `12 of 40 files read`."""
     said_at = clock()
 
     def watch(done: int, total: int) -> None:
         nonlocal said_at
-        if clock() - said_at >= _SAY_EVERY_S:
+        if clock() - said_at >= every_s:
             said_at = clock()
-            say(f"read {done:,} of {total:,} files")
+            say(f"{done:,} of {total:,} {what}")
 
     return watch
 

@@ -68,13 +68,13 @@ class TrackioCallback(Callback):
                 auto_log_gpu=False,
             )
 
-        # trackio ends the run before when one begins; in a context of its own there is none, so
-        # that several trials can run at once (trackio 0.33, init).
+        # When a run begins, trackio ends the previous one of the same context. With a new context
+        # for each run, several trials can run at once (trackio 0.33, init).
         with redirect_stdout(io.StringIO()):
             return Context().run(begin)
 
 
 def _finish(run: Any) -> None:
-    """Close a run; what trackio prints would stand among a command's output."""
+    """Close a run, without the lines that trackio prints."""
     with redirect_stdout(io.StringIO()):
         run.finish()

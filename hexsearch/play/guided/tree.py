@@ -71,7 +71,6 @@ class Trees:
     ) -> None:
         self.batch = batch
         self._evaluate = evaluate
-        self._nodes = nodes
         self._exploration = np.float32(exploration)
         self._pessimism = np.float32(pessimism)
         rows, cells = len(batch) * nodes, batch.size**2
@@ -141,12 +140,12 @@ class Trees:
     def _choose(self, rows: Indices) -> Indices:
         """[B] the move with the highest PUCT score (Rosin, 2011; Silver et al., 2017)."""
         weight = self._exploration * np.sqrt(self._total[rows])
-        score = self.prior[rows]
+        score = self.prior.take(rows, axis=0)  # faster than to index by rows
         score *= weight[:, None]
-        count = self.visits[rows]
+        count = self.visits.take(rows, axis=0)
         count += 1.0
         score /= count
-        score += self.value[rows]
+        score += self.value.take(rows, axis=0)
         return highest(score)
 
     def _expand(self, rows: Indices, stones: NDArray[np.int8], evaluation: Evaluation) -> None:
@@ -164,16 +163,23 @@ class Trees:
             mover_wins: [G] win probability of the side that made the last move.
             plies: [G] plies after that move.
         """
-        for depth, step in enumerate(path):
-            same = (plies[step.games] - self.batch.plies[step.games] - 1 - depth) % 2 == 0
-            leaf = mover_wins[step.games]
-            result = np.where(same, leaf, 1.0 - leaf)
-            self._total[step.rows] += 1.0
-            count = self.visits[step.rows, step.cells] + 1.0
-            self.visits[step.rows, step.cells] = count
-            mean = self.value[step.rows, step.cells]
-            # The first visit replaces the assumed value of an unvisited move.
-            self.value[step.rows, step.cells] = mean + (result - mean) / count
+        # No edge is met twice, since each tree has its own rows and a path never returns to one.
+        games, rows, cells = (
+            np.concatenate([getattr(step, name) for step in path])
+            for name in ("games", "rows", "cells")
+        )
+        depths = np.repeat(np.arange(len(path)), [len(step.games) for step in path])
+        same = (plies[games] - self.batch.plies[games] - 1 - depths) % 2 == 0
+        leaf = mover_wins[games]
+        result = np.where(same, leaf, 1.0 - leaf)
+        self._total[rows] += 1.0
+        edges = rows * self.batch.size**2 + cells
+        visits, value = self.visits.reshape(-1), self.value.reshape(-1)
+        count = visits[edges] + 1.0
+        visits[edges] = count
+        mean = value[edges]
+        # The first visit replaces the assumed value of an unvisited move.
+        value[edges] = mean + (result - mean) / count
 
     def principal_variation(self, game: int, first: int) -> tuple[int, ...]:
         """The most visited line of one game that begins with a move of the root."""

@@ -1,4 +1,4 @@
-"""A network behind the Hex Text Protocol, the GTP of Hex, as HexGui and other engines speak it.
+"""A network that answers the Hex Text Protocol (HTP), which HexGui and other engines use.
 
 Source: the protocol of HexGui and benzene, which follows GTP version 2 (Farneback, 2002).
 """
@@ -26,20 +26,21 @@ _ANALYSES = (
     "pspairs/Policy/hexsearch-policy",
     "var/Principal variation/hexsearch-principal_variation",
 )
-_SHOWN = 20  # moves of the policy that are worth a label on the board
-_LEAST_MOVES_LEFT = 8  # that the time left has to do for
-_SWAP_BELOW = 0.5  # own win probability after the opponent's first move
+_SHOWN = 20  # moves of the policy that get a label on the board
+_LEAST_MOVES_LEFT = 8  # the remaining time is divided by this number of moves or more
+_SWAP_BELOW = 0.5  # swap if the own win probability after the first move is below this
 
 NetworkPlayer = PolicyPlayer | ValuePlayer | SearchPlayer
 
 
 @dataclass
 class HtpSession:
-    """Answers one command after the other.
+    """Answers commands one after the other.
 
     Attributes:
-        swap: answer a strong first move by `swap-pieces`.
-        resign_below: own win probability below which `genmove` answers `resign`; 0 never does.
+        swap: whether a strong first move is answered by `swap-pieces`.
+        resign_below: win probability below which `genmove` answers `resign`; 0: never.
+        over: whether `quit` was received.
     """
 
     player: NetworkPlayer
@@ -54,7 +55,7 @@ class HtpSession:
         self._board = HtpBoard(self.player.size)
 
     def serve(self, lines: Iterable[str]) -> Iterator[str]:
-        """Replies, each ended by an empty line, until `quit` or the end of the input."""
+        """The replies until `quit` or the end of the input. An empty line ends each of them."""
         for line in lines:
             reply = self.reply(line)
             if reply is not None:
@@ -88,7 +89,7 @@ class HtpSession:
         return function(arguments)
 
     def _commands(self) -> dict[str, tuple[tuple[str, ...], Callable[[list[str]], str]]]:
-        """What each command needs and does; these are all that there are."""
+        """All commands with their arguments and functions."""
         return {
             "name": ((), lambda _: "hexsearch"),
             "version": ((), lambda _: __version__),
@@ -135,7 +136,7 @@ class HtpSession:
         return ""
 
     def _score(self, arguments: list[str]) -> str:
-        """As benzene answers: the winner's letter, or `cannot score` of an unfinished game."""
+        """The winner's letter, or the error `cannot score` for an open game, as in benzene."""
         won = self._board.winner
         if not won:
             raise ValueError("cannot score: nobody has connected")
@@ -164,7 +165,7 @@ class HtpSession:
         return move
 
     def _choose(self, batch: GameBatch, colour: int) -> tuple[int, float]:
-        """A cell of the batch's one game, and how likely the player thinks to win."""
+        """The chosen cell in the batch's only game, and the player's own win probability."""
         if not isinstance(self.player, SearchPlayer):
             cells = self.player.choose(batch, [(0,)])
             return int(cells[0]), float(self.player.win_prob(batch)[0])
@@ -178,7 +179,7 @@ class HtpSession:
         return int(result.cells[0]), float(result.win_prob[0])
 
     def _batch(self, colour: int) -> tuple[GameBatch, bool]:
-        """The position with `colour` to move, and whether it is shown reflected."""
+        """The position with `colour` to move, and whether it is reflected for the network."""
         if won := self._board.winner:
             raise ValueError(f"{HTP_NAMES[won]} has connected: the game is over")
         moves, reflected = self._board.moves_for(colour)
@@ -220,7 +221,7 @@ class HtpSession:
 def _colour(text: str) -> int:
     colour = _COLOURS.get(text.lower())
     if colour is None:
-        raise ValueError(f"'{text}' is no colour: black or white")
+        raise ValueError(f"'{text}' is not a colour; write black or white")
     return colour
 
 
@@ -228,7 +229,7 @@ def _number(text: str, kind: type[int] | type[float]) -> float:
     try:
         number = kind(text)
     except ValueError as error:
-        raise ValueError(f"'{text}' is no number") from error
+        raise ValueError(f"'{text}' is not a number") from error
     if not 0 <= number < float("inf"):
         raise ValueError(f"'{text}' is out of range")
     return number

@@ -1,1 +1,1 @@
-"""A live, read-only page about all studies of a folder: needs the extra `dashboard`."""
+"""A live, read-only page about all studies of a folder. It needs the extra `dashboard`."""

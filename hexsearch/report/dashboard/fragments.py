@@ -1,4 +1,4 @@
-"""What a dashboard shows beside the sections of the report, as HTML."""
+"""The parts of a dashboard that a report does not have, as HTML."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ from html import escape
 from urllib.parse import quote
 
 from hexsearch.leaderboard.rows import variant_name
+from hexsearch.ledger.kinds import stored_number
 from hexsearch.report.dashboard.watched import Look
-from hexsearch.report.html.answer import duration
 from hexsearch.report.html.markup import bullets, paragraph
-from hexsearch.report.live_view import Shown, clock_time, progress_line, seconds_left, until_report
+from hexsearch.report.live_view import (
+    Shown,
+    clock_time,
+    duration,
+    progress_line,
+    seconds_left,
+    until_report,
+)
 
 _STATES = {
     "running": "running",
     "interrupted": "interrupted; go on with: hexsearch resume {path}",
     "finished": "finished",
-    "killed": "the process that ran it is gone, and left no record of its end: it was killed, or "
-    "its machine stopped. Go on with: hexsearch resume {path}",
+    "killed": "its process has ended without a record: it was killed, or its machine stopped. "
+    "Go on with: hexsearch resume {path}",
     "damaged": "cannot be read: {fault}",
 }
-_STALE_S = 10.0  # without progress: said, since a driver writes it every second
+_STALE_S = 10.0  # age of the progress from which it is stated; a driver writes it every second
 
 
 def state_sentence(look: Look) -> str:
-    """In what state a study is, and how to go on."""
+    """The state of a study, and how to continue it."""
     text = _STATES[look.state].format(path=look.folder.path, fault=look.fault)
     if look.state == "running" and not look.progress.trials:
         text += ": no trial is with a worker yet; workers start, or a phase is planned"
@@ -32,10 +39,10 @@ def state_sentence(look: Look) -> str:
 
 
 def live_part(look: Look, now: float) -> str:
-    """The state of a study, the whole of it as a bar, running trials, the last decisions.
+    """The state of a study, its progress as a bar, its running trials and last decisions.
 
     Args:
-        now: in Unix seconds.
+        now: time in Unix seconds.
     """
     history = look.history
     shown = Shown(history, look.progress, _max_positions(look))
@@ -59,7 +66,11 @@ def live_part(look: Look, now: float) -> str:
 def studies_part(looks: Mapping[str, Look]) -> str:
     """A table of all studies, each a link to its page."""
     if not looks:
-        return '<section id="live">' + paragraph("No study lies in this folder yet.") + "</section>"
+        return (
+            '<section id="live">'
+            + paragraph("There is no study in this folder yet.")
+            + "</section>"
+        )
     rows = "".join(_study_row(name, look) for name, look in looks.items())
     heads = ("study", "question", "state", "progress", "trials", "best value loss", "time")
     titles = "".join(f"<th>{title}</th>" for title in heads)
@@ -87,7 +98,7 @@ def _study_row(name: str, look: Look) -> str:
 
 def _max_positions(look: Look) -> int:
     """The budget of a trial of the search."""
-    return int(look.history.study.config.get("scheduler", {}).get("max_t", 1))
+    return int(stored_number(look.history.study.config, "scheduler", "max_t", 1))
 
 
 def _numbers(look: Look, shown: Shown) -> str:

@@ -25,30 +25,30 @@ def studies_page(results: Path, live: str) -> str:
 
 
 def study_page(parts: PageParts, live: str, journal: Path | None, stamp: str) -> str:
-    """One study: what is new at the top, then the sections of its report.
+    """The page of one study: its live part at the top, then the sections of its report.
 
     Args:
-        journal: what optuna-dashboard reads, where the study keeps it.
-        stamp: of the ledger that the parts are of.
+        journal: the file for optuna-dashboard, if the study has one.
+        stamp: stamp of the ledger from which the parts were made.
     """
     back = f'<p id="stamp" data-stamp="{escape(stamp)}"><a href="../../">all studies</a></p>'
     return render_page(parts, live=back + live + optuna_part(journal), script=asset("dashboard.js"))
 
 
 def broken_page(name: str, live: str) -> str:
-    """A study that cannot be read, and why."""
+    """The page of a study that cannot be read, with the reason."""
     nothing = PageParts(name, "", "", "null")
     page = render_page(nothing, live='<p><a href="../../">all studies</a></p>' + live)
     return page.partition('<script type="application/json"')[0] + "</body></html>"
 
 
 def optuna_part(journal: Path | None) -> str:
-    """How to look at the same trials with Optuna's own dashboard."""
+    """How to open the same trials with Optuna's own dashboard."""
     if journal is None:
         return ""
     return (
         paragraph("Optuna's own dashboard shows the trials of the search as well. Run:", "note")
         + f"<pre><code>optuna-dashboard {escape(str(journal))}</code></pre>"
         + f'<p class="note">and open <a href="http://127.0.0.1:8080">http://127.0.0.1:8080</a> '
-        f'(<a href="{_OPTUNA}">optuna-dashboard</a> is a package of its own).</p>'
+        f'(<a href="{_OPTUNA}">optuna-dashboard</a> is a separate package).</p>'
     )

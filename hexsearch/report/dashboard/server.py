@@ -50,7 +50,7 @@ _HEADERS = {
 
 
 class ReadOnly:
-    """Answers GET alone, with headers that keep a page to itself."""
+    """Answers GET only, with headers that isolate a page from others."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -58,7 +58,7 @@ class ReadOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] != "GET":
             refusal = PlainTextResponse(
-                "this dashboard only shows: GET is all that it answers", 405, {"allow": "GET"}
+                "this dashboard is read-only: it answers GET only", 405, {"allow": "GET"}
             )
             await refusal(scope, receive, send)
             return
@@ -72,18 +72,18 @@ class ReadOnly:
 
 
 class Dashboard:
-    """The routes, over the studies of one folder."""
+    """The routes for the studies of one folder."""
 
     def __init__(self, results: Path) -> None:
         self._folder = WatchedFolder(results)
-        self.is_closing: Callable[[], bool] = lambda: False  # ends what streams
+        self.is_closing: Callable[[], bool] = lambda: False  # ends the streams of events
 
     def app(self, hosts: list[str]) -> Starlette:
-        """As an application.
+        """The application.
 
         Args:
-            hosts: names under which it may be asked for, so that a page elsewhere cannot have its
-                own name point here; `*` for any.
+            hosts: host names that are accepted; `*` accepts all. Other names are refused, so that
+                no foreign page can read this one through a name of its own (DNS rebinding).
         """
         return Starlette(
             routes=[
@@ -156,7 +156,7 @@ class Dashboard:
         return JSONResponse({**asdict(parts), "stamp": stamp_text(stamp)})
 
     async def _named(self, request: Request) -> WatchedStudy:
-        """The study of the address. A name is looked up among those there are, never joined."""
+        """The study of the address. Its name must be a known one; it never becomes a path."""
         studies = await run_in_threadpool(self._folder.studies)
         name = request.path_params["name"]
         if name not in studies:
@@ -171,7 +171,7 @@ class Dashboard:
 
 
 def _stamp_of_page(watched: WatchedStudy) -> Stamp:
-    """Of the ledger that a page is made from now."""
+    """The stamp of the ledger from which a page is made now."""
     try:
         return watched.parts()[0]
     except HexsearchError:
@@ -193,9 +193,9 @@ def serve(results: Path, host: str, port: int, say: Callable[[str], None]) -> No
         ConfigError: no such folder, or the address cannot be taken.
     """
     if not results.is_dir():
-        raise ConfigError(f"{results}: no such folder; name the one that studies lie in")
+        raise ConfigError(f"{results}: no such folder; give the folder of the studies")
     if (results / "ledger.jsonl").exists():
-        raise ConfigError(f"{results}: is a study; name the folder that it lies in")
+        raise ConfigError(f"{results}: is a study; give the folder that contains it")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
@@ -207,7 +207,9 @@ def serve(results: Path, host: str, port: int, say: Callable[[str], None]) -> No
         where = f"[{host}]" if ":" in host else host
         say(f"dashboard of {results}: http://{where}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
         if host not in _LOOPBACK:
-            say("warning: whoever reaches this address can read the studies; it asks for no name")
+            say(
+                "warning: everyone who reaches this address can read the studies without a password"
+            )
         hosts = [*_LOOPBACK, "[::1]"] if host in _LOOPBACK else ["*"]
         dashboard = Dashboard(results)
         config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""Studies of a folder as a dashboard sees them: read again only where their files have changed."""
+"""The studies of a folder. They are read again only if their files have changed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from hexsearch.report.console import DECISIONS, describe_event
 from hexsearch.report.html.page import PageParts, page_parts
 from hexsearch.report.html.study import read_study
 
-_PATIENCE = 10.0  # what took a second is done again after ten
-_DECISIONS = 4  # that are shown
+_PATIENCE = 10.0  # work that took a second is repeated after ten seconds or later
+_DECISIONS = 4  # decisions that are shown
 Stamp = tuple[int, int] | None  # size and time of a ledger
 _NEVER: Stamp = (-1, -1)
 
@@ -30,10 +30,10 @@ class Look:
     """A study at one moment.
 
     Attributes:
-        stamp: of the ledger that the history was read from.
+        stamp: stamp of the ledger from which the history was read.
         is_held: whether a driver has the study open.
-        decisions: the last ones in words, the latest first.
-        fault: why it cannot be read, if it cannot; its history is empty then.
+        decisions: the last decisions in words, the latest first.
+        fault: why the study cannot be read. Then its history is empty.
     """
 
     folder: StudyFolder
@@ -46,7 +46,7 @@ class Look:
 
     @property
     def state(self) -> str:
-        """running, interrupted, finished, `killed` without a word, or `damaged`."""
+        """running, interrupted, finished, killed (there is no record of an end), or damaged."""
         if self.fault is not None:
             return "damaged"
         if self.is_held:
@@ -56,7 +56,7 @@ class Look:
 
 @dataclass(frozen=True)
 class _Read:
-    """What a ledger says."""
+    """The content of a ledger."""
 
     history: StudyHistory
     decisions: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class _Read:
 
 
 class WatchedStudy:
-    """One study; several threads may ask at once."""
+    """One study. Several threads may use it at the same time."""
 
     def __init__(self, folder: StudyFolder, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self._clock = folder, clock
@@ -75,7 +75,7 @@ class WatchedStudy:
         self._read_again_at = self._make_again_at = 0.0
 
     def look(self) -> Look:
-        """The study as it stands; the ledger is read anew only if it has changed."""
+        """The study now. The ledger is read again only if it has changed."""
         with self._reading:
             stamp, started = stamp_of(self.folder.ledger), self._clock()
             if stamp != self._stamp and started >= self._read_again_at:
@@ -87,9 +87,9 @@ class WatchedStudy:
         return Look(self.folder, read.history, stamp, progress, held, read.decisions, read.fault)
 
     def parts(self) -> tuple[Stamp, PageParts]:
-        """The parts of its page, and the ledger that they are of.
+        """The parts of its page, and the stamp of their ledger.
 
-        They may be a moment old: making them must not take the machine from those who train.
+        They may be some seconds old, since making them must not slow down the training.
 
         Raises:
             HexsearchError: the study cannot be read.
@@ -103,12 +103,12 @@ class WatchedStudy:
             return self._parts
 
     def has_news(self, stamp: Stamp) -> bool:
-        """Whether `parts` would give something newer than what is of this ledger."""
+        """Whether `parts` would give a newer page than that of this ledger."""
         return stamp_of(self.folder.ledger) != stamp and self._clock() >= self._make_again_at
 
 
 class WatchedFolder:
-    """The studies of a folder of results; one that comes is found, one that goes is forgotten."""
+    """The studies of a folder, which may come and go."""
 
     def __init__(self, results: Path) -> None:
         self.results = results
@@ -116,7 +116,7 @@ class WatchedFolder:
         self._listing = threading.Lock()
 
     def studies(self) -> dict[str, WatchedStudy]:
-        """By name, in alphabetical order. Links that lead out of the folder are left out."""
+        """The studies by name, in alphabetical order. Links to other folders are left out."""
         root = self.results.resolve()
         with self._listing:
             found = {}
@@ -129,7 +129,7 @@ class WatchedFolder:
 
 
 def stamp_of(ledger: Path) -> Stamp:
-    """What changes whenever a ledger does; None where there is none."""
+    """Size and time of a ledger, which change with it; None if there is no ledger."""
     try:
         status = os.stat(ledger)
     except OSError:
@@ -138,7 +138,7 @@ def stamp_of(ledger: Path) -> Stamp:
 
 
 def stamp_text(stamp: Stamp) -> str:
-    """As a page keeps it, to know whether it is of the ledger that there is."""
+    """The stamp as text, for a page."""
     return "-".join(map(str, stamp or ()))
 
 

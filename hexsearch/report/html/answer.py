@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from hexsearch.leaderboard.rows import Row
+from hexsearch.ledger.kinds import stored_number
 from hexsearch.report.html.study import Study
+from hexsearch.report.live_view import duration
 
 
 def answer_sentences(study: Study) -> list[str]:
@@ -34,19 +36,10 @@ def cost_sentence(study: Study) -> str:
         f"{history.positions:,} training positions, {duration(history.seconds)} of running and "
         f"{duration(history.trial_seconds)} of work"
     )
-    gpus = float(study.config.get("run", {}).get("gpus_per_trial", 0.0))
+    gpus = stored_number(study.config, "run", "gpus_per_trial", 0.0)
     if gpus:
         sentence += f" ({history.trial_seconds * gpus / 3600:.1f} GPU hours)"
     return sentence + "."
-
-
-def duration(seconds: float) -> str:
-    """The largest fitting unit: `45 s`, `12 min`, `3.4 h`."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _best(study: Study, leader: Row) -> str:

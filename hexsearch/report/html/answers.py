@@ -1,4 +1,4 @@
-"""What the leaders' networks answer on validation games: calibration, and boards."""
+"""Answers of the leaders' networks on validation games: calibration, and boards."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import torch
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer, reliability_bins
-from hexsearch.config.data import DataConfig
-from hexsearch.config.section import build
-from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import HexsearchError
 from hexsearch.leaderboard.rows import Row
@@ -19,8 +16,8 @@ from hexsearch.report.analysis_pictures import draw_boards
 from hexsearch.report.board_answers import boards_of_a_game
 from hexsearch.report.html.study import Study
 
-_NETWORKS = 2  # that answer
-_POSITIONS = 1200  # that each answers, about
+_NETWORKS = 2  # networks that answer
+_POSITIONS = 1200  # approximate number of positions for each network
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """One network."""
+    """Calibration of one network."""
 
     name: str
     bins: list[CalibrationBin]
@@ -44,11 +41,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Answers:
-    """What could be asked of the networks that are kept.
+    """Answers of the networks whose checkpoints were kept.
 
     Attributes:
-        boards: an SVG of one game's course, answered by the first; empty without a checkpoint.
-        note: on how many positions, or why there is nothing.
+        boards: an SVG of one game with the first network's answers; empty without a checkpoint.
+        note: number of positions, or the reason why there are no answers.
     """
 
     calibrations: list[Calibration]
@@ -57,7 +54,7 @@ class Answers:
 
 
 def answers_of(study: Study, rows: list[Row]) -> Answers:
-    """The first two leaders with a checkpoint, on some of the validation games."""
+    """Answers of the first two leaders with a checkpoint, on some of the validation games."""
     kept = [
         (row, path)
         for row in rows
@@ -65,19 +62,24 @@ def answers_of(study: Study, rows: list[Row]) -> Answers:
         if path.exists()
     ]
     kept = list({row.name: (row, path) for row, path in reversed(kept)}.values())[::-1][:_NETWORKS]
-    if not kept or not study.folder.archive.exists():
+    dataset = study.games
+    if not kept:
         return Answers([], "", "No checkpoint of a leader is in the study's folder.")
+    if not isinstance(dataset, Dataset):
+        return Answers([], "", dataset)
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     calibrations, boards, positions = [], "", 0
     try:
-        data = build(DataConfig, study.config["data"], "data")
-        dataset = Dataset(open_archive(study.folder.archive), data)
         games = _some(dataset)
         for row, path in kept:
             network = load_network(path)
             analyzer = ValueHeadAnalyzer(
-                network.predictor, dataset.archive, games, dataset.train_games, data.stages
+                network.predictor,
+                dataset.archive,
+                games,
+                dataset.train_games,
+                dataset.config.stages,
             )
             evaluation = analyzer.evaluate()
             positions = len(evaluation.win_prob_red)
@@ -102,7 +104,7 @@ def answers_of(study: Study, rows: list[Row]) -> Answers:
                     boards_of_a_game(evaluation, network.predictor, dataset.archive)
                 )
     except HexsearchError as error:
-        return Answers(calibrations, boards, f"The networks could not be asked: {error}")
+        return Answers(calibrations, boards, f"The networks could not answer: {error}")
     return Answers(
         calibrations,
         boards,
@@ -111,7 +113,7 @@ def answers_of(study: Study, rows: list[Row]) -> Answers:
 
 
 def _some(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Validation games that have about as many positions as are wanted."""
+    """Validation games that have about `_POSITIONS` positions together."""
     games = dataset.validation_games
     total = np.cumsum(dataset.archive.lengths[games] + 1)
     return games[: max(2, int(np.searchsorted(total, _POSITIONS)))]

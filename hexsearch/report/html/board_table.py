@@ -1,22 +1,27 @@
-"""The leaderboard as an HTML table that sorts, with rows that open."""
+"""The leaderboard as an HTML table. It can be sorted, and its rows open to details."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
 
+from hexsearch.config.section import as_yaml
 from hexsearch.leaderboard.columns import Column, View, table_columns
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
+from hexsearch.report.footnotes import has_figures
 from hexsearch.report.html.markup import definition
 
-ROWS = 300  # at most
+ROWS = 300  # most rows of the table
+_WITHOUT_FIGURES = {"name", "value_loss", "status"}  # columns of a table without a result
 
 
 def leaderboard_table(board: Leaderboard, folder: StudyFolder) -> str:
-    """Rows, each followed by what it opens to; then the baselines."""
+    """The rows, each followed by a hidden row with its details; then the baselines."""
     columns, view = table_columns(board, wide=True, markdown=True), View.of(board, wide=True)
+    if not has_figures(board):  # the other columns would be empty
+        columns = [column for column in columns if column.name in _WITHOUT_FIGURES]
     head = "".join(
         f'<th data-name="{column.name}" title="{escape(column.explanation)}" '
         f'class="{"number" if column.right else "text"}"><button type="button">'
@@ -65,7 +70,7 @@ def _detail(row: Row, folder: StudyFolder) -> str:
         for trial in row.trial_ids
         if folder.checkpoint(trial).exists()
     ]
-    pairs = [(name, str(value)) for name, value in row.values.items()]
+    pairs = [(name, as_yaml(value)) for name, value in row.values.items()]
     pairs += [
         ("status", f"{row.status}: {row.reason}" if row.reason else row.status),
         ("verdict of the monitors", row.verdict or "none"),

@@ -10,6 +10,7 @@ from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.game_losses import CURVE
 from hexsearch.report.html.study import Study
 from hexsearch.report.html.thinning import evenly
+from hexsearch.training.atomic import read_whole
 
 _POINTS = 60  # of a line at most
 
@@ -49,29 +50,35 @@ def _health(trial: str, name: str, reports: list[dict[str, Any]]) -> Health:
     def lines(*path: str) -> dict[str, list[float | None]]:
         found = [_below(report, *path) for report in reports]
         parts = dict.fromkeys(part for values in found for part in values)
-        return {part: [values.get(part) for values in found] for part in parts}
+        return {part: [_figure(values, part) for values in found] for part in parts}
 
-    places = dict.fromkeys(place for report in reports for place in report["activations"])
+    places = dict.fromkeys(place for report in reports for place in _below(report, "activations"))
     return Health(
         trial=trial,
         name=name,
-        positions=[report["positions_seen"] for report in reports],
+        positions=[int(report["positions_seen"]) for report in reports],
         gradients=lines("gradients", "norms"),
         updates=lines("gradients", "update_ratio"),
         dead={
-            place: [_below(report, "activations", place).get("dead") for report in reports]
+            place: [_figure(_below(report, "activations", place), "dead") for report in reports]
             for place in places
         },
         calibration_error=[
-            _below(report, "metrics", "overall").get("calibration_error") for report in reports
+            _figure(_below(report, "metrics", "overall"), "calibration_error") for report in reports
         ],
     )
 
 
 def _below(report: dict[str, Any], *path: str) -> dict[str, Any]:
     for name in path:
-        report = report.get(name) or {}
+        inner = report.get(name)
+        report = inner if isinstance(inner, dict) else {}
     return report
+
+
+def _figure(values: dict[str, Any], name: str) -> float | None:
+    figure = values.get(name)
+    return figure if isinstance(figure, int | float) else None
 
 
 def _read_curve(study: Study, trial: str) -> list[dict[str, Any]]:
@@ -79,9 +86,9 @@ def _read_curve(study: Study, trial: str) -> list[dict[str, Any]]:
     path = study.folder.trial(trial) / CURVE
     reports: dict[int, dict[str, Any]] = {}
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_whole(path).splitlines():
             report = json.loads(line)
-            reports[report["positions_seen"]] = report
-    except (OSError, ValueError, KeyError, TypeError):  # missing, or the last line is being written
-        pass
+            reports[int(report["positions_seen"])] = report
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # missing, or the last line is being written
     return [reports[positions] for positions in sorted(reports)]

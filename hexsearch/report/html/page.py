@@ -1,4 +1,4 @@
-"""`report.html`: one page about a study that opens from a disk without a network."""
+"""`report.html`: one page about a study, which works offline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LEADERS = 6  # rows whose calibration, stages and health are shown
 
 @dataclass(frozen=True)
 class Charts:
-    """What the page's scripts draw."""
+    """The data of the page's charts."""
 
     intervals: LeaderIntervals
     curves: Curves
@@ -49,15 +49,15 @@ class Charts:
     games: GameLengths | None
 
     def to_json(self) -> str:
-        """For a script element: without the boards, which stand in the page as they are."""
+        """The data for a script element, without the boards, which are a part of the HTML."""
         document = asdict(self)
         del document["answers"]["boards"]
         text = json.dumps(_short(document), separators=(",", ":"), allow_nan=False)
-        return text.replace("<", "\\u003c")  # neither ends the element nor names another part
+        return text.replace("<", "\\u003c")  # it could end the element or name a part
 
 
 def write_report(folder: StudyFolder, output: Path | None = None) -> Path:
-    """Write the page of a study, whatever its state, and say where.
+    """Write the page of a study in any state, and return its path.
 
     Raises:
         LedgerError: no study, or a damaged ledger.
@@ -70,10 +70,11 @@ def write_report(folder: StudyFolder, output: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class PageParts:
-    """What a study's page is put together from; the dashboard sends them one by one.
+    """The parts of a study's page. The dashboard sends them separately.
 
     Attributes:
-        header, sections: HTML. data: JSON that the charts are drawn from.
+        header, sections: HTML.
+        data: JSON with the data of the charts.
     """
 
     title: str
@@ -83,7 +84,7 @@ class PageParts:
 
 
 def page_parts(study: Study) -> PageParts:
-    """The page of a study as it stands."""
+    """The page of a study in its present state."""
     leaders = [row for row in study.board.rows if row.rank is not None][:_LEADERS]
     charts = Charts(
         intervals=intervals_of(study.board),
@@ -106,7 +107,8 @@ def render_page(parts: PageParts, live: str = "", script: str = "") -> str:
     """The whole page as text.
 
     Args:
-        live: HTML above everything else, and the script that keeps it up to date.
+        live: HTML at the top of the page.
+        script: script that keeps it up to date.
     """
     texts = {
         "title": escape(parts.title),
@@ -135,53 +137,11 @@ def _header(study: Study) -> str:
 
 
 def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
-    board = study.board
-    hidden = len(board.rows) - ROWS
-    note = (
-        f"{hidden:,} more rows are not shown; see leaderboard --format csv." if hidden > 0 else ""
-    )
-    has_curves = any(curve.positions for curve in charts.curves.curves)
-    intervals_height = 90 + 22 * (len(charts.intervals.rows) + len(charts.intervals.baselines))
-    importance_height = 80 + 34 * len(charts.settings.settings)
     return "".join(
         [
-            section(
-                "leaderboard",
-                "Leaderboard",
-                bullets(leaderboard_sentences(board)),
-                chart("intervals", intervals_height) if charts.intervals.rows else "",
-                leaderboard_table(board, study.folder) if board.rows or board.baselines else "",
-                paragraph(
-                    "Click a heading to sort and a row to open it. Rows of one shade cannot be "
-                    "told apart. " + note,
-                    "note",
-                ),
-            ),
-            section(
-                "curves",
-                "Learning curves",
-                _controls("curve-part", "curve-axis") if has_curves else "",
-                chart("curves", 480) if has_curves else paragraph("No trial has reported yet."),
-                paragraph(charts.curves.note, "note") if charts.curves.note else "",
-            ),
-            section(
-                "settings",
-                "What each setting does",
-                *(
-                    [
-                        paragraph(charts.settings.note[:1].upper() + charts.settings.note[1:] + ".",
-                                  "note"),
-                        _controls("setting-part"),
-                        chart("importance", importance_height)
-                        if charts.settings.importances.get("overall")
-                        else paragraph("Fewer than eight trials: importance cannot be estimated."),
-                        '<div class="grid" id="setting-grid"></div>',
-                        chart("parallel", 420),
-                    ]
-                    if charts.settings.points
-                    else []
-                ),
-            ),
+            section("leaderboard", "Leaderboard", *_leaderboard(study, charts.intervals)),
+            section("curves", "Learning curves", *_curves(charts.curves)),
+            section("settings", "What each setting does", *_settings(charts.settings)),
             section(
                 "errors",
                 "Where they err, and how well they are calibrated",
@@ -210,23 +170,60 @@ def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
             section("games", "Games", games_part(study)),
             section("repeat", "How to repeat it", repeat_part(study)),
         ]
-    )  # fmt: skip
+    )
+
+
+def _leaderboard(study: Study, intervals: LeaderIntervals) -> list[str]:
+    board = study.board
+    note = "Click a heading to sort and a row to open it. Rows of one shade cannot be told apart."
+    hidden = len(board.rows) - ROWS
+    if hidden > 0:
+        note += f" {hidden:,} more rows are not shown; see leaderboard --format csv."
+    height = 90 + 22 * (len(intervals.rows) + len(intervals.baselines))
+    has_table = bool(board.rows or board.baselines)
+    return [
+        bullets(leaderboard_sentences(board)),
+        chart("intervals", height) if intervals.rows else "",
+        leaderboard_table(board, study.folder) if has_table else "",
+        paragraph(note, "note") if has_table else "",
+    ]
+
+
+def _curves(curves: Curves) -> list[str]:
+    if not any(curve.positions for curve in curves.curves):
+        return [paragraph("No trial has reported yet.")]
+    note = paragraph(curves.note, "note") if curves.note else ""
+    return [_controls("curve-part", "curve-axis"), chart("curves", 480), note]
+
+
+def _settings(settings: Settings) -> list[str]:
+    if not settings.points:
+        return []
+    return [
+        paragraph(f"{settings.note[:1].upper()}{settings.note[1:]}.", "note"),
+        _controls("setting-part"),
+        chart("importance", 80 + 34 * len(settings.settings))
+        if settings.importances.get("overall")
+        else paragraph("Fewer than eight trials: importance cannot be estimated."),
+        '<div class="grid" id="setting-grid"></div>',
+        chart("parallel", 420),
+    ]
 
 
 def _controls(*names: str) -> str:
-    """Selections that the script fills."""
+    """Selection fields, whose options the script adds."""
     fields = "".join(f'<label><select id="{name}"></select></label>' for name in names)
     return f'<div class="controls">{fields}</div>'
 
 
 @cache
 def asset(name: str) -> str:
-    """A file that pages are made of."""
+    """The text of a file that pages include."""
     return (files("hexsearch.report.html") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _short(value: Any) -> Any:
-    """Floats with six digits, nan as None, however deep."""
+    """The same value with floats of six digits, and None for nan, at every depth."""
     if isinstance(value, dict):
         return {key: _short(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,14 +1,13 @@
-"""The phases after and before the search, and how to repeat a study, as HTML."""
+"""The other phases than the search, and how to repeat a study, as HTML."""
 
 from __future__ import annotations
 
 from html import escape
 
 from hexsearch.config.files.yaml_text import dump_yaml
-from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.cells import difference, loss, plus_minus
 from hexsearch.leaderboard.phase_sentences import comparison_sentences, confirmation_sentences
-from hexsearch.leaderboard.strength import match_sentences, read_match
+from hexsearch.leaderboard.strength import match_sentences
 from hexsearch.report.confirmation_table import TITLES, confirmed_cells
 from hexsearch.report.html.markup import bullets, definition, paragraph, table
 from hexsearch.report.html.study import Study
@@ -16,7 +15,7 @@ from hexsearch.statistics.pruning_check import PruningCheck
 
 
 def confirmation_part(study: Study) -> str:
-    """Winners with fresh seeds on test games; nothing where a study does not confirm."""
+    """The winners with fresh seeds on test games; empty without a confirmation."""
     confirmation = study.board.confirmation
     if confirmation is None:
         return ""
@@ -25,7 +24,7 @@ def confirmation_part(study: Study) -> str:
 
 
 def pruning_part(study: Study) -> str:
-    """What the pruning check counted."""
+    """The result of the pruning check; empty without one."""
     finding = study.board.findings.get("pruning_check")
     check = None if finding is None else finding.found
     if not isinstance(check, PruningCheck) or not check.checked:
@@ -45,7 +44,7 @@ def pruning_part(study: Study) -> str:
 
 
 def comparison_part(study: Study) -> str:
-    """Heads on shared trunks, best first."""
+    """The heads on shared trunks, the best first; empty without a comparison."""
     board = study.comparison
     if board is None:
         return ""
@@ -65,11 +64,8 @@ def comparison_part(study: Study) -> str:
 
 
 def match_part(study: Study) -> str:
-    """How strongly the networks play; nothing where no match was played."""
-    try:
-        match = read_match(study.folder.match)
-    except LedgerError as error:
-        return paragraph(str(error))
+    """The playing strength of the networks; empty without a match."""
+    match = study.board.match
     if match is None:
         return ""
     rows = [
@@ -90,7 +86,7 @@ def match_part(study: Study) -> str:
 
 
 def repeat_part(study: Study) -> str:
-    """Versions, games, seeds, and the command."""
+    """Versions, games, seeds, and the command that repeats the study."""
     opening, config = study.opening, study.config
     if not config:
         return paragraph("The first record of the study holds no configuration.")
@@ -98,7 +94,7 @@ def repeat_part(study: Study) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in opening.versions.items())
     name = study.folder.name
     paths = "".join(f" --games {path}" for path in games.get("paths", ()))
-    command = f"python run_search.py launch {name}.yaml{paths} --name {name}-again"
+    command = f"hexsearch launch {name}.yaml{paths} --name {name}-again"
     facts = [
         ("hexsearch", f"{opening.hexsearch}, commit {opening.git or 'unknown'}"),
         ("versions", versions),

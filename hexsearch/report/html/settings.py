@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hexsearch.config.section import as_yaml
 from hexsearch.report.html.curves import losses_of
 from hexsearch.report.html.study import Study
 from hexsearch.report.html.thinning import evenly
@@ -131,5 +132,5 @@ def _plain(value: Any) -> str | float | None:
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return value
     if isinstance(value, dict):
-        return ", ".join(f"{key}={part}" for key, part in value.items())
-    return str(value)
+        return ", ".join(f"{key}={as_yaml(part)}" for key, part in value.items())
+    return as_yaml(value)

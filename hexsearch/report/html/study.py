@@ -1,4 +1,4 @@
-"""Everything about a study that its page is made from, read once."""
+"""The content of a study from which its page is made."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from hexsearch.ledger.ledger import read_events
 
 @dataclass(frozen=True)
 class Study:
-    """A study as it stands on the disk.
+    """A study, as it was when its files were read.
 
     Attributes:
-        reports: every report, in the order of the ledger.
-        board: of the search and its reruns, or of a comparison that is all the study does.
+        reports: all reports, in the order of the ledger.
+        board: leaderboard of the search and its reruns, or of the comparison if it is the only
+            phase.
     """
 
     folder: StudyFolder
@@ -34,22 +35,22 @@ class Study:
 
     @property
     def opening(self) -> StudyOpened:
-        """What the study began with: configuration, versions, games."""
+        """The first event of the study, with configuration, versions and games."""
         return self.history.study
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration; nothing where a driver was killed before its first record."""
+        """The whole configuration; empty if the driver was killed before its first record."""
         return self.opening.config
 
     @property
     def question(self) -> str:
-        """What the study asks."""
+        """The question of the study."""
         return str(self.config.get("question", self.folder.name))
 
     @cached_property
     def games(self) -> Dataset | str:
-        """The study's own copy of its games, or why it cannot be read."""
+        """The study's copy of its games, or the reason why it cannot be read."""
         try:
             return Dataset(
                 open_archive(self.folder.archive), build(DataConfig, self.config["data"], "data")
@@ -68,7 +69,7 @@ class Study:
 
     @cached_property
     def comparison(self) -> Leaderboard | None:
-        """Of the heads on shared trunks, where that is one of several phases."""
+        """Leaderboard of the heads on shared trunks, if that is one of several phases."""
         phases = {trial.phase for trial in self.history.trials.values()}
         if "compare" not in phases or not phases & SEARCHED:
             return None

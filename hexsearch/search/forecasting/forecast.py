@@ -1,9 +1,10 @@
-"""What each trial, and each configuration, is expected to reach: a fold over the ledger.
+"""Forecasts of the final values of trials and configurations, computed from the ledger.
 
-For each rung a `RungModel` says what a value there and the settings tell of the value at the end,
-from the trials that went on; the settings alone have a model of their own, for trials that have
-not begun. All are fitted again whenever the values at rungs have grown by a twentieth, at moments
-that depend on the records alone, so a forecast rebuilt from a ledger is the one that it was.
+For each rung, a `RungModel` predicts the final value from the value at the rung and the settings.
+It is fitted to the trials that continued. Another model predicts it from the settings alone, for
+trials that have not begun. All models are fitted again when the number of values at rungs has
+grown by 5%. These moments depend on the records alone, so a forecast that is computed again from a
+ledger is the same.
 """
 
 from __future__ import annotations
@@ -33,13 +34,19 @@ from hexsearch.search.forecasting.paused import PausedTrials
 from hexsearch.search.forecasting.promise import promises
 from hexsearch.search.space import SearchSpace, Values
 
-_REFIT_AFTER = 20  # the values at rungs have grown by one part in so many
-_FITTED, _BEST = 200, 60  # at most so many trials are in a fit: so many of the best, the newest
+_REFIT_AFTER = 20  # models are fitted again when the values have grown by one part in 20
+_FITTED, _BEST = 200, 60  # most trials in a fit; how many of them are the best, not the newest
 
 
 @dataclass
 class Entry:
-    """A trial of the search. `losses` are those at the rungs so far, and at the end."""
+    """A trial of the search.
+
+    Attributes:
+        at: coordinates of its configuration.
+        losses: value losses at the rungs so far, and at the end.
+        broken: whether it has failed or was stopped.
+    """
 
     number: int
     name: str
@@ -56,7 +63,8 @@ class Forecast:
         levels: positions seen at each rung, and at the end.
 
     Attributes:
-        tried: coordinates of all trials, as bytes. version: grows whenever promises change.
+        tried: coordinates of all trials, as bytes.
+        version: number that grows when promises change.
     """
 
     def __init__(self, space: SearchSpace, levels: Sequence[int]) -> None:
@@ -73,7 +81,7 @@ class Forecast:
         self._made: ForecastFit | None = None
 
     def apply(self, event: Event) -> None:
-        """Take one event of the search into account."""
+        """Update the forecast with one event of the search."""
         if isinstance(event, Suggested):
             if phase_of(event.origin) != "search":
                 return
@@ -121,7 +129,7 @@ class Forecast:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a trial has come to its end, so that something can be forecast from others."""
+        """Whether a trial has ended, so that final values of others can be predicted."""
         return self._best_loss < math.inf
 
     def number_of(self, trial: str) -> int | None:
@@ -130,12 +138,12 @@ class Forecast:
 
     @property
     def state(self) -> tuple[int, int, int]:
-        """Equal whenever a fresh configuration would be chosen alike."""
+        """Two equal states give the same choice of a new configuration."""
         return (self.version, self.suggested, len(self._silent))
 
     @property
     def fit(self) -> ForecastFit:
-        """The models, as of the last moment of fitting."""
+        """The models, fitted to the records at the last moment of fitting."""
         if self._made is None:
             rows = []
             for number, count, broken in self._chosen():
@@ -146,26 +154,26 @@ class Forecast:
 
     @property
     def best(self) -> float:
-        """The best final value, which has to be beaten; standardised."""
+        """The best final value so far, standardised."""
         return self.fit.standardised(self._best_loss)
 
     def most_expected(self, count: int) -> list[Values]:
-        """Values of the trials of the fit that are expected to end best, the best first."""
+        """Values of the trials with the best expected final values, the best first."""
         order = np.argsort(self.fit.means, kind="stable")[:count]
         return [dict(self.entries[self.fit.numbers[place]].values) for place in order]
 
     def expected(self, number: int) -> tuple[float, float]:
-        """Mean and variance of a trial's final value, standardised."""
+        """Mean and variance of a trial's predicted final value, standardised."""
         entry = self.entries[number]
         last = np.array(entry.losses[-1:])
         means, variances = self.fit.at_level(len(entry.losses) - 1, last, entry.at[None])
         return float(means[0]), float(variances[0])
 
     def of_settings(self, at: Floats) -> tuple[Floats, Floats]:
-        """[n] means and variances of configurations that have not begun, by their coordinates.
+        """[n] means and variances of configurations that have not begun, from their coordinates.
 
-        Beside one that runs without a value yet there is less to learn, so that workers that
-        start together start apart.
+        The variance is smaller near a configuration that runs without a value yet. So workers that
+        start at the same time get different configurations.
         """
         means, variances = self.fit.of_settings(at)
         if self._silent:
@@ -175,45 +183,46 @@ class Forecast:
         return means, variances
 
     def promise(self, number: int) -> float:
-        """What a trial promises from where it stands."""
+        """The promise of a trial at its rung."""
         return self.promises_of([number])[number]
 
     def promises_at(self, level: int, means: Floats, variances: Floats) -> Floats:
-        """Promises of trials that have passed so many rungs."""
+        """Promises of trials that have passed `level` rungs."""
         whole = self.levels[-1]
         before = self.levels[level - 1] if level else 0
         step, rest = (self.levels[level] - before) / whole, 1 - self.levels[level] / whole
         return promises(self.best, means, variances, self.fit.later[level], step, rest)
 
     def average_promise(self) -> float:
-        """Of a random draw, as the trials so far were."""
+        """The promise of a configuration drawn like those so far."""
         means, variances = self.fit.means, self.fit.variances
         variance = means.var() + variances.mean() + 0.1
         return float(self.promises_at(0, np.array([means.mean()]), np.array([variance]))[0])
 
     def best_paused(self, left: float) -> tuple[int, float] | None:
-        """The paused trial that promises most, and its promise.
+        """The paused trial with the highest promise, and its promise.
 
         Args:
-            left: share of a training; what cannot end within it comes after what can.
+            left: number of whole trainings for which there is time. Trials that cannot end within
+                it are considered only if no other one can.
         """
         shares = {level: 1.0 - at / self.levels[-1] for level, at in enumerate(self.levels, 1)}
         ending = [level for level, share in shares.items() if share <= left]
         return self.paused.best(self.version, ending) or self.paused.best(self.version, shares)
 
     def least_promising(self) -> list[str]:
-        """Names of the paused trials, the one that promises least first."""
+        """Names of the paused trials in ascending order of their promises."""
         numbers = list(self.paused.levels)
         if self.is_ready:
             promised = self.promises_of(numbers)
             numbers.sort(key=lambda number: (promised[number], -number))
-        else:  # by how far they came, then by their value there
+        else:  # by the number of rungs, then by the value at the last one
             entries = self.entries
             numbers.sort(key=lambda n: (len(entries[n].losses), -entries[n].losses[-1], -n))
         return [self.entries[number].name for number in numbers]
 
     def share_left(self, number: int) -> float:
-        """Of a whole training, what a trial has still to do."""
+        """Share of a whole training that a trial has not done yet."""
         level = len(self.entries[number].losses)
         return 1.0 - (self.levels[level - 1] / self.levels[-1] if level else 0.0)
 
@@ -227,12 +236,12 @@ class Forecast:
             losses = np.array([self.entries[number].losses[-1] for number in there])
             at = np.array([self.entries[number].at for number in there])
             promised = self.promises_at(level, *self.fit.at_level(level - 1, losses, at))
-            # Rounded: computed together with others, a promise may differ in its last digits.
+            # They are rounded, since the last digits depend on the trials computed with them.
             found |= {n: round(float(p), 9) for n, p in zip(there, promised, strict=True)}
         return found
 
     def _chosen(self) -> list[tuple[int, int, bool]]:
-        """The trials of a fit: all, or the best and the newest."""
+        """The trials of a fit: all of them, or the best and the newest."""
         if len(self._rows) <= _FITTED:
             return self._rows
 

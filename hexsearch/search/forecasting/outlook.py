@@ -17,7 +17,7 @@ _LISTED = 2_000  # combinations up to which all configurations of a space are ca
 
 
 class Outlook:
-    """A forecast, and fresh configurations beside it.
+    """A forecast, and new configurations with their promises.
 
     Args:
         seed: seed of the study; proposal n draws from a generator seeded by both.
@@ -50,7 +50,7 @@ class Outlook:
         return cls(space, levels, config.run.seed, trials, proposes)
 
     def apply(self, event: Event) -> None:
-        """Take one event of the search into account."""
+        """Update the forecast with one event of the search."""
         self.forecast.apply(event)
 
     @property
@@ -74,7 +74,7 @@ class Outlook:
         rng = np.random.default_rng(derive_seed(self.seed, "propose", number))
         at_random = rng.random() < RANDOM_SHARE
         candidates, places = self._drawn(rng)
-        # A second seed of what fell behind teaches nothing; one of the best may.
+        # A second seed is useful for one of the best configurations only.
         untried = [n for n, at in enumerate(places) if at.tobytes() not in forecast.tried]
         if not forecast.is_ready:
             return candidates[untried[0] if untried else 0], 0.0

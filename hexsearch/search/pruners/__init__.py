@@ -1,5 +1,6 @@
-"""Pruning rules by their `scheduler.name`; a new one is a file, a line here,
-and its name in `hexsearch/config/scheduler.py`.
+"""Pruning rules by their names in `scheduler.name`.
+
+To add a rule, write a module, add a line here, and add its name in `hexsearch/config/scheduler.py`.
 """
 
 from __future__ import annotations

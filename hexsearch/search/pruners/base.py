@@ -1,4 +1,4 @@
-"""What every pruning rule has in common: one class, one method that compares a trial at a rung."""
+"""The base of all pruning rules: one class with one method that compares a trial at a rung."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from hexsearch.ledger.events import Event
 from hexsearch.search.forecasting.outlook import Outlook
 
 Action = Literal["continue", "pause", "prune", "complete"]
-# Of two trials' value losses after equal positions: their difference and its standard error, from
-# per-game losses; None where those are not at hand.
+# A function of two trials and a number of positions seen: the difference of their value losses and
+# its standard error, from per-game losses; None if these are missing.
 Paired = Callable[[str, str, int], tuple[float, float] | None]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a trial after a report, and why.
+    """The decision on a trial after a report, and its reason.
 
     Attributes:
-        rung: level at which it was compared, if it was. rank: 1 is best, of `of` at this rung.
-        cutoff: value loss that a trial had to reach to go on, at that moment.
-        bracket: among whose trials it was compared.
-        reason: in words, where a rule has more to say than the rank.
+        rung: level at which the trial was compared; None if it was not.
+        rank: rank among the `of` trials at this rung; 1 is best.
+        cutoff: value loss that the trial needed to continue.
+        bracket: bracket with whose trials it was compared.
+        reason: reason in words, if the rank does not explain the decision.
     """
 
     action: Action
@@ -39,17 +40,17 @@ class Decision:
 
 
 class Pruner(ABC):
-    """Decides who goes on past a rung. It is a fold: equal events give equal decisions.
+    """Decides which trials continue past a rung. Equal events give equal decisions.
 
-    A new rule is a subclass with `compare`, named in `PRUNERS`.
+    A new rule is a subclass with `compare` that is named in `PRUNERS`.
 
     Args:
-        rungs: positions seen at which trials are compared, ascending.
-        max_positions: at which a trial is finished.
+        rungs: positions seen at which trials are compared, in ascending order.
+        max_positions: positions seen at which a trial is finished.
 
     Attributes:
-        pauses: whether trials that are cut keep their checkpoints and may go on later.
-        outlook, paired: for rules that use them.
+        pauses: whether trials that do not continue keep their checkpoints and may continue later.
+        outlook, paired: forecasts and paired differences, for rules that use them.
     """
 
     pauses = False
@@ -66,26 +67,26 @@ class Pruner(ABC):
 
     @property
     def brackets(self) -> tuple[int, ...]:
-        """Brackets of consecutive trials, which begin again at its end."""
+        """Brackets of consecutive trials. At its end the sequence is repeated."""
         return (0,)
 
     def bracket(self, number: int) -> int:
-        """Bracket of trial `number`; it is compared from the rung of that place on."""
+        """Bracket of trial `number`. The trial is compared from the rung with this index on."""
         return self.brackets[number % len(self.brackets)]
 
     def is_rung(self, number: int, positions_seen: int) -> bool:
-        """Whether trial `number` is compared at these positions."""
+        """Whether trial `number` is compared after this many positions."""
         return positions_seen in self.rungs[self.bracket(number) :]
 
     def decide(
         self, number: int, positions_seen: int, value_loss: float, left: float = math.inf
     ) -> Decision:
-        """Judge a report of trial `number`, without recording it.
+        """Decide on a report of trial `number`, without recording it.
 
         Args:
-            left: whole trainings that each worker has time for.
+            left: number of whole trainings for which each worker has time.
         Raises:
-            ValueError: the value loss is not finite; such a trial must be failed, not compared.
+            ValueError: the value loss is not finite; such a trial has failed and is not compared.
         """
         if not math.isfinite(value_loss):
             raise ValueError(f"value_loss is {value_loss} at {positions_seen:,} positions")
@@ -97,23 +98,23 @@ class Pruner(ABC):
 
     @abstractmethod
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
-        """Judge trial `number` at a rung of its bracket, without recording it."""
+        """Decide on trial `number` at a rung of its bracket, without recording it."""
 
     def choose_paused(self, may_propose: bool, left: float) -> int | None:
-        """Number of the paused trial to go on with now, if any.
+        """Number of the paused trial that continues now; None if there is none.
 
         Args:
-            may_propose: whether a fresh trial could be started instead.
+            may_propose: whether a new trial could be started instead.
         """
         return None
 
     @abstractmethod
     def apply(self, event: Event) -> None:
-        """Take one event into account."""
+        """Update the rule with one event."""
 
     @abstractmethod
     def chance(self, before: int) -> float:
-        """That a trial goes on past a rung after `before` others of the same distribution."""
+        """Probability that a trial passes a rung after `before` others of the same distribution."""
 
 
 def rung_levels(grace_period: int, max_t: int, reduction_factor: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
-"""Median stopping: stop what is worse than the median at the same positions.
+"""Median stopping: prune trials that are worse than the median after equal positions.
 
-Source: Golovin et al., "Google Vizier", KDD 2017, with the value at the same positions in place
-of running averages.
+Source: Golovin et al., "Google Vizier", KDD 2017. The value at a report takes the place of the
+running average.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from hexsearch.search.pruners.asha import AshaPruner
 
 
 class MedianPruner(AshaPruner):
-    """Compares at every report, once five trials are known there."""
+    """Compares at every report, after five other trials have reached it."""
 
-    least = 5  # of fewer trials a median says little
+    least = 5  # a median of fewer trials says little
 
     @classmethod
     def levels(cls, config: SchedulerConfig) -> Iterable[int]:

@@ -84,7 +84,18 @@ def test_the_table_says_the_decision_and_each_reason(
     assert "64 games read" in text and "2 refused" in text
     assert "the first mover connects top to bottom" in text and "with left to right" in text
     assert "off a 7x7 board" in text
-    assert "LEAK curriculum penultimate" in text
+    assert "LEAK" not in text and "ok: curriculum all" in text
+    assert "would tell winners without the board: penultimate, penultimate_and_final" in text
+    assert "verdict: look at what is said above (2 of 66 refused" in text
+
+
+def test_a_leak_is_called_one_where_its_curriculum_is_chosen(
+    dirty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("audit", dirty, "--curriculum", "penultimate") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "LEAK: curriculum penultimate:" in text
+    assert "curriculum penultimate leaks the winner" in text
 
 
 def test_strict_makes_a_refused_game_fatal(dirty: Path) -> None:

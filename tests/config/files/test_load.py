@@ -62,8 +62,8 @@ def test_all_faults_are_listed_at_once_with_path_and_suggestion(tmp_path: Path) 
         "'gpool reduced 512->32->64->1', 'attention 512->64->1', or an import path "
         "'package.module:factory'",
         "space.yaml: trial.optimiser.schedule: unknown value 'onecycle'; did you mean 'one_cycle'?",
-        "space.yaml: trial.augment: expected true or false, got int 1",
-        "space.yaml: scheduler.max_t: expected a whole number, got str 'many'",
+        "space.yaml: trial.augment: expected true or false, got 1",
+        "space.yaml: scheduler.max_t: expected a whole number, got 'many'",
         "space.yaml: scheduler.redution_factor: unknown key; did you mean 'reduction_factor'?",
         "space.yaml: sarch: unknown key; did you mean 'search'?",
     ]
@@ -109,6 +109,35 @@ def test_set_fixes_a_searched_dimension_and_those_below_it(tmp_path: Path) -> No
     assert set(config.search) == {"readout"}
     assert config.enqueue == [{"readout": "bce"}]
     assert config.trial.curriculum.name == "final"
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ("learning_rate=0.01", "did you mean 'optimiser.learning_rate'?"),
+        ("learning_rat=0.01", "did you mean 'optimiser.learning_rate'?"),
+        ("lr=0.01", "here it is called optimiser.learning_rate"),
+        ("trials=3", "did you mean 'run.trials'?"),
+        ("max_t=100", "did you mean 'scheduler.max_t'?"),
+        ("batchsize=8", "did you mean 'batch_size'?"),
+    ],
+)
+def test_a_setting_of_a_deeper_section_is_suggested_with_its_path(
+    tmp_path: Path, setting: str, hint: str
+) -> None:
+    key = setting.partition("=")[0]
+    assert problems_of(write(tmp_path, ""), setting) == [f"--set {key}: unknown key; {hint}"]
+
+
+def test_a_fault_in_a_setting_blames_the_setting_and_not_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "run: {retries: -1}\nsearch: {batch_size: {choice: [32, 64]}}\n")
+    given = ["optimiser.learning_rate=-1", "trial.augment=1", "run.trials=none"]
+    assert problems_of(path, *given) == [
+        "--set optimiser.learning_rate: must be above 0, got -1",
+        "--set trial.augment: expected true or false, got 1",
+        "--set run.trials: expected a whole number, got 'none'",
+        "space.yaml: run.retries: must be 0 or more, got -1",
+    ]
 
 
 def test_set_refines_a_preset_without_losing_it(tmp_path: Path) -> None:

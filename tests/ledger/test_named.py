@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.ledger.missing import no_study
+from hexsearch.ledger.named import find_study, no_study
 
 
 def test_a_study_that_was_probably_meant_is_named(
@@ -19,6 +19,21 @@ def test_a_study_that_was_probably_meant_is_named(
     assert no_study(Path("results/mien")) == f"results/mien: {meant}"
     assert no_study(Path("mine")) == f"mine: {meant}"
     assert no_study(Path("other")) == "other: no such study folder"
+
+
+def test_a_plain_name_is_a_study_of_results_unless_one_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("results/mine", "results/both", "both"):
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "study.yaml").write_text("format: 2\n", encoding="utf-8")
+    Path("mine").mkdir()  # not a study
+    assert find_study(Path("mine")) == Path("results/mine")
+    assert find_study(Path("both")) == Path("both")
+    assert find_study(Path("other/mine")) == Path("other/mine")
+    for unreadable in ("x" * 5000, "a\0b"):
+        assert find_study(Path(unreadable)) == Path(unreadable)
 
 
 def test_a_folder_says_what_it_lacks(tmp_path: Path) -> None:

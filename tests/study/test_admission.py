@@ -69,6 +69,20 @@ def test_what_cannot_run_is_refused_before_ray_starts(
     assert status == 2 and said in err
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("readout=tests.doctor.plugins:RawMseShownBySigmoid", "error: read-out: "),
+        ("optimiser.learning_rate=10", "error: steps: "),
+    ],
+)
+def test_what_the_doctor_finds_is_refused_before_ray_starts(
+    launched: Any, setting: str, said: str
+) -> None:
+    status, err = launched(setting)
+    assert status == 1 and said in err and "launch with --no-doctor" in err
+
+
 def test_games_that_are_not_there_are_refused_before_ray_starts(launched: Any) -> None:
     status, err = launched(games=Path("/no/such/games"))
     assert status == 2 and "no such file or folder" in err

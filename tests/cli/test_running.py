@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.cli.study_commands import finish
+from hexsearch.cli.running import finish
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.engine import Job
 from tests.search.simulation import OPENED, make_engine, run_serially, study_config
