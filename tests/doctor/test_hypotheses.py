@@ -16,10 +16,10 @@ from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.data.batches import Batch
 from hexsearch.data.dataset import Dataset
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
+from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates
+from hexsearch.doctor.hypotheses.optimisation.updates import Rule, Steps, explain_steps, gap_of
 from hexsearch.doctor.hypotheses.policy_losses import explain_policy_loss
-from hexsearch.doctor.hypotheses.rates import explain_rates
 from hexsearch.doctor.hypotheses.reported import explain_reported
-from hexsearch.doctor.hypotheses.updates import Rule, Steps, explain_steps, gap_of
 from hexsearch.doctor.watching import WatchedStep
 from hexsearch.model.readout import Bce
 from hexsearch.training.optimisation.schedule import learning_rate

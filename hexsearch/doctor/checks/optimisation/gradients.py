@@ -9,7 +9,7 @@ import torch
 
 from hexsearch.doctor.checks.optimisation.steps import unowned
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.gradients import explain_gap, first_gap
+from hexsearch.doctor.hypotheses.optimisation.gradients import explain_gap, first_gap
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import NO_STEP, WatchedStep, WatchedTrial
 

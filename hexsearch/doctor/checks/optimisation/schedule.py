@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.rates import explain_rates
+from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 from hexsearch.training.optimisation.schedule import learning_rate
 

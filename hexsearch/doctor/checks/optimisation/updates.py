@@ -7,7 +7,12 @@ from collections.abc import Iterator
 import torch
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.updates import explain_steps, gap_of, own_rule, recorded_steps
+from hexsearch.doctor.hypotheses.optimisation.updates import (
+    explain_steps,
+    gap_of,
+    own_rule,
+    recorded_steps,
+)
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 
 _LARGEST_SHARE = 0.1  # of the positions seen, that a half-life may be
