@@ -79,9 +79,9 @@ def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "warning",
         f"on {found.boards} finished boards {found.right:.0%} are called right, and the loser is "
         f"given {found.share:.0%} [{found.low:.0%}, {found.high:.0%}] on average; {sure}",
-        f"label noise: as where about {found.drawn} of the training labels were drawn at random "
-        f"(or {found.share:.0%} inverted); a network that was trained on too few games by heart, "
-        "or on smoothed labels, looks alike",
+        f"label noise: up to about {found.drawn} of the training labels were drawn at random (or "
+        f"{found.share:.0%} inverted); boards that the network cannot read count as noise here, and "
+        "a training on too few games by heart or on smoothed labels looks alike",
         "look for wrong winners in the training games: `games audit PATH`; compare each label "
         "with the finished board of its game",
         root="reading",
