@@ -80,8 +80,8 @@ def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"on {found.boards} finished boards {found.right:.0%} are called right, and the loser is "
         f"given {found.share:.0%} [{found.low:.0%}, {found.high:.0%}] on average; {sure}",
         f"label noise: up to about {found.drawn} of the training labels were drawn at random (or "
-        f"{found.share:.0%} inverted); boards that the network cannot read count as noise here, and "
-        "a training on too few games by heart or on smoothed labels looks alike",
+        f"{found.share:.0%} inverted); boards that the network cannot read count as noise here, "
+        "and a training on too few games by heart or on smoothed labels looks alike",
         "look for wrong winners in the training games: `games audit PATH`; compare each label "
         "with the finished board of its game",
         root="reading",
