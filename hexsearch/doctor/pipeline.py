@@ -25,7 +25,12 @@ from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.game_forms import game_forms
 from hexsearch.doctor.hypotheses.finite import is_finite
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
-from hexsearch.doctor.samples import ShownSamples, shown_samples
+from hexsearch.doctor.samples import (
+    ComparedSamples,
+    ShownSamples,
+    compared_samples,
+    shown_samples,
+)
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.errors import CheckpointError, ContractError, HexsearchError
 from hexsearch.model.readout import Readout, build_readout
@@ -181,6 +186,12 @@ class ExaminedPipeline:
     def shown(self) -> ShownSamples | None:
         """Training positions as the network is shown them."""
         return None if self.watched is None else shown_samples(self.watched)
+
+    @cached_property
+    def compared(self) -> ComparedSamples:
+        """The same positions beside what the games say of them; only where there are some."""
+        assert self.shown is not None and self.archive is not None
+        return compared_samples(self.shown, self.archive)
 
     @cached_property
     def restored(self) -> Trial | None:

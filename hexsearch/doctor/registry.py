@@ -6,7 +6,8 @@ a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import games
+from hexsearch.doctor.checks import games, results
+from hexsearch.doctor.checks.evaluation import evaluation, state
 from hexsearch.doctor.checks.network import (
     answers,
     calibration,
@@ -17,19 +18,20 @@ from hexsearch.doctor.checks.network import (
     strengths,
     values,
 )
+from hexsearch.doctor.checks.optimisation import finite, gradients, slopes, steps
 from hexsearch.doctor.checks.training import (
+    auxiliary,
     columns,
-    evaluation,
-    finite,
-    gradients,
     labels,
     losses,
+    modules,
+    passes,
     positions,
     ranges,
+    reading,
     readouts,
     sampling,
     short_training,
-    steps,
 )
 from hexsearch.doctor.findings import Check
 
@@ -43,6 +45,7 @@ CHECKS: tuple[Check, ...] = (
     Check("weights", "quick", ("loaded",), records.check_weights),
     Check("edges", "quick", ("imported",), games.check_edges),
     Check("labels", "quick", ("imported",), games.check_labels),
+    Check("results", "quick", ("archive",), results.check_results),
     Check("duplicates", "quick", ("archive",), games.check_duplicates),
     Check("split", "quick", ("dataset",), games.check_split),
     Check("finished boards", "quick", _BATCHES, columns.check_finished),
@@ -50,19 +53,26 @@ CHECKS: tuple[Check, ...] = (
     Check("training labels", "quick", _BATCHES, labels.check_labels),
     Check("policy target", "quick", _BATCHES, labels.check_targets),
     Check("columns", "quick", _BATCHES, columns.check_columns),
+    Check("auxiliary targets", "quick", _BATCHES, auxiliary.check_auxiliary),
     Check("label leaks", "quick", _BATCHES, sampling.check_leaks, symptom=True),
     Check("batches", "quick", _BATCHES, sampling.check_batches),
+    Check("stream", "quick", _BATCHES, passes.check_stream),
     Check("perspective", "quick", _BATCHES, readouts.check_reported),
     Check("finite numbers", "quick", ("watched",), finite.check_finite),
     Check("value loss", "quick", ("finite",), losses.check_value_loss),
     Check("policy loss", "quick", ("finite",), losses.check_policy_loss),
     Check("independence", "quick", ("finite", "shown"), independence.check_untrained),
     Check("parameter groups", "quick", ("watched",), steps.check_groups),
+    Check("modules", "quick", ("watched",), modules.check_modules),
     Check("range of outputs", "quick", ("finite", "shown"), ranges.check_ranges),
     Check("gradient flow", "quick", ("finite",), gradients.check_flow),
+    Check("what is read", "quick", ("finite", "shown"), reading.check_reading),
     Check("gradients", "quick", ("finite",), gradients.check_given),
+    Check("slopes", "quick", ("finite",), slopes.check_slopes),
     Check("steps", "quick", ("finite",), steps.check_steps),
     Check("evaluation", "quick", ("finite",), evaluation.check_evaluation),
+    Check("saved state", "quick", ("finite", "shown"), state.check_state),
+    Check("modules of the network", "answers", ("examined",), modules.check_loaded_modules),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
     Check("answers", "answers", _OBSERVED, values.check_range),
@@ -71,6 +81,7 @@ CHECKS: tuple[Check, ...] = (
     Check("record", "answers", ("loaded", "examined", "dataset"), records.check_record),
     Check("batch norm", "answers", ("loaded", "restored"), records.check_norms),
     Check("parity", "answers", ("loaded", "restored"), records.check_parity, symptom=True),
+    Check("label noise", "answers", _OBSERVED, calibration.check_label_noise, symptom=True),
     Check("calibration", "answers", _OBSERVED, calibration.check_compression, symptom=True),
     Check("strength", "answers", _OBSERVED, strengths.check_strength, symptom=True),
     Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),

@@ -58,7 +58,8 @@ class WatchedStep:
         given: gradients at the optimiser, after clipping. before, after: weights around its step.
         late: weights at the start of the next step, where there is one.
         rates: learning rate of each parameter group. progress: share of the budget.
-        calls: how often the optimiser stepped.
+        calls: how often the optimiser stepped. parts: gradient of the weighted losses of each
+            micro-batch, where there are several.
     """
 
     batch: Batch
@@ -79,6 +80,7 @@ class WatchedStep:
     rates: tuple[float, ...] = ()
     progress: float = 0.0
     calls: int = 0
+    parts: list[Flat] = field(default_factory=list)
 
 
 class WatchedStepper(Stepper):
@@ -200,11 +202,19 @@ class WatchedTrial(Trial):
                 (weights[name] * loss for name, loss in losses.auxiliary.items()),
                 start=torch.zeros(()),
             )
+        whole_of_part: Flat = {}
         for name, loss in sums.items():
             found = self._gradient_of(loss)
+            share_of = self.config.value_weight
+            if name != "value_gradient":
+                share_of = self.config.policy_head.weight
+            for owner, gradient in found.items():
+                whole_of_part[owner] = whole_of_part.get(owner, 0.0) + share_of * gradient
             kept: Flat = getattr(step, name)
             for owner, gradient in found.items():
                 kept[owner] = kept[owner] + gradient if owner in kept else gradient
+        if self.config.micro_batch:
+            step.parts.append(whole_of_part)
 
     def _gradient_of(self, loss: Tensor) -> Flat:
         found: Flat = {}

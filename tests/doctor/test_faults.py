@@ -150,7 +150,7 @@ FAULTS = [
     ),
     fault(faults.value_output_stuck, "gradient flow", "does not depend on the head's weights"),
     fault(faults.evaluation_sees_the_label, "permuted labels", "the outcome reaches", lesson=True),
-    fault(faults.evaluation_sees_the_label, "evaluation", "or the label itself", label="leak_seen"),
+    fault(faults.evaluation_sees_the_label, "evaluation", "the label itself", label="leak_seen"),
 ]
 
 

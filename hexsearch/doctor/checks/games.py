@@ -28,15 +28,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if archive is not None:
         wrong = _misjudged(archive)
         if len(wrong):
-            yield Finding(
-                "labels",
-                "error",
-                f"{len(wrong):,} of {min(len(archive), _REPLAYED):,} games name a winner who has "
-                "not connected "
-                f"({_by_file(archive, wrong)})",
-                "the winner's letter or digit is read the other way round for these games",
-                "swap the winners of the files named and import them again",
-            )
+            yield _named_losers(archive, wrong)
     if pipeline.imported is None:
         return
     refused = Counter(
@@ -54,6 +46,32 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "the winner is written the other way round in these files, or in part of them",
             "swap their winner letters; what is refused is missing from the training games",
         )
+
+
+def _named_losers(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
+    some = wrong[:_CHUNK]
+    nobody = winners(stones_at(archive, some, archive.lengths[some])) == 0
+    evidence = (
+        f"{len(wrong):,} of {min(len(archive), _REPLAYED):,} games name a winner who has not "
+        f"connected ({_by_file(archive, wrong)})"
+    )
+    if nobody.mean() > 0.5:
+        return Finding(
+            "labels",
+            "error",
+            f"{evidence}; in {nobody.mean():.0%} of them nobody has",
+            "these games are called finished and end before anybody connects: their last moves "
+            "are missing (cut off, off by one), or their moves are read wrongly",
+            "compare the number of moves with the source; import them again",
+        )
+    return Finding(
+        "labels",
+        "error",
+        evidence,
+        "the winner's letter or digit is read the other way round for these games: labels are "
+        "inverted",
+        "swap the winners of the files named and import them again",
+    )
 
 
 def _misjudged(archive: GameArchive) -> NDArray[np.int64]:
@@ -188,8 +206,34 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "warning",
             f"{copies:,} of {len(forms):,} games are copies of others, mirrored or turned "
             "ones included",
-            "files that overlap, or games that were stored in all four symmetries",
+            f"only {len(groups):,} games are different, the others are copies (duplicates): files "
+            "overlap, a few games were written several times, or each in all four symmetries",
             "leave copies out: augmentation makes them anyway, and they weigh double",
+        )
+
+
+def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[Finding]:
+    """Games without a training position, and positions that validation does not judge."""
+    dataset = pipeline.dataset
+    assert dataset is not None
+    every = int((dataset.archive.lengths[dataset.validation_games].astype(np.int64) + 1).sum())
+    if len(dataset.validation) != every:
+        yield Finding(
+            "split",
+            "error",
+            f"validation judges {len(dataset.validation):,} positions; its games have {every:,}",
+            "validation leaves a part of the positions out, or judges by other games than its own",
+            "judge by every position of the validation games",
+        )
+    plain = pipeline.config is not None and pipeline.config.curriculum.name == "all"
+    missing = len(np.setdiff1d(dataset.train_games, train))
+    if plain and missing > 0.1 * len(dataset.train_games):
+        yield Finding(
+            "split",
+            "error",
+            f"{missing:,} of {len(dataset.train_games):,} training games give no training position",
+            "a part of the games is never trained on: positions are drawn from some games alone",
+            "draw from all games of the training split",
         )
 
 
@@ -212,6 +256,7 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "split by game; validation figures of this split measure memory",
         )
         return
+    yield from _left_out(pipeline, train)
     sides: dict[str, NDArray[np.int64]] = {
         "training": train,
         "validation": judged,

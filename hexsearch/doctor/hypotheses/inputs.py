@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import torch
@@ -96,16 +96,18 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     """The transformation that clearly restores value or policy; None if there is none."""
     # A later board shows more of the game: there only the moves tell what a network wants.
     # And what makes the moves played less likely is not what the network was trained on.
-    value = max(
-        (
-            score
-            for score in scores[1:]
-            if not score.name.startswith(OTHER_PLY)
-            and score.policy_gain > -max(0.05, 3.0 * score.policy_noise)
-        ),
-        key=lambda score: score.gain,
-        default=scores[0],
-    )
+    candidates = [
+        score
+        for score in scores[1:]
+        if not score.name.startswith(OTHER_PLY)
+        and score.policy_gain > -max(0.05, 3.0 * score.policy_noise)
+    ]
+    value = max(candidates, key=lambda score: score.gain, default=scores[0])
+    # A plane that is blotted out is named only where nothing that keeps it does nearly as well.
+    if " set to " in value.name:
+        keeping = [each for each in candidates if " set to " not in each.name]
+        best = max(keeping, key=lambda score: score.gain, default=value)
+        value = best if best.gain > value.gain - max(2.0 * value.noise, 0.3 * value.gain) else value
     if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(least, scores[0].auc + 0.02):
         return value
     policy = max(scores[1:], key=lambda score: score.policy_gain)
@@ -145,8 +147,18 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
             yield f"plane {flag} inverted", _with_plane(flag, -1.0, low + high)
         for number in (0.0, 0.5, 1.0):
             yield f"plane {flag} set to {number:g}", _with_plane(flag, 0.0, number)
+        if low < -0.5:
+            yield f"plane {flag} as (x + 1) / 2", _with_plane(flag, 0.5, 0.5)
+        elif high > 0.5:
+            yield f"plane {flag} as 2 x - 1", _with_plane(flag, 2.0, -1.0)
+        for scale in (255.0, 1 / 255.0):
+            yield f"plane {flag} times {scale:.3g}", _with_plane(flag, scale, 0.0)
         for other in stones:
             yield f"planes {flag} and {other} exchanged", _exchanged(channels, flag, other)
+    if 3 <= channels <= 4:
+        for order in permutations(range(channels)):
+            if sum(place != number for place, number in enumerate(order)) > 2:
+                yield f"its planes in the order {order}", _in_order(order)
     for scale in (255.0, 1 / 255.0, 2.0, 0.5, -1.0):
         yield f"planes times {scale:.3g}", _scaled(scale)
     yield "planes as 2 x - 1", lambda p: 2 * p - 1
@@ -169,7 +181,7 @@ def _by_side(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
         told = red.float()[:, None, None].expand(planes[:, flag].shape)
         yield f"plane {flag} filled with the side to move", _with_values(flag, told)
         yield f"plane {flag} filled with the side that is not to move", _with_values(flag, 1 - told)
-    changes = [("transposed", _TURNS["transposed"])]
+    changes = list(_TURNS.items())
     if len(stones) >= 2:
         exchanged = _exchanged(planes.shape[1], stones[0], stones[1])
         changes.append(("with colours exchanged", exchanged))
@@ -211,6 +223,10 @@ _TURNS: dict[str, Change] = {
     "given a quarter turn to the left": lambda p: p.rot90(1, (2, 3)),
     "given a quarter turn to the right": lambda p: p.rot90(-1, (2, 3)),
 }
+
+
+def _in_order(order: tuple[int, ...]) -> Change:
+    return lambda planes: planes[:, list(order)]
 
 
 def _exchanged(channels: int, first: int, second: int) -> Change:

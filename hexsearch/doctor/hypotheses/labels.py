@@ -15,9 +15,11 @@ from hexsearch.doctor.hypotheses.table import (
     share_score,
     wilson,
 )
-from hexsearch.doctor.hypotheses.truth import Ints, Truth
+from hexsearch.doctor.hypotheses.truth import Ints, Truth, truth_of
 
 Floats = NDArray[np.float32]
+_GAMES_OFF = 4  # neighbouring games whose labels are tried
+_PLAIN = "give labels of 0 and 1; smoothing and scaling belong into the read-out"
 _TOGETHER = "cut planes, label and move of a sample from one (game, ply), and index them alike"
 
 
@@ -51,36 +53,83 @@ def label_scores(
     found = lag_score("the label", target[wrong], right, np.flatnonzero(wrong), batch_size)
     if found is not None:
         scores.insert(0, found)
-    for shift, name in ((1, "next game"), (-1, "previous game")):
+    for shift in (*range(1, _GAMES_OFF + 1), *range(-1, -_GAMES_OFF - 1, -1)):
         neighbour = truth.moved(games=shift)
         expected = _outcome(neighbour, symmetry, perspective)
-        add(name, f"the label is that of the {name} of the archive", _TOGETHER, expected)
+        name = f"{abs(shift)} games {'on' if shift > 0 else 'back'}"
+        name = {1: "next game", -1: "previous game"}.get(shift, name)
+        cause = f"the label is that of the {name} of the archive: a neighbouring game's winner"
+        add(name, cause, _TOGETHER, expected)
+    cause = "the label is the side to move, not the winner"
+    remedy = "take the label from the game's winner"
+    mover = (truth.red_to_move ^ (symmetry >= 2)).astype(np.float32)
+    add("side to move", cause, remedy, mover)
+    add("side not to move", "the label is the side that has just moved", remedy, 1 - mover)
+    for name, cause, remedy, expected in _other_numbers(target, truth, right, wrong):
+        add(name, cause, remedy, expected)
+    return scores
+
+
+def _other_numbers(
+    target: Floats, truth: Truth, right: Floats, wrong: Flags
+) -> Iterator[tuple[str, str, str, Floats]]:
+    """Labels that are other numbers than 0 and 1, or the same everywhere."""
     values = np.unique(target[wrong].round(4))
     low, high = float(values[0]), float(values[-1])
+    lost = "find out where the winner is lost"
     if np.ptp(target) < 1e-6:
         cause = f"every label is {target[0]:g}, whoever won"
-        add("constant", cause, "find out where the winner is lost", np.full_like(right, target[0]))
-    elif len(values) == 1 and right[wrong].std() > 0:
-        constant = np.where(wrong, values[0], right)
+        yield "constant", cause, lost, np.full_like(right, target[0])
+        return
+    if len(values) == 1 and right[wrong].std() > 0:
         cause = f"every label is {low:g} there, whoever won"
-        add("constant", cause, "find out where the winner is lost", constant)
-    elif not set(values.tolist()) <= {0.0, 1.0}:
-        scaled = low + (high - low) * right
-        cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1"
-        remedy = "give labels of 0 and 1; smoothing and scaling belong into the read-out"
-        add("scaled", cause, remedy, np.where(wrong, scaled, right))
-        cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1, and inverted"
-        add("scaled and inverted", cause, remedy, np.where(wrong, low + high - scaled, right))
-        middle = np.where(wrong, target, right)
-        cause = f"labels are mixtures, from {low:.3g} to {high:.3g}, instead of 0 and 1"
-        add("mixed", cause, remedy, middle)
-    return scores
+        yield "constant", cause, lost, np.where(wrong, values[0], right)
+        return
+    if len(values) == 1 and 0.0 < low < 1.0:
+        cause = f"labels of {right[wrong][0]:.0f} are {low:.3g}: one side's labels are smoothed"
+        yield "one-sided", cause, _PLAIN, np.where(wrong, values[0], right)
+        return
+    if set(values.tolist()) <= {0.0, 1.0}:
+        return
+    scaled = low + (high - low) * right
+    cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1 (smoothed, or scaled)"
+    yield "scaled", cause, _PLAIN, np.where(wrong, scaled, right)
+    cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1, and inverted"
+    yield "scaled and inverted", cause, _PLAIN, np.where(wrong, low + high - scaled, right)
+    left = truth.archive.lengths[truth.game] - truth.ply
+    for name, column in (("moves to the end", left), ("the ply", truth.ply)):
+        told = _mean_by(np.abs(target - 0.5), np.stack([column, right], axis=1))
+        if np.abs(np.abs(target - 0.5) - told).max() < 1e-3:
+            cause = (
+                f"labels depend on {name} (discounted, or ramped): from {low:.3g} to {high:.3g} "
+                "instead of 0 and 1"
+            )
+            yield "discounted", cause, _PLAIN, target
+    cause = (
+        f"labels are mixtures, from {low:.3g} to {high:.3g}, instead of 0 and 1: noise, or an "
+        "average with other labels (mixup, bootstrapped values)"
+    )
+    yield "mixed", cause, _PLAIN, np.where(wrong, target, right)
+
+
+def _mean_by(numbers: Floats, columns: Floats) -> Floats:
+    """[B] the mean of the numbers over all rows with the same columns."""
+    _, index = np.unique(columns, axis=0, return_inverse=True)
+    index = index.reshape(-1)
+    means = np.bincount(index, numbers) / np.bincount(index)
+    return means[index].astype(np.float32)
 
 
 def random_share(wrong: Flags) -> str:
     """The share of wrong labels with its interval, in words."""
     low, high = wilson(float(wrong.mean()), len(wrong))
     return f"{wrong.mean():.0%} [{low:.0%}, {high:.0%}]"
+
+
+def drawn_share(wrong: Flags) -> str:
+    """The share of labels that must be drawn at random for as many to be wrong, in words."""
+    low, high = (min(2 * end, 1.0) for end in wilson(float(wrong.mean()), len(wrong)))
+    return f"{min(2 * float(wrong.mean()), 1.0):.0%} [{low:.0%}, {high:.0%}]"
 
 
 def by_game(wrong: Flags, game: Ints) -> bool:
@@ -100,6 +149,8 @@ def by_game(wrong: Flags, game: Ints) -> bool:
 def affected(truth: Truth, symmetry: Ints) -> dict[str, Flags]:
     """Subsets of samples that a fault may be confined to, in words that follow 'exactly'."""
     stones = (truth.boards != 0).mean(axis=(1, 2))
+    lengths = truth.archive.lengths[truth.game]
+    long = lengths > np.median(truth.archive.lengths)
     return {
         "where Red is to move": truth.red_to_move & ~truth.finished,
         "where Blue is to move": ~truth.red_to_move & ~truth.finished,
@@ -114,6 +165,9 @@ def affected(truth: Truth, symmetry: Ints) -> dict[str, Flags]:
         "where Blue wins": ~truth.red_won,
         "early in the game": stones < 0.12,
         "late in the game": stones >= 0.24,
+        "in games that no connection ended (resigned)": truth.archive.finished[truth.game] == 0,
+        "in long games": long,
+        "in short games": ~long,
         "in games of odd number": truth.game % 2 == 1,
         "in games of even number": truth.game % 2 == 0,
         "in the second half of the archive": truth.game >= len(truth.archive) // 2,
@@ -156,6 +210,7 @@ def _target_candidates(
         ("quarter turn to the right", column * size + last - row),
     ):
         yield Hypothesis(f"target {name}", f"{cause}: it is {name}", same), other
+    yield from _same_cells(target, truth, symmetry)
     for shift in (-1, 1, -2, 2, -3, 3):
         name = f"{abs(shift)} {'ply' if abs(shift) == 1 else 'plies'} "
         name += "later" if shift > 0 else "earlier"
@@ -184,6 +239,36 @@ def _target_candidates(
         moved = truth.moved(games=other_game)
         cause = f"the policy target is that of the {name} of the archive"
         yield Hypothesis(name, cause, _TOGETHER), _cells(moved, symmetry)
+
+
+def _same_cells(target: Ints, truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesis, Ints]]:
+    """Targets that are the same for many positions, or the right ones in other numbers."""
+    seen = _cells(truth, symmetry)
+    known = seen >= 0
+    cause = "the policy's cells are numbered in another order: a fixed permutation of the board"
+    yield (
+        Hypothesis("permuted", cause, "use row * N + column for both"),
+        _mapped(target, seen, known),
+    )
+    cell = int(np.bincount(np.maximum(target, 0)).argmax())
+    cause = f"the policy target is the same cell ({cell}) everywhere: a constant"
+    yield Hypothesis("constant", cause, _TOGETHER), np.full_like(target, cell)
+    lengths = truth.archive.lengths[truth.game].astype(np.int64)
+    for name, ply in (("first", np.zeros_like(lengths)), ("last", lengths - 1)):
+        there = truth_of(truth.archive, truth.game, ply)
+        cause = f"the policy target is the {name} move of the game, whatever the position"
+        yield Hypothesis(f"{name} move", cause, _TOGETHER), _cells(there, symmetry)
+
+
+def _mapped(target: Ints, seen: Ints, known: Flags) -> Ints:
+    """[B] the commonest target of each cell that should be the target."""
+    found = np.full_like(target, -1)
+    for cell in np.unique(seen[known]):
+        here = known & (seen == cell)
+        counts = np.bincount(np.maximum(target[here], 0))
+        # A cell that comes once has a commonest target whatever it is.
+        found[here] = counts.argmax() if here.sum() > 2 else -1
+    return found
 
 
 def _cells(truth: Truth, symmetry: Ints) -> Ints:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from hexsearch.data.batches import Batch
-from hexsearch.doctor.hypotheses.table import Hypothesis
+from hexsearch.doctor.hypotheses.loss_formulas import (
+    ONE_FORMULA,
+    SAME_LABELS,
+    close,
+    of_changed_arguments,
+    other_formula,
+    other_labels,
+    subsets_of,
+    weighted,
+    with_penalty,
+)
+from hexsearch.doctor.hypotheses.table import Hypothesis, where
 from hexsearch.model.readout import Readout
 
-_ONE_FORMULA = "let the trial's value loss be readout.loss(raw, outcome) for each position"
+_BROADCAST = "every output is compared with every label: [B, 1] against [B] is broadcast to [B, B]"
 
 
 def explain_value_loss(
@@ -23,74 +32,41 @@ def explain_value_loss(
     Args:
         found: [B] the value loss as the trial returned it.
     """
-    for hypothesis, expected in _candidates(raw, batch, readout):
-        if expected.shape == found.shape and torch.allclose(found, expected, 1e-3, 1e-5):
-            return hypothesis
     right = readout.loss(raw, batch.outcome)
-    factor = float((found * right).sum() / (right * right).sum().clamp(min=1e-12))
-    if torch.allclose(found, factor * right, 1e-3, 1e-5):
-        return Hypothesis(
-            "scaled",
-            f"the value loss is multiplied by {factor:.4g} (a batch holds {len(batch)} positions)",
-            "the weight of the value loss is trial.value_weight; take out the other factor",
-        )
-    residual = found - right
-    if float(residual.std()) < 1e-4 * max(float(right.std()), 1e-6):
-        return Hypothesis(
-            "offset",
-            f"{float(residual.mean()):.4g} is added to the value loss of every position",
-            _ONE_FORMULA,
-        )
-    zero = found == 0
-    if zero.any() and torch.allclose(found[~zero], right[~zero], 1e-3, 1e-5):
-        return Hypothesis(
-            "masked",
-            f"the value loss of {float(zero.float().mean()):.0%} of the positions is masked to 0",
-            "let every position count in the value loss",
-        )
-    return _weighted(found, right, batch)
-
-
-def _weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
-    """A factor that is the same wherever some column of the batch is the same."""
-    usable = right.abs() > 1e-6
-    if usable.sum() < len(found) // 2:
-        return None
-    factor = (found / right)[usable]
-    for name, column in (
-        ("the outcome", batch.outcome),
-        ("the stage of the game", batch.stage),
-        ("the side to move", batch.ply % 2),
-        ("the ply", batch.ply),
-        ("the moves to the end", batch.to_end),
-        ("the length of the game", batch.ply + batch.to_end),
-        ("the game", batch.game),
-    ):
-        _, inverse = np.unique(column[usable].numpy(), return_inverse=True)
-        group = torch.from_numpy(inverse)
-        size = torch.bincount(group)
-        if len(size) < 2 or len(size) > len(group) // 4:
-            continue
-        mean = torch.bincount(group, factor) / size
-        if (factor - mean[group]).abs().max() < 1e-3 * factor.abs().max():
-            return Hypothesis(
-                "weighted",
-                f"positions are weighted unequally in the value loss, by {name}: from "
-                f"{float(factor.min()):.3g} to {float(factor.max()):.3g}",
-                "let every position count alike; weights belong into curriculum.stage_weights",
-            )
-    return None
+    for hypothesis, expected in _candidates(raw, batch, readout):
+        if expected.shape == found.shape and close(found, expected):
+            return hypothesis
+    for explain in (_scaled, _masked):
+        hypothesis_or_none = explain(found, right, batch)
+        if hypothesis_or_none is not None:
+            return hypothesis_or_none
+    return (
+        of_changed_arguments(found, raw, batch, readout)
+        or weighted(found, right, batch)
+        or other_labels(found, raw, batch, readout)
+        or other_formula(found, right, raw, batch)
+        or with_penalty(found, right, raw)
+    )
 
 
 def _candidates(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
-    outcome = batch.outcome
-    loss = readout.loss
-    right = loss(raw, outcome)
+    yield from _of_signs(raw, batch, readout)
+    yield from _of_outputs(raw, batch, readout)
+    yield from _of_rows(raw, batch, readout)
+
+
+def _of_signs(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
+    outcome, loss = batch.outcome, readout.loss
     for name, cause, expected in (
-        ("negative", "the value loss has the wrong sign: training makes it larger", -right),
+        (
+            "negative",
+            "the value loss has the wrong sign: training makes it larger",
+            -loss(raw, outcome),
+        ),
         (
             "inverted target",
-            "the value loss is taken against 1 - outcome: the network learns the loser",
+            "the value loss is taken against 1 - outcome (inverted labels): the network learns "
+            "the loser",
             loss(raw, 1.0 - outcome),
         ),
         (
@@ -100,8 +76,22 @@ def _candidates(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[H
         ),
         (
             "other perspective",
-            "the value loss is taken against red_won instead of the outcome as shown",
+            "the value loss is taken against red_won instead of the outcome as shown: labels are "
+            "of one colour, outputs of the side that is shown (perspective)",
             loss(raw, batch.red_won),
+        ),
+    ):
+        yield Hypothesis(name, cause, ONE_FORMULA), expected
+
+
+def _of_outputs(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
+    outcome, loss = batch.outcome, readout.loss
+    for name, cause, expected in (
+        (
+            "own answer",
+            "the value loss compares every output with the network's own answer, not with the "
+            "outcome: it teaches nothing",
+            loss(raw, readout.win_prob(raw).clamp(0.0, 1.0)),
         ),
         (
             "sigmoid twice",
@@ -125,15 +115,31 @@ def _candidates(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[H
             (raw - (2.0 * outcome - 1.0)).square(),
         ),
         (
-            "broadcast",
-            "every output is compared with every label: [B, 1] against [B] is broadcast to [B, B]",
-            loss(raw[:, None].expand(-1, len(raw)), outcome.expand(len(raw), -1)).mean(dim=0),
+            "clamped",
+            "the raw output is clamped to [-1, 1] before the loss: beyond that no gradient is left",
+            loss(raw.clamp(-1.0, 1.0), outcome),
         ),
         (
-            "broadcast over rows",
-            "every output is compared with every label: [B, 1] against [B] is broadcast to [B, B]",
-            loss(raw[:, None].expand(-1, len(raw)), outcome.expand(len(raw), -1)).mean(dim=1),
+            "rounded",
+            "the raw output is rounded before the loss: no gradient passes",
+            loss(raw.round(), outcome),
         ),
+        (
+            "centred",
+            "the mean over the batch is taken from the outputs before the loss",
+            loss(raw - raw.mean(), outcome),
+        ),
+    ):
+        yield Hypothesis(name, cause, ONE_FORMULA), expected
+
+
+def _of_rows(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
+    outcome, loss = batch.outcome, readout.loss
+    right = loss(raw, outcome)
+    every = loss(raw[:, None].expand(-1, len(raw)), outcome.expand(len(raw), -1))
+    for name, cause, expected in (
+        ("broadcast", _BROADCAST, every.mean(dim=0)),
+        ("broadcast over rows", _BROADCAST, every.mean(dim=1)),
         (
             "mean",
             "the value loss of each position is the mean of all",
@@ -144,60 +150,53 @@ def _candidates(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[H
             "every position is compared with the mean label",
             loss(raw, outcome.mean().expand_as(outcome)),
         ),
+        (
+            "mean output",
+            "the mean output of the batch is compared with every label",
+            loss(raw.mean().expand_as(raw), outcome),
+        ),
     ):
-        yield Hypothesis(name, cause, _ONE_FORMULA), expected
+        yield Hypothesis(name, cause, ONE_FORMULA), expected
     for shift in (1, -1):
         cause = "outputs are compared with the labels of the neighbouring rows of the batch"
-        yield Hypothesis("rolled", cause, _ONE_FORMULA), loss(raw, outcome.roll(shift))
+        yield Hypothesis("rolled", cause, SAME_LABELS), loss(raw, outcome.roll(shift))
     cause = "outputs are compared with the labels in the opposite order"
-    yield Hypothesis("reversed", cause, _ONE_FORMULA), loss(raw, outcome.flip(0))
+    yield Hypothesis("reversed", cause, SAME_LABELS), loss(raw, outcome.flip(0))
     cause = "outputs are compared with the labels in ascending order"
-    yield Hypothesis("sorted", cause, _ONE_FORMULA), loss(raw, outcome.sort().values)
+    yield Hypothesis("sorted", cause, SAME_LABELS), loss(raw, outcome.sort().values)
 
 
-def explain_policy_loss(
-    found: float, logits: Tensor, target: Tensor, has_move: Tensor
-) -> Hypothesis | None:
-    """The same for the mean policy loss of a batch."""
-    picked = has_move.nonzero().reshape(-1)
-    if not len(picked):
+def _scaled(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+    factor = float((found * right).sum() / (right * right).sum().clamp(min=1e-12))
+    if close(found, factor * right):
+        return Hypothesis(
+            "scaled",
+            f"the value loss is multiplied by {factor:.4g} (a batch holds {len(batch)} positions)",
+            "the weight of the value loss is trial.value_weight; take out the other factor",
+        )
+    residual = found - right
+    if float(residual.std()) < 1e-4 * max(float(right.std()), 1e-6):
+        return Hypothesis(
+            "offset",
+            f"{float(residual.mean()):.4g} is added to the value loss of every position",
+            ONE_FORMULA,
+        )
+    return None
+
+
+def _masked(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+    """Positions whose loss is 0; the others may be larger by one factor for that."""
+    zero = (found.abs() < 1e-9) & (right.abs() > 1e-6)
+    kept = ~zero
+    if not zero.any() or not kept.any():
         return None
-    chances = logits.float().log_softmax(dim=1)
-    each = -chances[torch.arange(len(logits)), target]
-    right = float(each[picked].mean())
-    size = round(logits.shape[1] ** 0.5)
-    transposed = target % size * size + target // size
-    rolled = -chances[torch.arange(len(logits)), target.roll(1)]
-    over_batch = -logits.float().log_softmax(dim=0)[torch.arange(len(logits)), target]
-    reread = logits.float().softmax(dim=1).log_softmax(dim=1)
-    twice = -reread[torch.arange(len(logits)), target]
-    one = "let the policy loss be the mean of -log p(next move) over positions that have one"
-    column = -chances[torch.arange(len(logits)), transposed]
-    for cause, expected in (
-        ("positions without a next move count in the policy loss", float(each.mean())),
-        (
-            "the policy loss is divided by the whole batch, not by the positions with a next move",
-            float(each[picked].sum()) / len(logits),
-        ),
-        ("the policy loss is a sum instead of a mean", float(each[picked].sum())),
-        ("the policy loss has the wrong sign: training makes it larger", -right),
-        ("the policy loss compares with the targets of neighbouring rows", _mean(rolled, picked)),
-        (
-            "the policy's softmax goes over the batch instead of the cells",
-            _mean(over_batch, picked),
-        ),
-        ("a softmax is applied before the loss, which applies one itself", _mean(twice, picked)),
-        ("the policy target is read column-major, the planes by rows", _mean(column, picked)),
-        (
-            "the policy target is mirrored to the opposite cell",
-            _mean(-chances[torch.arange(len(logits)), size * size - 1 - target], picked),
-        ),
-        ("the policy loss is always 0", 0.0),
-    ):
-        if abs(found - expected) < 1e-4 * max(abs(expected), 1.0):
-            return Hypothesis(cause, cause, one)
-    return Hypothesis("scaled", f"the policy loss is {found / right:.4g} times as large", one)
-
-
-def _mean(each: Tensor, picked: Tensor) -> float:
-    return float(each[picked].mean())
+    factor = float((found * right)[kept].sum() / right[kept].square().sum().clamp(min=1e-12))
+    if not close(found[kept], factor * right[kept]):
+        return None
+    told = "" if abs(factor - 1.0) < 1e-3 else f", and the others count {factor:.3g} times"
+    return Hypothesis(
+        "masked",
+        f"the value loss of {float(zero.float().mean()):.0%} of the positions is masked to 0, "
+        f"{where(zero.numpy(), subsets_of(batch))}{told}: only a part of the batch counts",
+        "let every position count in the value loss",
+    )

@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.doctor.hypotheses.plane_values import of_values
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, Score, lag_score, share_score
 from hexsearch.doctor.hypotheses.truth import (
     Planes,
@@ -22,6 +23,16 @@ from hexsearch.game.board import RED
 
 _LOOKED_AT = 200  # wrong samples that hypotheses are tried on
 _SHIFTS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)]
+_OTHERS = (
+    ("one ply earlier", "the planes are one ply earlier than label and move", (0, -1)),
+    ("one ply later", "the planes are one ply later: they show the move to predict", (0, 1)),
+    ("two plies earlier", "the planes are two plies earlier than label and move", (0, -2)),
+    ("two plies later", "the planes are two plies later than label and move", (0, 2)),
+    ("three plies earlier", "the planes are three plies earlier than label and move", (0, -3)),
+    ("three plies later", "the planes are three plies later than label and move", (0, 3)),
+    ("next game", "the planes come from the next game of the archive", (1, 0)),
+    ("previous game", "the planes come from the previous game of the archive", (-1, 0)),
+)
 _KEEP = (
     "move stones and colours together: the half turn keeps colours, both reflections exchange them"
 )
@@ -86,11 +97,20 @@ def _candidates(
         )
         for turn in (0, 1)
     ]
+    every = []
     for name, cause, remedy, change in _board_changes(only_swapped):
-        yield Hypothesis(name, cause, remedy), [change(planes) for planes in right]
-    yield from _of_other_positions(there)
+        changed = [change(planes) for planes in right]
+        every += changed
+        yield Hypothesis(name, cause, remedy), changed
+    yield from _of_other_positions(some, there)
     yield from _shifted(there, ring)
-    yield from _of_values(some, there)
+    yield from of_values(some, there)
+    cause = (
+        "boards are shown under symmetries that Hex does not have: augmentation draws from the "
+        "eight symmetries of a square (quarter turns, flips), or colours are exchanged at random"
+    )
+    remedy = "use the half turn and the two reflections with colours exchanged alone"
+    yield Hypothesis("the symmetries of a square", cause, remedy), every
 
 
 def _board_changes(
@@ -153,19 +173,28 @@ def _board_changes(
     )
 
 
-def _of_other_positions(there: Truth) -> Iterator[tuple[Hypothesis, list[Planes]]]:
-    for name, cause, other in (
-        ("one ply earlier", "the planes are one ply earlier than label and move", (0, -1)),
-        ("one ply later", "the planes are one ply later: they show the move to predict", (0, 1)),
-        ("two plies earlier", "the planes are two plies earlier than label and move", (0, -2)),
-        ("next game", "the planes come from the next game of the archive", (1, 0)),
-        ("previous game", "the planes come from the previous game of the archive", (-1, 0)),
-    ):
+def _of_other_positions(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Planes]]]:
+    together = "cut planes, label and move from one (game, ply)"
+    for name, cause, other in _OTHERS:
         moved = there.moved(*other)
-        yield (
-            Hypothesis(name, cause, "cut planes, label and move from one (game, ply)"),
-            [moved.stone_planes(s) for s in range(4)],
-        )
+        yield Hypothesis(name, cause, together), [moved.stone_planes(s) for s in range(4)]
+    later, first = there.moved(plies=1), there.at_ply(1)
+    cause = (
+        "moves are read from one place too late (offset by one): the first move is missing, the "
+        "next one is added, and colours are exchanged"
+    )
+    made = [later.stone_planes(s) - first.stone_planes(s) for s in range(4)]
+    over = ~there.has_move[:, None, None, None]  # what follows a game is that of another
+    yield (
+        Hypothesis("offset by one", cause, together),
+        [np.where(over, some, planes[:, ::-1]) for planes in made],
+    )
+    cause = "the first move of every game is missing from the planes"
+    lacking = [there.stone_planes(s) - first.stone_planes(s) for s in range(4)]
+    yield Hypothesis("without the first move", cause, together), lacking
+    last = there.at_the_end()
+    cause = "the planes show the end of the game (its last position), which gives the winner away"
+    yield Hypothesis("the end", cause, together), [last.stone_planes(s) for s in range(4)]
     yield (
         Hypothesis("empty", "the planes are empty: no stone is shown", "look at what fills them"),
         [np.zeros_like(there.stone_planes(0))],
@@ -191,88 +220,6 @@ def _shifted(there: Truth, ring: bool) -> Iterator[tuple[Hypothesis, list[Planes
         yield Hypothesis(name, cause, "count rows and columns from 0, as cells do"), made
 
 
-def _of_values(some: Planes, there: Truth) -> Iterator[tuple[Hypothesis, list[Planes]]]:
-    """Planes with the right stones in the wrong numbers."""
-    right = [there.stone_planes(s) for s in range(4)]
-    for kept, name in ((0, "the first plane only"), (1, "the second plane only")):
-        made = []
-        for planes in right:
-            lacking = planes.copy()
-            lacking[:, 1 - kept] = 0.0
-            doubled = planes[:, [kept, kept]]
-            made += [lacking, doubled]
-        cause = f"one colour's stones are missing or replaced by the other's: {name} is right"
-        yield Hypothesis(name, cause, "fill both planes, each with its own colour"), made
-    union = [planes.sum(axis=1, keepdims=True) for planes in right]
-    none = [np.zeros_like(both) for both in union]
-    cause = "stones of both colours stand together on one plane: they cannot be told apart"
-    yield (
-        Hypothesis("colours together", cause, "fill both planes, each with its own colour"),
-        [
-            np.concatenate(pair, axis=1)
-            for both, empty in zip(union, none, strict=True)
-            for pair in ([both, both], [both, empty], [empty, both])
-        ],
-    )
-    yield (
-        Hypothesis("inverted", "stones are 0 and free cells 1", "mark stones by 1"),
-        [1.0 - planes for planes in right],
-    )
-    scale = _scale_of(some)
-    if abs(scale - 1.0) > 1e-3 and scale > 0:
-        cause = f"the planes are scaled: a stone is {scale:.4g} instead of 1"
-        hypothesis = Hypothesis("scaled", cause, "give planes of 0 and 1, not divided or scaled")
-        yield hypothesis, [scale * planes for planes in right]
-    offset = float(np.median(some))
-    if abs(offset) > 1e-3:
-        span = float(np.median(some.max(axis=(1, 2, 3)) - offset))
-        cause = (
-            f"the planes are normalised: {offset:.3g} and {offset + span:.3g} instead of 0 and 1"
-        )
-        yield (
-            Hypothesis("normalised", cause, "give planes of 0 and 1"),
-            [offset + span * planes for planes in right],
-        )
-    yield (
-        Hypothesis(
-            "noise",
-            "something is added to the planes beside the right board: noise, or marks that may "
-            "tell the next move or the winner",
-            "show planes as the encoder makes them",
-        ),
-        [
-            np.where(_rounds_to(some, planes) | _is_within(planes, some), some, -1.0)
-            for planes in right
-        ],
-    )
-    missing = [np.where(_is_within(some, planes), some, -1.0) for planes in right]
-    yield (
-        Hypothesis(
-            "stones missing",
-            "some stones are missing from the planes; those that are shown are right",
-            "look for dropout or masks on the input, and for moves that are left out",
-        ),
-        missing,
-    )
-
-
-def _is_within(some: Planes, planes: Planes) -> Flags:
-    """[B, 1, 1, 1] whether no cell of the first holds more than that of the second."""
-    within: Flags = np.all(planes - some >= -1e-3, axis=(1, 2, 3), keepdims=True)
-    return within
-
-
-def _rounds_to(some: Planes, planes: Planes) -> Flags:
-    agree: Flags = np.abs(some - planes).max(axis=(1, 2, 3), keepdims=True) < 0.5
-    return agree
-
-
-def _scale_of(some: Planes) -> float:
-    """The value of a stone, where every stone has the same."""
-    stones = some[np.abs(some) > 1e-6]
-    return float(np.median(stones)) if len(stones) else 0.0
-
-
 def exchanged_channels(planes: Planes, expected: list[Planes]) -> tuple[int, ...] | None:
     """The order of channels under which [B, C, N, N] agree with what is expected, if one does."""
     channels = planes.shape[1]
@@ -285,3 +232,28 @@ def exchanged_channels(planes: Planes, expected: list[Planes]) -> tuple[int, ...
         if agree.mean() > 0.95:
             return order
     return None
+
+
+def reordered(shown: Planes, expected: Planes) -> str:
+    """How the numbers of planes [B, C, N, N] are reordered, if they are; else empty.
+
+    Args:
+        expected: [B, C, N, N] what the same samples should show.
+    """
+    flat, right = (planes.reshape(len(planes), -1) for planes in (shown, expected))
+    if flat.shape != right.shape or len(flat) < 50:
+        return ""
+    keys = np.random.default_rng(0).integers(1, 1 << 30, len(flat)).astype(np.float64)
+    own, other = (np.round(planes.T.astype(float) @ keys) for planes in (right, flat))
+    places = {float(key): place for place, key in enumerate(own)}
+    found = np.array([places.get(float(key), -1) for key in other])
+    moved = (other != own) & (right.std(axis=0) > 1e-6)
+    if (found >= 0).mean() < 0.95 or not moved.any():
+        return ""
+    channels, cells = shown.shape[1], shown.shape[2] * shown.shape[3]
+    kept = found // cells == np.arange(channels * cells) // cells
+    return (
+        "cells stand in another order on the planes: a fixed permutation of the board"
+        if kept[moved].all()
+        else "planes and cells are mixed up: a wrong reshape, view or permute (order of axes)"
+    )

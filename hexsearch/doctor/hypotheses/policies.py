@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.networks import Observed
 
+PROBABILITIES = "as probabilities already, without another softmax"
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -41,6 +42,12 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
     inverted = _log_softmax(-logits[:, : size * size])
     base = chances[np.arange(len(rows)), played]
     scores = [PolicyScore("as it is", float(base.mean()), 0.0, 0.0)]
+    own = logits[:, : size * size]
+    if own.min() >= 0.0 and np.abs(own.sum(axis=1) - 1.0).max() < 1e-3:
+        found = np.log(np.maximum(own[np.arange(len(rows)), played], 1e-6))
+        noise = clustered_error(found - base - (found - base).mean(), game)
+        gain = float((found - base).mean())
+        scores.append(PolicyScore(PROBABILITIES, float(found.mean()), gain, noise))
     for name, table, cells in _readings(chances, inverted, played, game, ply, size):
         valid = cells >= 0
         found = np.where(valid, table[np.arange(len(rows)), np.where(valid, cells, 0)], base)

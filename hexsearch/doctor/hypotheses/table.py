@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Flags = NDArray[np.bool_]
 _EXPLAINS = 0.9  # share that a cause must explain, as the lower end of its interval
+_EQUAL = 0.02  # shares that are this close are equal
 _KNOWN_SHARE = 0.97  # of samples on which a subset and the wrong ones must agree
 
 
@@ -106,10 +107,11 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def clear_winner(scores: Sequence[Score], explains: float = _EXPLAINS) -> Score | None:
-    """The hypothesis that explains nearly all samples; the first listed of equals."""
+    """The hypothesis that explains nearly all samples; the first listed of near equals."""
     if not scores:
         return None
-    best = max(scores, key=lambda score: score.share)
+    most = max(score.share for score in scores)
+    best = next(score for score in scores if score.share >= most - _EQUAL)
     needed = min(explains, 1.0 - 4.0 * (1.0 - explains)) if best.share < 1.0 else 0.0
     return best if best.share >= explains and best.low >= needed else None
 

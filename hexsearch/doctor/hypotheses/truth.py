@@ -53,6 +53,15 @@ class Truth:
         lengths = self.archive.lengths[game]
         return truth_of(self.archive, game, np.clip(self.ply + plies, 0, lengths))
 
+    def at_ply(self, ply: int) -> Truth:
+        """The positions of the same games after some moves."""
+        lengths = self.archive.lengths[self.game].astype(np.int64)
+        return truth_of(self.archive, self.game, np.minimum(ply, lengths))
+
+    def at_the_end(self) -> Truth:
+        """The last positions of the same games."""
+        return truth_of(self.archive, self.game, self.archive.lengths[self.game].astype(np.int64))
+
     def rows(self, index: Ints | Flags) -> Truth:
         """Some of the positions."""
         return truth_of(self.archive, self.game[index], self.ply[index])
@@ -122,6 +131,11 @@ def inside_ring(planes: Planes, size: int) -> Planes:
     """Planes [B, C, N, N] without the ring that an encoder may paint round the board."""
     margin = (planes.shape[-1] - size) // 2
     return planes[:, :, margin : margin + size, margin : margin + size]
+
+
+def stone_planes_of(planes: Planes, size: int) -> Planes:
+    """[B, 2, N, N] the first two planes, without the painted ring."""
+    return np.ascontiguousarray(inside_ring(planes, size)[:, :2])
 
 
 def ring_planes(side: int) -> Planes:

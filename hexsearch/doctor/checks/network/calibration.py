@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.noise import label_noise
 from hexsearch.doctor.hypotheses.values import compression
 from hexsearch.doctor.pipeline import ExaminedPipeline
 
@@ -56,3 +57,32 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "rescale the raw output by one temperature, fitted on held-out games",
             root="reading",
         )
+
+
+def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Finished boards, whose winner is certain, against what the network believes of them."""
+    observed = pipeline.observed
+    assert observed is not None
+    found = label_noise(observed)
+    if found is None:
+        return
+    smoothing = pipeline.loaded.config.readout.label_smoothing if pipeline.loaded else 0.0
+    if found.low < smoothing / 2 + 0.02:
+        return
+    sure = (
+        f"{found.sure_and_wrong:.0%} of its sure answers are wrong there"
+        if found.sure_and_wrong > 0
+        else f"nine answers in ten stay below {found.cap:.2f} there"
+    )
+    yield Finding(
+        "label noise",
+        "warning",
+        f"on {found.boards} finished boards {found.right:.0%} are called right, and the loser is "
+        f"given {found.share:.0%} [{found.low:.0%}, {found.high:.0%}] on average; {sure}",
+        f"label noise: up to about {found.drawn} of the training labels were drawn at random (or "
+        f"{found.share:.0%} inverted); boards that the network cannot read count as noise here, "
+        "and a training on too few games by heart or on smoothed labels looks alike",
+        "look for wrong winners in the training games: `games audit PATH`; compare each label "
+        "with the finished board of its game",
+        root="reading",
+    )

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.predictor import Predictor
+from hexsearch.doctor.checks.network.symmetries import symmetry_findings
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.networks import ExaminedNetwork, TrainedNetwork, take
+from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 
-_PROBED, _ALONE = 48, 16
+_PROBED, _ALONE = 32, 8
+_REPEATED = 0.3  # of different boards with the value of another one
 _CLOSE = 0.02  # in standard deviations of the answers
 Respond = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -30,6 +32,47 @@ def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     planes = examined.planes(take(observed.positions, chosen))
     yield from _encoder_findings(examined, observed.positions)
     yield from independence_findings(examined.respond, planes)
+    yield from _repeated_answers(observed)
+
+
+def _repeated_answers(observed: Observed) -> Iterator[Finding]:
+    """Different boards with one and the same raw value, though raw values are many."""
+    raw = observed.raw if observed.raw.ndim == 1 else observed.raw[:, 0]
+    stones = observed.positions.stones.reshape(len(raw), -1)
+    keys = np.random.default_rng(SEED).integers(1, 1 << 40, stones.shape[1])
+    _, first = np.unique(stones.astype(np.int64) @ keys, return_index=True)
+    values = raw[first]
+    different, counts = np.unique(values, return_counts=True)
+    # Saturated outputs are equal at both ends; they are another matter.
+    inside = (values > values.min()) & (values < values.max())
+    repeated = counts[np.searchsorted(different, values)] > 1
+    share = float((repeated & inside).mean())
+    if share < _REPEATED or len(values) < 2 * _PROBED:
+        return
+    count = (stones[first] != 0).sum(axis=1)
+    by_count = np.array([len(np.unique(values[count == each])) for each in np.unique(count)])
+    few = len(different) < 0.02 * len(values)
+    if by_count.max() == 1:
+        cause = (
+            "the value depends on the number of stones alone: answers are kept (cached) under a "
+            "key that holds too little of the position, or the board is not read"
+        )
+    elif few:
+        cause = (
+            "the value takes a few numbers only: it is rounded (an integer, a sign, the likeliest "
+            "bin, half precision), or answers are kept in a cache whose key holds too little"
+        )
+    else:
+        cause = (
+            "answers are those of other boards: a cache whose key holds too little of the "
+            "position, or a value that is rounded"
+        )
+    yield _finding(
+        f"{share:.0%} of {len(values):,} different boards have exactly the value of another one "
+        f"({len(different):,} different values)",
+        cause,
+        "report the value as the network puts it out, and key a cache by board and side to move",
+    )
 
 
 def _encoder_findings(examined: ExaminedNetwork, positions: Positions) -> Iterator[Finding]:
@@ -106,30 +149,7 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
             "call eval() before answering; check the dimensions of every softmax, mean and norm",
         )
         return
-    yield from _square_symmetries(respond, asked, second, spread)
-
-
-def _square_symmetries(
-    respond: Respond, planes: Tensor, answers: tuple[Tensor, Tensor], spread: _Spread
-) -> Iterator[Finding]:
-    """Turned by a quarter or flipped, a Hex board is another one; its value must change."""
-    stones = planes[(planes.flatten(2).std(dim=2) > 1e-6).any(dim=1)]
-    if len(stones) < 8 or spread.value < 1e-5:
-        return
-    value = respond(stones)[1]
-    gaps = [
-        float((respond(changed.contiguous())[1] - value).abs().max()) / spread.value
-        for changed in (stones.flip(2), stones.flip(3), stones.rot90(1, (2, 3)))
-    ]
-    if max(gaps) < 1e-3:
-        yield _finding(
-            "the value stays the same when the board is flipped or given a quarter turn, to within "
-            f"{max(gaps):.1g} standard deviations",
-            "answers are averaged over the eight symmetries of a square, or the network cannot see "
-            "where stones lie; Hex has the half turn and two reflections that exchange colours",
-            "average over the half turn alone, or over the reflections with colours exchanged and "
-            "1 - p",
-        )
+    yield from symmetry_findings(respond, asked, second)
 
 
 class _Spread:

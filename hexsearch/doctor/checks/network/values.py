@@ -15,17 +15,19 @@ from hexsearch.doctor.hypotheses.values import (
     DECODINGS,
     Floats,
     Reading,
+    compression,
     finished_boards,
     readings,
     reported_reading,
     simplest_of_the_best,
     turned_against,
 )
-from hexsearch.doctor.networks import Observed
+from hexsearch.doctor.networks import ExaminedNetwork, Observed, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.training.metrics import slice_metrics
 
 _GAIN = 0.01  # of value loss that another reading must bring
+_BEYOND = 1.2  # raw values that a network taught -1 and 1, or 0 and 1, does not put out
 
 _SIDES = {
     (True, True, True): ("everywhere", "the chance of one colour is reported as the other's"),
@@ -75,6 +77,7 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "load weights from before the loss became nan, and compare the planes with training's",
         )
         return
+    yield from _rounded(pipeline.observed)
     outside = (answered < -1e-3) | (answered > 1 + 1e-3)
     if outside.any():
         found = readings(pipeline.observed)
@@ -89,6 +92,24 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"report {_words(best, found)} in win_prob_red",
             root="reading",
         )
+
+
+def _rounded(observed: Observed) -> Iterator[Finding]:
+    """Answers of a few numbers, from raw values of many."""
+    raw = observed.raw if observed.raw.ndim == 1 else observed.raw[:, 0]
+    shown, many = np.unique(observed.answered.round(6)), len(np.unique(raw.round(6)))
+    if not 2 <= len(shown) <= 12 or many < 10 * len(shown):
+        return
+    told = ", ".join(f"{each:.3g}" for each in shown[:4])
+    yield Finding(
+        "answers",
+        "error",
+        f"{many:,} different raw values are reported as {len(shown)} different answers: {told}",
+        "answers are rounded or cut to a few numbers, such as 0 and 1: a decision is reported "
+        "where a probability should be",
+        "report the probability itself; decide by it later",
+        root="reading",
+    )
 
 
 def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -114,7 +135,7 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         restored = best is not None and _restores(best, observed, pipeline.table)
         read = np.square(best.answers - won)[near].mean() if best and restored else 1.0
         if shown.value_loss < read - _GAIN:
-            yield _other_planes(shown, scores[0])
+            yield _other_planes(shown, scores[0], _mover_plane(examined, observed))
             return
     control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
     for finding in reading_findings("reading of the value", observed, pipeline.table):
@@ -128,7 +149,23 @@ def as_control(finding: Finding) -> Finding:
     )
 
 
-def _other_planes(best: InputScore, as_it_is: InputScore) -> Finding:
+def _mover_plane(examined: ExaminedNetwork, observed: Observed) -> int | None:
+    """The plane that is the same all over a board and tells who is to move; None without one."""
+    going = np.flatnonzero(~observed.positions.finished)[:200]
+    planes = examined.planes(take(observed.positions, going)).flatten(2)
+    red = observed.evaluation.ply[going] % 2 == 1
+    for number in range(planes.shape[1]):
+        if float(planes[:, number].std(dim=1).max()) < 1e-6:
+            told = planes[:, number].mean(dim=1).numpy()
+            if np.ptp(told[red]) < 1e-6 and np.ptp(told[~red]) < 1e-6 and np.ptp(told) > 1e-6:
+                return number
+    return None
+
+
+def _other_planes(best: InputScore, as_it_is: InputScore, mover: int | None) -> Finding:
+    name = best.name
+    if mover is not None:
+        name = name.replace(f"plane {mover} ", f"plane {mover} (the side to move) ")
     return Finding(
         "planes of the network",
         "error",
@@ -136,7 +173,7 @@ def _other_planes(best: InputScore, as_it_is: InputScore) -> Finding:
         f"{best.auc:.3f} and the value loss is lower by {best.gain:.3f} "
         f"(+-{1.96 * best.noise:.3f}), the moves played {np.exp(best.policy_gain):.2f} times as "
         "likely",
-        f"the network was trained on other planes than it is shown: it wants {best.name}",
+        f"the network was trained on other planes than it is shown: it wants {name}",
         "encode as in training: same order and scale of planes, rows and columns",
         root="reading",
     )
@@ -164,6 +201,11 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
         evidence += f"; {finished}"
     own = reported_reading(found)
     decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
+    if decoded and best.decoding in ("raw", "signed") and not any(sides):
+        scaled = _scaled(observed, best)
+        if scaled is not None:
+            yield Finding(check, "error", evidence, *scaled, root="reading")
+            return
     if decoded and not any(sides):
         yield Finding(check, "error", evidence, *_other_decoding(best), root="reading")
         return
@@ -179,6 +221,22 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
         "report 1 - p there: take win_prob_red(raw, to_move) for a value of the side to move; if "
         "the training labels were inverted, mend them and train again",
         root="reading",
+    )
+
+
+def _scaled(observed: Observed, best: Reading) -> tuple[str, str] | None:
+    """Whether a factor on the log odds does as well as another decoding, for outputs beyond it."""
+    raw = observed.raw
+    if raw.ndim > 1 or np.quantile(np.abs(raw), 0.98) < _BEYOND:
+        return None
+    found = compression(observed)
+    if found.temperature_gain < 0.5 * best.gain or 0.8 < found.temperature < 1.25:
+        return None
+    return (
+        f"the output is to be multiplied by about {found.temperature:.2g} before it is reported: a "
+        "factor (a temperature, a scale) that training applies is left out at inference, or the "
+        "labels were smoothed",
+        f"multiply the log odds by {found.temperature:.2g}, or use one formula in both places",
     )
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hexsearch.doctor.checks.training.positions import ComparedSamples, compared_samples
+from hexsearch.data.positions import STAGE_NAMES, stage_of
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.samples import ComparedSamples
 
 
 def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Finished positions: no mover, and no policy target."""
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     batch, truth = compared.samples.batch, compared.truth
     over = ~truth.has_move
     claimed = over & batch.has_move.numpy()
@@ -52,12 +54,14 @@ def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Side, mask, result and weight of every sample."""
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     batch, truth = compared.samples.batch, compared.truth
     yield from _complement(compared)
     lost = truth.has_move & ~batch.has_move.numpy()
     lengths = truth.archive.lengths[truth.game]
     subsets = affected(truth, compared.symmetry)
+    assert pipeline.data is not None and pipeline.config is not None
+    mixes = pipeline.config.curriculum.search_value > 0
     for what, wrong, cause in (
         (
             "the mask of next moves is off",
@@ -75,6 +79,17 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "positions are counted from another end, or belong to other games",
         ),
         (
+            "the stage of the game is not that of the number of stones",
+            batch.stage.numpy() != stage_of(truth.ply, truth.size, pipeline.data.stages),
+            "positions are counted to another stage (early, middle, late): weights and figures by "
+            "stage are those of other positions",
+        ),
+        (
+            "a search value moves the label",
+            np.abs(batch.search_shift.numpy()) > (1e-3 if not mixes else np.inf),
+            "labels are mixed with search values, though the curriculum asks for none",
+        ),
+        (
             "finished boards are not marked as such",
             batch.final.numpy() != truth.finished,
             "the end of a game is judged by something else than a connection",
@@ -90,6 +105,45 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="results" if "red_won" in what else "",
             )
     yield from _weights(pipeline, compared)
+    if mixes:
+        yield from _search_values(pipeline, compared)
+
+
+def _search_values(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:
+    """The value of a search that is mixed into each label, carried to the side that is shown."""
+    assert pipeline.config is not None
+    share = pipeline.config.curriculum.search_value
+    batch, truth = compared.samples.batch, compared.truth
+    known = truth.archive.search_values_of(truth.game, truth.ply)
+    outcome, complement = batch.outcome.numpy(), batch.complement.numpy()
+
+    def shift(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        shifts: NDArray[np.float32] = np.nan_to_num(share * (values - outcome))
+        return shifts
+
+    right = shift(np.where(complement, 1 - known, known))
+    wrong = np.abs(batch.search_shift.numpy() - right) > 0.01
+    if not wrong.any():
+        return
+    mover = truth.red_to_move ^ complement
+    others = {
+        "they are not carried over to the side that is shown": shift(known),
+        "they are carried over to the wrong side": shift(np.where(complement, known, 1 - known)),
+        "they are taken for values of the side to move": shift(np.where(mover, known, 1 - known)),
+        "those of the side to move are taken for Red's": shift(np.where(mover, 1 - known, known)),
+    }
+    gap = {name: np.abs(batch.search_shift.numpy() - each).max() for name, each in others.items()}
+    best = min(gap, key=lambda name: gap[name])
+    place = where(wrong, affected(truth, compared.symmetry))
+    why = best if gap[best] < 0.01 else "they are those of other positions, or on another scale"
+    yield Finding(
+        "columns",
+        "error",
+        f"the value of a search that is mixed into the label is not the archive's in "
+        f"{wrong.sum():,} of {len(wrong):,} samples, {place}",
+        f"search values enter the value target wrongly: {why} (side to move, perspective)",
+        "take Red's value, and 1 - value exactly where the network answers for Blue",
+    )
 
 
 def _complement(compared: ComparedSamples) -> Iterator[Finding]:
@@ -111,11 +165,39 @@ def _complement(compared: ComparedSamples) -> Iterator[Finding]:
         )
 
 
+def _stage_weights(
+    compared: ComparedSamples, weight: NDArray[np.float32], asked: dict[str, float]
+) -> Iterator[Finding]:
+    """Weights must stand to each other as the curriculum's stages say."""
+    stage = compared.samples.batch.stage.numpy()
+    given, wanted = {}, {}
+    for number, name in enumerate(STAGE_NAMES):
+        if (stage == number).any():
+            given[name] = float(weight[stage == number].mean())
+            wanted[name] = float(asked.get(name, 1.0))
+    scale = sum(given.values()) / max(sum(wanted.values()), 1e-9)
+    odd = [n for n in given if abs(given[n] - scale * wanted[n]) > 0.02 * max(given.values())]
+    if odd:
+        told = ", ".join(f"{name} {given[name]:.3g}" for name in given)
+        yield Finding(
+            "columns",
+            "error",
+            f"positions weigh {told} by stage, where the curriculum asks for "
+            f"{', '.join(f'{name} {wanted[name]:g}' for name in wanted)}, up to one factor",
+            "stage weights are given to other stages than configured (another order), or not at "
+            "all: positions are weighted unequally in another way",
+            "look up the weight of each stage by its name",
+        )
+
+
 def _weights(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:
     """Weights in the value loss: 1, or as the curriculum's stages say."""
     weight = compared.samples.batch.weight.numpy()
     assert pipeline.config is not None
-    staged = bool(pipeline.config.curriculum.stage_weights)
+    asked = pipeline.config.curriculum.stage_weights
+    staged = bool(asked)
+    if staged:
+        yield from _stage_weights(compared, weight, dict(asked))
     if weight.min() < 0 or (not staged and np.abs(weight - 1.0).max() > 1e-3):
         odd = np.abs(weight - 1.0) > 1e-3
         subsets = affected(compared.truth, compared.symmetry)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.training.positions import compared_samples, only
+from hexsearch.doctor.checks.training.positions import only
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import (
     affected,
     by_game,
+    drawn_share,
     label_scores,
     random_share,
     target_scores,
@@ -21,7 +22,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline
 
 def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """The labels that the value loss is given, against who won."""
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     samples, truth = compared.samples, compared.truth
     known = compared.images.any(axis=1)
     if compared.lost > 0.5:
@@ -55,7 +56,10 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if by_game(wrong, truth.game):
         cause = f"the winners of {random_share(wrong)} of the games are inverted, whole games alike"
     elif place.startswith("in a random share"):
-        cause = f"{random_share(wrong)} of the labels are drawn at random: label noise"
+        cause = (
+            f"label noise: {random_share(wrong)} of the labels are wrong in a random share, as "
+            f"where {drawn_share(wrong)} of them are drawn at random or {wrong.mean():.0%} inverted"
+        )
     else:
         cause = f"labels are inverted {place}"
     yield Finding(
@@ -70,7 +74,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Policy targets against the moves that were played."""
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     samples, truth = compared.samples, compared.truth
     target = samples.batch.policy_target.numpy()
     known = compared.images.any(axis=1) & truth.has_move
@@ -94,6 +98,7 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
         return
     random = len(np.unique(target[wrong])) > 1 and "random" in place
+    random = random or (place == "everywhere" and best is None)
     yield Finding(
         "policy target",
         "error",

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.losses import explain_policy_loss, explain_value_loss
+from hexsearch.doctor.hypotheses.losses import explain_value_loss
+from hexsearch.doctor.hypotheses.policy_losses import explain_policy_loss
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import WatchedStep
@@ -71,19 +72,10 @@ def _wrong_value_loss(
         "value loss",
         "error",
         f"{evidence}; excluded: wrong sign, other factor, inverted or shifted labels, a second "
-        "sigmoid, broadcasting",
+        "sigmoid, broadcasting, other weights, other formulas, a penalty",
         "the loss that is minimised is not that of the read-out that reports",
         "let the trial's value loss be readout.loss(raw, outcome) for each position",
     )
-
-
-def _with_value_loss(wrong: list[tuple[WatchedStep, float]]) -> Hypothesis | None:
-    """Whether a constant multiple of the value loss is part of the policy loss."""
-    shares = [(step.policy - right) / max(float(step.value.mean()), 1e-9) for step, right in wrong]
-    if max(shares) - min(shares) > 0.01 * abs(shares[0]):
-        return None
-    cause = f"{shares[0]:.3g} times the value loss is added to the policy loss"
-    return Hypothesis("mixed", cause, "let each loss be its own, and weigh them once in the step")
 
 
 def _likelihood(step: WatchedStep) -> float:
@@ -111,30 +103,23 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     compared = [(step, _likelihood(step)) for step in every]
     wrong = [(s, right) for s, right in compared if abs(s.policy - right) > 1e-3 * max(right, 1.0)]
-    ratios = [step.policy / right for step, right in wrong if right] or [1.0]
-    for step, right in wrong[:1]:
-        number = next(n for n, other in enumerate(every) if other is step)
-        batch = step.batch
-        best = explain_policy_loss(
-            step.policy, step.policy_logits, batch.policy_target, batch.has_move
-        )
-        # A factor is one only if it is the same in every step.
-        varies = max(ratios) - min(ratios) > 0.01 * abs(ratios[0])
-        if best is not None and best.name == "scaled" and varies:
-            best = _with_value_loss(wrong)
-        cause = (
-            best.cause
-            if best
-            else "the policy loss is not the log likelihood of the moves: logits or targets are "
-            "masked, smoothed or rescaled on their way into it"
-        )
-        yield Finding(
-            "policy loss",
-            "error",
-            f"step {number + 1}: the trial's policy loss is {step.policy:.4f}, recomputed from the "
-            f"same outputs and moves it is {right:.4f}",
-            cause,
-            best.remedy if best else "mask positions without a next move, then take the mean",
-            root=_POLICY_ROOTS.get(cause, ""),
-        )
+    if not wrong:
         return
+    step, right = wrong[0]
+    number = next(n for n, other in enumerate(every) if other is step)
+    best = explain_policy_loss([each for each, _ in wrong])
+    cause = (
+        best.cause
+        if best
+        else "the policy loss is not the log likelihood of the moves: logits or targets are "
+        "masked, smoothed or rescaled on their way into it"
+    )
+    yield Finding(
+        "policy loss",
+        "error",
+        f"step {number + 1}: the trial's policy loss is {step.policy:.4f}, recomputed from the "
+        f"same outputs and moves it is {right:.4f}",
+        cause,
+        best.remedy if best else "mask positions without a next move, then take the mean",
+        root=_POLICY_ROOTS.get(cause, ""),
+    )

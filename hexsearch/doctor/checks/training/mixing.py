@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
@@ -70,10 +69,14 @@ def _too(there: float, should: float) -> str:
 
 def _features(archive: GameArchive) -> tuple[tuple[str, Feature], ...]:
     """What tells positions apart, in words that follow `from`."""
+    long = float(np.median(archive.lengths))
     return (
-        ("plies of odd number", lambda g, p: p % 2 == 1),
+        ("plies of odd number (Red to move)", lambda g, p: p % 2 == 1),
         ("finished boards", lambda g, p: (p == archive.lengths[g]) & (archive.finished[g] == 1)),
-        ("the first half of a game", lambda g, p: 2 * p < archive.lengths[g]),
+        ("the first half of a game (early positions)", lambda g, p: 2 * p < archive.lengths[g]),
+        ("the first four plies (the opening)", lambda g, p: p < 4),
+        ("the last four plies (the end)", lambda g, p: p + 4 > archive.lengths[g]),
+        ("long games", lambda g, p: archive.lengths[g] > long),
         ("games that Red won", lambda g, p: archive.winners[g] == RED),
         ("games of odd number", lambda g, p: g % 2 == 1),
         ("the first half of the archive", lambda g, p: 2 * g < len(archive)),
@@ -112,7 +115,7 @@ def augmentation_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     assert config is not None
     if not config.augment:
         return
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     told = compared.truth.boards.any(axis=(1, 2)) & (compared.images.sum(axis=1) == 1)
     turned = (compared.symmetry % 2 == 1)[told]
     if told.sum() >= 200 and not 0.3 < turned.mean() < 0.7:

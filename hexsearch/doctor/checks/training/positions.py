@@ -3,88 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
-from hexsearch.doctor.hypotheses.planes import exchanged_channels, plane_scores
+from hexsearch.doctor.hypotheses.planes import exchanged_channels, plane_scores, reordered
 from hexsearch.doctor.hypotheses.table import Flags, clear_winner, excluded, where
 from hexsearch.doctor.hypotheses.truth import (
     SWAPS,
-    Ints,
     Planes,
-    Truth,
     inside_ring,
     ring_planes,
-    same,
-    truth_of,
 )
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.samples import ShownSamples
-
-
-@dataclass(frozen=True)
-class ComparedSamples:
-    """Training samples beside what they should be.
-
-    Attributes:
-        images: [B, 4] whether the stones are those of the game's board under each symmetry.
-        symmetry: [B] one under which they are; by `complement` where there is none.
-    """
-
-    samples: ShownSamples
-    truth: Truth
-    stones: Planes
-    images: Flags
-    symmetry: Ints
-
-    @property
-    def lost(self) -> float:
-        """Share of samples whose boards are no image of the game's."""
-        return float(1 - self.images.any(axis=1).mean())
-
-    @property
-    def by_chance(self) -> float:
-        """Share of the others that may seem wrong since a wrong board looks like a right one."""
-        return 0.1 if self.lost > 0.01 else 0.0
-
-    @property
-    def mover_view(self) -> bool:
-        """Whether the board is shown from the side that is to move."""
-        return self.samples.perspective == "mover"
-
-
-def compared_samples(pipeline: ExaminedPipeline) -> ComparedSamples:
-    """The training samples of a pipeline, worked out again; computed once."""
-    samples = pipeline.shown
-    assert samples is not None and pipeline.archive is not None
-    batch = samples.batch
-    truth = truth_of(pipeline.archive, batch.game.numpy(), batch.ply.numpy())
-    stones = inside_ring(samples.planes, truth.size)[:, :2]
-    images = np.stack([same(stones, truth.stone_planes(s)) for s in range(4)], axis=1)
-    complement = batch.complement.numpy()
-    swapped = ~complement if samples.perspective == "mover" else complement
-    # The columns beside the planes choose among the symmetries that a board allows.
-    fits = images & (SWAPS[None] == swapped[:, None])
-    moves = np.stack([truth.next_cells(s) for s in range(4)], axis=1)
-    exact = fits & (moves == batch.policy_target.numpy()[:, None])
-    symmetry = np.where(
-        exact.any(axis=1),
-        exact.argmax(axis=1),
-        np.where(
-            fits.any(axis=1),
-            fits.argmax(axis=1),
-            np.where(images.any(axis=1), images.argmax(axis=1), 2 * swapped),
-        ),
-    )
-    return ComparedSamples(samples, truth, stones, images, symmetry)
+from hexsearch.doctor.samples import ComparedSamples
 
 
 def check_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """The stones that the network is shown, against the games."""
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     truth, planes = compared.truth, compared.samples.planes
     wrong: Flags = ~np.any(compared.images, axis=1)
     if wrong.any():
@@ -131,11 +69,13 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
     scores = plane_scores(compared.stones, truth, samples.batch_size, wrong, swapped, ring)
     best = clear_winner(scores)
     if best is None:
+        order_of_cells = _reordered(compared, wrong)
         return Finding(
             "boards",
             "error",
             f"{evidence}; {excluded(scores)}",
-            "the planes are built from other moves, in another order, or changed afterwards",
+            order_of_cells
+            or "the planes are built from other moves, in another order, or changed afterwards",
             "compare the planes of one sample with its game; `games show` draws the board",
         )
     return Finding(
@@ -145,6 +85,20 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         best.hypothesis.cause,
         best.hypothesis.remedy,
     )
+
+
+def _reordered(compared: ComparedSamples, wrong: Flags) -> str:
+    """Whether the numbers of the planes are right and stand in other places."""
+    truth, batch = compared.truth, compared.samples.batch
+    moves = np.stack([truth.next_cells(s) for s in range(4)], axis=1)
+    complement = batch.complement.numpy()
+    swapped = ~complement if compared.mover_view else complement
+    fits = (moves == batch.policy_target.numpy()[:, None]) & (SWAPS[None] == swapped[:, None])
+    rows = wrong & truth.has_move & (fits.sum(axis=1) == 1)
+    shown = inside_ring(compared.samples.planes, truth.size)[rows]
+    each = np.stack(_expected_planes(compared, rows))
+    symmetry = fits[rows].argmax(axis=1)
+    return reordered(shown, each[symmetry, np.arange(len(symmetry))])
 
 
 def _expected_planes(compared: ComparedSamples, chosen: Flags) -> list[Planes]:

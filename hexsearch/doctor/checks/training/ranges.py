@@ -15,7 +15,7 @@ from hexsearch.model.network import Network
 
 _DRAWS = 8  # sets of random weights
 _SCALES = (2.0, 64.0)  # of these weights
-_POSITIONS = 64
+_POSITIONS = 32
 _SURE, _CERTAIN = 0.02, 0.02  # of an answer, from 0 or 1
 _BOUNDS = (
     (0.0, 1.0, "a sigmoid or softmax"),
@@ -28,19 +28,34 @@ def check_ranges(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = pipeline.finite
     assert trial is not None and pipeline.shown is not None
     planes = torch.from_numpy(pipeline.shown.planes[:_POSITIONS])
-    values, logits = _reached(trial, planes)
+    values, logits = _reached(trial, planes, _DRAWS)
+    if not _spans(trial, values):  # before anything is said of it
+        more, more_logits = _reached(trial, planes, 4 * _DRAWS)
+        values, logits = torch.cat([values, more]), torch.cat([logits, more_logits])
     yield from _value(trial, values)
     if trial.config.policy_head.weight > 0:
         yield from _policy(logits)
+        yield from _cut_policy(logits)
     yield from _first_answers(trial)
 
 
+def _answers(trial: WatchedTrial, values: Tensor) -> tuple[float, float]:
+    """The least and the largest answer that raw values are reported as."""
+    ends = trial.readout.win_prob(torch.stack([values.min(), values.max()])).tolist()
+    return min(ends), max(ends)
+
+
+def _spans(trial: WatchedTrial, values: Tensor) -> bool:
+    """Whether some values are reported as nearly 0, and some as nearly 1."""
+    least, most = _answers(trial, values)
+    return least < _SURE and most > 1 - _SURE
+
+
 def _value(trial: WatchedTrial, values: Tensor) -> Iterator[Finding]:
-    low, high = float(values.min()), float(values.max())
-    answers = trial.readout.win_prob(torch.tensor([low, high])).tolist()
-    least, most = min(answers), max(answers)
-    if least < _SURE and most > 1 - _SURE:
+    if _spans(trial, values):
         return
+    low, high = float(values.min()), float(values.max())
+    least, most = _answers(trial, values)
     if high - low < 1e-6:
         return  # an output that does not depend on its weights is named by the check of gradients
     by = next(
@@ -50,7 +65,7 @@ def _value(trial: WatchedTrial, values: Tensor) -> Iterator[Finding]:
     yield Finding(
         "range of outputs",
         "error",
-        f"with {_DRAWS} draws of random weights the raw value stays between {low:.3g} and "
+        f"with {5 * _DRAWS} draws of random weights the raw value stays between {low:.3g} and "
         f"{high:.3g}, which read-out {trial.config.readout.name} reports as {least:.2f} to "
         f"{most:.2f}",
         f"the value head ends in {by}, and the read-out squashes its output once more: it is "
@@ -79,6 +94,22 @@ def _policy(logits: Tensor) -> Iterator[Finding]:
             return
 
 
+def _cut_policy(logits: Tensor) -> Iterator[Finding]:
+    """Logits that can never be negative."""
+    zero = float((logits == 0).float().mean())
+    if float(logits.min()) >= 0.0 and 0.05 < zero < 1.0:
+        yield Finding(
+            "range of outputs",
+            "error",
+            f"with {_DRAWS} draws of random weights no output of the policy is below 0, and "
+            f"{zero:.0%} are exactly 0",
+            "the policy head ends in a relu: its outputs are cut off at 0, and cells that it "
+            "should rule out are given no gradient",
+            "let the policy head end in a plain linear layer or convolution",
+            root="detached policy",
+        )
+
+
 def _first_answers(trial: WatchedTrial) -> Iterator[Finding]:
     """Before anything is learnt, answers should be near one half."""
     raw = trial.steps[0].raw.float()
@@ -95,7 +126,7 @@ def _first_answers(trial: WatchedTrial) -> Iterator[Finding]:
         )
 
 
-def _reached(trial: WatchedTrial, planes: Tensor) -> tuple[Tensor, Tensor]:
+def _reached(trial: WatchedTrial, planes: Tensor, draws: int) -> tuple[Tensor, Tensor]:
     """Raw values [D * B] and policy logits [D * B, N*N] under weights drawn anew."""
     own = trial.network  # whose hooks hold what was recorded
     network = Network(deepcopy(own.trunk), deepcopy(own.value_head), deepcopy(own.policy_head))
@@ -103,9 +134,9 @@ def _reached(trial: WatchedTrial, planes: Tensor) -> tuple[Tensor, Tensor]:
     heads = [network.value_head, network.policy_head]
     drawn = [part if any(True for _ in part.parameters()) else network for part in heads]
     values, logits = [], []
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(SEED + draws)
     with torch.no_grad():
-        for scale in _SCALES * (_DRAWS // len(_SCALES)):
+        for scale in _SCALES * (draws // len(_SCALES)):
             for part in drawn:
                 _draw(part, scale, generator)
             output = network(trial.execution.show(planes))

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
-from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.labels import affected
+from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.samples import ComparedSamples
 from hexsearch.errors import ContractError
 from hexsearch.model.readout import Readout, SmoothedReadout, check_readout
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import check_whole
 
 _NEAR = 0.03
+_SMOOTH = 0.3  # label smoothing that leaves little to learn
 _SIDE = 13  # of the board, where no games say another
 _ROWS = 64  # answers that are compared with those of their batch
 _MAP_SIDE = 2  # rows of the feature map that heads are tried on
@@ -152,6 +157,16 @@ def check_smoothing(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not isinstance(readout, SmoothedReadout) or check_readout(readout.inner):
             continue
         smoothing = readout.smoothing
+        if smoothing > _SMOOTH:
+            yield Finding(
+                "label smoothing",
+                "warning",
+                f"{name}: a certain win has the label {1 - smoothing / 2:.3g}, a certain loss "
+                f"{smoothing / 2:.3g}",
+                f"labels are smoothed by {smoothing:g}, far towards 0.5: answers stay between "
+                f"{smoothing / 2:.2g} and {1 - smoothing / 2:.2g}, and differences nearly vanish",
+                "set readout.label_smoothing to 0.1 or less",
+            )
         wanted, reached = 1.0 - smoothing / 2, optimum(readout, 1.0).probability
         if reached < wanted - 0.2 * smoothing:
             yield Finding(
@@ -168,7 +183,7 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """What evaluation reports must be the read-out's answer, carried back to Red."""
     trial = pipeline.watched
     assert trial is not None
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     batch, red_won = compared.samples.batch, compared.truth.red_won
     # A network that knows: the raw output of least loss for the outcome of each sample.
     zero, one = optimum(trial.readout, 0.0), optimum(trial.readout, 1.0)
@@ -207,14 +222,27 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="perspective",
         )
     elif right < 0.98:
-        reflected = compared.symmetry >= 2
-        share = float((called == red_won)[reflected].mean()) if reflected.any() else 1.0
-        yield Finding(
-            "perspective",
-            "error",
-            f"a network that knows every outcome would be reported as right in {right:.1%} of the "
-            f"training samples, {share:.1%} of those shown with colours exchanged",
-            "answers are not carried back wherever the position was shown reflected",
-            "report win_prob_red: 1 - p exactly where the network answers for Blue",
-            root="perspective",
-        )
+        yield _partly_reported(compared, reported.numpy())
+
+
+def _partly_reported(compared: ComparedSamples, reported: NDArray[np.float32]) -> Finding:
+    """Answers that are carried back in a part of the samples only."""
+    called, red_won = reported > 0.5, compared.truth.red_won
+    reflected = compared.symmetry >= 2
+    share = float((called == red_won)[reflected].mean()) if reflected.any() else 1.0
+    wrong = called != red_won
+    place = where(wrong, affected(compared.truth, compared.symmetry))
+    same = reported[wrong]
+    return Finding(
+        "perspective",
+        "error",
+        f"a network that knows every outcome would be reported as right in {1 - wrong.mean():.1%} "
+        f"of the training samples, {share:.1%} of those shown with colours exchanged; it is wrong "
+        f"{place}",
+        f"{same[0]:.3g} is reported {place}, whatever the network answers"
+        if np.ptp(same) < 1e-6 and 0.02 < same[0] < 0.98
+        else "answers are not carried back wherever the position was shown reflected, or are "
+        f"reported for the other colour {place}",
+        "report win_prob_red: 1 - p exactly where the network answers for Blue",
+        root="perspective",
+    )

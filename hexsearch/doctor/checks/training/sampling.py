@@ -11,7 +11,6 @@ import torch
 from hexsearch.data.batches import Batch
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.training.mixing import augmentation_findings, mixing_findings
-from hexsearch.doctor.checks.training.positions import compared_samples
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -53,7 +52,7 @@ def check_leaks(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def _shown_leaks(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     assert pipeline.config is not None
-    compared = compared_samples(pipeline)
+    compared = pipeline.compared
     batch = compared.samples.batch
     outcome = batch.outcome.numpy() > 0.5
     flat = torch.from_numpy(compared.samples.planes).flatten(2)
@@ -183,14 +182,14 @@ def _repeats(
 
 
 def _far_batches(pipeline: ExaminedPipeline, start: int, end: int) -> list[Ints]:
-    """Positions from places all over the first pass, as training would fetch them."""
+    """Positions from places all over the first pass."""
     trial = pipeline.watched
     assert trial is not None
     size = trial.config.batch_size
     end = min(end - 2 * size, _FAR)
     step = max((end - start) // (_PLACES * size), 1) * size
     places = range(start + step, end, step)
-    batches = [trial.shown_batch(cursor, size) for cursor in places[:_PLACES]]
+    batches = [trial.stream.batch(cursor, size) for cursor in places[:_PLACES]]
     return [batch.game.numpy() * 4096 + batch.ply.numpy() for batch in batches]
 
 

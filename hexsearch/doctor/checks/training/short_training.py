@@ -12,9 +12,9 @@ from hexsearch.analysis.predictor import Predictor
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.batches import Batch
 from hexsearch.data.positions import all_positions
+from hexsearch.doctor.checks.evaluation.norms import norm_findings
 from hexsearch.doctor.checks.network.policies import policy_findings
 from hexsearch.doctor.checks.network.values import as_control, reading_findings
-from hexsearch.doctor.checks.training.evaluation import norm_findings
 from hexsearch.doctor.checks.training.readouts import optimum
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import Observed, TrainedNetwork, observe
@@ -172,6 +172,7 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not strength.at_chance:
             break
     yield from _health(report, observed)
+    yield from _reported(trial, report)
     assert trial is not None
     yield from norm_findings(trial)
     found = list(reading_findings("short training", observed, table))
@@ -204,6 +205,27 @@ def _observed(pipeline: ExaminedPipeline, trial: Trial) -> Observed:
     examined = TrainedNetwork(predictor, trial.positions_seen)
     games = dataset.validation_games
     return observe(examined, dataset.archive, games, dataset.config.stages, SEED)
+
+
+def _reported(trial: Trial, report: TrialReport) -> Iterator[Finding]:
+    """The figure that trials are ranked by, from an evaluation of the same network."""
+    evaluation, policy_loss = trial.evaluate()
+    right = float(np.square(evaluation.win_prob_red - evaluation.red_won).mean())
+    for name, found, again in (
+        ("value loss", report.value_loss, right),
+        ("policy loss", report.policy_loss, policy_loss),
+    ):
+        if abs(found - again) > 0.002 * max(again, 1.0):
+            yield Finding(
+                "report",
+                "error",
+                f"the report gives a {name} of {found:.4f}; evaluated once more, the same network "
+                f"has {again:.4f}",
+                f"the reported {name} is not that of the network on the validation games: other "
+                "positions, another formula, an earlier network, or the best report so far",
+                "report what the evaluation of this very network gives",
+            )
+            return
 
 
 def _health(report: TrialReport, observed: Observed) -> Iterator[Finding]:

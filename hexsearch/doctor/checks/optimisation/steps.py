@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import torch
 
+from hexsearch.doctor.checks.optimisation.schedule import schedule_findings
+from hexsearch.doctor.checks.optimisation.updates import update_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
-from hexsearch.training.optimisation.schedule import learning_rate
 
 _DECAY, _USUAL_DECAY = 0.02, 0.2  # of a weight in one step; what is no reason for it
 _MOMENTUM = 0.999
@@ -95,12 +96,16 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "call optimiser.step() once after each backward()",
         )
         return
-    yield from _schedule(trial, stepped)
-    yield from _reach(trial, stepped)
-    yield from _outside(stepped)
-    yield from _direction(trial, stepped)
-    yield from _modes(stepped)
-    yield from _movement(trial, stepped)
+    found = [
+        *schedule_findings(trial, stepped),
+        *_reach(trial, stepped),
+        *_outside(stepped),
+        *_direction(stepped),
+        *_modes(stepped),
+        *_movement(trial, stepped),
+    ]
+    # What was named above also departs from the optimiser's formula.
+    yield from found or update_findings(trial, stepped)
 
 
 def _reach(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
@@ -212,8 +217,8 @@ def _outside(stepped: list[WatchedStep]) -> Iterator[Finding]:
         return
 
 
-def _direction(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    """The first step must go down the gradient, about as far as the rate says."""
+def _direction(stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """The first step must go down the gradient."""
     step = next((each for each in stepped if max(each.rates, default=0.0) > 0), None)
     if step is None:
         return
@@ -231,21 +236,6 @@ def _direction(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Find
             "subtract the gradient: maximize=False, a positive learning rate",
         )
         return
-    config = trial.config.optimiser
-    touched = gradient.abs() > 1e-6
-    size = float(change[touched].square().mean().sqrt()) if touched.any() else 0.0
-    # Adam's first step is the learning rate in every weight, SGD's the gradient times the rate.
-    own = {"adamw": 1.0, "sgd": float(gradient[touched].square().mean().sqrt())}
-    wanted = own.get(config.name, 0.0) * max(step.rates)
-    if wanted and size and not 0.05 < size / wanted < 20:
-        yield Finding(
-            "steps",
-            "error",
-            f"the first step changes weights by {size:.2g} on average; {config.name} at a rate of "
-            f"{max(step.rates):.2g} would change them by {wanted:.2g}",
-            "the optimiser's steps are scaled: what it does is not what its name and rate say",
-            "build the optimiser with the configured rate, and scale nothing afterwards",
-        )
 
 
 def _modes(stepped: list[WatchedStep]) -> Iterator[Finding]:
@@ -258,43 +248,3 @@ def _modes(stepped: list[WatchedStep]) -> Iterator[Finding]:
             "training runs in eval mode: dropout is off and batch norm uses old statistics",
             "call train() on the network before each stretch of training",
         )
-
-
-def _schedule(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    config = trial.config.optimiser
-    rates = [step.rates[0] for step in stepped]
-    wanted = [learning_rate(config, progress) for progress in (step.progress for step in stepped)]
-    if max(rates, default=0.0) == 0.0:
-        yield Finding(
-            "schedule",
-            "error",
-            f"the learning rate is 0 in all of {len(rates)} steps",
-            "the schedule starts at 0 and is never stepped, or the rate is set to 0",
-            "set the rate before each step",
-        )
-    elif len(set(rates)) == 1 and config.schedule != "constant":
-        yield Finding(
-            "schedule",
-            "error",
-            f"the learning rate stays at {rates[0]:.3g} over the whole budget; {config.schedule} "
-            f"would go from {wanted[0]:.2g} over {max(wanted):.2g} to {wanted[-1]:.2g}",
-            "the schedule is built but never stepped",
-            "set the rate before each step from the share of the budget that has been seen",
-        )
-    elif max(abs(a - b) for a, b in zip(rates, wanted, strict=True)) > 0.01 * max(wanted):
-        yield Finding(
-            "schedule",
-            "error" if "times the configured" in _other_rates(rates, wanted) else "warning",
-            f"the rates of {len(rates)} steps depart from schedule {config.schedule} by up to "
-            f"{max(abs(a - b) for a, b in zip(rates, wanted, strict=True)):.2g}",
-            _other_rates(rates, wanted),
-            "make the rate a function of positions seen over the budget",
-        )
-
-
-def _other_rates(rates: list[float], wanted: list[float]) -> str:
-    """Rates that are the scheduled ones times a factor, or of another schedule."""
-    factors = [rate / asked for rate, asked in zip(rates, wanted, strict=True) if asked > 0]
-    if factors and max(factors) - min(factors) < 1e-3 * max(factors):
-        return f"the learning rate is {factors[0]:.3g} times the configured one"
-    return "the learning rate follows something else than the share of positions seen"

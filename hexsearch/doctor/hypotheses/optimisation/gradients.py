@@ -79,6 +79,15 @@ def explain_gap(
     wanted = expected_gradient(step, config)
     owners = [owner for owner in wanted if owner in step.given]
     given = joined(step.given, owners)
+    for number in (len(step.parts) - 1, 0) if len(step.parts) > 1 else ():
+        if _fits(given, [joined(step.parts[number], owners)])[1]:
+            which = "last" if number else "first"
+            return Hypothesis(
+                "one part",
+                f"only the {which} micro-batch counts: gradients of the others are cleared, or "
+                "never computed",
+                "clear gradients once before the first micro-batch, and step after the last",
+            )
     sources = {
         "value": joined(step.value_gradient, owners),
         "policy": joined(step.policy_gradient, owners),

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from hexsearch.doctor.checks.training.steps import unowned
+from hexsearch.doctor.checks.optimisation.steps import unowned
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.gradients import explain_gap, first_gap
+from hexsearch.doctor.hypotheses.optimisation.gradients import explain_gap, first_gap
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.watching import NO_STEP, WatchedStep
+from hexsearch.doctor.watching import NO_STEP, WatchedStep, WatchedTrial
 
 _CONFLICT = -0.5  # cosine of the two heads' gradients on the trunk
 
@@ -33,36 +33,39 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if (loss_name == "policy" and not policy_counts) or part not in reach[loss_name]:
             continue
         if not bool(reach[loss_name][part].abs().sum() > 0):
-            empty = [
-                head
-                for head in ("value_head", "policy_head")
-                if loss_name in head and _rests_at_zero(step, head)
-            ]
-            if empty:
-                yield Finding(
-                    "gradient flow",
-                    "error",
-                    f"after {len(trial.steps) - 1} steps nearly every weight of the "
-                    f"{_words(empty[0])} is exactly 0, and so is the gradient of the "
-                    f"{loss_name} loss on the {_words(part)}",
-                    f"the {_words(empty[0])} begins at zero in all layers: no gradient "
-                    "passes, and it can never leave zero",
-                    "let at most the last layer begin at zero",
-                    root=f"detached {loss_name}",
-                )
-                return
-            yield Finding(
-                "gradient flow",
-                "error",
-                f"the gradient of the {loss_name} loss on the {part.replace('_', ' ')} is exactly "
-                "0",
-                f"the {loss_name} head is detached from what it should teach"
-                if part == "trunk"
-                else "the loss does not depend on the head's weights",
-                "look for detach(), no_grad() or a rounded output in the head's forward()",
-                root=f"detached {loss_name}",
-            )
+            yield _unreached(step, loss_name, part, len(trial.steps))
             return
+    yield from _conflict(trial, step)
+
+
+def _unreached(step: WatchedStep, loss_name: str, part: str, steps: int) -> Finding:
+    """A part that a loss does not move at all."""
+    head = f"{loss_name}_head"
+    if _rests_at_zero(step, head):
+        return Finding(
+            "gradient flow",
+            "error",
+            f"after {steps - 1} steps nearly every weight of the {_words(head)} is exactly 0, and "
+            f"so is the gradient of the {loss_name} loss on the {_words(part)}",
+            f"the {_words(head)} begins at zero in all layers: no gradient passes, and it can "
+            "never leave zero",
+            "let at most the last layer begin at zero",
+            root=f"detached {loss_name}",
+        )
+    return Finding(
+        "gradient flow",
+        "error",
+        f"the gradient of the {loss_name} loss on the {_words(part)} is exactly 0",
+        f"the {loss_name} head is detached from what it should teach"
+        if part == "trunk"
+        else "the loss does not depend on the head's weights",
+        "look for detach(), no_grad() or a rounded output in the head's forward()",
+        root=f"detached {loss_name}",
+    )
+
+
+def _conflict(trial: WatchedTrial, step: WatchedStep) -> Iterator[Finding]:
+    """Whether the heads pull the trunk apart."""
     if "trunk" not in step.value_gradient or "trunk" not in step.policy_gradient:
         return
     value, policy = step.value_gradient["trunk"], step.policy_gradient["trunk"]

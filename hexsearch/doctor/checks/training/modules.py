@@ -1,0 +1,94 @@
+"""Checks of the network's modules: norms that are shared, weights that begin alike."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.pipeline import ExaminedPipeline
+
+_ALIKE = 1e-6
+_UNITS = 4  # of a layer, at least
+
+
+def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The modules of the network that is trained."""
+    trial = pipeline.watched
+    assert trial is not None
+    yield from _shared_norms(trial.network)
+    yield from _equal_units(trial.network)
+
+
+def _shared_norms(network: nn.Module) -> Iterator[Finding]:
+    names: dict[int, list[str]] = defaultdict(list)
+    for name, module in network.named_modules(remove_duplicate=False):
+        if isinstance(module, _BatchNorm):
+            names[id(module)].append(name)
+    shared = next((each for each in names.values() if len(each) > 1), None)
+    if shared:
+        yield Finding(
+            "modules",
+            "error",
+            f"one batch norm stands in {len(shared)} places: {', '.join(shared[:3])}",
+            "a batch norm is shared by several places: its running statistics mix those of all of "
+            "them, so evaluation normalises by something else than training",
+            "give every place a norm of its own",
+            root="norms",
+        )
+
+
+def _equal_units(network: nn.Module) -> Iterator[Finding]:
+    """Layers whose units all have the same weights: they learn the same and stay the same."""
+    alike = []
+    for name, parameter in network.named_parameters():
+        rows = parameter.detach().flatten(1) if parameter.ndim > 1 else None
+        if rows is None or len(rows) < _UNITS or not bool(rows.any()):
+            continue
+        if float((rows - rows[:1]).abs().max()) < _ALIKE * max(float(rows.abs().max()), _ALIKE):
+            alike.append(name)
+    if alike:
+        yield Finding(
+            "modules",
+            "error",
+            f"in {len(alike)} layer(s), such as {alike[0]}, all units have the same weights",
+            "units begin with identical weights (a constant initialisation): they are given the "
+            "same gradient, stay equal, and count as one",
+            "draw the initial weights at random",
+            root="norms",
+        )
+
+
+def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Batch norms of a user's trained network that still have their initial statistics."""
+    model = pipeline.foreign.model if pipeline.foreign is not None else None
+    if not isinstance(model, nn.Module):
+        return
+    norms = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    }
+    initial = [name for name, norm in norms.items() if _is_initial(norm)]
+    trained = any(bool((norm.weight != 1).any()) for norm in norms.values() if norm.affine)
+    if initial and trained:
+        yield Finding(
+            "batch norm",
+            "error",
+            f"{len(initial)} of {len(norms)} batch norms, such as {initial[0]}, have mean 0 and "
+            "variance 1 in every channel, though their weights are trained",
+            "batch-norm statistics were never taken or not loaded: the running statistics are the "
+            "initial ones",
+            "load the whole state_dict(), buffers included; or take the statistics again",
+            root="norms",
+        )
+
+
+def _is_initial(norm: _BatchNorm) -> bool:
+    assert norm.running_mean is not None and norm.running_var is not None
+    ones = torch.ones_like(norm.running_var)
+    return not bool(norm.running_mean.any()) and torch.equal(norm.running_var, ones)

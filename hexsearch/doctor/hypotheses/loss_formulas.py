@@ -1,0 +1,215 @@
+"""Value losses of another form: other arguments, weights, labels, formulas, or a penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hexsearch.data.batches import Batch
+from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
+from hexsearch.model.readout import Readout
+
+ONE_FORMULA = "let the trial's value loss be readout.loss(raw, outcome) for each position"
+SAME_LABELS = "give the loss the outcome of the very position whose output it is compared with"
+
+
+def close(found: Tensor, expected: Tensor) -> bool:
+    """Whether two losses agree to within rounding."""
+    return torch.allclose(found, expected, 1e-3, 1e-5)
+
+
+def subsets_of(batch: Batch) -> dict[str, Flags]:
+    """Parts of a batch that a loss may treat in another way, in words that follow 'exactly'."""
+    rows = np.arange(len(batch))
+    red = batch.ply.numpy() % 2 == 1
+    return {
+        "where Red is to move": red,
+        "where Blue is to move": ~red,
+        "where the label is 1": batch.outcome.numpy() > 0.5,
+        "where the label is 0": batch.outcome.numpy() <= 0.5,
+        "where there is a next move": batch.has_move.numpy(),
+        "where there is no next move": ~batch.has_move.numpy(),
+        "where the network answers for Blue": batch.complement.numpy(),
+        "where the network answers for Red": ~batch.complement.numpy(),
+        "early in the game": batch.stage.numpy() == 0,
+        "late in the game": batch.stage.numpy() == 2,
+        "in the first half of the batch": rows < len(rows) // 2,
+        "in the second half of the batch": rows >= len(rows) // 2,
+        "in every second row of the batch": rows % 2 == 1,
+        "in the other rows of the batch": rows % 2 == 0,
+    }
+
+
+def of_changed_arguments(
+    found: Tensor, raw: Tensor, batch: Batch, readout: Readout
+) -> Hypothesis | None:
+    """The read-out's loss of a rescaled output, or of labels moved towards one half."""
+    outcome, loss = batch.outcome, readout.loss
+    least = 4.0 * float(raw.abs().max().clamp(min=1e-3))
+    spread = np.exp(np.linspace(-5.0, 5.0, 401)).tolist()
+    scales = [float(scale) for scale in spread if scale * least < 1e4]
+    scale = min(scales, key=lambda s: float((loss(s * raw, outcome) - found).abs().mean()))
+    if _close_within(found, loss(scale * raw, outcome), 0.03):
+        return Hypothesis(
+            "temperature",
+            f"the raw output is multiplied by about {scale:.3g} before the loss (a temperature, a "
+            "scale), and not where it is reported",
+            ONE_FORMULA,
+        )
+    smoothings: list[float] = np.linspace(0.005, 0.95, 190).tolist()
+
+    def smoothed(share: float) -> Tensor:
+        return loss(raw, outcome * (1.0 - share) + 0.5 * share)
+
+    share = min(smoothings, key=lambda s: float((smoothed(s) - found).abs().mean()))
+    if _close_within(found, smoothed(share), 0.01):
+        return Hypothesis(
+            "smoothed",
+            f"labels are smoothed by about {share:.2g} inside the loss (label smoothing), though "
+            "the read-out is configured otherwise",
+            "smooth by readout.label_smoothing alone, once",
+        )
+    return None
+
+
+def _close_within(found: Tensor, expected: Tensor, share: float) -> bool:
+    """Whether two losses agree up to a share of how much they vary."""
+    spread = max(float(found.std()), 1e-6)
+    return float((found - expected).abs().max()) < share * spread
+
+
+def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+    """A factor that is the same wherever some column of the batch is the same."""
+    usable = right.abs() > 1e-6
+    if usable.sum() < len(found) // 2:
+        return None
+    factor = (found / right)[usable]
+    for name, column in (
+        ("the outcome (the winner's class)", batch.outcome),
+        ("the stage of the game", batch.stage),
+        ("the side to move", batch.ply % 2),
+        ("whether there is a next move", batch.has_move),
+        ("the side that the network answers for", batch.complement),
+        ("the half of the batch", torch.arange(len(found)) < len(found) // 2),
+        ("the ply", batch.ply),
+        ("the moves to the end", batch.to_end),
+        ("the length of the game", batch.ply + batch.to_end),
+        ("the game", batch.game),
+    ):
+        _, inverse = np.unique(column[usable].numpy(), return_inverse=True)
+        group = torch.from_numpy(inverse)
+        size = torch.bincount(group)
+        if len(size) < 2 or len(size) > len(group) // 4:
+            continue
+        mean = torch.bincount(group, factor) / size
+        if (factor - mean[group]).abs().max() < 1e-3 * factor.abs().max():
+            return Hypothesis(
+                "weighted",
+                f"positions are weighted unequally in the value loss, by {name}: from "
+                f"{float(factor.min()):.3g} to {float(factor.max()):.3g}",
+                "let every position count alike; weights belong into curriculum.stage_weights",
+            )
+    return None
+
+
+def other_labels(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hypothesis | None:
+    """The right formula with labels of 0 and 1 that are not those of the batch."""
+    zero = readout.loss(raw, torch.zeros_like(raw))
+    one = readout.loss(raw, torch.ones_like(raw))
+    right = readout.loss(raw, batch.outcome)
+
+    def agrees(expected: Tensor) -> Tensor:
+        return (found - expected).abs() < 1e-5 + 1e-3 * expected.abs()
+
+    if not bool((agrees(zero) | agrees(one)).all()):
+        return None
+    wrong = ~agrees(right)
+    implied = torch.where(agrees(right), batch.outcome, torch.where(agrees(one), 1.0, 0.0))
+    if float(implied.std()) < 1e-6:
+        cause = f"the value loss compares every output with label {float(implied[0]):.0f}"
+    elif torch.equal(implied.sort().values, batch.outcome.sort().values):
+        cause = "outputs are compared with the labels of other rows of the batch (another order)"
+    else:
+        place = where(wrong.numpy(), subsets_of(batch))
+        cause = f"the value loss is taken against inverted labels {place}"
+    return Hypothesis("other labels", cause, SAME_LABELS)
+
+
+def _formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]:
+    p, signed = raw.sigmoid(), 2.0 * outcome - 1.0
+    likely = torch.where(outcome > 0.5, p, 1.0 - p).clamp(min=1e-7)
+    entropy = functional.binary_cross_entropy_with_logits(raw, outcome, reduction="none")
+    yield "the cross-entropy of sigmoid(raw)", entropy
+    yield "the squared error of sigmoid(raw)", (p - outcome).square()
+    yield "the squared error of tanh(raw)", (raw.tanh() - signed).square()
+    yield "the absolute error of sigmoid(raw)", (p - outcome).abs()
+    yield "the absolute error of tanh(raw)", (raw.tanh() - signed).abs()
+    yield "the absolute error of the raw output", (raw - outcome).abs()
+    yield (
+        "the smooth absolute error (Huber) of the raw output",
+        functional.smooth_l1_loss(raw, outcome, reduction="none"),
+    )
+    yield (
+        "the smooth absolute error (Huber) of sigmoid(raw)",
+        functional.smooth_l1_loss(p, outcome, reduction="none"),
+    )
+    yield (
+        "the smooth absolute error (Huber) of tanh(raw)",
+        functional.smooth_l1_loss(raw.tanh(), signed, reduction="none"),
+    )
+    yield "a hinge on the raw output", (1.0 - signed * raw).clamp(min=0.0)
+    yield "an exponential loss of the raw output", (-signed * raw).exp()
+    yield "minus the probability itself, without its logarithm", -likely
+    for power in (0.5, 1.0, 2.0, 3.0):
+        yield f"a focal loss of power {power:g}", (1.0 - likely).pow(power) * entropy
+    for power in (3.0, 4.0):
+        yield f"the error of sigmoid(raw) to the power {power:g}", (p - outcome).abs().pow(power)
+
+
+def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
+    """Another formula, up to one factor; or a function of the right loss itself."""
+    own = [
+        ("the root of the read-out's loss", (right + 1e-8).sqrt()),
+        ("the square of the read-out's loss", right.square()),
+        ("the logarithm of the read-out's loss", (right + 1e-8).log()),
+        ("the read-out's loss cut off from above (clamped)", right.clamp(max=float(found.max()))),
+        ("the read-out's loss cut off from below", right.clamp(min=float(found.min()))),
+    ]
+    for name, expected in [*_formulas(raw, batch.outcome), *own]:
+        factor = float((found * expected).sum() / expected.square().sum().clamp(min=1e-12))
+        if _close_within(found, factor * expected, 0.005) and abs(factor) > 1e-6:
+            times = "" if abs(factor - 1.0) < 0.01 else f", times {factor:.3g}"
+            return Hypothesis(
+                "other formula",
+                f"the loss that is minimised is {name}{times}, not that of the read-out that "
+                "reports",
+                ONE_FORMULA,
+            )
+    return None
+
+
+def with_penalty(found: Tensor, right: Tensor, raw: Tensor) -> Hypothesis | None:
+    """The right loss and a multiple of something that depends on the output alone."""
+    residual = found - right
+    p = raw.sigmoid().clamp(1e-6, 1 - 1e-6)
+    for name, term in (
+        ("the squared output", raw.square()),
+        ("the size of the output", raw.abs()),
+        ("the output itself", raw),
+        ("the entropy of the answer", -(p * p.log() + (1 - p) * (1 - p).log())),
+    ):
+        columns = torch.stack([term, torch.ones_like(term)], dim=1).double()
+        solved = torch.linalg.lstsq(columns, residual.double()[:, None]).solution
+        gap = (columns @ solved)[:, 0] - residual
+        if float(gap.abs().max()) < 0.01 * max(float(residual.std()), 1e-9):
+            return Hypothesis(
+                "penalty",
+                f"{float(solved[0]):.3g} times {name} is added to the value loss (a penalty or a "
+                "bonus)",
+                "leave penalties out, or put them into the read-out that reports",
+            )
+    return None

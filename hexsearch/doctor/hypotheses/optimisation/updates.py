@@ -1,0 +1,225 @@
+"""Why steps of the optimiser are not those of its name: its formula, tried with other numbers.
+
+The gradients that the optimiser was given, and the weights before and after each step, are known.
+So each step can be computed again by the textbook formula, and by the formula with one thing wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hexsearch.config.trial import TrialConfig
+from hexsearch.doctor.hypotheses.table import Hypothesis
+from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
+
+_CLOSE = 0.02  # relative gap that rounding may make
+_ROUNDING = 1e-7  # of a weight
+_AS_NAMED = "build the optimiser as configured, and change nothing of its state between steps"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """AdamW, or SGD with Nesterov's momentum, and what may be wrong about it.
+
+    Attributes:
+        first, second: decay of the two moments. bias: whether the moments' bias is corrected.
+        keeps: whether the moments outlast a step. decay: factor on the weight decay.
+        decay_everywhere: decay of weights that should have none. coupled: the decay enters the
+            gradient. unscaled: the decay is not multiplied by the rate.
+    """
+
+    name: str
+    first: float
+    second: float
+    epsilon: float = 1e-8
+    bias: bool = True
+    keeps: bool = True
+    decay: float = 1.0
+    decay_everywhere: float = 0.0
+    coupled: bool = False
+    unscaled: bool = False
+    nesterov: bool = True
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps of all W weights in one row.
+
+    Attributes:
+        gradients, before, after, rates: [W] for each step. decay: [W].
+    """
+
+    gradients: list[Tensor]
+    before: list[Tensor]
+    after: list[Tensor]
+    rates: list[Tensor]
+    decay: Tensor
+
+
+def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps | None:
+    """The steps of a trial, where every weight is in one group; None otherwise."""
+    groups = trial.optimiser.param_groups
+    number = {id(p): n for n, group in enumerate(groups) for p in group["params"]}
+    of_weight, decay = [], []
+    owners = list(steps[0].given)
+    for owner in owners:
+        for parameter in trial.network.parts()[owner].parameters():
+            if not parameter.requires_grad:
+                continue
+            if id(parameter) not in number:
+                return None
+            group = number[id(parameter)]
+            of_weight.append(torch.full((parameter.numel(),), group))
+            decay.append(torch.full((parameter.numel(),), float(groups[group]["weight_decay"])))
+    index = torch.cat(of_weight)
+
+    def row(part: Flat) -> Tensor:
+        return torch.cat([part[owner] for owner in owners]).double()
+
+    return Steps(
+        [row(step.given) for step in steps],
+        [row(step.before) for step in steps],
+        [row(step.after) for step in steps],
+        [torch.tensor(step.rates, dtype=torch.float64)[index] for step in steps],
+        torch.cat(decay).double(),
+    )
+
+
+def own_rule(config: TrialConfig) -> Rule | None:
+    """The rule that a configuration names; None where it is not one of the two."""
+    momentum = config.optimiser.momentum
+    if config.optimiser.name == "adamw":
+        return Rule("adamw", momentum, 0.999)
+    if config.optimiser.name == "sgd":
+        return Rule("sgd", momentum, 0.0, nesterov=momentum > 0, coupled=True)
+    return None
+
+
+def gap_of(rule: Rule, steps: Steps) -> float:
+    """Largest relative gap of a step as it was and as the rule makes it, beyond rounding."""
+    worst = 0.0
+    for number, change in enumerate(_changes(rule, steps)):
+        real = steps.after[number] - steps.before[number]
+        rounding = _ROUNDING * float(steps.before[number].norm())
+        gap = max(float((real - change).norm()) - rounding, 0.0)
+        size = max(float(change.norm()), float(real.norm()))
+        if size > 20 * rounding:
+            worst = max(worst, gap / size)
+    return worst
+
+
+def explain_steps(rule: Rule, steps: Steps) -> Hypothesis | None:
+    """What is wrong about the rule; None if nothing that is known."""
+    for cause, other in _variants(rule):
+        if gap_of(other, steps) < _CLOSE:
+            return Hypothesis(cause, cause, _AS_NAMED)
+    factor = _one_factor(rule, steps)
+    if factor is not None:
+        cause = f"the optimiser's steps are {factor:.3g} times as long as its rate says (scaled)"
+        return Hypothesis("scaled", cause, "build the optimiser with the configured rate")
+    return None
+
+
+def _one_factor(rule: Rule, steps: Steps) -> float | None:
+    factors = []
+    for number, change in enumerate(_changes(rule, steps)):
+        real = steps.after[number] - steps.before[number]
+        if float(change.norm()) < 20 * _ROUNDING * float(steps.before[number].norm()):
+            continue
+        factor = float((real * change).sum() / change.square().sum())
+        if float((real - factor * change).norm()) > 0.05 * float(real.norm()):
+            return None
+        factors.append(factor)
+    steady = factors and max(factors) - min(factors) < 0.05 * abs(factors[0])
+    return factors[0] if steady else None
+
+
+def _changes(rule: Rule, steps: Steps) -> Iterator[Tensor]:
+    """What the rule adds to the weights in each step."""
+    zero = torch.zeros_like(steps.gradients[0])
+    first, second = zero, zero
+    for number, plain in enumerate(steps.gradients):
+        rate, weights = steps.rates[number], steps.before[number]
+        decay = rule.decay * steps.decay + rule.decay_everywhere * (steps.decay == 0)
+        gradient = plain + decay * weights if rule.coupled else plain
+        count = number + 1 if rule.keeps else 1
+        if not rule.keeps:
+            first, second = zero, zero
+        if rule.name == "sgd":
+            first = rule.first * first + gradient if number and rule.keeps else gradient
+            ahead = gradient + rule.first * first if rule.nesterov else first
+            change = -rate * ahead
+            if not rule.coupled:
+                change = change - (decay if rule.unscaled else rate * decay) * weights
+            yield change
+            continue
+        first = rule.first * first + (1 - rule.first) * gradient
+        second = rule.second * second + (1 - rule.second) * gradient.square()
+        mean, size = first, second
+        if rule.bias:
+            mean, size = first / (1 - rule.first**count), second / (1 - rule.second**count)
+        change = -rate * mean / (size.sqrt() + rule.epsilon)
+        if not rule.coupled:
+            change = change - (decay if rule.unscaled else rate * decay) * weights
+        yield change
+
+
+def _variants(rule: Rule) -> Iterator[tuple[str, Rule]]:
+    """Causes and rules with one thing wrong."""
+    yield (
+        "the moments of the optimiser are lost after every step: its state is built anew (reset)",
+        replace(rule, keeps=False),
+    )
+    yield "momentum is left out: each step goes by its own gradient", replace(rule, first=0.0)
+    yield "weight decay is not applied: weights are never pulled to zero", replace(rule, decay=0.0)
+    yield (
+        "weight decay is taken from the weights instead of entering the gradient"
+        if rule.coupled
+        else "weight decay enters the gradient (L2 penalty) instead of the weights",
+        replace(rule, coupled=not rule.coupled),
+    )
+    yield "weight decay has the wrong sign: weights grow", replace(rule, decay=-1.0)
+    yield (
+        "weight decay is not multiplied by the learning rate: it is far too strong",
+        replace(rule, unscaled=True, coupled=False),
+    )
+    for decay in (1e-4, 1e-3, 0.01, 0.05, 0.1, 1.0):
+        yield (
+            "weight decay is applied to biases and norms as well",
+            replace(rule, decay_everywhere=decay),
+        )
+    if rule.name == "adamw":
+        yield from _of_adam(rule)
+    else:
+        yield "momentum is taken without Nesterov's look ahead", replace(rule, nesterov=False)
+        yield "the optimiser is AdamW, not SGD", Rule("adamw", rule.first or 0.9, 0.999)
+    for first in (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999):
+        yield f"the momentum is {first:g}, not {rule.first:g}", replace(rule, first=first)
+
+
+def _of_adam(rule: Rule) -> Iterator[tuple[str, Rule]]:
+    yield (
+        "the two moments of AdamW are exchanged: betas stand in the wrong order",
+        replace(rule, first=rule.second, second=rule.first),
+    )
+    yield "the bias of AdamW's moments is not corrected", replace(rule, bias=False)
+    yield (
+        "the optimiser is SGD, not AdamW: steps are as small as the gradients",
+        Rule("sgd", rule.first, 0.0, nesterov=False),
+    )
+    yield (
+        "the optimiser is plain SGD, not AdamW: steps are as small as the gradients",
+        Rule("sgd", 0.0, 0.0, nesterov=False),
+    )
+    for second in (0.9, 0.95, 0.98, 0.99, 0.9999):
+        yield f"the second beta of AdamW is {second:g}, not 0.999", replace(rule, second=second)
+    for epsilon in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0):
+        yield (
+            f"epsilon of AdamW is {epsilon:g}: small gradients hardly move their weights (steps "
+            "are scaled)",
+            replace(rule, epsilon=epsilon),
+        )

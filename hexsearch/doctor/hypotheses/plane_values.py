@@ -1,0 +1,211 @@
+"""Planes with the right stones in the wrong numbers, or with a part of them: transformations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hexsearch.doctor.hypotheses.table import Flags, Hypothesis
+from hexsearch.doctor.hypotheses.truth import Planes, Truth
+
+_BOTH = "fill both planes, each with its own colour"
+_PLAIN = "give planes of 0 and 1, not divided or scaled"
+_NONE = -7.0  # a number that no plane holds: this row is not explained
+Explained = Iterator[tuple[Hypothesis, list[Planes]]]
+
+
+def of_values(some: Planes, there: Truth) -> Explained:
+    """Planes with the right stones in the wrong numbers."""
+    right = [there.stone_planes(s) for s in range(4)]
+    yield from _of_colours(right)
+    yield from _of_numbers(some, right)
+    yield from _of_parts(some, right, there)
+
+
+def _of_colours(right: list[Planes]) -> Explained:
+    for kept, name in ((0, "the first plane only"), (1, "the second plane only")):
+        made = []
+        for planes in right:
+            lacking = planes.copy()
+            lacking[:, 1 - kept] = 0.0
+            doubled = planes[:, [kept, kept]]
+            made += [lacking, doubled]
+        cause = f"one colour's stones are missing or replaced by the other's: {name} is right"
+        yield Hypothesis(name, cause, _BOTH), made
+    union = [planes.sum(axis=1, keepdims=True) for planes in right]
+    none = [np.zeros_like(both) for both in union]
+    cause = "stones of both colours stand together on one plane: they cannot be told apart"
+    yield (
+        Hypothesis("colours together", cause, _BOTH),
+        [
+            np.concatenate(pair, axis=1)
+            for both, empty in zip(union, none, strict=True)
+            for pair in ([both, both], [both, empty], [empty, both])
+        ],
+    )
+    cause = "a plane marks free cells, or stones of either colour, where one colour's should be"
+    free = [1.0 - both for both in union]
+    yield (
+        Hypothesis("free cells", cause, _BOTH),
+        [
+            np.concatenate(pair, axis=1)
+            for planes, both, empty in zip(right, union, free, strict=True)
+            for other in (both, empty)
+            for pair in ([planes[:, :1], other], [other, planes[:, 1:]])
+        ],
+    )
+
+
+def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
+    """Every stone and every free cell has a number; other numbers than 1 and 0."""
+    yield (
+        Hypothesis("inverted", "stones are 0 and free cells 1 (inverted)", "mark stones by 1"),
+        [1.0 - planes for planes in right],
+    )
+    stones = some[np.abs(some) > 1e-6]
+    scale = float(np.median(stones)) if len(stones) else 0.0
+    if abs(scale - 1.0) > 1e-3 and scale > 0:
+        cause = f"the planes are scaled: a stone is {scale:.4g} instead of 1"
+        yield Hypothesis("scaled", cause, _PLAIN), [scale * planes for planes in right]
+    offset = float(np.median(some))
+    if abs(offset) > 1e-3:
+        span = float(np.median(some.max(axis=(1, 2, 3)) - offset))
+        cause = (
+            f"the planes are normalised: {offset:.3g} and {offset + span:.3g} instead of 0 and 1"
+        )
+        yield (
+            Hypothesis("normalised", cause, "give planes of 0 and 1"),
+            [offset + span * planes for planes in right],
+        )
+    cause = (
+        "each plane or board is normalised by its own mean, maximum or sum: stones have another "
+    )
+    cause += "number on every board (scaled, normalised)"
+    yield Hypothesis("normalised apart", cause, _PLAIN), [_levels(some, p) for p in right]
+    signs = [planes.copy() for planes in right]
+    for planes in signs:
+        planes[:, 0] -= planes[:, 1]
+        planes[:, 1] = planes[:, 0]
+    first = [np.stack([p[:, 0] - p[:, 1], np.zeros_like(p[:, 0])], axis=1) for p in right]
+    second = [np.stack([p[:, 0], -p[:, 1]], axis=1) for p in right]
+    cause = "one colour's stones are marked by -1 on the planes (signed): scaled by the wrong sign"
+    yield (
+        Hypothesis("signed", cause, _PLAIN),
+        [sign * each for group in (signs, first, second) for each in group for sign in (1.0, -1.0)],
+    )
+
+
+def _of_parts(some: Planes, right: list[Planes], there: Truth) -> Explained:
+    """The right board with something missing, added or mixed in."""
+    last = [_newest_only(planes, there, s) for s, planes in enumerate(right)]
+    cause = "the planes show the last move alone, without the stones before it"
+    yield Hypothesis("last move only", cause, "show every stone"), last
+    cause = "the last move is marked by another number than the other stones"
+    yield (
+        Hypothesis("last move marked", cause, _PLAIN),
+        [
+            np.where(
+                (_mark(some, newest) & (np.abs(some - planes) < 1e-3)) | (newest > 0), some, _NONE
+            )
+            for planes, newest in zip(right, last, strict=True)
+        ],
+    )
+    cause = "the last move is missing from the planes: the board is one stone behind"
+    yield (
+        Hypothesis("without the last move", cause, "show every stone, the newest included"),
+        [planes - newest for planes, newest in zip(right, last, strict=True)],
+    )
+    cause = "two positions are mixed on the planes (mixup, or an average with another board)"
+    yield (
+        Hypothesis("mixed", cause, "show one position at a time"),
+        [_mixed(some, p) for p in right],
+    )
+    yield (
+        Hypothesis(
+            "noise",
+            "something is added to the planes beside the right board: noise, or marks that may "
+            "tell the next move or the winner",
+            "show planes as the encoder makes them",
+        ),
+        [
+            np.where(_rounds_to(some, planes) | _is_within(planes, some), some, _NONE)
+            for planes in right
+        ],
+    )
+    yield (
+        Hypothesis("stones missing", _missing(some, right), _LOOK_FOR_MASKS),
+        [np.where(_is_within(some, planes), some, _NONE) for planes in right],
+    )
+
+
+_LOOK_FOR_MASKS = "look for dropout, masks or slices on the input, and for moves that are left out"
+
+
+def _missing(some: Planes, right: list[Planes]) -> str:
+    """Where stones are missing: anywhere, or always in the same rows, columns or planes."""
+    fitting = [np.where(_is_within(some, planes), planes, 0.0) for planes in right]
+    wanted = np.max(fitting, axis=0)
+    lost = ((wanted - some) > 1e-3).sum(axis=0)  # [2, N, N]
+    shown = (some > 1e-3).sum(axis=0)
+    always = (lost > 0) & (shown == 0)
+    cause = "some stones are missing from the planes; those that are shown are right"
+    if lost.sum() and lost[~always].sum() < 0.02 * lost.sum():
+        for name, lines in (
+            ("row", always.any(axis=(0, 2))),
+            ("column", always.any(axis=(0, 1))),
+        ):
+            if 0 < lines.sum() <= len(lines) // 2:
+                numbers = ", ".join(map(str, np.flatnonzero(lines)))
+                return f"{cause}; they are always missing in {name} {numbers} (cut off or masked)"
+    if lost[0].sum() == 0 or lost[1].sum() == 0:
+        return f"{cause}; only {'Red' if lost[0].sum() == 0 else 'Blue'}'s (one colour's) are lost"
+    return f"{cause} (dropout, or a mask on the input)"
+
+
+def _newest_only(planes: Planes, there: Truth, symmetry: int) -> Planes:
+    """The stone of the last move alone."""
+    before = there.moved(plies=-1).stone_planes(symmetry)
+    return np.clip(planes - before, 0.0, 1.0)
+
+
+def _mark(some: Planes, newest: Planes) -> Flags:
+    """[B, 1, 1, 1] whether the newest stone has a number of its own."""
+    at = np.where(newest > 0, some, 0.0).sum(axis=(1, 2, 3), keepdims=True)
+    marked: Flags = (np.abs(at - 1.0) > 1e-3) & (np.abs(at) > 1e-3)
+    return marked
+
+
+def _levels(some: Planes, planes: Planes) -> Planes:
+    """The planes with one number for stones and one for free cells, as each plane has them."""
+    made = np.full_like(some, _NONE)
+    for chosen in (planes > 0.5, planes <= 0.5):
+        count = np.maximum(chosen.sum(axis=(2, 3), keepdims=True), 1)
+        level = np.where(chosen, some, 0.0).sum(axis=(2, 3), keepdims=True) / count
+        made = np.where(chosen, level, made)
+    stones = np.where(planes > 0.5, made, np.inf).min(axis=(2, 3), keepdims=True)
+    free = np.where(planes <= 0.5, made, -np.inf).max(axis=(2, 3), keepdims=True)
+    sound = np.where((stones > free + 1e-6).all(axis=1, keepdims=True), made, _NONE)
+    return sound.astype(np.float32)
+
+
+def _mixed(some: Planes, planes: Planes) -> Planes:
+    """Where a board is a share of the right one and the rest of some other board of stones."""
+    own = np.where(planes > 0.5, some, 9.0).min(axis=(1, 2, 3), keepdims=True)
+    other = np.where(planes <= 0.5, some, -np.inf).max(axis=(1, 2, 3), keepdims=True)
+    own = np.where(own > 1.0, 1.0 - other, own)  # an empty board: the other one tells the share
+    inside = (own > 0.02) & (own < 0.98) & (np.abs(own + other - 1.0) < 0.01)
+    rest = np.where(inside, (some - own * planes) / np.maximum(1.0 - own, 1e-6), 0.5)
+    binary = np.minimum(np.abs(rest), np.abs(rest - 1.0)).max(axis=(1, 2, 3), keepdims=True) < 0.01
+    return np.where(inside & binary, some, _NONE)
+
+
+def _is_within(some: Planes, planes: Planes) -> Flags:
+    """[B, 1, 1, 1] whether no cell of the first holds more than that of the second."""
+    within: Flags = np.all(planes - some >= -1e-3, axis=(1, 2, 3), keepdims=True)
+    return within
+
+
+def _rounds_to(some: Planes, planes: Planes) -> Flags:
+    agree: Flags = np.abs(some - planes).max(axis=(1, 2, 3), keepdims=True) < 0.5
+    return agree
