@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive
@@ -16,6 +17,10 @@ from hexsearch.data.dataset import Dataset
 from tests.data.games import random_games
 
 ROOT = Path(__file__).parents[1]
+
+# An example may take any time: the machine may be busy with other work.
+settings.register_profile("hexsearch", deadline=None)
+settings.load_profile("hexsearch")
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,7 @@ MINUTES = float(os.environ.get("HEXSEARCH_FUZZ_MINUTES", "10"))
 _AT_ONCE = 500  # examples that hypothesis draws in one go
 _MOST_GROWTH_MIB = 500  # of the process, over all examples
 
-SHORT = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SHORT = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def for_minutes(name: str, check: Callable[..., None], **drawn: SearchStrategy[Any]) -> None:

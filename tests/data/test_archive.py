@@ -91,7 +91,7 @@ def test_another_version_is_refused_by_number(path: Path) -> None:
 
 
 @given(where=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_changed_byte_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, where: float, value: int
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 @given(size=st.integers(3, 19), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_symmetric_copies_share_hash_split_and_winner(size: int, seed: int) -> None:
     game = random_game(size, np.random.default_rng(seed))
     copies = []

@@ -202,7 +202,7 @@ def test_the_ring_is_the_same_seen_from_every_symmetry() -> None:
 @pytest.mark.parametrize("encoder", ENCODERS, ids=str)
 @pytest.mark.parametrize("name", ["all", "last_k", "final"])
 @given(cut=st.integers(1, 63), start=st.integers(0, 10**5))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_resuming_a_cursor_equals_not_stopping(
     archive: GameArchive, encoder: PositionEncoder, name: str, cut: int, start: int
 ) -> None:

@@ -168,7 +168,7 @@ RULES = [
 
 @pytest.mark.parametrize("raw", RULES)
 @given(cuts=st.lists(st.integers(0, 600), min_size=1, max_size=6), start=st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_stream_does_not_depend_on_where_it_is_cut(
     archive: GameArchive, raw: object, cuts: list[int], start: int
 ) -> None:
@@ -182,7 +182,7 @@ def test_the_stream_does_not_depend_on_where_it_is_cut(
 
 
 @given(size=st.integers(1, 5000), seed=st.integers(0, 2**32), number=st.integers(0, 50))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_pass_of_the_walk_is_a_permutation(size: int, seed: int, number: int) -> None:
     walk = without_replacement(size, seed, number * size, size)
     assert sorted(walk.tolist()) == list(range(size))

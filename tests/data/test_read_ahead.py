@@ -31,7 +31,7 @@ CURRICULA = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(CURRICULA), st.lists(st.integers(1, 70), min_size=2, max_size=14))
 def test_batches_built_ahead_are_the_streams_own(curriculum: object, sizes: list[int]) -> None:
     config = build(CurriculumConfig, curriculum, "curriculum")

@@ -60,7 +60,7 @@ def test_winners_agree_with_a_plain_search(size: int) -> None:
 
 
 @given(size=st.integers(3, 19), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_full_board_has_exactly_one_winner(size: int, seed: int) -> None:
     moves = np.random.default_rng(seed).permutation(size * size)
     stones = stones_after(moves, size)
@@ -90,7 +90,7 @@ def test_the_mirrored_bridge_belongs_to_the_other_colour() -> None:
 
 
 @given(size=st.integers(3, 19), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_symmetry_undoes_itself_and_keeps_neighbours(size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     stones = stones_after(rng.permutation(size * size)[: size * size // 2], size)

@@ -42,7 +42,7 @@ PRINTERS: dict[str, tuple[Format, Callable[[Game | WrittenGame], str]]] = {
 
 @pytest.mark.parametrize("name", PRINTERS)
 @given(size=st.integers(3, 19), seed=st.integers(0, 2**32 - 1), drop=st.integers(0, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_printed_game_reads_back_as_itself(name: str, size: int, seed: int, drop: int) -> None:
     format_, printer = PRINTERS[name]
     whole = random_game(size, np.random.default_rng(seed))

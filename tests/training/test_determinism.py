@@ -55,7 +55,6 @@ def content_of(trial: Any, folder: Path, name: str) -> bytes:
 
 @settings(
     max_examples=10,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -77,7 +76,7 @@ def test_interrupted_at_any_step_and_resumed_equals_never_stopped(
     assert_same_state(straight, second)
 
 
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=4, derandomize=True)
 @given(configuration=CONFIGURATIONS)
 def test_the_same_seed_gives_the_same_file(
     dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, configuration: dict[str, Any]
