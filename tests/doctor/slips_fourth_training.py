@@ -124,7 +124,8 @@ def _trunk_not_loaded(network: Any) -> None:
 
 
 def _who_is_to_move(samples: Any, target: Tensor) -> Tensor:
-    return (samples.to_move > 0).float()
+    told: Tensor = (samples.to_move > 0).float()
+    return told
 
 
 def _mirrored(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:

@@ -92,7 +92,12 @@ def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
     cause = "one colour's stones are marked by -1 on the planes (signed): scaled by the wrong sign"
     yield (
         Hypothesis("signed", cause, _PLAIN),
-        [sign * each for group in (signs, first, second) for each in group for sign in (1.0, -1.0)],
+        [
+            (sign * each).astype(np.float32)
+            for group in (signs, first, second)
+            for each in group
+            for sign in (1.0, -1.0)
+        ],
     )
 
 
@@ -166,7 +171,8 @@ def _missing(some: Planes, right: list[Planes]) -> str:
 def _newest_only(planes: Planes, there: Truth, symmetry: int) -> Planes:
     """The stone of the last move alone."""
     before = there.moved(plies=-1).stone_planes(symmetry)
-    return np.clip(planes - before, 0.0, 1.0)
+    newest: Planes = np.clip(planes - before, 0.0, 1.0)
+    return newest
 
 
 def _mark(some: Planes, newest: Planes) -> Flags:
@@ -186,7 +192,8 @@ def _levels(some: Planes, planes: Planes) -> Planes:
     stones = np.where(planes > 0.5, made, np.inf).min(axis=(2, 3), keepdims=True)
     free = np.where(planes <= 0.5, made, -np.inf).max(axis=(2, 3), keepdims=True)
     sound = np.where((stones > free + 1e-6).all(axis=1, keepdims=True), made, _NONE)
-    return sound.astype(np.float32)
+    levels: Planes = sound.astype(np.float32)
+    return levels
 
 
 def _mixed(some: Planes, planes: Planes) -> Planes:

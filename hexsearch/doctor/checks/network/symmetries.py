@@ -9,16 +9,17 @@ from torch import Tensor
 from hexsearch.doctor.findings import Finding
 
 Respond = Callable[[Tensor], tuple[Tensor, Tensor]]
+Change = Callable[[Tensor], Tensor]
 _SAME = 1e-3  # standard deviations
 _BOARDS = 16
 _TRANSPOSED = "transposed (rows and columns exchanged)"
 _EXCHANGED = "with its colours exchanged"
-_SQUARE = {
+_SQUARE: dict[str, Change] = {
     "upside down": lambda p: p.flip(2),
     "left and right exchanged": lambda p: p.flip(3),
     "after a quarter turn": lambda p: p.rot90(1, (2, 3)),
 }
-_REFLECTIONS = {
+_REFLECTIONS: dict[str, Change] = {
     _TRANSPOSED: lambda p: p.transpose(2, 3),
     "mirrored in the other diagonal": lambda p: p.transpose(2, 3).flip(2, 3),
 }
@@ -42,7 +43,7 @@ def symmetry_findings(
     policy, value = (each[chosen][:_BOARDS].float() for each in answers)
     if len(some) < 8 or float(value.std()) < 1e-5:
         return
-    changes: dict[str, Callable[[Tensor], Tensor]] = {**_SQUARE, **_REFLECTIONS}
+    changes: dict[str, Change] = {**_SQUARE, **_REFLECTIONS}
     varied = [n for n in range(planes.shape[1]) if bool(stones[:, n].any())]
     if len(varied) >= 2:
         order = list(range(planes.shape[1]))
@@ -50,12 +51,10 @@ def symmetry_findings(
         changes[_EXCHANGED] = lambda p: p[:, order]
         flags = [n for n in range(planes.shape[1]) if n not in varied]
         for name, change in _REFLECTIONS.items():
-            changes[f"{name} and {_EXCHANGED}"] = lambda p, change=change: change(p[:, order])
+            changes[f"{name} and {_EXCHANGED}"] = _recoloured(change, order, [], _negative)
             for told, invert in (("", _complement), (" (signed)", _negative)):
-                changes[f"{name}, the side to move inverted{told} and {_EXCHANGED}"] = (
-                    lambda p, change=change, invert=invert: _with_flags(
-                        change(p[:, order]), flags, invert
-                    )
+                changes[f"{name}, the side to move inverted{told} and {_EXCHANGED}"] = _recoloured(
+                    change, order, flags, invert
                 )
     same = []
     for name, change in changes.items():
@@ -79,6 +78,11 @@ def symmetry_findings(
         )
 
 
+def _recoloured(change: Change, order: list[int], flags: list[int], invert: Change) -> Change:
+    """A change after the planes were put into an order and flags were inverted."""
+    return lambda planes: _with_flags(change(planes[:, order]), flags, invert)
+
+
 def _complement(planes: Tensor) -> Tensor:
     return 1.0 - planes
 
@@ -87,7 +91,7 @@ def _negative(planes: Tensor) -> Tensor:
     return -planes
 
 
-def _with_flags(planes: Tensor, flags: list[int], change: Callable[[Tensor], Tensor]) -> Tensor:
+def _with_flags(planes: Tensor, flags: list[int], change: Change) -> Tensor:
     """The planes with those that say who is to move changed."""
     out = planes.clone()
     if flags:

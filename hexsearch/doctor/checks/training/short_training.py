@@ -172,8 +172,8 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not strength.at_chance:
             break
     yield from _health(report, observed)
-    yield from _reported(trial, report)
     assert trial is not None
+    yield from _reported(trial, report)
     yield from norm_findings(trial)
     found = list(reading_findings("short training", observed, table))
     if is_control:
