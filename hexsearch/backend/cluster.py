@@ -15,6 +15,7 @@ import ray
 
 from hexsearch.backend.local_ray import LOOPBACK, private_folder
 from hexsearch.backend.ray_private import (
+    guarded_agents,
     loopback_only,
     own_signals,
     process_groups_of_their_own,
@@ -120,6 +121,7 @@ def _connect(address: str | None, own: ExitStack) -> None:
                 _node_ip_address=LOOPBACK,
                 _temp_dir=str(folder),
             )
+        own.enter_context(guarded_agents())
         use_started_processes()
 
 

@@ -6,15 +6,18 @@ tests/backend/test_ray_private.py tells what has changed if another version of R
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ray._private import ray_constants, services, utils
+from ray._private import ray_constants, services, utils, worker
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.execution import class_cache
+
+_GRACE_S = 4  # seconds after a kill in which Ray's processes may end by themselves
 
 
 @contextmanager
@@ -32,6 +35,31 @@ def process_groups_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = known
+
+
+@contextmanager
+def guarded_agents() -> Iterator[None]:
+    """End Ray's agents on this machine some seconds after this process was killed.
+
+    An agent notices at once that its raylet has gone, but then tells a GCS that has gone, too, and
+    waits a minute for its answer (ray 2.60, process_watcher). The agents are in the process group
+    of the raylet. The guard learns of a kill because its standard input ends.
+    """
+    node = worker.global_worker.node
+    (raylet,) = node.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
+    script = f"cat > /dev/null; sleep {_GRACE_S}; kill -s KILL -- -{raylet.process.pid}"
+    guard = subprocess.Popen(
+        ["sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 @contextmanager
