@@ -223,7 +223,7 @@ def test_train_writes_a_model_and_goes_on_from_an_unfinished_one(
         (["launch", SMOKE, "--set", "trunk.presett=tiny"], 2, "did you mean 'preset'?"),
         (["launch", SMOKE, "--time-budget", "soon"], 2, "'soon' is not a duration"),
         (["launch", SMOKE, "--name", "a/b"], 2, "give a plain name"),
-        (["lunch"], 2, "invalid choice: 'lunch'"),
+        (["lunch"], 2, "did you mean 'launch'?"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(

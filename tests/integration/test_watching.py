@@ -40,7 +40,7 @@ def test_positions_move_between_reports_and_a_killed_driver_is_missed(
             assert 'data-trial="t0000"' in events.until("live", "in ")
             driver.kill()
             driver.wait(60)
-            events.until("live", "the process that ran it is gone")
+            events.until("live", "its process has ended without a record")
             events.close()
     finally:
         driver.kill()

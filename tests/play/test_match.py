@@ -73,7 +73,7 @@ def test_a_file_of_another_match_is_refused(players: list[PlayerSpec], tmp_path:
     with pytest.raises(ConfigError, match="differs in seed"):
         play_match([RANDOM, PATHS], replace(SETTINGS, seed=4), path)
     path.write_text("no match\n")
-    with pytest.raises(ConfigError, match="no file of a match"):
+    with pytest.raises(ConfigError, match="is not a file of a match"):
         play_match([RANDOM, PATHS], SETTINGS, path)
 
 

@@ -95,5 +95,5 @@ def test_a_driver_that_dies_is_missed_on_both_pages(browser: Any, port: int, stu
     study.ledger.close()  # as the system does for a process that is killed
     wait_for(lambda: text(browser, "td.state") == "killed")
     browser.find_element("css selector", "#live a").click()
-    wait_for(lambda: "the process that ran it is gone" in text(browser, "#live"))
+    wait_for(lambda: "its process has ended without a record" in text(browser, "#live"))
     assert "hexsearch resume" in text(browser, "#live")

@@ -102,9 +102,9 @@ def test_another_name_that_points_here_is_refused(port: int) -> None:
 
 def test_a_study_whose_driver_is_gone_says_so_and_how_to_go_on(port: int, results: Path) -> None:
     _, page = ask(port, "/study/killed/")
-    assert "the process that ran it is gone" in page
+    assert "its process has ended without a record" in page
     assert f"hexsearch resume {results / 'killed'}" in page
-    assert "is gone" not in ask(port, "/study/running/")[1].partition("<header>")[0]
+    assert "ended without a record" not in ask(port, "/study/running/")[1].partition("<header>")[0]
 
 
 def test_progress_and_new_reports_are_told_as_they_come(port: int, results: Path) -> None:
@@ -158,7 +158,7 @@ def test_wrong_folders_and_taken_ports_are_one_line(
     assert main(["dashboard", str(results / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["dashboard", str(results / "finished")]) == 2
-    assert "is a study; name the folder that it lies in" in capsys.readouterr().err
+    assert "is a study; give the folder that contains it" in capsys.readouterr().err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["dashboard", str(results), "--port", str(port)]) == 2
