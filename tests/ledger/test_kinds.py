@@ -28,7 +28,8 @@ SOUND = {event.event: event for event in (SUGGESTED, TOLD, CHOSEN, StudyOpened()
 def test_what_hexsearch_writes_fits() -> None:
     for event in (*SOUND.values(), StudyOpened(), Reported(trial="t0000", report=report(64, 0.2))):
         assert misfit(event) is None
-        assert event_of(event.to_record(), "line 1") == event
+        # As text: a figure may be nan, which is not equal to itself (Python 3.13).
+        assert repr(event_of(event.to_record(), "line 1")) == repr(event)
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,6 @@ def test_of_superseded_reports_only_the_learning_curve_stays_in_memory(tmp_path:
     (trial,) = engine.history.trials.values()
     written = [event.report for event in engine.ledger if isinstance(event, Reported)]
     assert len(trial.curve) == len(written) > 2
-    assert trial.last_report == written[-1]
+    assert repr(trial.last_report) == repr(written[-1])  # a figure may be nan
     for kept, whole in zip(trial.curve, written, strict=True):
         assert kept == whole.point
