@@ -228,3 +228,14 @@ def in_reported(change: Callable[[Tensor, Batch], Tensor]) -> Inject:
         patch.setattr(Evaluator, "reported", reported)
 
     return inject
+
+
+def each_group(keep: Callable[[dict[str, Any]], bool], **settings: Any) -> Inject:
+    """In the settings of some groups of the optimiser."""
+
+    def change(optimiser: Any) -> None:
+        for group in optimiser.param_groups:
+            if keep(group):
+                group.update(settings)
+
+    return in_optimiser(change)

@@ -17,18 +17,19 @@ from hexsearch.data.batches import Batch, BatchBuilder
 from hexsearch.training import evaluation
 from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.step import Stepper
+from tests.doctor.boards import with_boards
 from tests.doctor.slips import (
     Around,
     Inject,
     Patch,
     Slip,
+    each_group,
     in_losses,
     in_network,
     in_optimiser,
     in_reported,
     in_value_loss,
 )
-from tests.doctor.slips_fourth_data import _boards
 from tests.doctor.slips_of_scripts import Script
 
 
@@ -68,15 +69,6 @@ def _schedule_ends_early(patch: Patch) -> None:
     patch.setattr(steps, "set_learning_rate", set_rates)
 
 
-def _each_group(keep: Callable[[dict[str, Any]], bool], **settings: Any) -> Inject:
-    def change(optimiser: Any) -> None:
-        for group in optimiser.param_groups:
-            if keep(group):
-                group.update(settings)
-
-    return in_optimiser(change)
-
-
 def _made_anew(optimiser: Any) -> None:
     sound = optimiser.step
 
@@ -112,7 +104,7 @@ def _in_evaluation(change: Callable[[BatchBuilder, Batch], Batch]) -> Inject:
 
 def _not_canonical(builder: BatchBuilder, batch: Batch) -> Batch:
     plies = batch.ply.numpy()
-    return _boards(builder, batch, np.zeros_like(plies), plies)
+    return with_boards(builder, batch, np.zeros_like(plies), plies)
 
 
 def _trunk_not_loaded(network: Any) -> None:
@@ -192,7 +184,7 @@ SLIPS: dict[str, Slip] = {
         _schedule_ends_early, "schedule|\\brate|progress|too (early|soon|fast)|no step|not move"
     ),
     "epsilon of Adam at 1": Slip(
-        _each_group(lambda group: True, eps=1.0),
+        each_group(lambda group: True, eps=1.0),
         "eps|too small|tiny|hardly move|smaller than|scaled|no step|does not move|learning rate",
     ),
     "optimiser made anew at every step": Slip(

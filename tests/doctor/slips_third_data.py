@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from hexsearch.data import batches as batch_building
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
-from hexsearch.data.order import keyed_bits
+from hexsearch.data.batches import Batch, TrainingStream
 from hexsearch.game.board import BLUE, RED
 from hexsearch.game.record import Game
+from tests.doctor.boards import symmetries_of, with_boards
 from tests.doctor.slips import (
     Slip,
     in_batches,
@@ -72,43 +70,10 @@ def _forty_games_many_times(archive: GameArchive) -> GameArchive:
     return build_archive(archive.game(index % 40) for index in range(len(archive)))
 
 
-def _symmetries(batch: Batch, stream: TrainingStream, cursor: int) -> NDArray[np.int64]:
-    """Symmetries under which a training batch was encoded."""
-    encoder = stream.builder.encoder
-    samples = np.arange(cursor, cursor + len(batch), dtype=np.int64)
-    bits = keyed_bits(stream.seed, batch_building._TURN_AND_SWAP, samples)
-    turn, swap = (bits & np.uint64(1)).astype(bool), (bits & np.uint64(2)).astype(bool)
-    if not stream.augment:
-        turn = np.zeros_like(turn)
-        swap = swap & (encoder.perspective == "mover")
-    if encoder.perspective == "mover":
-        red = np.where(batch.final.numpy(), swap, batch.ply.numpy() % 2 == 1)
-        return encoder.choose_symmetries(turn, red)
-    return turn + 2 * swap.astype(np.int64)
-
-
-def _boards(
-    builder: BatchBuilder,
-    batch: Batch,
-    symmetries: NDArray[np.int64],
-    plies: NDArray[np.int64],
-    first: int = 0,
-) -> Batch:
-    """The batch with the boards after `plies` moves from move `first` on."""
-    archive = builder.archive
-    starts = archive.offsets[batch.game.numpy()].astype(np.int64) + first
-    index = np.repeat(starts - (np.cumsum(plies) - plies), plies) + np.arange(plies.sum())
-    cells = archive.moves.take(index, mode="clip")
-    made = builder.encoder.encode(cells, plies, symmetries, batch.final.numpy())
-    planes = batch.planes.clone()
-    planes[:, :2] = torch.from_numpy(made)[:, :2]
-    return replace(batch, planes=planes)
-
-
 def _final_board_everywhere(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
     """One board object was appended again and again while it was played on."""
     lengths = (batch.ply + batch.to_end).numpy()
-    return _boards(stream.builder, batch, _symmetries(batch, stream, cursor), lengths)
+    return with_boards(stream.builder, batch, symmetries_of(batch, stream, cursor), lengths)
 
 
 def _mixed_with_another(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:

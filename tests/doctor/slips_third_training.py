@@ -26,9 +26,9 @@ from tests.doctor.slips import (
     Inject,
     Patch,
     Slip,
+    each_group,
     in_losses,
     in_network,
-    in_optimiser,
     in_part,
     in_reported,
 )
@@ -66,15 +66,6 @@ def _owners_left_behind(patch: Patch) -> None:
         return sound(self, replace(games, symmetries=torch.zeros_like(games.symmetries)))
 
     patch.setattr(TargetBuilder, "_encoded_places", places)
-
-
-def _each_group(keep: Callable[[dict[str, Any]], bool], **settings: Any) -> Inject:
-    def change(optimiser: Any) -> None:
-        for group in optimiser.param_groups:
-            if keep(group):
-                group.update(settings)
-
-    return in_optimiser(change)
 
 
 def _after_each_step(change: Callable[[Any], None]) -> Inject:
@@ -223,7 +214,7 @@ SLIPS: dict[str, Slip] = {
         _TAUGHT_OWNERS,
     ),
     "betas of Adam exchanged": Slip(
-        _each_group(lambda group: True, betas=(0.999, 0.9)),
+        each_group(lambda group: True, betas=(0.999, 0.9)),
         "beta|momentum|moment|average of (the )?gradients|exchanged|settings of the optimiser",
     ),
     "average put back into the network": Slip(

@@ -12,7 +12,7 @@ from hexsearch.doctor.networks import ExaminedNetwork, Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.strength import Floats, Strength, strength_of
 from hexsearch.game.board import RED
-from hexsearch.training.metrics import slice_metrics
+from hexsearch.training.metrics import Evaluation, slice_metrics
 
 YOUNG = 20_000  # positions seen, below which a network is still a beginner
 _CONSTANT = 0.005  # spread of answers that say nothing
@@ -105,21 +105,9 @@ def _unexplained(
     )
     evaluation = observed.evaluation
     p, won, final = evaluation.win_prob_red, evaluation.red_won, evaluation.final
-    lean, for_red = float(p.mean() - won.mean()), float((p > 0.5).mean())
-    if abs(lean) > _LEANS and max(for_red, 1 - for_red) > _ONE_SIDED:
-        return (
-            f"nearly every answer says that {'Red' if lean > 0 else 'Blue'} wins: the labels of "
-            "training were nearly all alike (only games of one winner, or labels that became a "
-            f"constant); {excluded}"
-        )
-    low, high = (float(np.quantile(p, share)) for share in (0.01, 0.99))
-    if (low > _HALF and high > 0.8) or (high < 1 - _HALF and low < 0.2):
-        end, loser = (f"below {low:.2f}", "Red") if low > _HALF else (f"above {high:.2f}", "Blue")
-        return (
-            f"answers never go {end}, though {loser} loses often: one half of the range is not "
-            "used, as where losses are taught or read as draws, or an output is cut off at 0 (a "
-            f"relu); {excluded}"
-        )
+    lopsided = _lopsided(evaluation)
+    if lopsided:
+        return f"{lopsided}; {excluded}"
     if p.std() < _CONSTANT:
         return (
             "the value is constant: initial weights, a dead value head, weights that decayed to "
@@ -161,6 +149,27 @@ def _unexplained(
         "something weakens it that is not in the reading: label noise, too short a training, or "
         f"too small a network; {excluded}"
     )
+
+
+def _lopsided(evaluation: Evaluation) -> str:
+    """Why the answers lie on one side, if they do."""
+    p, won = evaluation.win_prob_red, evaluation.red_won
+    lean, for_red = float(p.mean() - won.mean()), float((p > 0.5).mean())
+    if abs(lean) > _LEANS and max(for_red, 1 - for_red) > _ONE_SIDED:
+        return (
+            f"nearly every answer says that {'Red' if lean > 0 else 'Blue'} wins: the labels of "
+            "training were nearly all alike (only games of one winner, or labels that became a "
+            "constant)"
+        )
+    low, high = (float(np.quantile(p, share)) for share in (0.01, 0.99))
+    if (low > _HALF and high > 0.8) or (high < 1 - _HALF and low < 0.2):
+        end, loser = (f"below {low:.2f}", "Red") if low > _HALF else (f"above {high:.2f}", "Blue")
+        return (
+            f"answers never go {end}, though {loser} loses often: one half of the range is not "
+            "used, as where losses are taught or read as draws, or an output is cut off at 0 (a "
+            "relu)"
+        )
+    return ""
 
 
 def _next_step(pipeline: ExaminedPipeline, young: bool) -> str:
