@@ -21,6 +21,7 @@ from hexsearch.doctor.networks import Observed, TrainedNetwork, observe
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.doctor.strength import strength_of
 from hexsearch.errors import TrialError
+from hexsearch.training.optimisation.eager import eager
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
@@ -112,7 +113,7 @@ def _learnt_by_heart(trial: Trial, rate: float, zero: float, one: float) -> floa
         zero, one: raw outputs of least loss for the two outcomes.
     """
     batch = _distinct(trial)
-    optimiser = torch.optim.AdamW(
+    optimiser = eager(torch.optim.AdamW)(
         [p for p in trial.network.parameters() if p.requires_grad], lr=rate, weight_decay=0.0
     )
     planes = batch.planes.contiguous(memory_format=torch.channels_last)
