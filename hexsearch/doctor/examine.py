@@ -23,6 +23,7 @@ _MISSING = {
     "readouts": "no configuration given",
     "configs": "no configuration given",
     "loaded": "no checkpoint given",
+    "foreign": "no network of a user's own given",
     "restored": "not the games that it was trained on",
     "examined": "no trained network that can answer",
     "observed": "no games that can be read",
@@ -119,6 +120,15 @@ def _why_left_out(pipeline: ExaminedPipeline, need: str) -> str:
 
 def _failed(check: Check, error: HexsearchError) -> Finding:
     """The code under examination raised where a sound one answers."""
+    if isinstance(error, ContractError) and error.__cause__ is None:
+        return Finding(
+            check.name,
+            "error",
+            f"check '{check.name}' could not be done",
+            " ".join(str(error).split()),
+            "let it return what is expected; until then nothing that depends on it can be examined",
+            root="raises",
+        )
     kind = type(error.__cause__).__name__ if error.__cause__ else "an error"
     return Finding(
         check.name,

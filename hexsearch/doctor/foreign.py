@@ -47,6 +47,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
@@ -79,8 +80,7 @@ class ForeignNetwork:
         planes = []
         with plugin_code(self._encoder_name):
             for board, mover in zip(shown.stones, shown.to_move, strict=True):
-                made = np.asarray(self._encode(board, int(mover)))
-                planes.append(torch.as_tensor(made).float())
+                planes.append(torch.as_tensor(np.asarray(self._encode(board, int(mover)))).float())
         first = planes[0]
         odd = next((each for each in planes if each.shape != first.shape), first)
         if first.ndim != 3 or odd is not first:
@@ -89,6 +89,11 @@ class ForeignNetwork:
                 f"board, expected [C, {self.size}, {self.size}]"
             )
         return torch.stack(planes)
+
+    def encoded(self, board: NDArray[np.int8], to_move: int) -> NDArray[Any]:
+        """What the user's encoder returns, the very array."""
+        with plugin_code(self._encoder_name):
+            return np.asarray(self._encode(board, to_move))
 
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """One call of the model, in whatever mode `load` left it."""
@@ -107,6 +112,12 @@ class ForeignNetwork:
                 f"and [{count}] or [{count}, K]"
             )
         value = value.reshape(count, -1)
+        if policy.numel() == count < value.shape[1] == self.size**2:
+            raise ContractError(
+                f"{self._model_name} returned policy {list(policy.shape)} and value "
+                f"[{count}, {value.shape[1]}]: value and policy are in the wrong order. Return "
+                "(policy, value), the policy first"
+            )
         self.is_list = value.shape[1] > 1
         return policy.reshape(count, -1), value[:, 0] if value.shape[1] == 1 else value
 

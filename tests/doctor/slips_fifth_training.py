@@ -183,9 +183,11 @@ def _at_load(change: Callable[[Trial, Callable[[Any], None], Any], None]) -> Inj
 
 
 def _value_head_not_restored(trial: Trial, load: Callable[[Any], None], state: Any) -> None:
-    before = {name: each.clone() for name, each in trial.body.heads.state_dict().items()}
+    heads: Any = trial.body.heads
+    before = [{name: each.clone() for name, each in h.state_dict().items()} for h in heads]
     load(state)
-    trial.body.heads.load_state_dict(before)
+    for head, own in zip(trial.body.heads, before, strict=True):
+        head.load_state_dict(own)
 
 
 def _from_the_first_position(trial: Trial, load: Callable[[Any], None], state: Any) -> None:

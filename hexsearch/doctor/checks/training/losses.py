@@ -10,9 +10,10 @@ import torch
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
 from hexsearch.doctor.hypotheses.policy_losses import explain_policy_loss
+from hexsearch.doctor.hypotheses.step_factors import explain_factors, factor
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.watching import WatchedStep
+from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 
 
 def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -50,8 +51,20 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             if step.value.shape == right.shape and torch.allclose(step.value, right, 1e-3, 1e-5):
                 continue
             best = explain_value_loss(step.value, raw, batch, readout)
+            if best is not None and best.name == "scaled":
+                best = explain_factors(_factors(trial), trial.config) or best
         yield _wrong_value_loss(step, number, right, best)
         return
+
+
+def _factors(trial: WatchedTrial) -> list[float]:
+    """Of the value loss in each step that was watched, against the read-out's."""
+    readout = trial.watched_readout.inner
+    return [
+        factor(step.value, readout.loss(step.raw.float(), _labels(step)))
+        for step in trial.steps
+        if step.value.shape == step.raw.shape
+    ]
 
 
 def _labels(step: WatchedStep) -> torch.Tensor:

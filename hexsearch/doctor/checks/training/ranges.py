@@ -15,6 +15,7 @@ from hexsearch.model.network import Network
 
 _DRAWS = 8  # sets of random weights
 _SCALES = (2.0, 64.0)  # of these weights
+_HUGE, _GROWS = (4096.0,), 8.0  # weights under which a linear output leaves its range so far
 _POSITIONS = 32
 _SURE, _CERTAIN = 0.02, 0.02  # of an answer, from 0 or 1
 _BOUNDS = (
@@ -32,7 +33,7 @@ def check_ranges(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not _spans(trial, values):  # before anything is said of it
         more, more_logits = _reached(trial, planes, 4 * _DRAWS)
         values, logits = torch.cat([values, more]), torch.cat([logits, more_logits])
-    yield from _value(trial, values)
+    yield from _value(trial, values, planes)
     if trial.config.policy_head.weight > 0:
         yield from _policy(logits)
         yield from _cut_policy(logits)
@@ -51,13 +52,27 @@ def _spans(trial: WatchedTrial, values: Tensor) -> bool:
     return least < _SURE and most > 1 - _SURE
 
 
-def _value(trial: WatchedTrial, values: Tensor) -> Iterator[Finding]:
+def _value(trial: WatchedTrial, values: Tensor, planes: Tensor) -> Iterator[Finding]:
     if _spans(trial, values):
         return
     low, high = float(values.min()), float(values.max())
     least, most = _answers(trial, values)
     if high - low < 1e-6:
         return  # an output that does not depend on its weights is named by the check of gradients
+    huge = _reached(trial, planes, len(_HUGE), _HUGE)[0]
+    if float((huge.max() - huge.min()) / (high - low)) > _GROWS:
+        yield Finding(
+            "range of outputs",
+            "error",
+            f"with {5 * _DRAWS} draws of random weights the raw value stays between {low:.3g} and "
+            f"{high:.3g}, {least:.2f} to {most:.2f} as reported; it has no bound, and grows with "
+            "the weights",
+            "the value head's output is divided by a large number, or its features are tiny: it is "
+            "scaled down so far that no usual weights make a sure answer",
+            "take the division out of forward(), or normalise what the value head reads",
+            root="detached value",
+        )
+        return
     by = next(
         (name for a, b, name in _BOUNDS if low >= a - 1e-3 and high <= b + 1e-3),
         "a relu" if low >= -1e-6 else "an activation",
@@ -126,7 +141,9 @@ def _first_answers(trial: WatchedTrial) -> Iterator[Finding]:
         )
 
 
-def _reached(trial: WatchedTrial, planes: Tensor, draws: int) -> tuple[Tensor, Tensor]:
+def _reached(
+    trial: WatchedTrial, planes: Tensor, draws: int, scales: tuple[float, ...] = _SCALES
+) -> tuple[Tensor, Tensor]:
     """Raw values [D * B] and policy logits [D * B, N*N] under weights drawn anew."""
     own = trial.network  # whose hooks hold what was recorded
     network = Network(deepcopy(own.trunk), deepcopy(own.value_head), deepcopy(own.policy_head))
@@ -136,7 +153,7 @@ def _reached(trial: WatchedTrial, planes: Tensor, draws: int) -> tuple[Tensor, T
     values, logits = [], []
     generator = torch.Generator().manual_seed(SEED + draws)
     with torch.no_grad():
-        for scale in _SCALES * (draws // len(_SCALES)):
+        for scale in scales * (draws // len(scales)):
             for part in drawn:
                 _draw(part, scale, generator)
             output = network(trial.execution.show(planes))
