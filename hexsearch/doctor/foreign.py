@@ -112,7 +112,7 @@ class ForeignNetwork:
                 f"and [{count}] or [{count}, K]"
             )
         value = value.reshape(count, -1)
-        if policy.numel() == count < value.shape[1] == self.size**2:
+        if policy.numel() == count and value.shape[1] == self.size**2:
             raise ContractError(
                 f"{self._model_name} returned policy {list(policy.shape)} and value "
                 f"[{count}, {value.shape[1]}]: value and policy are in the wrong order. Return "
