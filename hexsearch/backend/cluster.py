@@ -15,6 +15,7 @@ import ray
 
 from hexsearch.backend.local_ray import LOOPBACK, private_folder
 from hexsearch.backend.ray_private import (
+    fewest_processes,
     guarded_agents,
     loopback_only,
     own_signals,
@@ -45,9 +46,9 @@ _ENVIRONMENT = {
     # Tune would start one worker after the other. The engine limits the number of running trials.
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
 }
-# Modules that Ray's worker processes import before they get work; optimisers need torch._dynamo.
+# Modules that Ray's worker processes import before they get work.
 _WARM = {
-    "RAY_preload_python_modules": "torch._dynamo,ray.tune,hexsearch.backend.trainable",
+    "RAY_preload_python_modules": "ray.tune,hexsearch.backend.trainable",
     # Ray would end idle processes that need much memory, as these do with torch.
     "RAY_idle_worker_killing_memory_threshold_bytes": str(4 * 1024**3),
     "OMP_NUM_THREADS": "1",  # torch reads it when it is imported, before Ray sets it for the trial
@@ -110,7 +111,7 @@ def _connect(address: str | None, own: ExitStack) -> None:
         if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         folder = own.enter_context(private_folder())
-        with process_groups_of_their_own(), loopback_only(), start_faults():
+        with process_groups_of_their_own(), loopback_only(), start_faults(), fewest_processes():
             ray.init(
                 address="local",
                 num_cpus=usable_cpus(),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ray._private import ray_constants, services, utils, worker
+from ray._private import node, ray_constants, services, utils, worker
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.execution import class_cache
@@ -45,8 +45,7 @@ def guarded_agents() -> Iterator[None]:
     waits a minute for its answer (ray 2.60, process_watcher). The agents are in the process group
     of the raylet. The guard learns of a kill because its standard input ends.
     """
-    node = worker.global_worker.node
-    (raylet,) = node.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
+    (raylet,) = worker.global_worker.node.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
     script = f"cat > /dev/null; sleep {_GRACE_S}; kill -s KILL -- -{raylet.process.pid}"
     guard = subprocess.Popen(
         ["sh", "-c", script],
@@ -89,6 +88,25 @@ def loopback_only() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = known
+
+
+@contextmanager
+def fewest_processes() -> Iterator[None]:
+    """Start Ray on this machine without its autoscaler, log monitor and dashboard server.
+
+    Nothing here uses them, and Ray has no option that leaves them out (ray 2.60,
+    node.start_head_processes and start_ray_processes). Importing their modules would take two
+    cores 3 s before the first worker starts.
+    """
+    names = ("start_monitor", "start_log_monitor", "start_api_server")
+    known = {name: getattr(node.Node, name) for name in names}
+    for name in names:
+        setattr(node.Node, name, lambda self, **options: None)
+    try:
+        yield
+    finally:
+        for name, method in known.items():
+            setattr(node.Node, name, method)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 from hexsearch.config.phases import PhaseName
 from hexsearch.errors import LedgerError
@@ -131,6 +130,8 @@ def agreement(comparison: HeadRuns, independent: HeadRuns) -> Agreement:
     heads = [head for head in comparison.heads if head in independent.heads]
     if len(heads) < 2:
         raise ValueError("fewer than two heads in common")
+    from scipy.stats import kendalltau  # importing it takes half a second
+
     shared, apart = comparison.only(heads).paired, independent.only(heads).paired
     gaps, real = _pairs(apart)
     gaps_shared, real_shared = _pairs(shared)

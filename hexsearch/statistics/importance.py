@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from hexsearch.statistics.intervals import LEVEL, Floats
 
@@ -50,6 +49,8 @@ def importances(
     count = len(losses)
     if count < FEWEST_TRIALS:
         return []
+    from scipy.stats import rankdata  # importing it takes half a second
+
     ranks = rankdata(losses)
     draws = rng.integers(0, count, (_DRAWS, count))
     found = []

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import ray
-from ray._private import services, utils, worker
+from ray._private import node, services, utils, worker
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
@@ -30,6 +30,17 @@ def test_ray_starts_its_processes_by_the_name_that_is_replaced() -> None:
     with ray_private.process_groups_of_their_own():
         assert services.ConsolePopen.keywords == {"process_group": 0}
     assert services.ConsolePopen is before
+
+
+def test_ray_starts_its_unneeded_processes_by_the_methods_that_are_replaced() -> None:
+    names = ("start_monitor", "start_log_monitor", "start_api_server")
+    source = inspect.getsource(node.Node)
+    for name in names:
+        assert f"self.{name}(" in source, CHANGED.format(f"node.Node.{name}")
+    before = [getattr(node.Node, name) for name in names]
+    with ray_private.fewest_processes():
+        assert [getattr(node.Node, name)(None) for name in names] == [None, None, None]
+    assert [getattr(node.Node, name) for name in names] == before
 
 
 def test_ray_sets_its_handler_of_sigterm_by_the_name_that_is_replaced() -> None:

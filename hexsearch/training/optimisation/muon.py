@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hexsearch.training.optimisation.eager import eager
+
 
 class MuonWithAdamW(Optimizer):
     """Parameter groups marked `is_matrix` go to torch's own Muon, the others to AdamW.
@@ -30,7 +32,7 @@ class MuonWithAdamW(Optimizer):
         matrices = [group for group in self.param_groups if group["is_matrix"]]
         others = [group for group in self.param_groups if not group["is_matrix"]]
         self._matrices = [[_Matrix(p) for p in group["params"]] for group in matrices]
-        self._muon = torch.optim.Muon(
+        self._muon = eager(torch.optim.Muon)(
             [
                 {"params": [one.view for one in held], "weight_decay": group["weight_decay"]}
                 for group, held in zip(matrices, self._matrices, strict=True)
@@ -40,7 +42,7 @@ class MuonWithAdamW(Optimizer):
             nesterov=momentum > 0,
             adjust_lr_fn="match_rms_adamw",
         )
-        self._adamw = torch.optim.AdamW(
+        self._adamw = eager(torch.optim.AdamW)(
             [
                 {"params": group["params"], "weight_decay": group["weight_decay"]}
                 for group in others
@@ -61,7 +63,7 @@ class MuonWithAdamW(Optimizer):
         for held in self._matrices:
             for matrix in held:
                 matrix.take_gradient()
-        self._muon.step()  # type: ignore[no-untyped-call]
+        self._muon.step()
         self._adamw.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.model.network import Parted
+from hexsearch.training.optimisation.eager import eager
 from hexsearch.training.optimisation.muon import MuonWithAdamW
 
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
@@ -59,7 +60,7 @@ def build_optimiser(
     groups = parameter_groups(network, config)
     fused = device.type in ("cpu", "cuda")
     if config.name == "sgd":
-        return torch.optim.SGD(
+        return eager(torch.optim.SGD)(
             groups,
             lr=config.learning_rate,
             momentum=config.momentum,
@@ -67,8 +68,8 @@ def build_optimiser(
             fused=fused,
         )
     if config.name == "muon" and any(group["is_matrix"] for group in groups):
-        return MuonWithAdamW(groups, config.learning_rate, config.momentum, fused)
-    return torch.optim.AdamW(
+        return eager(MuonWithAdamW)(groups, config.learning_rate, config.momentum, fused)
+    return eager(torch.optim.AdamW)(
         groups, lr=config.learning_rate, betas=(config.momentum, 0.999), fused=fused
     )
 

@@ -12,6 +12,7 @@ from hexsearch.data.batches import Batch
 from hexsearch.doctor.checks.training.readouts import optimum
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.training.optimisation.eager import eager
 from hexsearch.training.trial import Trial
 
 _POSITIONS, _STEPS = 32, 120
@@ -108,7 +109,7 @@ def _memorised(trial: Trial, rate: float, zero: float, one: float) -> float:
         zero, one: raw values of least loss for the two outcomes.
     """
     batch = _distinct(trial)
-    optimiser = torch.optim.AdamW(
+    optimiser = eager(torch.optim.AdamW)(
         [p for p in trial.network.parameters() if p.requires_grad], lr=rate, weight_decay=0.0
     )
     planes = batch.planes.contiguous(memory_format=torch.channels_last)
