@@ -32,7 +32,6 @@ from hexsearch.game.board import RED
 from hexsearch.game.symmetry import symmetry_cells
 
 NOTHING_ELSE = AuxiliaryConfig()  # no auxiliary targets
-
 _TURN_AND_SWAP = 7  # key that makes the bits for symmetries independent of those that draw plies
 
 
@@ -129,11 +128,9 @@ class BatchBuilder:
     def __post_init__(self) -> None:
         wrong = np.unique(self.archive.sizes[self.archive.sizes != self.encoder.size])
         if len(wrong):
-            board_names = ", ".join(f"{size}x{size}" for size in wrong)
-            size = self.encoder.size
-            raise GamesError(
-                f"the archive holds {board_names} games, but the encoder is for {size}x{size}"
-            )
+            names = ", ".join(f"{size}x{size}" for size in wrong)
+            own = f"{self.encoder.size}x{self.encoder.size}"
+            raise GamesError(f"the archive holds {names} games, but the encoder is for {own}")
 
     def build(
         self,
