@@ -31,6 +31,7 @@ _EVERY = 25  # trials between two looks
 _EARLY = 50  # trials after which all imports and caches of the driver are made
 _MEMORY = 1.10  # limit relative to the early figure; the history of trials needs some memory
 _LOOK_S = 0.2
+_CACHE = "torchinductor_"  # torch makes this empty folder once for each user, and keeps it
 _SHOWN = 2000  # characters of a failed study's messages
 
 
@@ -58,7 +59,7 @@ def main() -> int:
         results, temporary = Path(folder) / "r", Path(folder) / "t"
         temporary.mkdir()
         looks = watched(arguments, results, temporary)
-        left = sorted(path.name for path in temporary.iterdir())
+        left = sorted(p.name for p in temporary.iterdir() if not p.name.startswith(_CACHE))
     print(json.dumps({"looks": [asdict(look) for look in looks], "left_behind": left}))
     faults = grown(looks) + [f"left behind: {name}" for name in left]
     for fault in faults:
@@ -141,7 +142,8 @@ def _look(pid: int, trials: int, seconds: float, temporary: Path) -> Look:
 
 def _ended(ledger: Path) -> int:
     try:
-        return sum(record["event"] == "told" for record in read_ledger(ledger))
+        # A trial that goes on after a pause ends twice.
+        return len({r["trial"] for r in read_ledger(ledger) if r["event"] == "told"})
     except LedgerError:
         return 0
 
