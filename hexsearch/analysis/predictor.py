@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,8 +66,10 @@ class Predictor:
         # To list them takes as long as a small layer, and a search asks thousands of times.
         return list(self.network.modules())
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+    def _autocast(self) -> AbstractContextManager[None]:
+        if not self.bfloat16:
+            return nullcontext()  # to enter a disabled autocast takes as long as a small layer
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def answer(self, positions: Positions, turn: bool = False, reflect: bool = False) -> Answers:
         """Answers for positions that are encoded under one symmetry.

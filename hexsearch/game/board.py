@@ -82,8 +82,8 @@ def winners(stones: Stones) -> NDArray[np.int8]:
     Returns:
         [G] int8: RED, BLUE, or 0 where nobody has connected. Both colours cannot connect.
     """
-    blue = _connects_top_to_bottom(_row_bits(stones == BLUE))
-    red = _connects_top_to_bottom(_row_bits(stones.transpose(0, 2, 1) == RED))
+    blue = top_to_bottom(stones == BLUE)
+    red = top_to_bottom(stones.transpose(0, 2, 1) == RED)
     return red.astype(np.int8) - blue.astype(np.int8)
 
 
@@ -94,17 +94,20 @@ def winner(stones: Stones) -> int:
 
 def _row_bits(occupied: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """[G, N, N] bool -> [G, N] with column c of a row in bit c."""
-    weights = np.uint32(1) << np.arange(occupied.shape[2], dtype=np.uint32)
-    bits: NDArray[np.uint32] = (occupied * weights).sum(axis=2, dtype=np.uint32)
-    return bits
+    packed = np.zeros((*occupied.shape[:2], 4), dtype=np.uint8)
+    octets = np.packbits(occupied, axis=2, bitorder="little")
+    packed[..., : octets.shape[2]] = octets
+    return packed.view("<u4")[..., 0].astype(np.uint32, copy=False)
 
 
-def _connects_top_to_bottom(rows: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Flood all boards together from the first row. One integer holds one row of stones.
+def top_to_bottom(occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[G] whether a chain of occupied cells of [G, N, N] joins the first row and the last.
 
-    The neighbours of (r, c) are (r, c+-1), (r+-1, c), (r-1, c+1) and (r+1, c-1). The flood
+    All boards are flooded together from the first row. One integer holds one row of stones. The
+    neighbours of (r, c) are (r, c+-1), (r+-1, c), (r-1, c+1) and (r+1, c-1). The flood
     ends when no board has grown. It takes at most as many steps as the longest chain has cells.
     """
+    rows = _row_bits(occupied)
     reached = np.zeros_like(rows)
     reached[:, 0] = rows[:, 0]
     while True:

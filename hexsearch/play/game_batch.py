@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions
-from hexsearch.game.board import BLUE, RED, Stones, winners
+from hexsearch.game.board import BLUE, RED, top_to_bottom
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -98,8 +98,7 @@ def connected(stones: NDArray[np.int8], colours: NDArray[np.int8], size: int) ->
     possible = np.flatnonzero(boards.any(axis=2).all(axis=1))
     done = np.zeros(len(boards), dtype=bool)
     if len(possible):
-        as_blue: Stones = boards[possible].astype(np.int8) * np.int8(BLUE)
-        done[possible] = winners(as_blue) == BLUE
+        done[possible] = top_to_bottom(boards[possible])
     return done
 
 

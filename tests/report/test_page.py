@@ -21,7 +21,7 @@ from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.report.html.page import write_report
 from tests.data.games import random_games
-from tests.leaderboard.test_leaderboard import Study
+from tests.leaderboard.studies import Study
 from tests.report.studies import ALL_PHASES, trained_study
 
 # Addresses that a browser would fetch; names of XML and licences in comments are none.

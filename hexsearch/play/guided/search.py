@@ -80,6 +80,7 @@ def search(
     free = (prior >= 0.0).sum(axis=1)
     considered = np.minimum(settings.considered, free)
     simulations, done = most - 1, 0
+    schedule: Floats | None = None
     while done < simulations:
         if settings.milliseconds is not None:
             seconds_left = settings.milliseconds / 1000.0 - (time.perf_counter() - started)
@@ -91,8 +92,9 @@ def search(
                 simulations = min(simulations, done + int(seconds_left * rate))
                 if done >= simulations:
                     break
-        wanted = _wanted_visits(considered, simulations, done)
-        trees.simulate(_next_cells(trees, logits, wanted, settings))
+        if schedule is None or len(schedule) != simulations:
+            schedule = _wanted_visits(considered, simulations)
+        trees.simulate(_next_cells(trees, logits, schedule[done], settings))
         done += 1
     visits = trees.visits[trees.roots].copy()
     cells = _next_cells(trees, logits, visits.max(axis=1), settings)
@@ -101,12 +103,13 @@ def search(
     return SearchResult(cells[rows], found.copy(), visits, done + 1, trees)
 
 
-def _wanted_visits(considered: Indices, simulations: int, done: int) -> Floats:
-    """[G] number of earlier visits that the next move at each root must have."""
-    schedules = {
-        int(count): visit_schedule(int(count), simulations)[done] for count in np.unique(considered)
-    }
-    return np.array([schedules[int(count)] for count in considered], dtype=np.float32)
+def _wanted_visits(considered: Indices, simulations: int) -> Floats:
+    """[simulations, G] number of earlier visits that the next move at each root must have."""
+    schedule = np.empty((simulations, len(considered)), dtype=np.float32)
+    for count in np.unique(considered):
+        visits = np.array(visit_schedule(int(count), simulations), dtype=np.float32)
+        schedule[:, considered == count] = visits[:, None]
+    return schedule
 
 
 def _next_cells(trees: Trees, logits: Floats, wanted: Floats, settings: SearchSettings) -> Indices:

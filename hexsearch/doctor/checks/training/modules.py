@@ -1,4 +1,4 @@
-"""Checks of the network's modules: norms that are shared, weights that begin alike."""
+"""Checks of the network's modules: shared norms, and units with equal initial weights."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
-_ALIKE = 1e-6
-_UNITS = 4  # of a layer, at least
+_ALIKE = 1e-6  # relative difference up to which weights are equal
+_UNITS = 4  # units that a layer must have to be looked at
 
 
 def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """The modules of the network that is trained."""
-    trial = pipeline.watched
-    assert trial is not None
+    """Check the modules of the network that is trained."""
+    trial = needed(pipeline.watched)
     yield from _shared_norms(trial.network)
     yield from _equal_units(trial.network)
 
@@ -31,19 +30,18 @@ def _shared_norms(network: nn.Module) -> Iterator[Finding]:
             names[id(module)].append(name)
     shared = next((each for each in names.values() if len(each) > 1), None)
     if shared:
-        yield Finding(
+        yield Finding.error(
             "modules",
-            "error",
-            f"one batch norm stands in {len(shared)} places: {', '.join(shared[:3])}",
-            "a batch norm is shared by several places: its running statistics mix those of all of "
-            "them, so evaluation normalises by something else than training",
-            "give every place a norm of its own",
+            f"one batch norm is used in {len(shared)} places: {', '.join(shared[:3])}",
+            "a batch norm is shared by several places: its running statistics are mixed, so that "
+            "evaluation normalises by other statistics than training",
+            "create a separate norm for every place",
             root="norms",
         )
 
 
 def _equal_units(network: nn.Module) -> Iterator[Finding]:
-    """Layers whose units all have the same weights: they learn the same and stay the same."""
+    """Report layers whose units all have the same weights."""
     alike = []
     for name, parameter in network.named_parameters():
         rows = parameter.detach().flatten(1) if parameter.ndim > 1 else None
@@ -52,19 +50,18 @@ def _equal_units(network: nn.Module) -> Iterator[Finding]:
         if float((rows - rows[:1]).abs().max()) < _ALIKE * max(float(rows.abs().max()), _ALIKE):
             alike.append(name)
     if alike:
-        yield Finding(
+        yield Finding.error(
             "modules",
-            "error",
             f"in {len(alike)} layer(s), such as {alike[0]}, all units have the same weights",
-            "units begin with identical weights (a constant initialisation): they are given the "
-            "same gradient, stay equal, and count as one",
-            "draw the initial weights at random",
+            "units begin with identical weights (a constant initialisation): they get the same "
+            "gradient, stay equal, and are worth no more than one unit",
+            "draw initial weights at random",
             root="norms",
         )
 
 
 def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Batch norms of a user's trained network that still have their initial statistics."""
+    """Report batch norms of a user's trained network that have their initial statistics."""
     model = pipeline.foreign.model if pipeline.foreign is not None else None
     if not isinstance(model, nn.Module):
         return
@@ -76,14 +73,14 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     initial = [name for name, norm in norms.items() if _is_initial(norm)]
     trained = any(bool((norm.weight != 1).any()) for norm in norms.values() if norm.affine)
     if initial and trained:
-        yield Finding(
+        yield Finding.error(
             "batch norm",
-            "error",
             f"{len(initial)} of {len(norms)} batch norms, such as {initial[0]}, have mean 0 and "
             "variance 1 in every channel, though their weights are trained",
-            "batch-norm statistics were never taken or not loaded: the running statistics are the "
-            "initial ones",
-            "load the whole state_dict(), buffers included; or take the statistics again",
+            "batch-norm statistics were never computed, or not loaded: the running statistics are "
+            "the initial ones",
+            "load the whole state_dict() with its buffers, or compute the statistics again in "
+            "train mode",
             root="norms",
         )
 
