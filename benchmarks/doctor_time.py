@@ -3,8 +3,7 @@
     python benchmarks/doctor_time.py [--games PATH] [--quick]
 
 The quick checks are those of `launch` for search_spaces/quick.yaml with the games that come with
-the package. All checks are those of `doctor` for trunk `small`. One thread computes. The first use
-of an optimiser loads torch's compiler, which takes 1.4 s and is part of the figure.
+the package. All checks are those of `doctor` for trunk `small`. One thread computes.
 """
 
 from __future__ import annotations

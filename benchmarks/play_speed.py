@@ -1,14 +1,14 @@
 """Measures the cost of search and self-play beyond the network's inference, with 1 and 2 processes.
 
 `python benchmarks/play_speed.py [CHECKPOINT]`. Without a checkpoint, an untrained `small` on 13x13
-is used, which is as slow as a trained one. The unit is seconds of CPU time, which depend least on
-other processes: the whole time is compared with that of bare forward passes over the same planes.
+is used, which is as slow as a trained one. The unit is seconds of CPU time: the whole time is
+compared with that of bare forward passes over the same planes. Both are repeated in turn, and the
+least of each counts, since other processes can only add to it.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
@@ -78,9 +78,8 @@ def measure(
 
     evaluations = sum(len(planes) for planes in recording.seen)
     pairs = [(cpu_seconds(lambda: work(predictor)), cpu_seconds(bare)) for _ in range(rounds)]
-    total = statistics.median(pair[0] for pair in pairs)
-    added = statistics.median(pair[0] / pair[1] - 1.0 for pair in pairs)
-    return evaluations / total, added
+    whole, bare_s = (min(pair[side] for pair in pairs) for side in (0, 1))
+    return evaluations / whole, whole / bare_s - 1.0
 
 
 def search_row(path: Path, games: int, nodes: int) -> tuple[float, float]:
@@ -92,7 +91,7 @@ def search_row(path: Path, games: int, nodes: int) -> tuple[float, float]:
     def choose(predictor: Predictor) -> object:
         return SearchPlayer("search", predictor, SearchSettings(nodes=nodes)).choose(batch, seeds)
 
-    return measure(choose, load_network(path).predictor, rounds=5)
+    return measure(choose, load_network(path).predictor, rounds=11)
 
 
 def selfplay_row(path: Path, nodes: int, seed: int) -> tuple[float, float]:
@@ -102,7 +101,7 @@ def selfplay_row(path: Path, nodes: int, seed: int) -> tuple[float, float]:
         player = SearchPlayer("search", predictor, SearchSettings(nodes=nodes), 1.0, 20)
         return play_block(player, config, 0)
 
-    return measure(play, load_network(path).predictor, rounds=1)
+    return measure(play, load_network(path).predictor, rounds=2)
 
 
 def in_process(path: Path, nodes: int, seed: int) -> tuple[float, float]:

@@ -32,7 +32,6 @@ from hexsearch.game.board import RED
 from hexsearch.game.symmetry import symmetry_cells
 
 NOTHING_ELSE = AuxiliaryConfig()  # no auxiliary targets
-
 _TURN_AND_SWAP = 7  # key that makes the bits for symmetries independent of those that draw plies
 
 
@@ -129,11 +128,9 @@ class BatchBuilder:
     def __post_init__(self) -> None:
         wrong = np.unique(self.archive.sizes[self.archive.sizes != self.encoder.size])
         if len(wrong):
-            board_names = ", ".join(f"{size}x{size}" for size in wrong)
-            size = self.encoder.size
-            raise GamesError(
-                f"the archive holds {board_names} games, but the encoder is for {size}x{size}"
-            )
+            names = ", ".join(f"{size}x{size}" for size in wrong)
+            own = f"{self.encoder.size}x{self.encoder.size}"
+            raise GamesError(f"the archive holds {names} games, but the encoder is for {own}")
 
     def build(
         self,
@@ -188,15 +185,21 @@ class BatchBuilder:
         batch = self._mixed(Batch(**columns), search_value)
         if not auxiliary.weights:
             return batch
-        played = WholeGames(
+        played = self._whole_games(games, plies, symmetries)
+        return replace(batch, auxiliary=self._targets.build(auxiliary, played))
+
+    def _whole_games(self, games: Indices, plies: Indices, symmetries: Indices) -> WholeGames:
+        """All moves of the games that the positions come from, on the device."""
+        archive, offsets = self.archive, self.archive.offsets[games].astype(np.int64)
+        lengths = archive.offsets[games + 1].astype(np.int64) - offsets
+        return WholeGames(
             cells=self._to_device(self._moves(offsets, lengths).astype(np.int64)),
             lengths=self._to_device(lengths),
             plies=self._to_device(plies),
             symmetries=self._to_device(symmetries),
-            red_won=self._to_device(red_won),
+            red_won=self._to_device(archive.winners[games] == RED),
             finished=self._to_device(archive.finished[games].astype(bool)),
         )
-        return replace(batch, auxiliary=self._targets.build(auxiliary, played))
 
     def _moves(self, offsets: Indices, counts: Indices) -> NDArray[np.integer[Any]]:
         """The first `counts` moves of each game, game by game."""

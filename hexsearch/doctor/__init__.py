@@ -1,1 +1,1 @@
-"""Names what is mis-wired, with figures, a cause and a remedy, before a month is spent."""
+"""Finds faults of games, networks and training: evidence in figures, a cause and a remedy."""

@@ -1,4 +1,4 @@
-"""From what a user names to a pipeline, however broken what is named may be."""
+"""Makes a pipeline of what a user names. Faults of what is named become findings, not errors."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from hexsearch.errors import GamesError
 def admit_configs(
     label: str, configs: Sequence[TrialConfig], data: DataConfig, games: Sequence[str]
 ) -> ExaminedPipeline:
-    """A pipeline that has not trained yet.
+    """A pipeline of configurations that have not been trained.
 
     Raises:
-        GamesError: a path leads to no file. Games that are there but unusable are findings.
+        GamesError: a path leads to no file. Games that exist but cannot be used are findings.
     """
     archive, imported, problem = _read(games, data.board_size)
     return ExaminedPipeline(
         label=label,
-        paths=games,
         archive=archive,
         imported=imported,
         games_problem=problem,
@@ -38,10 +37,11 @@ def admit_configs(
 
 
 def admit_checkpoint(path: Path, games: Sequence[str]) -> ExaminedPipeline:
-    """A trained network, with the pipeline that its configuration describes.
+    """A checkpoint, with the pipeline that its configuration describes.
 
     Raises:
-        CheckpointError: it cannot be read. GamesError: a path leads to no file.
+        CheckpointError: the file cannot be read.
+        GamesError: a path leads to no file.
     """
     loaded = load_network(path, checked=False)
     pipeline = admit_configs(str(path), [loaded.config], loaded.data, games)
@@ -50,10 +50,14 @@ def admit_checkpoint(path: Path, games: Sequence[str]) -> ExaminedPipeline:
 
 
 def admit_foreign(model: str, encoder: str, size: int, games: Sequence[str]) -> ExaminedPipeline:
-    """A user's own model.
+    """A user's own model, imported by its path.
 
+    Args:
+        model, encoder: import paths such as `package.module:load`.
+        size: side of the board.
     Raises:
-        ContractError: it cannot be imported or called. GamesError: a path leads to no file.
+        ContractError: the model or the encoder cannot be imported or called.
+        GamesError: a path leads to no file.
     """
     pipeline = admit_configs(model, (), DataConfig(board_size=size), games)
     pipeline.foreign = load_foreign(model, encoder, size)
@@ -63,7 +67,7 @@ def admit_foreign(model: str, encoder: str, size: int, games: Sequence[str]) -> 
 def admit_model(
     model: Callable[..., Any], encode: Callable[..., Any], size: int, games: Sequence[str]
 ) -> ExaminedPipeline:
-    """A user's own model that is there already, with its encoder.
+    """A user's own model and encoder as Python objects.
 
     Raises:
         GamesError: a path leads to no file.
@@ -75,10 +79,13 @@ def admit_model(
 
 
 def _read(paths: Sequence[str], size: int) -> tuple[GameArchive | None, ImportReport | None, str]:
-    """The games, or why there are none; then what was refused is still there to be judged."""
+    """Archive, report of the import, and why there is no archive (empty where there is one).
+
+    The report lists the refused games also where no game can be used.
+    """
     if not paths:
         return None, None, ""
-    find_sources(paths)  # a path that leads nowhere is wrong usage, not a finding
+    find_sources(paths)  # a wrong path is an error of usage, not a finding
     try:
         archive, report = import_games(paths, size)
     except GamesError as error:

@@ -1,4 +1,4 @@
-"""Run the checks that apply, and keep one finding for each fault."""
+"""Runs the checks that apply, and keeps one finding for each fault."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MISSING = {
     "archive": "no games that can be read",
     "imported": "no games given",
     "dataset": "no games that can be split",
-    "shown": "no games to train on",
+    "samples": "no games, or a network that cannot be built",
     "watched": "no games, or a network that cannot be built",
-    "finite": "the numbers of its training are not finite",
+    "finite": "numbers of its first training steps are not finite",
     "readouts": "no configuration given",
     "configs": "no configuration given",
     "loaded": "no checkpoint given",
     "foreign": "no network of a user's own given",
-    "restored": "not the games that it was trained on",
+    "restored": "not the games that it was trained on, or weights that are not finite",
     "examined": "no trained network that can answer",
     "observed": "no games that can be read",
 }
@@ -36,11 +36,14 @@ def examine(
     checks: Sequence[Check] | None = None,
     say: Callable[[str], None] = lambda name: None,
 ) -> Diagnosis:
-    """Run the checks whose needs are met; of one fault only one finding is kept.
+    """Run the checks whose needs are met, and keep one finding for each fault.
+
+    An error of the code that is examined becomes a finding. torch's global generator is left as it
+    was.
 
     Args:
-        checks: all by default; those that train are left out for a trained network.
-        say: told the name of each check before it runs.
+        checks: by default all of them; for a trained network all that do not train.
+        say: called with the name of each check before it runs.
     """
     if checks is None:
         trained = pipeline.loaded is not None or pipeline.foreign is not None
@@ -51,10 +54,10 @@ def examine(
     found: list[tuple[Check | None, Finding]] = [(None, each) for each in _unusable(pipeline)]
     for check in checks:
         if check.symptom and any(f.severity == "error" and not _of_symptom(c) for c, f in found):
-            left_out[check.name] = "an error was found that it would only show again"
+            left_out[check.name] = "it would show an error again that was found already"
             continue
         started = time.perf_counter()
-        # Checks draw from torch's generator; the caller's own stays where it was.
+        # Checks may draw from torch's generator. The state of the caller's is kept.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             try:
@@ -76,9 +79,11 @@ def examine(
 
 
 def _merged(found: list[tuple[Check | None, Finding]]) -> list[Finding]:
-    """One finding for each root; of the same cause only the first.
+    """One finding for each root, or for each pair of check and cause where there is no root.
 
-    A symptom of an error that another check has named is left out.
+    The most severe one is kept. Of equally severe ones it is the last that examines a trained
+    network's answers, or else the first. Symptoms of an error that another check has named are
+    left out.
     """
     isolated = any(f.severity == "error" and not _of_symptom(c) for c, f in found)
     kept: dict[tuple[str, ...], Finding] = {}
@@ -97,7 +102,7 @@ def _merged(found: list[tuple[Check | None, Finding]]) -> list[Finding]:
 
 
 def _of_answers(check: Check | None) -> bool:
-    """What a trained network itself shows says more than what its training would do."""
+    """A trained network's own answers are better evidence than a new training of the same kind."""
     return check is not None and check.kind == "answers" and not check.symptom
 
 
@@ -106,7 +111,7 @@ def _of_symptom(check: Check | None) -> bool:
 
 
 def _has(pipeline: ExaminedPipeline, need: str) -> bool:
-    if need in ("watched", "finite", "shown") and pipeline.component_problem:
+    if need in ("watched", "finite", "samples") and pipeline.component_problem:
         return False
     value = getattr(pipeline, need)
     return value is not None and (not hasattr(value, "__len__") or len(value) > 0)
@@ -114,34 +119,36 @@ def _has(pipeline: ExaminedPipeline, need: str) -> bool:
 
 def _why_left_out(pipeline: ExaminedPipeline, need: str) -> str:
     if need == "readouts" and pipeline.foreign is not None:
-        return "the model has no loss(raw, target); with one, and win_prob_red, they are compared"
+        return "the model does not have both loss(raw, target) and win_prob_red"
+    if need == "finite" and not _has(pipeline, "watched"):
+        need = "watched"
     return _MISSING[need]
 
 
 def _failed(check: Check, error: HexsearchError) -> Finding:
-    """The code under examination raised where a sound one answers."""
+    """The finding for code that raises an error while it is examined."""
     if isinstance(error, ContractError) and error.__cause__ is None:
-        return Finding(
+        return Finding.error(
             check.name,
-            "error",
             f"check '{check.name}' could not be done",
             " ".join(str(error).split()),
-            "let it return what is expected; until then nothing that depends on it can be examined",
+            "let it return what is expected, then run doctor again: what depends on it cannot be "
+            "examined before",
             root="raises",
         )
     kind = type(error.__cause__).__name__ if error.__cause__ else "an error"
-    return Finding(
+    return Finding.error(
         check.name,
-        "error",
         " ".join(str(error).split()),
-        f"the code that is examined raises {kind} where check '{check.name}' runs it",
-        "mend the lines named; until then nothing that depends on them can be examined",
+        f"the code that is examined raises {kind} when check '{check.name}' runs it",
+        "correct the lines that the evidence names, then run doctor again: what depends on them "
+        "cannot be examined before",
         root="raises",
     )
 
 
 def _unusable(pipeline: ExaminedPipeline) -> list[Finding]:
-    """What keeps whole groups of checks from being run."""
+    """The findings for games or components that no check can use."""
     found = []
     try:
         problem = pipeline.component_problem
@@ -149,22 +156,23 @@ def _unusable(pipeline: ExaminedPipeline) -> list[Finding]:
         problem = str(error)
     if pipeline.games_problem:
         found.append(
-            Finding(
+            Finding.error(
                 "games",
-                "error",
                 pipeline.games_problem,
                 "the games cannot be used as they are",
-                "see the findings on labels and edges, or `games audit PATH`",
+                "see the findings `labels` and `edges`; `hexsearch games audit PATH` lists the "
+                "refused games and says why"
+                if pipeline.archive is None
+                else "add games, or change data.split so that each part has some",
             )
         )
     if problem:
         found.append(
-            Finding(
+            Finding.error(
                 "components",
-                "error",
                 problem,
                 "a plug-in does not keep its contract",
-                "mend the plug-in; nothing can be trained before",
+                "correct the plug-in; nothing can be trained before",
                 root="raises",
             )
         )

@@ -1,4 +1,4 @@
-"""What a check says, and what a diagnosis is."""
+"""The data that checks give: findings, and the diagnosis that holds them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ Kind = Literal["quick", "answers", "training"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check has to say.
+    """One fault, or one harmless peculiarity, that a check has found.
 
     Attributes:
-        severity: error where results cannot be believed, warning where they may suffer, info
-            where a surprising figure has a harmless explanation.
-        evidence: what was measured, in figures. cause: what most likely brings it about.
+        check: name of the check.
+        severity: error if results cannot be trusted, warning if they may suffer, info if a
+            surprising figure has a harmless explanation.
+        evidence: what was measured, in figures.
+        cause: the most likely cause.
         remedy: what to do.
-        root: findings of one root are one fault seen twice; the later ones add their evidence to
-            the first. Findings without a root stand alone.
+        root: findings with the same root are one fault that several checks have seen. A diagnosis
+            keeps one of them. Empty: the fault is known by its check and its cause.
     """
 
     check: str
@@ -32,6 +34,16 @@ class Finding:
     cause: str
     remedy: str
     root: str = field(default="", compare=False)
+
+    @classmethod
+    def error(cls, check: str, evidence: str, cause: str, remedy: str, root: str = "") -> Finding:
+        """A finding that makes results untrustworthy."""
+        return cls(check, "error", evidence, cause, remedy, root)
+
+    @classmethod
+    def warning(cls, check: str, evidence: str, cause: str, remedy: str, root: str = "") -> Finding:
+        """A finding from which results may suffer."""
+        return cls(check, "warning", evidence, cause, remedy, root)
 
     def to_json(self) -> dict[str, str]:
         """The five fields that users see."""
@@ -49,10 +61,13 @@ class Check:
     """A named check and the parts of a pipeline that it cannot do without.
 
     Attributes:
-        kind: `quick` ones run before every launch, `answers` ask a trained network, `training`
-            ones train for some seconds.
-        symptom: it looks at results, which every fault spoils. What it finds is left out once a
-            check that looks at one part alone has found an error.
+        name: as users see it.
+        kind: `quick` checks run before every launch, `answers` checks examine the answers of a
+            trained network, `training` checks train for some seconds.
+        needs: attributes of ExaminedPipeline that must not be None or empty.
+        look: the check itself.
+        symptom: the check looks at results, which every fault spoils. It is left out, and its
+            errors and warnings with it, once a check of a single part has found an error.
     """
 
     name: str
@@ -64,7 +79,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was checked, what was left out and why, and what was found, worst first."""
+    """What was checked, and what was found.
+
+    Attributes:
+        label: what was examined.
+        checks: names of the checks that were done.
+        left_out: the other checks, each with the reason.
+        findings: errors first, then warnings, then the others.
+        seconds: wall-clock time of each check that was done.
+    """
 
     label: str
     checks: tuple[str, ...]
@@ -74,11 +97,11 @@ class Diagnosis:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """Findings that forbid to believe any result."""
+        """The findings that make every result untrustworthy."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain mappings with the agreed names."""
+        """The diagnosis as plain mappings, which `--format json` prints."""
         return {
             "examined": self.label,
             "checks": list(self.checks),
@@ -86,3 +109,12 @@ class Diagnosis:
             "findings": [finding.to_json() for finding in self.findings],
             "seconds": dict(self.seconds),
         }
+
+
+def in_words(part: str) -> str:
+    """The name of a part of a network as text.
+
+    >>> in_words("value_head")
+    'value head'
+    """
+    return part.replace("_", " ")

@@ -1,20 +1,25 @@
-"""A user's own network, examined through two functions of theirs.
+"""A user's own network, examined through two functions of the user.
 
 `doctor --model package.module:load --encoder package.module:encode --games PATH` calls
 
-* `load()` once. What it returns is called with planes [P, C, N, N] (float32 tensor) and gives
-  (policy, value): logits [P, N*N] by row * N + column, and values [P], [P, 1] or [P, K].
-* `encode(stones, to_move)` for each position: stones [N, N] int8 with Blue -1 (top to bottom),
-  Red +1 and 0; to_move -1, +1, or 0 on a finished board. It gives planes [C, N, N].
+* `load()` once. It returns the model: a callable of planes [P, C, N, N], a float32 tensor, that
+  returns (policy, value). Policy logits are [P, N*N], cells numbered row * N + column; values are
+  [P], [P, 1] or [P, K].
+* `encode(stones, to_move)` for each position. `stones` is [N, N] int8: -1 for Blue, who connects
+  top to bottom, +1 for Red, 0 for free cells. `to_move` is -1, +1, or 0 on a finished board. It
+  returns planes [C, N, N].
 
-The model may say more. `win_prob_red(raw)` turns raw values into what it reports. Without it the
-raw value itself is taken for Red's chance, or (win, draw, loss) of Red, or K equal bins over
-[0, 1]. If it takes a second argument, `win_prob_red(raw, to_move)`, it is also told who is to move
-(-1 Blue, +1 Red, [P]), for a value that belongs to the side to move; then finished boards are shown
-as if the game went on. `loss(raw, target)`, target 1.0 where Red wins, is what it was trained with;
-with it the read-out contract is checked as well.
+The model may have two more functions:
 
-Example, a foreign two-headed ResNet whose value is a logit of the side to move:
+* `win_prob_red(raw)` turns raw values into the reported probabilities. Without it a single raw
+  value is taken for Red's win probability, two for logits of Red's win and loss, three for win,
+  draw and loss, and more for equal bins over [0, 1]. For a value of the side to move write
+  `win_prob_red(raw, to_move)`: `to_move` [P] is -1 for Blue and +1 for Red. Finished boards are
+  then encoded as if the game continued.
+* `loss(raw, target)` is the loss of each position that the model was trained with; `target` is 1.0
+  where Red wins. With it the contract of the read-out is checked, too.
+
+Example, a two-headed ResNet whose value is a logit of the side to move:
 
     class Wrapped(torch.nn.Module):
         def __init__(self):
@@ -57,7 +62,14 @@ from hexsearch.model.readout import Readout
 
 
 class ForeignNetwork:
-    """A user's model behind the interface of an ExaminedNetwork."""
+    """A user's model with the interface of an ExaminedNetwork.
+
+    Args:
+        names: names of model and encoder in error messages.
+    Attributes:
+        for_mover: whether the value belongs to the side to move.
+        is_list: whether the value is a list of outcomes, as far as the model has been called.
+    """
 
     positions_seen: int | None = None
 
@@ -72,15 +84,16 @@ class ForeignNetwork:
         self._model_name, self._encoder_name = names
         self._decode = getattr(model, "win_prob_red", None)
         self.for_mover = callable(self._decode) and _takes_two(self._decode)
-        self.is_list = False  # whether the value is a list of outcomes, as far as it has been asked
+        self.is_list = False
 
     def planes(self, positions: Positions) -> Tensor:
-        """Planes of each position by the user's encoder."""
-        shown = self._as_asked(positions)
+        """[P, C, N, N] planes, made by the user's encoder."""
+        encoded = self._as_encoded(positions)
         planes = []
         with plugin_code(self._encoder_name):
-            for board, mover in zip(shown.stones, shown.to_move, strict=True):
-                planes.append(torch.as_tensor(np.asarray(self._encode(board, int(mover)))).float())
+            for board, mover in zip(encoded.stones, encoded.to_move, strict=True):
+                array = np.asarray(self._encode(board, int(mover)))
+                planes.append(torch.as_tensor(array).float())
         first = planes[0]
         odd = next((each for each in planes if each.shape != first.shape), first)
         if first.ndim != 3 or odd is not first:
@@ -96,7 +109,7 @@ class ForeignNetwork:
             return np.asarray(self._encode(board, to_move))
 
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """One call of the model, in whatever mode `load` left it."""
+        """Policy [P, N*N] and value [P] or [P, K], in the mode in which `load` left the model."""
         with torch.no_grad(), plugin_code(self._model_name):
             answer = self.model(planes.clone())
         if not isinstance(answer, tuple | list) or len(answer) < 2:
@@ -122,16 +135,16 @@ class ForeignNetwork:
         return policy.reshape(count, -1), value[:, 0] if value.shape[1] == 1 else value
 
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
-        """The model's own win_prob_red, or the raw value where it has none."""
+        """[P] the model's own win_prob_red, or what its raw values stand for without one."""
         if not callable(self._decode):
             return raw if raw.ndim == 1 else _of_list(raw)
         with torch.no_grad(), plugin_code(f"{self._model_name}: win_prob_red()"):
             if self.for_mover:
-                to_move = torch.from_numpy(self._as_asked(positions).to_move.astype(np.int64))
-                found = self._decode(raw, to_move)
+                to_move = torch.from_numpy(self._as_encoded(positions).to_move.astype(np.int64))
+                reported = self._decode(raw, to_move)
             else:
-                found = self._decode(raw)
-            answered = torch.as_tensor(found).float()
+                reported = self._decode(raw)
+            answered = torch.as_tensor(reported).float()
         if answered.numel() != len(raw):
             raise ContractError(
                 f"{self._model_name}: win_prob_red returned {list(answered.shape)} for "
@@ -140,18 +153,18 @@ class ForeignNetwork:
         return answered.reshape(len(raw))
 
     def on_board(self, policy: Tensor, positions: Positions) -> Tensor:
-        """A model's policy is taken to be on the board as it is played."""
+        """The policy as it is: its cells are taken for those of the board as played."""
         return policy
 
-    def _as_asked(self, positions: Positions) -> Positions:
-        """A value of the side to move needs a side to move, on finished boards, too."""
+    def _as_encoded(self, positions: Positions) -> Positions:
+        """The positions; for a value of the side to move, finished boards as if they were not."""
         if not self.for_mover:
             return positions
         return replace(positions, finished=np.zeros(len(positions), dtype=bool))
 
     @property
     def readout(self) -> Readout | None:
-        """Loss and probability as one object, where the model names both for one number."""
+        """Loss and probability as one object; None if one is missing, or the value is a list."""
         loss = getattr(self.model, "loss", None)
         if not callable(loss) or not callable(self._decode) or self.is_list:
             return None
@@ -168,24 +181,28 @@ class _ForeignReadout(Readout):
         return self._loss(raw, target)
 
     def win_prob(self, raw: Tensor) -> Tensor:
-        # What really leaves [0, 1] is seen in real answers: raw values may be bounded.
-        if self._for_mover:  # seen from Red's side, where Red is to move
+        # The model may never put out such raw values. Its real answers are checked elsewhere.
+        if self._for_mover:  # where Red is to move, the mover's probability is Red's
             return self._decode(raw, torch.ones(len(raw), dtype=torch.int64)).clamp(0.0, 1.0)
         return self._decode(raw).clamp(0.0, 1.0)
 
 
 def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
-    """Import, load and try a user's model.
+    """Import and load a user's model, and try it on two empty boards.
 
+    Args:
+        model, encoder: import paths such as `package.module:load`.
+        size: side of the board.
     Raises:
-        ContractError: not importable, raises, or not of the shape described above.
+        ContractError: one of them cannot be imported, raises an error, or returns a wrong shape.
     """
     load = import_factory(model, "--model")
     encode = import_factory(encoder, "--encoder")
     with plugin_code(f"--model {model}"):
         loaded = load()
     if not callable(loaded):
-        raise ContractError(f"--model {model}: returned a {type(loaded).__name__}, not a callable")
+        kind = type(loaded).__name__
+        raise ContractError(f"--model {model} returned a {kind}, which is not a callable")
     network = ForeignNetwork(loaded, encode, size, (f"--model {model}", f"--encoder {encoder}"))
     empty = Positions(
         size, np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
@@ -204,7 +221,7 @@ def _takes_two(decode: Callable[..., Any]) -> bool:
 
 
 def _of_list(raw: Tensor) -> Tensor:
-    """Red's chance of a list of outcomes, if nothing else is said."""
+    """[P] Red's win probability from a list of outcomes, for a model without win_prob_red."""
     chances = raw.softmax(dim=1)
     count = raw.shape[1]
     if count == 2:

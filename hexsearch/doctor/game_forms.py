@@ -1,4 +1,4 @@
-"""Symmetry-invariant forms of games, written without the symmetry tables, which they check."""
+"""Symmetry-invariant forms of games, computed without the symmetry tables of `game.symmetry`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from hexsearch.data.archive import GameArchive
 
 
 def game_forms(archive: GameArchive, games: NDArray[np.int64]) -> dict[int, tuple[bytes, int]]:
-    """Form of each game, equal for its symmetric copies, by index.
+    """Form of each game by its index in the archive, and the colours of that form.
 
-    With it, whether its colours are as played (1) or exchanged (-1).
+    Games that are symmetric copies of each other have the same form: the smallest text of their
+    moves under the four symmetries of Hex.
+
+    Args:
+        games: [G] indices into the archive.
+    Returns:
+        For each index the form, and 1 if its colours are as played, -1 if they are exchanged.
     """
     offsets = archive.offsets.astype(np.int64)
     cells = archive.moves[: offsets[int(games.max(initial=-1)) + 1]].astype(np.int64)

@@ -1,4 +1,4 @@
-"""One interface for our checkpoints and for a user's own network: planes, respond, reported."""
+"""One interface for checkpoints of hexsearch and for a user's own network."""
 
 from __future__ import annotations
 
@@ -17,37 +17,40 @@ from hexsearch.data.archive import GameArchive
 from hexsearch.data.positions import stage_of
 from hexsearch.game.board import RED
 from hexsearch.game.symmetry import symmetry_cells
+from hexsearch.model.network import Network
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.metrics import Evaluation
+from hexsearch.training.trial import Trial
 
 Floats = NDArray[np.float64]
 GAMES_OBSERVED = 300
 _BATCH = 256
-_POSITIONS = 16_000  # of all observed games together
+_POSITIONS = 16_000  # largest number, roughly, of positions in all observed games
+_YOUNG = 20_000  # positions seen; a network that has seen fewer is still weak
 
 
 class ExaminedNetwork(Protocol):
-    """A network with its encoder and its way from raw value to a probability."""
+    """A network with its encoder, and its formula from raw values to probabilities."""
 
     @property
     def size(self) -> int:
-        """Side of its board."""
+        """Side N of the board."""
 
     @property
     def positions_seen(self) -> int | None:
-        """Positions that it was trained on; None if nobody knows."""
+        """Positions that it was trained on; None if unknown."""
 
     def planes(self, positions: Positions) -> Tensor:
-        """[P, C, N, N] as its inference path encodes them."""
+        """[P, C, N, N] planes as they are encoded at inference."""
 
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """Policy logits [P, N*N] on the board as shown, and raw values [P] or [P, K]."""
+        """Policy logits [P, N*N] on boards as encoded, and raw values [P] or [P, K]."""
 
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
-        """[P] win_prob_red as it would be printed."""
+        """[P] win_prob_red as users see it."""
 
     def on_board(self, policy: Tensor, positions: Positions) -> Tensor:
-        """Policy logits [P, N*N] of boards as shown, carried back to the boards as played."""
+        """Policy logits [P, N*N] of boards as encoded, moved to the cells as played."""
 
 
 class TrainedNetwork:
@@ -58,16 +61,18 @@ class TrainedNetwork:
         self.size = predictor.encoder.size
         self.positions_seen = positions_seen
 
+    @classmethod
+    def of_trial(cls, trial: Trial, network: Network | None = None) -> TrainedNetwork:
+        """What a trial would answer at inference, or what another network would in its place."""
+        answering = trial.answering if network is None else network
+        return cls(Predictor(answering, trial.readout, trial.encoder, trial.device))
+
     def planes(self, positions: Positions) -> Tensor:
-        encoder = self._predictor.encoder
-        return torch.from_numpy(
-            encoder.encode(
-                positions.cells,
-                positions.plies,
-                self._symmetries(positions),
-                positions.finished,
-            )
+        symmetries = self._symmetries(positions)
+        planes = self._predictor.encoder.encode(
+            positions.cells, positions.plies, symmetries, positions.finished
         )
+        return torch.from_numpy(planes)
 
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         output = self._predictor.forward(planes)
@@ -85,7 +90,7 @@ class TrainedNetwork:
     def _symmetries(self, positions: Positions) -> NDArray[np.int64]:
         red_side = positions.plies % 2 == 1
         if self._predictor.encoder.perspective == "mover":
-            # A finished board is shown from Blue's side, whoever won.
+            # A finished board is encoded from Blue's side, whoever has won.
             red_side = red_side & ~positions.finished
         turn = np.zeros(len(positions), dtype=bool)
         return self._predictor.encoder.choose_symmetries(turn, red_side)
@@ -93,12 +98,15 @@ class TrainedNetwork:
 
 @dataclass(frozen=True)
 class Observed:
-    """Answers on [P] positions of known games.
+    """Answers of a network on P positions of known games.
 
     Attributes:
+        positions: the positions, in the order of the games and their plies.
+        evaluation: answers, cut to [0, 1] and 0.5 where they are not finite, and results.
         raw: [P] raw values, or [P, K] where the value is a list of outcomes.
-        answered: [P] as reported; `evaluation` holds them cut to [0, 1], 0.5 where not finite.
-        played: [P] next cell, -1 where the game ends.
+        answered: [P] answers as reported.
+        policy: [P, N*N] policy logits on the boards as played.
+        played: [P] cell of the next move, -1 where the game ends.
     """
 
     positions: Positions
@@ -108,6 +116,11 @@ class Observed:
     policy: NDArray[np.float32]
     played: NDArray[np.int64]
 
+    @property
+    def value(self) -> Floats:
+        """[P] raw values; the first outcome's where the value is a list of outcomes."""
+        return self.raw if self.raw.ndim == 1 else self.raw[:, 0]
+
 
 def observe(
     examined: ExaminedNetwork,
@@ -116,7 +129,12 @@ def observe(
     stages: StagesConfig,
     seed: int,
 ) -> Observed:
-    """Answers on every position of at most GAMES_OBSERVED of the games."""
+    """Answers on every position of at most GAMES_OBSERVED of the games.
+
+    Args:
+        games: [G] indices into the archive. Fewer are drawn where they hold too many positions.
+        seed: seed with which they are drawn.
+    """
     if len(games) > GAMES_OBSERVED:
         rng = np.random.default_rng(seed)
         games = np.sort(rng.choice(games, GAMES_OBSERVED, replace=False))
@@ -129,7 +147,7 @@ def observe(
     positions = positions_of_moves(moves, examined.size)
     played = [
         cell for record in records for cell in (*record.moves, -1)
-    ]  # one more entry than moves: after the last there is none
+    ]  # one more entry than moves, for the position after the last one
     repeat = np.repeat(np.arange(len(records)), lengths + 1)
     red_won = np.array([record.winner == RED for record in records])[repeat]
     policy, raw, reported = answer(examined, positions)
@@ -150,7 +168,7 @@ def observe(
 def answer(
     examined: ExaminedNetwork, positions: Positions
 ) -> tuple[NDArray[np.float32], Floats, Floats]:
-    """Policy logits, raw values and reported probabilities, a batch at a time."""
+    """Policy logits [P, N*N] as played, raw values [P] or [P, K], reported answers [P]."""
     planes = [
         examined.planes(take(positions, np.arange(start, min(start + _BATCH, len(positions)))))
         for start in range(0, len(positions), _BATCH)
@@ -162,7 +180,7 @@ def answer(
 
 
 def respond_in_parts(examined: ExaminedNetwork, planes: Tensor) -> tuple[Tensor, Tensor]:
-    """Policy logits and raw values of any number of planes, a batch at a time."""
+    """Policy logits and raw values of any number of planes, computed in batches."""
     parts = [
         examined.respond(planes[start : start + _BATCH]) for start in range(0, len(planes), _BATCH)
     ]
@@ -170,8 +188,13 @@ def respond_in_parts(examined: ExaminedNetwork, planes: Tensor) -> tuple[Tensor,
     return torch.cat(policies).float(), torch.cat(raws).float()
 
 
+def is_young(examined: ExaminedNetwork) -> bool:
+    """Whether a network is known to have seen too few positions to be strong."""
+    return examined.positions_seen is not None and examined.positions_seen < _YOUNG
+
+
 def take(positions: Positions, index: NDArray[np.int64]) -> Positions:
-    """Some of the positions, in the order of `index`."""
+    """The positions at `index` [Q], in its order."""
     ends = np.cumsum(positions.plies)
     cells = [positions.cells[ends[i] - positions.plies[i] : ends[i]] for i in index]
     joined = np.concatenate(cells) if cells else np.zeros(0, dtype=np.int64)

@@ -1,10 +1,11 @@
-"""What is examined: games, a pipeline ready to train, a trained network, as far as given."""
+"""What is examined: games, configurations and a trained network, as far as they are given."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,9 +28,9 @@ from hexsearch.doctor.hypotheses.finite import is_finite
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
 from hexsearch.doctor.samples import (
     ComparedSamples,
-    ShownSamples,
+    TrainingSamples,
     compared_samples,
-    shown_samples,
+    training_samples,
 )
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.errors import CheckpointError, ContractError, HexsearchError
@@ -38,28 +39,32 @@ from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
 
 SEED = 20_251
+Part = TypeVar("Part")
+AnyTrial = TypeVar("AnyTrial", bound=Trial)
 _WATCHED_STEPS = 4
 _COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
-_ENOUGH_GAMES = 50  # that a table can be fitted on
-_JUDGED_GAMES = 250  # validation games that a few seconds can be afforded for
-_LARGEST_TRUNK = 400_000  # trunk weights that a few hundred steps can be afforded with
+_ENOUGH_GAMES = 50  # games that a table can be fitted on
+_JUDGED_GAMES = 250  # validation games that are evaluated, so that a report takes seconds
+_LARGEST_TRUNK = 400_000  # trunk weights with which a few hundred steps still take seconds
 
 
 @dataclass
 class ExaminedPipeline:
-    """Parts that are absent are None, and the checks that need them are left out.
+    """What the checks examine. Parts that are missing are None; checks that need them are left out.
 
     Attributes:
-        label: what it is called in the report.
-        paths: game files as given; archive, imported: what was read from them.
-        games_problem: why there is no archive.
-        configs: configurations to train, the first one in full, the others as far as they differ
-            in read-out and value head.
-        loaded: a checkpoint. foreign: a user's own model.
+        label: name in the report.
+        archive: the games.
+        imported: report of their import, which lists the refused games.
+        games_problem: why the games cannot be used; empty if they can.
+        data: settings of the data.
+        configs: configurations to train. The first one is trained for some steps; of the others
+            only read-outs, value heads and curricula are examined.
+        loaded: a checkpoint.
+        foreign: a user's own model.
     """
 
     label: str
-    paths: Sequence[str] = ()
     archive: GameArchive | None = None
     imported: ImportReport | None = None
     games_problem: str = ""
@@ -70,12 +75,12 @@ class ExaminedPipeline:
 
     @property
     def config(self) -> TrialConfig | None:
-        """The configuration that is trained for a moment."""
+        """The first configuration, which is trained for some steps."""
         return self.configs[0] if self.configs else None
 
     @cached_property
     def dataset(self) -> Dataset | None:
-        """The games, split; None without games, or with too few."""
+        """The games with their split; None if there are no games, or too few to split."""
         if self.archive is None or self.data is None:
             return None
         try:
@@ -86,7 +91,7 @@ class ExaminedPipeline:
 
     @cached_property
     def brief_dataset(self) -> Dataset | None:
-        """The same games and training split with few validation games, for quick reports."""
+        """The same data set with fewer validation games, so that reports are quick."""
         if self.dataset is None:
             return None
         wanted = self.dataset.config.validation_games or _JUDGED_GAMES
@@ -95,15 +100,15 @@ class ExaminedPipeline:
 
     @cached_property
     def forms(self) -> dict[int, tuple[bytes, int]]:
-        """Symmetry-invariant form of each game, of the first ones where there are very many."""
-        count = 0 if self.archive is None else min(len(self.archive), _COMPARED_GAMES)
+        """Symmetry-invariant forms of the first _COMPARED_GAMES games, as game_forms gives them."""
         if self.archive is None:
             return {}
+        count = min(len(self.archive), _COMPARED_GAMES)
         return game_forms(self.archive, np.arange(count, dtype=np.int64))
 
     @cached_property
     def readouts(self) -> dict[str, Readout]:
-        """Every read-out that the configurations name, sound or not, by name."""
+        """The read-outs of the configurations by name, without a check of their contract."""
         found: dict[str, Readout] = {}
         if self.foreign is not None and self.foreign.readout is not None:
             found["the model's own"] = self.foreign.readout
@@ -117,7 +122,7 @@ class ExaminedPipeline:
 
     @cached_property
     def trial_config(self) -> TrialConfig | None:
-        """The first configuration on a trunk that is affordable here."""
+        """The first configuration; a large trunk is replaced by a small one of the same kind."""
         if self.config is None:
             return None
         if self.config.network is not None:
@@ -141,61 +146,60 @@ class ExaminedPipeline:
         return self.config.model_copy(update={"trunk": small})
 
     def new_trial(self, max_positions: int) -> Trial | None:
-        """A fresh trial of the first configuration; a broken read-out is passed in all the same.
+        """A new trial of the first configuration, also with a read-out that breaks its contract.
+
+        None without a configuration or games.
 
         Raises:
             ContractError: a component cannot be built at all.
         """
+        return self._new(Trial, max_positions)
+
+    def _new(self, kind: type[AnyTrial], max_positions: int) -> AnyTrial | None:
         config, dataset = self.trial_config, self.brief_dataset
         if config is None or dataset is None:
             return None
+        # In float32 and uncompiled, so that its figures can be recomputed.
+        plain = config.model_copy(update={"precision": "float32", "compile": "never"})
         readout = build_readout(config.readout, checked=False)
-        return Trial.of(_plainly_computed(config), dataset, max_positions, SEED, readout=readout)
+        return kind.of(plain, dataset, max_positions, SEED, readout=readout)
 
     @cached_property
     def untrained(self) -> WatchedTrial | None:
-        """A fresh trial of the first configuration that will record its steps.
+        """A new trial of the first configuration, which records its steps.
 
         Raises:
             ContractError: a component cannot be built at all.
         """
-        config, dataset = self.trial_config, self.brief_dataset
-        if config is None or dataset is None:
-            return None
-        return WatchedTrial.of(
-            _plainly_computed(config),
-            dataset,
-            config.batch_size * (_WATCHED_STEPS + 1),
-            SEED,
-            readout=build_readout(config.readout, checked=False),
-        )
+        size = self.trial_config.batch_size if self.trial_config else 0
+        return self._new(WatchedTrial, size * (_WATCHED_STEPS + 1))
 
     @cached_property
     def watched(self) -> WatchedTrial | None:
-        """The same after a few real training steps, recorded."""
+        """The same trial after _WATCHED_STEPS training steps."""
         if self.untrained is not None:
             self.untrained.watch(_WATCHED_STEPS)
         return self.untrained
 
     @cached_property
     def finite(self) -> WatchedTrial | None:
-        """The watched trial, if all that it showed can be compared."""
+        """The watched trial, if all numbers that it recorded are finite."""
         return self.watched if self.watched is not None and is_finite(self.watched) else None
 
     @cached_property
-    def shown(self) -> ShownSamples | None:
-        """Training positions as the network is shown them."""
-        return None if self.watched is None else shown_samples(self.watched)
+    def samples(self) -> TrainingSamples | None:
+        """Training samples as the network and the loss get them."""
+        return None if self.watched is None else training_samples(self.watched)
 
     @cached_property
     def compared(self) -> ComparedSamples:
-        """The same positions beside what the games say of them; only where there are some."""
-        assert self.shown is not None and self.archive is not None
-        return compared_samples(self.shown, self.archive)
+        """The same samples, compared with the games. Only for checks that need `samples`."""
+        assert self.samples is not None and self.archive is not None
+        return compared_samples(self.samples, self.archive)
 
     @cached_property
     def restored(self) -> Trial | None:
-        """The checkpoint's trial, ready to go on; None if these are not its games."""
+        """The trial of the checkpoint, ready to continue; None if it has seen other games."""
         dataset = self.brief_dataset
         if self.loaded is None or dataset is None or not self.has_finite_weights:
             return None
@@ -216,7 +220,7 @@ class ExaminedPipeline:
 
     @cached_property
     def has_finite_weights(self) -> bool:
-        """Whether there is a checkpoint that can be asked anything."""
+        """Whether there is a checkpoint, and all weights that answer are finite."""
         return self.loaded is not None and all(
             bool(torch.isfinite(tensor.float()).all())
             for tensor in answering_weights(self.loaded.state).values()
@@ -224,7 +228,7 @@ class ExaminedPipeline:
 
     @cached_property
     def examined(self) -> ExaminedNetwork | None:
-        """The trained network, whosever it is."""
+        """The trained network: the user's own model, or that of the checkpoint."""
         if self.foreign is not None:
             return self.foreign
         if self.loaded is not None and self.has_finite_weights:
@@ -233,7 +237,7 @@ class ExaminedPipeline:
 
     @cached_property
     def observed(self) -> Observed | None:
-        """The network's answers on a sample of held-out games."""
+        """Answers on a sample of games: validation games of a checkpoint, any games otherwise."""
         if self.examined is None or self.archive is None:
             return None
         if self.loaded is not None:
@@ -248,7 +252,10 @@ class ExaminedPipeline:
 
     @cached_property
     def table(self) -> NDArray[np.float64] | None:
-        """[P] what a table of shortest paths answers on the observed positions."""
+        """[P] answers of a table of shortest paths on the observed positions.
+
+        The table is fitted on the games that were not observed, or on all if these are too few.
+        """
         if self.observed is None or self.archive is None:
             return None
         games = np.unique(self.observed.evaluation.game)
@@ -263,8 +270,8 @@ class ExaminedPipeline:
         config, dataset = self.config, self.dataset
         if config is None or dataset is None:
             return None
-        shown = config.encoder
-        encoder = PositionEncoder(dataset.config.board_size, shown.perspective, shown.edge_ring)
+        settings, size = config.encoder, dataset.config.board_size
+        encoder = PositionEncoder(size, settings.perspective, settings.edge_ring)
         return TrainingStream(
             BatchBuilder(dataset.archive, encoder, dataset.config.stages, torch.device("cpu")),
             dataset.training(config.curriculum),
@@ -275,7 +282,7 @@ class ExaminedPipeline:
 
     @cached_property
     def component_problem(self) -> str:
-        """Why no network can be built at all; empty where one can, or where there are no games."""
+        """Why no network can be built; empty if one can, or if there are no games."""
         try:
             _ = self.untrained
         except ContractError as error:
@@ -283,6 +290,7 @@ class ExaminedPipeline:
         return ""
 
 
-def _plainly_computed(config: TrialConfig) -> TrialConfig:
-    """In float32 and uncompiled, so that what is computed can be computed again."""
-    return config.model_copy(update={"precision": "float32", "compile": "never"})
+def needed(part: Part | None) -> Part:
+    """A part that a check needs. `examine` runs a check only if all of them are there."""
+    assert part is not None
+    return part

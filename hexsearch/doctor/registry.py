@@ -1,7 +1,7 @@
-"""The list of checks, in the order in which they run and their findings are shown.
+"""The list of checks, in the order in which they run. Findings of equal severity keep this order.
 
-Adding one: write a function from an ExaminedPipeline to findings in a module of `checks/`, and add
-a line here.
+To add a check, write a function from an ExaminedPipeline to findings in a module of `checks/`, and
+add a line here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hexsearch.doctor.checks.training import (
     labels,
     losses,
     modules,
+    overfit,
     passes,
     positions,
     ranges,
@@ -37,7 +38,7 @@ from hexsearch.doctor.checks.training import (
 )
 from hexsearch.doctor.findings import Check
 
-_BATCHES = ("shown",)
+_BATCHES = ("samples",)
 _OBSERVED = ("examined", "observed")
 
 CHECKS: tuple[Check, ...] = (
@@ -63,18 +64,18 @@ CHECKS: tuple[Check, ...] = (
     Check("finite numbers", "quick", ("watched",), finite.check_finite),
     Check("value loss", "quick", ("finite",), losses.check_value_loss),
     Check("policy loss", "quick", ("finite",), losses.check_policy_loss),
-    Check("independence", "quick", ("finite", "shown"), independence.check_untrained),
+    Check("independence", "quick", ("finite", "samples"), independence.check_untrained),
     Check("parameter groups", "quick", ("watched",), steps.check_groups),
     Check("modules", "quick", ("watched",), modules.check_modules),
-    Check("range of outputs", "quick", ("finite", "shown"), ranges.check_ranges),
+    Check("range of outputs", "quick", ("finite", "samples"), ranges.check_ranges),
     Check("gradient flow", "quick", ("finite",), gradients.check_flow),
-    Check("what is read", "quick", ("finite", "shown"), reading.check_reading),
-    Check("flat planes", "quick", ("finite", "shown"), flat_planes.check_flat_planes),
+    Check("what is read", "quick", ("finite", "samples"), reading.check_reading),
+    Check("flat planes", "quick", ("finite", "samples"), flat_planes.check_flat_planes),
     Check("gradients", "quick", ("finite",), gradients.check_given),
     Check("slopes", "quick", ("finite",), slopes.check_slopes),
     Check("steps", "quick", ("finite",), steps.check_steps),
     Check("evaluation", "quick", ("finite",), evaluation.check_evaluation),
-    Check("saved state", "quick", ("finite", "shown"), state.check_state),
+    Check("saved state", "quick", ("finite", "samples"), state.check_state),
     Check("encoder", "answers", ("foreign",), encoders.check_encoder),
     Check("modules of the network", "answers", ("examined",), modules.check_loaded_modules),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
@@ -91,7 +92,7 @@ CHECKS: tuple[Check, ...] = (
     Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),
     Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
     Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
-    Check("overfit", "training", ("watched",), short_training.check_overfit, symptom=True),
+    Check("overfit", "training", ("watched",), overfit.check_overfit, symptom=True),
     Check(
         "short training",
         "training",

@@ -1,4 +1,4 @@
-"""Training samples as the network and the loss were given them, beside what they should be."""
+"""Training samples as the network and the loss get them, and what they should be."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.hypotheses.labels import affected
+from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.hypotheses.truth import (
     SWAPS,
     Flags,
@@ -22,18 +24,21 @@ from hexsearch.doctor.hypotheses.truth import (
     same,
     truth_of,
 )
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.doctor.watching import WatchedTrial
 
-_SAMPLES, _BATCHES = 2048, 18  # that are looked at; most are fetched without being trained on
+_SAMPLES, _BATCHES = 2048, 18  # at least so many are compared; most are fetched, not trained on
 
 
 @dataclass(frozen=True)
-class ShownSamples:
-    """Some batches in a row, as one.
+class TrainingSamples:
+    """Consecutive training batches, joined.
 
     Attributes:
-        batch: its columns. planes: [B, C, N, N] at the network's input. target: [B] labels at the
-            read-out's loss. batch_size: positions of each batch.
+        batch: columns of all B positions, without auxiliary targets.
+        planes: [B, C, N, N] planes at the input of the network.
+        target: [B] labels at the loss of the read-out, without the share of a search value.
+        batch_size: positions in each batch.
+        perspective: perspective of the encoder.
     """
 
     batch: Batch
@@ -43,27 +48,28 @@ class ShownSamples:
     perspective: Literal["absolute", "mover"]
 
 
-def shown_samples(trial: WatchedTrial) -> ShownSamples:
-    """What the watched steps were given, and what the following steps would be given."""
+def training_samples(trial: WatchedTrial) -> TrainingSamples:
+    """The samples of the watched steps, and of the steps that would follow."""
     size = trial.config.batch_size
     batches, planes, targets = [], [], []
     for step in trial.steps:
         batches.append(step.batch)
-        planes.append(step.planes if _complete(step) else step.batch.planes)
-        asked = step.targets
-        given = asked is not None and asked.shape == step.batch.outcome.shape
-        # What was meant to be mixed in is no fault of the labels.
-        label = asked - step.batch.search_shift if asked is not None and given else None
-        targets.append(step.batch.outcome if label is None else label)
+        complete = step.planes.shape == step.batch.planes.shape
+        planes.append(step.planes if complete else step.batch.planes)
+        outcome, target = step.batch.outcome, step.targets
+        if target is not None and target.shape == outcome.shape:
+            # Search values that the curriculum mixes in are no fault of the labels.
+            outcome = target - step.batch.search_shift
+        targets.append(outcome)
     cursor = trial.positions_seen
     while sum(map(len, batches)) < max(_SAMPLES, _BATCHES * size):
-        batch = trial.shown_batch(cursor, size)
+        batch = trial.fetched_batch(cursor, size)
         batches.append(batch)
         planes.append(batch.planes)
         targets.append(batch.outcome)
         cursor += size
-    return ShownSamples(
-        Batch.joined([_without_auxiliary(batch) for batch in batches]),
+    return TrainingSamples(
+        Batch.joined([replace(batch, auxiliary={}) for batch in batches]),
         _joined(planes),
         _joined(targets),
         size,
@@ -71,12 +77,10 @@ def shown_samples(trial: WatchedTrial) -> ShownSamples:
     )
 
 
-def _complete(step: WatchedStep) -> bool:
-    return step.planes.shape == step.batch.planes.shape
-
-
-def _without_auxiliary(batch: Batch) -> Batch:
-    return replace(batch, auxiliary={})
+def position_keys(game: Ints, ply: Ints) -> Ints:
+    """[P] one number for each position, from its game and its ply."""
+    keys: Ints = game * 4096 + ply
+    return keys
 
 
 def _joined(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
@@ -86,14 +90,18 @@ def _joined(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class ComparedSamples:
-    """Training samples beside what they should be.
+    """Training samples, compared with the games that they come from.
 
     Attributes:
+        samples: the samples, B positions.
+        truth: the same positions, computed from the games.
+        stones: [B, 2, N, N] planes of both colours' stones, without the ring of edges.
         images: [B, 4] whether the stones are those of the game's board under each symmetry.
-        symmetry: [B] one under which they are; by `complement` where there is none.
+        symmetry: [B] one symmetry under which they are; where there is none, the one that
+            `complement` implies.
     """
 
-    samples: ShownSamples
+    samples: TrainingSamples
     truth: Truth
     stones: Planes
     images: Flags
@@ -101,29 +109,48 @@ class ComparedSamples:
 
     @property
     def lost(self) -> float:
-        """Share of samples whose boards are no image of the game's."""
+        """Share of samples whose board is not the game's under any symmetry."""
         return float(1 - self.images.any(axis=1).mean())
 
     @property
     def by_chance(self) -> float:
-        """Share of the others that may seem wrong since a wrong board looks like a right one."""
+        """Share of the others that may look wrong because a wrong board looks right by chance."""
         return 0.1 if self.lost > 0.01 else 0.0
 
     @property
     def mover_view(self) -> bool:
-        """Whether the board is shown from the side that is to move."""
+        """Whether boards are encoded from the perspective of the side to move."""
         return self.samples.perspective == "mover"
 
+    @property
+    def swapped(self) -> Flags:
+        """[B] whether colours are exchanged, as the column `complement` implies."""
+        return swapped_colours(self.samples)
 
-def compared_samples(samples: ShownSamples, archive: GameArchive) -> ComparedSamples:
-    """The training samples, worked out again from the games."""
+    def place(self, wrong: Flags, among: Flags | None = None) -> str:
+        """In words, which samples are wrong: all, a known subset, or a random share.
+
+        Args:
+            wrong: [B] whether each sample is wrong.
+            among: [B] the samples that are looked at; all of them if left out.
+        """
+        return where(wrong, affected(self.truth, self.symmetry), among)
+
+
+def swapped_colours(samples: TrainingSamples) -> Flags:
+    """[B] whether colours are exchanged, as the column `complement` implies."""
+    complement: Flags = samples.batch.complement.numpy()
+    return ~complement if samples.perspective == "mover" else complement
+
+
+def compared_samples(samples: TrainingSamples, archive: GameArchive) -> ComparedSamples:
+    """The training samples, compared with the games."""
     batch = samples.batch
     truth = truth_of(archive, batch.game.numpy(), batch.ply.numpy())
     stones = inside_ring(samples.planes, truth.size)[:, :2]
     images = np.stack([same(stones, truth.stone_planes(s)) for s in range(4)], axis=1)
-    complement = batch.complement.numpy()
-    swapped = ~complement if samples.perspective == "mover" else complement
-    # The columns beside the planes choose among the symmetries that a board allows.
+    swapped = swapped_colours(samples)
+    # A board may allow several symmetries. Then the other columns decide.
     fits = images & (SWAPS[None] == swapped[:, None])
     moves = np.stack([truth.next_cells(s) for s in range(4)], axis=1)
     exact = fits & (moves == batch.policy_target.numpy()[:, None])

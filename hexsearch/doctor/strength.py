@@ -1,4 +1,4 @@
-"""How good answers are, against chance and against a table of shortest paths, slice by slice."""
+"""How good answers are, compared with chance and with a table of shortest paths."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.analysis.value_analyzer import clustered_error
-from hexsearch.doctor.hypotheses.policies import uniform_likelihood
+from hexsearch.doctor.hypotheses.policies import log_softmax, uniform_likelihood
 from hexsearch.doctor.networks import Observed
 from hexsearch.training.metrics import slice_metrics
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-_CONSTANT = 0.005  # spread of answers that say nothing
-_FEW = 15  # games, below which a slice says nothing
+CONSTANT = 0.005  # standard deviation below which answers count as constant
+FEW = 15  # games, or finished boards, below which a figure is not used
 
 
 @dataclass(frozen=True)
 class Strength:
-    """What is wrong with the answers as a whole.
+    """How good the answers of a network are.
 
     Attributes:
-        problem: in words and figures; empty where nothing is.
-        at_chance: no order in the answers. above_quarter: worse than answering 50%.
-        policy_gain: by how much the moves played are likelier than cells drawn at random.
+        problem: what is wrong, in words and figures; empty if nothing is.
+        at_chance: the answers rank positions no better than chance, or are constant.
+        above_quarter: the value loss is above 0.25, which is that of answering 50%.
+        policy_gain: mean log probability of the moves played, above that of uniform cells.
     """
 
     problem: str
@@ -34,30 +35,36 @@ class Strength:
     policy_gain: float
 
 
+def accuracy(answers: Floats, red_won: Flags) -> float:
+    """Share of right answers [P] for results [P]; an answer of exactly 0.5 counts half."""
+    return float(np.where(answers == 0.5, 0.5, (answers > 0.5) == red_won).mean())
+
+
 def strength_of(observed: Observed, table: Floats) -> Strength:
-    """Compare with 0.5, with 0.25 and with a table's answers [P] on the same positions."""
+    """Compare AUC and value loss with those of chance and with those of a table's answers [P]."""
     evaluation = observed.evaluation
     p, won, game = evaluation.win_prob_red, evaluation.red_won, evaluation.game
     overall = slice_metrics(p, won, game)
     known = slice_metrics(table, won, game)
     auc_noise = 0.5 / np.sqrt(max(overall.games, 2))
     policy_gain = _policy_gain(observed)
-    # Ranked by a table that knows only the two shortest paths: are these games predictable at all?
+    # Games whose winner not even the table can predict are a weak test.
     predictable = known.auc > 0.5 + 2 * auc_noise and known.auc > 0.58
     bound = min(0.5 + auc_noise, known.auc - 0.08) if predictable else 0.5 + min(auc_noise, 0.05)
     at_chance = bool(overall.auc < bound)
     error = overall.value_loss_se if overall.value_loss_se == overall.value_loss_se else 1.0
     above_quarter = bool(overall.value_loss > 0.25)
     problems = []
-    if p.std() < _CONSTANT:
+    if p.std() < CONSTANT:
         at_chance = True
         problems.append(
-            f"answers on {len(p):,} positions spread by only {p.std():.4f} round {p.mean():.3f}"
+            f"answers on {len(p):,} positions have a standard deviation of only {p.std():.4f} "
+            f"around {p.mean():.3f}"
         )
     elif at_chance:
         problems.append(
-            f"AUC {overall.auc:.3f} on {overall.games} games is chance (0.5), where a table of "
-            f"shortest paths has {known.auc:.3f}"
+            f"AUC {overall.auc:.3f} on {overall.games} games is no better than chance (0.5), while "
+            f"a table of shortest paths has {known.auc:.3f}"
         )
     if above_quarter:
         problems.append(
@@ -70,12 +77,12 @@ def strength_of(observed: Observed, table: Floats) -> Strength:
 
 
 def _weak_slice(observed: Observed, table: Floats) -> list[str]:
-    """The slice in which a table is better by most, far beyond the noise."""
+    """The slice in which the table is better by most, if it is far better than noise explains."""
     evaluation = observed.evaluation
     worst, text = 0.0, ""
-    for name, mask in slices(observed).items():
+    for name, mask in _slices(observed).items():
         games = len(np.unique(evaluation.game[mask]))
-        if games < _FEW:
+        if games < FEW:
             continue
         ours = np.square(evaluation.win_prob_red - evaluation.red_won)[mask]
         theirs = np.square(table - evaluation.red_won)[mask]
@@ -84,14 +91,14 @@ def _weak_slice(observed: Observed, table: Floats) -> list[str]:
         if lost.mean() > max(0.07, 4 * noise) and lost.mean() > worst:
             worst = float(lost.mean())
             text = (
-                f"{name} ({games} games) the value loss is {ours.mean():.3f}, where a table of "
-                f"shortest paths has {theirs.mean():.3f}"
+                f"{name} ({games} games) the value loss is {ours.mean():.3f}, while that of a "
+                f"table of shortest paths is {theirs.mean():.3f}"
             )
     return [text] if text else []
 
 
-def slices(observed: Observed) -> dict[str, Flags]:
-    """Positions by side to move, finished or not, and early or late in the game."""
+def _slices(observed: Observed) -> dict[str, Flags]:
+    """[P] for each slice of positions, by words that a sentence can begin with."""
     evaluation = observed.evaluation
     final, red = evaluation.final, evaluation.ply % 2 == 1
     return {
@@ -111,7 +118,5 @@ def _policy_gain(observed: Observed) -> float:
     played = observed.played[moving]
     if not len(moving) or logits.shape[1] <= played.max():
         return 0.0
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    size = observed.positions.size
-    return float(log_p[np.arange(len(moving)), played].mean()) - uniform_likelihood(size)
+    log_p = log_softmax(logits)[np.arange(len(moving)), played]
+    return float(log_p.mean()) - uniform_likelihood(observed.positions.size)

@@ -1,8 +1,8 @@
-"""Real training steps, and what each of them showed, computed and moved.
+"""Records real training steps for the checks.
 
-The steps are those of `Trial.train_to`: same batches, same losses, same optimiser. Everything is
-recorded on the way: planes at the network's input, targets at the read-out, the losses that the
-trial returned with their gradients, the gradients at the optimiser, and the weights around it.
+The steps are those of `Trial.train_to`: the same batches, losses and optimiser. Recorded are the
+planes at the input of the network, the targets at the read-out, the losses with their gradients,
+the gradients that the optimiser gets, and the weights before and after its step.
 """
 
 from __future__ import annotations
@@ -15,24 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.data.batches import Batch
-from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.errors import TrialError
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout
 from hexsearch.training.step import Junction, Losses, Stepper
 from hexsearch.training.trial import Trial
 
-Flat = dict[str, Tensor]  # by part of the network, all its numbers in one row
-
-NO_STEP = Hypothesis(
-    "no step",
-    "the optimiser takes no step: training runs through its batches and moves nothing",
-    "call optimiser.step() after backward()",
-)
+Flat = dict[str, Tensor]  # for each part of the network, all its numbers as one vector
 
 
 class WatchedReadout(Readout):
-    """Passes everything on to another read-out and keeps the targets that its loss was given."""
+    """Passes every call on to another read-out, and keeps the targets of its loss."""
 
     def __init__(self, inner: Readout) -> None:
         self.inner, self.proper, self.control = inner, inner.proper, inner.control
@@ -48,18 +41,27 @@ class WatchedReadout(Readout):
 
 @dataclass
 class WatchedStep:
-    """One optimiser step from outside. [B] goes over the whole batch.
+    """The record of one training step on a batch of B positions.
 
     Attributes:
-        planes: as the network was given them. targets: as the read-out's loss was given them;
-            None if it was never asked. value, policy: the losses that the trial returned.
-        resting: modules in eval mode while training, at most one name a kind.
-        value_gradient, policy_gradient, other_gradient: of the unweighted losses, as returned.
-        given: gradients at the optimiser, after clipping. before, after: weights around its step.
-        late: weights at the start of the next step, where there is one.
-        rates: learning rate of each parameter group. progress: share of the budget.
-        calls: how often the optimiser stepped. parts: gradient of the weighted losses of each
-            micro-batch, where there are several.
+        batch: the batch.
+        planes: [B, C, N, N] planes at the input of the network.
+        raw: [B] raw values.
+        policy_logits: [B, N*N] policy logits.
+        targets: [B] targets at the loss of the read-out; None if it was never called.
+        value: [B] value loss of each position.
+        policy: mean policy loss.
+        eval_modules: names of batch norms and dropouts that are in eval mode in training, one of
+            each class.
+        value_gradient, policy_gradient, other_gradient: gradients of the unweighted value and
+            policy loss, and of the weighted sum of the auxiliary losses.
+        given: gradients that the optimiser gets, after clipping.
+        before, after: weights before and after the optimiser's step.
+        late: weights at the start of the next training step, if there is one.
+        rates: learning rate of each parameter group.
+        progress: share of the budget that was used before the step.
+        calls: number of calls of optimiser.step().
+        parts: gradient of the weighted losses of each micro-batch, if there are micro-batches.
     """
 
     batch: Batch
@@ -69,7 +71,7 @@ class WatchedStep:
     targets: Tensor | None = None
     value: Tensor = field(default_factory=lambda: torch.zeros(0))
     policy: float = 0.0
-    resting: tuple[str, ...] = ()
+    eval_modules: tuple[str, ...] = ()
     value_gradient: Flat = field(default_factory=dict)
     policy_gradient: Flat = field(default_factory=dict)
     other_gradient: Flat = field(default_factory=dict)
@@ -84,7 +86,7 @@ class WatchedStep:
 
 
 class WatchedStepper(Stepper):
-    """A stepper that shows each forward pass to the trial that watches it."""
+    """A stepper that reports each forward pass to the trial that records it."""
 
     note: Callable[[Batch, Losses], None] | None = None
 
@@ -96,11 +98,13 @@ class WatchedStepper(Stepper):
 
 
 class WatchedTrial(Trial):
-    """A trial of one head whose steps are recorded. The only place that looks inside a trial.
+    """A trial of one head that records its steps. No other class looks inside a trial.
 
     Attributes:
-        steps: what was trained. asked: losses that were asked for without a step.
-        problem: why training ended early; empty where it did not.
+        steps: records of the training steps.
+        asked: records of losses that `Trial.losses` gave without a step.
+        problem: why training ended early; empty if it did not.
+        initial_answering: the initial values of the weights that answer.
     """
 
     stepper_type = WatchedStepper
@@ -122,7 +126,7 @@ class WatchedTrial(Trial):
         self.initial_answering = [p.detach().clone() for p in self.answering.parameters()]
 
     def watch(self, count: int) -> None:
-        """Train `count` steps; a loss that is not finite is kept in `problem`."""
+        """Train `count` steps. A TrialError ends the training, and its text becomes `problem`."""
         try:
             for _ in range(count):
                 self.train_to(self.positions_seen + self.config.batch_size)
@@ -130,8 +134,8 @@ class WatchedTrial(Trial):
             self.problem = str(error)
         self._ask_for_losses()
 
-    def shown_batch(self, cursor: int, size: int) -> Batch:
-        """What training would train on at a cursor, as it fetches it."""
+    def fetched_batch(self, cursor: int, size: int) -> Batch:
+        """The batch that training would fetch at a cursor."""
         return self._ahead.batch(cursor, size)
 
     def train_on(self, batch: Batch) -> None:
@@ -147,7 +151,7 @@ class WatchedTrial(Trial):
         self._note_outputs(step)
 
     def _ask_for_losses(self) -> None:
-        """The losses of the next batch, through the door that others use."""
+        """Record the losses of the next batch as `Trial.losses` gives them."""
         batch = self.next_batch()
         self._clear()
         step = WatchedStep(batch)
@@ -163,10 +167,10 @@ class WatchedTrial(Trial):
         self.watched_readout.targets.clear()
 
     def _note(self, part: Batch, losses: Losses) -> None:
-        """One forward pass of a step, with the graph of its losses."""
+        """Record one forward pass of a step, with the graph of its losses."""
         if not self._is_stepping:
             return
-        # Where the network is called twice for one loss, the first call stands for both.
+        # If the network is called twice for one loss, only the first call is kept.
         self._kept += [each for each in self._outputs if len(each[0]) == len(part)][:1]
         self._outputs.clear()
         self._note_losses(self.steps[-1], part, losses)
@@ -184,55 +188,47 @@ class WatchedTrial(Trial):
     def _note_losses(self, step: WatchedStep, part: Batch, losses: Losses) -> None:
         whole = len(step.batch)
         moves = step.batch.has_move.sum().clamp(min=1)
-        resting = {type(m).__name__: name for name, m in self.network.named_modules() if _rests(m)}
-        step.resting = tuple(resting.values())
+        eval_modules = {
+            type(m).__name__: name for name, m in self.network.named_modules() if _in_eval_mode(m)
+        }
+        step.eval_modules = tuple(eval_modules.values())
         step.value = torch.cat([step.value, losses.value.detach().reshape(-1)])
         share = float(part.has_move.sum() / moves)
         step.policy += float(losses.policy.detach()) * share
         weighted = losses.value
         if weighted.shape == part.weight.shape:
             weighted = weighted * part.weight
-        sums = {
-            "value_gradient": weighted.sum() / whole,
-            "policy_gradient": losses.policy * share,
-        }
+        sums = {"value_gradient": weighted.sum() / whole, "policy_gradient": losses.policy * share}
         if losses.auxiliary and not self.config.micro_batch:
             weights = self.config.auxiliary.weights
             sums["other_gradient"] = sum(
                 (weights[name] * loss for name, loss in losses.auxiliary.items()),
                 start=torch.zeros(()),
             )
-        whole_of_part: Flat = {}
+        weighted_sum: Flat = {}
         for name, loss in sums.items():
-            found = self._gradient_of(loss)
-            share_of = self.config.value_weight
-            if name != "value_gradient":
-                share_of = self.config.policy_head.weight
-            for owner, gradient in found.items():
-                whole_of_part[owner] = whole_of_part.get(owner, 0.0) + share_of * gradient
-            kept: Flat = getattr(step, name)
-            for owner, gradient in found.items():
-                kept[owner] = kept[owner] + gradient if owner in kept else gradient
+            is_value = name == "value_gradient"
+            factor = self.config.value_weight if is_value else self.config.policy_head.weight
+            recorded: Flat = getattr(step, name)
+            for owner, gradient in self._gradient_of(loss).items():
+                weighted_sum[owner] = weighted_sum.get(owner, 0.0) + factor * gradient
+                recorded[owner] = recorded[owner] + gradient if owner in recorded else gradient
         if self.config.micro_batch:
-            step.parts.append(whole_of_part)
+            step.parts.append(weighted_sum)
 
     def _gradient_of(self, loss: Tensor) -> Flat:
-        found: Flat = {}
+        flat: Flat = {}
         for owner, module in self.network.parts().items():
             parameters = [p for p in module.parameters() if p.requires_grad]
             if not parameters:
                 continue
             if not loss.requires_grad:
-                found[owner] = torch.zeros(sum(p.numel() for p in parameters))
+                flat[owner] = torch.zeros(sum(p.numel() for p in parameters))
                 continue
             gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-            found[owner] = _flat(
-                [
-                    torch.zeros_like(p) if g is None else g
-                    for p, g in zip(parameters, gradients, strict=True)
-                ]
-            )
-        return found
+            pairs = zip(parameters, gradients, strict=True)
+            flat[owner] = _flat([torch.zeros_like(p) if g is None else g for p, g in pairs])
+        return flat
 
     def _by_part(self, of: Callable[[nn.Parameter], Tensor]) -> Flat:
         return {
@@ -263,7 +259,7 @@ class WatchedTrial(Trial):
             self.steps[-1].after = self._weights()
 
 
-def _rests(module: nn.Module) -> bool:
+def _in_eval_mode(module: nn.Module) -> bool:
     return not module.training and (
         isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
     )

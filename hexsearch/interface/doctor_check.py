@@ -94,7 +94,7 @@ def _refuse(diagnosis: Diagnosis) -> None:
         raise DiagnosisError(
             [
                 *(_line(finding) for finding in diagnosis.errors),
-                f"{diagnosis.label}: not started; mend this first, or launch with --no-doctor",
+                f"{diagnosis.label}: not started; correct this first, or launch with --no-doctor",
             ]
         )
 

@@ -140,6 +140,7 @@ def match(
     player: str = "search",
     nodes: int = 64,
     policy: str | Path | None = None,
+    size: int | None = None,
     seed: int = 0,
     workers: int = 1,
     output: str | Path | None = None,
@@ -151,6 +152,7 @@ def match(
             `mcts:PLAYOUTS`. `@policy`, `@value:K` or `@search:NODES` may follow a network.
         player, nodes: how networks play if nothing follows them.
         policy: a checkpoint; all value players choose among its likeliest moves.
+        size: board size, if not that of the networks.
         output: file of the games, from which an interrupted match continues.
     Returns:
         Scores, Elo and intervals; `.to_json()` is the JSON of `match --format json`.
@@ -158,7 +160,7 @@ def match(
     Example:
         >>> hs.match("a/model.pt", "b/model.pt", "mcts:400").to_json()  # doctest: +SKIP
     """
-    from hexsearch.interface.players import find_players, shared_board
+    from hexsearch.interface.players import find_players, on_one_board
     from hexsearch.play.match import MatchSettings, play_match
     from hexsearch.play.spec import PlayerSpec
     from hexsearch.play.standings import standings
@@ -171,7 +173,8 @@ def match(
         policy=None if policy is None else str(policy),
     )
     found = find_players([str(each) for each in players], defaults)
-    settings = MatchSettings(size=shared_board(found, None), openings=openings, seed=seed)
+    found, board = on_one_board(found, size)
+    settings = MatchSettings(size=board, openings=openings, seed=seed)
     kept = None if output is None else Path(output)
     results = play_match(found, settings, kept, workers, lambda done, total: None)
     return standings([each.name for each in found], results)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hexsearch.analysis.loading import load_network
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -34,23 +35,34 @@ def find_players(texts: Sequence[str], defaults: PlayerSpec) -> list[PlayerSpec]
     return players
 
 
-def shared_board(players: Sequence[PlayerSpec], asked: int | None) -> int:
-    """The board size of all networks.
+def on_one_board(players: Sequence[PlayerSpec], asked: int | None) -> tuple[list[PlayerSpec], int]:
+    """The players on a board that all of them share, and its size.
 
+    Args:
+        asked: board size; None is that of the networks.
     Raises:
-        ConfigError: their board sizes differ, or another size was requested.
+        ConfigError: the networks' board sizes differ, and no size was requested.
+        CheckpointError: a network cannot play on the requested board.
     """
     sizes = {
         player.name: read_stored_trial(Path(player.path)).data.board_size
         for player in players
         if player.kind == "network"
     }
-    if not sizes:
-        return asked or _SIZE
-    if len(set(sizes.values())) > 1 or (asked and asked not in sizes.values()):
+    if asked is None and len(set(sizes.values())) > 1:
         known = ", ".join(f"{name} plays on {size}x{size}" for name, size in sizes.items())
-        raise ConfigError(f"all players must share a board: {known}")
-    return next(iter(sizes.values()))
+        raise ConfigError(
+            f"all players must share a board: {known}; --size N lets those play on another board "
+            "whose layers allow it"
+        )
+    board = asked or next(iter(sizes.values()), _SIZE)
+    placed = []
+    for player in players:
+        if player.kind == "network" and sizes[player.name] != board:
+            load_network(Path(player.path), board_size=board)  # says why it cannot
+            player = replace(player, size=board)
+        placed.append(player)
+    return placed, board
 
 
 def _players(text: str, defaults: PlayerSpec) -> list[PlayerSpec]:

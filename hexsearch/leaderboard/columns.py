@@ -223,6 +223,11 @@ COLUMNS: tuple[Column, ...] = (
            "milliseconds for a move in those games", "ms", "wide tables",
            lambda row, view: "" if row.milliseconds_per_move is None
            else f"{row.milliseconds_per_move:.1f}", optional=True, highest_first=False),
+    Column("strength_per_millisecond", _of("strength_per_millisecond"),
+           "strength 10^(Elo/400), 1 for an average player, per millisecond of a move",
+           "strength/ms", "wide tables", lambda row, view: ""
+           if row.strength_per_millisecond is None else f"{row.strength_per_millisecond:.2f}",
+           optional=True, highest_first=True),
     _stage_column("early", "every table"),
     _stage_column("middle", "every table"),
     _stage_column("late", "every table"),

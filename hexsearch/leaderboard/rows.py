@@ -95,6 +95,13 @@ class Row:
         return None if self.group is None else self.group == 0
 
     @property
+    def strength_per_millisecond(self) -> float | None:
+        """Bradley-Terry strength, 1 for a player of average Elo, per millisecond of a move."""
+        if self.elo is None or not self.milliseconds_per_move:
+            return None
+        return float(10.0 ** (self.elo / 400.0) / self.milliseconds_per_move)
+
+    @property
     def is_ranked(self) -> bool:
         """Whether it can be ranked."""
         return self.value_loss is not None and self.status not in ("failed", CONTROL)

@@ -33,6 +33,7 @@ class PlayerSpec:
 
     Attributes:
         path: a network's checkpoint.
+        size: board that a network plays on; None is its own.
         content: hash of the checkpoint's content.
         style: whether a network plays with its value head, its policy, or a tree search.
         nodes, milliseconds: limits of the search for each move.
@@ -46,6 +47,7 @@ class PlayerSpec:
     name: str
     kind: Literal["network", "random", "shortest-path", "mcts", "engine"]
     path: str = ""
+    size: int | None = None
     content: str = ""
     style: Style = "search"
     nodes: int = 64
@@ -142,7 +144,7 @@ def build_network_player(spec: PlayerSpec) -> PolicyPlayer | ValuePlayer | Searc
     Raises:
         CheckpointError: it cannot be loaded, or the shared policy is for another board size.
     """
-    predictor = load_network(Path(spec.path)).predictor
+    predictor = load_network(Path(spec.path), board_size=spec.size).predictor
     if spec.style == "policy":
         return PolicyPlayer(spec.name, predictor)
     if spec.style == "search":
@@ -150,7 +152,7 @@ def build_network_player(spec: PlayerSpec) -> PolicyPlayer | ValuePlayer | Searc
         return SearchPlayer(spec.name, predictor, settings)
     if spec.policy is None:
         return ValuePlayer(spec.name, predictor)
-    policy = load_network(Path(spec.policy)).predictor
+    policy = load_network(Path(spec.policy), board_size=spec.size).predictor
     if policy.encoder.size != predictor.encoder.size:
         raise CheckpointError(f"{spec.policy}: is for another board size than {spec.path}")
     return ValuePlayer(spec.name, predictor, policy, spec.candidates)

@@ -50,6 +50,7 @@ def launch(request: LaunchRequest) -> Ended:
         require_shared_storage(folder.path, config.run.trial_files)
         opened, losses = _opened(admitted, ray_up_at)
         ledger = _open(admitted, opened)
+        request.listener.say(f"the study begins, in {folder.path}")
         try:
             for name, each in losses.items():
                 write_game_losses(baseline_folder(folder.path, name), 0, each)
@@ -199,5 +200,8 @@ def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
         raise LedgerError(f"{folder.path}: is running and writes its storage itself")
     space = build_space(config, f"{folder.description}: ")
     storage = OptunaStorage(folder, config, space, where or config.run.optuna_storage or JOURNAL)
-    storage.rebuild(events)
+    try:
+        storage.rebuild(events)
+    finally:
+        storage.close()
     return storage.name

@@ -41,14 +41,8 @@ SETTINGS = {
 }
 
 
-def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_disk(
-    hosts: tuple[str, str], tmp_path: Path
-) -> None:
-    results, scratch = tmp_path / "results", tmp_path.parent / f"{hosts[1]}-scratch"
-    for folder in (results, scratch):
-        folder.mkdir()
-    games = tmp_path / "random.trmph"
-    games.write_text("\n".join(format_trmph(game) for game in random_games(300, size=5)) + "\n")
+def _environments(results: Path, scratch: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The environments of both hosts, which differ in their scratch folders."""
     first = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -60,6 +54,12 @@ def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_di
         "HEXSEARCH_SCRATCH": str(results / "scratch"),
     }
     second = {**first, "HEXSEARCH_SCRATCH": str(scratch)}
+    return first, second
+
+
+def _launch(hosts: tuple[str, str], games: Path, results: Path, scratch: Path) -> int:
+    """Start an object store, Ray on both hosts and a study on the first; its exit status."""
+    first, second = _environments(results, scratch)
     common = ["--disable-usage-stats", "--block"]
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
     started = [
@@ -93,12 +93,23 @@ def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_di
             *settings,
         )  # fmt: skip
         started.append(driver)
-        assert driver.wait(900) == 0
+        return driver.wait(900)
     finally:
         for process in started:
             process.kill()
             process.wait()
         shutil.rmtree(f"/tmp/{hosts[0]}", ignore_errors=True)
+
+
+def test_a_study_of_every_phase_ends_with_a_confirmed_winner_without_a_shared_disk(
+    hosts: tuple[str, str], tmp_path: Path
+) -> None:
+    results, scratch = tmp_path / "results", tmp_path.parent / f"{hosts[1]}-scratch"
+    for folder in (results, scratch):
+        folder.mkdir()
+    games = tmp_path / "random.trmph"
+    games.write_text("\n".join(format_trmph(game) for game in random_games(300, size=5)) + "\n")
+    assert _launch(hosts, games, results, scratch) == 0
     history = StudyHistory.read(results / "apart" / "ledger.jsonl")
     assert history.state == "finished"
     assert {"compare", "search", "confirm"} <= {trial.phase for trial in history.trials.values()}

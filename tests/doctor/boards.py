@@ -1,4 +1,4 @@
-"""Other boards for a batch that was encoded already, for slips that show other positions."""
+"""Replaces the boards of an encoded batch, for slips that encode other positions."""
 
 from __future__ import annotations
 

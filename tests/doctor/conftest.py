@@ -1,4 +1,4 @@
-"""Quickly made games on a small board, and a network that is trained on them for a few seconds."""
+"""Games on a small board, and a network that is trained on them for some seconds."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ BUDGET = 64 * 320
 
 @dataclass
 class Detected:
-    """What the fault suite has found, for `--fault-table PATH`.
+    """The faults that were found, for `--fault-table PATH`.
 
-    Calling it notes a fault with the finding that named it, or a healthy configuration.
+    A call adds a fault with the finding that named it, or without a finding a healthy set-up.
     """
 
     faults: list[tuple[str, str, str, str, float]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Detected:
         self.faults.append(row)
 
     def markdown(self) -> str:
-        """The detection table of the README."""
+        """The table of faults and the number of healthy set-ups."""
         lines = ["| fault | check | named as | | s |", "|---|---|---|---|---:|"]
         for label, check, cause, severity, seconds in sorted(self.faults, key=lambda row: row[1]):
             lines.append(f"| {label} | {check} | {cause} | {severity} | {seconds:.1f} |")
@@ -82,7 +82,7 @@ def detected() -> Detected:
 
 
 def pipeline(archive: GameArchive, config: TrialConfig, **parts: Any) -> ExaminedPipeline:
-    """A pipeline that is ready to train."""
+    """A pipeline of one configuration and games on a 5x5 board."""
     data = DataConfig(board_size=SIZE)
     imported = ImportReport(files=["lopsided"], read=len(archive))
     return ExaminedPipeline(
@@ -91,7 +91,7 @@ def pipeline(archive: GameArchive, config: TrialConfig, **parts: Any) -> Examine
 
 
 def quick(archive: GameArchive, config: TrialConfig) -> Diagnosis:
-    """What the checks that do not train say of it."""
+    """The diagnosis of the quick checks."""
     return examine(pipeline(archive, config), QUICK)
 
 
@@ -114,14 +114,14 @@ def dataset(archive: GameArchive) -> Dataset:
 
 
 def tiny(**settings: object) -> TrialConfig:
-    """A configuration on the tiny trunk, sections given as YAML would."""
+    """A configuration with trunk `tiny`, with settings as in YAML."""
     trunk = {} if "network" in settings else {"trunk": "tiny"}
     return build(TrialConfig, {**trunk, "batch_size": 64, **settings}, "trial")
 
 
 @pytest.fixture(scope="session")
 def trained(dataset: Dataset) -> Trial:
-    """A network in the absolute perspective that has learnt what such games teach."""
+    """A trained network in the absolute perspective."""
     config = tiny(
         encoder={"perspective": "absolute", "edge_ring": False},
         policy_head={"weight": 1.0},
@@ -147,7 +147,7 @@ def games_file(archive: GameArchive, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def save(trial: Trial, path: Path) -> Path:
-    """What `train` writes."""
+    """Write a checkpoint as `train` does."""
     report = trial.report()
     recorded = {"positions_seen": report.positions_seen, "value_loss": report.value_loss}
     save_checkpoint(path, {"state": trial.state(), "report": json.dumps(recorded)})
@@ -155,7 +155,7 @@ def save(trial: Trial, path: Path) -> Path:
 
 
 def doctor(printed: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
-    """Exit status and JSON of the command."""
+    """Exit status and JSON output of the command."""
     status = main(["doctor", *map(str, arguments), "--format", "json"])
     out: dict[str, Any] = json.loads(printed.readouterr().out)
     return status, out
@@ -164,3 +164,8 @@ def doctor(printed: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
 def findings(out: dict[str, Any], severity: str = "error") -> dict[str, Finding]:
     """Findings of one severity by the name of their check."""
     return {f["check"]: Finding(**f) for f in out["findings"] if f["severity"] == severity}
+
+
+def alarms(diagnosis: Diagnosis) -> list[Finding]:
+    """Errors and warnings of a diagnosis."""
+    return [finding for finding in diagnosis.findings if finding.severity != "info"]

@@ -1,4 +1,4 @@
-"""A foreign network with two heads, wrapped as by a user, with one fault on request."""
+"""A user's network with two heads, with one fault on request."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tests.doctor.healthy_networks import encode_absolute as encode
+
+__all__ = ["encode", "encode_flat", "load", "load_text"]
+
 
 class Wrapped(nn.Module):
-    """The answers of a trained network, in the user's own way of reporting them."""
+    """A trained network with an interface of the user's own."""
 
     def __init__(self, network: nn.Module, fault: str = "") -> None:
         super().__init__()
@@ -41,14 +45,8 @@ def load() -> nn.Module:
     return MODEL
 
 
-def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
-    """Planes blue, red, side to move; 0.5 on a finished board."""
-    mover = np.full(stones.shape, 0.5 if to_move == 0 else float(to_move == 1))
-    return np.stack([stones == -1, stones == 1, mover]).astype(np.float32)
-
-
 def encode_flat(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
-    """Not planes at all."""
+    """The stones as one vector, which are no planes."""
     return stones.reshape(-1).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Games that are quick to learn: one colour mostly plays its shortest path, the other does not."""
+"""Games that are learnt quickly: one colour mostly plays along its shortest path."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hexsearch.game.board import BLUE, RED, Stones, winners
 from hexsearch.game.distance import connection_distances
 from hexsearch.game.record import Game
 
-_STRONG, _WEAK = 0.9, 0.2  # how often each plays a move that shortens its path
+_STRONG, _WEAK = 0.9, 0.2  # how often each colour plays a move that shortens its path
 
 
 def lopsided_games(count: int, size: int, seed: int = 0) -> list[Game]:
-    """Finished games whose winner can be seen long before the end; all played in step."""
+    """Finished games whose winner is clear long before the end."""
     rng = np.random.default_rng(seed)
     boards = np.zeros((count, size, size), dtype=np.int8)
     strong = rng.choice([BLUE, RED], size=count)

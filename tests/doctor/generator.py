@@ -1,51 +1,44 @@
-"""A random generator of faults: an operation, the samples that it affects, and an amount.
+"""Draws random faults.
 
-Faults of batches are an operation on planes, labels or moves of a subset of the samples. Faults of
-the training path are edits of losses, gradients, steps, answers or evaluation, with a random
-amount. Each fault states the words that a finding must contain to have named its cause.
+A fault of batches is an operation on planes, labels or moves of a subset of the samples. A fault of
+the training path changes losses, gradients, steps, answers or evaluation by a random amount.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from hexsearch.data.batches import Batch, TrainingStream
 from tests.doctor.path_edits import PATH_EDITS
+from tests.doctor.slips import Inject, Named, Patch
 
-Patch = pytest.MonkeyPatch
 Rng = np.random.Generator
 Operation = Callable[[Batch, Any, Rng], Batch]
 
 
 @dataclass(frozen=True)
-class DrawnFault:
-    """One fault: how to bring it about, and how its cause is recognised."""
+class DrawnFault(Named):
+    """One fault of a pipeline."""
 
     label: str
-    inject: Callable[[Patch], None]
+    inject: Inject
     named_by: str
-
-    def is_named_in(self, text: str) -> bool:
-        """Whether a finding's cause and evidence speak of it."""
-        return re.search(self.named_by, text, re.IGNORECASE) is not None
 
 
 def draw_fault(seed: int) -> DrawnFault:
-    """The fault of a seed: half of them strike batches, half the training path."""
+    """The fault of a seed: of batches or of the training path, with equal probability."""
     rng = np.random.default_rng(seed)
     if rng.random() < 0.5:
         return _of_batches(rng, seed)
     name = sorted(PATH_EDITS)[rng.integers(len(PATH_EDITS))]
     make, named_by = PATH_EDITS[name]
     amount = float(np.exp(rng.uniform(-1.5, 1.5)))
-    return DrawnFault(f"{name} ({amount:.2f})", lambda patch: make(patch, amount, seed), named_by)
+    return DrawnFault(f"{name} ({amount:.2f})", make(amount), named_by)
 
 
 def _of_batches(rng: Rng, seed: int) -> DrawnFault:
@@ -60,22 +53,23 @@ def _of_batches(rng: Rng, seed: int) -> DrawnFault:
 
         def batch(self: Any, cursor: int, size: int) -> Batch:
             made = sound(self, cursor, size)
-            struck = operation(made, (self, sound, cursor, size), np.random.default_rng(parameters))
+            draws = np.random.default_rng(parameters)
+            changed = operation(made, (self, sound, cursor, size), draws)
             noise = np.random.default_rng([parameters, cursor])
-            return _where(torch.from_numpy(subset(made, noise)), struck, made)
+            return _where(torch.from_numpy(subset(made, noise)), changed, made)
 
         patch.setattr(TrainingStream, "batch", batch)
 
     return DrawnFault(f"{name}, {place} (seed {seed})", inject, named_by)
 
 
-def _where(mask: torch.Tensor, struck: Batch, made: Batch) -> Batch:
-    planes = torch.where(mask[:, None, None, None], struck.planes, made.planes)
+def _where(mask: torch.Tensor, changed: Batch, made: Batch) -> Batch:
+    planes = torch.where(mask[:, None, None, None], changed.planes, made.planes)
     return replace(
         made,
         planes=planes,
-        outcome=torch.where(mask, struck.outcome, made.outcome),
-        policy_target=torch.where(mask, struck.policy_target, made.policy_target),
+        outcome=torch.where(mask, changed.outcome, made.outcome),
+        policy_target=torch.where(mask, changed.policy_target, made.policy_target),
     )
 
 
@@ -105,16 +99,16 @@ def _shift(planes: torch.Tensor, rng: Rng) -> torch.Tensor:
     return torch.roll(planes, steps[rng.integers(len(steps))], dims=(2, 3))
 
 
-def _late_planes(batch: Batch, stream: Any, rng: Rng) -> Batch:
-    self, sound, cursor, size = stream
-    other = sound(self, cursor - size if cursor >= size else cursor, size)
-    return replace(batch, planes=other.planes)
+def _late(column: str) -> Operation:
+    """A column of the batch before."""
 
+    def operation(batch: Batch, stream: Any, rng: Rng) -> Batch:
+        self, sound, cursor, size = stream
+        other = sound(self, cursor - size if cursor >= size else cursor, size)
+        changed: dict[str, Any] = {column: getattr(other, column)}
+        return replace(batch, **changed)
 
-def _late_labels(batch: Batch, stream: Any, rng: Rng) -> Batch:
-    self, sound, cursor, size = stream
-    other = sound(self, cursor - size if cursor >= size else cursor, size)
-    return replace(batch, outcome=other.outcome)
+    return operation
 
 
 def _outcome(change: Callable[[torch.Tensor, Rng], torch.Tensor]) -> Operation:
@@ -158,11 +152,11 @@ _OPERATIONS: dict[str, tuple[Operation, str]] = {
         "added|noise|changed afterwards",
     ),
     "planes one row apart": (_planes(lambda p, r: p.roll(1, 0)), "row"),
-    "planes late by one batch": (_late_planes, "late|batch|previous"),
+    "planes late by one batch": (_late("planes"), "late|batch|previous"),
     "stones dropped": (_planes(_drop_stones), "missing"),
     "labels inverted": (_outcome(lambda o, r: 1 - o), "invert|not exchanged|drawn at random|noise"),
     "labels one row apart": (_outcome(lambda o, r: o.roll(1)), "row of the batch|random|invert"),
-    "labels late by one batch": (_late_labels, "batch|random|invert"),
+    "labels late by one batch": (_late("outcome"), "batch|random|invert"),
     "labels scaled": (_outcome(lambda o, r: 0.2 + 0.6 * o), "instead of 0 and 1|label"),
     "labels signed": (_outcome(lambda o, r: 2 * o - 1), "instead of 0 and 1|label"),
     "labels all one": (_outcome(lambda o, r: torch.ones_like(o)), "every label is|label"),

@@ -1,4 +1,4 @@
-"""Sound networks of many kinds, as users write and train them without hexsearch."""
+"""Sound networks of several kinds, as users write and train them without hexsearch."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def encode_absolute(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float3
 
 
 def encode_mover(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
-    """Planes own and other, reflected for Red, so that the mover connects top to bottom."""
+    """Planes own and other; reflected for Red, so that the side to move connects top to bottom."""
     shown = -stones.T if to_move > 0 else stones
     return np.stack([shown == -1, shown == 1]).astype(np.float32)
 
 
 def encode_signed(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
-    """One plane of -1, 0 and 1 and a plane of the mover's sign, as in some small projects."""
+    """One plane of stones -1, 0 and 1, and one plane of the sign of the side to move."""
     return np.stack([stones, np.full(stones.shape, to_move)]).astype(np.float32)
 
 
 class ConvNeXtBlock(nn.Module):
-    """A depthwise convolution, group norm, and two pointwise layers round a shortcut."""
+    """A depthwise convolution, group norm and two pointwise layers, with a shortcut."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Cells as tokens with learnt places, through a transformer or a mixer."""
+    """A transformer or a mixer over cells as tokens, with learnt position embeddings."""
 
     def __init__(self, planes: int, size: int, mixer: bool) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def _trunk(kind: str, planes: int, size: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a network is made of and what its value means."""
+    """Architecture and training of a network, and the meaning of its value."""
 
     trunk: str = "conv"
     value: str = "logit"  # logit, signed, list (win, draw, loss) or bins
@@ -121,7 +121,7 @@ ENCODERS: dict[str, Encode] = {
 
 
 class OwnNetwork(nn.Module):
-    """A user's network with a `win_prob_red` of two arguments where its value is the mover's."""
+    """A user's network. `win_prob_red` has a second argument if the value is the mover's."""
 
     def __init__(self, kind: Kind, size: int) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class OwnNetwork(nn.Module):
         return self.policy(features).flatten(1), value
 
     def win_prob(self, raw: Tensor) -> Tensor:
-        """Chance of the side that the value belongs to."""
+        """Win probability of the side that the value belongs to."""
         if self.kind.value == "logit":
             return raw.reshape(len(raw)).sigmoid()
         if self.kind.value == "signed":
@@ -163,7 +163,7 @@ class OwnNetwork(nn.Module):
         return torch.where(to_move > 0, mover_wins, 1 - mover_wins)
 
     def training_loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Of targets [B] of the side that the value belongs to."""
+        """Mean loss for targets [B] of the side that the value belongs to."""
         if self.kind.value == "signed":
             return (raw[:, 0] - (2 * target - 1)).square().mean()
         if self.kind.value == "list":
@@ -176,7 +176,7 @@ class OwnNetwork(nn.Module):
 def train(
     kind: Kind, archive: GameArchive, size: int, steps: int = 250, seed: int = 0
 ) -> OwnNetwork:
-    """A network of a kind, trained on whole games in a plain loop."""
+    """A network of a kind, trained in a plain loop on positions of whole games."""
     torch.manual_seed(seed)
     network = OwnNetwork(kind, size)
     planes, to_move, won, played, _ = samples_of(kind.view, archive, size)
@@ -202,7 +202,7 @@ def train(
 
 
 class Samples(NamedTuple):
-    """Every second game, position by position. [P] each but the planes."""
+    """The P positions of every second game: planes [P, C, N, N], the other columns [P]."""
 
     planes: Tensor
     to_move: Tensor
@@ -212,7 +212,7 @@ class Samples(NamedTuple):
 
 
 def samples_of(view: str, archive: GameArchive, size: int) -> Samples:
-    """What a network of a view is trained on; `played` is -1 where a game ends."""
+    """Training samples of a view, which is a key of ENCODERS; `played` is -1 where a game ends."""
     games = [archive.game(index) for index in range(0, len(archive), 2)]
     moves = [game.moves[:ply] for game in games for ply in range(len(game.moves) + 1)]
     positions: Positions = positions_of_moves(moves, size)

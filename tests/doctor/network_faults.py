@@ -1,13 +1,12 @@
-"""Random faults of a foreign network: of its inputs, and of the way in which its outputs are read.
+"""Draws random faults of a user's network: of its inputs, its outputs, and their reading.
 
-A sound network is wrapped so that its outputs are those of another training (raw probabilities,
-values in [-1, 1], a value of the side to move, label noise), and are reported by another formula.
-Or it gets other planes than those on which it was trained.
+A sound network is wrapped so that its outputs are those of another training (probabilities, values
+in [-1, 1], a value of the side to move, label noise), or are reported by another formula. Or it
+gets other planes than those that it was trained on.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tests.doctor.slips import Named
+
 Decode = Callable[[Tensor], Tensor]
 Change = Callable[[Tensor], Tensor]
 
-# Outputs that a training would give, from the probability of the side shown, and their decoding.
+# Outputs for a probability, and their decoding.
 _OUTPUTS: dict[str, tuple[Decode, Decode]] = {
     "logit": (lambda p: (p / (1 - p)).log(), torch.sigmoid),
     "raw": (lambda p: p, lambda x: x),
@@ -45,7 +46,7 @@ _POLICIES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 
 
 class Distorted(nn.Module):
-    """A sound network with one thing wrong about it."""
+    """A sound network with one fault."""
 
     def __init__(self, network: nn.Module, **what: Any) -> None:
         super().__init__()
@@ -79,19 +80,16 @@ class Distorted(nn.Module):
 
 
 @dataclass(frozen=True)
-class NetworkFault:
-    """One faulty network: what is wrong about it, and how its cause is recognised."""
+class NetworkFault(Named):
+    """One faulty network: the arguments of Distorted, and the words that name the fault."""
 
     label: str
     what: dict[str, Any]
     named_by: str
 
-    def is_named_in(self, text: str) -> bool:
-        return re.search(self.named_by, text, re.IGNORECASE) is not None
-
 
 def draw_network_fault(seed: int) -> NetworkFault:
-    """The faulty network of a seed."""
+    """The fault of a seed."""
     rng = np.random.default_rng([seed, 1])
     put_out = list(_OUTPUTS)[rng.integers(4)]
     sound: dict[str, Any] = {"put_out": put_out, "read_as": put_out}

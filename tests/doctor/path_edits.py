@@ -1,169 +1,100 @@
-"""Edits of the training path with an amount: of losses, gradients, steps and answers."""
+"""Faults of the training path with a random amount: of losses, gradients, steps and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hexsearch.data.batches import Batch, TrainingStream
 from hexsearch.model.network import Network
 from hexsearch.training.evaluation import Evaluator
-from hexsearch.training.optimisation import owner as steps
-from hexsearch.training.step import Stepper
 from hexsearch.training.trial import Trial
+from tests.doctor.slips import (
+    Inject,
+    Patch,
+    after_each_step,
+    before_clipping,
+    each_group,
+    in_losses,
+    in_optimiser,
+    in_reported,
+    in_value_loss,
+)
 
-Patch = pytest.MonkeyPatch
-Edit = Callable[[Patch, float, int], None]
-
-
-def _losses(change: Callable[[Any, Batch, Any, float], Any]) -> Edit:
-    """Other losses than those that the step computes."""
-
-    def edit(patch: Patch, amount: float, seed: int) -> None:
-        sound = Stepper._forward
-
-        def forward(self: Any, batch: Batch, watched: bool) -> Any:
-            losses, junction = sound(self, batch, watched)
-            return change(losses, batch, self, amount), junction
-
-        patch.setattr(Stepper, "_forward", forward)
-
-    return edit
+Edit = Callable[[float], Inject]  # of an amount
 
 
-def _value(change: Callable[[torch.Tensor, Batch, float], torch.Tensor]) -> Edit:
-    return _losses(lambda m, b, t, a: m._replace(values=(change(m.value, b, a),)))
+def _own_value(of: Callable[[Any, Tensor, Batch], Tensor]) -> Inject:
+    """Another value loss, computed from read-out, raw values and batch."""
 
-
-def _own_value(of: Callable[[Any, torch.Tensor, Batch, float], torch.Tensor]) -> Edit:
-    """Another value loss, from the network's own outputs."""
-
-    def change(losses: Any, batch: Batch, stepper: Any, amount: float) -> Any:
+    def change(losses: Any, batch: Batch, stepper: Any) -> Any:
         raw = stepper.network(batch.planes).value_raw.float()
-        return losses._replace(values=(of(stepper._readouts[0], raw, batch, amount),))
+        return losses._replace(values=(of(stepper._readouts[0], raw, batch),))
 
-    return _losses(change)
-
-
-def _gradients(change: Callable[[Network, float], None]) -> Edit:
-    def edit(patch: Patch, amount: float, seed: int) -> None:
-        sound = steps.clip_gradients  # type: ignore[attr-defined]
-
-        def clip(network: Any, limit: float) -> Any:
-            change(network, amount)
-            return sound(network, limit)
-
-        patch.setattr(steps, "clip_gradients", clip)
-
-    return edit
+    return in_losses(change)
 
 
-def _each_gradient(change: Callable[[torch.Tensor, str, float], torch.Tensor]) -> Edit:
-    def apply(network: Network, amount: float) -> None:
+def _each_gradient(change: Callable[[Tensor, str], Tensor]) -> Inject:
+    def apply(network: Network) -> None:
         for name, parameter in network.named_parameters():
             if parameter.grad is not None:
-                parameter.grad.copy_(change(parameter.grad, name, amount))
+                parameter.grad.copy_(change(parameter.grad, name))
 
-    return _gradients(apply)
-
-
-def _after_step(change: Callable[[Any, dict[str, torch.Tensor], float], None]) -> Edit:
-    """Something that happens to the weights after every step."""
-
-    def edit(patch: Patch, amount: float, seed: int) -> None:
-        sound = Stepper.step
-
-        def step(self: Any, *arguments: Any) -> None:
-            before = {n: p.detach().clone() for n, p in self.network.named_parameters()}
-            sound(self, *arguments)
-            with torch.no_grad():
-                change(self.network, before, amount)
-
-        patch.setattr(Stepper, "step", step)
-
-    return edit
+    return before_clipping(apply)
 
 
-def _undo(network: Any, before: dict[str, torch.Tensor], amount: float) -> None:
-    for name, parameter in network.named_parameters():
+def _undo(stepper: Any, before: dict[str, Tensor]) -> None:
+    for name, parameter in stepper.network.named_parameters():
         parameter.copy_(before[name])
 
 
-def _shrink(network: Any, before: dict[str, torch.Tensor], amount: float) -> None:
-    for parameter in network.parameters():
-        parameter.mul_(1 - 0.02 * amount)
+def _shrink(amount: float) -> Inject:
+    def shrink(stepper: Any, before: dict[str, Tensor]) -> None:
+        for parameter in stepper.network.parameters():
+            parameter.mul_(1 - 0.02 * amount)
+
+    return after_each_step(shrink)
 
 
-def _forward(change: Callable[[Any, Network, dict[str, Any], float], Any]) -> Edit:
-    def edit(patch: Patch, amount: float, seed: int) -> None:
+def _raw(change: Callable[[Tensor], Tensor]) -> Inject:
+    """Other raw values in each forward pass."""
+
+    def inject(patch: Patch) -> None:
         sound = Network.forward
-        kept: dict[str, Any] = {}
 
-        def forward(self: Network, planes: torch.Tensor, *rest: Any) -> Any:
-            return change(sound(self, planes, *rest), self, kept, amount)
+        def forward(self: Network, planes: Tensor, *rest: Any) -> Any:
+            output = sound(self, planes, *rest)
+            return output._replace(value_raw=change(output.value_raw))
 
         patch.setattr(Network, "forward", forward)
 
-    return edit
+    return inject
 
 
-def _stale(output: Any, network: Network, kept: dict[str, Any], amount: float) -> Any:
-    last = kept.get("raw")
-    kept["raw"] = output.value_raw.detach().clone()
-    if last is None or last.shape != output.value_raw.shape:
-        return output
-    return output._replace(value_raw=0.5 * output.value_raw + 0.5 * last)
+def _stale(patch: Patch) -> None:
+    """The mean of the raw values of this call and of the call before."""
+    last: list[Tensor] = []
+
+    def change(raw: Tensor) -> Tensor:
+        before = last[0] if last and last[0].shape == raw.shape else None
+        last[:] = [raw.detach().clone()]
+        return raw if before is None else 0.5 * raw + 0.5 * before
+
+    _raw(change)(patch)
 
 
-def _random_answers(output: Any, network: Network, kept: dict[str, Any], amount: float) -> Any:
-    dropped = nn.functional.dropout(output.value_raw, 0.3, training=True)
-    return output._replace(value_raw=dropped)
-
-
-def _reported(change: Callable[[torch.Tensor, Batch, float], torch.Tensor]) -> Edit:
-    def edit(patch: Patch, amount: float, seed: int) -> None:
-        sound = Evaluator.reported
-
-        def reported(self: Any, raw: torch.Tensor, batch: Batch, number: int = 0) -> torch.Tensor:
-            return change(sound(self, raw, batch, number), batch, amount)
-
-        patch.setattr(Evaluator, "reported", reported)
-
-    return edit
-
-
-def _optimiser(change: Callable[[Any, float], None]) -> Edit:
-    def edit(patch: Patch, amount: float, seed: int) -> None:
-        sound = steps.build_optimiser  # type: ignore[attr-defined]
-
-        def build(*arguments: Any) -> Any:
-            optimiser = sound(*arguments)
-            change(optimiser, amount)
-            return optimiser
-
-        patch.setattr(steps, "build_optimiser", build)
-
-    return edit
-
-
-def _never_cleared(optimiser: Any, amount: float) -> None:
+def _never_cleared(optimiser: Any) -> None:
     optimiser.zero_grad = lambda set_to_none=True: None
 
 
-def _never_stepping(optimiser: Any, amount: float) -> None:
+def _never_stepping(optimiser: Any) -> None:
     optimiser.step = lambda closure=None: None
 
 
-def _climbing(optimiser: Any, amount: float) -> None:
-    for group in optimiser.param_groups:
-        group["maximize"] = True
-
-
-def _eval_mode(patch: Patch, amount: float, seed: int) -> None:
+def _eval_mode(patch: Patch) -> None:
     sound = Trial.train_on
 
     def train_on(self: Any, batch: Batch) -> None:
@@ -173,7 +104,7 @@ def _eval_mode(patch: Patch, amount: float, seed: int) -> None:
     patch.setattr(Trial, "train_on", train_on)
 
 
-def _train_mode_evaluation(patch: Patch, amount: float, seed: int) -> None:
+def _train_mode_evaluation(patch: Patch) -> None:
     sound = Evaluator._answer
 
     def answer(self: Any, network: Any, batch: Batch) -> Any:
@@ -183,135 +114,139 @@ def _train_mode_evaluation(patch: Patch, amount: float, seed: int) -> None:
     patch.setattr(Evaluator, "_answer", answer)
 
 
-def _same_batch(patch: Patch, amount: float, seed: int) -> None:
-    sound = TrainingStream.batch
-    patch.setattr(TrainingStream, "batch", lambda self, cursor, size: sound(self, 0, size))
+def _at_cursor(change: Callable[[int, int], int]) -> Inject:
+    """Batches of another cursor, by cursor and batch size."""
+
+    def inject(patch: Patch) -> None:
+        sound = TrainingStream.batch
+        patch.setattr(
+            TrainingStream,
+            "batch",
+            lambda self, cursor, size: sound(self, change(cursor, size), size),
+        )
+
+    return inject
 
 
-def _few_games(patch: Patch, amount: float, seed: int) -> None:
-    sound = TrainingStream.batch
-    patch.setattr(
-        TrainingStream,
-        "batch",
-        lambda self, cursor, size: sound(self, cursor % (3 * size), size),
-    )
+def _noisy(amount: float) -> Inject:
+    def change(gradient: Tensor, name: str) -> Tensor:
+        generator = torch.Generator().manual_seed(gradient.numel())
+        noise = torch.randn(gradient.shape, generator=generator)
+        return gradient + amount * gradient.abs().mean() * 3 * noise
+
+    return _each_gradient(change)
 
 
-def _noisy(gradient: torch.Tensor, name: str, amount: float) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(gradient.numel())
-    noise = torch.randn(gradient.shape, generator=generator)
-    return gradient + amount * gradient.abs().mean() * 3 * noise
-
-
-def _only_trunk(gradient: torch.Tensor, name: str, amount: float) -> torch.Tensor:
-    return gradient * amount * 3 if name.startswith("value_head") else gradient
-
-
-PATH_EDITS: dict[str, tuple[Edit, str]] = {
-    "value loss negative": (_value(lambda v, b, a: -v), "sign"),
-    "value loss scaled": (
-        _value(lambda v, b, a: 0.02 * a * v),
-        "multiplied|times",
+_WITH_AMOUNT: dict[str, tuple[Edit, str]] = {
+    "value loss scaled": (lambda a: in_value_loss(lambda v, b: 0.02 * a * v), "multiplied|times"),
+    "policy loss scaled": (
+        lambda a: in_losses(lambda m, b, s: m._replace(policy=0.05 * a * m.policy)),
+        "times",
     ),
-    "value loss by batch": (
-        _value(lambda v, b, a: v / len(b)),
-        "multiplied|times",
+    "gradients of the value head scaled": (
+        lambda a: _each_gradient(lambda g, n: g * a * 3 if n.startswith("value_head") else g),
+        "single parts|part",
     ),
-    "value loss masked": (
-        _value(lambda v, b, a: v * b.has_move),
-        "masked",
+    "gradients with noise": (_noisy, "changed between|another loss|hooks"),
+    "weights shrink": (_shrink, "something else than the optimiser"),
+    "value constant": (
+        lambda a: _raw(lambda raw: raw * 0 + a),
+        "detached|does not depend|gradient|constant",
     ),
-    "value loss on moves only": (
-        _value(lambda v, b, a: v * (b.ply % 2)),
-        "masked",
-    ),
+}
+_WITHOUT_AMOUNT: dict[str, tuple[Inject, str]] = {
+    "value loss negative": (in_value_loss(lambda v, b: -v), "sign"),
+    "value loss by batch": (in_value_loss(lambda v, b: v / len(b)), "multiplied|times"),
+    "value loss masked": (in_value_loss(lambda v, b: v * b.has_move), "masked"),
+    "value loss on moves only": (in_value_loss(lambda v, b: v * (b.ply % 2)), "masked"),
     "value loss detached": (
-        _value(lambda v, b, a: v.detach()),
+        in_value_loss(lambda v, b: v.detach()),
         "detached|does not depend|does not enter|gradient",
     ),
     "value loss against red_won": (
-        _own_value(lambda r, raw, b, a: r.loss(raw, b.red_won)),
+        _own_value(lambda r, raw, b: r.loss(raw, b.red_won)),
         "red_won|not exchanged|inverted|side",
     ),
     "value loss of sigmoid": (
-        _own_value(lambda r, raw, b, a: r.loss(raw.sigmoid(), b.outcome)),
+        _own_value(lambda r, raw, b: r.loss(raw.sigmoid(), b.outcome)),
         "sigmoid",
     ),
     "value loss raw squared": (
-        _own_value(lambda r, raw, b, a: (raw - b.outcome).square()),
+        _own_value(lambda r, raw, b: (raw - b.outcome).square()),
         "raw output with 0 and 1",
     ),
     "value loss broadcast": (
-        _own_value(lambda r, raw, b, a: (raw[:, None].sigmoid() - b.outcome).square().mean(dim=1)),
+        _own_value(lambda r, raw, b: (raw[:, None].sigmoid() - b.outcome).square().mean(dim=1)),
         "broadcast|not that of the read-out",
     ),
     "value loss mean label": (
-        _own_value(lambda r, raw, b, a: r.loss(raw, b.outcome.mean().expand_as(raw))),
+        _own_value(lambda r, raw, b: r.loss(raw, b.outcome.mean().expand_as(raw))),
         "mean label|instead of 0 and 1|every label",
     ),
     "value loss sorted": (
-        _own_value(lambda r, raw, b, a: r.loss(raw, b.outcome.sort().values)),
+        _own_value(lambda r, raw, b: r.loss(raw, b.outcome.sort().values)),
         "order|random|row|label",
     ),
     "value loss flattened by temperature": (
-        _own_value(lambda r, raw, b, a: r.loss(raw * 0.1, b.outcome)),
+        _own_value(lambda r, raw, b: r.loss(raw * 0.1, b.outcome)),
         "not that of the read-out|scale",
     ),
-    "policy loss negative": (_losses(lambda m, b, t, a: m._replace(policy=-m.policy)), "sign"),
-    "policy loss scaled": (
-        _losses(lambda m, b, t, a: m._replace(policy=0.05 * a * m.policy)),
-        "times",
-    ),
+    "policy loss negative": (in_losses(lambda m, b, s: m._replace(policy=-m.policy)), "sign"),
     "policy loss zero": (
-        _losses(lambda m, b, t, a: m._replace(policy=m.policy * 0)),
+        in_losses(lambda m, b, s: m._replace(policy=m.policy * 0)),
         "always 0|does not|detached",
     ),
-    "gradients reversed": (_each_gradient(lambda g, n, a: -g), "sign|scaled|times"),
-    "gradients of the value head scaled": (_each_gradient(_only_trunk), "single parts|part"),
-    "gradients with noise": (_each_gradient(_noisy), "changed between|another loss|hooks"),
-    "gradients by sign": (_each_gradient(lambda g, n, a: g.sign()), "changed between|another loss"),
+    "gradients reversed": (_each_gradient(lambda g, n: -g), "sign|scaled|times"),
+    "gradients by sign": (_each_gradient(lambda g, n: g.sign()), "changed between|another loss"),
     "value gradient kept from the trunk": (
-        _each_gradient(lambda g, n, a: torch.zeros_like(g) if n.startswith("trunk") else g),
+        _each_gradient(lambda g, n: torch.zeros_like(g) if n.startswith("trunk") else g),
         "single parts|removed|part",
     ),
-    "gradients never cleared": (_optimiser(_never_cleared), "never cleared|earlier batches"),
-    "optimiser never steps": (_optimiser(_never_stepping), "no step|moves nothing|never called"),
-    "optimiser climbs": (_optimiser(_climbing), "sign|up the gradient"),
-    "steps undone": (_after_step(_undo), "undone|put back"),
-    "weights shrink": (_after_step(_shrink), "something else than the optimiser"),
-    "value stale": (_forward(_stale), "one call to the next|stale|twice"),
-    "answers at random": (_forward(_random_answers), "dropout|train mode|random"),
+    "gradients never cleared": (in_optimiser(_never_cleared), "never cleared|earlier batches"),
+    "optimiser never steps": (in_optimiser(_never_stepping), "no step|moves nothing|never called"),
+    "optimiser climbs": (each_group(lambda group: True, maximize=True), "sign|up the gradient"),
+    "steps undone": (after_each_step(_undo), "undone|put back"),
+    "value stale": (_stale, "one call to the next|stale|twice"),
+    "answers at random": (
+        _raw(lambda raw: nn.functional.dropout(raw, 0.3, training=True)),
+        "dropout|train mode|random",
+    ),
     "value softmax over the batch": (
-        _forward(lambda o, n, k, a: o._replace(value_raw=5 * o.value_raw.softmax(dim=0))),
+        _raw(lambda raw: 5 * raw.softmax(dim=0)),
         "over the batch|batch norm",
     ),
     "value centred over the batch": (
-        _forward(lambda o, n, k, a: o._replace(value_raw=o.value_raw - o.value_raw.mean())),
+        _raw(lambda raw: raw - raw.mean()),
         "over the batch|batch norm",
     ),
-    "value rows reversed": (
-        _forward(lambda o, n, k, a: o._replace(value_raw=o.value_raw.flip(0))),
-        "over the batch|batch norm|row",
-    ),
-    "value constant": (
-        _forward(lambda o, n, k, a: o._replace(value_raw=o.value_raw * 0 + a)),
-        "detached|does not depend|gradient|constant",
-    ),
+    "value rows reversed": (_raw(lambda raw: raw.flip(0)), "over the batch|batch norm|row"),
     "training in eval mode": (_eval_mode, "eval mode"),
     "evaluation in train mode": (_train_mode_evaluation, "train mode"),
-    "reported for Blue": (_reported(lambda p, b, a: 1 - p), "Blue is reported|colour"),
+    "reported for Blue": (in_reported(lambda p, b: 1 - p), "Blue is reported|colour"),
     "reported with the label": (
-        _reported(lambda p, b, a: 0.8 * p + 0.2 * b.red_won),
+        in_reported(lambda p, b: 0.8 * p + 0.2 * b.red_won),
         "label itself|outcome reaches|something else than",
     ),
     "reported by the mover": (
-        _reported(lambda p, b, a: torch.where(b.ply % 2 == 1, 1 - p, p)),
+        in_reported(lambda p, b: torch.where(b.ply % 2 == 1, 1 - p, p)),
         "carried back|something else than|Blue is reported|side",
     ),
     "reported squeezed": (
-        _reported(lambda p, b, a: 0.5 + 0.3 * (p - 0.5)),
+        in_reported(lambda p, b: 0.5 + 0.3 * (p - 0.5)),
         "something else than|another formula",
     ),
-    "one batch again and again": (_same_batch, "again and again|cursor"),
-    "a handful of batches": (_few_games, "again and again|small part"),
+    "one batch again and again": (_at_cursor(lambda cursor, size: 0), "again and again|cursor"),
+    "a handful of batches": (
+        _at_cursor(lambda cursor, size: cursor % (3 * size)),
+        "again and again|small part",
+    ),
+}
+
+
+def _whatever_amount(inject: Inject) -> Edit:
+    return lambda amount: inject
+
+
+PATH_EDITS: dict[str, tuple[Edit, str]] = _WITH_AMOUNT | {
+    name: (_whatever_amount(inject), words) for name, (inject, words) in _WITHOUT_AMOUNT.items()
 }

@@ -1,4 +1,4 @@
-"""Faulty plug-ins, named by import path in the fault suite."""
+"""Faulty and sound plug-ins for the tests of faults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexsearch.model.readout import Readout
 
 
 class RawMseShownBySigmoid(Readout):
-    """The fault that started it all: trained raw against 0 and 1, read out through a sigmoid."""
+    """The fault of the original project: trained raw on 0 and 1, reported through a sigmoid."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return (raw - target).square()
@@ -20,7 +20,7 @@ class RawMseShownBySigmoid(Readout):
 
 
 class SignedMseShownBySigmoid(Readout):
-    """Trained raw against -1 and 1."""
+    """The same, trained on -1 and 1."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return (raw - (2.0 * target - 1.0)).square()
@@ -30,7 +30,7 @@ class SignedMseShownBySigmoid(Readout):
 
 
 class OtherSide(Readout):
-    """Reports the chance of the outcome that target 0 stands for."""
+    """Reports the probability of the outcome with target 0."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
@@ -40,7 +40,7 @@ class OtherSide(Readout):
 
 
 class SmoothsByItself(Readout):
-    """Moves targets towards 0.5 although label_smoothing does so as well."""
+    """Smooths labels, in addition to label_smoothing."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         smoothed = 0.92 * target + 0.04
@@ -51,7 +51,7 @@ class SmoothsByItself(Readout):
 
 
 class SoundReadout(Readout):
-    """Nothing wrong with it: sigmoid and squared error, in one formula."""
+    """Sound: squared error of the reported probability."""
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         return (self.win_prob(raw) - target).square()
@@ -61,7 +61,7 @@ class SoundReadout(Readout):
 
 
 class DetachedHead(nn.Module):
-    """Learns itself, but teaches the trunk nothing."""
+    """Does not train the trunk."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class DetachedHead(nn.Module):
 
 
 class LoudHead(nn.Module):
-    """Puts out hundreds, so that a sigmoid over it answers 0 or 1 and passes no gradient."""
+    """Puts out such large values that a sigmoid saturates and passes no gradient."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class LoudHead(nn.Module):
 
 
 class MaxHead(nn.Module):
-    """Nothing wrong with it: mean and maximum, then one layer."""
+    """Sound: mean and maximum, then one layer."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""The yardstick's slips: what a slip is, and the places of a pipeline where one can be made.
+"""What a slip is, and the places of a pipeline where one can be injected.
 
-The slips of `slips_of_data`, `slips_of_training` and `slips_of_scripts` were written down before
-their author had read the doctor's hypotheses, from what goes wrong in projects like this one. A
-seed put half of them aside: HELD_OUT ones were run for the first time when the checks were done.
+A slip is a mistake that researchers make. Those of `slips_of_data`, `slips_of_training` and
+`slips_of_scripts` were written down before their author had read the doctor's hypotheses. A seed
+put half of them aside; these were run for the first time when the checks were complete.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.batches import Batch, TrainingStream
 from hexsearch.data.encoder import PositionEncoder
+from hexsearch.game.symmetry import symmetry_cells
 from hexsearch.model import many_heads
 from hexsearch.model.network import Network
 from hexsearch.training.evaluation import Evaluator
@@ -28,16 +29,28 @@ from hexsearch.training.step import Stepper
 
 Patch = pytest.MonkeyPatch
 Inject = Callable[[Patch], None]
+ABSOLUTE = {"encoder": {"perspective": "absolute"}}
+
+
+class Named:
+    """A fault with the words (a regular expression) that name it."""
+
+    named_by: str
+
+    def is_named_in(self, cause: str) -> bool:
+        """Whether a finding's cause holds one of the words."""
+        return re.search(self.named_by, cause, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)
-class Slip:
-    """One mistake of a pipeline.
+class Slip(Named):
+    """One mistake in a pipeline.
 
     Attributes:
-        named_by: words of which a cause must hold one to have named it.
-        settings: of the configuration; only `absolute` positions where it says so.
-        games: what became of the games themselves.
+        inject: makes the mistake.
+        named_by: as in Named.
+        settings: settings of the configuration.
+        games: what happens to the games.
     """
 
     inject: Inject
@@ -45,22 +58,19 @@ class Slip:
     settings: Mapping[str, Any] = field(default_factory=dict)
     games: Callable[[GameArchive], GameArchive] = lambda archive: archive
 
-    def is_named_in(self, text: str) -> bool:
-        return re.search(self.named_by, text, re.IGNORECASE) is not None
-
 
 def held_out(names: list[str], seed: int) -> list[str]:
-    """The half of the names that a seed puts aside."""
+    """The half of the names that a seed puts aside, in alphabetical order."""
     order = np.random.default_rng(seed).permutation(len(names))
     return sorted(names[index] for index in order[: len(names) // 2])
 
 
 def nothing(patch: Patch) -> None:
-    """The slip lies in the settings or in the games."""
+    """Inject nothing: the slip is in the settings or in the games."""
 
 
 def in_batches(change: Callable[[Batch, TrainingStream, int], Batch]) -> Inject:
-    """Training batches, after they were built; `change` is told the first one's cursor."""
+    """Change training batches after they are built; `change` gets their stream and cursor."""
 
     def inject(patch: Patch) -> None:
         sound = TrainingStream.batch
@@ -74,17 +84,19 @@ def in_batches(change: Callable[[Batch, TrainingStream, int], Batch]) -> Inject:
 
 
 def in_labels(change: Callable[[Batch], Tensor]) -> Inject:
+    """Other labels in training batches."""
     return in_batches(lambda batch, _, __: replace(batch, outcome=change(batch).float()))
 
 
 def in_planes(change: Callable[[Tensor], Tensor]) -> Inject:
+    """Other planes in training batches."""
     return in_batches(
         lambda batch, _, __: replace(batch, planes=change(batch.planes.clone()).contiguous())
     )
 
 
 def in_moves(plies_later: int) -> Inject:
-    """The policy is taught the move of another ply."""
+    """Train the policy on the move of another ply."""
 
     def change(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
         builder, archive = stream.builder, stream.builder.archive
@@ -101,21 +113,19 @@ def in_moves(plies_later: int) -> Inject:
 
 
 def _as_shown(batch: Batch, played: Tensor, wanted: Tensor, size: int) -> Tensor:
-    """Cells `wanted` under the symmetry that shows `played` as the policy target."""
-    from hexsearch.game.symmetry import symmetry_cells
-
+    """Cells `wanted` under the symmetry that moves `played` to the policy target."""
     table = torch.from_numpy(np.array(symmetry_cells(size), dtype=np.int64))
-    found = batch.policy_target.clone()
+    cells = batch.policy_target.clone()
     swapped = ~batch.complement if batch.planes.shape[1] == 2 else batch.complement
     for number in range(4):
         fits = batch.has_move & (table[number][played] == batch.policy_target)
         fits &= swapped == (number >= 2)
-        found = torch.where(fits, table[number][wanted], found)
-    return found
+        cells = torch.where(fits, table[number][wanted], cells)
+    return cells
 
 
 def in_encoder(change: Callable[..., Any]) -> Inject:
-    """The encoder, in training and evaluation alike."""
+    """Change the encoder, in training and in evaluation; `change` gets the sound one first."""
 
     def inject(patch: Patch) -> None:
         sound = PositionEncoder.encode
@@ -129,7 +139,7 @@ def in_encoder(change: Callable[..., Any]) -> Inject:
 
 
 class Around(nn.Module):
-    """A module with something done to its input or its output."""
+    """A module whose input or output is changed."""
 
     def __init__(
         self,
@@ -146,7 +156,7 @@ class Around(nn.Module):
 
 
 def in_network(change: Callable[[Network], None]) -> Inject:
-    """The network, as soon as it is built."""
+    """Change the network after it is built."""
 
     def inject(patch: Patch) -> None:
         sound = many_heads.build_network  # type: ignore[attr-defined]
@@ -162,11 +172,12 @@ def in_network(change: Callable[[Network], None]) -> Inject:
 
 
 def in_part(part: str, **around: Callable[[Tensor], Tensor]) -> Inject:
+    """Change the input (`before`) or the output (`after`) of a part of the network."""
     return in_network(lambda n: setattr(n, part, Around(getattr(n, part), **around)))
 
 
 def in_losses(change: Callable[[Any, Batch, Any], Any]) -> Inject:
-    """Losses of a step; `change` is given them, the batch and the stepper."""
+    """Change the losses of a step; `change` gets the losses, the batch and the stepper."""
 
     def inject(patch: Patch) -> None:
         sound = Stepper._forward
@@ -181,11 +192,12 @@ def in_losses(change: Callable[[Any, Batch, Any], Any]) -> Inject:
 
 
 def in_value_loss(change: Callable[[Tensor, Batch], Tensor]) -> Inject:
+    """Change the value loss of each position."""
     return in_losses(lambda m, batch, _: m._replace(values=(change(m.value, batch),)))
 
 
 def in_optimiser(change: Callable[[Any], None]) -> Inject:
-    """The optimiser, as soon as it is built."""
+    """Change the optimiser after it is built."""
 
     def inject(patch: Patch) -> None:
         sound = steps.build_optimiser  # type: ignore[attr-defined]
@@ -200,8 +212,40 @@ def in_optimiser(change: Callable[[Any], None]) -> Inject:
     return inject
 
 
+def before_clipping(change: Callable[[Any], object]) -> Inject:
+    """Do something to the network, or to its gradients, before gradients are clipped."""
+
+    def inject(patch: Patch) -> None:
+        sound = steps.clip_gradients  # type: ignore[attr-defined]
+
+        def clip(network: Any, limit: float) -> Any:
+            change(network)
+            return sound(network, limit)
+
+        patch.setattr(steps, "clip_gradients", clip)
+
+    return inject
+
+
+def after_each_step(change: Callable[[Any, dict[str, Tensor]], None]) -> Inject:
+    """Do something after each step; `change` gets the stepper and the weights before the step."""
+
+    def inject(patch: Patch) -> None:
+        sound = Stepper.step
+
+        def step_of(self: Any, *arguments: Any) -> None:
+            before = {n: p.detach().clone() for n, p in self.network.named_parameters()}
+            sound(self, *arguments)
+            with torch.no_grad():
+                change(self, before)
+
+        patch.setattr(Stepper, "step", step_of)
+
+    return inject
+
+
 def in_rates(change: Callable[[dict[str, Any]], float]) -> Inject:
-    """Learning rates of the groups, after the schedule has set them."""
+    """Change the learning rate of each group after the schedule has set it."""
 
     def inject(patch: Patch) -> None:
         sound = steps.set_learning_rate  # type: ignore[attr-defined]
@@ -217,7 +261,7 @@ def in_rates(change: Callable[[dict[str, Any]], float]) -> Inject:
 
 
 def in_reported(change: Callable[[Tensor, Batch], Tensor]) -> Inject:
-    """Probabilities of an evaluation."""
+    """Change the answers of an evaluation."""
 
     def inject(patch: Patch) -> None:
         sound = Evaluator.reported
@@ -231,7 +275,7 @@ def in_reported(change: Callable[[Tensor, Batch], Tensor]) -> Inject:
 
 
 def each_group(keep: Callable[[dict[str, Any]], bool], **settings: Any) -> Inject:
-    """In the settings of some groups of the optimiser."""
+    """Set something in those groups of the optimiser for which `keep` is true."""
 
     def change(optimiser: Any) -> None:
         for group in optimiser.param_groups:

@@ -1,6 +1,6 @@
-"""Slips that were written down when the checks were done, and run once, together.
+"""Slips that were written down when the checks were complete, and run once.
 
-Their author knew the checks by then, and nothing was changed for them between writing and running.
+Their author knew the checks. No check was changed between writing and running them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from hexsearch.data.batches import Batch, TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.model.network import Network
-from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.optimisation.owner import Owner
 from tests.doctor.slips import (
     Patch,
     Slip,
+    before_clipping,
     in_batches,
     in_network,
     in_part,
@@ -62,14 +62,8 @@ def _next_move_marked(batch: Batch, stream: TrainingStream, cursor: int) -> Batc
     return replace(batch, planes=planes)
 
 
-def _elementwise_clipping(patch: Patch) -> None:
-    sound = steps.clip_gradients  # type: ignore[attr-defined]
-
-    def clip(network: Any, limit: float) -> Any:
-        nn.utils.clip_grad_value_(network.parameters(), 1e-3)
-        return sound(network, limit)
-
-    patch.setattr(steps, "clip_gradients", clip)
+def _clipped_one_by_one(network: Network) -> None:
+    nn.utils.clip_grad_value_(network.parameters(), 1e-3)
 
 
 def _validation_games_too(patch: Patch) -> None:
@@ -122,7 +116,7 @@ SLIPS: dict[str, Slip] = {
         in_part("value_head", after=lambda v: v.clamp(-0.5, 0.5)), "bounded|range|between|clamp"
     ),
     "gradients clipped one by one": Slip(
-        _elementwise_clipping, "clip|changed between|single parts"
+        before_clipping(_clipped_one_by_one), "clip|changed between|single parts"
     ),
     "trained on validation games": Slip(_validation_games_too, "validation|split"),
     "reported squared": Slip(in_reported(lambda p, b: p.square()), "formula|something else"),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.doctor.healthy_networks import ENCODERS
-from tests.doctor.slips_of_scripts import Script
+from tests.doctor.scripts import Script
 
 _NOT_LEARNT = "learnt nothing|untrained|the value has not"
 

@@ -1,4 +1,4 @@
-"""Slips of games, positions and networks of the fourth set, run once, afterwards."""
+"""The fourth set of slips: of games and positions. It was run once, after the checks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ from hexsearch.data.archive import GameArchive
 from hexsearch.data.batches import Batch, TrainingStream
 from hexsearch.game.board import RED
 from tests.doctor.boards import symmetries_of, with_boards
-from tests.doctor.slips import (
-    Slip,
-    in_batches,
-    in_encoder,
-    in_planes,
-    nothing,
-)
+from tests.doctor.slips import Slip, in_batches, in_encoder, in_planes, nothing
 
 
 def _searched_for_the_mover(archive: GameArchive) -> GameArchive:
-    """Values that belong to the side to move, written where those of Red are expected."""
+    """Search values of the side to move instead of Red's."""
     ply = np.arange(len(archive.moves)) - np.repeat(
         archive.offsets[:-1].astype(np.int64), archive.lengths
     )
@@ -46,7 +40,7 @@ def _one_place_too_late(batch: Batch, stream: TrainingStream, cursor: int) -> Ba
 def _last_six_stones(
     sound: Any, self: Any, cells: Any, plies: Any, symmetries: Any, finished: Any
 ) -> Any:
-    """Only the latest moves are kept, six or seven of them."""
+    """Only the last six or seven moves are encoded."""
     gone = np.maximum(plies - 6, 0) // 2 * 2
     number = np.arange(len(cells)) - np.repeat(np.cumsum(plies) - plies, plies)
     return sound(self, cells[number >= np.repeat(gone, plies)], plies - gone, symmetries, finished)
@@ -79,7 +73,7 @@ def _never_filled(planes: Tensor) -> Tensor:
 
 
 def _flipped_as_in_go(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
-    """Half of the samples, left to right; the move goes along."""
+    """Mirror half of the samples left to right, with their moves."""
     size = stream.builder.encoder.size
     chosen = torch.from_numpy(np.random.default_rng(cursor).random(len(batch)) < 0.5)
     row, column = batch.policy_target // size, batch.policy_target % size

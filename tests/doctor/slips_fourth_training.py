@@ -1,4 +1,4 @@
-"""Slips of training and inference of the fourth set, run once, afterwards."""
+"""The fourth set of slips: of training and inference. It was run once, after the checks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hexsearch.training import evaluation
 from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.step import Stepper
 from tests.doctor.boards import with_boards
+from tests.doctor.scripts import NOT_LEARNT, Script, of_the_mover, won_or_lost
 from tests.doctor.slips import (
     Around,
     Inject,
@@ -30,7 +31,6 @@ from tests.doctor.slips import (
     in_reported,
     in_value_loss,
 )
-from tests.doctor.slips_of_scripts import Script
 
 
 def _stages_in_alphabetical_order(patch: Patch) -> None:
@@ -116,8 +116,8 @@ def _trunk_not_loaded(network: Any) -> None:
 
 
 def _who_is_to_move(samples: Any, target: Tensor) -> Tensor:
-    told: Tensor = (samples.to_move > 0).float()
-    return told
+    red: Tensor = (samples.to_move > 0).float()
+    return red
 
 
 def _mirrored(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
@@ -125,17 +125,8 @@ def _mirrored(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
     return np.stack([shown == -1, shown == 1]).astype(np.float32)
 
 
-def _of_the_mover(raw: Tensor, to_move: Tensor) -> Tensor:
-    mover_wins = raw.reshape(len(raw)).sigmoid()
-    return torch.where(to_move > 0, mover_wins, 1 - mover_wins)
-
-
 def _won_or_drawn(raw: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(raw, torch.where(target > 0.5, 0, 1))
-
-
-def _won_or_lost(raw: Tensor, target: Tensor) -> Tensor:
-    return functional.cross_entropy(raw, torch.where(target > 0.5, 0, 2))
 
 
 def _of_list(raw: Tensor) -> Tensor:
@@ -146,9 +137,6 @@ def _of_list(raw: Tensor) -> Tensor:
 def _of_list_over_the_batch(raw: Tensor) -> Tensor:
     chance: Tensor = raw.softmax(dim=0) @ torch.tensor([1.0, 0.5, 0.0])
     return chance
-
-
-_NOT_LEARNT = "learnt nothing|chance|untrained|the value has not"
 
 
 SLIPS: dict[str, Slip] = {
@@ -217,12 +205,12 @@ SLIPS: dict[str, Slip] = {
 
 SCRIPTS: dict[str, Script] = {
     "trunk not among the loaded weights": Script(
-        _NOT_LEARNT + "|trunk|random|initial|loaded|constant|does not depend|spread",
+        NOT_LEARNT + "|trunk|random|initial|loaded|constant|does not depend|spread",
         after=_trunk_not_loaded,
     ),
     "taught who is to move": Script(
         "to.move|mover|odd plies|even plies|whose turn|does not depend on the (stones|board)|"
-        + _NOT_LEARNT,
+        + NOT_LEARNT,
         targets=_who_is_to_move,
     ),
     "trained on 0 and 1, read from -1 to 1": Script(
@@ -238,9 +226,9 @@ SCRIPTS: dict[str, Script] = {
         decode=_of_list,
     ),
     "softmax over the batch": Script(
-        "batch|over the positions|axis|dim|other positions|softmax|" + _NOT_LEARNT,
+        "batch|over the positions|axis|dim|other positions|softmax|" + NOT_LEARNT,
         outputs=3,
-        loss=_won_or_lost,
+        loss=won_or_lost,
         decode=_of_list_over_the_batch,
     ),
     "factor left out at inference": Script(
@@ -257,6 +245,6 @@ SCRIPTS: dict[str, Script] = {
         "|mover|wrong edges",
         view="mover",
         asked=_mirrored,
-        decode=_of_the_mover,
+        decode=of_the_mover,
     ),
 }

@@ -1,4 +1,4 @@
-"""Slips in what is shown and taught: games, positions, planes, labels, moves."""
+"""Slips in games, positions, planes, labels and moves."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.position_set import PositionSet
 from tests.doctor.slips import (
+    ABSOLUTE,
     Inject,
     Patch,
     Slip,
@@ -24,8 +25,6 @@ from tests.doctor.slips import (
     in_planes,
     nothing,
 )
-
-_ABSOLUTE = {"encoder": {"perspective": "absolute"}}
 
 
 def _without_last_stone(
@@ -118,15 +117,14 @@ def _shuffled(batch: Batch) -> Tensor:
 
 
 def _absolute(inject: Inject, named_by: str) -> Slip:
-    return Slip(inject, named_by, _ABSOLUTE)
+    return Slip(inject, named_by, ABSOLUTE)
 
 
 SLIPS: dict[str, Slip] = {
     "policy taught the move after next": Slip(in_moves(2), "later|plies|ply|next move"),
     "policy taught the last move": Slip(in_moves(-1), "last move|previous|earlier|ply|next move"),
     "planes are not turned, moves are": Slip(
-        in_encoder(lambda sound, self, c, p, s, f: sound(self, c, p, s & 2, f)),
-        "turn|symmetr|180",
+        in_encoder(lambda sound, self, c, p, s, f: sound(self, c, p, s & 2, f)), "turn|symmetr|180"
     ),
     "board stale by one move": Slip(
         in_encoder(_without_last_stone), "ply|last stone|last move|late|earlier|missing|behind"

@@ -1,11 +1,9 @@
-"""Slips in a researcher's own training script or inference, found on the resulting network."""
+"""Slips in a researcher's own script of training and inference; the network is examined."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,97 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.data.archive import GameArchive
-from hexsearch.doctor.foreign import ForeignNetwork
-from tests.doctor.healthy_networks import ENCODERS, Encode, Samples, samples_of
-
-_LOGIT = functional.binary_cross_entropy_with_logits
-
-
-class ScriptNetwork(nn.Module):
-    """A small two-headed network with batch norm, and what inference does with its value."""
-
-    def __init__(self, planes: int, size: int, outputs: int, last: nn.Module | None) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs in (planes, 24, 24):
-            layers += [nn.Conv2d(inputs, 24, 3, padding=1), nn.BatchNorm2d(24), nn.ReLU()]
-        self.trunk = nn.Sequential(*layers)
-        self.policy = nn.Conv2d(24, 1, 1)
-        value: list[nn.Module] = [nn.Flatten(), nn.Linear(24 * size * size, 32), nn.ReLU()]
-        self.value = nn.Sequential(*value, nn.Linear(32, outputs), *([last] if last else []))
-        self.answering: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]] | None = None
-
-    def answer(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.trunk(planes)
-        return self.policy(features).flatten(1), self.value(features)
-
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        return self.answer(planes) if self.answering is None else self.answering(self, planes)
-
-
-@dataclass(frozen=True)
-class Script:
-    """How a network is trained and asked; the defaults are sound.
-
-    Attributes:
-        last: after the value head's last layer. loss: of raw values and targets.
-        rows: which samples are trained on. targets, moves: what they are taught.
-        asked: encoder at inference, another than that of training. answering: at inference.
-        decode: `win_prob_red`. named_by: words of which a cause must hold one.
-    """
-
-    named_by: str = ""
-    view: str = "absolute"
-    outputs: int = 1
-    last: Callable[[], nn.Module] | None = None
-    loss: Callable[[Tensor, Tensor], Tensor] = lambda raw, target: _LOGIT(raw[:, 0], target)
-    rows: Callable[[Any], Tensor] = lambda samples: torch.arange(len(samples.planes))
-    shown: Callable[[Tensor], Tensor] = lambda planes: planes
-    targets: Callable[[Any, Tensor], Tensor] = lambda samples, target: target
-    moves: Callable[[Any], Tensor] = lambda samples: samples.played
-    trained: Callable[[nn.Module], Any] = lambda network: network.parameters()
-    decay: float = 0.01
-    steps: int = 300
-    asked: Encode | None = None
-    answering: Callable[[Any, Tensor], tuple[Tensor, Tensor]] | None = None
-    decode: Callable[..., Tensor] = lambda raw: raw.reshape(len(raw)).sigmoid()
-    after: Callable[[nn.Module], object] = field(default=lambda network: network.eval())
-
-    def is_named_in(self, text: str) -> bool:
-        return re.search(self.named_by, text, re.IGNORECASE) is not None
-
-
-def trained_by(script: Script, archive: GameArchive, size: int, seed: int = 0) -> ForeignNetwork:
-    """The network that a script gives, as `doctor --model` is shown it."""
-    torch.manual_seed(seed)
-    samples = samples_of(script.view, archive, size)
-    last = script.last() if script.last else None
-    network = ScriptNetwork(samples.planes.shape[1], size, script.outputs, last)
-    won = samples.red_won
-    target = torch.where(samples.to_move > 0, won, 1 - won) if script.view == "mover" else won
-    target, played = script.targets(samples, target), script.moves(samples)
-    optimiser = torch.optim.AdamW(script.trained(network), lr=3e-3, weight_decay=script.decay)
-    draw, chosen = torch.Generator().manual_seed(seed), script.rows(samples)
-    for _ in range(script.steps):
-        rows = chosen[torch.randint(len(chosen), (128,), generator=draw)]
-        policy, raw = network(script.shown(samples.planes[rows]))
-        moving = played[rows] >= 0
-        loss = script.loss(raw, target[rows])
-        if bool(moving.any()):
-            loss = loss + 0.5 * functional.cross_entropy(policy[moving], played[rows][moving])
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-    network.answering = script.answering
-    script.after(network)
-    network.win_prob_red = script.decode  # type: ignore[assignment]
-    encode = script.asked or ENCODERS[script.view]
-    return ForeignNetwork(network, encode, size)
-
-
-def _asked(change: Callable[[NDArray[np.float32]], NDArray[np.float32]], view: str) -> Encode:
-    return lambda stones, to_move: np.ascontiguousarray(change(ENCODERS[view](stones, to_move)))
+from tests.doctor.healthy_networks import ENCODERS, Samples
+from tests.doctor.scripts import NOT_LEARNT, Script, asked_with, of_the_mover, won_or_lost
 
 
 def _zeroed(planes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -118,7 +27,7 @@ def _recoloured_only(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float
 
 
 class LastStoneLate:
-    """An encoder that is one move behind: it keeps the board that it was shown before."""
+    """An encoder that is one move behind: it encodes the board of the call before."""
 
     def __init__(self) -> None:
         self.before: NDArray[np.int8] | None = None
@@ -180,21 +89,8 @@ def _not_a_number(network: nn.Module) -> None:
         next(network.value.parameters())[0] = float("nan")  # type: ignore[union-attr]
 
 
-def _for_mover(sign: int, raw: Tensor, to_move: Tensor) -> Tensor:
-    p = raw.reshape(len(raw)).sigmoid()
-    return torch.where(sign * to_move > 0, p, 1 - p)
-
-
-def _mover_decode(sign: int) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda raw, to_move: _for_mover(sign, raw, to_move)
-
-
 def _signed(raw: Tensor, target: Tensor) -> Tensor:
     return (raw[:, 0] - (2 * target - 1)).square().mean()
-
-
-def _three(raw: Tensor, target: Tensor) -> Tensor:
-    return functional.cross_entropy(raw, torch.where(target > 0.5, 0, 2))
 
 
 def _bins(raw: Tensor, target: Tensor) -> Tensor:
@@ -210,8 +106,7 @@ def _won_by(samples: Samples, winner: float) -> Tensor:
     return (samples.red_won == winner).nonzero().flatten()
 
 
-_THREE = partial(Script, outputs=3, loss=_three)
-_WEAK = "learnt nothing|chance|untrained|the value has not"
+_LIST = partial(Script, outputs=3, loss=won_or_lost)
 SCRIPTS: dict[str, Script] = {
     "tanh under a loss on logits": Script("tanh|squash|range|bounded|between", last=nn.Tanh),
     "relu under a loss on logits": Script("relu|below|half|negative", last=nn.ReLU),
@@ -225,38 +120,34 @@ SCRIPTS: dict[str, Script] = {
         "side.to.move|mover|odd plies|even plies", view="mover"
     ),
     "colours exchanged at inference": Script(
-        "exchanged|swapped|colour", asked=_asked(lambda p: p[[1, 0, 2]], "absolute")
+        "exchanged|swapped|colour", asked=asked_with(lambda p: p[[1, 0, 2]], "absolute")
     ),
     "side to move left out at inference": Script(
-        "to.move|mover", asked=_asked(_zeroed, "absolute")
+        "to.move|mover", asked=asked_with(_zeroed, "absolute")
     ),
     "left in train mode": Script("train mode|batch", after=lambda network: network.train()),
-    "weights never loaded": Script(_WEAK, steps=0),
-    "optimiser without the value head": Script(_WEAK, trained=_without_value_head),
-    "labels shuffled": Script(_WEAK + "|label|random", targets=_shuffled),
+    "weights never loaded": Script(NOT_LEARNT, steps=0),
+    "optimiser without the value head": Script(NOT_LEARNT, trained=_without_value_head),
+    "labels shuffled": Script(NOT_LEARNT + "|label|random", targets=_shuffled),
     "trained on last positions only": Script(
         "finished|final|early|last position",
         rows=lambda samples: (samples.played < 0).nonzero().flatten(),
     ),
-    "win and loss exchanged in the list": _THREE(
+    "win and loss exchanged in the list": _LIST(
         "invert|order|other|exchanged|colour",
         decode=lambda raw: raw.softmax(dim=1) @ torch.tensor([0.0, 0.5, 1.0]),
     ),
     "bins read as values in [-1, 1]": Script(
-        r"-1 and 1|raw \+ 1|outside|leave|\+ 1\) / 2",
-        outputs=51,
-        loss=_bins,
-        decode=_expected_sign,
+        r"-1 and 1|raw \+ 1|outside|leave|\+ 1\) / 2", outputs=51, loss=_bins, decode=_expected_sign
     ),
-    "list read without its softmax": _THREE(
+    "list read without its softmax": _LIST(
         "softmax|outside|sigmoid|no probabilit|leave", decode=lambda raw: raw[:, 0]
     ),
     "policy taught the last move": Script(
         "last move|occupied|previous|earlier|already", moves=lambda s: _other_moves(s, -1)
     ),
     "board one move behind at inference": Script(
-        "last stone|last move|one move|ply|stale|missing|behind|earlier call",
-        asked=LastStoneLate(),
+        "last stone|last move|one move|ply|stale|missing|behind|earlier call", asked=LastStoneLate()
     ),
     "dropout that never rests": Script("dropout|random|repeat", answering=_dropping),
     "three in ten labels inverted": Script("noise|random|label|smooth", targets=_noisy),
@@ -269,37 +160,32 @@ SCRIPTS: dict[str, Script] = {
         "confident|temperature|sharp|calibr|scale", answering=_value(lambda v: 8 * v)
     ),
     "value of the mover carried back wrongly": Script(
-        "invert|other|colour|side", view="mover", decode=_mover_decode(-1)
+        "invert|other|colour|side",
+        view="mover",
+        decode=lambda raw, to_move: of_the_mover(raw, -to_move),
     ),
     "recoloured but not reflected at inference": Script(
-        "transpos|reflect|to.move|mover",
-        view="mover",
-        asked=_recoloured_only,
-        decode=_mover_decode(1),
+        "transpos|reflect|to.move|mover", view="mover", asked=_recoloured_only, decode=of_the_mover
     ),
     "mean over the batch": Script(
         "batch", answering=_value(lambda v: v.mean(dim=0, keepdim=True).expand_as(v))
     ),
     "collapsed under weight decay": Script(
-        "constant|same|collapse|does not depend|spread|" + _WEAK, decay=300.0
+        "constant|same|collapse|does not depend|spread|" + NOT_LEARNT, decay=300.0
     ),
     "policy counted from one": Script(
         "shift",
         moves=lambda s: torch.where(s.played >= 0, (s.played + 1) % s.planes.shape[-1] ** 2, -1),
     ),
     "only games that Red won": Script(
-        "one winner|always|constant|base rate|prior|share|same|favour|too often|" + _WEAK,
+        "one winner|always|constant|base rate|prior|share|same|favour|too often|" + NOT_LEARNT,
         rows=lambda samples: _won_by(samples, 1.0),
     ),
     "weights that are not numbers": Script("nan|finite|not a number", after=_not_a_number),
     "boards read column-major in training": Script(
         "transpos|column", shown=lambda p: p.transpose(2, 3).contiguous()
     ),
-    "half of the games inverted": Script("label|random|invert|half|" + _WEAK, targets=_by_game),
+    "half of the games inverted": Script(
+        "label|random|invert|half|" + NOT_LEARNT, targets=_by_game
+    ),
 }
-
-
-@cache
-def sound_script(view: str = "absolute") -> Script:
-    """One without a slip."""
-    return Script(view=view) if view != "mover" else Script(view=view, decode=_mover_decode(1))

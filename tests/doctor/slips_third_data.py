@@ -1,4 +1,4 @@
-"""Slips of games, positions and networks, of the third set: they were looked at."""
+"""The third set of slips: of games, positions and networks. They were looked at."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hexsearch.game.board import BLUE, RED
 from hexsearch.game.record import Game
 from tests.doctor.boards import symmetries_of, with_boards
 from tests.doctor.slips import (
+    ABSOLUTE,
     Slip,
     in_batches,
     in_labels,
@@ -23,8 +24,6 @@ from tests.doctor.slips import (
     in_planes,
     nothing,
 )
-
-_ABSOLUTE = {"encoder": {"perspective": "absolute"}}
 
 
 def _games(archive: GameArchive) -> list[Game]:
@@ -42,7 +41,7 @@ def _long_games_given_to_blue(archive: GameArchive) -> GameArchive:
 
 
 def _resigned_by_the_other_side(archive: GameArchive) -> GameArchive:
-    """Every second game ends by resignation, and whoever moved last is taken for the winner."""
+    """Every second game is resigned, and the side that moved last is taken for the winner."""
 
     def resigned(index: int, game: Game) -> Game:
         if index % 2:
@@ -55,7 +54,7 @@ def _resigned_by_the_other_side(archive: GameArchive) -> GameArchive:
 
 
 def _swap_kept_as_a_stone(archive: GameArchive) -> GameArchive:
-    """In two games of five, a token of the file became one more stone at the beginning."""
+    """In two games of five the token of a swap became one more stone at the beginning."""
 
     def written(index: int, game: Game) -> Game:
         free = sorted(set(range(game.size**2)) - set(game.moves))
@@ -71,7 +70,7 @@ def _forty_games_many_times(archive: GameArchive) -> GameArchive:
 
 
 def _final_board_everywhere(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
-    """One board object was appended again and again while it was played on."""
+    """One board object was appended again and again while the game continued."""
     lengths = (batch.ply + batch.to_end).numpy()
     return with_boards(stream.builder, batch, symmetries_of(batch, stream, cursor), lengths)
 
@@ -127,7 +126,7 @@ SLIPS: dict[str, Slip] = {
         "|another|noise",
     ),
     "side to move in one cell": Slip(
-        in_planes(_mover_in_one_cell), "mover|to.move|side|one cell|corner|fill", _ABSOLUTE
+        in_planes(_mover_in_one_cell), "mover|to.move|side|one cell|corner|fill", ABSOLUTE
     ),
     "half a point until the last position": Slip(
         in_labels(lambda b: torch.where(b.to_end == 0, b.outcome, 0.5)),

@@ -1,8 +1,8 @@
-"""Slips of training, evaluation and inference, of the third set: they were looked at."""
+"""The third set of slips: of training, evaluation and inference. They were looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -19,24 +19,21 @@ from hexsearch.model.many_heads import ManyHeads
 from hexsearch.model.network import Network
 from hexsearch.training import evaluation
 from hexsearch.training.evaluation import Evaluator
-from hexsearch.training.step import Stepper
 from hexsearch.training.trial import Trial
-from tests.doctor.healthy_networks import ENCODERS, Encode
+from tests.doctor.healthy_networks import ENCODERS
+from tests.doctor.scripts import NOT_LEARNT, Script, asked_with
 from tests.doctor.slips import (
-    Inject,
     Patch,
     Slip,
+    after_each_step,
     each_group,
     in_losses,
     in_network,
     in_part,
     in_reported,
 )
-from tests.doctor.slips_of_scripts import Script
 
-_TAUGHT_OWNERS = {"auxiliary": {"ownership": 1.0}}
-
-
+_OWNERSHIP = {"auxiliary": {"ownership": 1.0}}
 _AVERAGED = {"optimiser": {"ema_half_life": 2_000}}
 
 
@@ -68,21 +65,7 @@ def _owners_left_behind(patch: Patch) -> None:
     patch.setattr(TargetBuilder, "_encoded_places", places)
 
 
-def _after_each_step(change: Callable[[Any], None]) -> Inject:
-    def inject(patch: Patch) -> None:
-        sound = Stepper.step
-
-        def step_of(self: Any, *arguments: Any) -> None:
-            sound(self, *arguments)
-            with torch.no_grad():
-                change(self)
-
-        patch.setattr(Stepper, "step", step_of)
-
-    return inject
-
-
-def _average_put_into_the_network(stepper: Any) -> None:
+def _average_put_into_the_network(stepper: Any, before: dict[str, Tensor]) -> None:
     average = stepper.average.network
     for own, mean in zip(stepper._body.parameters(), average.parameters(), strict=True):
         own.copy_(mean)
@@ -138,10 +121,6 @@ def _one_report_behind(patch: Patch) -> None:
     patch.setattr(Evaluator, "evaluate", evaluate)
 
 
-def _asked(change: Callable[[NDArray[np.float32]], NDArray[np.float32]], view: str) -> Encode:
-    return lambda stones, to_move: np.ascontiguousarray(change(ENCODERS[view](stones, to_move)))
-
-
 def _signed_mover(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     planes[2] = 2 * planes[2] - 1
     return planes
@@ -158,7 +137,7 @@ def _statistics_not_loaded(network: nn.Module) -> None:
 
 
 class _ByStones:
-    """Answers are kept by the number of stones, and given again for any board with as many."""
+    """Answers are cached under the number of stones."""
 
     def __init__(self) -> None:
         self.network: Any = None
@@ -177,14 +156,11 @@ class _ByStones:
 
 
 def _both_colours_added(network: Any, planes: Tensor) -> tuple[Tensor, Tensor]:
-    """The board with colours exchanged has the value of the other side, which is forgotten."""
+    """The value of the board with colours exchanged is that of the other side; 1 - p is missing."""
     other = planes[:, [1, 0, 2]].transpose(2, 3).contiguous()
     other[:, 2] = 1 - other[:, 2]
     policy, value = network.answer(planes)
     return policy, (value + network.answer(other)[1]) / 2
-
-
-_NOT_LEARNT = "learnt nothing|chance|untrained|the value has not"
 
 
 SLIPS: dict[str, Slip] = {
@@ -209,16 +185,14 @@ SLIPS: dict[str, Slip] = {
         "|regularis|negative|sign|something else",
     ),
     "ownership not moved with the board": Slip(
-        _owners_left_behind,
-        "ownership|auxiliary",
-        _TAUGHT_OWNERS,
+        _owners_left_behind, "ownership|auxiliary", _OWNERSHIP
     ),
     "betas of Adam exchanged": Slip(
         each_group(lambda group: True, betas=(0.999, 0.9)),
         "beta|momentum|moment|average of (the )?gradients|exchanged|settings of the optimiser",
     ),
     "average put back into the network": Slip(
-        _after_each_step(_average_put_into_the_network),
+        after_each_step(_average_put_into_the_network),
         "average|undone|put back|copied|something else than|overwrit|changed after|reset",
         _AVERAGED,
     ),
@@ -246,24 +220,24 @@ SLIPS: dict[str, Slip] = {
 
 SCRIPTS: dict[str, Script] = {
     "batch-norm statistics not loaded": Script(
-        "batch.?norm|statistics|running|confident|calibr|" + _NOT_LEARNT,
+        "batch.?norm|statistics|running|confident|calibr|" + NOT_LEARNT,
         after=_statistics_not_loaded,
     ),
     "answers kept by the number of stones": Script(
         "cache|kept|earlier call|before|other position|number of stones|same answer|depends? on"
-        "|batch|order|repeat|" + _NOT_LEARNT,
+        "|batch|order|repeat|" + NOT_LEARNT,
         answering=_ByStones(),
     ),
     "planes in another order at inference": Script(
-        "order of|other order|planes|channel|to.move|mover|exchanged|colour|" + _NOT_LEARNT,
-        asked=_asked(lambda p: p[[2, 0, 1]], "absolute"),
+        "order of|other order|planes|channel|to.move|mover|exchanged|colour|" + NOT_LEARNT,
+        asked=asked_with(lambda p: p[[2, 0, 1]], "absolute"),
     ),
     "side to move as -1 and 1 at inference": Script(
-        r"to.move|mover|-1|\+ 1|signed|scaled", asked=_asked(_signed_mover, "absolute")
+        r"to.move|mover|-1|\+ 1|signed|scaled", asked=asked_with(_signed_mover, "absolute")
     ),
     "both colours averaged without inversion": Script(
         "average|exchang|colour|symmetr|reflect|constant|same|does not depend|spread|other side|"
-        + _NOT_LEARNT,
+        + NOT_LEARNT,
         answering=_both_colours_added,
     ),
     "asked for the other side to move": Script(

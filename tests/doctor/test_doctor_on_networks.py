@@ -1,4 +1,4 @@
-"""Faults of trained networks, ours and foreign ones, and the fault of the original project."""
+"""Faults of checkpoints are named, and so is the fault of the original project."""
 
 from __future__ import annotations
 
@@ -23,16 +23,7 @@ from hexsearch.model.network import build_network
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from hexsearch.training.seeds import initial_weights_seed
 from hexsearch.training.trial import Trial
-from tests.doctor.conftest import (
-    BUDGET,
-    SIZE,
-    Detected,
-    doctor,
-    findings,
-    pipeline,
-    save,
-    tiny,
-)
+from tests.doctor.conftest import BUDGET, SIZE, Detected, doctor, findings, pipeline, save, tiny
 from tests.doctor.games import lopsided_games
 from tests.doctor.plugins import RawMseShownBySigmoid
 
@@ -56,7 +47,7 @@ def test_a_sound_checkpoint_gets_no_error(
 def test_a_sound_checkpoint_with_auxiliary_heads_gets_no_error(
     dataset: Dataset, games_file: Path, tmp_path: Path, capsys: Printed
 ) -> None:
-    """Its averaged weights, too, are those that answer, with heads that no answer asks."""
+    """Its averaged weights answer, and its auxiliary heads take no part in answers."""
     config = tiny(
         encoder={"perspective": "absolute", "edge_ring": False},
         policy_head={"weight": 1.0},
@@ -117,7 +108,7 @@ def not_finite(content: dict[str, Any], early: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def early(dataset: Dataset) -> dict[str, Any]:
-    """The same training, a quarter of the way."""
+    """State of the same training after a quarter of its budget."""
     trial = Trial.of(tiny(encoder={"perspective": "absolute"}), dataset, BUDGET, seed=1)
     trial.train_to(BUDGET // 4)
     return deepcopy(trial.state())
@@ -159,7 +150,7 @@ def test_a_spoilt_checkpoint_is_named_with_its_cause(
     detected(label, out, findings(out)[check])
 
 
-def test_a_network_that_reads_the_mover_is_told_so_with_its_accuracy_without_stones(
+def test_a_network_that_reads_the_mover_is_reported_with_its_accuracy_without_stones(
     dataset: Dataset,
     games_file: Path,
     tmp_path: Path,
@@ -180,10 +171,10 @@ def test_a_network_that_reads_the_mover_is_told_so_with_its_accuracy_without_sto
     status, out = doctor(capsys, path, "--games", games_file)
     (finding,) = [f for f in out["findings"] if f["check"] == "reads the mover"]
     assert status == 1
-    assert "100.0% right as they are" in finding["evidence"]
-    assert "0.0% with the side-to-move plane flipped" in finding["evidence"]
+    assert "100.0% of the answers are right as they are" in finding["evidence"]
+    assert "0.0% with the side-to-move plane inverted" in finding["evidence"]
     assert "with every stone removed" in finding["evidence"]
-    assert "off the side-to-move plane" in finding["cause"]
+    assert "from the side-to-move plane" in finding["cause"]
     detected("network_that_reads_the_mover", out, Finding(**finding))
 
 
@@ -200,7 +191,7 @@ def test_the_original_mystery_is_solved_from_its_checkpoint(
     first = trial.report()
     trial.train_to(BUDGET)
     last = trial.report()
-    # Everything that was looked at back then looks well, and answers stay between 0.4 and 0.8.
+    # All other figures look well, and answers stay between 0.4 and 0.8.
     assert last.verdict.name == "healthy"
     assert last.train_value_loss < min(first.train_value_loss, 0.22)
     evaluation, _ = trial.evaluate()
@@ -238,7 +229,7 @@ def test_the_original_mystery_is_solved_before_any_training(
     assert "apply the sigmoid inside the loss" in finding["remedy"]
 
 
-def test_a_handful_of_games_learnt_by_heart_is_reported_as_memory(
+def test_a_handful_of_memorised_games_is_reported_as_memory(
     tmp_path: Path, capsys: Printed, detected: Detected
 ) -> None:
     games = lopsided_games(40, SIZE, seed=9)

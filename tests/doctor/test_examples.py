@@ -1,4 +1,4 @@
-"""The examples in `examples/` behave as their texts say."""
+"""The examples in `examples/` behave as their docstrings say."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Printed = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("load", ["load", "load_mended"])
-def test_the_foreign_resnet_is_named_by_its_fault_and_not_once_it_is_mended(
+def test_the_fault_of_the_foreign_resnet_is_named_and_not_after_its_correction(
     load: str, games_file: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
     named = ["--model", f"foreign_resnet:{load}", "--encoder", "foreign_resnet:encode"]
     status, out = doctor(capsys, *named, "--size", SIZE, "--games", games_file)
-    assert status == 1  # these weights have learnt nothing, mended or not
+    assert status == 1  # these weights have learnt nothing, with or without the fault
     if load == "load":
         assert "0.50 and 0.73" in findings(out)["read-out"].cause
     else:

@@ -1,4 +1,4 @@
-"""A user's own network, sound and with one fault."""
+"""A user's own network is examined, sound or with one fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults in the games: winners, edges, copies."""
+"""Faults of the games are named: winners, edges, copies."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.game.board import RED
 from hexsearch.game.record import Game
 from hexsearch.game.symmetry import symmetry_cells
-from tests.doctor import injections
 from tests.doctor.conftest import SIZE, Detected, doctor, findings, quick, tiny
+from tests.doctor.injections_of_data import copies_across_split
 
 Patch = pytest.MonkeyPatch
 Printed = pytest.CaptureFixture[str]
@@ -41,11 +41,12 @@ def test_mirrored_copies_across_the_split_are_counted(
     mirrored = [
         replace(game, moves=tuple(int(half_turn[cell]) for cell in game.moves)) for game in games
     ]
-    injections.copies_across_split(monkeypatch)
-    both = build_archive([*games, *mirrored[5:]])  # shifted: copies leave their split's residue
+    copies_across_split(monkeypatch)
+    # Shifted, so that copies are in another part of the split.
+    both = build_archive([*games, *mirrored[5:]])
     diagnosis = quick(both, tiny())
     errors = {finding.check: finding for finding in diagnosis.errors}
-    assert "copies of one game fall on both sides" in errors["split"].cause
+    assert "copies of one game are in two parts" in errors["split"].cause
     assert any(f.check == "duplicates" and f.severity == "warning" for f in diagnosis.findings)
     detected("mirrored_duplicates_across_the_split", diagnosis, errors["split"])
 
@@ -69,17 +70,17 @@ def test_a_game_that_two_sources_judge_differently_is_named(
         ("file_with_first_mover_on_the_wrong_edges", True, "first mover is on the wrong edges"),
     ],
 )
-def test_boards_that_lie_on_their_side_are_told_apart_by_the_winners_names(
+def test_two_kinds_of_transposed_boards_are_distinguished_by_the_named_winners(
     label: str, recoloured: bool, cause: str, archive: GameArchive, detected: Detected
 ) -> None:
     flip = symmetry_cells(SIZE)[2]
 
-    def laid(game: Game) -> Game:
+    def transposed(game: Game) -> Game:
         winner = -game.winner if recoloured else game.winner
         moves = tuple(int(flip[cell]) for cell in game.moves)
         return replace(game, moves=moves, winner=winner, finished=False)
 
-    games = [laid(archive.game(index)) for index in range(len(archive))]
+    games = [transposed(archive.game(index)) for index in range(len(archive))]
     diagnosis = quick(build_archive(games), tiny())
     (finding,) = [f for f in diagnosis.errors if f.check == "edges"]
     assert cause in finding.cause
@@ -94,7 +95,7 @@ def test_boards_that_lie_on_their_side_are_told_apart_by_the_winners_names(
         ("file_in_which_red_moves_first", {1: "b", -1: "r"}, "first mover is on the wrong edges"),
     ],
 )
-def test_files_that_lie_on_their_side_are_put_right_and_named(
+def test_transposed_files_are_corrected_by_the_import_and_named(
     label: str,
     names: dict[int, str],
     cause: str,
@@ -111,7 +112,7 @@ def test_files_that_lie_on_their_side_are_put_right_and_named(
         lines.append(f"#{SIZE},{''.join(moves)} {names[game.winner]}")
     path.write_text("\n".join(lines) + "\n")
     status, out = doctor(capsys, "--games", path, "--size", SIZE, "--quick")
-    assert status == 0  # the import has seen it and put it right
+    assert status == 0  # the import has corrected it
     finding = findings(out, "warning")["edges"]
     assert cause in finding.cause
     assert "50 of 50 finished games" in finding.evidence

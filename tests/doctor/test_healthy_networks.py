@@ -1,4 +1,4 @@
-"""Sound networks of users raise no error and at most one warning."""
+"""Sound networks of users give no error and at most one warning."""
 
 from __future__ import annotations
 

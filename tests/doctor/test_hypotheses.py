@@ -1,4 +1,4 @@
-"""Each explanation is recognised by its numbers alone, and the right numbers by none."""
+"""Each explanation is recognised by its numbers, and the right numbers by no explanation."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_another_learning_rate_is_named_by_its_law(name: str) -> None:
 def _adam_steps(
     betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, decay: float = 0.1
 ) -> Steps:
-    """Steps that torch's AdamW really takes; the weight decay should be 0.1."""
+    """Steps of torch's AdamW, with the `decay` that should be 0.1."""
     draw = torch.Generator().manual_seed(1)
     weights = torch.nn.Parameter(torch.randn(40, generator=draw))
     optimiser = torch.optim.AdamW([weights], lr=0.01, betas=betas, eps=eps, weight_decay=decay)

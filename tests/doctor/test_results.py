@@ -1,4 +1,4 @@
-"""Games whose results or moves are odd as a whole are named from the archive alone."""
+"""Games whose results or moves are wrong as a whole are named."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_cut_games_that_are_all_given_to_blue_are_wrong_labels(archive: GameArch
     assert any("all are given to Blue" in finding.cause for finding in found), found
 
 
-def test_games_of_one_winner_are_told(archive: GameArchive) -> None:
+def test_games_of_one_winner_are_reported(archive: GameArchive) -> None:
     won = np.flatnonzero(archive.winners == BLUE)
     found = _findings(build_archive(archive.game(int(index)) for index in won))
     assert ["the same winner" in finding.cause for finding in found] == [True], found
 
 
-def test_games_of_a_smaller_board_are_told_by_the_edge_that_nobody_plays(
+def test_games_of_a_smaller_board_are_recognised_by_the_edge_that_nobody_plays(
     archive: GameArchive,
 ) -> None:
     def moved(game: Game) -> Game:
@@ -63,7 +63,7 @@ def test_games_of_a_smaller_board_are_told_by_the_edge_that_nobody_plays(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_cell_that_is_played_twice_is_told(archive: GameArchive, share: float) -> None:
+def test_a_cell_that_is_played_twice_is_reported(archive: GameArchive, share: float) -> None:
     cells = archive.moves.copy()
     for game in range(int(share * len(archive))):
         start = int(archive.offsets[game])

@@ -49,7 +49,7 @@ def test_a_study_does_not_start_on_winners_that_are_the_wrong_way_round(dataset:
     winners = dataset.archive.winners.copy()
     winners[np.arange(0, len(winners), 2)] *= -1
     inverted = replace(dataset, archive=replace(dataset.archive, winners=winners))
-    with pytest.raises(DiagnosisError, match="labels: 150 of 300 games"):
+    with pytest.raises(DiagnosisError, match="labels: in 150 of 300 games"):
         examine(inverted, {"curriculum": {"choice": ["all"]}})
 
 

@@ -10,7 +10,7 @@ from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.training.metrics import GameLosses
-from tests.leaderboard.test_leaderboard import Study
+from tests.leaderboard.studies import Study
 
 GAMES = 200
 

@@ -1,128 +1,33 @@
+"""Reports become rows that are ranked, compared and explained."""
+
 from __future__ import annotations
 
-import io
 import json
-from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from hexsearch.cli.main import main
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.as_json import leaderboard_json
 from hexsearch.leaderboard.columns import sorted_rows
-from hexsearch.leaderboard.leaderboard import Leaderboard, read_leaderboard
+from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.leaderboard.sentences import leaderboard_sentences
-from hexsearch.ledger.events import Decided, Failed, Reported, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.game_losses import write_game_losses
-from hexsearch.ledger.ledger import Ledger
-from hexsearch.ledger.report import ReportSummary
-from hexsearch.report.table import render
-from hexsearch.report.terminal import Console
-from hexsearch.report.text_tables import comma_separated, markdown
+from hexsearch.report.text_tables import markdown
 from hexsearch.statistics.variance import DEFAULT_SEED_SD
-from hexsearch.training.metrics import GameLosses
-from tests.search.simulation import report_json
-
-PRIOR = {
-    "name": "prior",
-    "value_loss": 0.247,
-    "accuracy": 0.55,
-    "positions": 10,
-    "stages": {"late": {"value_loss": 0.24, "accuracy": 0.5, "positions": 5}},
-    "to_end": {},
-}
-
-
-class Study:
-    """Writes a ledger by hand."""
-
-    def __init__(self, path: Path, name: str = "study") -> None:
-        self.folder = StudyFolder(path / name)
-        self.ledger = Ledger(self.folder.ledger, clock=lambda: 0.0)
-        self.ledger.append(StudyOpened(trials=9, baselines=[PRIOR], warnings=["a leak"]))
-        self.number = 0
-        self.replicates: Counter[str] = Counter()
-
-    def trial(
-        self,
-        losses: dict[int, float],
-        end: str = "",
-        *,
-        variant: str = "",
-        config: dict[str, Any] | None = None,
-        late: float | None = None,
-        **values: Any,
-    ) -> str:
-        name = f"t{self.number:04d}"
-        self.ledger.append(
-            Suggested(
-                trial=name,
-                number=self.number,
-                variant=variant or name,
-                replicate=self.replicates[variant or name],
-                seed=self.number,
-                head="512->1",
-                origin="tpe",
-                values={"value_head": "512->1", **values},
-                config=config or {},
-            )
-        )
-        self.replicates[variant or name] += 1
-        self.ledger.append(Started(trial=name, attempt=1))
-        for positions, loss in losses.items():
-            said = report_json(positions, loss)
-            if late is not None:
-                said["stages"]["late"]["value_loss"] = late
-            self.ledger.append(Reported(trial=name, report=ReportSummary.from_json(said)))
-        last = max(losses, default=0)
-        if end == "prune":
-            self.ledger.append(
-                Decided(
-                    trial=name,
-                    positions_seen=last,
-                    decision="prune",
-                    rung=last,
-                    rank=3,
-                    of=7,
-                    value_loss=losses[last],
-                )
-            )
-        elif end == "complete":
-            self.ledger.append(
-                Decided(
-                    trial=name, positions_seen=last, decision="complete", value_loss=losses[last]
-                )
-            )
-        elif end == "fail":
-            self.ledger.append(Failed(trial=name, reason="nan: loss is not finite", log="a\nb"))
-        self.number += 1
-        return name
-
-    def evidence(self, trial: str, positions: int, per_game: np.ndarray) -> None:
-        count = len(per_game)
-        sums = np.repeat(per_game[:, None], 3, axis=1).astype(np.float32)
-        counts = np.ones((count, 3), dtype=np.int32)
-        losses = GameLosses(np.arange(count), sums, counts)
-        write_game_losses(self.folder.trial(trial), positions, losses)
-
-    def board(self, **options: Any) -> Leaderboard:
-        self.ledger.close()
-        return read_leaderboard(self.folder, **options)
+from tests.leaderboard.studies import Study
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Any:
-    made = Study(tmp_path)
-    yield made
-    made.ledger.close()
+def study(tmp_path: Path) -> Iterator[Study]:
+    by_hand = Study(tmp_path)
+    yield by_hand
+    by_hand.ledger.close()
 
 
-def test_whoever_came_further_leads_whatever_the_loss_at_a_lower_rung(study: Study) -> None:
+def test_a_trial_that_came_further_leads_whatever_the_loss_at_a_lower_rung(study: Study) -> None:
     study.trial({10: 0.10}, "prune", lr=1.0)
     study.trial({10: 0.30, 90: 0.20}, "complete", lr=2.0)
     study.trial({10: 0.25, 90: 0.18}, "complete", lr=3.0)
@@ -166,32 +71,11 @@ def test_a_seed_that_was_pruned_is_not_averaged_into_what_went_further(study: St
     assert (row.value_loss, row.status, row.seeds) == (0.20, "completed", 2)
 
 
-def test_a_failure_stands_at_the_end_with_its_reason(study: Study) -> None:
+def test_a_failure_is_the_last_row_with_its_reason(study: Study) -> None:
     study.trial({}, "fail", lr=1.0)
     study.trial({90: 0.2}, "complete", lr=2.0)
     last = study.board().rows[-1]
     assert (last.rank, last.status, last.reason) == (None, "failed", "nan: loss is not finite")
-
-
-def test_a_failure_says_why_and_ends_with_its_log_also_when_another_seed_did_not(
-    study: Study,
-) -> None:
-    study.trial({90: 0.2}, "complete", variant="a")
-    failed = study.trial({}, "fail", variant="a")
-    board = study.board()
-    expected = {"trial": failed, "reason": "nan: loss is not finite", "log": "a\nb"}
-    assert leaderboard_json(board)["rows"][0]["failures"] == [expected]
-    console = Console(width=160)
-    with console.capture() as shown:
-        console.print(render(board, 160))
-    assert f"{failed} failed: nan: loss is not finite\n    a\n    b\n" in shown.get()
-    assert f"* {failed} failed: nan: loss is not finite\n" in markdown(board)
-
-
-def test_many_failures_are_counted_below_the_table(study: Study) -> None:
-    for number in range(7):
-        study.trial({}, "fail", lr=float(number))
-    assert "* 2 more failures; see --format json\n" in markdown(study.board())
 
 
 def test_rows_are_tied_by_paired_losses_and_not_by_their_wide_intervals(study: Study) -> None:
@@ -292,26 +176,7 @@ def test_an_empty_study_has_baselines_and_no_rows(study: Study) -> None:
     assert board["state"] == "interrupted"  # nobody holds its ledger
 
 
-def test_without_a_result_a_sentence_stands_in_place_of_rows(study: Study) -> None:
-    def shown() -> tuple[str, str]:
-        board = read_leaderboard(study.folder)
-        console = Console(width=120, record=True, file=io.StringIO())
-        console.print(render(board, 120))
-        return console.export_text(), markdown(board)
-
-    for text in shown():
-        assert "there is no result yet: no trial has begun" in text and "prior" in text
-    study.trial({})
-    for text in shown():
-        assert "there is no result yet: of 1 trial, none that can be ranked has reported" in text
-        assert "512->1" not in text and "prior" in text
-    study.ledger.append(Failed(trial="t0000", reason="the loss is nan", log=""))
-    for text in shown():
-        assert "there is no result: the only trial failed" in text
-        assert "t0000 failed: the loss is nan" in text and "512->1" not in text
-
-
-def test_a_trial_that_nobody_runs_any_more_is_not_called_running(study: Study) -> None:
+def test_a_trial_without_a_driver_is_called_interrupted(study: Study) -> None:
     study.trial({10: 0.2})
     assert read_leaderboard(study.folder).rows[0].status == "running"
     assert study.board().rows[0].status == "interrupted"
@@ -321,7 +186,7 @@ def test_the_state_is_running_while_a_driver_holds_the_ledger(study: Study) -> N
     assert read_leaderboard(study.folder).state == "running"
 
 
-def test_a_folder_that_is_no_study_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="is this a study folder"):
         read_leaderboard(StudyFolder(tmp_path))
 
@@ -337,62 +202,3 @@ def test_json_has_the_names_that_others_build_on(study: Study) -> None:
     )
     assert set(board["rows"][0]["stages"]["late"]) == {"value_loss", "accuracy", "positions"}
     assert set(board["baselines"][0]) >= {"name", "value_loss", "accuracy", "stages"}
-
-
-@pytest.mark.parametrize("width", [80, 160])
-def test_a_table_fits_its_terminal_and_shows_every_row(study: Study, width: int) -> None:
-    study.trial({90: 0.2}, "complete", readout="bce", learning_rate=0.00123456)
-    study.trial({10: 0.3}, "prune", readout="tanh_mse", learning_rate=0.1)
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))
-    console.print(render(study.board(), width))
-    console.file.close()
-    text = console.export_text()
-    lines = text.splitlines()
-    assert max(len(line) for line in lines) <= width
-    for expected in ("512->1 bce", "lr=0.00123", "tanh_mse", ".2000", "prior", ".2470", "a leak"):
-        assert expected in text
-
-
-def test_markdown_and_csv_hold_a_line_for_each_row_and_baseline(study: Study) -> None:
-    study.trial({90: 0.2}, "complete")
-    board = study.board()
-    assert sum(line.startswith("|") for line in markdown(board).splitlines()) == 4
-    lines = comma_separated(board).splitlines()
-    assert len(lines) == 3
-    assert lines[1].startswith("1,512->1,512->1,0.2,")
-    assert lines[2].startswith(",prior,,0.247,") and ",baseline," in lines[2]
-    assert len({line.count(",") for line in lines}) == 1
-
-
-def test_printed_json_has_a_row_a_line_and_the_table_names_what_it_leaves_out(
-    study: Study, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for number in range(103):
-        study.trial({90: 0.2 + number / 1000}, "complete", lr=float(number))
-    command = ["leaderboard", str(study.folder.path)]
-    assert main([*command, "--format", "json"]) == 0
-    text = capsys.readouterr().out
-    board = json.loads(text)
-    assert board == json.loads(json.dumps(leaderboard_json(read_leaderboard(study.folder))))
-    assert sum('"trial_ids"' in line for line in text.splitlines()) == len(board["rows"]) == 103
-    assert main(command) == 0
-    assert "3 more rows" in capsys.readouterr().out
-    assert main([*command, "--top", "103"]) == 0
-    assert "more rows" not in capsys.readouterr().out
-
-
-def test_top_hides_rows_and_says_so(study: Study) -> None:
-    for number in range(3):
-        study.trial({90: 0.2 + number / 100}, "complete", lr=float(number))
-    text = markdown(study.board(), top=1)
-    assert "2 more rows" in text
-    assert "lr=2" not in text
-
-
-def test_a_narrow_table_rounds_an_interval_instead_of_cutting_it(study: Study) -> None:
-    study.trial({100: 0.2}, end="COMPLETE")
-    board = study.board()
-    row = replace(board.rows[0], value_loss=0.2, value_loss_low=0.1862, value_loss_high=0.2138)
-    console = Console(width=80, record=True)
-    console.print(render(replace(board, rows=(row,)), 80))
-    assert ".2000±.014" in console.export_text()  # of .0138

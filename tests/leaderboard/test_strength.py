@@ -42,6 +42,7 @@ def test_a_match_is_read_as_it_was_stored(tmp_path: Path) -> None:
 def test_rows_get_the_elo_of_the_trial_of_theirs_that_played() -> None:
     filled = with_strength([row("t0009", "t0002"), row("t0008")], MATCH)
     assert (filled[0].elo, filled[0].milliseconds_per_move) == (10.0, 1.5)
+    assert filled[0].strength_per_millisecond == pytest.approx(10 ** (10 / 400) / 1.5)
     assert filled[1].elo is None
     assert with_strength([row("t0002")], None)[0].elo is None
 

@@ -3,16 +3,23 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hexsearch.cli.main import main
+from hexsearch.config.data import DataConfig
+from hexsearch.data.collection.importing import import_games
+from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError
 from hexsearch.play.match import MatchSettings, play_match
 from hexsearch.play.openings import balanced_first_moves, opening
 from hexsearch.play.results import OpeningResult
+from hexsearch.play.selfplay import NetworkGamesConfig, generate_network_games
 from hexsearch.play.spec import PlayerSpec, parse_player
 from hexsearch.play.standings import standings
+from hexsearch.training.checkpoint import save_checkpoint
+from tests.training.trials import make
 
 RANDOM = PlayerSpec(name="random", kind="random")
 PATHS = PlayerSpec(name="shortest-path", kind="shortest-path")
@@ -164,4 +171,30 @@ def test_faulty_players_are_all_named(
     assert main(["match", "random", "random"]) == 2
     assert "named twice" in capsys.readouterr().err
     assert main(["match", str(checkpoint), "random", "--size", "7"]) == 2
+    assert "plays on 5x5 alone" in capsys.readouterr().err
+
+
+def test_networks_that_know_other_boards_share_the_requested_one(
+    checkpoint: Path,
+    dataset: Dataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    anywhere: dict[str, Any] = {
+        "trunk": {"preset": "tiny", "strides": [1, 1], "features": 16},
+        "value_head": "16->1",
+        "policy_head": "convolution",
+    }
+    path, games = tmp_path / "model.pt", tmp_path / "six.trmph"
+    save_checkpoint(path, {"state": make(dataset, max_positions=64, **anywhere).state()})
+    generate_network_games(games, NetworkGamesConfig(network=path, size=6, nodes=2), 100)
+    archive, _ = import_games([games], 6)
+    six = Dataset(archive, DataConfig(board_size=6))
+    other = tmp_path / "other.pt"
+    save_checkpoint(other, {"state": make(six, max_positions=64, **anywhere).state()})
+    command = ["match", str(path), str(other), "--player", "policy", "--openings", "1"]
+    assert main(command) == 2
     assert "must share a board" in capsys.readouterr().err
+    assert main([*command, "--size", "7"]) == 0
+    assert main(["match", str(checkpoint), str(other), "--size", "6", "--openings", "1"]) == 2
+    assert "plays on 5x5 alone" in capsys.readouterr().err

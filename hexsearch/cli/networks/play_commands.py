@@ -19,7 +19,7 @@ from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.errors import ConfigError
-from hexsearch.interface.players import find_players, shared_board
+from hexsearch.interface.players import find_players, on_one_board
 from hexsearch.play.htp.session import HtpSession
 from hexsearch.play.match import MINUTE_S, OPENINGS_PLAYED, MatchSettings, play_match
 from hexsearch.play.openings import read_openings
@@ -29,7 +29,6 @@ from hexsearch.report.match_table import render_standings
 from hexsearch.report.terminal import Console
 
 _OPENINGS = 30
-_SIZE = 13  # where no player is a network
 
 
 def register(commands: Any) -> None:
@@ -62,7 +61,7 @@ def register(commands: Any) -> None:
         help=f"each played twice (default: {_OPENINGS}, or all of --openings-file)",
     )
     match.add_argument("--openings-file", type=Path, metavar="FILE", help="TRMPH, one a line")
-    match.add_argument("--size", type=positive, help=f"without networks (default: {_SIZE})")
+    match.add_argument("--size", type=positive, help="board (default: the networks' own)")
     match.add_argument("--swap", action="store_true", help="the first move may be taken over")
     match.add_argument("--seed", type=int, default=0, metavar="N", help="of openings and players")
     match.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
@@ -107,7 +106,8 @@ def run_match(arguments: argparse.Namespace) -> int:
     ]
     if arguments.timeout <= 0:
         raise ConfigError(f"--timeout {arguments.timeout:g}: must be above 0 seconds")
-    settings = _settings(arguments, shared_board(players, arguments.size))
+    players, board = on_one_board(players, arguments.size)
+    settings = _settings(arguments, board)
     console = Console(stderr=True, highlight=False)
     try:
         with _progress(console) as show:

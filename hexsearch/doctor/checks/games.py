@@ -1,4 +1,4 @@
-"""Checks of the games themselves: labels, edges, duplicates, splits."""
+"""Checks of the games one by one: winners, edges, duplicates, and their split."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import winners
 from hexsearch.game.reading import Decision
 from hexsearch.game.record import REPLAY_DISAGREES
 
-_LAID = 5_000  # games of a file that are tried the other way round
-_REPLAYED = 200_000  # games whose winner is replayed, spread over the archive
-_CHUNK = 8192
+_TRANSPOSED = 5_000  # games of a file that are transposed
+_REPLAYED = 200_000  # games that are replayed, spread over the archive
+_CHUNK = 8192  # games that are replayed at once
 
 
 def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Winners against replay: of the archive, and of what the import refused."""
+    """Compare winners with replay, in the archive and among the games that the import refused."""
     archive = pipeline.archive
     if archive is not None:
         wrong = _misjudged(archive)
         if len(wrong):
-            yield _named_losers(archive, wrong)
+            yield _wrong_winners(archive, wrong)
     if pipeline.imported is None:
         return
     refused = Counter(
@@ -38,43 +38,43 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     seen = pipeline.imported.read + len(pipeline.imported.refused)
     if total > 0.02 * seen:
         where = ", ".join(f"{Path(file).name}: {count:,}" for file, count in refused.most_common(3))
-        yield Finding(
+        yield Finding.error(
             "labels",
-            "error",
-            f"{total:,} of {seen:,} games say that one colour won while the other connects "
-            f"({where}); the import refused them",
+            f"in {total:,} of {seen:,} games one colour is named as the winner while the other "
+            f"connects ({where}); the import refused them",
             "the winner is written the other way round in these files, or in part of them",
-            "swap their winner letters; what is refused is missing from the training games",
+            "exchange the winners' letters in these files and import them again; refused games are "
+            "not used in training",
         )
 
 
-def _named_losers(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
+def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
+    """The finding for games whose winner has not connected."""
     some = wrong[:_CHUNK]
     nobody = winners(stones_at(archive, some, archive.lengths[some])) == 0
     evidence = (
-        f"{len(wrong):,} of {min(len(archive), _REPLAYED):,} games name a winner who has not "
+        f"in {len(wrong):,} of {min(len(archive), _REPLAYED):,} games the named winner has not "
         f"connected ({_by_file(archive, wrong)})"
     )
     if nobody.mean() > 0.5:
-        return Finding(
+        return Finding.error(
             "labels",
-            "error",
             f"{evidence}; in {nobody.mean():.0%} of them nobody has",
-            "these games are called finished and end before anybody connects: their last moves "
-            "are missing (cut off, off by one), or their moves are read wrongly",
-            "compare the number of moves with the source; import them again",
+            "these games are marked as finished, but end before a connection: their last moves are "
+            "missing (cut off, or off by one), or their moves are read wrongly",
+            "compare the number of moves with that in the source, and import the games again",
         )
-    return Finding(
+    return Finding.error(
         "labels",
-        "error",
         evidence,
         "the winner's letter or digit is read the other way round for these games: labels are "
         "inverted",
-        "swap the winners of the files named and import them again",
+        "exchange the winners in the files that the evidence names, and import them again",
     )
 
 
 def _misjudged(archive: GameArchive) -> NDArray[np.int64]:
+    """Indices of the games whose winner is not that of their replay."""
     wrong = []
     looked_at = np.unique(
         np.linspace(0, len(archive) - 1, min(len(archive), _REPLAYED)).astype(int)
@@ -89,7 +89,7 @@ def _misjudged(archive: GameArchive) -> NDArray[np.int64]:
 
 
 def _by_file(archive: GameArchive, games: NDArray[np.int64]) -> str:
-    """Where they come from: a whole file that is wrong is another matter than a line."""
+    """In words, from which files the games come: the three with most of them."""
     counts = np.bincount(archive.files[games], minlength=len(archive.sources))
     totals = np.bincount(archive.files, minlength=len(archive.sources))
     worst = np.argsort(-counts)[:3]
@@ -101,61 +101,61 @@ def _by_file(archive: GameArchive, games: NDArray[np.int64]) -> str:
 
 
 _COLUMN_MAJOR = (
-    "moves are read column-major (row and column exchanged): the winners' names fit the first "
-    "mover, only the board lies on its side"
+    "moves are read column-major (row and column are exchanged): the named winners fit the first "
+    "mover, but the board is transposed"
 )
 _WRONG_EDGES = (
-    "the first mover is on the wrong edges: it is Red, who connects left to right, and is taken "
-    "for Blue; rows and columns alone do not explain it, the winners' names are exchanged too"
+    "the first mover is on the wrong edges: it is Red, who connects left to right, but is taken "
+    "for Blue; exchanged rows and columns do not explain it, since the named winners are "
+    "exchanged, too"
 )
 
 
 def check_edges(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Whether the games make more sense lying on their side, and whether names turn with them.
+    """Report games that end with a connection only if rows and columns are exchanged.
 
-    Exchanging rows and columns, and giving the first mover the other edges, are one reflection
-    of the board: stones cannot tell them apart, the names of the winners can.
+    Exchanging rows and columns, and giving the first mover the other edges, are the same reflection
+    of the stones. Only the named winners distinguish them.
     """
-    assert pipeline.imported is not None
-    for decision in pipeline.imported.decisions:
+    imported = needed(pipeline.imported)
+    for decision in imported.decisions:
         name, finished = Path(decision.source).name, decision.agree + decision.disagree
         reading = decision.reading
         if reading.left_right:
-            named = "" if reading.red_first else _seats(decision)
-            yield Finding(
+            yield Finding.warning(
                 "edges",
-                "warning",
-                f"{name}: with rows and columns exchanged"
-                f"{' and the winners named the other way round' if reading.red_first else ''} "
-                f"{decision.agree:,} of {finished:,} finished games end with the winner's "
-                f"connection, as written {decision.otherwise_agree:,} do",
-                (_WRONG_EDGES if reading.red_first else _COLUMN_MAJOR) + named,
-                "the import has put it right; whatever else reads this file must do the same",
+                f"{name}: {decision.agree:,} of {finished:,} finished games end with the winner's "
+                "connection if rows and columns"
+                f"{' and the named winners' if reading.red_first else ''} are exchanged, and "
+                f"{decision.otherwise_agree:,} as they are written",
+                _WRONG_EDGES if reading.red_first else _COLUMN_MAJOR + _by_seat(decision),
+                "no action is needed here, since the import has corrected it; correct it in other "
+                "programs that read this file",
             )
     if pipeline.archive is not None:
-        yield from _lying_games(pipeline.archive)
+        yield from _transposed_games(pipeline.archive)
 
 
-def _seats(decision: Decision) -> str:
-    """What is left open where a format names winners by seat, not by colour."""
+def _by_seat(decision: Decision) -> str:
+    """The second possible cause if the format names winners by who moved first; else empty."""
     if decision.format == "TRMPH":
         return ""
     return (
         ". Or the first mover connects left to right: this format names winners by who moved "
-        "first, so its games cannot tell; a diagram of one game, or its author, can"
+        "first, so its games cannot decide this; a diagram of one game, or its author, can"
     )
 
 
-def _lying_games(archive: GameArchive) -> Iterator[Finding]:
-    """Files whose games end with a connection only once the board is laid on its side."""
+def _transposed_games(archive: GameArchive) -> Iterator[Finding]:
+    """Report files whose stored games end with a connection only if the board is transposed."""
     for file, source in enumerate(archive.sources):
-        games = np.flatnonzero(archive.files == file)[:_LAID].astype(np.int64)
+        games = np.flatnonzero(archive.files == file)[:_TRANSPOSED].astype(np.int64)
         boards = stones_at(archive, games, archive.lengths[games])
         won = archive.winners[games]
         upright = int((winners(boards) == won).sum())
-        laid = winners(boards.transpose(0, 2, 1).copy())
-        same, exchanged = int((laid == won).sum()), int((laid == -won).sum())
-        for found, cause, remedy in (
+        transposed = winners(boards.transpose(0, 2, 1).copy())
+        same, exchanged = int((transposed == won).sum()), int((transposed == -won).sum())
+        for count, cause, remedy in (
             (same, _COLUMN_MAJOR, "exchange row and column of every move of this file"),
             (
                 exchanged,
@@ -163,22 +163,20 @@ def _lying_games(archive: GameArchive) -> Iterator[Finding]:
                 "reflect every move of this file in the long diagonal and exchange the colours",
             ),
         ):
-            if found > max(2 * upright, 10, 0.8 * (same + exchanged)):
-                yield Finding(
+            if count > max(2 * upright, 10, 0.8 * (same + exchanged)):
+                yield Finding.error(
                     "edges",
-                    "error",
-                    f"{Path(source).name}: as stored, {upright:,} of {len(games):,} games end with "
-                    f"the winner's connection; with rows and columns exchanged {same:,} do, and "
-                    f"{exchanged:,} with the winners exchanged as well",
+                    f"{Path(source).name}: {upright:,} of {len(games):,} games end with the "
+                    f"winner's connection as they are stored, {same:,} with rows and columns "
+                    f"exchanged, and {exchanged:,} with the winners exchanged, too",
                     cause,
                     f"{remedy} before importing it",
                 )
 
 
 def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Games that are copies of each other, mirrored and turned ones included."""
-    archive = pipeline.archive
-    assert archive is not None
+    """Report games that are copies of each other, also mirrored or turned ones."""
+    archive = needed(pipeline.archive)
     forms = pipeline.forms
     groups: dict[bytes, list[int]] = defaultdict(list)
     for game, (form, _) in forms.items():
@@ -192,89 +190,79 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if contradictions:
         first = contradictions[0]
         lines = ", ".join(str(archive.lines[game]) for game in first[:2])
-        yield Finding(
+        yield Finding.error(
             "duplicates",
-            "error",
-            f"{len(contradictions):,} games occur twice with different winners, the first one on "
-            f"lines {lines}",
-            "two sources disagree on who won, or on which edges are whose",
-            "find out by replay which source is right and leave the other out",
+            f"{len(contradictions):,} games occur twice with different winners; the first one is "
+            f"on lines {lines}",
+            "two sources disagree about the winner, or about the edges of the colours",
+            "compare both games with their sources, and leave the wrong one out",
         )
     if copies > 0.01 * len(forms):
-        yield Finding(
+        yield Finding.warning(
             "duplicates",
-            "warning",
-            f"{copies:,} of {len(forms):,} games are copies of others, mirrored or turned "
-            "ones included",
+            f"{copies:,} of {len(forms):,} games are copies of others, also mirrored or turned "
+            "ones",
             f"only {len(groups):,} games are different, the others are copies (duplicates): files "
-            "overlap, a few games were written several times, or each in all four symmetries",
-            "leave copies out: augmentation makes them anyway, and they weigh double",
+            "overlap, or games were written several times, such as in all four symmetries",
+            "leave copies out: they have a higher weight than other games, and augmentation makes "
+            "symmetric ones anyway",
         )
 
 
 def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[Finding]:
-    """Games without a training position, and positions that validation does not judge."""
-    dataset = pipeline.dataset
-    assert dataset is not None
+    """Report training games without a position, and validation positions that are left out."""
+    dataset = needed(pipeline.dataset)
     every = int((dataset.archive.lengths[dataset.validation_games].astype(np.int64) + 1).sum())
     if len(dataset.validation) != every:
-        yield Finding(
+        yield Finding.error(
             "split",
-            "error",
-            f"validation judges {len(dataset.validation):,} positions; its games have {every:,}",
-            "validation leaves a part of the positions out, or judges by other games than its own",
-            "judge by every position of the validation games",
+            f"validation has {len(dataset.validation):,} positions, but its games have {every:,}",
+            "validation leaves part of the positions out, or uses other games than its own",
+            "validate on every position of the validation games",
         )
     plain = pipeline.config is not None and pipeline.config.curriculum.name == "all"
     missing = len(np.setdiff1d(dataset.train_games, train))
     if plain and missing > 0.1 * len(dataset.train_games):
-        yield Finding(
+        yield Finding.error(
             "split",
-            "error",
-            f"{missing:,} of {len(dataset.train_games):,} training games give no training position",
-            "a part of the games is never trained on: positions are drawn from some games alone",
-            "draw from all games of the training split",
+            f"{missing:,} of {len(dataset.train_games):,} training games have no training position",
+            "part of the games is never used: training positions are drawn from the other games "
+            "only",
+            "draw training positions from all games of the training split",
         )
 
 
 def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Whether any game, or a symmetric copy of one, lies on two sides of the split."""
-    dataset = pipeline.dataset
-    assert dataset is not None
+    """No game, and no symmetric copy of one, may be in two parts of the split."""
+    dataset = needed(pipeline.dataset)
     train = dataset.train_games
     if pipeline.config is not None:
         train = np.unique(dataset.training(pipeline.config.curriculum).games).astype(np.int64)
-    judged = np.unique(dataset.validation.games).astype(np.int64)
-    shared = np.intersect1d(train, judged)
+    validation = np.unique(dataset.validation.games).astype(np.int64)
+    shared = np.intersect1d(train, validation)
     if len(shared):
-        yield Finding(
+        yield Finding.error(
             "split",
-            "error",
-            f"{len(shared):,} of {len(judged):,} validation games have positions that are "
-            "trained on",
-            "the split is by position, not by game: positions of one game share their label",
-            "split by game; validation figures of this split measure memory",
+            f"{len(shared):,} of {len(validation):,} validation games have training positions",
+            "the split is by position, not by game: positions of one game share their label, so "
+            "validation figures show what the network memorises",
+            "split by game",
         )
         return
     yield from _left_out(pipeline, train)
-    sides: dict[str, NDArray[np.int64]] = {
-        "training": train,
-        "validation": judged,
-        "test": dataset.games("test"),
-    }
-    known = {
+    parts = {"training": train, "validation": validation, "test": dataset.games("test")}
+    forms = {
         name: {pipeline.forms[game][0] for game in games.tolist() if game in pipeline.forms}
-        for name, games in sides.items()
+        for name, games in parts.items()
     }
     for name in ("validation", "test"):
-        copies = len(known["training"] & known[name])
+        copies = len(forms["training"] & forms[name])
         if copies:
-            yield Finding(
+            yield Finding.error(
                 "split",
-                "error",
-                f"{copies:,} of {len(known[name]):,} {name} games are also trained on, as they "
+                f"{copies:,} of {len(forms[name]):,} {name} games are also training games, as they "
                 "are, mirrored or turned",
-                "copies of one game fall on both sides: the split does not go by the game's "
-                "symmetry-invariant form",
-                "split by a hash of the symmetry-invariant form, or remove the copies first",
+                "copies of one game are in two parts of the split: the split does not depend on "
+                "the symmetry-invariant form of a game",
+                "split by a hash of the symmetry-invariant form, or remove copies first",
             )

@@ -1,4 +1,4 @@
-"""Checks of the results of games that no connection ended, and of games that are odd as a whole."""
+"""Checks of the games as a whole: results without a connection, moves, board size, searches."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.table import wilson
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import BLUE, RED, winners
 from hexsearch.game.distance import connection_distances
 
-_LOOKED_AT = 2_000  # games, spread over the archive
-_FEW = 30
-_ONE_SIDED, _ALL = 0.95, 0.97
-_AGREES = 0.6  # of what is usual above one half, that winners must have the shorter path in
-_SLOPE = 0.05  # by which values of a search must differ to say anything
-_BEFORE, _USUAL = 4, 0.85  # plies before a connection, and what is usual there
+_LOOKED_AT = 2_000  # games that are looked at, spread over the archive
+_FEW = 30  # fewer games, or positions, are not judged
+_ONE_SIDED = 0.95  # share of wins of one colour that is reported
+_ALL = 0.97  # share of games that an explanation must fit
+_AGREES = 0.6  # share of the usual agreement above 0.5 that unfinished games must reach
+_SLOPE = 0.05  # difference of mean search values that is not due to chance
+_BEFORE = 4  # plies before a connection where the usual agreement is measured
+_USUAL = 0.85  # usual agreement if there are too few finished games
 Games = NDArray[np.int64]
 
 
 def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Winners against boards where nobody has connected, and boards against their size."""
-    archive = pipeline.archive
-    assert archive is not None
+    """Check winners of unfinished games, moves, board size, ends of games, and search values."""
+    archive = needed(pipeline.archive)
     yield from _one_winner(archive)
     yield from _unfinished(archive)
     yield from _played_twice(archive)
@@ -37,6 +38,7 @@ def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 
 def _spread(games: Games) -> Games:
+    """At most _LOOKED_AT of the games, evenly spread."""
     chosen = np.linspace(0, len(games) - 1, min(len(games), _LOOKED_AT)).astype(np.int64)
     return games[np.unique(chosen)]
 
@@ -44,57 +46,56 @@ def _spread(games: Games) -> Games:
 def _one_winner(archive: GameArchive) -> Iterator[Finding]:
     share = float((archive.winners == RED).mean())
     if len(archive) >= _FEW and not 1 - _ONE_SIDED < share < _ONE_SIDED:
-        yield Finding(
+        yield Finding.warning(
             "results",
-            "warning",
-            f"{max(share, 1 - share):.1%} of {len(archive):,} games are won by "
-            f"{'Red' if share > 0.5 else 'Blue'}",
-            "nearly all games have the same winner: labels are nearly constant, and a network that "
-            "always answers the same looks good",
-            "add games of the other winner, or look at how winners are read",
+            f"{'Red' if share > 0.5 else 'Blue'} wins {max(share, 1 - share):.1%} of "
+            f"{len(archive):,} games",
+            "nearly all games have the same winner: labels are nearly constant, and a network with "
+            "constant answers has a low loss",
+            "add games that the other side won, or correct the code that reads the winners",
         )
 
 
 def _unfinished(archive: GameArchive) -> Iterator[Finding]:
-    """Games that were resigned or cut off: the winner should mostly have the shorter path."""
+    """In games that were resigned or cut off the winner should mostly have the shorter path."""
     games = _spread(np.flatnonzero(archive.finished == 0).astype(np.int64))
     if len(games) < _FEW:
         return
     won = archive.winners[games]
     blue, red = connection_distances(stones_at(archive, games, archive.lengths[games]))
-    told = blue != red
+    differ = blue != red
     shorter = np.where(blue < red, BLUE, RED)
-    agree = float((shorter == won)[told].mean()) if told.any() else 1.0
-    _, high = wilson(agree, int(told.sum()))
+    agree = float((shorter == won)[differ].mean()) if differ.any() else 1.0
+    _, high = wilson(agree, int(differ.sum()))
     expected = _usual_agreement(archive)
-    if told.sum() < _FEW or high > 0.5 + _AGREES * (expected - 0.5):
+    if differ.sum() < _FEW or high > 0.5 + _AGREES * (expected - 0.5):
         return
     last = np.where(archive.lengths[games] % 2 == 1, BLUE, RED)
-    explained = (
+    explanations = (
         (won == BLUE, "all are given to Blue"),
         (won == RED, "all are given to Red"),
-        (won == last, "each is given to whoever moved last"),
-        (won == -last, "each is given to whoever was to move"),
-        ((shorter == -won) | ~told, "their winners are inverted"),
+        (won == last, "each is given to the side that moved last"),
+        (won == -last, "each is given to the side to move"),
+        ((shorter == -won) | ~differ, "their winners are inverted"),
     )
     cause = next(
-        (words for right, words in explained if right.mean() > _ALL),
-        "their winners do not go with their boards: colours are exchanged, or a move is too many "
-        "or missing (a swap kept as a stone, a first move that was lost)",
+        (words for fits, words in explanations if fits.mean() > _ALL),
+        "winners do not fit the boards: colours are exchanged, or there is one move too many or "
+        "too few (a swap kept as a stone, or a first move that was lost)",
     )
-    yield Finding(
+    yield Finding.error(
         "results",
-        "error",
-        f"in {len(games):,} games that no connection ended (resigned, or cut off at a limit) the "
-        f"winner has the shorter path to a connection in {agree:.0%} of {told.sum():,} where paths "
-        f"differ; {_BEFORE} plies before a connection it is {expected:.0%}",
+        f"of {len(games):,} games that end without a connection (resigned, or cut off at a limit) "
+        f"{differ.sum():,} have shortest paths of different length; the winner has the shorter one "
+        f"in {agree:.0%} of these, and in {expected:.0%} of finished games {_BEFORE} plies before "
+        "their end",
         f"winners of unfinished games are wrong labels: {cause}",
-        "find out how such games end in the source, or leave them out",
+        "take the winners of unfinished games from their source, or leave these games out",
     )
 
 
 def _usual_agreement(archive: GameArchive) -> float:
-    """How often the winner has the shorter path a few plies before a connection."""
+    """Share of finished games whose winner has the shorter path _BEFORE plies before the end."""
     games = _spread(
         np.flatnonzero((archive.finished == 1) & (archive.lengths > _BEFORE)).astype(np.int64)
     )
@@ -102,35 +103,30 @@ def _usual_agreement(archive: GameArchive) -> float:
         return _USUAL
     plies = archive.lengths[games].astype(np.int64) - _BEFORE
     blue, red = connection_distances(stones_at(archive, games, plies))
-    told = blue != red
-    if told.sum() < _FEW:
+    differ = blue != red
+    if differ.sum() < _FEW:
         return _USUAL
-    return float((np.where(blue < red, BLUE, RED) == archive.winners[games])[told].mean())
+    return float((np.where(blue < red, BLUE, RED) == archive.winners[games])[differ].mean())
 
 
 def _played_twice(archive: GameArchive) -> Iterator[Finding]:
     games = _spread(np.arange(len(archive), dtype=np.int64))
-    offsets = archive.offsets.astype(np.int64)
-    twice = [
-        game
-        for game in games.tolist()
-        if len(np.unique(archive.moves[offsets[game] : offsets[game + 1]]))
-        < offsets[game + 1] - offsets[game]
-    ]
+    moves = {game: archive.game(game).moves for game in games.tolist()}
+    twice = [game for game, cells in moves.items() if len(set(cells)) < len(cells)]
     if twice:
-        yield Finding(
+        yield Finding.error(
             "results",
-            "error",
-            f"{len(twice):,} of {len(games):,} games play a cell twice, the first one is game "
-            f"{twice[0]}",
-            "a cell is played twice: two games run together, a swap is read as a move, or cells "
-            "are numbered for another board",
-            "see how this file's moves are read: `games show PATH`",
+            f"in {len(twice):,} of {len(games):,} games a cell is played twice; the first one is "
+            f"on line {archive.lines[twice[0]]} of its file",
+            "a cell is played twice: two games are joined, a swap is read as a move, or cells are "
+            "numbered for another board",
+            "compare the moves of one such game in its file with those that are read, which "
+            "`hexsearch games show PATH --game NUMBER` draws",
         )
 
 
 def _unused_edge(archive: GameArchive) -> Iterator[Finding]:
-    """A last row and column that nobody ever plays belong to another board."""
+    """If nobody ever plays in outer rows and columns, the games are of a smaller board."""
     size = int(archive.sizes.max(initial=0))
     if len(archive.moves) < 50 * size:
         return
@@ -139,35 +135,33 @@ def _unused_edge(archive: GameArchive) -> Iterator[Finding]:
     side = max(int(np.flatnonzero(each).max()) + 1 for each in used)
     first = min(int(np.flatnonzero(each).min()) for each in used)
     if side < size or first > 0:
-        yield Finding(
+        yield Finding.error(
             "results",
-            "error",
-            f"in {len(archive):,} games no move is played outside rows and columns {first} to "
-            f"{side - 1} of a {size}x{size} board",
+            f"in {len(archive):,} games all moves are in rows and columns {first} to {side - 1} "
+            f"(counted from 0) of a {size}x{size} board",
             f"the games are of a smaller board ({side - first}x{side - first}), or cells are "
             "shifted: edges are in the wrong place",
-            "give the board's own size, and count rows and columns from 0",
+            f"set the board size to {side - first}, or count rows and columns from 0",
         )
 
 
 def _played_on(archive: GameArchive) -> Iterator[Finding]:
-    """Games that go on after somebody has connected."""
+    """Report games that continue after a connection."""
     games = _spread(np.flatnonzero(archive.lengths > 1).astype(np.int64))
     before = winners(stones_at(archive, games, archive.lengths[games].astype(np.int64) - 1))
     over = before != 0
     if over.mean() > 0.02:
-        yield Finding(
+        yield Finding.warning(
             "results",
-            "warning",
-            f"{over.sum():,} of {len(games):,} games go on after a connection",
-            "moves follow after the game was decided: the end of a game is judged by something "
-            "else than a connection, or edges are exchanged",
-            "cut games at the first connection",
+            f"{over.sum():,} of {len(games):,} games continue after a connection",
+            "moves follow after the game is decided: the end of a game is not recognised by a "
+            "connection, or edges are exchanged",
+            "end each game at its first connection",
         )
 
 
 def _search_values(archive: GameArchive) -> Iterator[Finding]:
-    """Values of a search must rise with Red's wins, whoever is to move."""
+    """Search values must be higher in games that Red won, whoever is to move."""
     if archive.search_values is None:
         return
     games = _spread(np.arange(len(archive), dtype=np.int64))
@@ -187,14 +181,13 @@ def _search_values(archive: GameArchive) -> Iterator[Finding]:
     cause = (
         "search values are inverted: they are those of Blue"
         if max(slopes) < _SLOPE
-        else "search values belong to the side to move, where Red's are expected: they enter the "
-        "value target for the wrong side on every second ply"
+        else "search values belong to the side to move, but Red's are expected: on every second "
+        "ply they enter the value target for the wrong side"
     )
-    yield Finding(
+    yield Finding.error(
         "results",
-        "error",
-        f"the values of a search are {slopes[0]:+.2f} higher in games that Red won where Blue is "
-        f"to move, and {slopes[1]:+.2f} where Red is",
+        "the mean search value in games that Red won, minus that in games that Blue won, is "
+        f"{slopes[0]:+.2f} where Blue is to move and {slopes[1]:+.2f} where Red is to move",
         cause,
-        "store Red's win probability of every position, whoever is to move",
+        "store Red's win probability for every position, whoever is to move",
     )

@@ -1,4 +1,4 @@
-"""What a network would have to be shown: transformations of its planes, each scored on games."""
+"""Transformations of a network's planes, each scored by the answers that the network then gives."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_part
 from hexsearch.training.metrics import slice_metrics
 
 OTHER_PLY = "boards of one ply"
-_POSITIONS = 800  # that each transformation is tried on
-NEAR = 14  # plies to the end: there a network should be rather sure
+_POSITIONS = 800  # positions that each transformation is tried on
+NEAR = 14  # plies to the end within which a network should be rather sure
 Change = Callable[[Tensor], Tensor]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class InputScore:
-    """How good the answers are if planes are changed before the network sees them.
+    """How good the answers are if the planes are transformed.
 
     Attributes:
-        gain: in value loss against planes as they are. noise: its standard error by game.
-        likelihood: mean log probability of the moves played, above that of any cell alike.
-        policy_gain, policy_noise: the same for the mean log probability of the moves played.
+        name: the transformation, as a noun.
+        auc, value_loss: of the answers.
+        gain: value loss for the planes as they are minus `value_loss`.
+        noise: standard error of the gain, clustered by game.
+        likelihood: mean log probability of the moves played, above that of uniform cells.
+        policy_gain: the same minus its value for the planes as they are.
+        policy_noise: standard error of policy_gain, clustered by game.
     """
 
     name: str
@@ -44,7 +48,10 @@ class InputScore:
 
 
 def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> list[InputScore]:
-    """The transformations, planes as they are first."""
+    """Scores of all transformations, the planes as they are first.
+
+    Positions near the end of the games are used where there are enough of them.
+    """
     rng = np.random.default_rng(seed)
     near = np.flatnonzero(observed.evaluation.to_end <= NEAR)
     usable = near if len(near) >= _POSITIONS // 2 else np.arange(len(observed.positions))
@@ -71,9 +78,9 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
         p = np.clip(examined.reported(raw, positions).double().numpy(), 0.0, 1.0)
         errors = np.square(p - won)
         policy = examined.on_board(policy, positions)
-        chances = torch.log_softmax(policy, dim=1).double().numpy()
-        fits = chances.shape[1] > int(played.max(initial=0))
-        log_p = chances[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
+        table = torch.log_softmax(policy, dim=1).double().numpy()
+        fits = table.shape[1] > int(played.max(initial=0))
+        log_p = table[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
         if not scores:
             base_errors, base_policy = errors, log_p
         gains, policy_gains = base_errors - errors, log_p - base_policy
@@ -93,9 +100,14 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
 
 
 def restoring(scores: list[InputScore], least: float) -> InputScore | None:
-    """The transformation that clearly restores value or policy; None if there is none."""
-    # A later board shows more of the game: there only the moves tell what a network wants.
-    # And what makes the moves played less likely is not what the network was trained on.
+    """The transformation that clearly restores value or policy; None if there is none.
+
+    Args:
+        scores: all scores, as `input_scores` gives them.
+        least: AUC that the value must exceed.
+    """
+    # The value of a board one ply later is better anyway, so only the policy is used for these.
+    # A transformation that makes the moves played less likely is not that of training.
     candidates = [
         score
         for score in scores[1:]
@@ -103,10 +115,10 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
         and score.policy_gain > -max(0.05, 3.0 * score.policy_noise)
     ]
     value = max(candidates, key=lambda score: score.gain, default=scores[0])
-    # A plane that is blotted out is named only where nothing that keeps it does nearly as well.
+    # Setting a plane to a constant is reported only if nothing that keeps it is about as good.
     if " set to " in value.name:
-        keeping = [each for each in candidates if " set to " not in each.name]
-        best = max(keeping, key=lambda score: score.gain, default=value)
+        others = [each for each in candidates if " set to " not in each.name]
+        best = max(others, key=lambda score: score.gain, default=value)
         value = best if best.gain > value.gain - max(2.0 * value.noise, 0.3 * value.gain) else value
     if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(least, scores[0].auc + 0.02):
         return value
@@ -118,9 +130,9 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
 
 
 def _neighbours(chosen: Ints, game: Ints, plies: int) -> Ints:
-    """Rows some plies earlier or later in the same game; a game's ends stand for what is beyond."""
-    there = np.clip(chosen + plies, 0, len(game) - 1)
-    neighbours: Ints = np.where(game[there] == game[chosen], there, chosen)
+    """[Q] rows some plies later in the same game; the row itself beyond the ends of a game."""
+    rows = np.clip(chosen + plies, 0, len(game) - 1)
+    neighbours: Ints = np.where(game[rows] == game[chosen], rows, chosen)
     return neighbours
 
 
@@ -129,6 +141,7 @@ def _replaced_by(other: Tensor) -> Change:
 
 
 def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
+    """Transformations that are the same for every position, with their names."""
     channels = planes.shape[1]
     stones, flags = _kinds(planes)
     for name, change in _TURNS.items():
@@ -165,22 +178,21 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     yield "planes as (x + 1) / 2", lambda p: (p + 1) / 2
     yield "planes as 1 - x", lambda p: 1 - p
     for rows, columns in product((-1, 0, 1), repeat=2):
-        if (rows, columns) == (0, 0):
-            continue
-        yield f"the board shifted by ({rows}, {columns})", _rolled(rows, columns)
+        if (rows, columns) != (0, 0):
+            yield f"the board shifted by ({rows}, {columns})", _rolled(rows, columns)
 
 
 def _by_side(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
-    """Changes that depend on who is to move.
+    """Transformations that depend on the side to move, with their names.
 
     Args:
         red: [P] whether Red is to move.
     """
     stones, flags = _kinds(planes)
     for flag in flags:
-        told = red.float()[:, None, None].expand(planes[:, flag].shape)
-        yield f"plane {flag} filled with the side to move", _with_values(flag, told)
-        yield f"plane {flag} filled with the side that is not to move", _with_values(flag, 1 - told)
+        mover = red.float()[:, None, None].expand(planes[:, flag].shape)
+        yield f"plane {flag} filled with the side to move", _with_values(flag, mover)
+        yield f"plane {flag} filled with the side not to move", _with_values(flag, 1 - mover)
     changes = list(_TURNS.items())
     if len(stones) >= 2:
         exchanged = _exchanged(planes.shape[1], stones[0], stones[1])
@@ -196,7 +208,7 @@ def _by_side(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
 
 
 def _kinds(planes: Tensor) -> tuple[list[int], list[int]]:
-    """Numbers of the planes that vary over a board, and of those that are the same all over it."""
+    """Indices of the planes that vary over a board, and of those that are constant on boards."""
     constant = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
     every = range(planes.shape[1])
     return [n for n in every if not constant[n]], [n for n in every if constant[n]]

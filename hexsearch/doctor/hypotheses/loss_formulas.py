@@ -1,4 +1,4 @@
-"""Value losses of another form: other arguments, weights, labels, formulas, or a penalty."""
+"""Explanations of a value loss by other arguments, weights, labels or formulas, or by a penalty."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hexsearch.data.batches import Batch
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
 from hexsearch.model.readout import Readout
 
-ONE_FORMULA = "let the trial's value loss be readout.loss(raw, outcome) for each position"
-SAME_LABELS = "give the loss the outcome of the very position whose output it is compared with"
+ONE_FORMULA = "compute the value loss of each position as readout.loss(raw, outcome)"
+SAME_LABELS = "compare each output with the outcome of its own position"
 
 
 def close(found: Tensor, expected: Tensor) -> bool:
-    """Whether two losses agree to within rounding."""
+    """Whether two losses [B] are equal but for rounding."""
     return torch.allclose(found, expected, 1e-3, 1e-5)
 
 
 def subsets_of(batch: Batch) -> dict[str, Flags]:
-    """Parts of a batch that a loss may treat in another way, in words that follow 'exactly'."""
+    """[B] for each part of a batch that a loss may treat differently, by words after 'exactly'."""
     rows = np.arange(len(batch))
     red = batch.ply.numpy() % 2 == 1
     return {
@@ -47,7 +47,7 @@ def subsets_of(batch: Batch) -> dict[str, Flags]:
 def of_changed_arguments(
     found: Tensor, raw: Tensor, batch: Batch, readout: Readout
 ) -> Hypothesis | None:
-    """The read-out's loss of a rescaled output, or of labels moved towards one half."""
+    """The read-out's loss of a scaled output, or of labels that are smoothed towards 0.5."""
     outcome, loss = batch.outcome, readout.loss
     least = 4.0 * float(raw.abs().max().clamp(min=1e-3))
     spread = np.exp(np.linspace(-5.0, 5.0, 401)).tolist()
@@ -56,8 +56,8 @@ def of_changed_arguments(
     if _close_within(found, loss(scale * raw, outcome), 0.03):
         return Hypothesis(
             "temperature",
-            f"the raw output is multiplied by about {scale:.3g} before the loss (a temperature, a "
-            "scale), and not where it is reported",
+            f"the raw output is multiplied by about {scale:.3g} before the loss (a temperature, "
+            "or a scale), but not where it is reported",
             ONE_FORMULA,
         )
     smoothings: list[float] = np.linspace(0.005, 0.95, 190).tolist()
@@ -69,21 +69,21 @@ def of_changed_arguments(
     if _close_within(found, smoothed(share), 0.01):
         return Hypothesis(
             "smoothed",
-            f"labels are smoothed by about {share:.2g} inside the loss (label smoothing), though "
-            "the read-out is configured otherwise",
-            "smooth by readout.label_smoothing alone, once",
+            f"labels are smoothed by about {share:.2g} inside the loss (label smoothing), in "
+            "addition to what the read-out is configured to do",
+            "set readout.label_smoothing instead, and do not change labels elsewhere",
         )
     return None
 
 
 def _close_within(found: Tensor, expected: Tensor, share: float) -> bool:
-    """Whether two losses agree up to a share of how much they vary."""
+    """Whether two losses differ by less than a share of the standard deviation of the first."""
     spread = max(float(found.std()), 1e-6)
     return float((found - expected).abs().max()) < share * spread
 
 
 def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
-    """A factor that is the same wherever some column of the batch is the same."""
+    """The right loss times a factor that depends on one column of the batch."""
     usable = right.abs() > 1e-6
     if usable.sum() < len(found) // 2:
         return None
@@ -111,13 +111,14 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
                 "weighted",
                 f"positions are weighted unequally in the value loss, by {name}: from "
                 f"{float(factor.min()):.3g} to {float(factor.max()):.3g}",
-                "let every position count alike; weights belong into curriculum.stage_weights",
+                "give every position the same weight; to weight stages set "
+                "curriculum.stage_weights",
             )
     return None
 
 
 def other_labels(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hypothesis | None:
-    """The right formula with labels of 0 and 1 that are not those of the batch."""
+    """The right formula with labels 0 and 1 that are not those of the batch."""
     zero = readout.loss(raw, torch.zeros_like(raw))
     one = readout.loss(raw, torch.ones_like(raw))
     right = readout.loss(raw, batch.outcome)
@@ -132,14 +133,15 @@ def other_labels(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> 
     if float(implied.std()) < 1e-6:
         cause = f"the value loss compares every output with label {float(implied[0]):.0f}"
     elif torch.equal(implied.sort().values, batch.outcome.sort().values):
-        cause = "outputs are compared with the labels of other rows of the batch (another order)"
+        cause = "outputs are compared with the labels of other rows of the batch (in another order)"
     else:
         place = where(wrong.numpy(), subsets_of(batch))
-        cause = f"the value loss is taken against inverted labels {place}"
+        cause = f"the value loss is computed with inverted labels {place}"
     return Hypothesis("other labels", cause, SAME_LABELS)
 
 
 def _formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Usual losses of a binary outcome, each [B] with its name."""
     p, signed = raw.sigmoid(), 2.0 * outcome - 1.0
     likely = torch.where(outcome > 0.5, p, 1.0 - p).clamp(min=1e-7)
     entropy = functional.binary_cross_entropy_with_logits(raw, outcome, reduction="none")
@@ -149,18 +151,13 @@ def _formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]:
     yield "the absolute error of sigmoid(raw)", (p - outcome).abs()
     yield "the absolute error of tanh(raw)", (raw.tanh() - signed).abs()
     yield "the absolute error of the raw output", (raw - outcome).abs()
-    yield (
-        "the smooth absolute error (Huber) of the raw output",
-        functional.smooth_l1_loss(raw, outcome, reduction="none"),
-    )
-    yield (
-        "the smooth absolute error (Huber) of sigmoid(raw)",
-        functional.smooth_l1_loss(p, outcome, reduction="none"),
-    )
-    yield (
-        "the smooth absolute error (Huber) of tanh(raw)",
-        functional.smooth_l1_loss(raw.tanh(), signed, reduction="none"),
-    )
+    for name, answer, label in (
+        ("the raw output", raw, outcome),
+        ("sigmoid(raw)", p, outcome),
+        ("tanh(raw)", raw.tanh(), signed),
+    ):
+        huber = functional.smooth_l1_loss(answer, label, reduction="none")
+        yield f"the smooth absolute error (Huber) of {name}", huber
     yield "a hinge on the raw output", (1.0 - signed * raw).clamp(min=0.0)
     yield "an exponential loss of the raw output", (-signed * raw).exp()
     yield "minus the probability itself, without its logarithm", -likely
@@ -171,7 +168,7 @@ def _formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]:
 
 
 def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
-    """Another formula, up to one factor; or a function of the right loss itself."""
+    """Another formula up to one factor, or a function of the right loss."""
     own = [
         ("the root of the read-out's loss", (right + 1e-8).sqrt()),
         ("the square of the read-out's loss", right.square()),
@@ -185,15 +182,15 @@ def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hy
             times = "" if abs(factor - 1.0) < 0.01 else f", times {factor:.3g}"
             return Hypothesis(
                 "other formula",
-                f"the loss that is minimised is {name}{times}, not that of the read-out that "
-                "reports",
+                f"the loss that is minimised is {name}{times}, not that of the read-out that gives "
+                "the reported answers",
                 ONE_FORMULA,
             )
     return None
 
 
 def with_penalty(found: Tensor, right: Tensor, raw: Tensor) -> Hypothesis | None:
-    """The right loss and a multiple of something that depends on the output alone."""
+    """The right loss plus a multiple of something that depends on the output only."""
     residual = found - right
     p = raw.sigmoid().clamp(1e-6, 1 - 1e-6)
     for name, term in (
@@ -208,8 +205,8 @@ def with_penalty(found: Tensor, right: Tensor, raw: Tensor) -> Hypothesis | None
         if float(gap.abs().max()) < 0.01 * max(float(residual.std()), 1e-9):
             return Hypothesis(
                 "penalty",
-                f"{float(solved[0]):.3g} times {name} is added to the value loss (a penalty or a "
+                f"{float(solved[0]):.3g} times {name} is added to the value loss (a penalty, or a "
                 "bonus)",
-                "leave penalties out, or put them into the read-out that reports",
+                "remove it, or add it to the loss of a read-out of your own",
             )
     return None

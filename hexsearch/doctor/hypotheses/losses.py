@@ -1,4 +1,4 @@
-"""Why a returned value loss is not the read-out's: explanations, each computed from the outputs."""
+"""Explains why the value loss is not that of the read-out."""
 
 from __future__ import annotations
 
@@ -21,27 +21,33 @@ from hexsearch.doctor.hypotheses.loss_formulas import (
 from hexsearch.doctor.hypotheses.table import Hypothesis, where
 from hexsearch.model.readout import Readout
 
+Candidates = Iterator[tuple[str, Tensor]]  # causes, each with the value loss [B] that it gives
 _BROADCAST = "every output is compared with every label: [B, 1] against [B] is broadcast to [B, B]"
 
 
 def explain_value_loss(
     found: Tensor, raw: Tensor, batch: Batch, readout: Readout
 ) -> Hypothesis | None:
-    """The first explanation that gives the same numbers; None if no one does.
+    """The first explanation that gives the value loss of every position; None if there is none.
 
     Args:
-        found: [B] the value loss as the trial returned it.
+        found: [B] value loss as the trial returned it.
+        raw: [B] raw values.
+        readout: the read-out whose loss is expected.
     """
     right = readout.loss(raw, batch.outcome)
-    for hypothesis, expected in _candidates(raw, batch, readout):
-        if expected.shape == found.shape and close(found, expected):
-            return hypothesis
-    for explain in (_scaled, _masked):
-        hypothesis_or_none = explain(found, right, batch)
-        if hypothesis_or_none is not None:
-            return hypothesis_or_none
+    for remedy, candidates in (
+        (ONE_FORMULA, [*_of_signs(raw, batch, readout), *_of_outputs(raw, batch, readout)]),
+        (ONE_FORMULA, _of_reductions(raw, batch, readout)),
+        (SAME_LABELS, _of_rows(raw, batch, readout)),
+    ):
+        for cause, expected in candidates:
+            if expected.shape == found.shape and close(found, expected):
+                return Hypothesis(cause, cause, remedy)
     return (
-        of_changed_arguments(found, raw, batch, readout)
+        _scaled(found, right, batch)
+        or _masked(found, right, batch)
+        or of_changed_arguments(found, raw, batch, readout)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
         or other_formula(found, right, raw, batch)
@@ -49,121 +55,71 @@ def explain_value_loss(
     )
 
 
-def _candidates(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
-    yield from _of_signs(raw, batch, readout)
-    yield from _of_outputs(raw, batch, readout)
-    yield from _of_rows(raw, batch, readout)
-
-
-def _of_signs(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
+def _of_signs(raw: Tensor, batch: Batch, readout: Readout) -> Candidates:
     outcome, loss = batch.outcome, readout.loss
-    for name, cause, expected in (
-        (
-            "negative",
-            "the value loss has the wrong sign: training makes it larger",
-            -loss(raw, outcome),
-        ),
-        (
-            "inverted target",
-            "the value loss is taken against 1 - outcome (inverted labels): the network learns "
-            "the loser",
-            loss(raw, 1.0 - outcome),
-        ),
-        (
-            "inverted output",
-            "the raw output changes its sign before the loss, and not where it is reported",
-            loss(-raw, outcome),
-        ),
-        (
-            "other perspective",
-            "the value loss is taken against red_won instead of the outcome as shown: labels are "
-            "of one colour, outputs of the side that is shown (perspective)",
-            loss(raw, batch.red_won),
-        ),
-    ):
-        yield Hypothesis(name, cause, ONE_FORMULA), expected
+    yield "the value loss has the wrong sign: training makes it larger", -loss(raw, outcome)
+    cause = (
+        "the value loss is computed with 1 - outcome (inverted labels): the network learns to "
+        "predict the loser"
+    )
+    yield cause, loss(raw, 1.0 - outcome)
+    cause = "the raw output changes its sign before the loss, but not where it is reported"
+    yield cause, loss(-raw, outcome)
+    cause = (
+        "the value loss is computed with red_won instead of the outcome: labels belong to one "
+        "colour, outputs to the side that is encoded (perspective)"
+    )
+    yield cause, loss(raw, batch.red_won)
 
 
-def _of_outputs(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
+def _of_outputs(raw: Tensor, batch: Batch, readout: Readout) -> Candidates:
     outcome, loss = batch.outcome, readout.loss
-    for name, cause, expected in (
-        (
-            "own answer",
-            "the value loss compares every output with the network's own answer, not with the "
-            "outcome: it teaches nothing",
-            loss(raw, readout.win_prob(raw).clamp(0.0, 1.0)),
-        ),
-        (
-            "sigmoid twice",
-            "a sigmoid is applied before the loss, which applies one itself",
-            loss(raw.sigmoid(), outcome),
-        ),
-        (
-            "tanh before",
-            "a tanh is applied before the loss, and not where it is reported",
-            loss(raw.tanh(), outcome),
-        ),
-        (
-            "raw squared error",
-            "the loss compares the raw output with 0 and 1, and a sigmoid is applied afterwards: "
-            "a perfect network is reported as 0.50 and 0.73",
-            (raw - outcome).square(),
-        ),
-        (
-            "raw squared error of -1 and 1",
-            "the loss compares the raw output with -1 and 1, and a sigmoid is applied afterwards",
-            (raw - (2.0 * outcome - 1.0)).square(),
-        ),
-        (
-            "clamped",
-            "the raw output is clamped to [-1, 1] before the loss: beyond that no gradient is left",
-            loss(raw.clamp(-1.0, 1.0), outcome),
-        ),
-        (
-            "rounded",
-            "the raw output is rounded before the loss: no gradient passes",
-            loss(raw.round(), outcome),
-        ),
-        (
-            "centred",
-            "the mean over the batch is taken from the outputs before the loss",
-            loss(raw - raw.mean(), outcome),
-        ),
-    ):
-        yield Hypothesis(name, cause, ONE_FORMULA), expected
+    cause = (
+        "the value loss compares every output with the network's own answer, not with the "
+        "outcome: the network learns nothing"
+    )
+    yield cause, loss(raw, readout.win_prob(raw).clamp(0.0, 1.0))
+    cause = "a sigmoid is applied before the loss, which applies one itself"
+    yield cause, loss(raw.sigmoid(), outcome)
+    cause = "a tanh is applied before the loss, but not where the output is reported"
+    yield cause, loss(raw.tanh(), outcome)
+    cause = (
+        "the loss compares the raw output with 0 and 1, and a sigmoid is applied afterwards: a "
+        "perfect network is reported as 0.50 and 0.73"
+    )
+    yield cause, (raw - outcome).square()
+    cause = "the loss compares the raw output with -1 and 1, and a sigmoid is applied afterwards"
+    yield cause, (raw - (2.0 * outcome - 1.0)).square()
+    cause = "the raw output is clamped to [-1, 1] before the loss: outside it has no gradient"
+    yield cause, loss(raw.clamp(-1.0, 1.0), outcome)
+    cause = "the raw output is rounded before the loss: no gradient passes"
+    yield cause, loss(raw.round(), outcome)
+    cause = "the mean over the batch is subtracted from the outputs before the loss"
+    yield cause, loss(raw - raw.mean(), outcome)
 
 
-def _of_rows(raw: Tensor, batch: Batch, readout: Readout) -> Iterator[tuple[Hypothesis, Tensor]]:
+def _of_reductions(raw: Tensor, batch: Batch, readout: Readout) -> Candidates:
     outcome, loss = batch.outcome, readout.loss
     right = loss(raw, outcome)
     every = loss(raw[:, None].expand(-1, len(raw)), outcome.expand(len(raw), -1))
-    for name, cause, expected in (
-        ("broadcast", _BROADCAST, every.mean(dim=0)),
-        ("broadcast over rows", _BROADCAST, every.mean(dim=1)),
-        (
-            "mean",
-            "the value loss of each position is the mean of all",
-            right.mean().expand_as(right),
-        ),
-        (
-            "mean label",
-            "every position is compared with the mean label",
-            loss(raw, outcome.mean().expand_as(outcome)),
-        ),
-        (
-            "mean output",
-            "the mean output of the batch is compared with every label",
-            loss(raw.mean().expand_as(raw), outcome),
-        ),
-    ):
-        yield Hypothesis(name, cause, ONE_FORMULA), expected
-    for shift in (1, -1):
-        cause = "outputs are compared with the labels of the neighbouring rows of the batch"
-        yield Hypothesis("rolled", cause, SAME_LABELS), loss(raw, outcome.roll(shift))
+    yield _BROADCAST, every.mean(dim=0)
+    yield _BROADCAST, every.mean(dim=1)
+    yield "the value loss of each position is the mean of all", right.mean().expand_as(right)
+    cause = "every position is compared with the mean label"
+    yield cause, loss(raw, outcome.mean().expand_as(outcome))
+    cause = "the mean output of the batch is compared with every label"
+    yield cause, loss(raw.mean().expand_as(raw), outcome)
+
+
+def _of_rows(raw: Tensor, batch: Batch, readout: Readout) -> Candidates:
+    outcome, loss = batch.outcome, readout.loss
+    cause = "outputs are compared with the labels of the neighbouring rows of the batch"
+    yield cause, loss(raw, outcome.roll(1))
+    yield cause, loss(raw, outcome.roll(-1))
     cause = "outputs are compared with the labels in the opposite order"
-    yield Hypothesis("reversed", cause, SAME_LABELS), loss(raw, outcome.flip(0))
+    yield cause, loss(raw, outcome.flip(0))
     cause = "outputs are compared with the labels in ascending order"
-    yield Hypothesis("sorted", cause, SAME_LABELS), loss(raw, outcome.sort().values)
+    yield cause, loss(raw, outcome.sort().values)
 
 
 def _scaled(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
@@ -172,7 +128,7 @@ def _scaled(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
         return Hypothesis(
             "scaled",
             f"the value loss is multiplied by {factor:.4g} (a batch holds {len(batch)} positions)",
-            "the weight of the value loss is trial.value_weight; take out the other factor",
+            "remove the factor; the weight of the value loss is trial.value_weight",
         )
     residual = found - right
     if float(residual.std()) < 1e-4 * max(float(right.std()), 1e-6):
@@ -185,7 +141,7 @@ def _scaled(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
 
 
 def _masked(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
-    """Positions whose loss is 0; the others may be larger by one factor for that."""
+    """The loss of some positions is 0; that of the others may have one factor for that."""
     zero = (found.abs() < 1e-9) & (right.abs() > 1e-6)
     kept = ~zero
     if not zero.any() or not kept.any():
@@ -193,10 +149,10 @@ def _masked(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
     factor = float((found * right)[kept].sum() / right[kept].square().sum().clamp(min=1e-12))
     if not close(found[kept], factor * right[kept]):
         return None
-    told = "" if abs(factor - 1.0) < 1e-3 else f", and the others count {factor:.3g} times"
+    others = "" if abs(factor - 1.0) < 1e-3 else f", and the others count {factor:.3g} times"
     return Hypothesis(
         "masked",
         f"the value loss of {float(zero.float().mean()):.0%} of the positions is masked to 0, "
-        f"{where(zero.numpy(), subsets_of(batch))}{told}: only a part of the batch counts",
+        f"{where(zero.numpy(), subsets_of(batch))}{others}: only part of the batch counts",
         "let every position count in the value loss",
     )

@@ -1,4 +1,4 @@
-"""Planes with the right stones in the wrong numbers, or with a part of them: transformations."""
+"""Explains planes whose stones have wrong values, or that lack or add something."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ import numpy as np
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis
 from hexsearch.doctor.hypotheses.truth import Planes, Truth
 
-_BOTH = "fill both planes, each with its own colour"
-_PLAIN = "give planes of 0 and 1, not divided or scaled"
-_NONE = -7.0  # a number that no plane holds: this row is not explained
+_BOTH = "fill both planes, each with the stones of one colour"
+_PLAIN = "use planes of 0 and 1, without scaling"
+_MASKS = "look for dropout, masks or slices on the input, and for moves that are left out"
+_NONE = -7.0  # a value that no plane holds; a row with it is not explained
 Explained = Iterator[tuple[Hypothesis, list[Planes]]]
 
 
-def of_values(some: Planes, there: Truth) -> Explained:
-    """Planes with the right stones in the wrong numbers."""
-    right = [there.stone_planes(s) for s in range(4)]
+def of_values(some: Planes, truth: Truth) -> Explained:
+    """Hypotheses on wrong values, each with the planes that it gives under each symmetry.
+
+    Args:
+        some: [B, 2, N, N] planes of stones as the network gets them.
+        truth: the same positions, computed from the games.
+    """
+    right = truth.all_stone_planes()
     yield from _of_colours(right)
     yield from _of_numbers(some, right)
-    yield from _of_parts(some, right, there)
+    yield from _of_parts(some, right, truth)
 
 
 def _of_colours(right: list[Planes]) -> Explained:
     for kept, name in ((0, "the first plane only"), (1, "the second plane only")):
         made = []
         for planes in right:
-            lacking = planes.copy()
-            lacking[:, 1 - kept] = 0.0
-            doubled = planes[:, [kept, kept]]
-            made += [lacking, doubled]
-        cause = f"one colour's stones are missing or replaced by the other's: {name} is right"
+            cleared = planes.copy()
+            cleared[:, 1 - kept] = 0.0
+            made += [cleared, planes[:, [kept, kept]]]
+        cause = f"the stones of one colour are missing, or replaced by the other's: {name} is right"
         yield Hypothesis(name, cause, _BOTH), made
     union = [planes.sum(axis=1, keepdims=True) for planes in right]
     none = [np.zeros_like(both) for both in union]
-    cause = "stones of both colours stand together on one plane: they cannot be told apart"
+    cause = "stones of both colours are on one plane, where they cannot be distinguished"
     yield (
         Hypothesis("colours together", cause, _BOTH),
         [
@@ -44,7 +49,9 @@ def _of_colours(right: list[Planes]) -> Explained:
             for pair in ([both, both], [both, empty], [empty, both])
         ],
     )
-    cause = "a plane marks free cells, or stones of either colour, where one colour's should be"
+    cause = (
+        "a plane marks free cells, or stones of both colours, instead of the stones of one colour"
+    )
     free = [1.0 - both for both in union]
     yield (
         Hypothesis("free cells", cause, _BOTH),
@@ -58,11 +65,9 @@ def _of_colours(right: list[Planes]) -> Explained:
 
 
 def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
-    """Every stone and every free cell has a number; other numbers than 1 and 0."""
-    yield (
-        Hypothesis("inverted", "stones are 0 and free cells 1 (inverted)", "mark stones by 1"),
-        [1.0 - planes for planes in right],
-    )
+    """Stones and free cells have other values than 1 and 0."""
+    cause = "stones are 0 and free cells are 1 (inverted)"
+    yield Hypothesis("inverted", cause, _PLAIN), [1.0 - planes for planes in right]
     stones = some[np.abs(some) > 1e-6]
     scale = float(np.median(stones)) if len(stones) else 0.0
     if abs(scale - 1.0) > 1e-3 and scale > 0:
@@ -75,13 +80,13 @@ def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
             f"the planes are normalised: {offset:.3g} and {offset + span:.3g} instead of 0 and 1"
         )
         yield (
-            Hypothesis("normalised", cause, "give planes of 0 and 1"),
+            Hypothesis("normalised", cause, _PLAIN),
             [offset + span * planes for planes in right],
         )
     cause = (
         "each plane or board is normalised by its own mean, maximum or sum: stones have another "
+        "value on each board (scaled, normalised)"
     )
-    cause += "number on every board (scaled, normalised)"
     yield Hypothesis("normalised apart", cause, _PLAIN), [_levels(some, p) for p in right]
     signs = [planes.copy() for planes in right]
     for planes in signs:
@@ -89,7 +94,9 @@ def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
         planes[:, 1] = planes[:, 0]
     first = [np.stack([p[:, 0] - p[:, 1], np.zeros_like(p[:, 0])], axis=1) for p in right]
     second = [np.stack([p[:, 0], -p[:, 1]], axis=1) for p in right]
-    cause = "one colour's stones are marked by -1 on the planes (signed): scaled by the wrong sign"
+    cause = (
+        "the stones of one colour are -1 on the planes (signed): they are scaled by the wrong sign"
+    )
     yield (
         Hypothesis("signed", cause, _PLAIN),
         [
@@ -101,12 +108,13 @@ def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
     )
 
 
-def _of_parts(some: Planes, right: list[Planes], there: Truth) -> Explained:
-    """The right board with something missing, added or mixed in."""
-    last = [_newest_only(planes, there, s) for s, planes in enumerate(right)]
-    cause = "the planes show the last move alone, without the stones before it"
-    yield Hypothesis("last move only", cause, "show every stone"), last
-    cause = "the last move is marked by another number than the other stones"
+def _of_parts(some: Planes, right: list[Planes], truth: Truth) -> Explained:
+    """Something is missing from the right board, added to it, or mixed into it."""
+    before = truth.moved(plies=-1).all_stone_planes()
+    last = [np.clip(a - b, 0.0, 1.0) for a, b in zip(right, before, strict=True)]
+    cause = "the planes show only the last move, without the stones before it"
+    yield Hypothesis("last move only", cause, "encode every stone"), last
+    cause = "the stone of the last move has another value than the other stones"
     yield (
         Hypothesis("last move marked", cause, _PLAIN),
         [
@@ -118,20 +126,20 @@ def _of_parts(some: Planes, right: list[Planes], there: Truth) -> Explained:
     )
     cause = "the last move is missing from the planes: the board is one stone behind"
     yield (
-        Hypothesis("without the last move", cause, "show every stone, the newest included"),
+        Hypothesis("without the last move", cause, "encode every stone"),
         [planes - newest for planes, newest in zip(right, last, strict=True)],
     )
     cause = "two positions are mixed on the planes (mixup, or an average with another board)"
     yield (
-        Hypothesis("mixed", cause, "show one position at a time"),
+        Hypothesis("mixed", cause, "encode one position at a time"),
         [_mixed(some, p) for p in right],
     )
     yield (
         Hypothesis(
             "noise",
-            "something is added to the planes beside the right board: noise, or marks that may "
-            "tell the next move or the winner",
-            "show planes as the encoder makes them",
+            "something is added to the right board on the planes: noise, or marks that may reveal "
+            "the next move or the winner",
+            "use the planes of the encoder without a change",
         ),
         [
             np.where(_rounds_to(some, planes) | _is_within(planes, some), some, _NONE)
@@ -139,51 +147,39 @@ def _of_parts(some: Planes, right: list[Planes], there: Truth) -> Explained:
         ],
     )
     yield (
-        Hypothesis("stones missing", _missing(some, right), _LOOK_FOR_MASKS),
+        Hypothesis("stones missing", _missing(some, right), _MASKS),
         [np.where(_is_within(some, planes), some, _NONE) for planes in right],
     )
 
 
-_LOOK_FOR_MASKS = "look for dropout, masks or slices on the input, and for moves that are left out"
-
-
 def _missing(some: Planes, right: list[Planes]) -> str:
-    """Where stones are missing: anywhere, or always in the same rows, columns or planes."""
+    """In words, where stones are missing: anywhere, or always in the same places."""
     fitting = [np.where(_is_within(some, planes), planes, 0.0) for planes in right]
     wanted = np.max(fitting, axis=0)
     lost = ((wanted - some) > 1e-3).sum(axis=0)  # [2, N, N]
-    shown = (some > 1e-3).sum(axis=0)
-    always = (lost > 0) & (shown == 0)
-    cause = "some stones are missing from the planes; those that are shown are right"
+    present = (some > 1e-3).sum(axis=0)
+    always = (lost > 0) & (present == 0)
+    cause = "some stones are missing from the planes, and the others are right"
     if lost.sum() and lost[~always].sum() < 0.02 * lost.sum():
-        for name, lines in (
-            ("row", always.any(axis=(0, 2))),
-            ("column", always.any(axis=(0, 1))),
-        ):
+        for name, lines in (("row", always.any(axis=(0, 2))), ("column", always.any(axis=(0, 1)))):
             if 0 < lines.sum() <= len(lines) // 2:
                 numbers = ", ".join(map(str, np.flatnonzero(lines)))
-                return f"{cause}; they are always missing in {name} {numbers} (cut off or masked)"
+                return f"{cause}; {name} {numbers} is always empty (cut off, or masked)"
     if lost[0].sum() == 0 or lost[1].sum() == 0:
-        return f"{cause}; only {'Red' if lost[0].sum() == 0 else 'Blue'}'s (one colour's) are lost"
+        colour = "Red" if lost[0].sum() == 0 else "Blue"
+        return f"{cause}; only stones of one colour, {colour}, are missing"
     return f"{cause} (dropout, or a mask on the input)"
 
 
-def _newest_only(planes: Planes, there: Truth, symmetry: int) -> Planes:
-    """The stone of the last move alone."""
-    before = there.moved(plies=-1).stone_planes(symmetry)
-    newest: Planes = np.clip(planes - before, 0.0, 1.0)
-    return newest
-
-
 def _mark(some: Planes, newest: Planes) -> Flags:
-    """[B, 1, 1, 1] whether the newest stone has a number of its own."""
+    """[B, 1, 1, 1] whether the stone of the last move has a value other than 0 and 1."""
     at = np.where(newest > 0, some, 0.0).sum(axis=(1, 2, 3), keepdims=True)
     marked: Flags = (np.abs(at - 1.0) > 1e-3) & (np.abs(at) > 1e-3)
     return marked
 
 
 def _levels(some: Planes, planes: Planes) -> Planes:
-    """The planes with one number for stones and one for free cells, as each plane has them."""
+    """Each plane with one value for stones and one for free cells: their means on that plane."""
     made = np.full_like(some, _NONE)
     for chosen in (planes > 0.5, planes <= 0.5):
         count = np.maximum(chosen.sum(axis=(2, 3), keepdims=True), 1)
@@ -197,10 +193,10 @@ def _levels(some: Planes, planes: Planes) -> Planes:
 
 
 def _mixed(some: Planes, planes: Planes) -> Planes:
-    """Where a board is a share of the right one and the rest of some other board of stones."""
+    """The boards that are a weighted mean of the right board and another one; else _NONE."""
     own = np.where(planes > 0.5, some, 9.0).min(axis=(1, 2, 3), keepdims=True)
     other = np.where(planes <= 0.5, some, -np.inf).max(axis=(1, 2, 3), keepdims=True)
-    own = np.where(own > 1.0, 1.0 - other, own)  # an empty board: the other one tells the share
+    own = np.where(own > 1.0, 1.0 - other, own)  # an empty board
     inside = (own > 0.02) & (own < 0.98) & (np.abs(own + other - 1.0) < 0.01)
     rest = np.where(inside, (some - own * planes) / np.maximum(1.0 - own, 1e-6), 0.5)
     binary = np.minimum(np.abs(rest), np.abs(rest - 1.0)).max(axis=(1, 2, 3), keepdims=True) < 0.01
@@ -208,11 +204,12 @@ def _mixed(some: Planes, planes: Planes) -> Planes:
 
 
 def _is_within(some: Planes, planes: Planes) -> Flags:
-    """[B, 1, 1, 1] whether no cell of the first holds more than that of the second."""
+    """[B, 1, 1, 1] whether `some` is at most `planes` in every cell."""
     within: Flags = np.all(planes - some >= -1e-3, axis=(1, 2, 3), keepdims=True)
     return within
 
 
 def _rounds_to(some: Planes, planes: Planes) -> Flags:
+    """[B, 1, 1, 1] whether `some`, rounded, is `planes`."""
     agree: Flags = np.abs(some - planes).max(axis=(1, 2, 3), keepdims=True) < 0.5
     return agree

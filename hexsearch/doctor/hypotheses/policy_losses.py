@@ -1,7 +1,8 @@
-"""Why a returned policy loss is not the mean of -log p(next move): explanations, each computed."""
+"""Explains why the policy loss is not the mean of -log p(next move)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,21 +10,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hexsearch.doctor.hypotheses.squares import moved_cells
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.watching import WatchedStep
 
-_ONE = "let the policy loss be the mean of -log p(next move) over positions that have one"
-_FAR = 20.0  # taken from the logits of masked cells
+WITHOUT_MOVE = "positions without a next move count in the policy loss"
+ALWAYS_0 = "the policy loss is always 0"
+LIKELIHOOD = "compute the policy loss as the mean of -log p(next move) over positions that have one"
+_FAR = (20.0, 1e4, 1e9)  # numbers that a mask may subtract from logits
 
 
 @dataclass(frozen=True)
 class PolicyStep:
-    """What a policy loss was computed from, and what it was.
+    """A policy loss and the numbers that it was computed from.
 
     Attributes:
-        found: the mean loss as the trial returned it. logits: [B, N*N].
-        target: [B]. picked: rows that have a next move. taken: [B, N*N] occupied cells as shown.
-        won: [B] outcome in the perspective that is shown.
+        found: mean policy loss as the trial returned it.
+        logits: [B, N*N] policy logits.
+        target: [B] policy targets.
+        picked: [M] rows that have a next move.
+        taken: [B, N*N] whether a cell is occupied on the board as encoded.
+        value: mean value loss.
+        won: [B] outcome in the network's perspective.
     """
 
     found: float
@@ -35,18 +43,23 @@ class PolicyStep:
     won: Tensor
 
     @property
-    def chances(self) -> Tensor:
+    def log_p(self) -> Tensor:
         """[B, N*N] log probabilities."""
         return self.logits.log_softmax(dim=1)
 
+    @property
+    def size(self) -> int:
+        """Side of the board."""
+        return math.isqrt(self.logits.shape[1])
+
     def mean(self, table: Tensor, target: Tensor | None = None) -> float:
-        """Mean of minus the entries of [B, N*N] at the targets, over rows with a next move."""
+        """Minus the mean of a table [B, N*N] at the targets [B], over rows with a next move."""
         cells = self.target if target is None else target
         return float(-table[torch.arange(len(table)), cells][self.picked].mean())
 
 
 def policy_step(step: WatchedStep) -> PolicyStep | None:
-    """The columns of a watched step; None where there is no next move at all."""
+    """The PolicyStep of a recorded step; None if its batch has no next move."""
     logits, batch = step.policy_logits.float(), step.batch
     picked = batch.has_move.nonzero().reshape(-1)
     if not len(picked) or len(logits) != len(batch):
@@ -60,13 +73,13 @@ def policy_step(step: WatchedStep) -> PolicyStep | None:
 
 
 def explain_policy_loss(steps: Sequence[WatchedStep]) -> Hypothesis | None:
-    """The first explanation that gives the loss of every step; None if no one does."""
+    """The first explanation that gives the policy loss of every step; None if there is none."""
     known = [each for each in map(policy_step, steps) if each is not None]
     if not known:
         return None
     for cause, expected in _candidates():
         if all(_equal(step.found, expected(step)) for step in known):
-            return Hypothesis(cause, cause, _ONE)
+            return Hypothesis(cause, cause, LIKELIHOOD)
     return _with_amount(known)
 
 
@@ -75,24 +88,15 @@ def _equal(found: float, expected: float) -> bool:
 
 
 def _candidates() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
-    """Causes and the loss that each would give."""
-    yield (
-        "positions without a next move count in the policy loss",
-        lambda s: float(-s.chances[torch.arange(len(s.logits)), s.target].mean()),
-    )
-    yield (
-        "the policy loss is divided by the whole batch, not by the positions with a next move",
-        lambda s: s.mean(s.chances) * len(s.picked) / len(s.logits),
-    )
-    yield (
-        "the policy loss is a sum over the batch instead of a mean",
-        lambda s: s.mean(s.chances) * len(s.picked),
-    )
-    yield (
-        "the policy loss has the wrong sign: training makes it larger",
-        lambda s: -s.mean(s.chances),
-    )
-    yield "the policy loss is always 0", lambda s: 0.0
+    """Causes, each with the policy loss that it gives."""
+    yield (WITHOUT_MOVE, lambda s: float(-s.log_p[torch.arange(len(s.logits)), s.target].mean()))
+    cause = "the policy loss is divided by the whole batch, not by the positions with a next move"
+    yield cause, lambda s: s.mean(s.log_p) * len(s.picked) / len(s.logits)
+    cause = "the policy loss is a sum over the batch instead of a mean"
+    yield cause, lambda s: s.mean(s.log_p) * len(s.picked)
+    cause = "the policy loss has the wrong sign: training makes it larger"
+    yield cause, lambda s: -s.mean(s.log_p)
+    yield ALWAYS_0, lambda s: 0.0
     yield from _of_targets()
     yield from _of_logits()
     yield from _of_results()
@@ -118,7 +122,7 @@ def _weighted(
     weight: Callable[[Tensor], Tensor], normalised: bool
 ) -> Callable[[PolicyStep], float]:
     def loss(step: PolicyStep) -> float:
-        each = -step.chances[torch.arange(len(step.logits)), step.target][step.picked]
+        each = -step.log_p[torch.arange(len(step.logits)), step.target][step.picked]
         weights = weight(step.won)[step.picked]
         total = weights.sum() if normalised else torch.tensor(float(len(each)))
         return float((weights * each).sum() / total.clamp(min=1e-6))
@@ -128,88 +132,54 @@ def _weighted(
 
 def _of_targets() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
     neighbours = "the policy loss compares with the targets of neighbouring rows"
-    yield neighbours, lambda s: s.mean(s.chances, s.target.roll(1))
-    yield neighbours, lambda s: s.mean(s.chances, s.target.roll(-1))
-    yield (
-        "the policy loss compares with the targets in the opposite order",
-        lambda s: s.mean(s.chances, s.target.flip(0)),
-    )
-    for cause, change in (
-        (
-            "the policy target is read column-major (transposed), the planes by rows",
-            lambda t, n: t % n * n + t // n,
-        ),
-        (
-            "the policy target is mirrored to the opposite cell",
-            lambda t, n: n * n - 1 - t,
-        ),
-        (
-            "the policy target is turned upside down",
-            lambda t, n: (n - 1 - t // n) * n + t % n,
-        ),
-        (
-            "the policy target is mirrored left to right",
-            lambda t, n: t // n * n + n - 1 - t % n,
-        ),
-        (
-            "the policy target is shifted: cells are counted from 1",
-            lambda t, n: (t + 1) % (n * n),
-        ),
-        (
-            "the policy target is shifted by one cell",
-            lambda t, n: (t - 1) % (n * n),
-        ),
+    yield neighbours, lambda s: s.mean(s.log_p, s.target.roll(1))
+    yield neighbours, lambda s: s.mean(s.log_p, s.target.roll(-1))
+    cause = "the policy loss compares with the targets in the opposite order"
+    yield cause, lambda s: s.mean(s.log_p, s.target.flip(0))
+    for name, cause in (
+        ("transposed", "is transposed: it is numbered by columns (column-major)"),
+        ("turned by 180 degrees", "is turned by 180 degrees, to the opposite cell"),
+        ("upside down", "is turned upside down"),
+        ("mirrored left to right", "is mirrored left to right"),
     ):
-        yield cause, _with_target(change)
+        yield f"the policy target {cause}", _with_moved_target(name)
+    for step, cause in ((1, "cells are counted from 1"), (-1, "it is one cell too low")):
+        yield f"the policy target is shifted: {cause}", _with_shifted_target(step)
 
 
-def _with_target(change: Callable[[Tensor, int], Tensor]) -> Callable[[PolicyStep], float]:
-    return lambda s: s.mean(s.chances, change(s.target, round(s.logits.shape[1] ** 0.5)))
+def _with_moved_target(name: str) -> Callable[[PolicyStep], float]:
+    return lambda s: s.mean(s.log_p, moved_cells(s.target, s.size)[name])
+
+
+def _with_shifted_target(step: int) -> Callable[[PolicyStep], float]:
+    return lambda s: s.mean(s.log_p, (s.target + step) % s.size**2)
 
 
 def _of_logits() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
-    yield (
-        "the policy's softmax goes over the batch instead of the cells",
-        lambda s: s.mean(s.logits.log_softmax(dim=0)),
-    )
-    yield (
-        "a softmax is applied before the loss, which applies one itself",
-        lambda s: s.mean(s.logits.softmax(dim=1).log_softmax(dim=1)),
-    )
-    yield (
-        "the policy loss is minus the probability of the move, without its logarithm",
-        lambda s: s.mean(s.logits.softmax(dim=1)),
-    )
-    yield (
-        "the policy loss is minus the logit of the move, without a softmax",
-        lambda s: s.mean(s.logits),
-    )
-    yield (
-        "the policy's logits change their sign before the loss",
-        lambda s: s.mean((-s.logits).log_softmax(dim=1)),
-    )
+    cause = "the policy's softmax goes over the batch instead of the cells"
+    yield cause, lambda s: s.mean(s.logits.log_softmax(dim=0))
+    cause = "a softmax is applied before the loss, which applies one itself"
+    yield cause, lambda s: s.mean(s.logits.softmax(dim=1).log_softmax(dim=1))
+    cause = "the policy loss is minus the probability of the move, without its logarithm"
+    yield cause, lambda s: s.mean(s.logits.softmax(dim=1))
+    cause = "the policy loss is minus the logit of the move, without a softmax"
+    yield cause, lambda s: s.mean(s.logits)
+    cause = "the policy's logits change their sign before the loss"
+    yield cause, lambda s: s.mean((-s.logits).log_softmax(dim=1))
     for name, masked in (
-        ("occupied cells are masked: the softmax goes over free cells alone", True),
-        ("free cells are masked: the softmax goes over occupied cells alone", False),
+        ("occupied cells are masked: the softmax goes over free cells only", True),
+        ("free cells are masked: the softmax goes over occupied cells only", False),
     ):
-        for far in (_FAR, 1e4, 1e9):
+        for far in _FAR:
             yield f"{name} (a legal-move mask)", _masked(masked, far)
-    yield (
-        "each cell has a loss of its own (sigmoid), instead of a softmax over the cells",
-        lambda s: float(_by_cell(s).mean()),
-    )
-    yield (
-        "each cell has a loss of its own (sigmoid), summed over the cells",
-        lambda s: float(_by_cell(s).sum(dim=1).mean()),
-    )
-    yield (
-        "the policy loss is the squared error of the probabilities, not a log likelihood",
-        lambda s: float(_squared(s).mean()),
-    )
-    yield (
-        "the policy loss is the squared error of the probabilities, summed over the cells",
-        lambda s: float(_squared(s).sum(dim=1).mean()),
-    )
+    cause = "each cell has a loss of its own (sigmoid), instead of a softmax over the cells"
+    yield cause, lambda s: float(_by_cell(s).mean())
+    cause = "each cell has a loss of its own (sigmoid), summed over the cells"
+    yield cause, lambda s: float(_by_cell(s).sum(dim=1).mean())
+    cause = "the policy loss is the squared error of the probabilities, not a log likelihood"
+    yield cause, lambda s: float(_squared(s).mean())
+    cause = "the policy loss is the squared error of the probabilities, summed over the cells"
+    yield cause, lambda s: float(_squared(s).sum(dim=1).mean())
 
 
 def _masked(occupied: bool, far: float) -> Callable[[PolicyStep], float]:
@@ -235,25 +205,23 @@ def _squared(step: PolicyStep) -> Tensor:
 
 
 def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
-    """The right loss with an amount of something else, the same amount in every step."""
-    rights = [step.mean(step.chances) for step in steps]
+    """The right loss times a factor, or plus the same multiple of something else in every step."""
+    rights = [step.mean(step.log_p) for step in steps]
     ratios = [step.found / right for step, right in zip(steps, rights, strict=True) if right]
     if ratios and max(ratios) - min(ratios) < 1e-3 * abs(ratios[0]):
-        return Hypothesis("scaled", f"the policy loss is {ratios[0]:.4g} times as large", _ONE)
+        cause = f"the policy loss is {ratios[0]:.4g} times as large"
+        return Hypothesis("scaled", cause, LIKELIHOOD)
     for cause, term in (
         (
-            "targets are smoothed in the policy loss (label smoothing): {0:.3g} of each goes to "
-            "all cells alike",
-            lambda s, right: float(-s.chances[s.picked].mean()) - right,
+            "targets are smoothed in the policy loss (label smoothing): {0:.3g} of each is spread "
+            "over all cells",
+            lambda s, right: float(-s.log_p[s.picked].mean()) - right,
         ),
         (
             "{0:.3g} times the entropy of the policy is added to its loss",
-            lambda s, right: float(-(s.chances.exp() * s.chances).sum(dim=1)[s.picked].mean()),
+            lambda s, right: float(-(s.log_p.exp() * s.log_p).sum(dim=1)[s.picked].mean()),
         ),
-        (
-            "{0:.3g} times the value loss is added to the policy loss",
-            lambda s, right: s.value,
-        ),
+        ("{0:.3g} times the value loss is added to the policy loss", lambda s, right: s.value),
         (
             "{0:.3g} times the mean squared logit is added to the policy loss (a penalty)",
             lambda s, right: float(s.logits.square().mean()),
@@ -266,11 +234,12 @@ def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
         ]
         if len(steps) > 1 and max(amounts) - min(amounts) < 0.01 * abs(amounts[0]):
             text = cause.format(sum(amounts) / len(amounts))
-            return Hypothesis("amount", text, "let each loss be its own; weigh them in the step")
+            return Hypothesis("amount", text, LIKELIHOOD)
     return _of_temperature(steps)
 
 
 def _of_temperature(steps: Sequence[PolicyStep]) -> Hypothesis | None:
+    """The right loss of scaled logits."""
     scales = [float(s) for s in torch.linspace(-3.0, 3.0, 121).exp()]
     step = steps[0]
     gaps = [abs(step.mean((k * step.logits).log_softmax(dim=1)) - step.found) for k in scales]
@@ -281,5 +250,5 @@ def _of_temperature(steps: Sequence[PolicyStep]) -> Hypothesis | None:
     return Hypothesis(
         "temperature",
         f"the policy's logits are multiplied by about {scale:.3g} before the loss (a temperature)",
-        _ONE,
+        LIKELIHOOD,
     )

@@ -1,4 +1,4 @@
-"""Why evaluation reports other answers than the network: explanations, fitted to the answers."""
+"""Explains why the answers of evaluation are not those of the network."""
 
 from __future__ import annotations
 
@@ -8,95 +8,92 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
+from hexsearch.doctor.hypotheses.values import sigmoid
 
 Floats = NDArray[np.float64]
-_CLOSE = 1e-3
-_SAME = "let evaluation, training and predict share one encoder, one read-out and one network"
+_CLOSE = 1e-3  # answers with a smaller difference are equal
+ONE_NETWORK = "use one encoder, one read-out and one network in evaluation, training and inference"
+_PLAIN = "report probabilities as the read-out gives them"
 
 
 def explain_reported(
     ours: Floats, theirs: Floats, raw: Floats, red_won: Floats, subsets: Mapping[str, Flags]
 ) -> Hypothesis | None:
-    """What the reported answers are, in terms of the right ones; None if nothing fits.
+    """The first explanation that gives the answers of evaluation; None if there is none.
 
     Args:
-        ours: [P] the right answers. theirs: [P] what evaluation reports. raw: [P] raw values.
-        subsets: parts of the positions, in words that follow `exactly`.
+        ours: [P] the right answers.
+        theirs: [P] the answers of evaluation.
+        raw: [P] raw values.
+        red_won: [P] results, 1.0 where Red won.
+        subsets: [P] for each part of the positions, by words that can follow `exactly`.
     """
-    for explain in (_inverted, _constant, _own_output, _rounded):
-        found = explain(ours, theirs, raw, subsets)
-        if found is not None:
-            return found
     return (
-        _other_rows(ours, theirs)
+        _inverted(ours, theirs, subsets)
+        or _constant(theirs)
+        or _own_output(ours, theirs, raw)
+        or _rounded(ours, theirs)
+        or _other_rows(ours, theirs)
         or _linear(ours, theirs, red_won)
         or _temperature(ours, theirs)
         or _monotone(ours, theirs)
     )
 
 
-def _inverted(
-    ours: Floats, theirs: Floats, raw: Floats, subsets: Mapping[str, Flags]
-) -> Hypothesis | None:
+def _inverted(ours: Floats, theirs: Floats, subsets: Mapping[str, Flags]) -> Hypothesis | None:
     wrong = np.abs(ours - theirs) > _CLOSE
     if (np.abs(1 - ours - theirs)[wrong] < _CLOSE).mean() < 0.97:
         return None
-    unsure = np.abs(ours - 0.5) < _CLOSE  # inverted or not, it is the same answer
-    place = where(wrong[~unsure], {name: mask[~unsure] for name, mask in subsets.items()})
+    # An answer near 0.5 is the same if it is inverted.
+    place = where(wrong, subsets, among=np.abs(ours - 0.5) >= _CLOSE)
     cause = f"the chance of Blue is reported as that of Red in evaluation, {place}"
-    return Hypothesis("inverted", cause, "report win_prob_red: 1 - p where p is Blue's chance")
+    remedy = "report win_prob_red: 1 - p where p is Blue's win probability"
+    return Hypothesis("inverted", cause, remedy)
 
 
-def _constant(
-    ours: Floats, theirs: Floats, raw: Floats, subsets: Mapping[str, Flags]
-) -> Hypothesis | None:
+def _constant(theirs: Floats) -> Hypothesis | None:
     if np.ptp(theirs) > 1e-6:
         return None
     cause = (
         f"evaluation reports {theirs[0]:.3g} for every position, whatever the network answers: a "
-        "constant, other weights (empty, or rounded to nothing), or another formula"
+        "constant, other weights (zeros, or rounded to 0), or another formula"
     )
-    return Hypothesis("constant", cause, _SAME)
+    return Hypothesis("constant", cause, ONE_NETWORK)
 
 
-def _own_output(
-    ours: Floats, theirs: Floats, raw: Floats, subsets: Mapping[str, Flags]
-) -> Hypothesis | None:
-    sigmoid = 0.5 * (np.tanh(0.5 * raw) + 1)
+def _own_output(ours: Floats, theirs: Floats, raw: Floats) -> Hypothesis | None:
     for name, other in (
         ("the raw output itself", raw),
         ("the raw output cut to [0, 1]", np.clip(raw, 0.0, 1.0)),
-        ("sigmoid(raw)", sigmoid),
-        ("the sigmoid of the answer: a sigmoid is applied twice", 1 / (1 + np.exp(-ours))),
+        ("sigmoid(raw)", sigmoid(raw)),
+        ("the sigmoid of the answer: a sigmoid is applied twice", sigmoid(ours)),
         ("(tanh(raw) + 1) / 2", 0.5 * (np.tanh(raw) + 1)),
         ("tanh(raw)", np.tanh(raw)),
         ("(raw + 1) / 2", np.clip(0.5 * (raw + 1), 0.0, 1.0)),
         ("2 p - 1, a value in [-1, 1]", 2 * ours - 1),
         ("the squared answer", ours**2),
         ("the root of the answer", np.sqrt(ours)),
-        ("how sure the answer is, not for whom", np.maximum(ours, 1 - ours)),
+        ("how confident the answer is, not which side it favours", np.maximum(ours, 1 - ours)),
     ):
         if np.abs(theirs - other).max() < _CLOSE or np.abs(theirs - (1 - other)).max() < _CLOSE:
             cause = f"evaluation reports {name}, not the read-out's answer (another formula)"
-            return Hypothesis("decoding", cause, "report win_prob of the read-out that trains")
+            return Hypothesis("decoding", cause, "report win_prob of the read-out of training")
     return None
 
 
-def _rounded(
-    ours: Floats, theirs: Floats, raw: Floats, subsets: Mapping[str, Flags]
-) -> Hypothesis | None:
+def _rounded(ours: Floats, theirs: Floats) -> Hypothesis | None:
     for digits in (0, 1, 2):
         if np.abs(np.round(ours, digits) - theirs).max() < 1e-6:
             step = 10.0**-digits
             cause = f"answers are rounded to multiples of {step:g} in evaluation"
-            return Hypothesis("rounded", cause, "report probabilities as they are")
+            return Hypothesis("rounded", cause, _PLAIN)
     if len(np.unique(theirs.round(6))) <= 2 < len(np.unique(ours.round(6))):
         cause = "evaluation reports a decision (one of two numbers), not a probability: rounded"
-        return Hypothesis("rounded", cause, "report probabilities as they are")
+        return Hypothesis("rounded", cause, _PLAIN)
     low, high = float(theirs.min()), float(theirs.max())
     if np.abs(np.clip(ours, low, high) - theirs).max() < _CLOSE:
-        cause = f"answers are cut off (clamped) to {low:.3g} .. {high:.3g} in evaluation"
-        return Hypothesis("clamped", cause, "report probabilities as they are")
+        cause = f"answers are clamped to [{low:.3g}, {high:.3g}] in evaluation (cut off)"
+        return Hypothesis("clamped", cause, _PLAIN)
     return None
 
 
@@ -106,13 +103,16 @@ def _other_rows(ours: Floats, theirs: Floats) -> Hypothesis | None:
     nearest = np.minimum(np.abs(order[at] - theirs), np.abs(order[at - 1] - theirs))
     moved = np.abs(ours - theirs) > _CLOSE
     spread = float(ours.std())
-    # Answers that lie close together are met by chance: nearer than that it must be.
+    # Some answer is always close by chance, so a much smaller difference is required.
     if len(ours) < 8 or spread < 1e-6 or (nearest[moved] < 1e-5).mean() < 0.9:
         return None
     for lag in range(1, min(len(ours) // 2, 64)):
         for sign, name in ((lag, "earlier"), (-lag, "later")):
             if (np.abs(np.roll(ours, sign) - theirs) < 1e-5).mean() > 0.9:
-                cause = f"answers are those of the position {lag} row(s) {name}: another order"
+                cause = (
+                    f"answers are those of the position {lag} row(s) {name}: rows are in "
+                    "another order"
+                )
                 return Hypothesis("rows", cause, "report the answer of row n for position n")
     cause = "answers belong to other positions (rows in another order)"
     return Hypothesis("rows", cause, "report the answer of row n for position n")
@@ -125,10 +125,13 @@ def _linear(ours: Floats, theirs: Floats, red_won: Floats) -> Hypothesis | None:
         return None
     share, label, offset = (float(each) for each in solved)
     if abs(label) > 0.01:
-        cause = f"evaluation reports the label itself, mixed in with weight {label:.2f}"
-        return Hypothesis("label", cause, "let no result enter an answer")
+        cause = (
+            "evaluation reports answers into which the label itself enters, with weight "
+            f"{label:.2f}"
+        )
+        return Hypothesis("label", cause, "compute answers from the network only, not from results")
     cause = f"evaluation reports {share:.3g} p {offset:+.3g} instead of p (another formula, scaled)"
-    return Hypothesis("linear", cause, _SAME)
+    return Hypothesis("linear", cause, ONE_NETWORK)
 
 
 def _temperature(ours: Floats, theirs: Floats) -> Hypothesis | None:
@@ -143,7 +146,7 @@ def _temperature(ours: Floats, theirs: Floats) -> Hypothesis | None:
         f"evaluation multiplies the log odds by {slope:.3g} and adds {offset:.3g} (a temperature, "
         "a scale or a bias on the output)"
     )
-    return Hypothesis("temperature", cause, _SAME)
+    return Hypothesis("temperature", cause, ONE_NETWORK)
 
 
 def _monotone(ours: Floats, theirs: Floats) -> Hypothesis | None:
@@ -151,6 +154,6 @@ def _monotone(ours: Floats, theirs: Floats) -> Hypothesis | None:
     rising, falling = bool((steps > -1e-6).all()), bool((steps < 1e-6).all())
     if not rising and not falling:
         return None
-    side = "" if rising else " and of the other side"
+    side = "" if rising else ", for the other side"
     cause = f"evaluation reports another formula of the same output{side}"
-    return Hypothesis("formula", cause, _SAME)
+    return Hypothesis("formula", cause, ONE_NETWORK)

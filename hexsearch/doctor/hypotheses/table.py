@@ -1,8 +1,9 @@
-"""Competing explanations and their scores: the method behind every cause that the doctor names.
+"""Competing explanations and their scores, from which the doctor chooses the cause of a fault.
 
-A hypothesis says what the data would be if one thing were wrong. It is scored on the data, with an
-interval. It is named as the cause if it explains nearly everything and clearly more than the
-others do; otherwise the finding lists what was excluded.
+A hypothesis says what the data would be if one thing were wrong. Its score is the share of the data
+that it explains, with an interval. The best hypothesis is named as the cause if it explains nearly
+everything; of hypotheses that are equally good the first one is the best. Otherwise the finding
+lists the hypotheses that are excluded.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Flags = NDArray[np.bool_]
-_EXPLAINS = 0.9  # share that a cause must explain, as the lower end of its interval
-_EQUAL = 0.02  # shares that are this close are equal
-_KNOWN_SHARE = 0.97  # of samples on which a subset and the wrong ones must agree
+TOGETHER = "take planes, label and move of a sample from one (game, ply), by one index"
+_EXPLAINS = 0.9  # share of the samples that a cause must explain
+_EQUAL = 0.02  # shares with a smaller difference count as equal
+_KNOWN_SHARE = 0.97  # share of a subset that must be wrong for it to be the wrong one
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One explanation: a short name for lists, the cause in words, and what to do about it."""
+    """One explanation: a short name for lists, the cause as a sentence, and the remedy."""
 
     name: str
     cause: str
@@ -40,43 +42,39 @@ class Score:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.share:.0%} [{self.low:.0%}, {self.high:.0%}]"
+        return percentages(self.share, self.low, self.high)
 
 
 def share_score(hypothesis: Hypothesis, explained: Flags) -> Score:
-    """The score of a hypothesis that says yes or no for each sample."""
-    count = len(explained)
-    share = float(explained.mean()) if count else 0.0
-    low, high = wilson(share, count)
-    return Score(hypothesis, share, low, high)
+    """The score of a hypothesis, from whether it explains each sample [S]."""
+    share = float(explained.mean()) if len(explained) else 0.0
+    return Score(hypothesis, share, *wilson(share, len(explained)))
 
 
 def lag_score(
-    what: str,
-    found: NDArray[Any],
-    right: NDArray[Any],
-    rows: NDArray[np.int64],
-    batch_size: int,
+    what: str, found: NDArray[Any], right: NDArray[Any], rows: NDArray[np.int64], batch_size: int
 ) -> Score | None:
-    """Whether the wrong values are those of other rows at one distance; None if they are not.
+    """The score of: wrong values are those of rows at one distance. None if they are not.
 
     Args:
-        what: is taken from elsewhere, such as `the label`.
-        found: [W] the values that are wrong. right: [B] the right ones of all rows.
-        rows: [W] where the wrong values stand.
+        what: what the values are, such as `the label`.
+        found: [W] the wrong values.
+        right: [B] the right values of all rows.
+        rows: [W] the rows of the wrong values.
+        batch_size: rows in each batch.
     """
     if len(rows) < 12:
         return None
     best, share = 0, 0.0
     for lag in (*range(1, len(right)), *range(-1, -len(right), -1)):
-        there = rows - lag
-        inside = (there >= 0) & (there < len(right))
+        sources = rows - lag
+        inside = (sources >= 0) & (sources < len(right))
         if inside.sum() < max(12, 0.2 * len(rows)):
             continue
-        agree = float((found[inside] == right[there[inside]]).mean())
+        agree = float((found[inside] == right[sources[inside]]).mean())
         if agree > share + 1e-9:
             best, share = lag, agree
-    # Within a batch the last row's neighbour is the first one: a few rows do not fit.
+    # A shift within batches wraps around at their ends, so a few rows do not fit.
     if share < 0.95:
         return None
     distance = abs(best)
@@ -87,13 +85,11 @@ def lag_score(
         batches = max(round(distance / batch_size), 1)
         name = f"{batches} batch(es) {'earlier' if best > 0 else 'later'}"
         cause = f"{what} is that of another batch, {name}: a buffer is read late or reused"
-    low, high = wilson(share, len(rows))
-    remedy = "cut planes, label and move of a sample from one (game, ply), and index them alike"
-    return Score(Hypothesis(name, cause, remedy), share, low, high)
+    return Score(Hypothesis(name, cause, TOGETHER), share, *wilson(share, len(rows)))
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """95% interval of a share of `count` samples.
+    """95% interval of a share of `count` independent samples (Wilson, 1927).
 
     >>> [round(end, 3) for end in wilson(1.0, 100)]
     [0.963, 1.0]
@@ -106,8 +102,24 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
+def percentages(share: float, low: float, high: float) -> str:
+    """A share with its interval as text.
+
+    >>> percentages(0.5, 0.4, 0.6)
+    '50% [40%, 60%]'
+    """
+    return f"{share:.0%} [{low:.0%}, {high:.0%}]"
+
+
 def clear_winner(scores: Sequence[Score], explains: float = _EXPLAINS) -> Score | None:
-    """The hypothesis that explains nearly all samples; the first listed of near equals."""
+    """The hypothesis that explains nearly all samples, or None.
+
+    Of hypotheses that explain almost equally many it is the first one.
+
+    Args:
+        explains: share that it must explain. If it does not explain all samples, the lower end of
+            its interval must not be far below.
+    """
     if not scores:
         return None
     most = max(score.share for score in scores)
@@ -116,22 +128,44 @@ def clear_winner(scores: Sequence[Score], explains: float = _EXPLAINS) -> Score 
     return best if best.share >= explains and best.low >= needed else None
 
 
+def named_cause(
+    scores: Sequence[Score], cause: str, remedy: str, explains: float = _EXPLAINS
+) -> tuple[str, str, str]:
+    """Evidence, cause and remedy of the clear winner; if there is none, what was excluded.
+
+    Args:
+        cause, remedy: used if there is no clear winner.
+        explains: as in clear_winner.
+    """
+    best = clear_winner(scores, explains)
+    if best is None:
+        return excluded(scores), cause, remedy
+    return f"the cause explains {best} of them", best.hypothesis.cause, best.hypothesis.remedy
+
+
 def excluded(scores: Iterable[Score], limit: int = 6) -> str:
-    """The names of hypotheses that explain little, for a finding without a winner."""
+    """In words, which hypotheses are excluded: up to `limit` names."""
     names = [score.hypothesis.name for score in scores if score.high < _EXPLAINS]
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return f"excluded: {', '.join(names[:limit])}{more}" if names else "nothing could be excluded"
 
 
-def where(wrong: Flags, subsets: Mapping[str, Flags]) -> str:
-    """In words, which samples are the wrong ones: all, a known subset, or a random share."""
+def where(wrong: Flags, subsets: Mapping[str, Flags], among: Flags | None = None) -> str:
+    """In words, which samples are wrong: all, a known subset, or a random share.
+
+    Args:
+        wrong: [B] whether each sample is wrong.
+        subsets: [B] for each known subset, by words that can follow `exactly`.
+        among: [B] the samples that are looked at; all of them if left out.
+    """
+    if among is not None:
+        wrong, subsets = wrong[among], {name: mask[among] for name, mask in subsets.items()}
     share = float(wrong.mean())
     if share >= _KNOWN_SHARE:
         return "everywhere"
     usable = {name: mask for name, mask in subsets.items() if 0.0 < mask.mean() < 1.0}
-    agreement = {name: float((wrong == mask).mean()) for name, mask in usable.items()}
     exact = {
-        name: agreement[name]
+        name: float((wrong == mask).mean())
         for name, mask in usable.items()
         if wrong[mask].mean() > _KNOWN_SHARE and wrong[~mask].mean() < 1 - _KNOWN_SHARE
     }

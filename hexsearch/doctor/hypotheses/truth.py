@@ -1,12 +1,11 @@
-"""What training samples should look like, worked out from the games alone.
+"""What training samples should be, computed from the games.
 
-Neither the encoder nor the symmetry tables are used, so that a fault in them shows.
+Neither the encoder nor the symmetry tables are used, so that a fault in them is found.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +17,22 @@ from hexsearch.game.board import BLUE, RED, Stones
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Planes = NDArray[np.float32]
-SWAPS: Flags = np.array([False, False, True, True])  # symmetries that exchange the colours
+SWAPS: Flags = np.array([False, False, True, True])  # whether a symmetry exchanges the colours
 _CLOSE = 1e-3
 
 
 @dataclass(frozen=True)
 class Truth:
-    """[B] positions of an archive as they really are.
+    """B positions of an archive, as the games say. Symmetries of Hex are numbered as in `image`.
 
     Attributes:
-        boards: [B, N, N]. red_to_move: by ply, whether or not the game is over.
-        finished: somebody has connected, so nobody is to move.
-        next_cell: [B], -1 where there is no next move.
+        game, ply: [B] index of the game in the archive, and number of moves.
+        boards: [B, N, N] stones.
+        red_to_move: [B] whether Red moves after so many moves, also if the game is over.
+        finished: [B] whether a colour has connected, so that nobody is to move.
+        has_move: [B] whether the game has a next move.
+        red_won: [B] whether Red won the game.
+        next_cell: [B] cell of the next move; -1 where there is none.
     """
 
     archive: GameArchive
@@ -48,27 +51,31 @@ class Truth:
         return int(self.boards.shape[1])
 
     def moved(self, games: int = 0, plies: int = 0) -> Truth:
-        """The same positions of a neighbouring game, or earlier or later in their own."""
+        """The positions that are so many games later in the archive, and so many plies later."""
         game = (self.game + games) % len(self.archive)
         lengths = self.archive.lengths[game]
         return truth_of(self.archive, game, np.clip(self.ply + plies, 0, lengths))
 
     def at_ply(self, ply: int) -> Truth:
-        """The positions of the same games after some moves."""
+        """Positions of the same games after `ply` moves, or at their end if they are shorter."""
         lengths = self.archive.lengths[self.game].astype(np.int64)
         return truth_of(self.archive, self.game, np.minimum(ply, lengths))
 
     def at_the_end(self) -> Truth:
-        """The last positions of the same games."""
+        """Last positions of the same games."""
         return truth_of(self.archive, self.game, self.archive.lengths[self.game].astype(np.int64))
 
     def rows(self, index: Ints | Flags) -> Truth:
-        """Some of the positions."""
+        """The positions at an index, or those that a mask chooses."""
         return truth_of(self.archive, self.game[index], self.ply[index])
 
     def stone_planes(self, symmetry: int) -> Planes:
-        """[B, 2, N, N] Blue's and Red's stones under a symmetry of Hex."""
+        """[B, 2, N, N] planes of Blue's and Red's stones under a symmetry."""
         return stone_planes(image(self.boards, symmetry))
+
+    def all_stone_planes(self) -> list[Planes]:
+        """The same under each of the four symmetries."""
+        return [self.stone_planes(symmetry) for symmetry in range(4)]
 
     def mover_plane(self, symmetry: int) -> Planes:
         """[B] value of the side-to-move plane under a symmetry: 0 Blue, 1 Red, 0.5 nobody."""
@@ -76,7 +83,7 @@ class Truth:
         return np.where(self.finished, np.float32(0.5), mover)
 
     def next_cells(self, symmetry: int) -> Ints:
-        """[B] the next move under a symmetry; only meaningful where there is one."""
+        """[B] cell of the next move under a symmetry; meaningless where there is no next move."""
         row, column = np.divmod(self.next_cell, self.size)
         last = self.size - 1
         if symmetry == 0:
@@ -87,14 +94,29 @@ class Truth:
             return column * self.size + row
         return (last - column) * self.size + last - row
 
-    def outcome(self, symmetry: int, perspective: Literal["absolute", "mover"]) -> Flags:
-        """[B] whether the label is 1 under a symmetry."""
-        shown = self.red_won ^ bool(SWAPS[symmetry])
-        return ~shown if perspective == "mover" else shown
+    def cells_under(self, symmetry: Ints) -> Ints:
+        """[B] cell of the next move, each under its own symmetry [B]; -1 where there is none."""
+        cells = np.stack([self.next_cells(s) for s in range(4)])
+        return np.where(self.has_move, cells[symmetry, np.arange(len(symmetry))], -1)
+
+    def planes_under(self, symmetry: Ints) -> Planes:
+        """[B, 2, N, N] planes of the stones, each under its own symmetry [B]."""
+        planes = np.stack(self.all_stone_planes())
+        chosen: Planes = planes[symmetry, np.arange(len(symmetry))]
+        return chosen
+
+    def outcome(self, symmetry: int | Ints, perspective: str) -> Flags:
+        """[B] whether the label is 1 under a symmetry, or under one for each position [B]."""
+        encoded: Flags = self.red_won ^ SWAPS[symmetry]
+        return ~encoded if perspective == "mover" else encoded
 
 
 def truth_of(archive: GameArchive, games: Ints, plies: Ints) -> Truth:
-    """The truth about positions, from the archive."""
+    """The Truth of positions, from the archive.
+
+    Args:
+        games, plies: [B] index of the game, and number of moves.
+    """
     lengths = archive.lengths[games]
     starts = archive.offsets[games].astype(np.int64)
     has_move = plies < lengths
@@ -113,7 +135,11 @@ def truth_of(archive: GameArchive, games: Ints, plies: Ints) -> Truth:
 
 
 def image(boards: Stones, symmetry: int) -> Stones:
-    """Boards [B, N, N] under a symmetry of Hex: half turn, long and short diagonal."""
+    """Boards [B, N, N] under a symmetry of Hex.
+
+    0 is the identity and 1 the half turn; 2 and 3 are the reflections in the long and in the short
+    diagonal, which exchange the colours.
+    """
     if symmetry == 0:
         return boards
     if symmetry == 1:
@@ -123,23 +149,18 @@ def image(boards: Stones, symmetry: int) -> Stones:
 
 
 def stone_planes(boards: Stones) -> Planes:
-    """[B, 2, N, N] Blue's and Red's stones."""
+    """[B, 2, N, N] planes of Blue's and Red's stones."""
     return np.stack([boards == BLUE, boards == RED], axis=1).astype(np.float32)
 
 
 def inside_ring(planes: Planes, size: int) -> Planes:
-    """Planes [B, C, N, N] without the ring that an encoder may paint round the board."""
+    """[B, C, N, N] planes without the ring of edges that an encoder may add."""
     margin = (planes.shape[-1] - size) // 2
     return planes[:, :, margin : margin + size, margin : margin + size]
 
 
-def stone_planes_of(planes: Planes, size: int) -> Planes:
-    """[B, 2, N, N] the first two planes, without the painted ring."""
-    return np.ascontiguousarray(inside_ring(planes, size)[:, :2])
-
-
 def ring_planes(side: int) -> Planes:
-    """[2, side, side] the painted edges: Blue's above and below, Red's left and right."""
+    """[2, side, side] the ring of edges: Blue's above and below, Red's left and right."""
     ring = np.zeros((2, side, side), dtype=np.float32)
     ring[0, 0, 1:] = ring[0, -1, :-1] = 1.0
     ring[1, 1:, 0] = ring[1, :-1, -1] = 1.0
@@ -147,7 +168,7 @@ def ring_planes(side: int) -> Planes:
 
 
 def in_ring(planes: Planes) -> Planes:
-    """[B, 2, N + 2, N + 2] planes of stones [B, 2, N, N] inside the painted edges."""
+    """[B, 2, N + 2, N + 2] planes of stones [B, 2, N, N] inside the ring of edges."""
     side = planes.shape[-1] + 2
     whole = np.repeat(ring_planes(side)[None], len(planes), axis=0)
     whole[:, :, 1:-1, 1:-1] = planes
@@ -155,7 +176,7 @@ def in_ring(planes: Planes) -> Planes:
 
 
 def same(some: Planes, others: Planes) -> Flags:
-    """[B] whether planes [B, ...] agree in every cell."""
+    """[B] whether two arrays of planes [B, ...] are equal; all False if their shapes differ."""
     if some.shape != others.shape:
         return np.zeros(len(some), dtype=bool)
     gaps = np.abs(some - others).reshape(len(some), -1)

@@ -1,9 +1,9 @@
-"""How value outputs would have to be read: decodings and sides, each scored on known games.
+"""Readings of the value: decodings and sides, each scored on known games.
 
-Every way to read the outputs is one hypothesis: a decoding (as reported, raw, sigmoid, tanh,
-(x + 1) / 2, or a list of outcomes) and, for boards that are finished, that Blue is to play on and
-that Red is to play on, whether the answer is turned round there. Its score is the Brier score, and
-by how much that beats the reported answers, with a standard error clustered by game.
+A reading consists of a decoding (as reported, raw, sigmoid, tanh, (x + 1) / 2, or a list of
+outcomes), and of whether the answer p is inverted to 1 - p on finished boards, where Blue is to
+move, and where Red is to move. It is scored by its value loss (Brier score), and by how much lower
+that is than the loss of the reported answers, with a standard error clustered by game.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.networks import Observed
 
 Floats = NDArray[np.float64]
-Sides = tuple[bool, bool, bool]  # turned round on finished boards, for Blue, for Red
-_FINISHED_SHARE = 0.2  # of all weight, so that the few finished boards count
-_SAME = 1e-3
-_FEW_FINISHED, _CLEARLY = 10, 0.01
+Sides = tuple[bool, bool, bool]  # inverted on finished boards, for Blue to move, for Red to move
+_FINISHED_SHARE = 0.2  # share of the weight of all finished boards together, which are few
+_SAME = 1e-3  # answers with a smaller difference are equal
+_FEW_FINISHED = 10  # finished boards that are needed
+_CLEARLY = 0.01  # difference in value loss that makes a reading clearly better
 AS_REPORTED = "as reported"
-# In the words of a finding: what it means that one decoding fits and another is reported.
-DECODINGS = {
+DECODINGS = {  # in words
     AS_REPORTED: "as reported",
     "raw": "the raw output itself",
     "sigmoid": "sigmoid(raw)",
@@ -39,15 +39,20 @@ DECODINGS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read the outputs, and how good the answers then are.
+    """One reading of the outputs, and how good its answers are.
 
     Attributes:
-        turned: against Red's chance, on finished boards, where Blue and where Red is to move.
-        gain: by how much its value loss is below the reported one. noise: standard error of that.
+        decoding: a key of DECODINGS.
+        inverted: where answers are inverted.
+        answers: [P] win_prob_red under this reading.
+        value_loss: weighted so that finished boards count as much as _FINISHED_SHARE.
+        accuracy: share of right answers.
+        gain: value loss of the reported answers minus that of this reading.
+        noise: standard error of the gain, clustered by game.
     """
 
     decoding: str
-    turned: Sides
+    inverted: Sides
     answers: Floats
     value_loss: float
     accuracy: float
@@ -56,26 +61,24 @@ class Reading:
 
 
 def readings(observed: Observed) -> list[Reading]:
-    """All readings of a network's outputs, the reported one first."""
+    """All readings of a network's outputs, the reported answers first."""
     won, game = observed.evaluation.red_won, observed.evaluation.game
     weight, groups = _weights(observed), _groups(observed)
     reported = observed.evaluation.win_prob_red
     base = np.square(reported - won)
     found = [_reading(AS_REPORTED, (False,) * 3, reported, base, won, weight, game)]
     for decoding, plain in _decoded(observed):
-        for turned in product((False, True), repeat=3):
-            flipped = np.zeros(len(won), dtype=bool)
-            for group, turn in zip(groups, turned, strict=True):
-                flipped |= group & turn
-            answers = np.where(flipped, 1.0 - plain, plain)
-            if decoding == AS_REPORTED and not any(turned):
+        for inverted in product((False, True), repeat=3):
+            if decoding == AS_REPORTED and not any(inverted):
                 continue
-            found.append(_reading(decoding, turned, answers, base, won, weight, game))
+            rows = np.any([g & i for g, i in zip(groups, inverted, strict=True)], axis=0)
+            answers = np.where(rows, 1.0 - plain, plain)
+            found.append(_reading(decoding, inverted, answers, base, won, weight, game))
     return found
 
 
 def reported_reading(found: list[Reading]) -> Reading | None:
-    """The decoding of the raw outputs that is the reported one; None if it is another formula."""
+    """The reading of the raw outputs that gives the reported answers; None if there is none."""
     for reading in found[1:]:
         if reading.decoding == AS_REPORTED:
             continue
@@ -84,29 +87,32 @@ def reported_reading(found: list[Reading]) -> Reading | None:
     return None
 
 
-def turned_against(reading: Reading, found: list[Reading]) -> Sides:
-    """Where a reading turns answers round that the reported one does not."""
+def inverted_against(reading: Reading, found: list[Reading]) -> Sides:
+    """Where the answers of a reading are inverted with respect to the reported ones."""
     if reading.decoding == AS_REPORTED:
-        return reading.turned
+        return reading.inverted
     own = reported_reading(found)
-    base = own.turned if own else (False, False, False)
-    first, second, third = (a ^ b for a, b in zip(reading.turned, base, strict=True))
+    base = own.inverted if own else (False, False, False)
+    first, second, third = (a ^ b for a, b in zip(reading.inverted, base, strict=True))
     return first, second, third
 
 
 def simplest_of_the_best(found: list[Reading], least: float) -> Reading | None:
-    """The reading that is clearly better than the reported one, the simplest among equals.
+    """The best of the readings that are clearly better than the reported one, or None.
+
+    Of readings that are about equally good it is the simplest.
 
     Args:
-        least: gain in value loss that counts.
+        found: all readings, as `readings` gives them.
+        least: smallest gain in value loss that counts.
     """
     better = [r for r in found[1:] if r.gain > max(least, 3.0 * r.noise)]
-    # A changed decoding alone moves the mean of all answers: one side of the interval suffices.
+    # For a missing decoding, the most frequent fault, a one-sided interval of 95% suffices.
     better += [
         r
         for r in found[1:]
         if r.decoding in ("raw", "signed")
-        and not any(turned_against(r, found))
+        and not any(inverted_against(r, found))
         and r.gain > max(least, 1.645 * r.noise)
     ]
     if not better:
@@ -117,8 +123,11 @@ def simplest_of_the_best(found: list[Reading], least: float) -> Reading | None:
 
 
 def _changes(reading: Reading, found: list[Reading]) -> int:
-    """How much a reading changes: other decodings count two, sides as they fall apart."""
-    sides = turned_against(reading, found)
+    """How much a reading changes: 2 for another decoding, 1 or 2 for inverted sides.
+
+    Inverting all sides costs less than inverting some of them.
+    """
+    sides = inverted_against(reading, found)
     own = reported_reading(found)
     known = {AS_REPORTED, own.decoding if own else AS_REPORTED}
     cost = {0: 0, 1: 2, 2: 2, 3: 1}[sum(sides)]
@@ -126,38 +135,35 @@ def _changes(reading: Reading, found: list[Reading]) -> int:
 
 
 def finished_boards(observed: Observed) -> str:
-    """In words, how the outputs on finished boards, whose winner is certain, are best read.
-
-    Empty where there are too few of them.
-    """
+    """In words, which reading is best on finished boards; empty if there are too few."""
     evaluation = observed.evaluation
     final, won = evaluation.final, evaluation.red_won
     if final.sum() < _FEW_FINISHED:
         return ""
 
     def figures(answers: Floats) -> tuple[float, float]:
-        some, label = answers[final], won[final]
-        return float(np.square(some - label).mean()), float(((some > 0.5) == (label == 1)).mean())
+        p, label = answers[final], won[final]
+        return float(np.square(p - label).mean()), float(((p > 0.5) == (label == 1)).mean())
 
     ways = [
         (inverted, decoding, *figures(1 - answers if inverted else answers))
         for decoding, answers in _decoded(observed)
         for inverted in (False, True)
     ]
-    # The first one is as reported; another must be clearly better to be named.
+    # The first reading is the reported one. Another one must be clearly better to be named.
     best = min(ways, key=lambda way: way[2])
     inverted, decoding, loss, right = best if best[2] < ways[0][2] - _CLEARLY else ways[0]
     named = DECODINGS[decoding] + (", inverted" if inverted else "")
     how = named if named.startswith("as ") else f"as {named}"
     return (
-        f"the {int(final.sum())} finished boards alone are best read {how}: {right:.0%} right, "
+        f"the {int(final.sum())} finished boards alone are best read {how}: {right:.0%} are right, "
         f"value loss {loss:.3f}"
     )
 
 
 def _reading(
     decoding: str,
-    turned: tuple[bool, ...],
+    inverted: tuple[bool, ...],
     answers: Floats,
     base: Floats,
     won: Floats,
@@ -166,7 +172,7 @@ def _reading(
 ) -> Reading:
     errors = np.square(answers - won)
     gains = weight * (base - errors)
-    first, second, third = turned
+    first, second, third = inverted
     return Reading(
         decoding,
         (first, second, third),
@@ -179,32 +185,39 @@ def _reading(
 
 
 def _decoded(observed: Observed) -> Iterator[tuple[str, Floats]]:
-    """Every decoding of the outputs, as Red's chance if nothing is turned round."""
+    """Each decoding of the outputs with its answers [P], without an inversion."""
     raw = observed.raw
     yield AS_REPORTED, observed.evaluation.win_prob_red
     if raw.ndim == 1:
         yield "raw", np.clip(raw, 0.0, 1.0)
-        yield "sigmoid", 0.5 * (np.tanh(0.5 * raw) + 1.0)
+        yield "sigmoid", sigmoid(raw)
         yield "tanh", 0.5 * (np.tanh(raw) + 1.0)
         yield "signed", np.clip(0.5 * (raw + 1.0), 0.0, 1.0)
         return
     shifted = np.exp(raw - raw.max(axis=1, keepdims=True))
-    chances = shifted / shifted.sum(axis=1, keepdims=True)
+    shares = shifted / shifted.sum(axis=1, keepdims=True)
     if raw.shape[1] <= 3:
-        draw = chances[:, 1] / 2 if raw.shape[1] == 3 else 0.0
-        yield "list", chances[:, 0] + draw
-        yield "list end", chances[:, -1] + draw
+        draw = shares[:, 1] / 2 if raw.shape[1] == 3 else 0.0
+        yield "list", shares[:, 0] + draw
+        yield "list end", shares[:, -1] + draw
     else:
-        yield "bins", chances @ np.linspace(0.0, 1.0, raw.shape[1])
+        yield "bins", shares @ np.linspace(0.0, 1.0, raw.shape[1])
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x)), without overflow."""
+    p: Floats = 0.5 * (np.tanh(0.5 * x) + 1.0)
+    return p
 
 
 def _groups(observed: Observed) -> tuple[NDArray[np.bool_], ...]:
+    """[P] each: finished boards, Blue to move, Red to move."""
     final, red = observed.evaluation.final, observed.evaluation.ply % 2 == 1
     return final, ~final & ~red, ~final & red
 
 
 def _weights(observed: Observed) -> Floats:
-    """[P] of mean 1, finished boards together as much as _FINISHED_SHARE."""
+    """[P] weights of mean 1; those of finished boards sum to _FINISHED_SHARE of all, or more."""
     final = observed.evaluation.final
     share = float(final.mean())
     if not 0.0 < share < _FINISHED_SHARE:
@@ -214,11 +227,13 @@ def _weights(observed: Observed) -> Floats:
 
 @dataclass(frozen=True)
 class Compression:
-    """Answers pressed towards the middle, and which formula undoes it best.
+    """How far answers are too near to 0.5, or too far from it, by two formulas.
 
     Attributes:
-        noise_share: share of random labels that would explain it. temperature: factor on the log
-            odds that would. gains: value loss gained by either. error: standard error of the first.
+        noise_share: share of labels drawn at random whose effect, undone, improves answers most.
+        temperature: factor on the log odds that improves answers most.
+        noise_gain, temperature_gain: improvement of the value loss by each.
+        error: standard error of noise_gain, clustered by game.
     """
 
     noise_share: float
@@ -229,7 +244,7 @@ class Compression:
 
 
 def compression(observed: Observed) -> Compression:
-    """The best inverse of label noise and of a temperature, on all positions."""
+    """Fit a share of label noise, and a temperature, to the answers on all positions."""
     evaluation = observed.evaluation
     p, won = evaluation.win_prob_red, evaluation.red_won
     base = np.square(p - won)
@@ -237,19 +252,17 @@ def compression(observed: Observed) -> Compression:
     def gains(answers: Floats) -> Floats:
         return base - np.square(answers - won)
 
-    def unmixed(share: float) -> Floats:
+    def without_noise(share: float) -> Floats:
         return np.clip((p - share / 2) / (1 - share), 0.0, 1.0)
 
     clipped = np.clip(p, 1e-6, 1 - 1e-6)
     log_odds = np.log(clipped) - np.log1p(-clipped)
     shares = np.linspace(0.0, 0.9, 46)
     factors = np.exp(np.linspace(-2.5, 2.5, 51))
-    share = max(shares, key=lambda s: float(gains(unmixed(s)).mean()))
-    factor = max(
-        factors, key=lambda f: float(gains(0.5 * (np.tanh(0.5 * f * log_odds) + 1.0)).mean())
-    )
-    by_noise = gains(unmixed(float(share)))
-    by_factor = gains(0.5 * (np.tanh(0.5 * float(factor) * log_odds) + 1.0))
+    share = max(shares, key=lambda s: float(gains(without_noise(s)).mean()))
+    factor = max(factors, key=lambda f: float(gains(sigmoid(f * log_odds)).mean()))
+    by_noise = gains(without_noise(float(share)))
+    by_factor = gains(sigmoid(float(factor) * log_odds))
     return Compression(
         noise_share=float(share),
         temperature=float(factor),

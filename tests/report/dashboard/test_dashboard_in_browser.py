@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hexsearch.ledger.progress import StudyProgress, TrialProgress, store_progress
-from tests.leaderboard.test_leaderboard import Study
+from tests.leaderboard.studies import Study
 from tests.report.browser import browser, look_at, needs_browser
 from tests.report.dashboard.serving import served, wait_for
 

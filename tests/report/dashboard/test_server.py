@@ -10,7 +10,7 @@ from hexsearch.cli.main import main
 from hexsearch.ledger.events import Finished
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.progress import StudyProgress, TrialProgress, store_progress
-from tests.leaderboard.test_leaderboard import Study
+from tests.leaderboard.studies import Study
 from tests.report.dashboard.serving import Events, ask, served
 
 SECRET = "what nobody should read"

@@ -1,4 +1,4 @@
-"""Batch-norm statistics of evaluation, against those of training positions."""
+"""Checks the batch-norm statistics that evaluation uses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hexsearch.doctor.findings import Finding
 from hexsearch.training.trial import Trial
 
-_NORMED = 1024  # training positions that batch-norm statistics are compared on
-_OFF = 1.0  # standard deviations, or the logarithm of their ratio
+_NORMED = 1024  # training positions that the statistics are compared with
+_OFF = 1.0  # accepted median of the gaps over the channels of a norm
 
 
 def norm_findings(trial: Trial) -> Iterator[Finding]:
-    """Batch-norm statistics as a report leaves them, against those of training positions."""
+    """Compare the statistics after a report with those of training positions.
+
+    The gap of a channel is the difference of the means in standard deviations, plus the absolute
+    logarithm of the ratio of the standard deviations.
+    """
     gaps: dict[str, float] = {}
 
     def look(name: str, norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
@@ -42,13 +46,13 @@ def norm_findings(trial: Trial) -> Iterator[Finding]:
             handle.remove()
     if gaps and max(gaps.values()) > _OFF:
         worst = max(gaps, key=lambda name: gaps[name])
-        yield Finding(
+        yield Finding.error(
             "evaluation",
-            "error",
-            f"in evaluation the batch-norm statistics of {worst} are {gaps[worst]:.1f} standard "
-            f"deviations off those of {_NORMED} training positions",
-            "batch-norm statistics are never taken, or belong to other weights: evaluation "
-            "normalises by something else than training does",
-            "take the statistics over training positions before each evaluation",
+            f"in evaluation the batch-norm statistics of {worst} differ from those of {_NORMED} "
+            f"training positions by {gaps[worst]:.1f} (standard deviations of the mean, plus the "
+            "logarithm of the ratio of the deviations)",
+            "batch-norm statistics are never computed, or belong to other weights: evaluation "
+            "normalises by other statistics than training",
+            "compute the statistics over training positions before each evaluation",
             root="norms",
         )

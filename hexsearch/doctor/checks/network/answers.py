@@ -1,4 +1,4 @@
-"""Checks of a trained network: known positions, memory of its games, and what nobody can know."""
+"""Checks of a trained network on known positions, on its training games, and on openings."""
 
 from __future__ import annotations
 
@@ -11,95 +11,85 @@ from hexsearch.analysis.known_positions import as_positions, known_positions, ou
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.positions import all_positions
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.networks import answer, observe
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
-from hexsearch.training.metrics import Evaluation, SliceMetrics, slice_metrics
+from hexsearch.doctor.networks import answer, is_young, observe
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.doctor.strength import accuracy
+from hexsearch.training.metrics import slice_metrics
 
-_ENOUGH = 20_000  # positions seen, below which a network is still a beginner
 _KNOWN = ("straight_chain", "winding_chain", "win_in_one")
 
 
 def check_known(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Boards that are won beyond doubt."""
-    examined = pipeline.examined
-    assert examined is not None
+    """Without games: the answers on boards whose winner is certain."""
+    examined = needed(pipeline.examined)
     if pipeline.observed is not None:
-        return  # games say more
+        return  # answers on games are better evidence
     known = [k for k in known_positions(examined.size) if k.family in _KNOWN]
     _, _, reported = answer(examined, as_positions(known, examined.size))
     won = outcomes(known)
-    right = float(np.where(reported == 0.5, 0.5, (reported > 0.5) == (won == 1)).mean())
-    trained = examined.positions_seen
-    young = trained is not None and trained < _ENOUGH
-    evidence = f"of {len(known)} boards that are won or won in one, {right:.1%} are called right"
+    right = accuracy(reported, won == 1)
+    evidence = f"{right:.1%} of the answers on {len(known)} won boards, or wins in one, are right"
     if right < 0.2:
-        yield Finding(
+        yield Finding.error(
             "known positions",
-            "error",
             f"{evidence}: the answer is inverted",
-            "the colours are exchanged: Red's chance is shown as Blue's",
-            "report 1 - p; see perspective and labels",
+            "the colours are exchanged: Red's win probability is shown as Blue's",
+            "report 1 - p; if training labels were inverted, correct them and train again",
         )
     elif right < 0.7:
         yield Finding(
             "known positions",
-            "warning" if young else "error",
+            "warning" if is_young(examined) else "error",
             evidence,
-            "a network that has learnt nothing (initial weights, or an average that is never "
-            "updated), a wrong decode, or another encoder than in training",
-            "run doctor on the configuration; compare with the parity of a training batch",
+            "the network has learnt nothing (it has initial weights, or an average that is never "
+            "updated), or its decoding or encoder is not that of training",
+            "add --games PATH with games of the kind that it was trained on: the doctor then finds "
+            "out which of these it is",
         )
 
 
 def check_memory(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Training games against validation games, by game."""
+    """Compare the value loss on training games with that on validation games."""
     dataset, examined, observed = pipeline.dataset, pipeline.examined, pipeline.observed
-    if dataset is None or examined is None or observed is None or pipeline.loaded is None:
+    if dataset is None or examined is None or observed is None:
         return
     seen = observe(examined, dataset.archive, dataset.train_games, dataset.config.stages, SEED)
-    ours, theirs = (_whole(part.evaluation) for part in (seen, observed))
-    gap = theirs.value_loss - ours.value_loss
-    error = math.hypot(ours.value_loss_se, theirs.value_loss_se)
+    train, held_out = (part.evaluation.metrics().overall for part in (seen, observed))
+    gap = held_out.value_loss - train.value_loss
+    error = math.hypot(train.value_loss_se, held_out.value_loss_se)
     if gap > max(0.03, 3 * error):
-        yield Finding(
+        yield Finding.warning(
             "memory",
-            "warning",
-            f"value loss {ours.value_loss:.4f} on training games, {theirs.value_loss:.4f} on "
-            f"validation games (difference {gap:.4f} +- {1.96 * error:.4f} by game)",
-            "the network recognises training games by their openings and recalls who won",
-            "more games, fewer positions of each game, more weight decay, or augmentation",
+            f"the value loss is {train.value_loss:.4f} on training games and "
+            f"{held_out.value_loss:.4f} on validation games (difference {gap:.4f} "
+            f"+- {1.96 * error:.4f}, by game)",
+            "the network recognises training games and has memorised their winners (overfitting)",
+            "use more games, augmentation, fewer passes through the games, or more weight decay",
         )
 
 
 def check_early(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Openings that are no better than a table are no fault."""
+    """Explain answers in openings that are no better than a table: they are no fault."""
     dataset, observed = pipeline.dataset, pipeline.observed
-    if dataset is None or observed is None or pipeline.archive is None:
+    if dataset is None or observed is None:
         return
-    stages = observed.evaluation.metrics().stages
-    early = stages.get("early")
+    evaluation = observed.evaluation
+    early = evaluation.metrics().stages.get("early")
     if early is None:
         return
-    games = np.unique(observed.evaluation.game)
-    positions = all_positions(dataset.archive, games)
+    positions = all_positions(dataset.archive, np.unique(evaluation.game))
     table = baseline_predictions(dataset.archive, dataset.train_games, positions)
-    baseline = slice_metrics(
-        table["shortest-path table"][observed.evaluation.stage == 0],
-        observed.evaluation.red_won[observed.evaluation.stage == 0],
-        observed.evaluation.game[observed.evaluation.stage == 0],
-    )
+    rows = evaluation.stage == 0
+    answers = table["shortest-path table"][rows]
+    baseline = slice_metrics(answers, evaluation.red_won[rows], evaluation.game[rows])
     error = math.hypot(early.value_loss_se, baseline.value_loss_se)
     if early.value_loss > baseline.value_loss - error and early.value_loss < 0.27:
         yield Finding(
             "early stage",
             "info",
-            f"early positions: value loss {early.value_loss:.4f}, the shortest-path table's "
-            f"{baseline.value_loss:.4f}, a coin's 0.25",
-            "label noise, not a fault: in the opening the game's result says little about who "
-            "stands better, and no network can predict what later mistakes decide",
+            f"on early positions the value loss is {early.value_loss:.4f}, that of a table of "
+            f"shortest paths {baseline.value_loss:.4f}, and that of answering 50% 0.25",
+            "this is label noise, not a fault: the result of a game says little about its opening, "
+            "and no network can predict later mistakes",
             "judge heads by the middle and late stages",
         )
-
-
-def _whole(evaluation: Evaluation) -> SliceMetrics:
-    return evaluation.metrics().overall

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 Board = NDArray[np.int8]
 _BOARDS = 12
@@ -17,17 +17,15 @@ _BOARDS = 12
 
 def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """On random boards, which are asymmetrical."""
-    foreign = pipeline.foreign
-    assert foreign is not None
+    foreign = needed(pipeline.foreign)
     boards = _boards(foreign.size)
     made = [foreign.encoded(board, mover) for board, mover in boards]
     kept = [np.array(foreign.encoded(board, mover)) for board, mover in boards]
     changed = sum(not np.array_equal(a, b) for a, b in zip(made, kept, strict=True))
     if changed:
         shared = sum(np.shares_memory(made[0], each) for each in made[1:])
-        yield Finding(
+        yield Finding.error(
             "encoder",
-            "error",
             f"after {len(boards)} boards {changed} of the arrays that encode() returned hold "
             f"something else than when asked again; {shared} share the memory of the first one",
             "encode() fills one array and returns the same array each time (or its answer depends "
@@ -52,9 +50,8 @@ def _made_alike(
         )
 
     if alike(lambda board, mover: (np.ascontiguousarray(-board), -mover)):
-        yield Finding(
+        yield Finding.error(
             "encoder",
-            "error",
             f"on {len(boards)} random boards the planes stay the same when colours and side to "
             "move are exchanged and the board is not reflected",
             "the board is shown for the side to move without being reflected (multiplied by the "
@@ -63,17 +60,15 @@ def _made_alike(
             "or add a plane that says who is to move; then train again",
         )
     elif alike(lambda board, mover: (np.ascontiguousarray(-board), mover)):
-        yield Finding(
+        yield Finding.error(
             "encoder",
-            "error",
             f"on {len(boards)} random boards the planes stay the same when colours are exchanged",
             "the encoder shows both colours alike: the network cannot tell whose stones they are",
             "give each colour a plane of its own, or its own sign",
         )
     elif alike(lambda board, mover: (np.ascontiguousarray(board.T), mover)):
-        yield Finding(
+        yield Finding.error(
             "encoder",
-            "error",
             f"on {len(boards)} random boards the planes stay the same when rows and columns are "
             "exchanged",
             "the encoder does not keep where stones lie: rows and columns are mixed",

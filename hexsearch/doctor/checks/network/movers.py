@@ -1,4 +1,4 @@
-"""Does a network read the winner of a finished board off the side to move?"""
+"""Checks whether a network reads the winner of a finished board from the side to move."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import respond_in_parts, take
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.strength import accuracy
 
 _FEW = 20  # finished boards that are needed
 
 
 def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Finished boards as they are, with the loser shown as the side to move, and without stones.
+    """Compare answers on finished boards with those on the same planes without stones.
 
-    Only answers that survive without stones are held against a network. That they turn round with
-    a plane is not enough: a value of the side to move does so, too.
+    Only answers that are right without stones are reported. That answers change with the
+    side-to-move plane is not enough, since a value of the side to move does so, too.
     """
-    examined, observed = pipeline.examined, pipeline.observed
-    assert examined is not None and observed is not None
+    examined, observed = needed(pipeline.examined), needed(pipeline.observed)
     final = np.flatnonzero(observed.positions.finished)
     if len(final) < _FEW:
         return
@@ -34,30 +34,29 @@ def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     everywhere = examined.planes(observed.positions)
     constant = (everywhere.flatten(2).std(dim=2) < 1e-6).all(dim=0)
     if not bool(constant.any()):
-        return  # nothing beside the stones tells who is to move
-    background = everywhere.amin(dim=0)  # what every position shows, a painted ring say
+        return  # no plane shows the side to move
+    background = everywhere.amin(dim=0)  # what all positions have, such as a ring of edges
     majority = max(won.mean(), 1 - won.mean())
-    for shown, how in ((over, "as they are"), (going, "with the loser shown as the side to move")):
-        planes = examined.planes(shown)
-        with_stones = _answers(pipeline, planes, shown)
+    for positions, how in ((over, "as they are"), (going, "with the loser as the side to move")):
+        planes = examined.planes(positions)
+        with_stones = _answers(pipeline, planes, positions)
         bare = planes.clone()
         bare[:, ~constant] = background[~constant]
-        without = _answers(pipeline, bare, shown)
-        right, survives = _accuracy(with_stones, won), _accuracy(without, won)
+        without = _answers(pipeline, bare, positions)
+        right, right_without = accuracy(with_stones, won), accuracy(without, won)
         sure = float(np.abs(without - 0.5).mean()) > 0.4 * float(np.abs(with_stones - 0.5).mean())
-        if right < 0.8 or survives < max(0.85, majority + 0.15) or not sure:
+        if right < 0.8 or right_without < max(0.85, majority + 0.15) or not sure:
             continue
         flipped = planes.clone()
         flipped[:, constant] = 1.0 - flipped[:, constant]
-        other = _accuracy(_answers(pipeline, flipped, shown), won)
-        yield Finding(
+        other = accuracy(_answers(pipeline, flipped, positions), won)
+        yield Finding.error(
             "reads the mover",
-            "error",
-            f"finished boards: {right:.1%} right {how}, {survives:.1%} with every stone removed, "
-            f"{other:.1%} with the side-to-move plane flipped",
-            "the network reads the winner off the side-to-move plane, not off the board: on a "
-            "finished board the mover is by construction the loser",
-            "show finished boards without a mover (plane at 0.5), and train again",
+            f"on finished boards {right:.1%} of the answers are right {how}, {right_without:.1%} "
+            f"with every stone removed, and {other:.1%} with the side-to-move plane inverted",
+            "the network reads the winner from the side-to-move plane, not from the board: on a "
+            "finished board the side to move is always the loser",
+            "set the side-to-move plane to 0.5 on finished boards, and train again",
             root="reads the mover",
         )
         return
@@ -66,11 +65,7 @@ def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 def _answers(
     pipeline: ExaminedPipeline, planes: torch.Tensor, positions: Positions
 ) -> NDArray[np.float64]:
-    assert pipeline.examined is not None
-    _, raw = respond_in_parts(pipeline.examined, planes)
-    answers: NDArray[np.float64] = pipeline.examined.reported(raw, positions).double().numpy()
+    examined = needed(pipeline.examined)
+    _, raw = respond_in_parts(examined, planes)
+    answers: NDArray[np.float64] = examined.reported(raw, positions).double().numpy()
     return np.clip(np.nan_to_num(answers, nan=0.5), 0.0, 1.0)
-
-
-def _accuracy(answers: NDArray[np.float64], won: NDArray[np.bool_]) -> float:
-    return float(np.where(answers == 0.5, 0.5, (answers > 0.5) == won).mean())

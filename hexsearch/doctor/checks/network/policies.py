@@ -1,4 +1,4 @@
-"""Checks of policy answers: which reading of the cells agrees best with the moves played."""
+"""Checks of the policy: which reading of its cells agrees best with the moves played."""
 
 from __future__ import annotations
 
@@ -8,25 +8,20 @@ from dataclasses import replace
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.policies import (
-    PROBABILITIES,
-    policy_scores,
-    uniform_likelihood,
-)
+from hexsearch.doctor.hypotheses.policies import PROBABILITIES, policy_scores, uniform_likelihood
 from hexsearch.doctor.networks import Observed
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
-_FEW = 100  # boards that are needed
-_SAME = 0.8  # share of boards with one favourite cell
+_FEW = 100  # positions with a next move that are needed
+_SAME = 0.8  # share of positions with the same likeliest cell that is reported
 
 
 def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Of a trained network that has learnt moves at all."""
-    examined, observed = pipeline.examined, pipeline.observed
-    assert examined is not None and observed is not None
+    """Report a constant policy, or one whose cells have to be read differently."""
+    examined, observed = needed(pipeline.examined), needed(pipeline.observed)
     if pipeline.loaded is not None and pipeline.loaded.config.policy_head.weight == 0:
         return
-    constant = list(constant_policy(observed, examined.size))
+    constant = list(_constant_policy(observed, examined.size))
     yield from constant
     if constant:
         return
@@ -36,16 +31,16 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             yield replace(
                 finding,
                 severity="info",
-                cause="the policy belongs to the board as the mover is shown it, reflected for "
-                "Red, as is usual where the value belongs to the side to move",
-                remedy="carry the policy back to the real board wherever moves are played from it",
+                cause="the policy belongs to the board as encoded, which is reflected where Red is "
+                "to move, as is usual if the value belongs to the side to move",
+                remedy="move the cells of the policy back to the real board before you use it",
             )
         else:
             yield finding
 
 
-def constant_policy(observed: Observed, size: int) -> Iterator[Finding]:
-    """A policy that prefers one cell everywhere, or cells that are taken."""
+def _constant_policy(observed: Observed, size: int) -> Iterator[Finding]:
+    """Report a policy that prefers one cell in most positions."""
     moving = np.flatnonzero(observed.played >= 0)
     logits = observed.policy[moving]
     if len(moving) < _FEW or logits.shape[1] < size * size:
@@ -57,20 +52,24 @@ def constant_policy(observed: Observed, size: int) -> Iterator[Finding]:
     taken = float((stones[np.arange(len(moving)), favourite] != 0).mean())
     played = float((observed.played[moving] == cell).mean())
     if share > _SAME and played < share / 2:
-        yield Finding(
+        yield Finding.error(
             "policy cells",
-            "error",
-            f"cell {cell} is the likeliest move on {share:.0%} of {len(moving):,} boards, and the "
-            f"likeliest cell is occupied on {taken:.0%}; it was played on {played:.0%}",
-            f"the policy always prefers the same cell ({cell}): it was taught a constant target, "
-            "as where the move is lost and cell 0 stands for it",
-            "look at how next moves become policy targets",
+            f"cell {cell} is the likeliest move in {share:.0%} of {len(moving):,} positions, and "
+            f"was played in {played:.0%} of them; the likeliest cell is occupied in {taken:.0%}",
+            f"the policy always prefers the same cell ({cell}): it was trained on a constant "
+            "target, for example because cell 0 stands for a move that is lost",
+            "compare the policy targets of some training samples with the moves of their games",
             root="policy cells",
         )
 
 
 def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Finding]:
-    """The reading under which the moves played are clearly likelier, if there is one."""
+    """Report a reading under which the moves played are clearly likelier.
+
+    Args:
+        check: name of the check in the findings.
+        size: side of the board.
+    """
     scores = policy_scores(observed, size)
     if len(scores) < 2:
         return
@@ -79,17 +78,19 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     learnt = best.likelihood > uniform + 0.1
     if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = "the policy's cells are numbered in another way than the board's"
+        remedy = "number cells row * N + column in planes and policy, under one symmetry"
         if best.name == PROBABILITIES:
             kind = "a softmax is applied twice to the policy"
+            remedy = "return logits from the model, without a softmax"
         elif "the move" in best.name:
             kind = "the policy belongs to another ply"
-        yield Finding(
+            remedy = "train the policy on the move that was played in the same position"
+        yield Finding.error(
             check,
-            "error",
-            f"moves that were played have a mean log probability of {best.likelihood:.2f} if the "
-            f"policy is read {best.name}, {scores[0].likelihood:.2f} as it is ({uniform:.2f} if "
-            "drawn at random)",
+            f"the moves played have a mean log probability of {best.likelihood:.2f} if the policy "
+            f"is read {best.name}, {scores[0].likelihood:.2f} if it is read as it is, and "
+            f"{uniform:.2f} under a uniform policy",
             f"{kind}: it has to be read {best.name}",
-            "use row * N + column for planes and policy alike, under one symmetry",
+            remedy,
             root="policy cells",
         )

@@ -1,4 +1,4 @@
-"""Checks of a checkpoint against itself and against its own training."""
+"""Checks of a checkpoint: its weights, its record, its statistics, and inference with it."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ import torch
 
 from hexsearch.analysis.parity import capture_next_batch, compare
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
-from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.errors import TrialError
 from hexsearch.model.network import build_network
 from hexsearch.training.seeds import initial_weights_seed
 from hexsearch.training.stored_trial import answering_weights
 
-_LOSS_GAP = 2e-3  # between machines, and between the devices of one
-_ALL_POSITIONS = 40_000  # more are sampled: minutes on a CPU
+_LOSS_GAP = 2e-3  # accepted difference in value loss, as between machines and devices
+_ALL_POSITIONS = 40_000  # of more positions a sample is evaluated, as all take minutes on a CPU
 _SAMPLED_GAMES = 500
 
 
 def check_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Finite weights, and others than those that training began with."""
-    loaded = pipeline.loaded
-    assert loaded is not None
+    """All weights must be finite, and those of each part other than the initial ones."""
+    loaded = needed(pipeline.loaded)
     state = answering_weights(loaded.state)
     broken = [
         name for name, tensor in state.items() if not bool(torch.isfinite(tensor.float()).all())
     ]
     if broken:
-        yield Finding(
+        yield Finding.error(
             "weights",
-            "error",
             f"{len(broken)} of {len(state)} tensors hold values that are not finite, such as "
             f"{broken[0]}",
             "training diverged before this was saved",
-            "go back to an older checkpoint, with a lower learning rate",
+            "use an older checkpoint, or train again with a lower optimiser.learning_rate",
         )
         return
     encoder = loaded.predictor.encoder
@@ -52,23 +50,22 @@ def check_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if loaded.positions_seen == 0 or unused:
             continue
         if all(torch.equal(state[name], initial[name]) for name in names):
-            yield Finding(
+            yield Finding.error(
                 "weights",
-                "error",
-                f"after {loaded.positions_seen:,} positions every weight of the "
-                f"{part.replace('_', ' ')} is still the initial one",
-                "what was saved is not what was trained (an average of weights, EMA, that is "
-                "never updated), or this part is frozen",
-                "save the weights that the optimiser moves; update the average after each step",
+                f"after {loaded.positions_seen:,} positions every weight of the {in_words(part)} "
+                "is still the initial one",
+                "the saved weights are not the trained ones (such as an average of weights, EMA, "
+                "that is never updated), or this part is frozen",
+                "save the weights that the optimiser changes, and update the average after each "
+                "step",
             )
 
 
 def check_record(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """The value loss that training reported, against the one that these weights have."""
-    loaded, dataset = pipeline.loaded, pipeline.dataset
-    if loaded is None or dataset is None or loaded.recorded_value_loss is None:
-        return
-    if dataset.archive.content_hash != loaded.archive_hash:
+    """Compare the value loss in the record with that of the saved weights."""
+    loaded, dataset = needed(pipeline.loaded), needed(pipeline.dataset)
+    recorded = loaded.recorded_value_loss
+    if recorded is None or dataset.archive.content_hash != loaded.archive_hash:
         return
     games, few = dataset.validation_games, len(dataset.validation) <= _ALL_POSITIONS
     if not few:
@@ -79,45 +76,40 @@ def check_record(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         loaded.predictor, dataset.archive, games, nothing, loaded.data.stages
     )
     overall = analyzer.evaluate().metrics().overall
-    found, noise = overall.value_loss, 0.0 if few else 4 * overall.value_loss_se
-    if abs(found - loaded.recorded_value_loss) > max(_LOSS_GAP, noise):
-        yield Finding(
+    value_loss, noise = overall.value_loss, 0.0 if few else 4 * overall.value_loss_se
+    if abs(value_loss - recorded) > max(_LOSS_GAP, noise):
+        yield Finding.error(
             "record",
-            "error",
-            f"training reported a value loss of {loaded.recorded_value_loss:.4f} with this file, "
-            f"on the same games it is {found:.4f}",
-            "a stale checkpoint: the weights are not those that were judged (or encoder, read-out "
-            "or split have changed since)",
-            "save weights and report in one file, after the report; train again if in doubt",
+            f"the file records a value loss of {recorded:.4f}; on the same games its weights have "
+            f"one of {value_loss:.4f}",
+            "this is a stale checkpoint: its weights are not those that were evaluated, or "
+            "encoder, read-out or split have changed since",
+            "save weights and report together, after the evaluation; otherwise train again",
         )
 
 
 def check_norms(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Batch-norm statistics in the file, against fresh ones."""
-    trial = pipeline.restored
-    if trial is None:
-        return
+    """Compare the value loss with the batch-norm statistics of the file and with new ones."""
+    trial = needed(pipeline.restored)
     try:
         stored = trial.evaluate()[0].metrics().overall.value_loss
         renewed = trial.report().value_loss
     except TrialError:
         return
     if stored - renewed > 0.01:
-        yield Finding(
+        yield Finding.error(
             "batch norm",
-            "error",
-            f"value loss {stored:.4f} with the stored batch-norm statistics, {renewed:.4f} with "
-            "statistics taken anew",
+            f"the value loss is {stored:.4f} with the stored batch-norm statistics, and "
+            f"{renewed:.4f} with new ones",
             "running averages lag behind the weights, or belong to other weights",
-            "renew the statistics over a few thousand training positions before judging",
+            "compute the statistics over a few thousand training positions after the last step, "
+            "and save them with the weights",
         )
 
 
 def check_parity(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """The next training batch, caught as it is trained, through the inference path."""
-    trial, loaded = pipeline.restored, pipeline.loaded
-    if trial is None or loaded is None:
-        return
+    """Compare the next training batch, as it is trained, with inference on its positions."""
+    trial, loaded = needed(pipeline.restored), needed(pipeline.loaded)
     trial.load_state(loaded.state)
     try:
         parity = compare(capture_next_batch(trial), loaded.trained)
@@ -127,10 +119,11 @@ def check_parity(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield Finding(
             "parity",
             "info" if parity.holds else "error",
-            f"one training batch replayed: inputs differ in {parity.inputs:.0%}, raw outputs by "
-            f"{parity.raw_train:.2g} (train mode) and {parity.raw_eval:.2g} (eval mode) standard "
-            f"deviations, probabilities by {parity.probability:.2g}, losses by {parity.loss:.2g}",
+            f"between training and inference on one batch, {parity.inputs:.0%} of the inputs "
+            f"differ, raw outputs by {parity.raw_train:.2g} (train mode) and "
+            f"{parity.raw_eval:.2g} (eval mode) standard deviations, probabilities by "
+            f"{parity.probability:.2g}, losses by {parity.loss:.2g}",
             parity.explanation,
-            "make inference use the objects that training uses: one encoder, one read-out, the "
-            "weights and statistics of the same instant",
+            "use the objects of training at inference: the same encoder and read-out, and weights "
+            "and statistics of the same step",
         )

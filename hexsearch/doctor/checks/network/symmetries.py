@@ -1,4 +1,4 @@
-"""Which changes of the board leave the answers as they are, and must not."""
+"""Checks that answers change with the board: a flipped or recoloured board is another one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hexsearch.doctor.findings import Finding
 
 Respond = Callable[[Tensor], tuple[Tensor, Tensor]]
 Change = Callable[[Tensor], Tensor]
-_SAME = 1e-3  # standard deviations
-_BOARDS = 16
+_SAME = 1e-3  # largest difference of equal outputs, in their standard deviations
+_BOARDS = 16  # boards that are changed
 _TRANSPOSED = "transposed (rows and columns exchanged)"
 _EXCHANGED = "with its colours exchanged"
 _SQUARE: dict[str, Change] = {
@@ -24,18 +24,20 @@ _REFLECTIONS: dict[str, Change] = {
     "mirrored in the other diagonal": lambda p: p.transpose(2, 3).flip(2, 3),
 }
 _AVERAGE = (
-    "average over the half turn alone, or over the reflections with colours exchanged and 1 - p; "
-    "carry each policy back before averaging"
+    "average over the half turn only, or also over the two reflections with colours exchanged and "
+    "1 - p; move the cells of each policy back before you average"
 )
 
 
 def symmetry_findings(
     respond: Respond, planes: Tensor, answers: tuple[Tensor, Tensor]
 ) -> Iterator[Finding]:
-    """A Hex board that is flipped, turned by a quarter or recoloured is another one.
+    """Report changes of the board that leave value or policy as they are, and must not.
 
     Args:
-        answers: policy and value of the planes as they are.
+        respond: the network, from planes to policy and value.
+        planes: [P, C, N, N] planes of different positions.
+        answers: policy and value of these planes.
     """
     stones = planes.flatten(2).std(dim=2) > 1e-6
     chosen = stones.any(dim=1)
@@ -52,14 +54,14 @@ def symmetry_findings(
         flags = [n for n in range(planes.shape[1]) if n not in varied]
         for name, change in _REFLECTIONS.items():
             changes[f"{name} and {_EXCHANGED}"] = _recoloured(change, order, [], _negative)
-            for told, invert in (("", _complement), (" (signed)", _negative)):
-                changes[f"{name}, the side to move inverted{told} and {_EXCHANGED}"] = _recoloured(
+            for kind, invert in (("", _complement), (" (signed)", _negative)):
+                changes[f"{name}, the side to move inverted{kind} and {_EXCHANGED}"] = _recoloured(
                     change, order, flags, invert
                 )
     same = []
     for name, change in changes.items():
-        found = respond(change(some).contiguous())[1].float()
-        if float((found - value).abs().max()) < _SAME * float(value.std()):
+        changed = respond(change(some).contiguous())[1].float()
+        if float((changed - value).abs().max()) < _SAME * float(value.std()):
             same.append(name)
     if same:
         yield _of_value(same)
@@ -67,20 +69,26 @@ def symmetry_findings(
     turned = respond(some.flip(2, 3).contiguous())[0].float()
     spread = max(float(policy.std()), 1e-4)
     if float(policy.std()) > 1e-5 and float((turned - policy).abs().max()) < _SAME * spread:
-        yield Finding(
+        yield Finding.error(
             "modes",
-            "error",
             "the policy stays the same, cell by cell, when the board is turned by 180 degrees",
-            "the policy is averaged over the half turn without being carried back to the board, or "
-            "cannot see where stones lie",
+            "the policy is averaged over the half turn without moving its cells back, or it does "
+            "not depend on the places of the stones",
             _AVERAGE,
             root="modes",
         )
 
 
 def _recoloured(change: Change, order: list[int], flags: list[int], invert: Change) -> Change:
-    """A change after the planes were put into an order and flags were inverted."""
-    return lambda planes: _with_flags(change(planes[:, order]), flags, invert)
+    """A change of planes in another order, followed by an inversion of the constant planes."""
+
+    def changed(planes: Tensor) -> Tensor:
+        out = change(planes[:, order]).clone()
+        if flags:
+            out[:, flags] = invert(out[:, flags])
+        return out
+
+    return changed
 
 
 def _complement(planes: Tensor) -> Tensor:
@@ -91,37 +99,29 @@ def _negative(planes: Tensor) -> Tensor:
     return -planes
 
 
-def _with_flags(planes: Tensor, flags: list[int], change: Change) -> Tensor:
-    """The planes with those that say who is to move changed."""
-    out = planes.clone()
-    if flags:
-        out[:, flags] = change(planes[:, flags])
-    return out
-
-
 def _of_value(same: list[str]) -> Finding:
+    """The finding for a value that does not change under some changes of the board."""
     if set(_SQUARE) <= set(same):
         cause = (
-            "answers are averaged over the eight symmetries of a square, or the network cannot see "
-            "where stones lie; Hex has the half turn and two reflections that exchange colours"
+            "answers are averaged over the eight symmetries of a square, or do not depend on the "
+            "places of the stones; Hex has the half turn and two reflections that exchange colours"
         )
     elif same == [_EXCHANGED]:
-        cause = "the network cannot tell the colours apart: both planes are read as one"
+        cause = "the network does not distinguish the colours: both planes are read as one"
     elif any(name.endswith(_EXCHANGED) for name in same):
         cause = (
-            "answers are averaged over a reflection with colours exchanged without taking 1 - p "
-            "there: Red's chance and Blue's are mixed (symmetries)"
+            "answers are averaged over a reflection with colours exchanged without 1 - p there: "
+            "the win probabilities of Red and Blue are mixed (symmetries)"
         )
     else:
         cause = (
             f"answers are averaged over symmetries that Hex does not have: {', '.join(same)} (a "
             "flip or transposition of the square)"
         )
-    return Finding(
+    return Finding.error(
         "modes",
-        "error",
-        f"the value stays the same, to within {_SAME:g} standard deviations, when the board is "
-        f"shown {'; '.join(same)}",
+        f"the value changes by less than {_SAME:g} standard deviations if the board is "
+        f"{'; '.join(same)}",
         cause,
         _AVERAGE,
         root="modes",

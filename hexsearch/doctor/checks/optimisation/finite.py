@@ -1,4 +1,4 @@
-"""The check of numbers that are not finite: one cause, however much it spoils."""
+"""Finds the first numbers of training that are not finite; all later ones follow from them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ import torch
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.finite import in_order
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 
 def check_finite(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Planes, labels, outputs, losses, gradients and weights, in the order in which they arise."""
-    trial = pipeline.watched
-    assert trial is not None
+    """Look at planes, labels, outputs, losses, gradients and weights, in order of computation."""
+    trial = needed(pipeline.watched)
     for number, step in enumerate([*trial.steps, *trial.asked], start=1):
         for place, numbers, cause, remedy in in_order(step):
             broken = ~torch.isfinite(numbers)
             if broken.any():
-                yield Finding(
+                yield Finding.error(
                     "finite numbers",
-                    "error",
-                    f"step {number}: {float(broken.float().mean()):.0%} of the {place} are not "
-                    "finite, and everything before them is",
+                    f"batch {number}: {float(broken.float().mean()):.0%} of the {place} are not "
+                    "finite; everything that is computed before them is",
                     cause,
                     remedy,
                     root="not finite",

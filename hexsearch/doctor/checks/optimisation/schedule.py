@@ -1,45 +1,44 @@
-"""The check of the learning rates of the first steps."""
+"""Checks the learning rates of the first steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 from hexsearch.training.optimisation.schedule import learning_rate
 
 
 def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    """Rates of the first group, and of the others against it."""
+    """Compare the rates of the first group with the schedule, then those of the other groups."""
     config = trial.config.optimiser
     rates = [step.rates[0] for step in stepped]
     progress = [step.progress for step in stepped]
     wanted = [learning_rate(config, at) for at in progress]
     if max(rates, default=0.0) == 0.0:
-        yield Finding(
+        yield Finding.error(
             "schedule",
-            "error",
             f"the learning rate is 0 in all of {len(rates)} steps",
             "the schedule starts at 0 and is never stepped, or the rate is set to 0",
-            "set the rate before each step",
+            "set the rate of every parameter group before each step",
         )
     elif len(set(rates)) == 1 and config.schedule != "constant" and len(rates) > 1:
-        yield Finding(
+        yield Finding.error(
             "schedule",
-            "error",
-            f"the learning rate stays at {rates[0]:.3g} over the whole budget; {config.schedule} "
-            f"would go from {wanted[0]:.2g} over {max(wanted):.2g} to {wanted[-1]:.2g}",
+            f"the learning rate is {rates[0]:.3g} in all of {len(rates)} steps; by schedule "
+            f"{config.schedule} it starts at {wanted[0]:.2g}, its highest value is "
+            f"{max(wanted):.2g}, and it ends at {wanted[-1]:.2g}",
             "the schedule is built but never stepped",
-            "set the rate before each step from the share of the budget that has been seen",
+            "set the rate before each step, by the share of the budget that has been used",
         )
     elif max(abs(a - b) for a, b in zip(rates, wanted, strict=True)) > 0.01 * max(wanted):
         best = explain_rates(config, rates, progress)
         yield Finding(
             "schedule",
             "error" if best.name == "factor" else "warning",
-            f"the rates of {len(rates)} steps depart from schedule {config.schedule} by up to "
-            f"{max(abs(a - b) for a, b in zip(rates, wanted, strict=True)):.2g}",
+            f"the learning rates of {len(rates)} steps differ from schedule {config.schedule} by "
+            f"up to {max(abs(a - b) for a, b in zip(rates, wanted, strict=True)):.2g}",
             best.cause,
             best.remedy,
         )
@@ -48,7 +47,7 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
 
 
 def _of_groups(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    """Groups whose rate is not the first one's times their own factor."""
+    """Report a group whose rate is not that of the schedule times the factor of the group."""
     groups = trial.optimiser.param_groups
     step = max(stepped, key=lambda each: each.rates[0])
     factors = [float(group.get("factor", 1.0)) for group in groups]
@@ -57,14 +56,14 @@ def _of_groups(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Find
     base = step.rates[0] / factors[0]
     for group, rate, factor in zip(groups, step.rates, factors, strict=True):
         if abs(rate - base * factor) > 0.01 * base * max(factor, 0.01):
-            yield Finding(
+            owner = in_words(str(group.get("owner", "other weights")))
+            yield Finding.error(
                 "schedule",
-                "error",
-                f"the {str(group.get('owner', 'other')).replace('_', ' ')} has a learning rate of "
-                f"{rate:.3g} where the schedule gives {base * factor:.3g}",
-                f"the learning rate of the {str(group.get('owner', '')).replace('_', ' ')} is "
-                f"{rate / max(base * factor, 1e-12):.3g} times the configured one",
-                "set the rate of every group: the scheduled one times its factor",
+                f"the learning rate of the {owner} is {rate:.3g}, but the schedule gives "
+                f"{base * factor:.3g}",
+                f"the learning rate of the {owner} is {rate / max(base * factor, 1e-12):.3g} times "
+                "the configured one",
+                "set the rate of every group to that of the schedule times the group's factor",
                 root="movement" if rate == 0.0 else "",
             )
             return

@@ -1,4 +1,4 @@
-"""The check of gradients against slopes: a step along one must change the loss as it says."""
+"""Checks gradients by finite differences of the losses."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 from hexsearch.model.network import Network
 
 _POSITIONS = 48
-_STEP = 2e-3  # of the weights' norm
-_LEAST, _MOST = 0.4, 2.5  # ratio of slope and gradient; kinks of activations bend it
-_WORDS = {"trunk": "trunk", "value_head": "value head", "policy_head": "policy head"}
+_STEP = 2e-3  # length of a step, as a share of the weights' norm
+_LEAST, _MOST = 0.4, 2.5  # accepted ratio of slope and gradient; kinks of activations change it
 Loss = Callable[[Network], Tensor]
 
 
 def check_slopes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Each loss along its own gradient on each part, by finite differences."""
-    trial = pipeline.finite
-    assert trial is not None
+    """Compare the slope of each loss along its gradient on each part with that gradient."""
+    trial = needed(pipeline.finite)
     step = next((each for each in trial.steps if bool(each.batch.has_move.any())), None)
     if step is None:
         return
@@ -59,7 +57,10 @@ def _losses(trial: WatchedTrial, step: WatchedStep) -> dict[str, Loss]:
 
 
 def _ratio(network: Network, part: nn.Module, loss: Loss) -> float | None:
-    """Slope of a loss along its gradient on a part over the length of that gradient."""
+    """Slope of a loss along its gradient on a part, divided by the norm of that gradient.
+
+    None if the gradient is too small to be measured.
+    """
     parameters = [p for p in part.parameters() if p.requires_grad]
     if not parameters:
         return None
@@ -69,10 +70,10 @@ def _ratio(network: Network, part: nn.Module, loss: Loss) -> float | None:
             torch.manual_seed(SEED)
             for parameter, direction in zip(parameters, along, strict=True):
                 parameter.add_(direction, alpha=amount)
-            found = float(loss(network))
+            value = float(loss(network))
             for parameter, direction in zip(parameters, along, strict=True):
                 parameter.sub_(direction, alpha=amount)
-        return found
+        return value
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -88,33 +89,32 @@ def _ratio(network: Network, part: nn.Module, loss: Loss) -> float | None:
     amount = _STEP * weights / max(length, 1e-12)
     expected = length * length * 2 * amount
     if length < 1e-7 or expected < 1e-5 * max(abs(float(current.detach())), 1e-3):
-        return None  # what rests is another check's question; so is what rounding hides
+        return None  # rounding hides the difference; gradients of 0 belong to `gradient flow`
     return (at(amount, along) - at(-amount, along)) / expected
 
 
 def _finding(name: str, part: str, ratio: float) -> Finding:
-    words = _WORDS[part]
+    where = f"the gradient of the {name} loss on the {in_words(part)}"
     if ratio < 0:
         cause = (
-            f"the gradient of the {name} loss on the {words} has the wrong sign (reversed in the "
-            "backward pass): every step makes that loss larger"
+            f"{where} has the wrong sign (it is reversed in the backward pass): every step makes "
+            "that loss larger"
         )
     elif ratio < 1:
         cause = (
-            f"the gradient of the {name} loss on the {words} is {1 / max(ratio, 1e-9):.3g} times "
-            "too large: it is scaled, or passed through where the output does not change"
+            f"{where} is {1 / max(ratio, 1e-9):.3g} times too large: it is scaled, or passes "
+            "through an operation whose output does not change"
         )
     else:
         cause = (
-            f"the gradient of the {name} loss on the {words} is only {1 / ratio:.2g} of what it "
-            "should be: it is scaled down or partly detached in the backward pass"
+            f"{where} is only {1 / ratio:.2g} times what it should be: it is scaled down, or "
+            "partly detached, in the backward pass"
         )
-    return Finding(
+    return Finding.error(
         "gradients",
-        "error",
-        f"along its gradient on the {words} the {name} loss changes {ratio:.2f} times as fast as "
-        "the gradient says",
+        f"the {name} loss changes {ratio:.2f} times as fast along its gradient on the "
+        f"{in_words(part)} as the gradient says",
         cause,
-        "look for detach(), hooks, custom backward() and tricks such as 2 * x.detach() - x",
+        "look for detach(), hooks, a custom backward() and expressions such as 2 * x.detach() - x",
         root="slopes",
     )

@@ -1,4 +1,4 @@
-"""The check of what the optimiser makes of its gradients: each step, computed again."""
+"""Checks the optimiser's steps: each one is computed again from its gradients."""
 
 from __future__ import annotations
 
@@ -6,46 +6,49 @@ from collections.abc import Iterator
 
 import torch
 
-from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.updates import (
     explain_steps,
     gap_of,
     own_rule,
     recorded_steps,
 )
+from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 
-_LARGEST_SHARE = 0.1  # of the positions seen, that a half-life may be
-_OFF = 0.03  # relative gap between a step and the formula's
+_UNKNOWN = Hypothesis(
+    "unknown",
+    "the optimiser's steps are not those of its formula; excluded: lost or exchanged moments, "
+    "another decay, another momentum, one constant factor",
+    "look for code that wraps the optimiser or changes its state",
+)
+_LARGEST_SHARE = 0.1  # a half-life is at most this share of the positions seen
+_OFF = 0.03  # relative difference of a step and its formula that is still accepted
 
 
 def update_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    """Steps against the formula of the configured optimiser, with its rates and decay."""
+    """Compare the steps with the formula of the configured optimiser."""
     rule, steps = own_rule(trial.config), recorded_steps(trial, stepped)
     if rule is None or steps is None:
         return
     gap = gap_of(rule, steps)
     if gap > _OFF:
-        best = explain_steps(rule, steps)
-        yield Finding(
+        best = explain_steps(rule, steps) or _UNKNOWN
+        yield Finding.error(
             "steps",
-            "error",
-            f"computed again from the same gradients and rates, {len(stepped)} steps of "
-            f"{trial.config.optimiser.name} depart by up to {gap:.0%} of their length",
-            best.cause
-            if best
-            else "the optimiser's steps are not those of its formula; excluded: lost or exchanged "
-            "moments, other decay, other momentum, one factor",
-            best.remedy if best else "look at what wraps the optimiser or touches its state",
+            f"{len(stepped)} steps differ from those that the formula of "
+            f"{trial.config.optimiser.name} gives for the same gradients and rates by up to "
+            f"{gap:.0%} of their length",
+            best.cause,
+            best.remedy,
             root="updates",
         )
         return
-    found = list(_decay(trial))
-    yield from found or _average(trial, stepped)
+    yield from list(_decay(trial)) or _average(trial, stepped)
 
 
 def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    """The averaged weights against the average of the weights after each step."""
+    """Compare the averaged weights with the average of the weights after each step."""
     half_life = trial.config.optimiser.ema_half_life
     if not half_life:
         return
@@ -67,39 +70,37 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
         moved = float((stepped[-1].after[owner] - stepped[0].before[owner]).norm())
         gap = float((own - wanted).norm())
         if own.shape == wanted.shape and gap > 0.1 * moved + 1e-6 * float(wanted.norm()):
-            yield Finding(
+            yield Finding.error(
                 "averaged weights",
-                "error",
-                f"after {len(stepped)} steps the averaged weights of the "
-                f"{owner.replace('_', ' ')} are {gap / max(moved, 1e-12):.0%} of the way that "
-                "training went from where their half-life puts them",
-                "the average of weights (EMA) that evaluation uses is not the one configured: "
-                "another half-life, a part that is left out, or other weights",
-                "let the average follow the weights after each step by optimiser.ema_half_life",
+                f"after {len(stepped)} steps the averaged weights of the {in_words(owner)} are off "
+                f"by {gap / max(moved, 1e-12):.0%} of the distance that training has moved the "
+                "weights",
+                "the average of weights (EMA) that evaluation uses is not the configured one: it "
+                "has another half-life, leaves a part out, or averages other weights",
+                "update the average after each step, with the half-life optimiser.ema_half_life",
             )
             return
 
 
 def _decay(trial: WatchedTrial) -> Iterator[Finding]:
-    """Weight decay of the groups against the configuration's."""
+    """Compare the weight decay of each parameter group with the configuration."""
     config = trial.config.optimiser
     for group in trial.optimiser.param_groups:
         own = config.weight_decay
         own *= config.value_decay_factor if group.get("owner") == "value_head" else 1.0
         flat = all(parameter.ndim < 2 for parameter in group["params"])
-        found = float(group["weight_decay"])
-        if (flat and found == 0.0) or (not flat and found in (own, 0.0)):
+        decay = float(group["weight_decay"])
+        if decay == 0.0 or (not flat and decay == own):
             continue
-        yield Finding(
+        yield Finding.error(
             "parameter groups",
-            "error",
-            f"the {str(group.get('owner', 'first')).replace('_', ' ')}'s group of "
-            f"{len(group['params'])} weights has weight decay {found:g}, configured is "
-            f"{0.0 if flat else own:g}",
+            f"the weight decay of {len(group['params'])} weights of the "
+            f"{in_words(str(group.get('owner', 'first group')))} is {decay:g}; "
+            f"{0.0 if flat else own:g} is configured",
             "weight decay is applied to biases and norms as well"
             if flat
-            else f"the weight decay is {found:g}, not the configured {own:g}",
-            "build the groups by the configuration: decay on matrices and kernels alone",
+            else f"the weight decay is {decay:g}, not the configured {own:g}",
+            "build the groups as configured: weight decay for matrices and kernels only",
             root="parameter groups",
         )
         return

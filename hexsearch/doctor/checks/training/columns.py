@@ -1,4 +1,4 @@
-"""Checks of what comes along with the planes: masks, weights, sides, and finished boards."""
+"""Checks of the columns of a batch beside planes, labels and targets, and of finished boards."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 
 
 def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Finished positions: no mover, and no policy target."""
+    """On a finished board nobody is to move, and there is no policy target."""
     compared = pipeline.compared
     batch, truth = compared.samples.batch, compared.truth
     over = ~truth.has_move
     claimed = over & batch.has_move.numpy()
     if claimed.any():
         cells = np.unique(batch.policy_target.numpy()[claimed])
-        yield Finding(
+        yield Finding.error(
             "finished boards",
-            "error",
-            f"{claimed.sum():,} of {over.sum():,} positions without a next move carry a policy "
+            f"{claimed.sum():,} of {over.sum():,} positions without a next move have a policy "
             f"target (cell {', '.join(map(str, cells[:3]))})",
-            "an empty policy vector is read as cell 0: the policy head learns to play a1 on "
-            "finished boards",
-            "mask the policy loss where there is no next move",
+            "positions without a next move are not masked: if an empty policy vector is read as "
+            "cell 0, the policy head learns to play a1 on finished boards",
+            "set has_move to False where there is no next move, so that the policy loss ignores "
+            "these positions",
             root="policy mask",
         )
     planes = inside_ring(compared.samples.planes, truth.size)
@@ -40,68 +40,65 @@ def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     over = truth.finished & compared.images.any(axis=1)
     plane = planes[:, 2].mean(axis=(1, 2))[over]
     if len(plane) and np.abs(plane - 0.5).max() > 1e-3:
-        yield Finding(
+        yield Finding.error(
             "finished boards",
-            "error",
-            f"{(np.abs(plane - 0.5) > 1e-3).mean():.0%} of {len(plane):,} finished positions show "
+            f"{(np.abs(plane - 0.5) > 1e-3).mean():.0%} of {len(plane):,} finished positions have "
             "a side to move",
             "on a finished board the side to move is always the loser: the network can read the "
-            "winner off that plane without looking at the stones",
-            "show finished positions with the side-to-move plane at 0.5",
+            "winner from that plane without looking at the stones",
+            "set the side-to-move plane to 0.5 on finished boards",
             root="reads the mover",
         )
 
 
 def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Side, mask, result and weight of every sample."""
+    """Compare the columns of every sample with the game."""
     compared = pipeline.compared
     batch, truth = compared.samples.batch, compared.truth
     yield from _complement(compared)
     lost = truth.has_move & ~batch.has_move.numpy()
     lengths = truth.archive.lengths[truth.game]
-    subsets = affected(truth, compared.symmetry)
-    assert pipeline.data is not None and pipeline.config is not None
-    mixes = pipeline.config.curriculum.search_value > 0
+    data, config = needed(pipeline.data), needed(pipeline.config)
+    mixes = config.curriculum.search_value > 0
     for what, wrong, cause in (
         (
-            "the mask of next moves is off",
+            "there is no next move (has_move) where there should be one",
             lost,
-            "moves that were played are masked: the policy head never sees them",
+            "moves that were played are masked: the policy head does not learn them",
         ),
         (
-            "the result that evaluation judges by (red_won) is not the game's",
+            "the result for evaluation (red_won) is not the game's",
             (batch.red_won.numpy() > 0.5) != truth.red_won,
-            "the winner is lost or exchanged on its way into evaluation",
+            "the winner is lost or exchanged before evaluation",
         ),
         (
-            "plies to the end are not the game's",
+            "the number of plies to the end (to_end) is not the game's",
             batch.to_end.numpy() != lengths - truth.ply,
-            "positions are counted from another end, or belong to other games",
+            "plies are counted from the other end, or those of another game",
         ),
         (
-            "the stage of the game is not that of the number of stones",
-            batch.stage.numpy() != stage_of(truth.ply, truth.size, pipeline.data.stages),
-            "positions are counted to another stage (early, middle, late): weights and figures by "
-            "stage are those of other positions",
+            "the stage is not that of the number of stones",
+            batch.stage.numpy() != stage_of(truth.ply, truth.size, data.stages),
+            "positions are assigned to another stage (early, middle, late): weights and figures "
+            "by stage are those of other positions",
         ),
         (
-            "a search value moves the label",
+            "a search value is mixed into the label",
             np.abs(batch.search_shift.numpy()) > (1e-3 if not mixes else np.inf),
-            "labels are mixed with search values, though the curriculum asks for none",
+            "labels are mixed with search values, but the curriculum asks for none",
         ),
         (
-            "finished boards are not marked as such",
+            "the mark of a finished board (final) is wrong",
             batch.final.numpy() != truth.finished,
-            "the end of a game is judged by something else than a connection",
+            "the end of a game is not recognised by a connection, but by something else",
         ),
     ):
         if wrong.any():
-            yield Finding(
+            yield Finding.error(
                 "columns",
-                "error",
-                f"{what} in {wrong.sum():,} of {len(wrong):,} samples, {where(wrong, subsets)}",
+                f"{what} in {wrong.sum():,} of {len(wrong):,} samples, {compared.place(wrong)}",
                 cause,
-                "fill every column of a batch from the same (game, ply)",
+                "compute every column of a sample from the same (game, ply)",
                 root="results" if "red_won" in what else "",
             )
     yield from _weights(pipeline, compared)
@@ -110,9 +107,9 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 
 def _search_values(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:
-    """The value of a search that is mixed into each label, carried to the side that is shown."""
-    assert pipeline.config is not None
-    share = pipeline.config.curriculum.search_value
+    """Compare the search values that are mixed into labels with those of the archive."""
+    config = needed(pipeline.config)
+    share = config.curriculum.search_value
     batch, truth = compared.samples.batch, compared.truth
     known = truth.archive.search_values_of(truth.game, truth.ply)
     outcome, complement = batch.outcome.numpy(), batch.complement.numpy()
@@ -127,40 +124,37 @@ def _search_values(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Ite
         return
     mover = truth.red_to_move ^ complement
     others = {
-        "they are not carried over to the side that is shown": shift(known),
-        "they are carried over to the wrong side": shift(np.where(complement, known, 1 - known)),
+        "they are not inverted where the label belongs to Blue": shift(known),
+        "they are inverted for the wrong side": shift(np.where(complement, known, 1 - known)),
         "they are taken for values of the side to move": shift(np.where(mover, known, 1 - known)),
         "those of the side to move are taken for Red's": shift(np.where(mover, 1 - known, known)),
     }
     gap = {name: np.abs(batch.search_shift.numpy() - each).max() for name, each in others.items()}
     best = min(gap, key=lambda name: gap[name])
-    place = where(wrong, affected(truth, compared.symmetry))
     why = best if gap[best] < 0.01 else "they are those of other positions, or on another scale"
-    yield Finding(
+    yield Finding.error(
         "columns",
-        "error",
-        f"the value of a search that is mixed into the label is not the archive's in "
-        f"{wrong.sum():,} of {len(wrong):,} samples, {place}",
+        f"the search value that is mixed into the label is not that of the archive in "
+        f"{wrong.sum():,} of {len(wrong):,} samples, {compared.place(wrong)}",
         f"search values enter the value target wrongly: {why} (side to move, perspective)",
-        "take Red's value, and 1 - value exactly where the network answers for Blue",
+        "mix in Red's value, and 1 - value wherever the network answers for Blue",
     )
 
 
 def _complement(compared: ComparedSamples) -> Iterator[Finding]:
-    """Whether answers would be carried back to Red where colours are exchanged."""
+    """Check where answers are inverted (complement): wherever the network answers for Blue."""
     known = compared.images.any(axis=1)
     exchanged = ~SWAPS if compared.mover_view else SWAPS
     fits = compared.samples.batch.complement.numpy()[:, None] == exchanged[None]
     wrong = known & ~(compared.images & fits).any(axis=1)
     if compared.lost < 0.5 and wrong.sum() > compared.by_chance * known.sum():
-        yield Finding(
+        subsets = affected(compared.truth, compared.images.argmax(axis=1))
+        yield Finding.error(
             "perspective",
-            "error",
-            f"perspective: wrong in {wrong.sum():,} of {known.sum():,} training samples, "
-            f"{where(wrong, affected(compared.truth, compared.images.argmax(axis=1)))}",
-            "the answer would be carried back for the wrong colour: Red's chance is shown as "
-            "Blue's",
-            "take 1 - p exactly where the network answers for Blue",
+            f"complement, which inverts answers, is wrong in {wrong.sum():,} of {known.sum():,} "
+            f"training samples, {where(wrong, subsets)}",
+            "answers are inverted for the wrong colour: Red's chance is shown as Blue's",
+            "report 1 - p wherever the network answers for Blue, and only there",
             root="perspective",
         )
 
@@ -168,7 +162,7 @@ def _complement(compared: ComparedSamples) -> Iterator[Finding]:
 def _stage_weights(
     compared: ComparedSamples, weight: NDArray[np.float32], asked: dict[str, float]
 ) -> Iterator[Finding]:
-    """Weights must stand to each other as the curriculum's stages say."""
+    """The mean weights of the stages must have the ratios that the curriculum asks for."""
     stage = compared.samples.batch.stage.numpy()
     given, wanted = {}, {}
     for number, name in enumerate(STAGE_NAMES):
@@ -178,12 +172,12 @@ def _stage_weights(
     scale = sum(given.values()) / max(sum(wanted.values()), 1e-9)
     odd = [n for n in given if abs(given[n] - scale * wanted[n]) > 0.02 * max(given.values())]
     if odd:
-        told = ", ".join(f"{name} {given[name]:.3g}" for name in given)
-        yield Finding(
+        yield Finding.error(
             "columns",
-            "error",
-            f"positions weigh {told} by stage, where the curriculum asks for "
-            f"{', '.join(f'{name} {wanted[name]:g}' for name in wanted)}, up to one factor",
+            f"the mean weights by stage are "
+            f"{', '.join(f'{name} {weight:.3g}' for name, weight in given.items())}; up to one "
+            "factor, the curriculum asks for "
+            f"{', '.join(f'{name} {weight:g}' for name, weight in wanted.items())}",
             *_how_weighted(given, wanted),
         )
 
@@ -211,21 +205,19 @@ def _how_weighted(given: dict[str, float], wanted: dict[str, float]) -> tuple[st
 
 
 def _weights(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:
-    """Weights in the value loss: 1, or as the curriculum's stages say."""
+    """Weights in the value loss must be 1, or those of the curriculum's stages."""
     weight = compared.samples.batch.weight.numpy()
-    assert pipeline.config is not None
-    asked = pipeline.config.curriculum.stage_weights
-    staged = bool(asked)
-    if staged:
+    config = needed(pipeline.config)
+    asked = config.curriculum.stage_weights
+    if asked:
         yield from _stage_weights(compared, weight, dict(asked))
-    if weight.min() < 0 or (not staged and np.abs(weight - 1.0).max() > 1e-3):
-        odd = np.abs(weight - 1.0) > 1e-3
-        subsets = affected(compared.truth, compared.symmetry)
-        yield Finding(
+    odd = np.abs(weight - 1.0) > 1e-3
+    if weight.min() < 0 or (not asked and odd.any()):
+        yield Finding.error(
             "columns",
-            "error",
-            f"weights in the value loss run from {weight.min():.3g} to {weight.max():.3g}, other "
-            f"than 1 {where(odd, subsets)}, though the curriculum asks for no stage_weights",
+            f"weights in the value loss go from {weight.min():.3g} to {weight.max():.3g} and are "
+            f"not 1 {compared.place(odd)}; the curriculum asks for "
+            f"{'these stage_weights: ' + str(dict(asked)) if asked else 'no stage_weights'}",
             "positions are weighted that should count alike",
-            "leave the weights at 1, or set curriculum.stage_weights",
+            "use weights of 1, or set curriculum.stage_weights",
         )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _POSITIONS = 64
 _NOTHING = 1e-4  # of the spread of the outputs over positions
@@ -17,9 +17,8 @@ _NAMES = {2: "the side to move"}
 
 def check_flat_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Each such plane is given another number; a normalised input, for one, takes it out again."""
-    trial = pipeline.finite
-    assert trial is not None and pipeline.shown is not None
-    planes = torch.from_numpy(pipeline.shown.planes[:_POSITIONS])
+    trial = needed(pipeline.finite)
+    planes = torch.from_numpy(needed(pipeline.samples).planes[:_POSITIONS])
     flat = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
     told = planes.flatten(2).mean(dim=2)
     network = trial.network
@@ -44,9 +43,8 @@ def check_flat_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
         if moved < _NOTHING:
             name = f"plane {number}" + (f", {_NAMES[number]}" if number in _NAMES else "")
-            yield Finding(
+            yield Finding.error(
                 "what is read",
-                "error",
                 f"with {name} inverted on {len(planes)} positions, value and policy change by "
                 f"{moved:.1g} standard deviations",
                 f"what {name}, says is lost in the network: the plane is the same all over a board "

@@ -1,4 +1,4 @@
-"""Checks of the losses that training really minimises, against the read-out and the moves."""
+"""Checks of the losses that training minimises: they are recomputed from the outputs."""
 
 from __future__ import annotations
 
@@ -8,52 +8,78 @@ from dataclasses import replace
 import torch
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
-from hexsearch.doctor.hypotheses.policy_losses import explain_policy_loss
+from hexsearch.doctor.hypotheses.policy_losses import (
+    ALWAYS_0,
+    LIKELIHOOD,
+    WITHOUT_MOVE,
+    explain_policy_loss,
+)
 from hexsearch.doctor.hypotheses.step_factors import explain_factors, factor
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+
+_UNKNOWN = Hypothesis(
+    "unknown",
+    "the loss that is minimised is not that of the read-out that gives the reported answers",
+    ONE_FORMULA,
+)
+_EXCLUDED = (
+    "; excluded: a wrong sign, another factor, inverted or shifted labels, a second sigmoid, "
+    "broadcasting, other weights, other formulas, a penalty"
+)
+_UNKNOWN_POLICY = Hypothesis(
+    "unknown",
+    "the policy loss is not the log likelihood of the moves: logits or targets are masked, "
+    "smoothed or scaled before it",
+    LIKELIHOOD,
+)
 
 
 def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """The value loss of each position, recomputed by the read-out from the same outputs."""
-    trial = pipeline.watched
-    assert trial is not None
+    """Compare the value loss of each position with that of the read-out for the same output."""
+    trial = needed(pipeline.watched)
     readout = trial.watched_readout.inner
     for number, step in enumerate([*trial.steps, *trial.asked]):
         count = len(step.batch)
         if step.raw.shape != (count,):
-            yield Finding(
+            yield Finding.error(
                 "value loss",
-                "error",
-                f"for {count} positions the network's raw value has shape {list(step.raw.shape)}",
-                "value outputs and labels do not lie side by side",
-                "let the value head return one number for each position, shape [B]",
+                f"for {count} positions the raw values have shape {list(step.raw.shape)}",
+                "the raw values do not have the shape of the labels",
+                "return one number for each position from the value head, in shape [B]",
             )
             return
         if step.value.shape != (count,):
-            yield Finding(
+            yield Finding.error(
                 "value loss",
-                "error",
                 f"for {count} positions the trial returns a value loss of shape "
                 f"{list(step.value.shape)}",
-                "the value loss is reduced or broadcast, so that positions are not weighed as they "
-                "should be",
-                "return readout.loss(raw, outcome) for each position; the step takes the mean",
+                "the value loss is reduced or broadcast, so that positions do not have the right "
+                "weights",
+                "return readout.loss(raw, outcome) for each position, in shape [B]",
             )
             return
         raw = step.raw.float()
         with torch.no_grad():
-            # Labels as the loss was given them: whether they are right is another check's question.
+            # With the labels that the loss got; check `training labels` compares them with games.
             batch = replace(step.batch, outcome=_labels(step))
             right = readout.loss(raw, batch.outcome)
             if step.value.shape == right.shape and torch.allclose(step.value, right, 1e-3, 1e-5):
                 continue
-            best = explain_value_loss(step.value, raw, batch, readout)
-            if best is not None and best.name == "scaled":
+            best = explain_value_loss(step.value, raw, batch, readout) or _UNKNOWN
+            if best.name == "scaled":
                 best = explain_factors(_factors(trial), trial.config) or best
-        yield _wrong_value_loss(step, number, right, best)
+        yield Finding.error(
+            "value loss",
+            f"batch {number + 1}: the mean value loss is {float(step.value.mean()):.4f}; "
+            f"recomputed from the same outputs and labels it is {float(right.mean()):.4f}"
+            f"{_EXCLUDED if best is _UNKNOWN else ''}",
+            best.cause,
+            best.remedy,
+        )
         return
 
 
@@ -68,71 +94,42 @@ def _factors(trial: WatchedTrial) -> list[float]:
 
 
 def _labels(step: WatchedStep) -> torch.Tensor:
+    """[B] the labels at the loss, or those of the batch if these have another shape."""
     asked, outcome = step.targets, step.batch.outcome
     return asked if asked is not None and asked.shape == outcome.shape else outcome
 
 
-def _wrong_value_loss(
-    step: WatchedStep, number: int, right: torch.Tensor, best: Hypothesis | None
-) -> Finding:
-    evidence = (
-        f"step {number + 1}: the trial's value loss is {float(step.value.mean()):.4f} on average, "
-        f"recomputed from the same outputs and labels it is {float(right.mean()):.4f}"
-    )
-    if best is not None:
-        return Finding("value loss", "error", evidence, best.cause, best.remedy)
-    return Finding(
-        "value loss",
-        "error",
-        f"{evidence}; excluded: wrong sign, other factor, inverted or shifted labels, a second "
-        "sigmoid, broadcasting, other weights, other formulas, a penalty",
-        "the loss that is minimised is not that of the read-out that reports",
-        "let the trial's value loss be readout.loss(raw, outcome) for each position",
-    )
-
-
-def _likelihood(step: WatchedStep) -> float:
-    """Mean of -log p over the positions that have a next move."""
+def _policy_loss(step: WatchedStep) -> float:
+    """Mean of -log p(next move) over the positions that have one; 0 if none has."""
     batch = step.batch
-    chances = step.policy_logits.float().log_softmax(dim=1)
-    each = -chances[torch.arange(len(batch)), batch.policy_target]
+    log_p = step.policy_logits.float().log_softmax(dim=1)
+    each = -log_p[torch.arange(len(batch)), batch.policy_target]
     return float(each[batch.has_move].mean()) if bool(batch.has_move.any()) else 0.0
 
 
-_POLICY_ROOTS = {
-    "positions without a next move count in the policy loss": "policy mask",
-    "the policy loss is always 0": "detached policy",
-}
+_POLICY_ROOTS = {WITHOUT_MOVE: "policy mask", ALWAYS_0: "detached policy"}
 
 
 def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """The policy loss, recomputed from the same logits and moves."""
-    trial = pipeline.watched
-    assert trial is not None
+    """Compare the policy loss with that of the same logits and moves."""
+    trial = needed(pipeline.watched)
     if trial.config.policy_head.weight == 0 or trial.config.micro_batch:
         return
     every = [*trial.steps, *trial.asked]
     if any(len(step.policy_logits) != len(step.batch) for step in every):
         return
-    compared = [(step, _likelihood(step)) for step in every]
+    compared = [(step, _policy_loss(step)) for step in every]
     wrong = [(s, right) for s, right in compared if abs(s.policy - right) > 1e-3 * max(right, 1.0)]
     if not wrong:
         return
     step, right = wrong[0]
     number = next(n for n, other in enumerate(every) if other is step)
-    best = explain_policy_loss([each for each, _ in wrong])
-    cause = (
-        best.cause
-        if best
-        else "the policy loss is not the log likelihood of the moves: logits or targets are "
-        "masked, smoothed or rescaled on their way into it"
-    )
-    yield Finding(
+    best = explain_policy_loss([each for each, _ in wrong]) or _UNKNOWN_POLICY
+    yield Finding.error(
         "policy loss",
-        "error",
-        f"step {number + 1}: the trial's policy loss is {step.policy:.4f}, recomputed from the "
-        f"same outputs and moves it is {right:.4f}",
-        cause,
-        best.remedy if best else "mask positions without a next move, then take the mean",
-        root=_POLICY_ROOTS.get(cause, ""),
+        f"batch {number + 1}: the policy loss is {step.policy:.4f}; recomputed from the same "
+        f"outputs and moves it is {right:.4f}",
+        best.cause,
+        best.remedy,
+        root=_POLICY_ROOTS.get(best.cause, ""),
     )

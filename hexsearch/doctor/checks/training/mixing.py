@@ -1,4 +1,4 @@
-"""Checks of what batches are mixed from: parts of games, their order, and augmentation."""
+"""Checks of the mixture of positions in batches, of their order, and of augmentation."""
 
 from __future__ import annotations
 
@@ -10,30 +10,35 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.doctor.samples import position_keys
 from hexsearch.game.board import RED
 
-_BATCHES = 12  # in a row, that their mixtures are compared over
+_BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
 Feature = Callable[[Ints, Ints], NDArray[np.bool_]]
 
 
 def mixing_findings(
     pipeline: ExaminedPipeline, game: Ints, ply: Ints, batch_size: int
 ) -> Iterator[Finding]:
-    """Of training positions [P] in the order in which they are shown."""
-    assert pipeline.stream is not None
-    found = list(_distribution(pipeline, game, ply))
-    yield from found
-    if not found and len(pipeline.stream.positions.phases) <= 1:
-        yield from _mixture(pipeline.stream.builder.archive, game, ply, batch_size)
+    """Check the mixture of training positions, and whether it changes from batch to batch.
+
+    Args:
+        game, ply: [P] the positions, in the order of training.
+    """
+    stream = needed(pipeline.stream)
+    findings = list(_distribution(pipeline, game, ply))
+    yield from findings
+    if not findings and len(stream.positions.phases) <= 1:
+        yield from _mixture(stream.builder.archive, game, ply, batch_size)
 
 
 def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator[Finding]:
-    """Parts of the games against what the curriculum asks for."""
-    assert pipeline.stream is not None and pipeline.archive is not None
-    archive, positions = pipeline.archive, pipeline.stream.positions
+    """Compare the share of several kinds of positions with that in the curriculum."""
+    archive, stream = needed(pipeline.archive), needed(pipeline.stream)
+    positions = stream.positions
     if len(positions.phases) > 1:
-        return  # the mixture changes on the way
+        return  # the mixture changes during training
     rng = np.random.default_rng(SEED)
     wanted_game, wanted_ply = [], []
     phase = positions.phase_at(0)
@@ -44,31 +49,29 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
         wanted_ply.append(plies)
     wanted = np.concatenate(wanted_game), np.concatenate(wanted_ply)
     for name, feature in _features(archive):
-        there, should = feature(game, ply).mean(), feature(*wanted).mean()
-        # Positions of a game come together where there are few games: count those.
-        count = min(len(np.unique(game)), len(game))
-        noise = np.sqrt(max(should * (1 - should), 1e-4) / count)
-        if abs(there - should) > max(6 * noise, 0.02):
-            yield Finding(
+        share, expected = feature(game, ply).mean(), feature(*wanted).mean()
+        # Positions of one game are alike, so games are the independent samples.
+        noise = np.sqrt(max(expected * (1 - expected), 1e-4) / len(np.unique(game)))
+        if abs(share - expected) > max(6 * noise, 0.02):
+            yield Finding.error(
                 "batches",
-                "error",
-                f"{there:.0%} of {len(game):,} training positions are from {name}; the curriculum "
-                f"'{pipeline.stream.curriculum.name}' has {should:.0%} of them",
-                f"positions from {name} are drawn {_too(there, should)}: a part of the training "
+                f"{share:.0%} of {len(game):,} training positions are from {name}; in curriculum "
+                f"'{stream.curriculum.name}' it is {expected:.0%}",
+                f"positions from {name} are drawn {_too(share, expected)}: part of the training "
                 "positions is left out or repeated",
-                "draw from all positions of the curriculum alike",
+                "draw all positions of the curriculum with equal probability",
             )
             return
 
 
-def _too(there: float, should: float) -> str:
-    if there == 1.0:
-        return "alone"
-    return "too often" if there > should else "too seldom"
+def _too(share: float, expected: float) -> str:
+    if share == 1.0:
+        return "exclusively"
+    return "too often" if share > expected else "too rarely"
 
 
 def _features(archive: GameArchive) -> tuple[tuple[str, Feature], ...]:
-    """What tells positions apart, in words that follow `from`."""
+    """Kinds of positions, by words that can follow `from`."""
     long = float(np.median(archive.lengths))
     return (
         ("plies of odd number (Red to move)", lambda g, p: p % 2 == 1),
@@ -84,46 +87,44 @@ def _features(archive: GameArchive) -> tuple[tuple[str, Feature], ...]:
 
 
 def _mixture(archive: GameArchive, game: Ints, ply: Ints, batch_size: int) -> Iterator[Finding]:
-    """Whether each batch is as mixed as a draw: sorted positions vary too much between batches."""
+    """Report kinds of positions whose share varies more between batches than in random draws."""
     count = len(game) // batch_size
-    # Batches that come round again tell nothing new of how mixed batches are.
-    distinct = len(np.unique(game * 4096 + ply)) // batch_size
+    keys = position_keys(game, ply)
+    # Repeated batches are no further evidence of the mixture.
+    distinct = len(np.unique(keys)) // batch_size
     if min(count, distinct) < _BATCHES:
         return
-    key = (game * 4096 + ply)[: count * batch_size].reshape(count, batch_size)
-    different = float(np.mean([len(np.unique(row)) for row in key]))
+    rows = keys[: count * batch_size].reshape(count, batch_size)
+    different = float(np.mean([len(np.unique(row)) for row in rows]))
     for name, feature in _features(archive):
-        here = feature(game, ply)[: count * batch_size].reshape(count, batch_size).mean(axis=1)
-        share = float(here.mean())
+        shares = feature(game, ply)[: count * batch_size].reshape(count, batch_size).mean(axis=1)
+        share = float(shares.mean())
         by_chance = share * (1 - share) / different
-        if by_chance and here.var() > (1 + 8 * np.sqrt(2 / distinct)) * by_chance:
-            yield Finding(
+        if by_chance and shares.var() > (1 + 8 * np.sqrt(2 / distinct)) * by_chance:
+            yield Finding.error(
                 "batches",
-                "error",
-                f"the share of positions from {name} in a batch goes from {here.min():.0%} to "
-                f"{here.max():.0%} over {count} batches in a row, with a standard deviation of "
-                f"{here.std():.2f}; drawn at random it would be {np.sqrt(by_chance):.2f}",
-                f"positions come sorted, not mixed: {name} lie together in the order of training",
-                "shuffle all training positions before batches are cut",
+                f"in {count} consecutive batches the share of positions from {name} goes from "
+                f"{shares.min():.0%} to {shares.max():.0%}; its standard deviation is "
+                f"{shares.std():.2f}, and {np.sqrt(by_chance):.2f} in random draws",
+                f"positions are sorted, not mixed: {name} are together in the order of training",
+                "shuffle all training positions before they are divided into batches",
             )
             return
 
 
 def augmentation_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Whether half of the positions are shown after a half turn."""
-    config = pipeline.trial_config
-    assert config is not None
+    """With augmentation half of the positions should be turned by 180 degrees."""
+    config = needed(pipeline.trial_config)
     if not config.augment:
         return
     compared = pipeline.compared
-    told = compared.truth.boards.any(axis=(1, 2)) & (compared.images.sum(axis=1) == 1)
-    turned = (compared.symmetry % 2 == 1)[told]
-    if told.sum() >= 200 and not 0.3 < turned.mean() < 0.7:
-        yield Finding(
+    known = compared.truth.boards.any(axis=(1, 2)) & (compared.images.sum(axis=1) == 1)
+    turned = (compared.symmetry % 2 == 1)[known]
+    if known.sum() >= 200 and not 0.3 < turned.mean() < 0.7:
+        yield Finding.warning(
             "batches",
-            "warning",
-            f"{turned.mean():.0%} of {told.sum():,} training positions are shown after a half "
-            "turn; augmentation should give half of them one",
-            "augmentation is switched on and does nothing, or always the same",
-            "draw a symmetry for each sample at random",
+            f"{turned.mean():.0%} of {known.sum():,} training positions are turned by 180 degrees; "
+            "with augmentation it should be half of them",
+            "augmentation is switched on, but applies no symmetry, or always the same one",
+            "draw a random symmetry for each sample",
         )

@@ -1,4 +1,4 @@
-"""Checks of the network's modules: norms that are shared, weights that begin alike."""
+"""Checks of the network's modules: shared norms, and units with equal initial weights."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
-_ALIKE = 1e-6
-_UNITS = 4  # of a layer, at least
+_ALIKE = 1e-6  # relative difference up to which weights are equal
+_UNITS = 4  # units that a layer must have to be looked at
 
 
 def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """The modules of the network that is trained."""
-    trial = pipeline.watched
-    assert trial is not None
+    """Check the modules of the network that is trained."""
+    trial = needed(pipeline.watched)
     yield from _shared_norms(trial.network)
     yield from _equal_units(trial.network)
     yield from _wrapping(trial.network)
@@ -32,19 +31,18 @@ def _shared_norms(network: nn.Module) -> Iterator[Finding]:
             names[id(module)].append(name)
     shared = next((each for each in names.values() if len(each) > 1), None)
     if shared:
-        yield Finding(
+        yield Finding.error(
             "modules",
-            "error",
-            f"one batch norm stands in {len(shared)} places: {', '.join(shared[:3])}",
-            "a batch norm is shared by several places: its running statistics mix those of all of "
-            "them, so evaluation normalises by something else than training",
-            "give every place a norm of its own",
+            f"one batch norm is used in {len(shared)} places: {', '.join(shared[:3])}",
+            "a batch norm is shared by several places: its running statistics are mixed, so that "
+            "evaluation normalises by other statistics than training",
+            "create a separate norm for every place",
             root="norms",
         )
 
 
 def _equal_units(network: nn.Module) -> Iterator[Finding]:
-    """Layers whose units all have the same weights: they learn the same and stay the same."""
+    """Report layers whose units all have the same weights."""
     alike = []
     for name, parameter in network.named_parameters():
         rows = parameter.detach().flatten(1) if parameter.ndim > 1 else None
@@ -53,13 +51,12 @@ def _equal_units(network: nn.Module) -> Iterator[Finding]:
         if float((rows - rows[:1]).abs().max()) < _ALIKE * max(float(rows.abs().max()), _ALIKE):
             alike.append(name)
     if alike:
-        yield Finding(
+        yield Finding.error(
             "modules",
-            "error",
             f"in {len(alike)} layer(s), such as {alike[0]}, all units have the same weights",
-            "units begin with identical weights (a constant initialisation): they are given the "
-            "same gradient, stay equal, and count as one",
-            "draw the initial weights at random",
+            "units begin with identical weights (a constant initialisation): they get the same "
+            "gradient, stay equal, and are worth no more than one unit",
+            "draw initial weights at random",
             root="norms",
         )
 
@@ -72,9 +69,8 @@ def _wrapping(network: nn.Module) -> Iterator[Finding]:
         if getattr(module, "padding_mode", "zeros") == "circular"
     ]
     if names:
-        yield Finding(
+        yield Finding.error(
             "modules",
-            "error",
             f"{len(names)} convolution(s), such as {names[0]}, have padding_mode 'circular'",
             "convolutions wrap around: opposite edges of the board are joined, and a network "
             "cannot see where the edges are that have to be connected",
@@ -84,7 +80,7 @@ def _wrapping(network: nn.Module) -> Iterator[Finding]:
 
 
 def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Batch norms of a user's trained network that still have their initial statistics."""
+    """Report batch norms of a user's trained network that have their initial statistics."""
     model = pipeline.foreign.model if pipeline.foreign is not None else None
     if not isinstance(model, nn.Module):
         return
@@ -97,20 +93,19 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     initial = [name for name, norm in norms.items() if _is_initial(norm)]
     trained = any(bool((norm.weight != 1).any()) for norm in norms.values() if norm.affine)
     if initial and trained:
-        yield Finding(
+        yield Finding.error(
             "batch norm",
-            "error",
             f"{len(initial)} of {len(norms)} batch norms, such as {initial[0]}, have mean 0 and "
             "variance 1 in every channel, though their weights are trained",
-            "batch-norm statistics were never taken or not loaded: the running statistics are the "
-            "initial ones",
-            "load the whole state_dict(), buffers included; or take the statistics again",
+            "batch-norm statistics were never computed, or not loaded: the running statistics are "
+            "the initial ones",
+            "load the whole state_dict() with its buffers, or compute the statistics again in "
+            "train mode",
             root="norms",
         )
     elif norms and not initial and all(map(_has_initial_scale, norms.values())):
-        yield Finding(
+        yield Finding.warning(
             "batch norm",
-            "warning",
             f"all {len(norms)} batch norms have scale 1 and shift 0 in every channel, though their "
             "running statistics are those of a training",
             "the batch norms' scales and shifts (weight and bias) are at their initial values: "

@@ -1,4 +1,4 @@
-"""The check of what a network reads: planes and cells that do not change its outputs at all."""
+"""Checks that outputs depend on all planes and cells, and that all weights are used."""
 
 from __future__ import annotations
 
@@ -7,52 +7,51 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 
-_POSITIONS = 64
+_POSITIONS = 64  # positions whose gradients are computed
 _NAMES = ("the first mover's stones (Blue)", "the second mover's stones (Red)", "the side to move")
 
 
 def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Gradients of both outputs with respect to the planes that are shown."""
-    trial = pipeline.finite
-    assert trial is not None and pipeline.shown is not None
-    planes = torch.from_numpy(pipeline.shown.planes[:_POSITIONS])
-    for (output, where), touched in _read(trial, planes).items():
+    """No plane, cell or weight should have a gradient of exactly 0."""
+    trial, samples = needed(pipeline.finite), needed(pipeline.samples)
+    planes = torch.from_numpy(samples.planes[:_POSITIONS])
+    for (output, where), largest in _largest_gradients(trial, planes).items():
         if output == "policy" and trial.config.policy_head.weight == 0:
             continue
-        unread = _unread(touched) if where == "planes" else _unread_features(touched)
+        unread = _unread(largest) if where == "planes" else _unread_features(largest)
         if unread:
-            yield Finding(
+            yield Finding.error(
                 "what is read",
-                "error",
                 f"on {len(planes)} positions the gradient of the {output} with respect to "
                 f"{unread} is exactly 0",
                 f"the {output} does not depend on {unread}: it is masked, cut off, sliced away or "
                 "overwritten in the network",
-                "look at slices, masks, pooling and padding in forward()",
+                "look for slices, masks, pooling and padding in forward()",
                 root="unread",
             )
             return
     yield from _unused_weights(trial)
 
 
-def _read(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, str], Tensor]:
-    """[C, H, W] largest gradient of each output over all positions, by output and by what is read.
+def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, str], Tensor]:
+    """[C, H, W] largest absolute gradient over all positions.
 
-    What is read are the planes, and the features that a head is given.
+    It is that of a random combination of an output's entries, with respect to the planes and to the
+    features at the input of the head, by (`value` or `policy`, `planes` or `features`).
     """
     network = trial.network
     modes = {module: module.training for module in network.modules()}
     network.eval()
-    shown = trial.execution.show(planes).detach().clone().requires_grad_(True)
-    given: dict[str, Tensor] = {}
+    leaves = trial.execution.show(planes).detach().clone().requires_grad_(True)
+    inputs_of: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            given[name] = inputs[0]
+            inputs_of[name] = inputs[0]
 
         return look
 
@@ -61,47 +60,47 @@ def _read(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, str], Tensor]:
         for name, head in (("value", network.value_head), ("policy", network.policy_head))
     ]
     try:
-        output = network(shown)
+        output = network(leaves)
     finally:
         for handle in handles:
             handle.remove()
-    found = {}
+    largest = {}
     generator = torch.Generator().manual_seed(0)
     for name, values in (("value", output.value_raw), ("policy", output.policy_logits)):
         if not values.requires_grad:
             continue
         weights = torch.randn(values.shape, generator=generator)
-        features = given.get(name)
+        features = inputs_of.get(name)
         usable = features is not None and features.requires_grad and features.ndim == 4
-        read = [shown, features] if usable and features is not None else [shown]
+        read = [leaves, features] if usable and features is not None else [leaves]
         gradients = torch.autograd.grad(
             (values.float() * weights).sum(), read, retain_graph=True, allow_unused=True
         )
         for place, gradient in zip(("planes", "features"), gradients, strict=False):
             if gradient is not None:
-                found[name, place] = gradient.abs().amax(dim=0)
+                largest[name, place] = gradient.abs().amax(dim=0)
     for module, was in modes.items():
         module.training = was
-    return found
+    return largest
 
 
-def _unread_features(touched: Tensor) -> str:
-    """Cells of the feature map that a head does not read; empty where it reads all."""
-    cells = touched.amax(dim=0) == 0
+def _unread_features(largest: Tensor) -> str:
+    """In words, the cells of the feature map that a head does not read; empty if it reads all."""
+    cells = largest.amax(dim=0) == 0
     if bool(cells.all()) or int(cells.sum()) < 2:
         return ""
     return (
-        f"{int(cells.sum())} of {cells.numel()} places of the feature map (its head sees a part of "
-        "the board only)"
+        f"{int(cells.sum())} of {cells.numel()} places of the feature map (its head sees only part "
+        "of the board)"
     )
 
 
-def _unread(touched: Tensor) -> str:
-    """Planes, rows, columns or cells without any influence; empty if there are none."""
-    dead = touched == 0
+def _unread(largest: Tensor) -> str:
+    """In words, the plane, rows, columns or cells that an output does not read; empty if none."""
+    dead = largest == 0
     if bool(dead.all()) or not bool(dead.any()):
-        return ""  # an output without any gradient is named by the check of gradients
-    for number in range(len(touched)):
+        return ""  # check `gradient flow` reports an output without any gradient
+    for number in range(len(largest)):
         if bool(dead[number].all()):
             name = _NAMES[number] if number < len(_NAMES) else ""
             return f"plane {number}" + (f", {name}" if name else "")
@@ -117,7 +116,7 @@ def _unread(touched: Tensor) -> str:
 
 
 def _unused_weights(trial: WatchedTrial) -> Iterator[Finding]:
-    """Weights that no loss moves in any step, while others of their part are moved."""
+    """Report weights without a gradient in any step, in parts whose other weights have one."""
     steps = [step for step in trial.steps if step.value_gradient]
     if len(steps) < 2:
         return
@@ -141,14 +140,13 @@ def _unused_weights(trial: WatchedTrial) -> Iterator[Finding]:
                 unused.append(name)
             start = end
         if unused and len(unused) < count:
-            yield Finding(
+            yield Finding.error(
                 "what is read",
-                "error",
-                f"{len(unused)} of {count} weights of the {owner.replace('_', ' ')}, such as "
-                f"{unused[0]}, have a gradient of exactly 0 in {len(steps)} steps",
-                f"part of the {owner.replace('_', ' ')} is frozen or not used: detached, under "
+                f"{len(unused)} of {count} weights of the {in_words(owner)}, such as {unused[0]}, "
+                f"have a gradient of exactly 0 in {len(steps)} steps",
+                f"part of the {in_words(owner)} is frozen or not used: it is detached, under "
                 "no_grad(), dead, or left out in forward()",
-                "look for detach(), no_grad() and unused layers; remove what is not used",
+                "look for detach(), no_grad() and unused layers; remove layers that are not used",
                 root="unread",
             )
             return

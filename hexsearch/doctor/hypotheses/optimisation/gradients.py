@@ -1,4 +1,4 @@
-"""Why the optimiser is given other gradients than those of the configured loss."""
+"""Explains why the optimiser gets other gradients than those of the configured loss."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ import torch
 from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
+from hexsearch.doctor.findings import in_words
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.watching import Flat, WatchedStep
 
-_CLOSE = 0.02  # relative gap that rounding and another order of sums may make
-_PARALLEL = 0.999
+_CLOSE = 0.02  # relative difference that rounding and the order of sums may cause
+_PARALLEL = 0.999  # cosine above which two gradients have the same direction
 
 
 @dataclass(frozen=True)
 class GradientGap:
-    """One step whose gradients are not those expected.
+    """A step in which the optimiser gets another gradient than expected.
 
     Attributes:
-        cosine: of what is given and what is expected, over all weights. ratio: of their norms.
-        before: norm of the loss's gradient before any clipping.
+        number: index of the step.
+        cosine: cosine of the given and the expected gradient, over all weights.
+        ratio: norm of the given gradient, divided by that of the expected one before clipping.
+        before: norm of the expected gradient before clipping.
+        given: norm of the given gradient.
     """
 
     number: int
@@ -33,22 +37,22 @@ class GradientGap:
 
 
 def expected_gradient(step: WatchedStep, config: TrialConfig) -> Flat:
-    """Of the configured loss, before clipping, by part."""
-    found: Flat = {}
+    """Gradient of the configured loss before clipping, for each part of the network."""
+    expected: Flat = {}
     for owner, value in step.value_gradient.items():
         total = config.value_weight * value
         total = total + config.policy_head.weight * step.policy_gradient.get(owner, 0.0)
-        found[owner] = total + step.other_gradient.get(owner, 0.0)
-    return found
+        expected[owner] = total + step.other_gradient.get(owner, 0.0)
+    return expected
 
 
 def joined(parts: Flat, owners: Sequence[str]) -> Tensor:
-    """The numbers of several parts in one row."""
+    """The numbers of several parts as one vector."""
     return torch.cat([parts[owner] for owner in owners])
 
 
 def first_gap(steps: Sequence[WatchedStep], config: TrialConfig) -> GradientGap | None:
-    """The first step at which the optimiser is given something else than the clipped gradient."""
+    """The first step in which the optimiser does not get the clipped gradient, if there is one."""
     for number, step in enumerate(steps):
         wanted = expected_gradient(step, config)
         owners = [owner for owner in wanted if owner in step.given]
@@ -68,7 +72,10 @@ def first_gap(steps: Sequence[WatchedStep], config: TrialConfig) -> GradientGap 
 def explain_gap(
     steps: Sequence[WatchedStep], config: TrialConfig, gap: GradientGap
 ) -> Hypothesis | None:
-    """What the given gradient is made of, by least squares; None if it is made of nothing known."""
+    """The first explanation of a wrong gradient; None if there is none.
+
+    Gradients that could be part of it are fitted to it by least squares.
+    """
     step, limit = steps[gap.number], config.optimiser.clip
     if gap.given < 1e-9:
         return Hypothesis(
@@ -84,7 +91,7 @@ def explain_gap(
             which = "last" if number else "first"
             return Hypothesis(
                 "one part",
-                f"only the {which} micro-batch counts: gradients of the others are cleared, or "
+                f"only the {which} micro-batch counts: the gradients of the others are cleared or "
                 "never computed",
                 "clear gradients once before the first micro-batch, and step after the last",
             )
@@ -99,11 +106,13 @@ def explain_gap(
         if _fits(given, [earlier])[1]:
             return Hypothesis(
                 "stale",
-                "the optimiser is given the gradient of the batch before: it is one step late",
-                "clear, compute, clip and step in this order for each batch",
+                "the optimiser gets the gradient of the batch before: gradients are one step late "
+                "(stale)",
+                "for each batch call zero_grad(), backward(), the clipping and step() in this "
+                "order",
             )
-        kept = joined(last.given, owners)
-        coefficients, fits = _fits(given, [joined(wanted, owners), kept])
+        uncleared = joined(last.given, owners)
+        coefficients, fits = _fits(given, [joined(wanted, owners), uncleared])
         if fits and abs(coefficients[1]) > 0.05:
             return Hypothesis(
                 "accumulated",
@@ -120,7 +129,7 @@ def explain_gap(
 
 
 def _fits(given: Tensor, sources: list[Tensor]) -> tuple[list[float], bool]:
-    """Coefficients of the sources that make up a gradient, and whether they do."""
+    """Coefficients of the sources that fit a gradient best, and whether the fit is close."""
     matrix = torch.stack(sources, dim=1).double()
     solved = torch.linalg.lstsq(matrix, given.double()[:, None], driver="gelsd").solution
     residual = given.double() - (matrix @ solved)[:, 0]
@@ -138,9 +147,10 @@ def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
     if gap.given < 0.5 * min(gap.before, limit):
         return Hypothesis(
             "clipped twice",
-            "gradients are clipped in scaled units (before a loss scale is taken out again), or "
-            f"twice, or the loss is divided once more: they arrive {gap.ratio:.3g} times as large",
-            "unscale the gradients first, then clip them once; take the mean over the batch once",
+            "gradients are clipped in scaled units (before the loss scale is removed), or clipped "
+            f"twice, or the loss is divided twice: they are {gap.ratio:.3g} times as large as they "
+            "should be",
+            "unscale the gradients first, then clip them once; average over the batch once",
         )
     if gap.before < 0.98 * limit and abs(gap.given - limit) < 0.02 * limit:
         return Hypothesis(
@@ -151,17 +161,17 @@ def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
         )
     return Hypothesis(
         "scaled",
-        f"the loss that is stepped on is {gap.ratio:.3g} times the configured one",
-        "weigh the losses by value_weight and policy_head.weight alone, and take the mean once",
+        f"the loss that is minimised is {gap.ratio:.3g} times the configured one",
+        "weight the losses by trial.value_weight and policy_head.weight only; average them once",
     )
 
 
 def _other_weights(shares: dict[str, float], config: TrialConfig) -> Hypothesis:
-    """Losses weigh other than configured; the common factor is the clipping's."""
+    """The losses have other weights than configured. Clipping may add one common factor."""
     wanted = {"value": config.value_weight, "policy": config.policy_head.weight, "auxiliary": 1.0}
     wanted = {name: wanted[name] for name in shares}
     scale = max((shares[n] / w for n, w in wanted.items() if w), key=abs, default=1.0)
-    told = ", ".join(
+    weights = ", ".join(
         f"{name} {shares[name] / (abs(scale) or 1.0):.3g} (configured {weight:g})"
         for name, weight in wanted.items()
     )
@@ -181,26 +191,28 @@ def _other_weights(shares: dict[str, float], config: TrialConfig) -> Hypothesis:
             )
     return Hypothesis(
         "other weights",
-        f"the losses are not weighted as configured; in effect, up to one factor: {told}",
-        "weigh the losses by value_weight and policy_head.weight, each once",
+        "the losses are not weighted as configured; up to one factor, their weights are: "
+        f"{weights}",
+        "weight the losses by trial.value_weight and policy_head.weight, each once",
     )
 
 
 def _by_part(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:
-    """Parts whose gradients are changed one by one."""
+    """The gradients of single parts have another length or sign."""
     wanted = expected_gradient(step, config)
-    told, ratios = [], {}
+    factors = []
     for owner in owners:
         given, expected = step.given[owner], wanted[owner]
         if float(expected.norm()) == 0:
             continue
         cosine = float(torch.nn.functional.cosine_similarity(given, expected, dim=0))
-        ratios[owner] = float(given.norm() / expected.norm())
+        ratio = float(given.norm() / expected.norm())
         if abs(cosine) < _PARALLEL and float(given.norm()) > 0:
             return None
-        told.append(f"{owner.replace('_', ' ')} {ratios[owner] * (1 if cosine >= 0 else -1):.3g}")
+        factors.append(f"{in_words(owner)} {ratio * (1 if cosine >= 0 else -1):.3g}")
     return Hypothesis(
         "by part",
-        f"gradients of single parts are rescaled or removed: {', '.join(told)} times as large",
-        "leave the gradients of trunk and heads as backward() made them; use value_lr_factor",
+        f"gradients of single parts are scaled or removed, by these factors: {', '.join(factors)}",
+        "do not change gradients after backward(); for another step of the value head set "
+        "optimiser.value_lr_factor",
     )

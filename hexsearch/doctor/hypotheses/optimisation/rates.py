@@ -1,4 +1,4 @@
-"""Why the learning rates of some steps are not those of the configured schedule."""
+"""Explains why the learning rates of some steps are not those of the configured schedule."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.training.optimisation.schedule import learning_rate
 
-_SHARE = "make the rate a function of positions seen over the budget"
-_CLOSE = 0.005  # of the highest rate
+_SHARE = "compute the rate from the share of the budget that has been used"
+_CLOSE = 0.005  # largest difference, as a share of the highest rate
 _SCHEDULES = ("one_cycle", "cosine", "constant")
 
 
 def explain_rates(
     config: OptimiserConfig, rates: Sequence[float], progress: Sequence[float]
 ) -> Hypothesis:
-    """The first explanation of the rates, or that they follow something unknown.
+    """The first explanation that gives the rates; otherwise one that says that none does.
 
     Args:
-        rates: of the first parameter group, step by step. progress: share of the budget before
-            each step.
+        rates: learning rate of the first parameter group in each step.
+        progress: share of the budget that was used before each step.
     """
     wanted = [learning_rate(config, at) for at in progress]
     factors = [rate / asked for rate, asked in zip(rates, wanted, strict=True) if asked > 0]
     if factors and max(factors) - min(factors) < 1e-3 * max(factors):
         cause = f"the learning rate is {factors[0]:.3g} times the configured one"
-        return Hypothesis("factor", cause, "set the rate that is configured, and scale nothing")
+        return Hypothesis("factor", cause, "set the configured rate without another factor")
     for hypothesis, expected in _candidates(config, wanted, progress):
         gap = max(abs(a - b) for a, b in zip(rates, expected, strict=True))
         if gap < _CLOSE * max(*rates, 1e-12):
@@ -38,11 +38,11 @@ def explain_rates(
     if len(steady) > 1 and max(steady) - min(steady) < 1e-3 * max(steady) and steady[0] != 1.0:
         how = "grows" if steady[0] > 1 else "decays"
         cause = (
-            f"the learning rate is multiplied by {steady[0]:.3g} at every step: it {how} too fast, "
-            "whatever the budget"
+            f"the learning rate is multiplied by {steady[0]:.3g} in every step: it {how} too fast, "
+            "and does not depend on the budget"
         )
         return Hypothesis("geometric", cause, _SHARE)
-    cause = "the learning rate follows something else than the share of positions seen"
+    cause = "the learning rate does not follow the share of the budget that has been used"
     return Hypothesis("unknown", cause, _SHARE)
 
 
@@ -54,32 +54,27 @@ def _candidates(
         cause = f"the learning rate follows schedule {name}, not {config.schedule}"
         yield Hypothesis(name, cause, _SHARE), [learning_rate(other, at) for at in progress]
         bare = other.model_copy(update={"warmup": 0.0})
-        cause = "the warm-up is left out: the learning rate is at its highest from the first step"
+        cause = "the warm-up is left out: the learning rate is highest in the first step"
         yield (
             Hypothesis(f"{name}, bare", cause, _SHARE),
             [learning_rate(bare, at) for at in progress],
         )
-    yield (
-        Hypothesis("late", "the learning rate is that of the step before: one step late", _SHARE),
-        [wanted[0], *wanted[:-1]],
-    )
-    yield (
-        Hypothesis("early", "the learning rate is that of the next step: one step early", _SHARE),
-        [*wanted[1:], learning_rate(config, progress[-1] + progress[-1] - progress[-2])]
-        if len(wanted) > 1
-        else wanted,
-    )
-    yield (
-        Hypothesis("reversed", "the schedule runs backwards, from its end to its start", _SHARE),
-        [learning_rate(config, 1.0 - at) for at in progress],
-    )
+    cause = "the learning rate is that of the step before: the schedule is one step late"
+    yield Hypothesis("late", cause, _SHARE), [wanted[0], *wanted[:-1]]
+    if len(wanted) > 1:
+        cause = "the learning rate is that of the next step: the schedule is one step early"
+        next_rate = learning_rate(config, 2 * progress[-1] - progress[-2])
+        yield Hypothesis("early", cause, _SHARE), [*wanted[1:], next_rate]
+    cause = "the schedule runs backwards, from its end to its start"
+    backwards = [learning_rate(config, 1.0 - at) for at in progress]
+    yield Hypothesis("reversed", cause, _SHARE), backwards
     for speed in np.exp(np.linspace(-9.0, 9.0, 361)):
         if abs(np.log(speed)) < 0.05:
             continue
         how = "too fast" if speed > 1 else "too slowly"
         cause = (
-            f"the schedule runs {how}, about {max(speed, 1 / speed):.3g} times: steps are counted "
-            "in another unit, or over another budget"
+            f"the schedule runs {how} by a factor of about {max(speed, 1 / speed):.3g}: progress "
+            "is counted in another unit, or over another budget"
         )
         expected = [learning_rate(config, min(float(speed) * at, 1.0)) for at in progress]
         yield Hypothesis("speed", cause, _SHARE), expected

@@ -1,7 +1,7 @@
-"""Why steps of the optimiser are not those of its name: its formula, tried with other numbers.
+"""Explains why the optimiser's steps are not those of its formula.
 
-The gradients that the optimiser was given, and the weights before and after each step, are known.
-So each step can be computed again by the textbook formula, and by the formula with one thing wrong.
+The gradients at the optimiser and the weights before and after each step are recorded. So each step
+can be computed again by the textbook formula, and by variants of it with one thing wrong.
 """
 
 from __future__ import annotations
@@ -16,20 +16,26 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
 
-_CLOSE = 0.02  # relative gap that rounding may make
-_ROUNDING = 1e-7  # of a weight
-_AS_NAMED = "build the optimiser as configured, and change nothing of its state between steps"
+_CLOSE = 0.02  # relative difference that rounding may cause
+_ROUNDING = 1e-7  # rounding error of a weight, relative to it
+_AS_CONFIGURED = "build the optimiser as configured, and do not change its state between steps"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """AdamW, or SGD with Nesterov's momentum, and what may be wrong about it.
+    """The formula of AdamW or SGD, possibly with one thing wrong.
 
     Attributes:
-        first, second: decay of the two moments. bias: whether the moments' bias is corrected.
-        keeps: whether the moments outlast a step. decay: factor on the weight decay.
-        decay_everywhere: decay of weights that should have none. coupled: the decay enters the
-            gradient. unscaled: the decay is not multiplied by the rate.
+        name: `adamw` or `sgd`.
+        first, second: decay rates of the first and second moment (beta1, beta2); momentum of SGD.
+        epsilon: added to the root of the second moment.
+        bias: whether the bias of the moments is corrected.
+        keeps: whether the moments are kept from step to step.
+        decay: factor on the weight decay.
+        decay_everywhere: weight decay of the weights that should have none.
+        coupled: whether weight decay is added to the gradient (L2 penalty).
+        unscaled: whether weight decay is not multiplied by the learning rate.
+        nesterov: whether momentum is Nesterov's.
     """
 
     name: str
@@ -47,10 +53,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps of all W weights in one row.
+    """Recorded steps of all W weights.
 
     Attributes:
-        gradients, before, after, rates: [W] for each step. decay: [W].
+        gradients, before, after, rates: for each step, [W] gradients, weights before and after
+            the step, and learning rates.
+        decay: [W] weight decay.
     """
 
     gradients: list[Tensor]
@@ -61,7 +69,7 @@ class Steps:
 
 
 def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps | None:
-    """The steps of a trial, where every weight is in one group; None otherwise."""
+    """The recorded steps of a trial; None if a weight is in no parameter group."""
     groups = trial.optimiser.param_groups
     number = {id(p): n for n, group in enumerate(groups) for p in group["params"]}
     of_weight, decay = [], []
@@ -77,20 +85,20 @@ def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps |
             decay.append(torch.full((parameter.numel(),), float(groups[group]["weight_decay"])))
     index = torch.cat(of_weight)
 
-    def row(part: Flat) -> Tensor:
+    def vector(part: Flat) -> Tensor:
         return torch.cat([part[owner] for owner in owners]).double()
 
     return Steps(
-        [row(step.given) for step in steps],
-        [row(step.before) for step in steps],
-        [row(step.after) for step in steps],
+        [vector(step.given) for step in steps],
+        [vector(step.before) for step in steps],
+        [vector(step.after) for step in steps],
         [torch.tensor(step.rates, dtype=torch.float64)[index] for step in steps],
         torch.cat(decay).double(),
     )
 
 
 def own_rule(config: TrialConfig) -> Rule | None:
-    """The rule that a configuration names; None where it is not one of the two."""
+    """The rule of the configured optimiser; None if it is neither AdamW nor SGD."""
     momentum = config.optimiser.momentum
     if config.optimiser.name == "adamw":
         return Rule("adamw", momentum, 0.999)
@@ -100,7 +108,7 @@ def own_rule(config: TrialConfig) -> Rule | None:
 
 
 def gap_of(rule: Rule, steps: Steps) -> float:
-    """Largest relative gap of a step as it was and as the rule makes it, beyond rounding."""
+    """Largest relative difference, beyond rounding, of a recorded step and that of the rule."""
     worst = 0.0
     for number, change in enumerate(_changes(rule, steps)):
         real = steps.after[number] - steps.before[number]
@@ -113,10 +121,10 @@ def gap_of(rule: Rule, steps: Steps) -> float:
 
 
 def explain_steps(rule: Rule, steps: Steps) -> Hypothesis | None:
-    """What is wrong about the rule; None if nothing that is known."""
+    """The first variant of the rule that gives the steps; None if there is none."""
     for cause, other in _variants(rule):
         if gap_of(other, steps) < _CLOSE:
-            return Hypothesis(cause, cause, _AS_NAMED)
+            return Hypothesis(cause, cause, _AS_CONFIGURED)
     factor = _one_factor(rule, steps)
     if factor is not None:
         cause = f"the optimiser's steps are {factor:.3g} times as long as its rate says (scaled)"
@@ -139,7 +147,7 @@ def _one_factor(rule: Rule, steps: Steps) -> float | None:
 
 
 def _changes(rule: Rule, steps: Steps) -> Iterator[Tensor]:
-    """What the rule adds to the weights in each step."""
+    """[W] for each step: what the rule adds to the weights."""
     zero = torch.zeros_like(steps.gradients[0])
     first, second = zero, zero
     for number, plain in enumerate(steps.gradients):
@@ -151,70 +159,56 @@ def _changes(rule: Rule, steps: Steps) -> Iterator[Tensor]:
             first, second = zero, zero
         if rule.name == "sgd":
             first = rule.first * first + gradient if number and rule.keeps else gradient
-            ahead = gradient + rule.first * first if rule.nesterov else first
-            change = -rate * ahead
-            if not rule.coupled:
-                change = change - (decay if rule.unscaled else rate * decay) * weights
-            yield change
-            continue
-        first = rule.first * first + (1 - rule.first) * gradient
-        second = rule.second * second + (1 - rule.second) * gradient.square()
-        mean, size = first, second
-        if rule.bias:
-            mean, size = first / (1 - rule.first**count), second / (1 - rule.second**count)
-        change = -rate * mean / (size.sqrt() + rule.epsilon)
+            change = -rate * (gradient + rule.first * first if rule.nesterov else first)
+        else:
+            first = rule.first * first + (1 - rule.first) * gradient
+            second = rule.second * second + (1 - rule.second) * gradient.square()
+            mean, size = first, second
+            if rule.bias:
+                mean, size = first / (1 - rule.first**count), second / (1 - rule.second**count)
+            change = -rate * mean / (size.sqrt() + rule.epsilon)
         if not rule.coupled:
             change = change - (decay if rule.unscaled else rate * decay) * weights
         yield change
 
 
 def _variants(rule: Rule) -> Iterator[tuple[str, Rule]]:
-    """Causes and rules with one thing wrong."""
+    """Rules with one thing wrong, each after its cause."""
     yield (
-        "the moments of the optimiser are lost after every step: its state is built anew (reset)",
+        "the moments of the optimiser are lost after every step: its state is reset or built anew",
         replace(rule, keeps=False),
     )
-    yield "momentum is left out: each step goes by its own gradient", replace(rule, first=0.0)
-    yield "weight decay is not applied: weights are never pulled to zero", replace(rule, decay=0.0)
+    yield "momentum is left out: each step follows its own gradient only", replace(rule, first=0.0)
+    yield "weight decay is not applied: weights never shrink", replace(rule, decay=0.0)
     yield (
-        "weight decay is taken from the weights instead of entering the gradient"
+        "weight decay is applied to the weights instead of the gradient"
         if rule.coupled
-        else "weight decay enters the gradient (L2 penalty) instead of the weights",
+        else "weight decay is applied to the gradient (L2 penalty) instead of the weights",
         replace(rule, coupled=not rule.coupled),
     )
     yield "weight decay has the wrong sign: weights grow", replace(rule, decay=-1.0)
-    yield (
-        "weight decay is not multiplied by the learning rate: it is far too strong",
-        replace(rule, unscaled=True, coupled=False),
-    )
+    cause = "weight decay is not multiplied by the learning rate: it is far too strong"
+    yield cause, replace(rule, unscaled=True, coupled=False)
     for decay in (1e-4, 1e-3, 0.01, 0.05, 0.1, 1.0):
-        yield (
-            "weight decay is applied to biases and norms as well",
-            replace(rule, decay_everywhere=decay),
-        )
+        cause = "weight decay is applied to biases and norms as well"
+        yield cause, replace(rule, decay_everywhere=decay)
     if rule.name == "adamw":
         yield from _of_adam(rule)
     else:
-        yield "momentum is taken without Nesterov's look ahead", replace(rule, nesterov=False)
+        yield "momentum is plain, not Nesterov's", replace(rule, nesterov=False)
         yield "the optimiser is AdamW, not SGD", Rule("adamw", rule.first or 0.9, 0.999)
     for first in (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999):
         yield f"the momentum is {first:g}, not {rule.first:g}", replace(rule, first=first)
 
 
 def _of_adam(rule: Rule) -> Iterator[tuple[str, Rule]]:
-    yield (
-        "the two moments of AdamW are exchanged: betas stand in the wrong order",
-        replace(rule, first=rule.second, second=rule.first),
-    )
+    cause = "the two moments of AdamW are exchanged: its betas are in the wrong order"
+    yield cause, replace(rule, first=rule.second, second=rule.first)
     yield "the bias of AdamW's moments is not corrected", replace(rule, bias=False)
-    yield (
-        "the optimiser is SGD, not AdamW: steps are as small as the gradients",
-        Rule("sgd", rule.first, 0.0, nesterov=False),
-    )
-    yield (
-        "the optimiser is plain SGD, not AdamW: steps are as small as the gradients",
-        Rule("sgd", 0.0, 0.0, nesterov=False),
-    )
+    cause = "the optimiser is SGD, not AdamW: steps are as small as the gradients"
+    yield cause, Rule("sgd", rule.first, 0.0, nesterov=False)
+    cause = "the optimiser is plain SGD, not AdamW: steps are as small as the gradients"
+    yield cause, Rule("sgd", 0.0, 0.0, nesterov=False)
     for second in (0.9, 0.95, 0.98, 0.99, 0.9999):
         yield f"the second beta of AdamW is {second:g}, not 0.999", replace(rule, second=second)
     for epsilon in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0):

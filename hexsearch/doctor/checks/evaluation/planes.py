@@ -1,0 +1,88 @@
+"""Compares the planes of an evaluation with the games."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch import Tensor
+
+from hexsearch.config.trial import EncoderConfig
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.labels import affected
+from hexsearch.doctor.hypotheses.planes import plane_scores
+from hexsearch.doctor.hypotheses.reported import ONE_NETWORK
+from hexsearch.doctor.hypotheses.table import clear_winner, where
+from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, Truth, inside_ring, same
+
+
+def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iterator[Finding]:
+    """Every position must be encoded as the encoder's settings say.
+
+    Args:
+        planes: [B, C, N, N] planes at the input of the network.
+        truth: the same positions, computed from the games.
+    """
+    mover_view = encoder.perspective == "mover"
+    if len(planes) != len(truth.game):
+        return
+    whole = inside_ring(planes.float().cpu().contiguous().numpy(), truth.size)
+    stones = whole[:, :2]
+    fits = np.any([same(stones, truth.stone_planes(s)) for s in range(4)], axis=0)
+    if not fits.all():
+        swapped = mover_view & truth.red_to_move & ~truth.finished
+        scores = plane_scores(stones, truth, len(stones), ~fits, swapped, encoder.edge_ring)
+        best = clear_winner(scores)
+        yield Finding.error(
+            "evaluation",
+            f"when the network is evaluated, {(~fits).sum():,} of {len(fits):,} positions are "
+            "encoded as another board",
+            f"in evaluation, and not in training, {best.hypothesis.cause}"
+            if best
+            else "the planes of evaluation are not those of the games",
+            ONE_NETWORK,
+            root="boards",
+        )
+        return
+    if mover_view:
+        yield from _other_side(stones, truth)
+        return
+    if whole.shape[1] < 3:
+        return
+    wanted = np.stack([truth.mover_plane(0), truth.mover_plane(2)])[:, :, None, None]
+    gaps = np.abs(whole[None, :, 2] - wanted).max(axis=(2, 3)) > 1e-3
+    # On a finished board, where nobody is to move, either symmetry is right.
+    wrong = gaps.all(axis=0) | (gaps[0] & ~truth.finished)
+    if wrong.any():
+        plane = whole[wrong, 2].mean(axis=(1, 2))
+        how = (
+            "the side to move is inverted"
+            if np.abs(plane - 1 + truth.mover_plane(0)[wrong]).max() < 1e-3
+            else f"the side-to-move plane has values from {plane.min():.2g} to {plane.max():.2g}"
+        )
+        yield Finding.error(
+            "evaluation",
+            f"when the network is evaluated, {wrong.sum():,} of {len(wrong):,} positions have "
+            f"another side to move than the game, {where(wrong, affected(truth))}",
+            f"in evaluation, and not in training, {how}: their planes are not the same",
+            ONE_NETWORK,
+            root="boards",
+        )
+
+
+def _other_side(stones: Planes, truth: Truth) -> Iterator[Finding]:
+    """Report boards that are not encoded from the perspective of the side to move."""
+    images = np.stack([same(stones, truth.stone_planes(s)) for s in range(4)], axis=1)
+    side = SWAPS[None] == truth.red_to_move[:, None]
+    wrong = ~truth.finished & ~(images & side).any(axis=1)
+    if wrong.any():
+        yield Finding.error(
+            "evaluation",
+            f"when the network is evaluated, {wrong.sum():,} of {len(wrong):,} positions are "
+            "encoded from the perspective of the side that is not to move, "
+            f"{where(wrong, affected(truth))}",
+            "in evaluation, and not in training, boards are not reflected and recoloured for the "
+            "side to move (another perspective; the canonical form is left out)",
+            ONE_NETWORK,
+            root="boards",
+        )
