@@ -24,7 +24,8 @@ def scaled_answers(observed: Observed, best: Reading) -> tuple[str, str] | None:
         return None
     return (
         f"the output lacks a factor of about {found.temperature:.2g}: a factor (a temperature, or "
-        "a scale) that training applies is left out at inference, or labels were smoothed or discounted",
+        "a scale) that training applies is left out at inference, or labels were smoothed or "
+        "discounted",
         f"multiply the log odds by {found.temperature:.2g}, or use the formula of training at "
         "inference",
     )
