@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hexsearch.ledger.events import Decided, Finished, Interrupted
-from tests.leaderboard.test_leaderboard import Study
+from tests.leaderboard.studies import Study
 
 WHY = "too few trials have reached this rung for a comparison"
 
