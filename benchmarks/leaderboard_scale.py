@@ -140,6 +140,7 @@ class SimulatedGames:
         self.rng = rng
         self.lengths = rng.integers(10, 40, (GAMES, 3))
         self.shared = self.lengths * rng.normal(0.16, 0.1, (GAMES, 3))
+        self.mean = float(self.shared.sum() / self.lengths.sum())
 
     def losses(self, gain: float) -> GameLosses:
         """The losses of a trial that is worse by `gain` than the others."""
@@ -159,7 +160,7 @@ def run_trial(
     rng = games.rng
     gain = float(rng.normal(0.0, 0.002))
     for rung in RUNGS:
-        loss = round(0.165 + gain, 7)
+        loss = round(games.mean + gain, 7)
         said = {**example, "positions_seen": rung, "value_loss": loss}
         ledger.append(Reported(trial=name, report=ReportSummary.from_json(said)))
         last = rung == RUNGS[-1]

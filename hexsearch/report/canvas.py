@@ -89,9 +89,7 @@ def to_html(view: RenderableType, width: int) -> str:
     Args:
         width: in characters.
     """
-    console = Console(
-        file=io.StringIO(), width=width, record=True, highlight=False, force_jupyter=False
-    )
+    console = Console(file=io.StringIO(), width=width, record=True, highlight=False)
     console.print(view)
     return console.export_html(
         inline_styles=True, code_format='<pre style="line-height:1.3">{code}</pre>'

@@ -16,9 +16,13 @@ class Console(console.Console):
 
     A file may be called `[/b].sgf`, and a question may hold a sequence that sets the title of the
     terminal. Styles, which rich itself turns into such sequences, are not touched.
+
+    What is written to a file is not shown in the cell of a notebook, too, as rich would do.
     """
 
     def __init__(self, **options: Any) -> None:
+        if "file" in options:
+            options.setdefault("force_jupyter", False)
         super().__init__(markup=False, emoji=False, **options)
 
     def render(

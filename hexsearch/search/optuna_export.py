@@ -78,6 +78,7 @@ class OptunaStorage:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._folder, self._config, self._space, self._where = folder, config, space, where
         self._distributions = distributions_of(space)
+        self._database: RDBStorage | None = None  # open connections, which `close` ends
         self._ids: dict[str, int] = {}
         self._paused: set[str] = set()
         self._last: dict[str, ReportSummary] = {}
@@ -115,6 +116,13 @@ class OptunaStorage:
         except _FAULTS as error:
             raise HexsearchError(self._fault(error)) from error
 
+    def close(self) -> None:
+        """Close the connections to a database, in the thread that wrote."""
+        if self._database is not None:
+            self._database.remove_session()
+            self._database.engine.dispose()
+            self._database = None
+
     def _fault(self, error: Exception) -> str:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         try:
@@ -130,7 +138,7 @@ class OptunaStorage:
             partial.unlink(missing_ok=True)
             self._storage: BaseStorage = _journal(partial)
         else:
-            self._storage = RDBStorage(self._where)
+            self._storage = self._database = RDBStorage(self._where)
             # Studies with the same name in different results folders may share a database.
             name = f"{name}-{zlib.crc32(f'{name} {history.began}'.encode()):08x}"
             for study in self._storage.get_all_studies():
@@ -263,6 +271,8 @@ class OptunaExport:
                 storage.apply(event)
         except HexsearchError as error:
             self.fault = str(error)
+        finally:
+            storage.close()
 
 
 def _reached(config: SearcherConfig, report: ReportSummary | None) -> tuple[float, ...]:

@@ -200,5 +200,8 @@ def rebuild_storage(folder: StudyFolder, where: str | None) -> str:
         raise LedgerError(f"{folder.path}: is running and writes its storage itself")
     space = build_space(config, f"{folder.description}: ")
     storage = OptunaStorage(folder, config, space, where or config.run.optuna_storage or JOURNAL)
-    storage.rebuild(events)
+    try:
+        storage.rebuild(events)
+    finally:
+        storage.close()
     return storage.name

@@ -156,6 +156,15 @@ def test_a_running_study_says_that_its_answer_is_for_now(study: Study) -> None:
     page = page_of(study.folder)  # the ledger is still held
     assert "study: running" in page
     assert "so far predicts the winner best" in page
+    assert "The study cost 1 trial (1 running)" in page
+
+
+def test_no_trial_of_a_study_that_was_killed_is_said_to_run(study: Study) -> None:
+    study.trial({10: 0.22, 90: 0.2}, "complete")
+    study.trial({10: 0.22})
+    study.ledger.close()  # as the system does for a process that is killed
+    page = page_of(study.folder)
+    assert "The study cost 2 trials (1 completed, 1 interrupted)" in page
 
 
 def test_an_empty_study_has_a_page_without_an_answer(study: Study) -> None:

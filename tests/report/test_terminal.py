@@ -35,6 +35,17 @@ def test_foreign_text_holds_no_control_characters_and_no_markup_wherever_it_is_p
     assert r"\x1b]0;owned" in printed and "[/b] [red]x :smile:" in printed
 
 
+def test_text_for_a_file_is_not_shown_in_the_cell_of_a_notebook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    file = io.StringIO()
+    console = Console(file=file)
+    console.print("one line")
+    assert file.getvalue() == "one line\n"
+    assert Console().is_jupyter
+
+
 def test_every_console_is_this_one() -> None:
     package = Path(hexsearch.__file__).parent
     makers = [

@@ -27,6 +27,8 @@ from tests.search.simulation import (
     study_config,
 )
 
+OPEN_FILES = Path("/proc/self/fd")
+
 
 def stored(folder: StudyFolder) -> optuna.Study:
     storage = JournalStorage(JournalFileBackend(str(journal_path(folder))))
@@ -116,6 +118,17 @@ def test_studies_of_one_name_share_a_database(tmp_path: Path) -> None:
     for name in names:
         assert_equal(optuna.load_study(study_name=name, storage=database), engine.history)
     database.engine.dispose()
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="this system does not list open files")
+def test_no_connection_to_a_database_stays_open(tmp_path: Path) -> None:
+    folder, config = StudyFolder(tmp_path / "study"), study_config()
+    engine = make_engine(folder.ledger, config)
+    run_serially(engine)
+    mirrored(folder, config, engine.ledger, f"sqlite:///{tmp_path}/optuna.db").close()
+    assert (tmp_path / "optuna.db").exists()
+    links = [path.readlink() for path in OPEN_FILES.iterdir() if path.is_symlink()]
+    assert tmp_path / "optuna.db" not in links
 
 
 @pytest.mark.parametrize(

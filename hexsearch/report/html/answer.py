@@ -19,7 +19,8 @@ def answer_sentences(study: Study) -> list[str]:
             return ["No trial has begun yet.", "There is no answer yet."]
         failed = sum(trial.status == "failed" for trial in study.trials.values())
         if failed == trials:
-            return [f"All {trials} trials failed.", "There is no answer; the reasons are below."]
+            failures = f"All {trials:,} trials failed." if trials > 1 else "The only trial failed."
+            return [failures, "There is no answer; the reasons are below."]
         return ["No trial has been evaluated yet.", "There is no answer yet."]
     leader = study.board.leader or ranked[0]
     return [_best(study, leader), _certainty(study, leader, ranked)]
@@ -29,10 +30,22 @@ def cost_sentence(study: Study) -> str:
     """Trials, positions, and time."""
     history = study.history
     counts: Counter[str] = Counter(trial.status for trial in history.trials.values())
-    order = ("completed", "pruned", "stopped", "failed", "running", "waiting")
-    statuses = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    if study.board.state != "running":  # nothing runs any more
+        counts["interrupted"] = counts.pop("running", 0)
+    order = (
+        "completed",
+        "pruned",
+        "stopped",
+        "failed",
+        "paused",
+        "running",
+        "interrupted",
+        "waiting",
+    )
+    statuses = ", ".join(f"{counts[status]:,} {status}" for status in order if counts[status])
+    total = len(history.trials)
     sentence = (
-        f"The study cost {len(history.trials):,} trials ({statuses or 'none'}), "
+        f"The study cost {total:,} trial{'' if total == 1 else 's'} ({statuses or 'none'}), "
         f"{history.positions:,} training positions, {duration(history.seconds)} of running and "
         f"{duration(history.trial_seconds)} of work"
     )

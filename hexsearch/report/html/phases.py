@@ -96,7 +96,7 @@ def repeat_part(study: Study) -> str:
     paths = "".join(f" --games {path}" for path in games.get("paths", ()))
     command = f"hexsearch launch {name}.yaml{paths} --name {name}-again"
     facts = [
-        ("hexsearch", f"{opening.hexsearch}, commit {opening.git or 'unknown'}"),
+        ("hexsearch", f"{opening.hexsearch or 'unknown'}, commit {opening.git or 'unknown'}"),
         ("versions", versions),
         ("games", ", ".join(map(str, games.get("paths", ())))),
         ("content hash of the games", str(games.get("content_hash", ""))),
@@ -104,7 +104,7 @@ def repeat_part(study: Study) -> str:
         ("folder", str(study.folder.path)),
     ]
     return (
-        definition(facts)
+        definition([(name, text) for name, text in facts if text])
         + paragraph(f"Save the configuration below as {name}.yaml, then run:")
         + f"<pre><code>{escape(command)}</code></pre>"
         + "<details><summary>configuration</summary>"

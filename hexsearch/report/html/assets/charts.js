@@ -95,6 +95,21 @@ function whisker(lowAt, highAt, flat, ink) {
   };
 }
 
+// A shaded area behind the first rows of an upright category axis, with its text above it.
+function band(rows, text, theme) {
+  return {
+    type: "custom", silent: true, z: 0, data: [[0]], encode: { y: 0 },
+    renderItem({ coordSys }, api) {
+      const height = api.size([0, 1])[1], y = api.coord([0, 0])[1] - height / 2;
+      return { type: "group", children: [
+        { type: "rect", shape: { x: coordSys.x, y, width: coordSys.width, height: rows * height }, style: { fill: theme.band } },
+        { type: "text", x: coordSys.x + coordSys.width, y: y - 4,
+          style: { text, align: "right", verticalAlign: "bottom", fill: theme.faint, fontSize: 11, fontFamily: "system-ui, 'DejaVu Sans', sans-serif" } },
+      ] };
+    },
+  };
+}
+
 const CHARTS = {
   intervals(data, theme, narrow) {
     const rows = data.intervals.rows, baselines = Object.entries(data.intervals.baselines);
@@ -107,15 +122,13 @@ const CHARTS = {
       yAxis: { type: "category", inverse: true, data: names, axisTick: { show: false }, axisLine: { show: false },
         axisLabel: { color: theme.ink, width: narrow ? 118 : 272, overflow: "truncate", fontSize: 11 } },
       series: [
+        ...(tied > 1 ? [band(tied, "cannot be told apart", theme)] : []),
         { ...whisker(1, 2, true, INKS[0]), data: rows.map((row, place) => [place, row.low, row.high]),
           encode: { x: [1, 2], y: 0 } },
         { type: "scatter", z: 4, symbolSize: 9, itemStyle: { color: INKS[0] }, data: points,
           tooltip: { formatter: ({ data: { row } }) => `<b>${plain(row.name)}</b><br>value loss ${digits(row.value_loss)}`
             + (row.low === null ? "" : `<br>95% interval ${digits(row.low)} to ${digits(row.high)}`)
             + `<br>after ${count(row.positions)} positions` },
-          markArea: tied > 1 ? { silent: true, z: 0, itemStyle: { color: theme.band },
-            label: { position: "insideTopRight", color: theme.faint, fontSize: 11 },
-            data: [[{ name: "cannot be told apart", yAxis: 0 }, { yAxis: tied - 1 }]] } : undefined,
           markLine: baselines.length ? { symbol: "none", precision: 6, label: { formatter: "{b}", color: theme.faint, position: "start", rotate: 0, fontSize: 10 },
             lineStyle: { color: theme.faint, type: "dashed" },
             tooltip: { formatter: ({ name, value }) => `${plain(name)}: ${digits(value)}` },
@@ -154,7 +167,7 @@ const CHARTS = {
     });
     return {
       ...frame(theme, narrow),
-      grid: { left: 8, right: narrow ? 12 : 40, top: 70, bottom: 76, containLabel: true },
+      grid: { left: 8, right: narrow ? 20 : 40, top: 84, bottom: 76, containLabel: true },
       legend: legend(theme, series.filter((one) => one.z === 3 || one.name === "pruned").map((one) => one.name)),
       tooltip: { ...frame(theme, narrow).tooltip, formatter({ data: point }) {
         if (!point || !point.curve) return "";
@@ -164,7 +177,7 @@ const CHARTS = {
       } },
       dataZoom: [{ type: "inside" }, { type: "slider", height: 18, bottom: 8 }],
       xAxis: axis(theme, time ? "seconds of training" : "positions", { axisLabel: { color: theme.faint, formatter: time ? undefined : count, hideOverlap: true } }),
-      yAxis: upright(theme, "value loss" + (part === "overall" ? "" : ", " + part), reaching(data.curves.baselines.map((one) => one.losses[part]))),
+      yAxis: upright(theme, "value loss" + (part === "overall" ? "" : ", " + part), { nameGap: 26, ...reaching(data.curves.baselines.map((one) => one.losses[part])) }),
       series,
     };
   },
@@ -173,7 +186,7 @@ const CHARTS = {
     const rows = data.settings.importances[chosen("setting-part")] || data.settings.importances.overall;
     return {
       ...frame(theme, narrow), grid: beside(narrow),
-      xAxis: axis(theme, "share of the trials' ranks that it explains, 95% interval", { min: 0, max: 1, axisLabel: { color: theme.faint, formatter: share } }),
+      xAxis: axis(theme, narrow ? "share of ranks explained, 95% interval" : "share of the trials' ranks that it explains, 95% interval", { min: 0, max: 1, axisLabel: { color: theme.faint, formatter: share } }),
       yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { color: theme.ink, width: narrow ? 118 : 272, overflow: "truncate" } },
       series: [
         { type: "bar", barMaxWidth: 18, itemStyle: { color: INKS[5], borderColor: INKS[0] }, data: rows.map((row) => ({ value: row.share, row })),
@@ -187,12 +200,13 @@ const CHARTS = {
     const part = chosen("setting-part"), points = data.settings.points.filter((point) => point.losses[part] !== null);
     const losses = points.map((point) => point.losses[part]).sort((a, b) => a - b);
     const top = losses[Math.min(losses.length - 1, Math.floor(0.95 * losses.length))];
+    const label = { color: theme.faint, backgroundColor: theme.paper, padding: [1, 3], borderRadius: 3 };  // over the lines
     const axes = data.settings.settings.map((setting, dim) => ({
       dim, name: short(setting.name.split(".").pop(), narrow ? 8 : 22), nameTextStyle: { color: theme.ink },
-      axisLabel: { color: theme.faint, formatter: setting.choices ? (text) => short(text, narrow ? 7 : 18) : (value) => Number(value.toPrecision(3)) },
+      axisLabel: { ...label, formatter: setting.choices ? (text) => short(text, narrow ? 7 : 18) : (value) => Number(value.toPrecision(3)) },
       type: setting.choices ? "category" : setting.log ? "log" : "value", ...(setting.choices ? { data: setting.choices } : { scale: true }),
     }));
-    axes.push({ dim: axes.length, name: "value loss", nameTextStyle: { color: theme.ink }, scale: true, axisLabel: { color: theme.faint, formatter: (value) => digits(value, 3) } });
+    axes.push({ dim: axes.length, name: "value loss", nameTextStyle: { color: theme.ink }, scale: true, axisLabel: { ...label, formatter: (value) => digits(value, 3) } });
     return {
       ...frame(theme, narrow), parallelAxis: axes,
       parallel: { left: narrow ? 30 : 60, right: narrow ? 52 : 70, top: 50, bottom: 64, parallelAxisDefault: { axisLine: { lineStyle: { color: theme.line } } } },
@@ -252,7 +266,7 @@ function slices(found, cut, title, theme, narrow) {
   return {
     ...frame(theme, narrow), legend: legend(theme, found.lines.map((line) => line.name)),
     tooltip: { ...frame(theme, narrow).tooltip, formatter: ({ seriesName, name, value }) => `<b>${plain(seriesName)}</b><br>${plain(name)}: value loss ${digits(value)}` },
-    xAxis: { type: "category", data: found[cut], name: title, nameLocation: "middle", nameGap: 26, nameTextStyle: { color: theme.faint }, axisLabel: { color: theme.ink }, axisLine: { lineStyle: { color: theme.line } } },
+    xAxis: { type: "category", data: found[cut], name: title, nameLocation: "middle", nameGap: 26, nameTextStyle: { color: theme.faint }, axisLabel: { color: theme.ink, interval: 0, fontSize: narrow ? 10 : 12 }, axisLine: { lineStyle: { color: theme.line } } },
     yAxis: upright(theme, "value loss"),
     series: found.lines.map((line, place) => {
       const ink = line.is_baseline ? theme.faint : INKS[place % INKS.length];
@@ -285,13 +299,15 @@ function scatter(data, index, theme, narrow, chosen) {
   const points = data.settings.points.filter((point) => point.losses[part] !== null && point.values[index] !== null);
   const spread = (place) => ((place * 0.618034) % 1 - 0.5) * 0.5;
   const at = (point, place) => (setting.choices ? setting.choices.indexOf(String(point.values[index])) + spread(place) : point.values[index]);
-  const names = setting.choices && { min: -0.5, max: setting.choices.length - 0.5, interval: 1, splitLine: { show: false }, axisTick: { show: false },
-    axisLabel: { color: theme.faint, hideOverlap: false, width: 90, overflow: "break", fontSize: 10, formatter: (value) => short(setting.choices[value] ?? "", 26), customValues: setting.choices.map((_, place) => place) } };
+  const texts = (setting.choices || []).map((text) => short(text, 22)), longest = Math.max(0, ...texts.map((text) => text.length));
+  const slanted = texts.length * longest > 45;  // characters that fit below a narrow chart
+  const names = setting.choices && { min: -0.5, max: texts.length - 0.5, interval: 1, splitLine: { show: false }, axisTick: { show: false },
+    axisLabel: { color: theme.faint, hideOverlap: false, fontSize: 10, rotate: slanted ? 25 : 0, formatter: (value) => texts[value] ?? "", customValues: texts.map((_, place) => place) } };
   return {
     ...frame(theme, narrow),
-    grid: { left: 8, right: 16, top: 40, bottom: 40, containLabel: true },
+    grid: { left: 8, right: 16, top: 40, bottom: slanted ? 32 + Math.round(2.4 * longest) : 40, containLabel: true },
     tooltip: { ...frame(theme, narrow).tooltip, formatter: ({ data: { point } }) => `<b>${plain(point.trial)}</b> ${plain(point.status)}<br>${plain(setting.name)}: ${plain(point.values[index])}<br>value loss ${digits(point.losses[part])}` },
-    xAxis: axis(theme, setting.name, { nameGap: setting.choices ? 34 : 26, type: !setting.choices && setting.log ? "log" : "value", ...(names || { axisLabel: { color: theme.faint, hideOverlap: true, formatter: (value) => Number(value.toPrecision(2)).toString() } }) }),
+    xAxis: axis(theme, setting.name, { nameGap: slanted ? 22 + Math.round(2.4 * longest) : 26, type: !setting.choices && setting.log ? "log" : "value", ...(names || { axisLabel: { color: theme.faint, hideOverlap: true, formatter: (value) => Number(value.toPrecision(2)).toString() } }) }),
     yAxis: upright(theme, "value loss"),
     series: [{ type: "scatter", symbolSize: points.length > 300 ? 4 : 7, itemStyle: { color: INKS[0], opacity: points.length > 300 ? 0.35 : 0.7 },
       data: points.map((point, place) => ({ value: [at(point, place), point.losses[part]], point })) }],
