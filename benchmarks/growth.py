@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from chaos_study import SMALL_SIDE, small_games
 from process_tree import memory_of
@@ -30,6 +31,8 @@ _EVERY = 25  # trials between two looks
 _EARLY = 50  # trials after which all imports and caches of the driver are made
 _MEMORY = 1.10  # limit relative to the early figure; the history of trials needs some memory
 _LOOK_S = 0.2
+_CACHE = "torchinductor_"  # torch makes this empty folder once for each user, and keeps it
+_SHOWN = 2000  # characters of a failed study's messages
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,12 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--positions", type=int, default=256, help="that a whole trial sees")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="grow-") as folder:
+    # Ray's folder is in `t` only if its path is short.
+    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp") as folder:
         results, temporary = Path(folder) / "r", Path(folder) / "t"
         temporary.mkdir()
         looks = watched(arguments, results, temporary)
-        left = sorted(path.name for path in temporary.iterdir())
+        left = sorted(p.name for p in temporary.iterdir() if not p.name.startswith(_CACHE))
     print(json.dumps({"looks": [asdict(look) for look in looks], "left_behind": left}))
     faults = grown(looks) + [f"left behind: {name}" for name in left]
     for fault in faults:
@@ -67,7 +71,26 @@ def watched(arguments: argparse.Namespace, results: Path, temporary: Path) -> li
     """The looks of one study."""
     began = time.monotonic()
     looks: list[Look] = []
-    process = subprocess.Popen(
+    log = temporary.with_name("log")
+    with open(log, "wb") as messages:
+        process = _launch(arguments, results, temporary, messages)
+    while process.poll() is None:
+        time.sleep(_LOOK_S)
+        ended = _ended(results / "grow" / "ledger.jsonl")
+        if ended >= _EVERY * (len(looks) + 1):
+            with suppress(OSError):  # the driver may end at any time
+                looks.append(_look(process.pid, ended, time.monotonic() - began, temporary))
+                print(looks[-1], file=sys.stderr, flush=True)
+    if process.returncode or _ended(results / "grow" / "ledger.jsonl") < arguments.trials:
+        print(log.read_text(errors="replace")[-_SHOWN:], file=sys.stderr)
+        raise SystemExit(f"the study ended with status {process.returncode}")
+    return looks
+
+
+def _launch(
+    arguments: argparse.Namespace, results: Path, temporary: Path, messages: BinaryIO
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [
             sys.executable,
             str(ROOT / "run_search.py"),
@@ -81,18 +104,8 @@ def watched(arguments: argparse.Namespace, results: Path, temporary: Path) -> li
         ],
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=messages,
     )
-    while process.poll() is None:
-        time.sleep(_LOOK_S)
-        ended = _ended(results / "grow" / "ledger.jsonl")
-        if ended >= _EVERY * (len(looks) + 1):
-            with suppress(OSError):  # the driver may end at any time
-                looks.append(_look(process.pid, ended, time.monotonic() - began, temporary))
-                print(looks[-1], file=sys.stderr, flush=True)
-    if process.returncode or _ended(results / "grow" / "ledger.jsonl") < arguments.trials:
-        raise SystemExit(f"the study ended with status {process.returncode}")
-    return looks
 
 
 def grown(looks: list[Look]) -> list[str]:
@@ -129,7 +142,8 @@ def _look(pid: int, trials: int, seconds: float, temporary: Path) -> Look:
 
 def _ended(ledger: Path) -> int:
     try:
-        return sum(record["event"] == "told" for record in read_ledger(ledger))
+        # A trial that goes on after a pause ends twice.
+        return len({r["trial"] for r in read_ledger(ledger) if r["event"] == "told"})
     except LedgerError:
         return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from hexsearch.backend.storage import scratch_folder
+from hexsearch.backend.storage import scratch_folder, storing
 from hexsearch.data.archive import GameArchive, open_archive
 from hexsearch.errors import ArchiveError, TrialError
 from hexsearch.training.atomic import write_atomically
@@ -27,6 +27,7 @@ def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
         fetch: function that returns the archive's bytes.
     Raises:
         TrialError: this node has other games, or no games.
+        Unwritable: the node's copy cannot be written.
     """
     try:
         opened = open_archive(archive, check=False)
@@ -35,7 +36,8 @@ def find_games(archive: Path, content_hash: str, fetch: Fetch) -> GameArchive:
         problem = f"{archive} holds other games than the study's"
     except ArchiveError as error:
         problem = str(error)
-    copy = _node_copy(scratch_folder() / "games", content_hash, fetch)
+    with storing(Path(f"{content_hash}.archive")):
+        copy = _node_copy(scratch_folder() / "games", content_hash, fetch)
     if copy is None:
         raise TrialError(f"{problem} (on {socket.gethostname()}; the driver sends no games)")
     return copy
@@ -46,10 +48,17 @@ def find_trunk(checkpoint: Path, content_hash: str, fetch: Fetch) -> Path:
 
     Raises:
         TrialError: the node does not see the study's folder, and the driver sends no trunk.
+        Unwritable: the node's copy cannot be written.
     """
     if checkpoint.exists():
         return checkpoint
-    path = scratch_folder() / "trunks" / f"{content_hash}.pt"
+    with storing(Path(f"{content_hash}.pt")):
+        path = scratch_folder() / "trunks" / f"{content_hash}.pt"
+        _keep_trunk(path, checkpoint, content_hash, fetch)
+    return path
+
+
+def _keep_trunk(path: Path, checkpoint: Path, content_hash: str, fetch: Fetch) -> None:
     with _locked(path):
         if not path.exists():
             content = fetch(content_hash)
@@ -59,7 +68,6 @@ def find_trunk(checkpoint: Path, content_hash: str, fetch: Fetch) -> Path:
                     "trunk"
                 )
             write_atomically(path, content)
-    return path
 
 
 def _node_copy(folder: Path, content_hash: str, fetch: Fetch) -> GameArchive | None:

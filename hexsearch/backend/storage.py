@@ -27,6 +27,7 @@ from pyarrow import ArrowException
 from pyarrow.fs import FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
 
 from hexsearch.errors import CheckpointError, StorageError
+from hexsearch.training.atomic import remedy_for
 
 
 def scratch_folder() -> Path:
@@ -151,7 +152,6 @@ class Storage:
 
 
 Result = TypeVar("Result")
-_MAKE_ROOM = "No file was lost; free some disk space and resume"
 _REACH = "No file was lost; check that it can be reached and has free space, and resume"
 _WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds between seven tries, about a minute in all
 
@@ -186,12 +186,18 @@ def storing(path: Path) -> Iterator[None]:
     except StorageError as error:
         why, remedy = str(error), _REACH
     except CheckpointError as error:
-        why, remedy = str(error), _MAKE_ROOM
+        why, remedy = str(error), _mended(error.__cause__)
     except OSError as error:
-        why, remedy = f"{path}: cannot be written: {error.strerror}", _MAKE_ROOM
+        why, remedy = f"{path}: cannot be written: {error.strerror}", _mended(error)
     else:
         return
     raise Unwritable(f"{why} (on {socket.gethostname()}). {remedy}")
+
+
+def _mended(error: BaseException | None) -> str:
+    """What to do before the study is resumed, by the operating system's error."""
+    remedy = remedy_for(error) if isinstance(error, OSError) else "check the disk"
+    return f"No file was lost; {remedy} and resume"
 
 
 _NATIVE = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})

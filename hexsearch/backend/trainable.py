@@ -24,7 +24,7 @@ from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.job_folders import JobFolders
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
-from hexsearch.backend.storage import Unwritable, scratch_folder, storing
+from hexsearch.backend.storage import Unwritable, storing
 from hexsearch.backend.stretch import Stretch
 from hexsearch.backend.watchdog import Watchdog
 from hexsearch.config.data import DataConfig
@@ -122,8 +122,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         task = self._assignment
         torch.set_num_threads(task.threads)
         self._folders.pull()
-        with storing(scratch_folder()):
-            dataset, trunk = self._games(task), self._trunk(task)
+        dataset, trunk = self._games(task), self._trunk(task)
 
         def make() -> Trial:
             return Trial(

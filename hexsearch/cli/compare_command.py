@@ -100,7 +100,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
     if arguments.against is not None:
         apart = _trained_apart(StudyFolder(arguments.against), keys)
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
-    stderr().print(Text(_announcement(config, len(keys), folder)), soft_wrap=True)
+    stderr().print(Text(_announcement(config, len(keys))), soft_wrap=True)
     plan = plan_of(arguments, config, heads, folder)
 
     def show(ended: Ended) -> None:
@@ -147,14 +147,11 @@ def print_board(board: Leaderboard, output: str, found: Agreement | None) -> Non
             console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
-def _announcement(config: StudyConfig, heads: int, folder: StudyFolder) -> str:
+def _announcement(config: StudyConfig, heads: int) -> str:
     seeds = config.compare.seeds
     trunks = "1 trunk" if seeds == 1 else f"{seeds} trunks"
     on = f"{trunks} ({config.compare.mode})"
     if config.compare.trunk is not None:
         times = "once" if seeds == 1 else f"{seeds} times"
         on = f"the frozen trunk of {config.compare.trunk}, {times}"
-    return (
-        f"{config.question}\n{heads} heads on {on}, {config.scheduler.max_t:,} positions each, "
-        f"into {folder.path}"
-    )
+    return f"{config.question}\n{heads} heads on {on}, {config.scheduler.max_t:,} positions each"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -16,7 +17,7 @@ from hexsearch.cli.commands import COMMANDS
 from hexsearch.cli.program import program
 from hexsearch.errors import ConfigError
 from hexsearch.search.shipped import shipped_folder, shipped_spaces
-from hexsearch.study.signals import signals_as_ctrl_c
+from hexsearch.study.signals import end_at_once, signals_as_ctrl_c
 
 # Arguments of a call without arguments. In a clone the space is found from every folder.
 MAIN_JOB = ["launch", str(shipped_folder() / "quick.yaml")]
@@ -59,7 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status: int = parsed.run(parsed)
         return status
 
-    return guarded(run, given)
+    try:
+        return guarded(run, given)
+    finally:
+        # The function that is registered last is called first, before those of packages.
+        atexit.unregister(end_at_once)
+        atexit.register(end_at_once)
 
 
 def _require_command(given: Sequence[str]) -> None:

@@ -143,7 +143,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(config, space, arguments.format)
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
-    console.print(Text(f"{config.question}\n{_where_to(config, folder)}"), soft_wrap=True)
+    console.print(Text(f"{config.question}\n{_amount(config)}"), soft_wrap=True)
     plan = replace(
         plan_of(arguments, config, space, folder),
         warm_starts=[StudyFolder(path) for path in arguments.warm_start],
@@ -206,6 +206,6 @@ def _print_leaderboard(folder: StudyFolder, output: str) -> None:
         print_table(board)
 
 
-def _where_to(config: StudyConfig, folder: StudyFolder) -> str:
+def _amount(config: StudyConfig) -> str:
     trials, seen = config.run.trials, config.scheduler.max_t
-    return f"{trials} trials of at most {seen:,} positions each, into {folder.path}"
+    return f"{trials} trials of at most {seen:,} positions each"

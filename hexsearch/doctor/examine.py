@@ -151,7 +151,9 @@ def _unusable(pipeline: ExaminedPipeline) -> list[Finding]:
                 pipeline.games_problem,
                 "the games cannot be used as they are",
                 "see the findings `labels` and `edges`; `hexsearch games audit PATH` lists the "
-                "refused games and says why",
+                "refused games and says why"
+                if pipeline.archive is None
+                else "add games, or change data.split so that each part has some",
             )
         )
     if problem:

@@ -46,11 +46,13 @@ class WatchedStep:
     Attributes:
         batch: the batch.
         planes: [B, C, N, N] planes at the input of the network.
-        raw: [B] raw values; policy_logits: [B, N*N].
+        raw: [B] raw values.
+        policy_logits: [B, N*N] policy logits.
         targets: [B] targets at the loss of the read-out; None if it was never called.
-        value: [B] value loss of each position; policy: mean policy loss.
-        resting: modules that are in eval mode while the network is trained, one name for each
-            class of modules.
+        value: [B] value loss of each position.
+        policy: mean policy loss.
+        eval_modules: names of batch norms and dropouts that are in eval mode in training, one of
+            each class.
         value_gradient, policy_gradient, other_gradient: gradients of the unweighted value and
             policy loss, and of the weighted sum of the auxiliary losses.
         given: gradients that the optimiser gets, after clipping.
@@ -69,7 +71,7 @@ class WatchedStep:
     targets: Tensor | None = None
     value: Tensor = field(default_factory=lambda: torch.zeros(0))
     policy: float = 0.0
-    resting: tuple[str, ...] = ()
+    eval_modules: tuple[str, ...] = ()
     value_gradient: Flat = field(default_factory=dict)
     policy_gradient: Flat = field(default_factory=dict)
     other_gradient: Flat = field(default_factory=dict)
@@ -186,8 +188,10 @@ class WatchedTrial(Trial):
     def _note_losses(self, step: WatchedStep, part: Batch, losses: Losses) -> None:
         whole = len(step.batch)
         moves = step.batch.has_move.sum().clamp(min=1)
-        resting = {type(m).__name__: name for name, m in self.network.named_modules() if _rests(m)}
-        step.resting = tuple(resting.values())
+        eval_modules = {
+            type(m).__name__: name for name, m in self.network.named_modules() if _in_eval_mode(m)
+        }
+        step.eval_modules = tuple(eval_modules.values())
         step.value = torch.cat([step.value, losses.value.detach().reshape(-1)])
         share = float(part.has_move.sum() / moves)
         step.policy += float(losses.policy.detach()) * share
@@ -255,7 +259,7 @@ class WatchedTrial(Trial):
             self.steps[-1].after = self._weights()
 
 
-def _rests(module: nn.Module) -> bool:
+def _in_eval_mode(module: nn.Module) -> bool:
     return not module.training and (
         isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
     )

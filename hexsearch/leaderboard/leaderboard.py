@@ -125,6 +125,8 @@ def build_leaderboard(
     entries = sorted((make_entry(trials, stage) for trials in groups.values()), key=_order)
     if state != "running":
         entries = [_without_running(entry) for entry in entries]
+    if state == "finished":
+        entries = [_left_paused(entry) for entry in entries]
     compared, spread = compare([e for e in entries if e.row.is_ranked], folder, stage)
     ranked = _numbered(sorted(compared, key=lambda row: (-row.positions_seen, _group(row))))
     others = sorted(
@@ -156,6 +158,15 @@ def _without_running(entry: Entry) -> Entry:
     if entry.row.status in ("running", "waiting"):
         return Entry(replace(entry.row, status="interrupted"), entry.runs)
     return entry
+
+
+def _left_paused(entry: Entry) -> Entry:
+    """The entry of a finished study: what is paused in it will not go on by itself."""
+    row = entry.row
+    if row.status != "paused":
+        return entry
+    reason = f"the study ended before it went on ({row.reason})"
+    return Entry(replace(row, reason=reason), entry.runs)
 
 
 def _group(row: Row) -> float:

@@ -1,10 +1,8 @@
 """The ledger: an append-only record of everything that a study did, and its only state.
 
-Each line is a JSON object, `{"n": 12, "bytes": 345, "crc": "89abcdef", "record": {...}}`: its
-number, and the length and checksum of the record's text. Each append is synced to disk before the
-study continues. If a crash leaves an incomplete last line, it is cut off when the ledger is opened
-for writing. Other damage is an error. The states of searcher, rungs, leaderboard and progress are
-computed by folding over the records.
+Each append is synced to disk before the study continues. If a crash leaves an incomplete last line,
+it is cut off when the ledger is opened for writing. Other damage is an error. The states of
+searcher, rungs, leaderboard and progress are computed by folding over the records.
 """
 
 from __future__ import annotations
@@ -14,19 +12,18 @@ import itertools
 import json
 import os
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hexsearch.errors import DiskError, LedgerError
+from hexsearch.errors import CheckpointError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Record, event_of
-from hexsearch.ledger.named import no_study
+from hexsearch.ledger.lines import body_in, frame, lines, reading, record_of, whole_part
+from hexsearch.training.atomic import remedy_for, write_atomically
 
-_BEFORE, _AFTER = b',"record":', b"}\n"  # bytes before and after a record's text in its line
 # Keys of a record whose values differ between two equal runs.
 TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
 
@@ -62,15 +59,15 @@ class Ledger:
             where = self._lock.lock_file
             raise LedgerError(f"{where}: cannot be locked: {error.strerror}") from error
         try:
-            whole, self._count = _whole(path)
+            self._size, self._count = whole_part(path)
         except LedgerError:
             self.close()
             raise
         if not self._count and path.stat().st_size:
             self.close()  # nothing that a crash leaves, so it is left as it is
-            raise LedgerError(_no_record(path))
-        if whole < path.stat().st_size:
-            self._file.truncate(whole)
+            raise LedgerError(_norecord_of(path))
+        if self._size < path.stat().st_size:
+            self._file.truncate(self._size)
             os.fsync(self._file.fileno())
 
     def __len__(self) -> int:
@@ -78,11 +75,10 @@ class Ledger:
 
     def __iter__(self) -> Iterator[Event]:
         # The checksums were tested when the ledger was opened, and it has been locked since then.
-        with _collector_paused(), _reading(self.path) as file:
+        with _collector_paused(), reading(self.path) as file:
             for number, line in enumerate(itertools.islice(file, self._count), start=1):
-                body = line[line.index(_BEFORE) + len(_BEFORE) : -len(_AFTER)]
                 where = f"{self.path} line {number}"
-                yield event_of(_record(body, where), where)
+                yield event_of(record_of(body_in(line), where), where)
 
     @property
     def records(self) -> list[Record]:
@@ -93,12 +89,13 @@ class Ledger:
         """Write one event and sync it. Returns the event with its time.
 
         Raises:
-            DiskError: the disk is full or missing; no incomplete line is left.
+            DiskError: the disk is full or missing, and no incomplete line is left; or the file was
+                removed, moved or changed since the last record.
         """
+        self._require_untouched()
         written = event.written(round(self._clock(), 3))
         text = json.dumps(written.to_record(), separators=(",", ":"), allow_nan=False)
-        line = _frame(self._count, text.encode())
-        end = self._file.seek(0, os.SEEK_END)
+        line = frame(self._count, text.encode())
         try:
             sent = 0
             while sent < len(line):
@@ -106,13 +103,49 @@ class Ledger:
             os.fsync(self._file.fileno())
         except OSError as error:
             with suppress(OSError):
-                self._file.truncate(end)
+                self._file.truncate(self._size)
             raise DiskError(
-                f"{self.path}: cannot be written: {error.strerror}. No record was lost; free some "
-                f"disk space and continue with 'resume {self.path.parent}'"
+                f"{self.path}: cannot be written: {error.strerror}. No record was lost; "
+                f"{remedy_for(error)} and continue with 'resume {self.path.parent}'"
             ) from error
+        self._size += len(line)
         self._count += 1
         return written
+
+    def _require_untouched(self) -> None:
+        """Check that the open file is still the study's ledger, and as long as it was left.
+
+        Records of a removed file would be lost with it. If nothing but the file was removed, it is
+        written again with all its records.
+
+        Raises:
+            DiskError: it is not; says what has happened to it.
+        """
+        opened = os.fstat(self._file.fileno())
+        again = f"continue with 'resume {self.path.parent}'"
+        if opened.st_size != self._size:
+            raise DiskError(
+                f"{self.path}: was changed by another program while the study ran; restore it from "
+                f"a copy and {again}"
+            )
+        with suppress(FileNotFoundError):
+            if os.path.samestat(opened, self.path.stat()):
+                return
+        removed = not opened.st_nlink and self.path.parent.is_dir() and not self.path.exists()
+        if not removed:
+            raise DiskError(
+                f"{self.path}: was moved or removed while the study ran. Nothing more is written; "
+                f"put the study's folder back and {again}"
+            )
+        self._file.seek(0)
+        try:
+            write_atomically(self.path, self._file.read())
+        except CheckpointError as error:
+            raise DiskError(f"{self.path}: was removed while the study ran, and {error}") from error
+        raise DiskError(
+            f"{self.path}: was removed while the study ran, and has been written again with all "
+            f"its records; {again}"
+        )
 
     def close(self) -> None:
         """Close the file and release the lock."""
@@ -139,11 +172,11 @@ def read_events(path: Path) -> list[Event]:
     """
     records = read_ledger(path)
     if not records:
-        raise LedgerError(_no_record(path))
+        raise LedgerError(_norecord_of(path))
     return [event_of(record, f"{path} line {n}") for n, record in enumerate(records, start=1)]
 
 
-def _no_record(path: Path) -> str:
+def _norecord_of(path: Path) -> str:
     return (
         f"{path}: holds no complete record; restore it from a copy, or launch a study "
         "under another --name"
@@ -191,72 +224,12 @@ def without_times(record: Record) -> Record:
     return stripped
 
 
-def _frame(number: int, body: bytes) -> bytes:
-    return _head(number, body) + body + _AFTER
-
-
-def _head(number: int, body: bytes) -> bytes:
-    return b'{"n":%d,"bytes":%d,"crc":"%08x"' % (number, len(body), zlib.crc32(body)) + _BEFORE
-
-
 def _read(path: Path) -> list[Record]:
     with _collector_paused():
         return [
-            _record(body, f"{path} line {number}")
-            for number, (_, body) in enumerate(_lines(path), start=1)
+            record_of(body, f"{path} line {number}")
+            for number, (_, body) in enumerate(lines(path), start=1)
         ]
-
-
-def _record(body: bytes, where: str) -> Record:
-    """The record of a line, whose checksum a program may have written beside any text.
-
-    Raises:
-        LedgerError: the text is no JSON.
-    """
-    try:
-        record: Record = json.loads(body.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise LedgerError(f"{where}: is no JSON ({error}); restore the file from a copy") from error
-    return record
-
-
-def _whole(path: Path) -> tuple[int, int]:
-    """Number of bytes of the complete lines, and number of these lines."""
-    size = count = 0
-    for line, _ in _lines(path):
-        size += len(line)
-        count += 1
-    return size, count
-
-
-def _lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Each complete line and the text of its record, after testing its checksum."""
-    with _reading(path) as file:
-        for number, (line, is_last) in enumerate(_with_last(file)):
-            body = _body(line, number)
-            if body is None:
-                if is_last:
-                    return
-                raise LedgerError(
-                    f"{path} line {number + 1}: damaged (length or checksum do not "
-                    "match); restore the file from a copy"
-                )
-            yield line, body
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO]:
-    try:
-        if not path.is_file():  # a pipe would be waited for
-            raise LedgerError(no_study(path.parent))
-        with open(path, "rb") as file:
-            yield file
-    except OSError as error:
-        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -269,22 +242,3 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _with_last(file: Any) -> Iterator[tuple[bytes, bool]]:
-    previous: bytes | None = None
-    for line in file:
-        if previous is not None:
-            yield previous, False
-        previous = line
-    if previous is not None:
-        yield previous, True
-
-
-def _body(line: bytes, number: int) -> bytes | None:
-    """The text of a line's record, or None if the line is incomplete or damaged."""
-    start = line.find(_BEFORE) + len(_BEFORE)
-    if not line.endswith(_AFTER):
-        return None
-    body = line[start : -len(_AFTER)]
-    return body if line.startswith(_head(number, body)) else None

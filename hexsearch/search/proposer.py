@@ -83,8 +83,8 @@ class Proposer:
         elif isinstance(event, WarmStarted):
             self._searcher.learn(event.values, self._outcome(event.state, event.report))
         elif isinstance(event, Compared):
-            enqueued = (*self._space.enqueued, *event.enqueued)
-            self._space = replace(self._space, enqueued=enqueued)
+            fitting = [values for values in event.enqueued if not self._space.faults_of(values)]
+            self._space = replace(self._space, enqueued=(*self._space.enqueued, *fitting))
 
     def _ask(self, number: int) -> Values:
         values = self._searcher.propose(number)
@@ -92,6 +92,8 @@ class Proposer:
             if variant_key(self._space.resolve(values)) not in self._tried:
                 break
             values = self._searcher.propose(number, attempt)
+        faults = self._space.faults_of(values, whole=True)
+        assert not faults, f"{self._config.name} proposes what is not in its space: {faults}"
         return values
 
     def _outcome(self, state: str, report: ReportSummary | None) -> Outcome:

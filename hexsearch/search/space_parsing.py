@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hexsearch.config.dimension import DimensionConfig
-from hexsearch.config.files.load import blame_settings, read_study, sound_parts
+from hexsearch.config.files.load import blame_settings, path_of, read_study, sound_parts
+from hexsearch.config.files.yaml_text import parse_yaml
 from hexsearch.config.section import build, quoted, suggest
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import default_settings
@@ -69,7 +70,8 @@ def load_space(
     """The configuration and the typed space of a search-space file.
 
     Args:
-        say: called with a message if a setting makes conditional dimensions impossible.
+        say: called with a message if a setting makes conditional dimensions impossible, or fixes a
+            value that the file does not search.
     Raises:
         ConfigError: the file has faults; lists those of its sections and dimensions together.
     """
@@ -87,7 +89,30 @@ def load_space(
         problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         raise ConfigError(blame_settings(problems, path, settings))
+    for line in _fixed_outside(path, settings):
+        say(line)
     return config, space
+
+
+def _fixed_outside(path: Path, settings: Sequence[str]) -> list[str]:
+    """Lines about settings that fix a dimension at a value that the file does not search."""
+    search = read_study(path).get("search") if settings else None
+    if not isinstance(search, dict):
+        return []
+    lines = []
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        name = ".".join(path_of(key.strip())[1:])
+        if name not in search:
+            continue
+        try:
+            dimension = _dimension(name, build(DimensionConfig, search[name], name))
+        except ConfigError:
+            continue  # the dimension has a fault of its own, and is no longer searched
+        fault = dimension.fault_of(parse_yaml(text, key))
+        if fault:
+            lines.append(f"--set {key}: the file does not search this value ({fault}); it is fixed")
+    return lines
 
 
 def _dimension(name: str, raw: DimensionConfig) -> Dimension:

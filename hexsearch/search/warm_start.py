@@ -71,31 +71,33 @@ def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:
     config = flat(trial.config)
     values: Values = {}
     for dimension in space.dimensions:
+        name = dimension.name
         if not dimension.is_active(values):
             continue
-        found = _value(dimension, config, values, space)
-        if found is None:
-            given = trial.values.get(dimension.name, config.get(dimension.name, "another value"))
+        if dimension.kind != "choice":
+            values[name] = config.get(name)
+            continue
+        choice = _choice(dimension, config, values, space)
+        if choice is None:
+            given = trial.values.get(name, config.get(name, "another value"))
             fault = dimension.fault_of(given) or f"{quoted(given)} stands for other settings there"
-            return f"{dimension.name}: {fault}"
-        values[dimension.name] = found[0]
-    return values
+            return f"{name}: {fault}"
+        values[name] = choice[0]
+    return next((f"{n}: {f}" for n, f in space.faults_of(values, whole=True).items()), values)
 
 
-def _value(
+def _choice(
     dimension: Dimension, config: Mapping[str, Any], values: Values, space: SearchSpace
 ) -> tuple[Any] | None:
-    if dimension.kind == "choice":
-        for choice in dimension.choices:
-            part = {**values, dimension.name: choice}
-            wanted = _below(flat(space.resolve(part).model_dump(mode="json")), dimension.name)
-            # Parts of a whole section may be separate dimensions.
-            own = {d.name for d in space.dimensions if d.name != dimension.name}
-            if all(config.get(key) == value for key, value in wanted.items() if key not in own):
-                return (choice,)
-        return None
-    value = config.get(dimension.name)
-    return (value,) if dimension.fault_of(value) is None else None
+    """The choice that stands for a trial's settings."""
+    for choice in dimension.choices:
+        part = {**values, dimension.name: choice}
+        wanted = _below(flat(space.resolve(part).model_dump(mode="json")), dimension.name)
+        # Parts of a whole section may be separate dimensions.
+        own = {d.name for d in space.dimensions if d.name != dimension.name}
+        if all(config.get(key) == value for key, value in wanted.items() if key not in own):
+            return (choice,)
+    return None
 
 
 def _below(config: Mapping[str, Any], name: str) -> dict[str, Any]:

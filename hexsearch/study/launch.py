@@ -50,6 +50,7 @@ def launch(request: LaunchRequest) -> Ended:
         require_shared_storage(folder.path, config.run.trial_files)
         opened, losses = _opened(admitted, ray_up_at)
         ledger = _open(admitted, opened)
+        request.listener.say(f"the study begins, in {folder.path}")
         try:
             for name, each in losses.items():
                 write_game_losses(baseline_folder(folder.path, name), 0, each)

@@ -77,6 +77,17 @@ def draining_signals(target: Drainable, say: Callable[[str], None]) -> Iterator[
         yield
 
 
+def end_at_once() -> None:
+    """Let a further signal end this process without a message. It is for the end of a program.
+
+    Packages clean up after the last line of a program, as Ray does. KeyboardInterrupt would print a
+    traceback there.
+    """
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def print_stacks(number: int) -> None:
     """Print the stacks of all threads for QUIT; do nothing for other signals."""
     if number == getattr(signal, "SIGQUIT", None):

@@ -30,6 +30,21 @@ def read_whole(path: Path, most: int = _MOST_READ) -> bytes:
     return content
 
 
+def remedy_for(error: OSError) -> str:
+    """What to do about a file that cannot be written, in a study that can be resumed.
+
+    >>> remedy_for(OSError(errno.ENOSPC, "No space left on device"))
+    'free some disk space'
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some disk space"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "make its folder writable"
+    if error.errno in (errno.EINVAL, errno.EISDIR, errno.ENOTDIR):
+        return "remove what is in its place"
+    return "check the disk"
+
+
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 

@@ -150,7 +150,7 @@ def test_numbers_that_are_not_finite_are_one_finding(archive: GameArchive) -> No
 
 SETS: dict[str, tuple[dict[str, Slip | Script], float, float]] = {
     "put aside": ({name: SLIPS[name] for name in HELD_OUT_SLIPS}, 0.9, 0.85),
-    "scripts put aside": ({name: SCRIPTS[name] for name in HELD_OUT_SCRIPTS}, 0.9, 0.8),
+    "scripts put aside": ({name: SCRIPTS[name] for name in HELD_OUT_SCRIPTS}, 0.9, 0.6),
     "drawn last": ({**slips_drawn_last.SLIPS}, 0.85, 0.75),
     "third": (THIRD, 0.95, 0.95),
     "fourth": (FOURTH, 0.95, 0.85),

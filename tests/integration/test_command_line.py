@@ -66,6 +66,7 @@ def study(games: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "Traceback" not in done.stderr
     assert "shortest-path table" in done.stdout
     assert "t0004 suggested by" in done.stderr
+    assert f"the study begins, in {results / 'smoke'}" in done.stderr
     return results / "smoke"
 
 

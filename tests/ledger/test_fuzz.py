@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from hexsearch.cli.main import main
 from hexsearch.ledger.folder import StudyFolder
-from hexsearch.ledger.ledger import _frame, read_ledger
+from hexsearch.ledger.ledger import read_ledger
+from hexsearch.ledger.lines import frame
 from tests.fuzzing import SHORT, for_minutes
 from tests.search.simulation import OPENED, make_engine, run_serially, study_config
 
@@ -100,7 +101,7 @@ def check_ledger(sound: Path, study: Path, record: dict[str, object], place: int
     lines = (study / "ledger.jsonl").read_bytes().splitlines(keepends=True)
     place %= len(lines) + 1
     body = json.dumps(record, separators=(",", ":")).encode()
-    lines[place : place + 1] = [_frame(place, body)]
+    lines[place : place + 1] = [frame(place, body)]
     (study / "ledger.jsonl").write_bytes(b"".join(lines))
     run(["leaderboard"], study)
 
@@ -121,7 +122,7 @@ def check_field(
             break
         node = inner
     bodies = [json.dumps(record, separators=(",", ":")).encode() for record in records]
-    lines = [_frame(number, body) for number, body in enumerate(bodies)]
+    lines = [frame(number, body) for number, body in enumerate(bodies)]
     (study / "ledger.jsonl").write_bytes(b"".join(lines))
     run(command, study)
 

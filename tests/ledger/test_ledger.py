@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -78,18 +80,24 @@ def test_a_number_that_json_has_no_word_for_is_never_written(tmp_path: Path) -> 
     assert len(read_ledger(ledger.path)) == 1
 
 
-def test_a_full_disk_costs_nothing_that_was_written(tmp_path: Path) -> None:
+def test_a_full_disk_costs_nothing_that_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append(Told(trial="t0", state="FAIL"))
     whole = ledger.path.read_bytes()
-    real = ledger._file
-    ledger._file = open("/dev/full", "wb", buffering=0)
-    with pytest.raises(DiskError, match="cannot be written: No space left on device"):
-        ledger.append(Told(trial="t1", state="FAIL"))
-    ledger._file.close()
-    ledger._file = real
-    ledger.close()
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", refuse)  # the line has been written to the disk's cache
+        with pytest.raises(DiskError, match=r"No space left on device.*free some disk space"):
+            ledger.append(Told(trial="t1", state="FAIL"))
     assert ledger.path.read_bytes() == whole
+    ledger.append(Told(trial="t1", state="FAIL"))
+    ledger.close()
+    assert len(read_ledger(ledger.path)) == 2
 
 
 def test_a_folder_without_a_ledger_is_told_apart(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def launched(
         fixed = [part for setting in settings for part in ("--set", setting)]
         status = main(["launch", "smoke", *given, "--set", "data.board_size=5", *fixed])
         assert not (tmp_path / "r").exists()
-        return status, capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "the study begins" not in said
+        return status, said
 
     return launch
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -55,3 +57,16 @@ def test_before_and_after_trials_any_signal_interrupts() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         with pytest.raises(KeyboardInterrupt), signals_as_ctrl_c():
             os.kill(os.getpid(), number)
+
+
+def test_a_signal_in_the_last_moments_of_a_program_leaves_no_traceback() -> None:
+    program = """
+import atexit, os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))  # a package that is cleaning up
+from hexsearch.cli.main import main
+main(["--version"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode in (0, -signal.SIGINT)
+    assert done.stdout.startswith("hexsearch ") and done.stderr == ""

@@ -37,9 +37,7 @@ def blame_settings(problems: Sequence[str], path: Path, settings: Sequence[str])
     >>> blame_settings([problem], Path("a.yaml"), ["augment=1"])
     ['--set augment: expected true or false, got 1']
     """
-    given = {
-        ".".join(_path_of(key)): key for key in (s.partition("=")[0].strip() for s in settings)
-    }
+    given = {".".join(path_of(key)): key for key in (s.partition("=")[0].strip() for s in settings)}
     blamed = []
     for problem in problems:
         place = problem.removeprefix(f"{path}: ")
@@ -104,7 +102,7 @@ def apply_setting(
     if not equals or not key:
         raise ConfigError(f"--set {setting}: expected key=value, such as trunk.preset=tiny")
     value = parse_yaml(text, f"--set {key}")
-    parts = _path_of(key)
+    parts = path_of(key)
     if parts[0] not in StudyConfig.model_fields:
         raise ConfigError(f"--set {key}: unknown key; {_suggestion(parts[0])}")
     result: dict[str, Any] = deepcopy(dict(raw))
@@ -118,7 +116,7 @@ def apply_setting(
     return result
 
 
-def _path_of(key: str) -> list[str]:
+def path_of(key: str) -> list[str]:
     """The path of a setting in a file. A key that is not a section of it stands below `trial`."""
     parts = key.split(".")
     is_below_trial = parts[0] in TrialConfig.model_fields

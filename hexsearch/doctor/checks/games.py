@@ -129,8 +129,8 @@ def check_edges(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 f"{' and the named winners' if reading.red_first else ''} are exchanged, and "
                 f"{decision.otherwise_agree:,} as they are written",
                 _WRONG_EDGES if reading.red_first else _COLUMN_MAJOR + _by_seat(decision),
-                "nothing: the import has corrected this; other programs that read this file must "
-                "do the same",
+                "no action is needed here, since the import has corrected it; correct it in other "
+                "programs that read this file",
             )
     if pipeline.archive is not None:
         yield from _transposed_games(pipeline.archive)

@@ -12,7 +12,7 @@ from hexsearch.doctor.hypotheses.values import sigmoid
 
 Floats = NDArray[np.float64]
 _CLOSE = 1e-3  # answers with a smaller difference are equal
-_SAME = "use one encoder, one read-out and one network in evaluation, training and inference"
+ONE_NETWORK = "use one encoder, one read-out and one network in evaluation, training and inference"
 _PLAIN = "report probabilities as the read-out gives them"
 
 
@@ -58,7 +58,7 @@ def _constant(theirs: Floats) -> Hypothesis | None:
         f"evaluation reports {theirs[0]:.3g} for every position, whatever the network answers: a "
         "constant, other weights (zeros, or rounded to 0), or another formula"
     )
-    return Hypothesis("constant", cause, _SAME)
+    return Hypothesis("constant", cause, ONE_NETWORK)
 
 
 def _own_output(ours: Floats, theirs: Floats, raw: Floats) -> Hypothesis | None:
@@ -131,7 +131,7 @@ def _linear(ours: Floats, theirs: Floats, red_won: Floats) -> Hypothesis | None:
         )
         return Hypothesis("label", cause, "compute answers from the network only, not from results")
     cause = f"evaluation reports {share:.3g} p {offset:+.3g} instead of p (another formula, scaled)"
-    return Hypothesis("linear", cause, _SAME)
+    return Hypothesis("linear", cause, ONE_NETWORK)
 
 
 def _temperature(ours: Floats, theirs: Floats) -> Hypothesis | None:
@@ -146,7 +146,7 @@ def _temperature(ours: Floats, theirs: Floats) -> Hypothesis | None:
         f"evaluation multiplies the log odds by {slope:.3g} and adds {offset:.3g} (a temperature, "
         "a scale or a bias on the output)"
     )
-    return Hypothesis("temperature", cause, _SAME)
+    return Hypothesis("temperature", cause, ONE_NETWORK)
 
 
 def _monotone(ours: Floats, theirs: Floats) -> Hypothesis | None:
@@ -156,4 +156,4 @@ def _monotone(ours: Floats, theirs: Floats) -> Hypothesis | None:
         return None
     side = "" if rising else ", for the other side"
     cause = f"evaluation reports another formula of the same output{side}"
-    return Hypothesis("formula", cause, _SAME)
+    return Hypothesis("formula", cause, ONE_NETWORK)

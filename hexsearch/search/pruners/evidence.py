@@ -34,7 +34,7 @@ from hexsearch.search.pruners.base import Decision, Pruner
 from hexsearch.search.pruners.rung_record import RungRecord
 
 _CHANCE = 0.05
-_ALONE = "it waits for other trials to be compared with at this rung"
+_ALONE = "too few trials have reached this rung for a comparison"
 _CLOSED = "it is not known yet whether this rung predicts the next one"
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.data.positions import all_positions
-from hexsearch.doctor.checks.evaluation.planes import REMEDY, plane_findings
+from hexsearch.doctor.checks.evaluation.planes import plane_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
-from hexsearch.doctor.hypotheses.reported import explain_reported
+from hexsearch.doctor.hypotheses.reported import ONE_NETWORK, explain_reported
 from hexsearch.doctor.hypotheses.table import Hypothesis, where
 from hexsearch.doctor.hypotheses.truth import Truth, truth_of
 from hexsearch.doctor.networks import TrainedNetwork, take
@@ -27,7 +27,7 @@ _UNKNOWN = Hypothesis(
     "unknown",
     "evaluation reports something else than the answers of this network: it uses another formula, "
     "other weights, another mode, or the label itself",
-    REMEDY,
+    ONE_NETWORK,
 )
 _GAMES = 6  # validation games that are evaluated
 _COMPARED = 1000  # positions whose answers are compared
@@ -164,7 +164,7 @@ def _finished_answers(
             f"the answers of evaluation differ from those of inference by up to {gap.max():.3f} on "
             f"{int((gap > 1e-3).sum())} of {len(over)} finished boards, and on no other position",
             cause,
-            REMEDY,
+            ONE_NETWORK,
             root="perspective",
         )
 
@@ -206,12 +206,12 @@ def _policy(logits: Tensor, here: Truth, reported: float) -> Iterator[Finding]:
 def _afterwards(trial: WatchedTrial) -> Iterator[Finding]:
     """After an evaluation training must continue in train mode."""
     trial.watch(1)
-    resting = trial.steps[-1].resting
-    if resting and not trial.steps[0].resting:
+    eval_modules = trial.steps[-1].eval_modules
+    if eval_modules and not trial.steps[0].eval_modules:
         yield Finding.error(
             "evaluation",
-            f"in the first step after an evaluation, modules such as {', '.join(resting[:3])} are "
-            "in eval mode; before the evaluation no module was",
+            "in the first step after an evaluation, modules such as "
+            f"{', '.join(eval_modules[:3])} are in eval mode; before the evaluation no module was",
             "training runs in eval mode after the first report: dropout is off, and batch norm "
             "uses its running statistics",
             "call train() on the network after each evaluation",

@@ -11,10 +11,9 @@ from hexsearch.config.trial import EncoderConfig
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.planes import plane_scores
+from hexsearch.doctor.hypotheses.reported import ONE_NETWORK
 from hexsearch.doctor.hypotheses.table import clear_winner, where
 from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, Truth, inside_ring, same
-
-REMEDY = "let evaluation, training and predict share one encoder, one read-out and one network"
 
 
 def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iterator[Finding]:
@@ -41,7 +40,7 @@ def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iter
             f"in evaluation, and not in training, {best.hypothesis.cause}"
             if best
             else "the planes of evaluation are not those of the games",
-            REMEDY,
+            ONE_NETWORK,
             root="boards",
         )
         return
@@ -66,7 +65,7 @@ def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iter
             f"when the network is evaluated, {wrong.sum():,} of {len(wrong):,} positions have "
             f"another side to move than the game, {where(wrong, affected(truth))}",
             f"in evaluation, and not in training, {how}: their planes are not the same",
-            REMEDY,
+            ONE_NETWORK,
             root="boards",
         )
 
@@ -84,6 +83,6 @@ def _other_side(stones: Planes, truth: Truth) -> Iterator[Finding]:
             f"{where(wrong, affected(truth))}",
             "in evaluation, and not in training, boards are not reflected and recoloured for the "
             "side to move (another perspective; the canonical form is left out)",
-            REMEDY,
+            ONE_NETWORK,
             root="boards",
         )

@@ -119,10 +119,10 @@ def check_parity(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield Finding(
             "parity",
             "info" if parity.holds else "error",
-            f"between training and inference on one batch, inputs differ in {parity.inputs:.0%}, "
-            f"raw outputs by {parity.raw_train:.2g} (train mode) and {parity.raw_eval:.2g} (eval "
-            f"mode) standard deviations, probabilities by {parity.probability:.2g}, losses by "
-            f"{parity.loss:.2g}",
+            f"between training and inference on one batch, {parity.inputs:.0%} of the inputs "
+            f"differ, raw outputs by {parity.raw_train:.2g} (train mode) and "
+            f"{parity.raw_eval:.2g} (eval mode) standard deviations, probabilities by "
+            f"{parity.probability:.2g}, losses by {parity.loss:.2g}",
             parity.explanation,
             "use the objects of training at inference: the same encoder and read-out, and weights "
             "and statistics of the same step",

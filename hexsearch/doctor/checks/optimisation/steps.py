@@ -235,11 +235,11 @@ def _direction(stepped: list[WatchedStep]) -> Iterator[Finding]:
 
 
 def _modes(stepped: list[WatchedStep]) -> Iterator[Finding]:
-    resting = next((step.resting for step in stepped if step.resting), ())
-    if resting:
+    eval_modules = next((step.eval_modules for step in stepped if step.eval_modules), ())
+    if eval_modules:
         yield Finding.error(
             "steps",
-            f"modules such as {', '.join(resting[:3])} are in eval mode while the network is "
+            f"modules such as {', '.join(eval_modules[:3])} are in eval mode while the network is "
             "trained",
             "training runs in eval mode: dropout is off, and batch norm uses its running "
             "statistics",
