@@ -34,7 +34,7 @@ function frame(theme, narrow) {
     animation: false,
     backgroundColor: "transparent",
     textStyle: { color: theme.ink, fontFamily: "system-ui, 'DejaVu Sans', sans-serif" },
-    grid: { left: 8, right: narrow ? 12 : 28, top: 58, bottom: 34, containLabel: true },
+    grid: { left: 8, right: narrow ? 20 : 28, top: 58, bottom: 34, containLabel: true },
     tooltip: {
       trigger: "item", confine: true, backgroundColor: theme.paper, borderColor: theme.line,
       textStyle: { color: theme.ink, fontSize: 12 },
@@ -95,7 +95,7 @@ function whisker(lowAt, highAt, flat, ink) {
   };
 }
 
-// A shaded area behind the first rows of an upright category axis, with its text above it.
+// A shaded area behind the first rows of an upright category axis, with a text in its corner.
 function band(rows, text, theme) {
   return {
     type: "custom", silent: true, z: 0, data: [[0]], encode: { y: 0 },
@@ -103,8 +103,8 @@ function band(rows, text, theme) {
       const height = api.size([0, 1])[1], y = api.coord([0, 0])[1] - height / 2;
       return { type: "group", children: [
         { type: "rect", shape: { x: coordSys.x, y, width: coordSys.width, height: rows * height }, style: { fill: theme.band } },
-        { type: "text", x: coordSys.x + coordSys.width, y: y - 4,
-          style: { text, align: "right", verticalAlign: "bottom", fill: theme.faint, fontSize: 11, fontFamily: "system-ui, 'DejaVu Sans', sans-serif" } },
+        { type: "text", x: coordSys.x + coordSys.width - 4, y: y + rows * height - 3,
+          style: { text, align: "right", verticalAlign: "bottom", backgroundColor: theme.band, fill: theme.faint, fontSize: 11, fontFamily: "system-ui, 'DejaVu Sans', sans-serif" } },
       ] };
     },
   };
@@ -118,7 +118,8 @@ const CHARTS = {
     const points = rows.map((row, place) => ({ value: [row.value_loss, place], row }));
     return {
       ...frame(theme, narrow), grid: beside(narrow),
-      xAxis: axis(theme, "value loss (Brier score), 95% interval", reaching(baselines.map(([, value]) => value))),
+      xAxis: axis(theme, "value loss (Brier score), 95% interval", { ...reaching(baselines.map(([, value]) => value)),
+        axisLabel: { color: theme.faint, hideOverlap: true, showMinLabel: false, showMaxLabel: false } }),
       yAxis: { type: "category", inverse: true, data: names, axisTick: { show: false }, axisLine: { show: false },
         axisLabel: { color: theme.ink, width: narrow ? 118 : 272, overflow: "truncate", fontSize: 11 } },
       series: [
@@ -160,7 +161,7 @@ const CHARTS = {
       data: ended.map((curve) => ({ value: [at(curve).at(-1), curve.losses[part].at(-1)], curve, place: curve.positions.length - 1 })),
       markLine: { symbol: "none", silent: true, precision: 6, data: [
         ...data.curves.baselines.filter((one) => one.losses[part] !== null).map((one) => ({ yAxis: one.losses[part], name: one.name,
-          lineStyle: { color: theme.faint, type: "dashed" }, label: { formatter: one.name, position: "insideStartTop", color: theme.faint } })),
+          lineStyle: { color: theme.faint, type: "dashed" }, label: { formatter: one.name, position: "insideEndTop", color: theme.faint } })),
         ...(time ? [] : data.curves.rungs.map((rung) => ({ xAxis: rung,
           lineStyle: { color: theme.line, type: "solid", width: 2 }, label: { formatter: "rung " + count(rung), color: theme.faint, fontSize: 10, position: "end" } }))),
       ] },
@@ -176,7 +177,7 @@ const CHARTS = {
           + `${Math.round(curve.seconds[place])} s<br>` + ["overall", "early", "middle", "late", "final"].map((name) => `${name} ${digits(curve.losses[name][place])}`).join("<br>");
       } },
       dataZoom: [{ type: "inside" }, { type: "slider", height: 18, bottom: 8 }],
-      xAxis: axis(theme, time ? "seconds of training" : "positions", { axisLabel: { color: theme.faint, formatter: time ? undefined : count, hideOverlap: true } }),
+      xAxis: axis(theme, time ? "seconds of training" : "positions", { min: 0, axisLabel: { color: theme.faint, formatter: time ? undefined : count, hideOverlap: true } }),
       yAxis: upright(theme, "value loss" + (part === "overall" ? "" : ", " + part), { nameGap: 26, ...reaching(data.curves.baselines.map((one) => one.losses[part])) }),
       series,
     };
@@ -229,7 +230,7 @@ const CHARTS = {
         data: one.bins.map((bin) => ({ value: [bin.answer, bin.red_won], bin })) },
       { ...whisker(1, 2, false, INKS[place]), name: one.name, data: one.bins.map((bin) => [bin.answer, bin.low, bin.high]), encode: { x: 0, y: [1, 2] } },
     ]);
-    series.push({ type: "line", name: "perfect", symbol: "none", silent: true, lineStyle: { color: theme.faint, type: "dashed", width: 1 }, data: [[0, 0], [1, 1]] });
+    series.push({ type: "line", name: "perfect", symbol: "none", silent: true, itemStyle: { color: theme.faint }, lineStyle: { color: theme.faint, type: "dashed", width: 1 }, data: [[0, 0], [1, 1]] });
     const percent = { min: 0, max: 1, axisLabel: { color: theme.faint, formatter: share } };
     return {
       ...frame(theme, narrow), legend: legend(theme, [...data.answers.calibrations.map((one) => one.name), "perfect"]),
@@ -283,7 +284,7 @@ function lines(trial, part, title, theme, narrow, log) {
     tooltip: { ...frame(theme, narrow).tooltip, formatter: ({ seriesName, value }) => `<b>${plain(seriesName)}</b><br>${count(value[0])} positions: ${Number(value[1]).toPrecision(3)}` },
     title: { text: title, top: 24, textStyle: { color: theme.faint, fontSize: 12, fontWeight: "normal" } },
     grid: { left: 8, right: 28, top: 56, bottom: 34, containLabel: true },
-    xAxis: axis(theme, "positions", { axisLabel: { color: theme.faint, formatter: count, hideOverlap: true } }),
+    xAxis: axis(theme, "positions", { min: 0, axisLabel: { color: theme.faint, formatter: count, hideOverlap: true } }),
     yAxis: axis(theme, "", log ? { type: "log", axisLabel: { color: theme.faint, formatter: (value) => Number(value.toPrecision(1)).toString() } } : { min: 0 }),
     series: entries.map(([name, values], place) => ({
       type: "line", name, symbol: SYMBOLS[place % SYMBOLS.length], symbolSize: 5, itemStyle: { color: INKS[place % INKS.length] },
