@@ -61,7 +61,7 @@ def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> I
     if high - low < 1e-6:
         return  # check `gradient flow` reports an output that does not depend on weights
     huge = _reached(trial, planes, len(_HUGE), _HUGE)[0]
-    if float((huge.max() - huge.min()) / (high - low)) > _GROWS:
+    if float(huge.min()) < _GROWS * low < 0 < _GROWS * high < float(huge.max()):
         yield Finding.error(
             "range of outputs",
             f"with {draws} sets of random weights the raw value stays between {low:.3g} and "
