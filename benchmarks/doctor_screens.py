@@ -77,7 +77,7 @@ def commands(games: str | None) -> Iterator[Command]:
     foreign = ["--model", "{}:load", "--encoder", "{}:encode", "--games", "starter"]
     for title, module, load in (
         ("`examples/foreign_resnet.py`: the fault that started this project", "resnet", "load"),
-        ("The same network, mended", "resnet", "load_mended"),
+        ("The same network, corrected", "resnet", "load_corrected"),
         ("`examples/foreign_alphazero.py`: values of the side to move", "alphazero", "load"),
     ):
         given = [part.format(f"foreign_{module}") for part in foreign]

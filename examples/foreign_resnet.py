@@ -4,10 +4,10 @@
         --model foreign_resnet:load --encoder foreign_resnet:encode
 
 The doctor names its fault in the first seconds: the value was trained as a raw output against 0
-and 1, but inference applies a sigmoid to it. `--model foreign_resnet:load_mended` uses one formula
-for both. To examine your own network, replace TwoHeadedResNet, the weights that `load` reads,
-`encode`, and the two formulas of Wrapped. FOREIGN_WEIGHTS names a file of weights; without it the
-weights are the initial ones, and the doctor reports that the network has learnt nothing.
+and 1, but inference applies a sigmoid to it. `--model foreign_resnet:load_corrected` uses one
+formula for both. To examine your own network, replace TwoHeadedResNet, the weights that `load`
+reads, `encode`, and the two formulas of Wrapped. FOREIGN_WEIGHTS names a file of weights; without
+it the weights are the initial ones, and the doctor reports that the network has learnt nothing.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def load() -> nn.Module:
     return Wrapped()
 
 
-def load_mended() -> nn.Module:
+def load_corrected() -> nn.Module:
     return Mended()
 
 

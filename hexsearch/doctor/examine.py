@@ -23,6 +23,7 @@ _MISSING = {
     "readouts": "no configuration given",
     "configs": "no configuration given",
     "loaded": "no checkpoint given",
+    "foreign": "no network of a user's own given",
     "restored": "not the games that it was trained on, or weights that are not finite",
     "examined": "no trained network that can answer",
     "observed": "no games that can be read",
@@ -126,6 +127,15 @@ def _why_left_out(pipeline: ExaminedPipeline, need: str) -> str:
 
 def _failed(check: Check, error: HexsearchError) -> Finding:
     """The finding for code that raises an error while it is examined."""
+    if isinstance(error, ContractError) and error.__cause__ is None:
+        return Finding.error(
+            check.name,
+            f"check '{check.name}' could not be done",
+            " ".join(str(error).split()),
+            "let it return what is expected, then run doctor again: what depends on it cannot be "
+            "examined before",
+            root="raises",
+        )
     kind = type(error.__cause__).__name__ if error.__cause__ else "an error"
     return Finding.error(
         check.name,

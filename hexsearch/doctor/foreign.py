@@ -52,6 +52,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
@@ -102,6 +103,11 @@ class ForeignNetwork:
             )
         return torch.stack(planes)
 
+    def encoded(self, board: NDArray[np.int8], to_move: int) -> NDArray[Any]:
+        """What the user's encoder returns, the very array."""
+        with plugin_code(self._encoder_name):
+            return np.asarray(self._encode(board, to_move))
+
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Policy [P, N*N] and value [P] or [P, K], in the mode in which `load` left the model."""
         with torch.no_grad(), plugin_code(self._model_name):
@@ -119,6 +125,12 @@ class ForeignNetwork:
                 f"and [{count}] or [{count}, K]"
             )
         value = value.reshape(count, -1)
+        if policy.numel() == count and value.shape[1] == self.size**2:
+            raise ContractError(
+                f"{self._model_name} returned policy {list(policy.shape)} and value "
+                f"[{count}, {value.shape[1]}]: value and policy are in the wrong order. Return "
+                "(policy, value), the policy first"
+            )
         self.is_list = value.shape[1] > 1
         return policy.reshape(count, -1), value[:, 0] if value.shape[1] == 1 else value
 

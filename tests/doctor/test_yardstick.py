@@ -21,6 +21,9 @@ from hexsearch.errors import HexsearchError
 from hexsearch.training.trial import Trial
 from tests.doctor import (
     slips_drawn_last,
+    slips_fifth_data,
+    slips_fifth_scripts,
+    slips_fifth_training,
     slips_fourth_data,
     slips_fourth_training,
     slips_of_data,
@@ -44,6 +47,11 @@ FOURTH: dict[str, Slip | Script] = {
     **slips_fourth_data.SLIPS,
     **slips_fourth_training.SLIPS,
     **slips_fourth_training.SCRIPTS,
+}
+FIFTH: dict[str, Slip | Script] = {
+    **slips_fifth_data.SLIPS,
+    **slips_fifth_training.SLIPS,
+    **slips_fifth_scripts.SCRIPTS,
 }
 HELD_OUT_SLIPS = held_out(sorted(SLIPS), seed=1126)
 HELD_OUT_SCRIPTS = held_out(sorted(SCRIPTS), seed=1127)
@@ -154,6 +162,7 @@ SETS: dict[str, tuple[dict[str, Slip | Script], float, float]] = {
     "drawn last": ({**slips_drawn_last.SLIPS}, 0.85, 0.75),
     "third": (THIRD, 0.95, 0.95),
     "fourth": (FOURTH, 0.95, 0.85),
+    "fifth": (FIFTH, 0.9, 0.8),
 }
 
 

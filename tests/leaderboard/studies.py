@@ -76,6 +76,11 @@ class Study:
             if late is not None:
                 report["stages"]["late"]["value_loss"] = late
             self.ledger.append(Reported(trial=name, report=ReportSummary.from_json(report)))
+        self._end(name, end, losses)
+        self.number += 1
+        return name
+
+    def _end(self, name: str, end: str, losses: dict[int, float]) -> None:
         last = max(losses, default=0)
         if end == "prune":
             self.ledger.append(
@@ -97,8 +102,6 @@ class Study:
             )
         elif end == "fail":
             self.ledger.append(Failed(trial=name, reason="nan: loss is not finite", log="a\nb"))
-        self.number += 1
-        return name
 
     def evidence(self, trial: str, positions: int, per_game: np.ndarray) -> None:
         """Write the losses [G] of a trial on each validation game, equal in every stage."""

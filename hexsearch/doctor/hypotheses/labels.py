@@ -99,6 +99,11 @@ def _other_numbers(
         return
     scaled = low + (high - low) * right
     cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1 (smoothed, or scaled)"
+    if len(values) == 2 and _strikes_at_random(wrong, truth):
+        cause = (
+            f"labels of a random part of the positions are {low:.3g} and {high:.3g}: each is mixed "
+            "with the label of another position (mixup, interpolation), which is often the same"
+        )
     yield "scaled", cause, _PLAIN, np.where(wrong, scaled, right)
     cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1, and inverted"
     yield "scaled and inverted", cause, _PLAIN, np.where(wrong, low + high - scaled, right)
@@ -116,6 +121,14 @@ def _other_numbers(
         "are averages with other labels (mixup, bootstrapped values)"
     )
     yield "mixed", cause, _PLAIN, np.where(wrong, target, right)
+
+
+def _strikes_at_random(wrong: Flags, truth: Truth) -> bool:
+    """Whether a part of the samples is wrong in all games and at all stages alike."""
+    if not 0.1 < wrong.mean() < 0.9 or by_game(wrong, truth.game):
+        return False
+    parts = (truth.red_won, truth.red_to_move, truth.ply > np.median(truth.ply))
+    return all(abs(wrong[part].mean() - wrong[~part].mean()) < 0.15 for part in parts)
 
 
 def _mean_by(numbers: Floats, columns: Floats) -> Floats:

@@ -31,6 +31,7 @@ class PolicyStep:
         picked: [M] rows that have a next move.
         taken: [B, N*N] whether a cell is occupied on the board as encoded.
         value: mean value loss.
+        won: [B] outcome in the network's perspective.
     """
 
     found: float
@@ -39,6 +40,7 @@ class PolicyStep:
     picked: Tensor
     taken: Tensor
     value: float
+    won: Tensor
 
     @property
     def log_p(self) -> Tensor:
@@ -67,7 +69,7 @@ def policy_step(step: WatchedStep) -> PolicyStep | None:
     board = step.planes[:, :2, margin : margin + size, margin : margin + size]
     taken = board.abs().sum(dim=1).flatten(1) > 0.5
     value = float(step.value.mean()) if step.value.numel() else 0.0
-    return PolicyStep(step.policy, logits, batch.policy_target, picked, taken, value)
+    return PolicyStep(step.policy, logits, batch.policy_target, picked, taken, value, batch.outcome)
 
 
 def explain_policy_loss(steps: Sequence[WatchedStep]) -> Hypothesis | None:
@@ -97,6 +99,35 @@ def _candidates() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
     yield ALWAYS_0, lambda s: 0.0
     yield from _of_targets()
     yield from _of_logits()
+    yield from _of_results()
+
+
+def _of_results() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
+    """The loss of each move multiplied by something that the game's result decides."""
+    for name, weight in (
+        ("2 * outcome - 1: moves of the games that are lost enter with a negative sign", _signed),
+        ("the outcome: moves of the games that are lost do not count", lambda won: won),
+        ("1 - outcome: moves of the games that are won do not count", lambda won: 1 - won),
+    ):
+        cause = f"the policy loss of each move is multiplied by its result, {name}"
+        yield cause, _weighted(weight, False)
+        yield cause, _weighted(weight, True)
+
+
+def _signed(won: Tensor) -> Tensor:
+    return 2 * won - 1
+
+
+def _weighted(
+    weight: Callable[[Tensor], Tensor], normalised: bool
+) -> Callable[[PolicyStep], float]:
+    def loss(step: PolicyStep) -> float:
+        each = -step.log_p[torch.arange(len(step.logits)), step.target][step.picked]
+        weights = weight(step.won)[step.picked]
+        total = weights.sum() if normalised else torch.tensor(float(len(each)))
+        return float((weights * each).sum() / total.clamp(min=1e-6))
+
+    return loss
 
 
 def _of_targets() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:

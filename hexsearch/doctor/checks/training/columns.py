@@ -178,10 +178,30 @@ def _stage_weights(
             f"{', '.join(f'{name} {weight:.3g}' for name, weight in given.items())}; up to one "
             "factor, the curriculum asks for "
             f"{', '.join(f'{name} {weight:g}' for name, weight in wanted.items())}",
-            "stage weights are given to other stages than configured (in another order), or not "
-            "used: positions are weighted unequally in another way",
-            "look up the weight of each stage by its name",
+            *_how_weighted(given, wanted),
         )
+
+
+def _how_weighted(given: dict[str, float], wanted: dict[str, float]) -> tuple[str, str]:
+    """Cause and remedy of stage weights that are not those of the curriculum."""
+    for power, cause, remedy in (
+        (2.0, "stage weights are applied twice: each is squared", "multiply by them once"),
+        (0.5, "the root of each stage weight is taken", "multiply by the weight itself"),
+        (-1.0, "positions are divided by their stage's weight", "multiply by the weight"),
+        (0.0, "stage weights are not applied: all positions weigh alike", "multiply by them"),
+    ):
+        usable = all(each > 0 for each in wanted.values())
+        expected = {name: each**power for name, each in wanted.items()} if usable else {}
+        scale = sum(given.values()) / max(sum(expected.values()), 1e-9)
+        if usable and all(
+            abs(given[n] - scale * expected[n]) < 0.02 * max(given.values()) for n in given
+        ):
+            return cause, remedy
+    return (
+        "stage weights are given to other stages than configured (another order): positions are "
+        "weighted unequally in another way",
+        "look up the weight of each stage by its name",
+    )
 
 
 def _weights(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:

@@ -16,9 +16,10 @@ from hexsearch.doctor.hypotheses.policy_losses import (
     WITHOUT_MOVE,
     explain_policy_loss,
 )
+from hexsearch.doctor.hypotheses.step_factors import explain_factors, factor
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.watching import WatchedStep
+from hexsearch.doctor.watching import WatchedStep, WatchedTrial
 
 _UNKNOWN = Hypothesis(
     "unknown",
@@ -69,6 +70,8 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             if step.value.shape == right.shape and torch.allclose(step.value, right, 1e-3, 1e-5):
                 continue
             best = explain_value_loss(step.value, raw, batch, readout) or _UNKNOWN
+            if best.name == "scaled":
+                best = explain_factors(_factors(trial), trial.config) or best
         yield Finding.error(
             "value loss",
             f"batch {number + 1}: the mean value loss is {float(step.value.mean()):.4f}; "
@@ -78,6 +81,16 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             best.remedy,
         )
         return
+
+
+def _factors(trial: WatchedTrial) -> list[float]:
+    """Of the value loss in each step that was watched, against the read-out's."""
+    readout = trial.watched_readout.inner
+    return [
+        factor(step.value, readout.loss(step.raw.float(), _labels(step)))
+        for step in trial.steps
+        if step.value.shape == step.raw.shape
+    ]
 
 
 def _labels(step: WatchedStep) -> torch.Tensor:

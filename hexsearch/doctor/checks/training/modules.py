@@ -21,6 +21,7 @@ def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = needed(pipeline.watched)
     yield from _shared_norms(trial.network)
     yield from _equal_units(trial.network)
+    yield from _wrapping(trial.network)
 
 
 def _shared_norms(network: nn.Module) -> Iterator[Finding]:
@@ -60,11 +61,30 @@ def _equal_units(network: nn.Module) -> Iterator[Finding]:
         )
 
 
+def _wrapping(network: nn.Module) -> Iterator[Finding]:
+    """Convolutions that go on beyond an edge of the board where it begins on the other side."""
+    names = [
+        name
+        for name, module in network.named_modules()
+        if getattr(module, "padding_mode", "zeros") == "circular"
+    ]
+    if names:
+        yield Finding.error(
+            "modules",
+            f"{len(names)} convolution(s), such as {names[0]}, have padding_mode 'circular'",
+            "convolutions wrap around: opposite edges of the board are joined, and a network "
+            "cannot see where the edges are that have to be connected",
+            "pad with zeros (padding_mode='zeros'), or show the edges as a ring of cells",
+            root="norms",
+        )
+
+
 def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report batch norms of a user's trained network that have their initial statistics."""
     model = pipeline.foreign.model if pipeline.foreign is not None else None
     if not isinstance(model, nn.Module):
         return
+    yield from _wrapping(model)
     norms = {
         name: module
         for name, module in model.named_modules()
@@ -83,6 +103,24 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "train mode",
             root="norms",
         )
+    elif norms and not initial and all(map(_has_initial_scale, norms.values())):
+        yield Finding.warning(
+            "batch norm",
+            f"all {len(norms)} batch norms have scale 1 and shift 0 in every channel, though their "
+            "running statistics are those of a training",
+            "the batch norms' scales and shifts (weight and bias) are at their initial values: "
+            "they were lost in an export, not loaded, or never trained",
+            "load the whole state_dict() strictly, gamma and beta included; if the norms were made "
+            "with affine=False or kept fixed on purpose, all is well",
+            root="norms",
+        )
+
+
+def _has_initial_scale(norm: _BatchNorm) -> bool:
+    """Whether a norm that could have been trained was not, or has lost what it learnt."""
+    if not norm.affine:
+        return False
+    return bool((norm.weight == 1).all()) and not bool(norm.bias.any())
 
 
 def _is_initial(norm: _BatchNorm) -> bool:

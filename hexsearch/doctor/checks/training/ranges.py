@@ -16,6 +16,8 @@ from hexsearch.model.network import Network
 
 _DRAWS = 8  # sets of random weights
 _SCALES = (2.0, 64.0)  # scales of these weights
+_HUGE = (4096.0,)  # scale at which a linear output leaves its range far behind
+_GROWS = 8.0  # times that its range must grow to be called linear
 _POSITIONS = 32  # positions that are answered with each set
 _SURE = 0.02  # distance from 0 or 1 within which an answer is sure
 _BOUNDS = ((0.0, 1.0, "a sigmoid or softmax"), (-1.0, 1.0, "a tanh"))
@@ -31,7 +33,7 @@ def check_ranges(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         draws = 5 * _DRAWS
         more, more_logits = _reached(trial, planes, 4 * _DRAWS)
         values, logits = torch.cat([values, more]), torch.cat([logits, more_logits])
-        yield from _value(trial, values, draws)
+        yield from _value(trial, values, planes, draws)
     if trial.config.policy_head.weight > 0:
         yield from _policy(logits, draws)
         yield from _cut_policy(logits, draws)
@@ -50,7 +52,7 @@ def _spans(trial: WatchedTrial, values: Tensor) -> bool:
     return least < _SURE and most > 1 - _SURE
 
 
-def _value(trial: WatchedTrial, values: Tensor, draws: int) -> Iterator[Finding]:
+def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> Iterator[Finding]:
     """Report a value head whose answers cannot come near 0 and 1."""
     if _spans(trial, values):
         return
@@ -58,6 +60,19 @@ def _value(trial: WatchedTrial, values: Tensor, draws: int) -> Iterator[Finding]
     least, most = _answers(trial, values)
     if high - low < 1e-6:
         return  # check `gradient flow` reports an output that does not depend on weights
+    huge = _reached(trial, planes, len(_HUGE), _HUGE)[0]
+    if float((huge.max() - huge.min()) / (high - low)) > _GROWS:
+        yield Finding.error(
+            "range of outputs",
+            f"with {draws} sets of random weights the raw value stays between {low:.3g} and "
+            f"{high:.3g}, which is reported as {least:.2f} to {most:.2f}; it has no bound and "
+            "grows with the weights",
+            "the value head's output is divided by a large number, or its features are tiny: it is "
+            "scaled down so far that usual weights give no sure answer",
+            "take the division out of forward(), or normalise what the value head reads",
+            root="detached value",
+        )
+        return
     by = next(
         (name for a, b, name in _BOUNDS if low >= a - 1e-3 and high <= b + 1e-3),
         "a relu" if low >= -1e-6 else "an activation",
@@ -123,7 +138,9 @@ def _first_answers(trial: WatchedTrial) -> Iterator[Finding]:
         )
 
 
-def _reached(trial: WatchedTrial, planes: Tensor, draws: int) -> tuple[Tensor, Tensor]:
+def _reached(
+    trial: WatchedTrial, planes: Tensor, draws: int, scales: tuple[float, ...] = _SCALES
+) -> tuple[Tensor, Tensor]:
     """Raw values [D * B] and policy logits [D * B, N*N] with D sets of random head weights."""
     own = trial.network
     # A copy of its parts, since the hooks of the network itself refer to the records.
@@ -134,7 +151,7 @@ def _reached(trial: WatchedTrial, planes: Tensor, draws: int) -> tuple[Tensor, T
     values, logits = [], []
     generator = torch.Generator().manual_seed(SEED + draws)
     with torch.no_grad():
-        for scale in _SCALES * (draws // len(_SCALES)):
+        for scale in scales * (draws // len(scales)):
             for part in drawn:
                 _draw(part, scale, generator)
             output = network(trial.execution.show(planes))

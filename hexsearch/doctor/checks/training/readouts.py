@@ -172,6 +172,29 @@ def check_smoothing(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "smooth labels either in your own read-out or by readout.label_smoothing, not in "
                 "both",
             )
+        elif reached > wanted + 0.25 * smoothing:
+            yield Finding.error(
+                "label smoothing",
+                f"{name}: the loss of a certain win is least at {reached:.3f}; smoothed by "
+                f"{smoothing:g} it would be {wanted:.3f}",
+                _not_smoothed(readout),
+                "let the target be t (1 - s) + s / 2, between 0 and 1",
+            )
+
+
+def _not_smoothed(readout: SmoothedReadout) -> str:
+    """Why answers are not kept from 0 and 1."""
+    raw = torch.linspace(-4.0, 4.0, 9)
+    s, target = readout.smoothing, torch.ones(9)
+    with torch.no_grad():
+        found = readout.loss(raw, target)
+        beyond = readout.inner.loss(raw, target * (1.0 + s) - 0.5 * s)
+    if torch.allclose(found, beyond, 1e-4, 1e-5):
+        return (
+            "label smoothing has the wrong sign: targets are pushed beyond 0 and 1 "
+            f"({-s / 2:g} and {1 + s / 2:g}), and sure answers are rewarded without bound"
+        )
+    return "label smoothing is configured and has no effect on the loss"
 
 
 def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:

@@ -152,6 +152,13 @@ def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
             "should be",
             "unscale the gradients first, then clip them once; average over the batch once",
         )
+    if gap.before < 0.98 * limit and abs(gap.given - limit) < 0.02 * limit:
+        return Hypothesis(
+            "brought to the limit",
+            "gradients are scaled up to the clipping limit: the factor limit / norm is not held "
+            "at 1 or below, so every step has the same length (normalised gradients)",
+            "multiply by min(1, limit / norm): clipping must never lengthen a gradient",
+        )
     return Hypothesis(
         "scaled",
         f"the loss that is minimised is {gap.ratio:.3g} times the configured one",

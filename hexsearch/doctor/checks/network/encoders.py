@@ -1,0 +1,89 @@
+"""Checks of a user's encoder alone: what it returns twice, and which boards it makes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+
+Board = NDArray[np.int8]
+_BOARDS = 12
+
+
+def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """On random boards, which are asymmetrical."""
+    foreign = needed(pipeline.foreign)
+    boards = _boards(foreign.size)
+    made = [foreign.encoded(board, mover) for board, mover in boards]
+    kept = [np.array(foreign.encoded(board, mover)) for board, mover in boards]
+    changed = sum(not np.array_equal(a, b) for a, b in zip(made, kept, strict=True))
+    if changed:
+        shared = sum(np.shares_memory(made[0], each) for each in made[1:])
+        yield Finding.error(
+            "encoder",
+            f"after {len(boards)} boards {changed} of the arrays that encode() returned hold "
+            f"something else than when asked again; {shared} share the memory of the first one",
+            "encode() fills one array and returns the same array each time (or its answer depends "
+            "on earlier calls): all positions of a batch end as the last one",
+            "make a new array in each call, or return a copy",
+        )
+        return
+    yield from _made_alike(foreign.encoded, boards, kept)
+
+
+def _made_alike(
+    encoded: Callable[[Board, int], NDArray[Any]],
+    boards: list[tuple[Board, int]],
+    kept: list[NDArray[Any]],
+) -> Iterator[Finding]:
+    """Boards that differ, and whose planes do not."""
+
+    def alike(change: Callable[[Board, int], tuple[Board, int]]) -> bool:
+        return all(
+            np.array_equal(planes, encoded(*change(board, mover)))
+            for (board, mover), planes in zip(boards, kept, strict=True)
+        )
+
+    if alike(lambda board, mover: (np.ascontiguousarray(-board), -mover)):
+        yield Finding.error(
+            "encoder",
+            f"on {len(boards)} random boards the planes stay the same when colours and side to "
+            "move are exchanged and the board is not reflected",
+            "the board is shown for the side to move without being reflected (multiplied by the "
+            "player): the network cannot see which edges the side to move has to connect",
+            "transpose the board wherever colours are exchanged, in training and inference alike, "
+            "or add a plane that says who is to move; then train again",
+        )
+    elif alike(lambda board, mover: (np.ascontiguousarray(-board), mover)):
+        yield Finding.error(
+            "encoder",
+            f"on {len(boards)} random boards the planes stay the same when colours are exchanged",
+            "the encoder shows both colours alike: the network cannot tell whose stones they are",
+            "give each colour a plane of its own, or its own sign",
+        )
+    elif alike(lambda board, mover: (np.ascontiguousarray(board.T), mover)):
+        yield Finding.error(
+            "encoder",
+            f"on {len(boards)} random boards the planes stay the same when rows and columns are "
+            "exchanged",
+            "the encoder does not keep where stones lie: rows and columns are mixed",
+            "fill plane[row, column] from stones[row, column]",
+        )
+
+
+def _boards(size: int) -> list[tuple[Board, int]]:
+    """Random boards with their side to move."""
+    rng = np.random.default_rng(SEED)
+    boards = []
+    for number in range(_BOARDS):
+        count = 2 + number % max(size * size - 3, 1)
+        stones = np.zeros(size * size, dtype=np.int8)
+        cells = rng.permutation(size * size)[:count]
+        stones[cells[::2]], stones[cells[1::2]] = -1, 1
+        boards.append((stones.reshape(size, size), -1 if count % 2 == 0 else 1))
+    return boards
