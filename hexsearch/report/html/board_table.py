@@ -20,7 +20,9 @@ _WITHOUT_FIGURES = {"name", "value_loss", "status"}  # columns of a table withou
 def leaderboard_table(board: Leaderboard, folder: StudyFolder) -> str:
     """The rows, each followed by a hidden row with its details; then the baselines."""
     columns, view = table_columns(board, wide=True, markdown=True), View.of(board, wide=True)
+    kind = "leaderboard"
     if not has_figures(board):  # the other columns would be empty
+        kind = "leaderboard reasons"
         columns = [column for column in columns if column.name in _WITHOUT_FIGURES]
     head = "".join(
         f'<th data-name="{column.name}" title="{escape(column.explanation)}" '
@@ -40,7 +42,7 @@ def leaderboard_table(board: Leaderboard, folder: StudyFolder) -> str:
         for baseline in board.baselines
     )
     return (
-        '<div class="scroll tall"><table class="leaderboard" id="leaderboard-table"><thead>'
+        f'<div class="scroll tall"><table class="{kind}" id="leaderboard-table"><thead>'
         f"<tr>{head}</tr></thead><tbody>{rows}</tbody><tfoot>{baselines}</tfoot></table></div>"
     )
 

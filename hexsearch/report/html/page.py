@@ -140,7 +140,7 @@ def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
     return "".join(
         [
             section("leaderboard", "Leaderboard", *_leaderboard(study, charts.intervals)),
-            section("curves", "Learning curves", *_curves(charts.curves)),
+            section("curves", "Learning curves", *_curves(charts.curves, study.board.state)),
             section("settings", "What each setting does", *_settings(charts.settings)),
             section(
                 "errors",
@@ -175,7 +175,9 @@ def _sections(study: Study, charts: Charts, leaders: list[Row]) -> str:
 
 def _leaderboard(study: Study, intervals: LeaderIntervals) -> list[str]:
     board = study.board
-    note = "Click a heading to sort and a row to open it. Rows of one shade cannot be told apart."
+    note = "Click a heading to sort and a row to open it."
+    if intervals.rows:
+        note += " Rows of one shade cannot be told apart."
     hidden = len(board.rows) - ROWS
     if hidden > 0:
         note += f" {hidden:,} more rows are not shown; see leaderboard --format csv."
@@ -189,9 +191,9 @@ def _leaderboard(study: Study, intervals: LeaderIntervals) -> list[str]:
     ]
 
 
-def _curves(curves: Curves) -> list[str]:
+def _curves(curves: Curves, state: str) -> list[str]:
     if not any(curve.positions for curve in curves.curves):
-        return [paragraph("No trial has reported yet.")]
+        return [paragraph(f"No trial has reported{' yet' if state == 'running' else ''}.")]
     note = paragraph(curves.note, "note") if curves.note else ""
     return [_controls("curve-part", "curve-axis"), chart("curves", 480), note]
 
