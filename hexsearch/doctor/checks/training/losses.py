@@ -10,13 +10,13 @@ import torch
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
+from hexsearch.doctor.hypotheses.optimisation.step_factors import explain_factors, factor
 from hexsearch.doctor.hypotheses.policy_losses import (
     ALWAYS_0,
     LIKELIHOOD,
     WITHOUT_MOVE,
     explain_policy_loss,
 )
-from hexsearch.doctor.hypotheses.step_factors import explain_factors, factor
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedStep, WatchedTrial
