@@ -60,7 +60,7 @@ def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> I
     least, most = _answers(trial, values)
     if high - low < 1e-6:
         return  # check `gradient flow` reports an output that does not depend on weights
-    huge = _reached(trial, planes, len(_HUGE), _HUGE)[0]
+    huge = _reached(trial, planes, _DRAWS, _HUGE)[0]
     if float(huge.min()) < _GROWS * low < 0 < _GROWS * high < float(huge.max()):
         yield Finding.error(
             "range of outputs",
