@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from hexsearch.data.batches import Batch
 from hexsearch.data.position_set import PositionSet
-from hexsearch.model.network import Network
 from hexsearch.model.readout import SmoothedReadout
 from hexsearch.training import metrics
 from hexsearch.training.evaluation import Evaluator
@@ -21,6 +20,12 @@ from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.optimisation.average import AveragedNetwork
 from hexsearch.training.step import Stepper
 from hexsearch.training.trial import Trial
+from tests.doctor.networks_of_slips import (
+    branch_forgotten,
+    normalised_by_position,
+    pooled_over_channels,
+    wrapped_round,
+)
 from tests.doctor.slips import (
     Inject,
     Patch,
@@ -125,49 +130,6 @@ def _plies_not_normalised(losses: Any, batch: Batch, stepper: Any) -> Any:
     return losses._replace(
         auxiliary={**losses.auxiliary, "moves_left": 625 * losses.auxiliary["moves_left"]}
     )
-
-
-class _Skipped(nn.Module):
-    """A residual block that returns its shortcut."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.block(x)
-        return x
-
-
-def _branch_forgotten(network: Network) -> None:
-    stages: Any = network.trunk.stages
-    stages[0][0] = _Skipped(stages[0][0])
-
-
-def _wrapped_round(network: Network) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.padding_mode = "circular"
-
-
-class _OverChannels(nn.Module):
-    """Global pooling over axis 1 instead of the cells."""
-
-    def __init__(self, cells: int) -> None:
-        super().__init__()
-        self.output = nn.Linear(cells, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        value: Tensor = self.output(features.mean(dim=1).flatten(1))[:, 0]
-        return value
-
-
-def _pooled_over_channels(network: Network) -> None:
-    network.value_head = _OverChannels(16)
-
-
-def _normalised_by_position(planes: Tensor) -> Tensor:
-    return functional.instance_norm(planes)
 
 
 def _at_load(change: Callable[[Trial, Callable[[Any], None], Any], None]) -> Inject:
@@ -280,7 +242,7 @@ SLIPS: dict[str, Slip] = {
         {"auxiliary": {"moves_left": 0.1}},
     ),
     "residual branch forgotten": Slip(
-        in_network(_branch_forgotten),
+        in_network(branch_forgotten),
         "no gradient|never used|nothing depends|does not depend|unused|not reach|stages",
     ),
     "value output divided by a thousand": Slip(
@@ -288,15 +250,15 @@ SLIPS: dict[str, Slip] = {
         "small|scale|divided|flat|cannot|range|times",
     ),
     "input normalised by position": Slip(
-        in_part("trunk", before=_normalised_by_position),
+        in_part("trunk", before=normalised_by_position),
         "side.to.move|mover|constant plane|instance|normali",
         {"encoder": {"perspective": "absolute"}},
     ),
     "convolutions that wrap around": Slip(
-        in_network(_wrapped_round), "wrap|circular|shift|transl|edges|padding", _ABSOLUTE
+        in_network(wrapped_round), "wrap|circular|shift|transl|edges|padding", _ABSOLUTE
     ),
     "value pooled over the channels": Slip(
-        in_network(_pooled_over_channels), "pool|channel|axis|mean over"
+        in_network(pooled_over_channels), "pool|channel|axis|mean over"
     ),
     "policy head reads detached features": Slip(
         in_part("policy_head", before=torch.detach), "policy.*(detach|reach|trunk)|detach"

@@ -37,7 +37,8 @@ from tests.doctor.slips import Slip, held_out, in_value_loss
 from tests.doctor.slips_of_scripts import SCRIPTS
 
 SLIPS: dict[str, Slip] = {**slips_of_data.SLIPS, **slips_of_training.SLIPS}
-# The third set was looked at. The fourth set was run once, when the checks were complete.
+# The third set was looked at. The fourth and the fifth set were first run
+# when the checks were complete, and looked at afterwards.
 THIRD: dict[str, Slip | Script] = {
     **slips_third_data.SLIPS,
     **slips_third_training.SLIPS,
@@ -144,6 +145,28 @@ def test_a_slip_of_the_third_set_is_the_first_finding_by_its_name(
     name: str, archive: GameArchive
 ) -> None:
     slip = THIRD[name]
+    assert isinstance(slip, Slip)
+    found = findings_on(slip, archive)
+    assert found and slip.is_named_in(found[0].cause), found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gradients brought to the length of the limit",
+        "input normalised by position",
+        "label smoothing with the wrong sign",
+        "labels of two positions interpolated",
+        "policy loss signed by the result",
+        "position weights applied twice",
+        "value loss at every second step",
+        "value output divided by a thousand",
+    ],
+)
+def test_a_slip_of_the_fifth_set_is_the_first_finding_by_its_name(
+    name: str, archive: GameArchive
+) -> None:
+    slip = FIFTH[name]
     assert isinstance(slip, Slip)
     found = findings_on(slip, archive)
     assert found and slip.is_named_in(found[0].cause), found

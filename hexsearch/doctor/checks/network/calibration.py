@@ -34,9 +34,11 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"{found.noise_share:.0%} random labels the value loss is lower by "
             f"{found.noise_gain:.4f} (with another temperature by {found.temperature_gain:.4f})",
             f"about {found.noise_share:.0%} of the training labels were drawn at random (label "
-            "noise), or labels were smoothed as much",
+            "noise), or labels were smoothed as much, or targets were scaled down (a discount, a "
+            "transformed value whose inverse is left out at inference)",
             "look for wrong winners in the training games by `hexsearch games audit PATH`; if "
-            "labels were smoothed on purpose, nothing is wrong",
+            "labels were smoothed on purpose, nothing is wrong; if the target was transformed, "
+            "apply the inverse in win_prob_red",
             root="reading",
         )
     elif found.temperature_gain > 0.01 and overall.calibration_error > 0.06:

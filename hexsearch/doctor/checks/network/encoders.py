@@ -49,7 +49,14 @@ def _made_alike(
             for (board, mover), planes in zip(boards, kept, strict=True)
         )
 
-    if alike(lambda board, mover: (np.ascontiguousarray(-board), -mover)):
+    if alike(lambda board, mover: (np.ascontiguousarray(-board), mover)):
+        yield Finding.error(
+            "encoder",
+            f"on {len(boards)} random boards the planes stay the same when colours are exchanged",
+            "the encoder shows both colours alike: the network cannot tell whose stones they are",
+            "give each colour a plane of its own, or its own sign",
+        )
+    elif alike(lambda board, mover: (np.ascontiguousarray(-board), -mover)):
         yield Finding.error(
             "encoder",
             f"on {len(boards)} random boards the planes stay the same when colours and side to "
@@ -58,13 +65,6 @@ def _made_alike(
             "player): the network cannot see which edges the side to move has to connect",
             "transpose the board wherever colours are exchanged, in training and inference alike, "
             "or add a plane that says who is to move; then train again",
-        )
-    elif alike(lambda board, mover: (np.ascontiguousarray(-board), mover)):
-        yield Finding.error(
-            "encoder",
-            f"on {len(boards)} random boards the planes stay the same when colours are exchanged",
-            "the encoder shows both colours alike: the network cannot tell whose stones they are",
-            "give each colour a plane of its own, or its own sign",
         )
     elif alike(lambda board, mover: (np.ascontiguousarray(board.T), mover)):
         yield Finding.error(

@@ -79,6 +79,11 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = "the policy's cells are numbered in another way than the board's"
         remedy = "number cells row * N + column in planes and policy, under one symmetry"
+        if observed.policy.shape[1] > size * size:
+            kind = (
+                f"the policy has {observed.policy.shape[1]} outputs for {size * size} cells (an "
+                "entry for a swap or a pass stands before them)"
+            )
         if best.name == PROBABILITIES:
             kind = "a softmax is applied twice to the policy"
             remedy = "return logits from the model, without a softmax"

@@ -10,12 +10,12 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
+from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, scaled_answers
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
     DECODINGS,
     Floats,
     Reading,
-    compression,
     finished_boards,
     inverted_against,
     readings,
@@ -27,7 +27,6 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.training.metrics import slice_metrics
 
 _GAIN = 0.01  # gain in value loss that another reading must have
-_BEYOND = 1.2  # raw values of a network that was trained on 0 and 1, or -1 and 1, stay below
 _ODD = (
     "the value belongs to the side to move and is reported as one colour's, or labels were "
     "inverted on odd plies"
@@ -198,12 +197,13 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
     own = reported_reading(found)
     decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
     if decoded and best.decoding in ("raw", "signed") and not any(sides):
-        scaled = _scaled(observed, best)
+        scaled = scaled_answers(observed, best)
         if scaled is not None:
             yield Finding.error(check, evidence, *scaled, root="reading")
             return
     if decoded and not any(sides):
-        yield Finding.error(check, evidence, *_other_decoding(best), root="reading")
+        other = carried_by_the_mover(observed, best) or _other_decoding(best)
+        yield Finding.error(check, evidence, *other, root="reading")
         return
     place, cause = _SIDES[sides] if any(sides) else ("", "")
     if decoded:
@@ -217,25 +217,6 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
         "report 1 - p there, by win_prob_red(raw, to_move) for a value of the side to move; if "
         "training labels were inverted, correct them and train again",
         root="reading",
-    )
-
-
-def _scaled(observed: Observed, best: Reading) -> tuple[str, str] | None:
-    """Cause and remedy if a factor on the log odds explains the gain of another decoding.
-
-    Only for raw values that are too large for that decoding.
-    """
-    raw = observed.raw
-    if raw.ndim > 1 or np.quantile(np.abs(raw), 0.98) < _BEYOND:
-        return None
-    found = compression(observed)
-    if found.temperature_gain < 0.5 * best.gain or 0.8 < found.temperature < 1.25:
-        return None
-    return (
-        f"the output lacks a factor of about {found.temperature:.2g}: a factor (a temperature, or "
-        "a scale) that training applies is left out at inference, or labels were smoothed",
-        f"multiply the log odds by {found.temperature:.2g}, or use the formula of training at "
-        "inference",
     )
 
 

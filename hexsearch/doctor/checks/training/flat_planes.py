@@ -12,11 +12,12 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _POSITIONS = 64
 _NOTHING = 1e-4  # of the spread of the outputs over positions
+_CONSTANT = 1e-6  # spread of an output that tells nothing, as of a head that begins with zeros
 _NAMES = {2: "the side to move"}
 
 
 def check_flat_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Each such plane is given another number; a normalised input, for one, takes it out again."""
+    """Give each such plane another number, and see whether an output changes."""
     trial = needed(pipeline.finite)
     planes = torch.from_numpy(needed(pipeline.samples).planes[:_POSITIONS])
     flat = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
@@ -37,16 +38,17 @@ def check_flat_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             continue
         other = planes.clone()
         other[:, number] = low + high - planes[:, number]
-        moved = max(
-            float((new - old).abs().max()) / max(float(old.std()), 1e-9)
+        changes = [
+            float((new - old).abs().max()) / float(old.std())
             for new, old in zip(outputs(other), before, strict=True)
-        )
-        if moved < _NOTHING:
+            if float(old.std()) > _CONSTANT
+        ]
+        if changes and max(changes) < _NOTHING:
             name = f"plane {number}" + (f", {_NAMES[number]}" if number in _NAMES else "")
             yield Finding.error(
-                "what is read",
+                "flat planes",
                 f"with {name} inverted on {len(planes)} positions, value and policy change by "
-                f"{moved:.1g} standard deviations",
+                f"{max(changes):.1g} standard deviations",
                 f"what {name}, says is lost in the network: the plane is the same all over a board "
                 "and is normalised away (an instance or layer norm on the input, a mean that is "
                 "taken out), cut off or overwritten",

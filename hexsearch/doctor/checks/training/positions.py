@@ -9,7 +9,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.planes import exchanged_channels, plane_scores, reordered
 from hexsearch.doctor.hypotheses.table import Flags, named_cause
-from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, inside_ring, ring_planes
+from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, inside_ring, ring_planes, same
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.samples import ComparedSamples
 
@@ -17,6 +17,8 @@ _FILL = "set the side-to-move plane to 0 where Blue is to move and to 1 where Re
 _EXCHANGE = (
     "exchange the side to move wherever the colours are exchanged; do not derive it from stones"
 )
+
+_EXPLAINED = 0.95  # share of the wrong samples
 
 
 def check_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -65,12 +67,27 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
     scores = plane_scores(compared.stones, truth, size, wrong, swapped, ring)
     explained, cause, remedy = named_cause(
         scores,
-        _reordered(compared, wrong)
+        _by_colour(compared, wrong)
+        or _reordered(compared, wrong)
         or "the planes are built from other moves, in another order, or changed afterwards",
         "print the planes of one wrong sample, and compare them with its game, which "
         "`hexsearch games show PATH --game NUMBER --ply PLY` draws",
     )
     return Finding.error("boards", f"{evidence}; {explained}", cause, remedy)
+
+
+def _by_colour(compared: ComparedSamples, wrong: Flags) -> str:
+    """In words, that each colour's plane is right by itself; empty if it is not."""
+    planes = inside_ring(compared.samples.planes, compared.truth.size)[wrong]
+    expected = _expected_planes(compared, wrong)
+    first = np.any([same(planes[:, :1], each[:, :1]) for each in expected], axis=0)
+    second = np.any([same(planes[:, 1:2], each[:, 1:2]) for each in expected], axis=0)
+    if (first & second).mean() < _EXPLAINED:
+        return ""
+    return (
+        "the plane of one colour is turned and that of the other is not: each channel goes through "
+        "a symmetry of its own (half turn), as where augmentation treats planes one by one"
+    )
 
 
 def _reordered(compared: ComparedSamples, wrong: Flags) -> str:

@@ -1,0 +1,58 @@
+"""The check of games that are only the beginning of other games."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+
+_LOOKED_AT = 2_000  # unfinished games
+_GAMES = 50_000  # games that are compared, from the first one on
+_SHARED = 8  # moves that a beginning has at least; shorter ones are openings
+_SHARE = 0.05  # of the games looked at, from which on it is reported
+
+
+def check_beginnings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report games whose moves are all the first moves of a longer game."""
+    archive = needed(pipeline.archive)
+    lengths, starts = archive.lengths, archive.offsets[:-1].astype(np.int64)
+    cut = np.flatnonzero((archive.finished == 0) & (lengths >= _SHARED))
+    cut = cut[cut < _GAMES]
+    if not len(cut):
+        return
+    rng = np.random.default_rng(SEED)
+    looked_at = rng.permutation(cut)[:_LOOKED_AT]
+
+    def first_moves(game: int, count: int) -> bytes:
+        return archive.moves[starts[game] : starts[game] + count].tobytes()
+
+    wanted = {first_moves(int(game), _SHARED) for game in looked_at}
+    long = np.flatnonzero(lengths[:_GAMES] > _SHARED)
+    alike: dict[bytes, list[int]] = defaultdict(list)
+    heads = archive.moves[starts[long][:, None] + np.arange(_SHARED)]
+    for game, head in zip(long.tolist(), heads, strict=True):
+        if (key := head.tobytes()) in wanted:
+            alike[key].append(game)
+    beginnings = [
+        int(game)
+        for game in looked_at
+        if any(
+            lengths[other] > lengths[game]
+            and first_moves(other, int(lengths[game])) == first_moves(int(game), int(lengths[game]))
+            for other in alike[first_moves(int(game), _SHARED)][:50]
+        )
+    ]
+    if len(beginnings) > max(_SHARE * len(looked_at), 5):
+        yield Finding.warning(
+            "duplicates",
+            f"{len(beginnings):,} of {len(looked_at):,} unfinished games of {_SHARED} moves or "
+            f"more are the beginning of a longer game, such as the one on line "
+            f"{archive.lines[beginnings[0]]}",
+            "games that were saved while they were played count as games of their own: the same "
+            "positions come several times, in training and in validation (a leak between them)",
+            "keep the longest record of each game and leave its beginnings out",
+        )
