@@ -1,9 +1,10 @@
 """Measures the cost of search and self-play beyond the network's inference, with 1 and 2 processes.
 
 `python benchmarks/play_speed.py [CHECKPOINT]`. Without a checkpoint, an untrained `small` on 13x13
-is used, which is as slow as a trained one. The unit is seconds of CPU time: the whole time is
-compared with that of bare forward passes over the same planes. Both are repeated in turn, and the
-least of each counts, since other processes can only add to it.
+is used, which is as slow as a trained one. The unit is seconds of CPU time. The first percentage is
+what comes on top of the time that the network takes within the same run. The second one compares
+the whole run with bare forward passes over the same planes, which leave the caches to the network.
+Both are repeated in turn, and the least of each counts, since other processes can only add to it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
@@ -51,20 +52,41 @@ class RecordingPredictor(Predictor):
         return super().forward(planes)
 
 
+class TimedNetwork(nn.Module):
+    """A network that adds up the CPU time of its forward passes."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.seconds = 0.0
+
+    def forward(self, planes: Tensor) -> NetworkOutput:
+        began = time.process_time()
+        output: NetworkOutput = self.network(planes)
+        self.seconds += time.process_time() - began
+        return output
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Evaluations a second, and what comes on top of the network's time in the run, and alone."""
+
+    rate: float
+    added: float
+    added_to_bare: float
+
+    def __str__(self) -> str:
+        return f"{self.rate:6,.0f}/s, {self.added:+.1%} ({self.added_to_bare:+.1%} over bare)"
+
+
 def cpu_seconds(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
 
 
-def measure(
-    work: Callable[[Predictor], object], predictor: Predictor, rounds: int
-) -> tuple[float, float]:
-    """Evaluations for each second of CPU, and the share that is added to bare forward passes.
-
-    The forward passes of one run are repeated by a plain loop over the same planes. Clocks inside
-    of the search would be counted as a part of it, and a clock costs as much as a small layer.
-    """
+def measure(work: Callable[[Predictor], object], predictor: Predictor, rounds: int) -> Measured:
+    """Evaluations for each second of CPU, and the shares that are added to the network's time."""
     recording = RecordingPredictor(
         predictor.network, predictor.readout, predictor.encoder, predictor.device
     )
@@ -77,12 +99,21 @@ def measure(
                 network(planes.contiguous(memory_format=torch.channels_last))
 
     evaluations = sum(len(planes) for planes in recording.seen)
-    pairs = [(cpu_seconds(lambda: work(predictor)), cpu_seconds(bare)) for _ in range(rounds)]
-    whole, bare_s = (min(pair[side] for pair in pairs) for side in (0, 1))
-    return evaluations / whole, whole / bare_s - 1.0
+    runs = []
+    for _ in range(rounds):
+        timed = TimedNetwork(network).eval()
+        asked = replace(predictor, network=timed)
+        began = time.process_time()
+        work(asked)
+        whole = time.process_time() - began
+        runs.append((whole, timed.seconds, cpu_seconds(bare)))
+    whole, within, _ = min(runs)
+    return Measured(
+        evaluations / whole, whole / within - 1, whole / min(run[2] for run in runs) - 1
+    )
 
 
-def search_row(path: Path, games: int, nodes: int) -> tuple[float, float]:
+def search_row(path: Path, games: int, nodes: int) -> Measured:
     generator = np.random.default_rng(0)
     begun = [generator.permutation(SIZE**2)[: 2 + game % 60].tolist() for game in range(games)]
     batch = GameBatch.of(begun, SIZE)
@@ -94,7 +125,7 @@ def search_row(path: Path, games: int, nodes: int) -> tuple[float, float]:
     return measure(choose, load_network(path).predictor, rounds=11)
 
 
-def selfplay_row(path: Path, nodes: int, seed: int) -> tuple[float, float]:
+def selfplay_row(path: Path, nodes: int, seed: int) -> Measured:
     config = NetworkGamesConfig(network=path, nodes=nodes, seed=seed)
 
     def play(predictor: Predictor) -> object:
@@ -104,7 +135,7 @@ def selfplay_row(path: Path, nodes: int, seed: int) -> tuple[float, float]:
     return measure(play, load_network(path).predictor, rounds=2)
 
 
-def in_process(path: Path, nodes: int, seed: int) -> tuple[float, float]:
+def in_process(path: Path, nodes: int, seed: int) -> Measured:
     torch.set_num_threads(1)
     return selfplay_row(path, nodes, seed)
 
@@ -130,17 +161,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = args.checkpoint or fresh(Path(folder))
         for games in args.games:
-            rate, added = search_row(path, games, args.nodes)
-            print(f"search, {games:>3} games, {args.nodes} nodes: {rate:6,.0f}/s, {added:+.1%}")
-        rate, added = selfplay_row(path, args.selfplay_nodes, 0)
-        print(f"self-play, 1 process, {args.selfplay_nodes} nodes: {rate:6,.0f}/s, {added:+.1%}")
+            found = search_row(path, games, args.nodes)
+            print(f"search, {games:>3} games, {args.nodes} nodes: {found}", flush=True)
+        found = selfplay_row(path, args.selfplay_nodes, 0)
+        print(f"self-play, 1 process, {args.selfplay_nodes} nodes: {found}", flush=True)
         with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
             began = time.perf_counter()
             jobs = [pool.submit(in_process, path, args.selfplay_nodes, seed) for seed in (1, 2)]
             rows = [job.result() for job in jobs]
             seconds = time.perf_counter() - began
-        for rate, added in rows:
-            print(f"self-play, 1 of 2 processes: {rate:6,.0f}/s, {added:+.1%} ({seconds:.0f} s)")
+        for found in rows:
+            print(f"self-play, 1 of 2 processes: {found} ({seconds:.0f} s)")
     return 0
 
 
