@@ -156,7 +156,8 @@ def test_a_game_of_a_file_is_drawn_at_any_ply(
 ) -> None:
     assert run("show", dirty, "--game", 3, "--ply", 4) == 0
     text = capsys.readouterr().out
-    assert text.split().count("R") == text.split().count("B") == 2
+    board = text.partition(str(dirty.parent))[0]  # a path may hold these letters, too
+    assert board.count("R") == board.count("B") == 2
     assert "dirty.trmph line 3: ply 4" in text
     with pytest.raises(GamesError, match="is too large"):
         run("show", dirty, "--ply", 99)
