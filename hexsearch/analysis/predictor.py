@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +56,7 @@ class Predictor:
 
     def forward(self, planes: Tensor) -> NetworkOutput:
         """Raw outputs in eval mode and float32, without gradients."""
-        with torch.inference_mode(), _in_eval_mode(self._modules), self._autocast():
+        with torch.inference_mode(), in_eval_mode(self._modules), self._autocast():
             on_device = planes.to(self.device).contiguous(memory_format=torch.channels_last)
             output = self.network(on_device)
             return NetworkOutput(output.policy_logits.float(), output.value_raw.float())
@@ -160,7 +160,7 @@ def best_moves(policy: Floats, size: int, top: int) -> tuple[tuple[str, float], 
 
 
 @contextmanager
-def _in_eval_mode(modules: list[nn.Module]) -> Iterator[None]:
+def in_eval_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Every module in eval mode in this context. Afterwards each has its old mode."""
     training = [module for module in modules if module.training]
     for module in training:

@@ -186,15 +186,15 @@ def storing(path: Path) -> Iterator[None]:
     except StorageError as error:
         why, remedy = str(error), _REACH
     except CheckpointError as error:
-        why, remedy = str(error), _mended(error.__cause__)
+        why, remedy = str(error), _remedy(error.__cause__)
     except OSError as error:
-        why, remedy = f"{path}: cannot be written: {error.strerror}", _mended(error)
+        why, remedy = f"{path}: cannot be written: {error.strerror}", _remedy(error)
     else:
         return
     raise Unwritable(f"{why} (on {socket.gethostname()}). {remedy}")
 
 
-def _mended(error: BaseException | None) -> str:
+def _remedy(error: BaseException | None) -> str:
     """What to do before the study is resumed, by the operating system's error."""
     remedy = remedy_for(error) if isinstance(error, OSError) else "check the disk"
     return f"No file was lost; {remedy} and resume"

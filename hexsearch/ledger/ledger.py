@@ -65,7 +65,7 @@ class Ledger:
             raise
         if not self._count and path.stat().st_size:
             self.close()  # nothing that a crash leaves, so it is left as it is
-            raise LedgerError(_norecord_of(path))
+            raise LedgerError(_no_record(path))
         if self._size < path.stat().st_size:
             self._file.truncate(self._size)
             os.fsync(self._file.fileno())
@@ -172,11 +172,11 @@ def read_events(path: Path) -> list[Event]:
     """
     records = read_ledger(path)
     if not records:
-        raise LedgerError(_norecord_of(path))
+        raise LedgerError(_no_record(path))
     return [event_of(record, f"{path} line {n}") for n, record in enumerate(records, start=1)]
 
 
-def _norecord_of(path: Path) -> str:
+def _no_record(path: Path) -> str:
     return (
         f"{path}: holds no complete record; restore it from a copy, or launch a study "
         "under another --name"

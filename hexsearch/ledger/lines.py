@@ -77,6 +77,11 @@ def _refuse_constant(constant: str) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
+    """A ledger's file, open for reading.
+
+    Raises:
+        LedgerError: there is none, or it cannot be read.
+    """
     try:
         if not path.is_file():  # a pipe would be waited for
             raise LedgerError(no_study(path.parent))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
@@ -23,11 +24,9 @@ def check_flat_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     flat = (planes.flatten(2).std(dim=2) < 1e-6).all(dim=0)
     told = planes.flatten(2).mean(dim=2)
     network = trial.network
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
 
     def outputs(shown: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
+        with torch.no_grad(), in_eval_mode(network.modules()):
             output = network(trial.execution.show(shown))
         return output.value_raw.float(), output.policy_logits.float()
 
@@ -56,5 +55,3 @@ def check_flat_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "they are",
                 root="unread",
             )
-    for module, was in modes.items():
-        module.training = was

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
@@ -44,8 +45,6 @@ def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, s
     features at the input of the head, by (`value` or `policy`, `planes` or `features`).
     """
     network = trial.network
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
     leaves = trial.execution.show(planes).detach().clone().requires_grad_(True)
     inputs_of: dict[str, Tensor] = {}
 
@@ -60,7 +59,8 @@ def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, s
         for name, head in (("value", network.value_head), ("policy", network.policy_head))
     ]
     try:
-        output = network(leaves)
+        with in_eval_mode(network.modules()):
+            output = network(leaves)
     finally:
         for handle in handles:
             handle.remove()
@@ -79,8 +79,6 @@ def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, s
         for place, gradient in zip(("planes", "features"), gradients, strict=False):
             if gradient is not None:
                 largest[name, place] = gradient.abs().amax(dim=0)
-    for module, was in modes.items():
-        module.training = was
     return largest
 
 
