@@ -102,7 +102,9 @@ def screen_of_command(command: Command) -> str:
     """Standard output of `hexsearch doctor`."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
-        run_command(["doctor", *command.arguments])
+        status = run_command(["doctor", *command.arguments])
+    if status not in (0, 1):
+        raise SystemExit(f"doctor {' '.join(command.arguments)}: exit status {status}")
     return shown.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,19 @@ def admit_configs(
 def admit_checkpoint(path: Path, games: Sequence[str]) -> ExaminedPipeline:
     """A checkpoint, with the pipeline that its configuration describes.
 
+    It may have learned from values of a search that other games do not hold. On these games its
+    targets are the results alone.
+
     Raises:
         CheckpointError: the file cannot be read.
         GamesError: a path leads to no file.
     """
     loaded = load_network(path, checked=False)
     pipeline = admit_configs(str(path), [loaded.config], loaded.data, games)
+    if pipeline.archive is not None and pipeline.archive.search_values is None:
+        curriculum = loaded.config.curriculum.model_copy(update={"search_value": 0.0})
+        config = loaded.config.model_copy(update={"curriculum": curriculum})
+        loaded, pipeline.configs = replace(loaded, config=config), [config]
     pipeline.loaded = loaded
     return pipeline
 

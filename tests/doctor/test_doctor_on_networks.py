@@ -43,6 +43,17 @@ def test_a_sound_checkpoint_gets_no_error(
         assert set(finding) == {"check", "severity", "evidence", "cause", "remedy"}
 
 
+def test_a_network_that_learned_from_a_search_is_judged_by_games_without_one(
+    checkpoint: Path, games_file: Path, tmp_path: Path, capsys: Printed
+) -> None:
+    content = load_checkpoint(checkpoint)
+    content["state"]["configs"][0]["curriculum"]["search_value"] = 0.5
+    save_checkpoint(tmp_path / "searched.pt", content)
+    status, out = doctor(capsys, tmp_path / "searched.pt", "--games", games_file)
+    assert (status, findings(out)) == (0, {})
+    assert {"record", "reading of the value"} <= set(out["checks"])
+
+
 @pytest.mark.slow
 def test_a_sound_checkpoint_with_auxiliary_heads_gets_no_error(
     dataset: Dataset, games_file: Path, tmp_path: Path, capsys: Printed
