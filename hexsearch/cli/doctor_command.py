@@ -13,6 +13,7 @@ import torch
 from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, add_games, add_settings
+from hexsearch.cli.number_types import board_size
 from hexsearch.config.data import DataConfig
 from hexsearch.config.files.load import load_study
 from hexsearch.config.trial import TrialConfig
@@ -56,7 +57,7 @@ def register(commands: Any) -> None:
     own = doctor.add_argument_group("a network of your own")
     own.add_argument("--model", metavar="MODULE:LOAD", help="a function that makes the network")
     own.add_argument("--encoder", metavar="MODULE:ENCODE", help="a function that encodes positions")
-    own.add_argument("--size", type=int, default=13, metavar="N", help="board side")
+    own.add_argument("--size", type=board_size, default=13, metavar="N", help="board side")
     checks = doctor.add_argument_group("checks")
     checks.add_argument("--quick", action="store_true", help="without checks that need training")
     checks.add_argument("--verbose", action="store_true", help="show every finding and check")

@@ -9,6 +9,7 @@ from typing import Any
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.config.data import DataConfig
+from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.collection.importing import ImportReport, import_games, read_games
@@ -67,7 +68,7 @@ def admit_foreign(model: str, encoder: str, size: int, games: Sequence[str]) -> 
         ContractError: the model or the encoder cannot be imported or called.
         GamesError: a path leads to no file.
     """
-    pipeline = admit_configs(model, (), DataConfig(board_size=size), games)
+    pipeline = admit_configs(model, (), build(DataConfig, {"board_size": size}, ""), games)
     pipeline.foreign = load_foreign(model, encoder, size)
     return pipeline
 
@@ -81,7 +82,7 @@ def admit_model(
         GamesError: a path leads to no file.
     """
     name = type(model).__name__
-    pipeline = admit_configs(name, (), DataConfig(board_size=size), games)
+    pipeline = admit_configs(name, (), build(DataConfig, {"board_size": size}, ""), games)
     pipeline.foreign = ForeignNetwork(model, encode, size, (name, "encoder"))
     return pipeline
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hexsearch.analysis.loading import load_network
 from hexsearch.errors import CheckpointError, ConfigError
+from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.named import find_study
@@ -41,9 +42,12 @@ def on_one_board(players: Sequence[PlayerSpec], asked: int | None) -> tuple[list
     Args:
         asked: board size; None is that of the networks.
     Raises:
-        ConfigError: the networks' board sizes differ, and no size was requested.
+        ConfigError: no game is played on a board of that size; or the networks' board sizes
+            differ, and no size was requested.
         CheckpointError: a network cannot play on the requested board.
     """
+    if asked is not None and not MIN_SIZE <= asked <= MAX_SIZE:
+        raise ConfigError(f"size {asked}: board sizes from {MIN_SIZE} to {MAX_SIZE} are allowed")
     sizes = {
         player.name: read_stored_trial(Path(player.path)).data.board_size
         for player in players

@@ -161,7 +161,8 @@ class Stepper:
             # The compiled network is used for full batches only: another shape would recompile it.
             usual = self._config.micro_batch or self._config.batch_size
             compiled = None if watched or len(batch) != usual else self._compiled
-            network = compiled or self.network
+            # A compiled module has no truth value: its `__len__` raises an error.
+            network = self.network if compiled is None else compiled
             with self._execution.autocast(self._device):
                 policy_logits, raw, answers = network(planes, bool(batch.auxiliary))
             raws = [raw]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import hexsearch as hs
 from hexsearch.cli.main import main
 from hexsearch.config.data import DataConfig
 from hexsearch.data.collection.importing import import_games
@@ -172,6 +173,12 @@ def test_faulty_players_are_all_named(
     assert "named twice" in capsys.readouterr().err
     assert main(["match", str(checkpoint), "random", "--size", "7"]) == 2
     assert "plays on 5x5 alone" in capsys.readouterr().err
+    for size in ("2", "200"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["match", "random", "shortest-path", "--size", size])
+        assert "board sizes from 3 to 19" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="board sizes from 3 to 19"):
+        hs.match("random", "shortest-path", size=200)
 
 
 def test_networks_that_know_other_boards_share_the_requested_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -84,6 +85,25 @@ def test_a_compiled_network_trains_as_the_plain_one(
     moved = float((weights(plain) - before).norm())
     assert float((weights(plain) - weights(compiled)).norm()) < 0.05 * moved
     assert list(plain.state()["network"]) == list(compiled.state()["network"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while compiling
+def test_the_compiled_network_computes_full_batches(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_, called = torch.compile, []
+
+    def traced(network: torch.nn.Module, **options: object) -> torch.nn.Module:
+        called.append(options)
+        compiled: torch.nn.Module = compile_(network, backend="eager")  # type: ignore[assignment]
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", traced)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    plain, compiled = make(dataset), make(dataset, compile="always")
+    for trial in (plain, compiled):
+        trial.train_to(192)
+    assert called and torch.allclose(weights(plain), weights(compiled), atol=1e-6)
 
 
 def test_a_checkpoint_carries_how_it_was_computed(dataset: Dataset) -> None:

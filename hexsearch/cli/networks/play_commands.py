@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.cli.networks.analysis_commands import stdout
+from hexsearch.cli.number_types import board_size
 from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.errors import ConfigError
 from hexsearch.interface.players import find_players, on_one_board
@@ -61,7 +62,7 @@ def register(commands: Any) -> None:
         help=f"each played twice (default: {_OPENINGS}, or all of --openings-file)",
     )
     match.add_argument("--openings-file", type=Path, metavar="FILE", help="TRMPH, one a line")
-    match.add_argument("--size", type=positive, help="board (default: the networks' own)")
+    match.add_argument("--size", type=board_size, help="board (default: the networks' own)")
     match.add_argument("--swap", action="store_true", help="the first move may be taken over")
     match.add_argument("--seed", type=int, default=0, metavar="N", help="of openings and players")
     match.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
