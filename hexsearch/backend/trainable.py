@@ -21,7 +21,7 @@ import torch
 from ray import tune
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.job_folders import JobFolders
+from hexsearch.backend.job_folders import JobFolders, Reports
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
 from hexsearch.backend.storage import Unwritable, storing
@@ -39,8 +39,6 @@ from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
 from hexsearch.training.trial import Trial
-
-Reports = dict[str, ReportSummary]  # trial -> report
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
@@ -60,7 +58,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._assignment = Assignment(**config)
         self._shipped = shipped or {}
         self._trial: Trial | None = None
-        self._stored: Reports = {}
+        self._stored: list[Reports] = []  # that the driver has not heard
         self._warnings: list[str] = []  # sent with the next message
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # start of training in this process
@@ -92,8 +90,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if self._trial is None:
             self._begin()
         if self._stored:
-            reports, self._stored = self._stored, {}
-            return Message(reports=reports)
+            return Message(reports=self._stored.pop(0))
         return self._advance()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -141,10 +138,14 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         content, self._warnings = load_last_good(
             self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
         )
-        if content is None and self._warnings:
-            trial = make()  # it may have taken in half of a bad one
-        elif content is not None and trial.positions_seen > task.reported:
-            self._stored = _stored_reports(content, task)
+        if content is None:
+            if self._warnings:
+                trial = make()  # it may have taken in half of a bad one
+            if not task.reported:
+                self._folders.forget()
+        elif trial.positions_seen > task.reported:
+            kept = self._folders.kept_reports(task.reported, trial.positions_seen)
+            self._stored = [*kept, *filter(None, [_stored_reports(content, task)])]
         catch_up(trial, task)
         self._trial = trial
 
@@ -191,6 +192,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         with storing(folders.job):
             if task.is_shared and trial.positions_seen >= task.points[-1]:
                 self._store_networks(reports)
+            folders.keep_reports(trial.positions_seen, reports)
             save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
             folders.push()
         return Message(reports=reports)

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hexsearch.backend.remote.fetching import require_newest
+from hexsearch.backend.remote.lease import held_lease
+from hexsearch.backend.remote.trial_files import fetch_missing
+from hexsearch.backend.storage import Storage
 from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
@@ -45,12 +49,16 @@ def launch(request: LaunchRequest) -> Ended:
     from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
 
-    with ray_cluster(address, config.run) as ray_up_at:
+    say = request.listener.say
+    with (
+        held_lease(folder.path, config.run.trial_files, say) as lease,
+        ray_cluster(address, config.run) as ray_up_at,
+    ):
         require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
         opened, losses = _opened(admitted, ray_up_at)
         ledger = _open(admitted, opened)
-        request.listener.say(f"the study begins, in {folder.path}")
+        say(f"the study begins, in {folder.path}")
         try:
             for name, each in losses.items():
                 write_game_losses(baseline_folder(folder.path, name), 0, each)
@@ -62,6 +70,7 @@ def launch(request: LaunchRequest) -> Ended:
                 opened.trials,
                 address,
                 request.listener,
+                lease,
             )
             return Session(study).run()
         finally:
@@ -91,7 +100,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
             "out"
         )
     folder.require_ledger()
-    ledger = Ledger(folder.ledger)
+    ledger, url = Ledger(folder.ledger), config.run.trial_files
     try:
         content_hash = description["games"]["content_hash"]
         history = _recorded(folder, ledger, content_hash)
@@ -101,6 +110,8 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
         if not further.trials and history.state == "finished":
             extend = " Extend it with --trials +N." if is_searching else ""
             listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
+            if url is not None:
+                fetch_missing(folder, Storage(url), history.trials.values())
             return "finished"
         spent = budget_spent(config.run, history)
         if spent:
@@ -113,12 +124,17 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
         listener.say(
             f"{folder.name}: {done} of {len(history.trials)} trials have ended; the study goes on"
         )
-        listener.wait(_ray(address))
-        with ray_cluster(address, config.run):
-            require_shared_storage(folder.path, config.run.trial_files)
-            ledger.append(Resumed(trials=trials))
-            study = OpenStudy(config, folder, ledger, content_hash, trials, address, listener)
-            return Session(study).run()
+        with held_lease(folder.path, url, listener.say) as lease:
+            if url is not None:
+                require_newest(folder, url, description.get("name"))
+            listener.wait(_ray(address))
+            with ray_cluster(address, config.run):
+                require_shared_storage(folder.path, url)
+                ledger.append(Resumed(trials=trials))
+                study = OpenStudy(
+                    config, folder, ledger, content_hash, trials, address, listener, lease
+                )
+                return Session(study).run()
     finally:
         ledger.close()
 
