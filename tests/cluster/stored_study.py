@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexsearch.game.formats.trmph import format_trmph
-from hexsearch.ledger.ledger import Record, read_ledger, without_times
+from hexsearch.ledger.events import Record
+from hexsearch.ledger.ledger import read_ledger, without_times
 from tests.cluster.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.data.games import random_games
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.ledger.ledger import Record
+from hexsearch.ledger.events import Record
 from tests.cluster.stored_study import (
     Driver,
     Store,

@@ -53,8 +53,8 @@ def stored_study(
         for path in folder.path.iterdir():
             if path.suffix != ".lock":
                 storage.write(f"{folder.name}/{path.name}", path.read_bytes())
-        for trial in engine.history.trials:
-            storage.write(f"{folder.name}/trials/{trial}/curve.jsonl", b"{}\n")
+        for name in engine.history.trials:
+            storage.write(f"{folder.name}/trials/{name}/curve.jsonl", b"{}\n")
     return config
 
 
