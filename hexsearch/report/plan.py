@@ -38,11 +38,16 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
             f"trials: {plan['trials']}, {plan['slots']} at a time; expected by positions: {steps}"
         ),
         *([Text(f"in addition: {_phases(plan)}")] if plan["phases"] else []),
-        Text(f"cost: {plan['positions']:,} positions, {_duration(plan)}"),
+        Text(f"cost: {plan['positions']:,} positions{_counted(plan)}, {_duration(plan)}"),
         Text(f"checkpoints: at most {plan['disk_bytes'] / 1e6:,.0f} MB"),
         Text("for example:"),
         *samples,
     )
+
+
+def _counted(plan: dict[str, Any]) -> str:
+    trunk = plan["equal_compute"]
+    return f" of {trunk}, or as many operations of other networks" if trunk else ""
 
 
 def _phases(plan: dict[str, Any]) -> str:
