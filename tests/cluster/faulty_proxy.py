@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+import socket
+import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _ERROR = '<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+_BLOCK = 65_536
 
 
 class FaultyProxy:
@@ -27,23 +30,36 @@ class FaultyProxy:
         self.away, self.revoked, self.delay_s, self.overloaded_every = False, False, 0.0, 0
         self.requests = self.refused = 0
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def handle(self, client: socket.socket) -> None:
         """One connection, which is closed after one request."""
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.requests += 1
-            answer = self._fault()
-            if self.away or answer is not None:
-                self.refused += 1
-                if answer is not None:
-                    writer.write(answer)
-                    writer.write_eof()
-                    while await asyncio.wait_for(reader.read(65_536), 5):
-                        pass
-            else:
-                await asyncio.sleep(self.delay_s)
-                await self._pass_on(head, reader, writer)
-        writer.close()
+        head = b""
+        while b"\r\n\r\n" not in head:
+            received = client.recv(_BLOCK)
+            if not received:
+                return
+            head += received
+        self.requests += 1
+        answer = self._fault()
+        if self.away or answer is not None:
+            self.refused += 1
+            if answer is not None:
+                client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                client.settimeout(5)
+                while client.recv(_BLOCK):  # or the answer would be lost with the connection
+                    pass
+            return
+        time.sleep(self.delay_s)
+        first, _, rest = head.partition(b"\r\n\r\n")
+        first = re.sub(rb"\r\n[Cc]onnection:[^\r]*", b"", first)
+        with socket.create_connection(("127.0.0.1", self._target)) as server:
+            server.sendall(first + b"\r\nConnection: close\r\n\r\n" + rest)
+            sending = threading.Thread(target=_pipe, args=(client, server), daemon=True)
+            sending.start()
+            _pipe(server, client)  # the server closes it after its answer
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            sending.join()
 
     def _fault(self) -> bytes | None:
         if self.revoked:
@@ -52,22 +68,11 @@ class FaultyProxy:
             return _answer(503, "Slow Down", "SlowDown", "please reduce your request rate")
         return None
 
-    async def _pass_on(
-        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        head = re.sub(rb"\r\n[Cc]onnection:[^\r]*", b"", head)
-        source, sink = await asyncio.open_connection("127.0.0.1", self._target)
-        sink.write(head[:-2] + b"Connection: close\r\n\r\n")
-        body = asyncio.create_task(_pipe(reader, sink))
-        await _pipe(source, writer)  # the server closes it after its answer
-        body.cancel()
-        sink.close()
 
-
-async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while content := await source.read(65_536):
-        sink.write(content)
-        await sink.drain()
+def _pipe(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(_BLOCK):
+            sink.sendall(content)
 
 
 def _answer(status: int, reason: str, code: str, message: str) -> bytes:
@@ -79,27 +84,25 @@ def _answer(status: int, reason: str, code: str, message: str) -> bytes:
     return f"{head}{body}".encode()
 
 
-async def _end(server: asyncio.Server) -> None:
-    server.close()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
 @contextmanager
 def faulty_proxy(port: int, target_port: int) -> Iterator[FaultyProxy]:
-    """A proxy in a thread of its own."""
-    proxy, loop = FaultyProxy(port, target_port), asyncio.new_event_loop()
-    server = loop.run_until_complete(
-        asyncio.start_server(proxy.handle, "127.0.0.1", port, limit=1 << 20)
-    )
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        asyncio.run_coroutine_threadsafe(_end(server), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    """A proxy in a thread of its own, with a thread for each connection."""
+    proxy = FaultyProxy(port, target_port)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                proxy.handle(self.request)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        request_queue_size = 128
+
+    with Server(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            server.shutdown()
+            thread.join()

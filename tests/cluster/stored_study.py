@@ -116,7 +116,7 @@ def store_behind_proxy(folder: Path) -> Iterator[Store]:
     """Start a moto server and a proxy, and write games."""
     lines = (format_trmph(game) for game in random_games(300, size=5))
     (folder / "games.trmph").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    port, target = _free_port(), _free_port()
+    port, target = free_port(), free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(target)],
         stdout=subprocess.DEVNULL,
@@ -152,7 +152,7 @@ def wait_until(condition: Callable[[], bool], patience_s: float = 300.0) -> None
         time.sleep(0.2)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
