@@ -1,6 +1,6 @@
 """Measures how far a whole study fills the GPUs of this machine.
 
-`python benchmarks/full_gpu.py [--games PATH] [--trunk small] [--trunk resnet18]` runs for each trunk:
+`python benchmarks/full_gpu.py [--games PATH] [--trunk small] [--trunk resnet18]` runs, by trunk:
 
 * the real command with one trial, alone on one GPU;
 * the real command with 16 trials for each GPU, placed by `run.gpus_per_trial: auto`;

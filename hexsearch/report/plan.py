@@ -40,7 +40,7 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         ),
         *([Text(_placement(plan))] if plan["most_trials_per_gpu"] > 1 else []),
         *([Text(f"in addition: {_phases(plan)}")] if plan["phases"] else []),
-        Text(f"cost: {plan['positions']:,} positions, {_duration(plan)}"),
+        Text(f"cost: {plan['positions']:,} positions{_counted(plan)}, {_duration(plan)}"),
         Text(f"checkpoints: at most {plan['disk_bytes'] / 1e6:,.0f} MB"),
         Text("for example:"),
         *samples,
@@ -55,6 +55,11 @@ def _placement(plan: dict[str, Any]) -> str:
         f"trials share one, up to {plan['most_trials_per_gpu']}: {RULE}. The cost below is that "
         "of one on each"
     )
+
+
+def _counted(plan: dict[str, Any]) -> str:
+    trunk = plan["equal_compute"]
+    return f" of {trunk}, or as many operations of other networks" if trunk else ""
 
 
 def _phases(plan: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 from hexsearch.training.machine import usable_cpus
+from hexsearch.training.report_points import reference_trial
 
 _EXACT = 1000  # trials whose probability to continue is computed one by one
 _SAMPLES = 5
@@ -63,7 +64,9 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     wants_gpu = run.gpus > 0
     seconds = None
     if not wants_gpu or torch.cuda.is_available():
-        rate = _positions_per_second(largest, config, wants_gpu, run.cpus)
+        counted = config.scheduler.equal_compute
+        timed = largest if counted is None else reference_trial(counted)
+        rate = _positions_per_second(timed, config, wants_gpu, run.cpus)
         seconds = round(positions / (rate * slots), 1)
     gpu_hours = None
     if wants_gpu and seconds is not None:
@@ -78,6 +81,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "trials": config.run.trials,
         "rungs": list(schedule.rungs),
         "max_positions": schedule.max_positions,
+        "equal_compute": config.scheduler.equal_compute,
         "trials_per_rung": [round(count, 1) for count in arrivals],
         "phases": phases,
         "positions": round(positions),

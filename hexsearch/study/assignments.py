@@ -50,6 +50,7 @@ class Assigner:
             data=self.config.data.model_dump(mode="json"),
             seed=job.trials[0].seed,
             points=self.schedules.points(phase),
+            equal_compute=self.config.scheduler.equal_compute,
             reported=min(trial.positions_seen for trial in job.trials),
             judged_on=PHASE_TRIALS[phase].judged_on,
             mode=compare.mode if is_shared else "joint",
