@@ -25,6 +25,7 @@ from hexsearch.study.frozen_trunk import (
 from hexsearch.study.listener import Examiner, Listener
 from hexsearch.study.preflight import (
     check_components,
+    costly_reports,
     require_memory,
     with_local_resources,
 )
@@ -97,6 +98,8 @@ def admit(request: LaunchRequest) -> Admitted:
         wait(f"an answer from {config.run.trial_files}")
     require_unused(folder, config.run.trial_files)
     dataset, trunk = Dataset(archive, config.data), named_trunk(config)
+    for line in costly_reports(config, space, dataset):
+        say(f"note: {line}")
     warnings = [] if trunk is None else check_games(trunk, dataset)
     if request.examine is not None:
         wait("the doctor's quick checks")

@@ -29,12 +29,14 @@ from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import check_whole
 from hexsearch.search.placement import Machine, without_measuring
+from hexsearch.search.schedules import PhaseSchedules
 from hexsearch.search.space import SearchSpace
 from hexsearch.training.machine import usable_cpus
 from hexsearch.training.metrics import Evaluation, GameLosses
 
 _MEASURED = 2_000  # configurations whose memory is estimated
 _TRIED_NETWORKS = 12  # networks of the user's own whose contract is checked
+_FEW_JUDGED = 20_000  # validation positions that are judged in seconds
 _SIZE = 13  # side of the board on which components are tested
 _MAP_SIDE = 2  # rows of the feature map on which heads are tested
 
@@ -164,6 +166,19 @@ def require_memory(space: SearchSpace, config: StudyConfig) -> None:
                 f"{available / 1e9:,.0f} GB; lower channels, features or batch_size, or set "
                 "micro_batch"
             )
+
+
+def costly_reports(config: StudyConfig, space: SearchSpace, dataset: Dataset) -> list[str]:
+    """A hint if a trial's first report judges more positions than it has trained on by then."""
+    first = PhaseSchedules.of(config, space).points(config.phases[0])[0]
+    judged = len(dataset.validation)
+    if judged <= max(first, _FEW_JUDGED):
+        return []
+    games = max(1, round(dataset.validation_games.size * first / judged / 2))
+    return [
+        f"each report judges {judged:,} validation positions, but a trial trains on {first:,} "
+        f"before the first one; --set data.validation_games={games} would cost less"
+    ]
 
 
 def baseline_rows(dataset: Dataset) -> list[tuple[Baseline, GameLosses]]:

@@ -9,7 +9,12 @@ from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, ContractError
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
-from hexsearch.study.preflight import baseline_rows, check_components, with_local_resources
+from hexsearch.study.preflight import (
+    baseline_rows,
+    check_components,
+    costly_reports,
+    with_local_resources,
+)
 from tests.search.simulation import study_config
 
 
@@ -27,6 +32,21 @@ def test_baselines_are_evaluated_as_trials_are(dataset: Dataset) -> None:
     assert prior.metrics.overall.positions == len(dataset.validation)
     assert per_game.counts.sum() == len(dataset.validation)
     assert per_game.sums.sum() / per_game.counts.sum() == pytest.approx(losses[1])
+
+
+def test_a_study_whose_reports_cost_more_than_its_training_says_so(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = space({"optimiser.learning_rate": {"float": [1e-3, 1e-2]}})
+    short = study_config(scheduler={"max_t": 900, "grace_period": 64})
+    assert len(dataset.validation) > 100
+    assert costly_reports(short, rates, dataset) == []  # they are judged in a moment
+    monkeypatch.setattr("hexsearch.study.preflight._FEW_JUDGED", 10)
+    (hint,) = costly_reports(short, rates, dataset)
+    assert f"judges {len(dataset.validation):,} validation positions" in hint
+    assert "data.validation_games=" in hint
+    long = study_config(scheduler={"max_t": 9_000, "grace_period": 4_096})
+    assert costly_reports(long, rates, dataset) == []
 
 
 def test_every_component_of_the_space_is_held_to_its_contract_before_the_first_trial() -> None:
