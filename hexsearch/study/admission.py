@@ -26,8 +26,8 @@ from hexsearch.study.listener import Examiner, Listener
 from hexsearch.study.preflight import (
     check_components,
     costly_reports,
-    require_local_room,
     require_memory,
+    with_local_resources,
 )
 from hexsearch.training.heads import check_heads
 
@@ -80,7 +80,8 @@ def admit(request: LaunchRequest) -> Admitted:
     folder.require_new()
     folder.require_writable()
     if request.address is None:
-        require_local_room(config.run)
+        config = with_local_resources(config)
+        request = replace(request, config=config)
     else:
         from hexsearch.backend.cluster import require_listener
 
