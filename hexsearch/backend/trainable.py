@@ -131,7 +131,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 dataset,
                 max_positions=count.own[-1],
                 seed=task.seed,
-                device=_device_of(task.gpus),
+                device=device_of(task.gpus),
                 trunk=SharedTrunk(
                     task.mode,
                     None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
@@ -271,7 +271,7 @@ def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
     return {name: ReportSummary.from_json(report) for name, report in stored.items()}
 
 
-def _device_of(gpus: float) -> torch.device:
+def device_of(gpus: float) -> torch.device:
     """The GPU that Ray gave this worker, limited to its share; the CPU if it has no GPU.
 
     Raises:
