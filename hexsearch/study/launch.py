@@ -13,6 +13,7 @@ from hexsearch.backend.remote.fetching import require_newest
 from hexsearch.backend.remote.lease import held_lease
 from hexsearch.backend.remote.trial_files import fetch_missing
 from hexsearch.backend.storage import Storage
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
@@ -114,11 +115,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
             listener.say(line)
         trials = history.target_trials + further.trials
         if not further.trials and history.state == "finished":
-            extend = " Extend it with --trials +N." if is_searching else ""
-            listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
-            if url is not None:
-                fetch_missing(folder, Storage(url), history.trials.values())
-            return "finished"
+            return _finished(folder, history, config, listener)
         spent = budget_spent(config.run, history)
         if spent:
             raise ConfigError(
@@ -145,6 +142,17 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
                 return Session(study).run()
     finally:
         ledger.close()
+
+
+def _finished(
+    folder: StudyFolder, history: StudyHistory, config: StudyConfig, listener: Listener
+) -> Ended:
+    """Say that there is nothing to do, and fetch what this host lacks for the leaderboard."""
+    extend = " Extend it with --trials +N." if "search" in config.phases else ""
+    listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
+    if config.run.trial_files is not None:
+        fetch_missing(folder, Storage(config.run.trial_files), history.trials.values())
+    return "finished"
 
 
 def _recorded(folder: StudyFolder, ledger: Ledger, content_hash: str) -> StudyHistory:
