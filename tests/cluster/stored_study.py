@@ -32,7 +32,7 @@ SETTINGS = {
     "run.max_concurrent": 1,  # so that two runs have equal ledgers
 }
 # What a driver records of its own starts and ends, and not of the study.
-_SESSIONS = ("opened", "resumed", "interrupted", "started", "retried")
+_SESSIONS = ("study", "resumed", "interrupted", "started", "retried")
 
 
 @dataclass

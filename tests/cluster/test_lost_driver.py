@@ -58,7 +58,7 @@ def test_a_study_whose_driver_is_lost_is_resumed_from_its_url_on_another_host(
     finally:
         driver.kill()
     lost = trained(ledger)
-    first.rename(tmp_path / "gone")  # with its disk; its workers may take seconds to end
+    (first / "study").rename(tmp_path / "gone")
     second = tmp_path / "second host"
     arguments = ("resume", store.study_url("lost"), "--results", str(second))
     again = store.run(second, *arguments)
