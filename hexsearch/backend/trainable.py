@@ -35,6 +35,7 @@ from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
+from hexsearch.ledger.kinds import checked
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
@@ -137,14 +138,15 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 ),
             )
 
-        trial = make()
-        content, self._warnings = load_last_good(
-            self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
-        )
-        if content is None and self._warnings:
-            trial = make()  # it may have taken in half of a bad one
-        elif content is not None and trial.positions_seen > task.reported:
-            self._stored = _stored_reports(content, task)
+        def resumed(content: dict[str, Any]) -> Trial:
+            trial = make()
+            trial.load_state(content["state"])
+            if trial.positions_seen > task.reported:
+                self._stored = _stored_reports(content, task)
+            return trial
+
+        found, self._warnings = load_last_good(self._folders.job / CHECKPOINT, resumed)
+        trial = make() if found is None else found
         catch_up(trial, task)
         self._trial = trial
 
@@ -253,11 +255,21 @@ def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
 
 
 def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
-    """The reports that were stored with a checkpoint; none if it was saved without a report."""
+    """The reports that were stored with a checkpoint; none if it was saved without a report.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are damaged, or those of other trials.
+    """
     if "report" in content:
-        return {task.trials[0]: ReportSummary.from_json(json.loads(content["report"]))}
-    stored = json.loads(content["reports"])
-    return {name: ReportSummary.from_json(report) for name, report in stored.items()}
+        stored = {task.trials[0]: json.loads(content["report"])}
+    else:
+        stored = json.loads(content["reports"])
+    reports = {name: checked(ReportSummary.from_json(report)) for name, report in stored.items()}
+    seen = content["state"]["positions_seen"]
+    for name, report in reports.items():
+        if name not in task.trials or report.positions_seen != seen:
+            raise ValueError(f"its report on {name} is not one of this checkpoint")
+    return reports
 
 
 def _device_of(gpus: float) -> torch.device:
