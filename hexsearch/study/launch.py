@@ -16,12 +16,13 @@ from hexsearch.backend.storage import Storage
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive, write_archive
 from hexsearch.data.dataset import Dataset
-from hexsearch.errors import ConfigError, DiskError, LedgerError
+from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.ledger.history import ENDED, StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
+from hexsearch.ledger.new_study import new_ledger
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.admission import Admitted, LaunchRequest, admit
@@ -195,18 +196,13 @@ def _open(admitted: Admitted, opened: StudyOpened) -> Ledger:
     """Write all first files of a study or none, and return its open ledger."""
     request, archive = admitted.request, admitted.archive
     config, folder = request.config, request.folder
-    with folder.whole_or_not_at_all():
+    with new_ledger(folder) as ledger:
         write_archive(folder.archive, archive)
         store_trunk(config, folder)
         description = folder.write_description(config, request.games, archive.content_hash)
-        ledger = Ledger(folder.ledger)
         events: list[Event] = [replace(opened, **description), *admitted.learned]
-        try:
-            for event in events:
-                ledger.append(event)
-        except DiskError:
-            ledger.close()
-            raise
+        for event in events:
+            ledger.append(event)
     return ledger
 
 

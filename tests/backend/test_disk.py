@@ -8,7 +8,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from hexsearch.ledger.events import StudyOpened, Told
 from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.ledger.game_losses import CURVE
 from hexsearch.ledger.ledger import Ledger, read_ledger
+from hexsearch.ledger.new_study import new_ledger
 from hexsearch.training.atomic import append_line
 from tests.backend.remote.made import made_copies
 from tests.backend.test_trainable import (
@@ -186,21 +187,14 @@ def test_a_worker_on_a_full_disk_says_so_and_goes_on_from_its_last_report(
 def test_a_study_that_cannot_be_opened_leaves_no_folder(disk: Disk) -> None:
     folder = StudyFolder(disk.path / "results" / "study")
     games = build_archive(random_games(20, size=5))
-    with disk.full(3000), pytest.raises((ArchiveError, DiskError)), folder.whole_or_not_at_all():
+    with (
+        disk.full(3000),
+        pytest.raises((ArchiveError, DiskError)),
+        new_ledger(folder) as ledger,
+    ):
         write_archive(folder.archive, games)
-        with closing(Ledger(folder.ledger)) as ledger:
-            ledger.append(StudyOpened(name="x" * 9000))
+        ledger.append(StudyOpened(name="x" * 9000))
     assert list(disk.path.iterdir()) == []
-
-
-def test_what_was_there_before_a_study_stays_when_it_cannot_be_opened(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "results" / "study")
-    folder.path.mkdir(parents=True)
-    (folder.path / "notes.txt").write_text("mine")
-    with pytest.raises(DiskError), folder.whole_or_not_at_all():
-        folder.archive.write_text("games")
-        raise DiskError("full")
-    assert files(tmp_path) == {"results/study/notes.txt": b"mine"}
 
 
 def test_a_read_only_folder_is_refused_for_a_new_study_and_for_a_resume(tmp_path: Path) -> None:
