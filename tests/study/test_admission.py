@@ -74,7 +74,7 @@ def test_what_cannot_run_is_refused_before_ray_starts(
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("readout=tests.doctor.plugins:RawMseShownBySigmoid", "error: read-out: "),
+        ("readout=tests.doctor.plugins:RawMseShownBySigmoid", "error: doctor, read-out: "),
         ("optimiser.learning_rate=10", "error: steps: "),
     ],
 )
