@@ -75,7 +75,7 @@ def test_what_cannot_run_is_refused_before_ray_starts(
     ("setting", "said"),
     [
         ("readout=tests.doctor.plugins:RawMseShownBySigmoid", "error: doctor, read-out: "),
-        ("optimiser.learning_rate=10", "error: steps: "),
+        ("optimiser.learning_rate=10", "error: doctor, steps: "),
     ],
 )
 def test_what_the_doctor_finds_is_refused_before_ray_starts(
