@@ -1,6 +1,6 @@
 """Studies of every phase whose object storage is away, slow, overloaded or refuses credentials.
 
-Each test takes two to three minutes on two cores; the last one six.
+Each test takes three to five minutes on two busy cores; the last one eight.
 """
 
 from __future__ import annotations
