@@ -193,11 +193,8 @@ def _on_host(seen: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]
     figures = [figure for by_name in seen.values() for figure in by_name.values()]
     if not figures:
         return {}
-    copied = iter(
-        torch.cat([figure.reshape(-1) for figure in figures])
-        .cpu()
-        .split([figure.numel() for figure in figures])
-    )
+    flat = torch.cat([figure.reshape(-1) for figure in figures]).cpu()
+    copied = iter(torch.split(flat, [figure.numel() for figure in figures]))
     return {
         place: {name: next(copied).reshape(figure.shape) for name, figure in by_name.items()}
         for place, by_name in seen.items()
