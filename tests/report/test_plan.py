@@ -26,6 +26,8 @@ PLAN: dict[str, Any] = {
     "rungs": [1024, 3072],
     "max_positions": 9216,
     "equal_compute": None,
+    "gpus": 0,
+    "most_trials_per_gpu": 1,
     "trials_per_rung": [20, 7.3, 0.4],
     "phases": [],
     "positions": 60_000,
