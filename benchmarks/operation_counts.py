@@ -32,11 +32,11 @@ _FREE = frozenset(
 )  # views and allocations, which launch nothing
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations in its context."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations = 0
 
     def __torch_dispatch__(
@@ -47,7 +47,8 @@ class Counter(TorchDispatchMode):
 
 
 def counted(work: Callable[[], object]) -> int:
-    with Counter() as counter:
+    counter = Counter()
+    with counter:
         work()
     return counter.operations
 
