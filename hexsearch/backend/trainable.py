@@ -21,7 +21,7 @@ import torch
 from ray import tune
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.job_folders import JobFolders
+from hexsearch.backend.job_folders import JobFolders, Reports
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
 from hexsearch.backend.storage import Unwritable, storing
@@ -35,13 +35,12 @@ from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
+from hexsearch.ledger.kinds import checked
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
 from hexsearch.training.report_points import PositionCount
 from hexsearch.training.trial import Trial
-
-Reports = dict[str, ReportSummary]  # trial -> report
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
@@ -61,7 +60,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._assignment = Assignment(**config)
         self._shipped = shipped or {}
         self._trial: Trial | None = None
-        self._stored: Reports = {}
+        self._stored: list[Reports] = []  # that the driver has not heard
         self._warnings: list[str] = []  # sent with the next message
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # start of training in this process
@@ -94,8 +93,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if self._trial is None:
             self._begin()
         if self._stored:
-            reports, self._stored = self._stored, {}
-            return Message(reports=reports)
+            return Message(reports=self._stored.pop(0))
         return self._advance()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -141,16 +139,21 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 ),
             )
 
-        trial = make()
-        content, self._warnings = load_last_good(
-            self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
-        )
-        if content is None and self._warnings:
-            trial = make()  # it may have taken in half of a bad one
-        elif content is not None and count.counted(trial.positions_seen) > task.reported:
-            self._stored = _stored_reports(content, task)
-        catch_up(trial, task, count)
-        self._trial, self._count = trial, count
+        def resumed(content: dict[str, Any]) -> Trial:
+            trial = make()
+            trial.load_state(content["state"])
+            seen = count.counted(trial.positions_seen)
+            if seen > task.reported:
+                kept = self._folders.kept_reports(task.reported, seen)
+                last = _stored_reports(content, task, seen)
+                self._stored = [*kept, *filter(None, [last])]
+            return trial
+
+        found, self._warnings = load_last_good(self._folders.job / CHECKPOINT, resumed)
+        if found is None and not task.reported:
+            self._folders.forget()
+        self._trial, self._count = make() if found is None else found, count
+        catch_up(self._trial, task, count)
 
     def _games(self, task: Assignment) -> Dataset:
         """The mapped games, which are kept for the next job if it has the same games."""
@@ -195,6 +198,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         with storing(folders.job):
             if task.is_shared and trial.positions_seen >= trial.max_positions:
                 self._store_networks(reports)
+            folders.keep_reports(self._count.counted(trial.positions_seen), reports)
             save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
             folders.push()
         return Message(reports=reports)
@@ -260,12 +264,21 @@ def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
     return {"state": state, "reports": json.dumps(plain)}
 
 
-def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
-    """The reports that were stored with a checkpoint; none if it was saved without a report."""
+def _stored_reports(content: dict[str, Any], task: Assignment, seen: int) -> Reports:
+    """The reports that were stored with a checkpoint; none if it was saved without a report.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are damaged, or those of other trials.
+    """
     if "report" in content:
-        return {task.trials[0]: ReportSummary.from_json(json.loads(content["report"]))}
-    stored = json.loads(content["reports"])
-    return {name: ReportSummary.from_json(report) for name, report in stored.items()}
+        stored = {task.trials[0]: json.loads(content["report"])}
+    else:
+        stored = json.loads(content["reports"])
+    reports = {name: checked(ReportSummary.from_json(report)) for name, report in stored.items()}
+    for name, report in reports.items():
+        if name not in task.trials or report.positions_seen != seen:
+            raise ValueError(f"its report on {name} is not one of this checkpoint")
+    return reports
 
 
 def device_of(gpus: float) -> torch.device:

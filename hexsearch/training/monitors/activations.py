@@ -104,6 +104,7 @@ class ActivationMonitor:
             name: {key: figure.to(device) for key, figure in figures.items()}
             for name, figures in state.items()
         }
+        self.health()  # figures that cannot be read are an error here, not at the next report
 
     def _hook(self, name: str, outcome: Tensor) -> Callable[[nn.Module, Any, Any], None]:
         def look(module: nn.Module, inputs: Any, output: Any) -> None:
