@@ -21,6 +21,7 @@ import torch
 from ray import tune
 
 from hexsearch.backend.assignment import Assignment
+from hexsearch.backend.faults import failure_of
 from hexsearch.backend.job_folders import JobFolders
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
@@ -83,8 +84,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 message = self._next_message()
         except Unwritable as error:
             message = Message(unwritable=str(error))
-        except TrialError as error:
-            message = Message(failure=f"{error.verdict}: {error}")
+        except (TrialError, SystemExit) as error:  # Ray would end the process without a word
+            message = Message(failure=failure_of(error))
         if message.progress is None:
             self._watchdog.reported()
         message = replace(message, warnings=self._warnings)
