@@ -1,7 +1,13 @@
-"""The folders of a worker's job: on a shared disk, or on a local disk with a copy in storage."""
+"""The folders of a worker's job: on a shared disk, or on a local disk with a copy in storage.
+
+The driver of a study on a shared disk has heard of every report but the last one, since its ledger
+is there as well. With files in storage another driver may go on from a copy of the ledger that is a
+minute old, so each job keeps all its reports beside its checkpoint.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,8 +17,13 @@ from hexsearch.backend.file_sync import PREVIOUS, FileSync
 from hexsearch.backend.storage import Storage, patiently, scratch_folder, storing
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import CURVE
+from hexsearch.ledger.report import ReportSummary
+from hexsearch.training.atomic import append_line, read_whole
 
-_RESUMED_FROM = frozenset({CHECKPOINT, PREVIOUS, CURVE})
+Reports = dict[str, ReportSummary]  # trial -> report
+
+REPORTS = "reports.jsonl"  # in storage: a line for each point at which the job has reported
+_RESUMED_FROM = frozenset({CHECKPOINT, PREVIOUS, CURVE, REPORTS})
 
 
 class JobFolders:
@@ -53,6 +64,39 @@ class JobFolders:
         """Send changed files. The job's checkpoint is sent last, after all that belongs to it."""
         for synced in self._synced.values():
             patiently(synced.push)
+
+    def keep_reports(self, positions: int, reports: Reports) -> None:
+        """Keep the reports at a point of the job, if its files are in storage.
+
+        Raises:
+            CheckpointError: they cannot be written.
+        """
+        if self._synced and reports:
+            plain = {name: report.to_json() for name, report in reports.items()}
+            line = json.dumps({"positions_seen": positions, "reports": plain})
+            append_line(self.job / REPORTS, line)
+
+    def kept_reports(self, after: int, before: int) -> list[Reports]:
+        """The kept reports between two points, in the order of their points."""
+        try:
+            lines = read_whole(self.job / REPORTS).splitlines()
+        except OSError:
+            return []
+        found: dict[int, Reports] = {}
+        for line in lines:
+            kept = json.loads(line)
+            if after < kept["positions_seen"] < before:
+                found[kept["positions_seen"]] = {
+                    name: ReportSummary.from_json(report)
+                    for name, report in kept["reports"].items()
+                }
+        return [found[positions] for positions in sorted(found)]
+
+    def forget(self) -> None:
+        """Remove what another trial of this name has left, of which the ledger does not know."""
+        for synced in self._synced.values():
+            for name in (CURVE, REPORTS):
+                (synced.local / name).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove local copies of files in storage."""

@@ -22,7 +22,7 @@ from ray import tune
 
 from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.faults import failure_of
-from hexsearch.backend.job_folders import JobFolders
+from hexsearch.backend.job_folders import JobFolders, Reports
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
 from hexsearch.backend.storage import Unwritable, storing
@@ -43,8 +43,6 @@ from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
 from hexsearch.training.report_points import PositionCount
 from hexsearch.training.trial import Trial
 
-Reports = dict[str, ReportSummary]  # trial -> report
-
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """Runs assignments one after the other, with torch imported and games mapped only once."""
@@ -63,7 +61,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._assignment = Assignment(**config)
         self._shipped = shipped or {}
         self._trial: Trial | None = None
-        self._stored: Reports = {}
+        self._stored: list[Reports] = []  # that the driver has not heard
         self._warnings: list[str] = []  # sent with the next message
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # start of training in this process
@@ -96,8 +94,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if self._trial is None:
             self._begin()
         if self._stored:
-            reports, self._stored = self._stored, {}
-            return Message(reports=reports)
+            return Message(reports=self._stored.pop(0))
         return self._advance()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -148,10 +145,14 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             trial.load_state(content["state"])
             seen = count.counted(trial.positions_seen)
             if seen > task.reported:
-                self._stored = _stored_reports(content, task, seen)
+                kept = self._folders.kept_reports(task.reported, seen)
+                last = _stored_reports(content, task, seen)
+                self._stored = [*kept, *filter(None, [last])]
             return trial
 
         found, self._warnings = load_last_good(self._folders.job / CHECKPOINT, resumed)
+        if found is None and not task.reported:
+            self._folders.forget()
         self._trial, self._count = make() if found is None else found, count
         catch_up(self._trial, task, count)
 
@@ -198,6 +199,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         with storing(folders.job):
             if task.is_shared and trial.positions_seen >= trial.max_positions:
                 self._store_networks(reports)
+            folders.keep_reports(self._count.counted(trial.positions_seen), reports)
             save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
             folders.push()
         return Message(reports=reports)

@@ -112,6 +112,16 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
 
 
+def add_or_resume(parser: argparse._ActionsContainer) -> None:
+    """Add the option that makes one command of starting and resuming."""
+    parser.add_argument(
+        "--or-resume",
+        action="store_true",
+        help="if the study --name exists already, here or in run.trial_files, resume it with its "
+        "own settings; for jobs that a cluster starts again",
+    )
+
+
 def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options for running a new study. Returns the group, for further options."""
     running = parser.add_argument_group("running")
@@ -119,6 +129,7 @@ def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     running.add_argument(
         "--no-doctor", action="store_true", help="start without the doctor's quick checks"
     )
+    add_or_resume(running)
     return running
 
 
@@ -167,6 +178,11 @@ def space_file(text: str) -> Path:
 def study_path(text: str) -> Path:
     """The folder of a study, by its path or by its name in `results`."""
     return find_study(Path(text))
+
+
+def study_place(text: str) -> str | Path:
+    """The URL of a study in object storage, or the folder of a study."""
+    return text if "://" in text else study_path(text)
 
 
 def positive(text: str) -> int:
