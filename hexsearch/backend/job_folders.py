@@ -87,9 +87,7 @@ class JobFolders:
             return []
         found: dict[int, Reports] = {}
         for line in lines:
-            with suppress(
-                ValueError, KeyError, TypeError, AttributeError
-            ):  # a line that is cut off
+            with suppress(ValueError, KeyError, TypeError, AttributeError):  # a cut line
                 kept = json.loads(line)
                 if after < kept["positions_seen"] < before:
                     found[kept["positions_seen"]] = {
