@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hexsearch.backend.assignment import Assignment
 from hexsearch.backend.file_sync import PREVIOUS, FileSync
 from hexsearch.backend.storage import Storage, patiently, scratch_folder, storing
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import CURVE
+from hexsearch.ledger.kinds import checked
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.training.atomic import append_line, read_whole
 
@@ -84,12 +87,13 @@ class JobFolders:
             return []
         found: dict[int, Reports] = {}
         for line in lines:
-            kept = json.loads(line)
-            if after < kept["positions_seen"] < before:
-                found[kept["positions_seen"]] = {
-                    name: ReportSummary.from_json(report)
-                    for name, report in kept["reports"].items()
-                }
+            with suppress(ValueError, KeyError, TypeError, AttributeError):  # a cut line
+                kept = json.loads(line)
+                if after < kept["positions_seen"] < before:
+                    found[kept["positions_seen"]] = {
+                        name: checked(ReportSummary.from_json(report))
+                        for name, report in kept["reports"].items()
+                    }
         return [found[positions] for positions in sorted(found)]
 
     def forget(self) -> None:
@@ -109,3 +113,29 @@ class JobFolders:
 
     def _local(self, folder: str) -> Path:
         return self._synced[folder].local if folder in self._synced else Path(folder)
+
+
+def checkpoint_content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
+    """Content of a checkpoint. The report of a single trial has the same key as in `train`."""
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return {"state": state, "report": json.dumps(report.to_json())}
+    plain = {name: report.to_json() for name, report in reports.items()}
+    return {"state": state, "reports": json.dumps(plain)}
+
+
+def stored_reports(content: dict[str, Any], task: Assignment, seen: int) -> Reports:
+    """The reports that were stored with a checkpoint; none if it was saved without a report.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are damaged, or those of other trials.
+    """
+    if "report" in content:
+        stored = {task.trials[0]: json.loads(content["report"])}
+    else:
+        stored = json.loads(content["reports"])
+    reports = {name: checked(ReportSummary.from_json(report)) for name, report in stored.items()}
+    for name, report in reports.items():
+        if name not in task.trials or report.positions_seen != seen:
+            raise ValueError(f"its report on {name} is not one of this checkpoint")
+    return reports

@@ -8,7 +8,6 @@ crash between both, the stored reports are sent again, without training again.
 from __future__ import annotations
 
 import gc
-import json
 import socket
 import time
 from collections.abc import Mapping
@@ -21,7 +20,13 @@ import torch
 from ray import tune
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.job_folders import JobFolders, Reports
+from hexsearch.backend.faults import failure_of
+from hexsearch.backend.job_folders import (
+    JobFolders,
+    Reports,
+    checkpoint_content,
+    stored_reports,
+)
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
 from hexsearch.backend.storage import Unwritable, storing
@@ -35,7 +40,6 @@ from hexsearch.data.positions import all_positions
 from hexsearch.errors import TrialError
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
-from hexsearch.ledger.kinds import checked
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
@@ -81,8 +85,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 message = self._next_message()
         except Unwritable as error:
             message = Message(unwritable=str(error))
-        except TrialError as error:
-            message = Message(failure=f"{error.verdict}: {error}")
+        except (TrialError, SystemExit) as error:  # Ray would end the process without a word
+            message = Message(failure=failure_of(error))
         if message.progress is None:
             self._watchdog.reported()
         message = replace(message, warnings=self._warnings)
@@ -145,7 +149,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             seen = count.counted(trial.positions_seen)
             if seen > task.reported:
                 kept = self._folders.kept_reports(task.reported, seen)
-                last = _stored_reports(content, task, seen)
+                last = stored_reports(content, task, seen)
                 self._stored = [*kept, *filter(None, [last])]
             return trial
 
@@ -199,7 +203,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             if task.is_shared and trial.positions_seen >= trial.max_positions:
                 self._store_networks(reports)
             folders.keep_reports(self._count.counted(trial.positions_seen), reports)
-            save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
+            save_checkpoint(folders.job / CHECKPOINT, checkpoint_content(trial.state(), reports))
             folders.push()
         return Message(reports=reports)
 
@@ -239,7 +243,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """Store each head with its trunk as a checkpoint, for `analyze` and ensembles."""
         assert self._trial is not None
         for name, state in zip(self._assignment.trials, self._trial.head_states(), strict=True):
-            content = _content(state, {name: reports[name]})
+            content = checkpoint_content(state, {name: reports[name]})
             save_checkpoint(self._folders.of(name) / CHECKPOINT, content)
 
 
@@ -253,32 +257,6 @@ def catch_up(trial: Trial, task: Assignment, count: PositionCount) -> None:
             trial.train_to(own)
             if task.judged_on == "validation":
                 trial.reports()
-
-
-def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
-    """Content of a checkpoint. The report of a single trial has the same key as in `train`."""
-    if len(reports) == 1:
-        (report,) = reports.values()
-        return {"state": state, "report": json.dumps(report.to_json())}
-    plain = {name: report.to_json() for name, report in reports.items()}
-    return {"state": state, "reports": json.dumps(plain)}
-
-
-def _stored_reports(content: dict[str, Any], task: Assignment, seen: int) -> Reports:
-    """The reports that were stored with a checkpoint; none if it was saved without a report.
-
-    Raises:
-        KeyError, TypeError, ValueError: they are damaged, or those of other trials.
-    """
-    if "report" in content:
-        stored = {task.trials[0]: json.loads(content["report"])}
-    else:
-        stored = json.loads(content["reports"])
-    reports = {name: checked(ReportSummary.from_json(report)) for name, report in stored.items()}
-    for name, report in reports.items():
-        if name not in task.trials or report.positions_seen != seen:
-            raise ValueError(f"its report on {name} is not one of this checkpoint")
-    return reports
 
 
 def device_of(gpus: float) -> torch.device:

@@ -14,6 +14,8 @@ from hexsearch.ledger.named import find_study
 from hexsearch.search.shipped import find_space
 
 _WIDEST = 100  # columns of a help text
+_LARGEST = 10**9  # of the numbers that an option counts
+_PRINTED = 40  # characters of a number in a message
 
 
 class Help(argparse.HelpFormatter):
@@ -184,7 +186,7 @@ def study_place(text: str) -> str | Path:
 
 
 def positive(text: str) -> int:
-    """A whole number above 0.
+    """A whole number above 0, and small enough for every use of one.
 
     Raises:
         argparse.ArgumentTypeError: the text is not such a number.
@@ -193,6 +195,10 @@ def positive(text: str) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    if not 1 <= number <= _LARGEST:
+        shown = text if len(text) < _PRINTED else f"{text[:_PRINTED]}..."
+        raise argparse.ArgumentTypeError(
+            f"'{shown}' is not a whole number above 0"
+            + (f", or is above {_LARGEST:,}" if number else "")
+        )
     return number

@@ -66,7 +66,8 @@ def write_report(folder: StudyFolder, output: Path | None = None) -> Path:
         CheckpointError: the file cannot be written.
     """
     path = folder.path / PAGE if output is None else output
-    require_not_of_study(path)
+    if output is not None:
+        require_not_of_study(output)
     write_atomically(path, render_page(page_parts(read_study(folder))).encode())
     return path
 
