@@ -156,7 +156,7 @@ def run_launch(arguments: argparse.Namespace) -> int:
         arguments.space, settings, lambda line: console.print(Text(line), soft_wrap=True)
     )
     if arguments.dry_run:
-        return _dry_run(config, space, arguments.format)
+        return _dry_run(config, space, arguments.games, arguments.format)
     if arguments.or_resume:
         found = started_before(
             arguments.results, arguments.name, config.run.trial_files, say_on_stderr
@@ -178,10 +178,14 @@ def run_launch(arguments: argparse.Namespace) -> int:
     )
 
 
-def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
+def _dry_run(config: StudyConfig, space: SearchSpace, games: list[str] | None, output: str) -> int:
+    from hexsearch.data.collection.importing import import_games
     from hexsearch.report.plan import render_plan
     from hexsearch.search.plan import plan_study
 
+    if games:  # those of the package are known to be good
+        _, imported = import_games(games, config.data.board_size, say=say_on_stderr)
+        say_on_stderr(imported.summary())
     plan = plan_study(config, space)
     if output == "json":
         json.dump(plan, sys.stdout, indent=2, allow_nan=False)

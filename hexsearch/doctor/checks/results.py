@@ -90,7 +90,8 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         f"in {agree:.0%} of these, and in {expected:.0%} of finished games {_BEFORE} plies before "
         "their end",
         f"winners of unfinished games are wrong labels: {cause}",
-        "take the winners of unfinished games from their source, or leave these games out",
+        "take the winners of unfinished games from their source, or leave these games out: "
+        "`hexsearch games convert PATH --finished --output clean.games`",
     )
 
 
@@ -141,7 +142,7 @@ def _unused_edge(archive: GameArchive) -> Iterator[Finding]:
             f"(counted from 0) of a {size}x{size} board",
             f"the games are of a smaller board ({side - first}x{side - first}), or cells are "
             "shifted: edges are in the wrong place",
-            f"set the board size to {side - first}, or count rows and columns from 0",
+            f"--set data.board_size={side - first}, or count rows and columns from 0",
         )
 
 

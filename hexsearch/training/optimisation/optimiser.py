@@ -99,7 +99,8 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 def _settings(optimiser: torch.optim.Optimizer) -> list[dict[str, Any]]:
     return [
-        {name: value for name, value in group.items() if name != "params"}
+        # The rate is that of the last step; the schedule sets it again before the next one.
+        {name: value for name, value in group.items() if name not in ("params", "lr")}
         for group in optimiser.param_groups
     ]
 

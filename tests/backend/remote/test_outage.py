@@ -39,6 +39,19 @@ def test_after_a_failure_storage_is_left_alone_for_a_moment() -> None:
     assert not outage.is_resting
 
 
+def test_what_takes_long_while_storage_comes_back_is_no_fault_of_its_own() -> None:
+    clock = Clock()
+    said: list[str] = []
+    outage = Outage(said.append, clock)
+    outage.failed(StorageError("no route to host"))
+    clock.now = 30.0
+    outage.took(17.0)
+    assert len(said) == 1
+    clock.now = 95.0
+    outage.took(17.0)
+    assert len(said) == 2
+
+
 def test_slow_storage_is_said_once_with_its_time() -> None:
     said: list[str] = []
     outage = Outage(said.append, Clock())
