@@ -25,6 +25,7 @@ from tests.doctor.slips import Patch, Slip, in_batches, in_encoder, in_labels, i
 _ABSOLUTE = {"encoder": {"perspective": "absolute"}}
 _NO_RING = {"encoder": {"perspective": "mover", "edge_ring": False}}
 _AREA = 25
+_BATCH = 64  # positions of a batch in these tests
 
 
 def _games(archive: GameArchive) -> list[Game]:
@@ -142,22 +143,32 @@ def _quick_wins(batch: Batch) -> Tensor:
 
 def _four_games(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
     """Shuffling is done by game and the positions of a game stay together."""
-    positions, size = stream.positions, len(batch)
+    positions = stream.positions
     order = np.random.default_rng(stream.seed).permutation(len(positions.games))
-    number = cursor // max(size, 1)
-    rows = order[(4 * number + np.arange(4)) % len(order)]
-    counts = positions.counts[rows].astype(np.int64)
-    games = np.repeat(positions.games[rows].astype(np.int64), counts)
-    plies = np.concatenate(
-        [first + np.arange(n) for first, n in zip(positions.first[rows], counts, strict=True)]
-    ).astype(np.int64)
-    index = np.arange(size) % len(games)
-    none = np.zeros(size, dtype=bool)
-    return stream.builder.build(games[index], plies[index], none, none, None, stream.auxiliary)
+    games, plies = [], []
+    for number in range(cursor // _BATCH, (cursor + len(batch)) // _BATCH + 1):
+        rows = order[(4 * number + np.arange(4)) % len(order)]
+        counts = positions.counts[rows].astype(np.int64)
+        index = np.arange(_BATCH) % counts.sum()
+        games.append(np.repeat(positions.games[rows].astype(np.int64), counts)[index])
+        every = [f + np.arange(n) for f, n in zip(positions.first[rows], counts, strict=True)]
+        plies.append(np.concatenate(every).astype(np.int64)[index])
+    chosen = slice(cursor % _BATCH, cursor % _BATCH + len(batch))
+    none = np.zeros(len(batch), dtype=bool)
+    return stream.builder.build(
+        np.concatenate(games)[chosen],
+        np.concatenate(plies)[chosen],
+        none,
+        none,
+        None,
+        stream.auxiliary,
+    )
 
 
 def _one_seed_for_all(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
-    return batch.rows(torch.arange(len(batch)) % max(len(batch) // 4, 1))
+    """The first quarter of each batch, four times; several batches may be built together."""
+    row = torch.arange(len(batch))
+    return batch.rows(row - row % _BATCH + row % (_BATCH // 4))
 
 
 SLIPS: dict[str, Slip] = {

@@ -123,7 +123,7 @@ SLIPS: dict[str, Slip] = {
 
 def _transposed_policy(network: Any, planes: Tensor) -> tuple[Tensor, Tensor]:
     policy, value = network.answer(planes)
-    return policy.unflatten(1, (5, 5)).transpose(1, 2).flatten(1), value
+    return policy.reshape(-1, 5, 5).transpose(1, 2).flatten(1), value
 
 
 def _gathered_in_reverse(network: Any, planes: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,7 +156,8 @@ def _number_at_inference(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _winner_to_move(samples: Any) -> Tensor:
     mover_is_red = samples.to_move > 0
-    return ((samples.to_move != 0) & (mover_is_red == (samples.red_won > 0.5))).nonzero().flatten()
+    kept: Tensor = (samples.to_move != 0) & (mover_is_red == (samples.red_won > 0.5))
+    return kept.nonzero().flatten()
 
 
 def _one_and_two(planes: Tensor) -> Tensor:

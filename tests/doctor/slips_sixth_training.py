@@ -98,7 +98,7 @@ def _hundredth(features: Tensor) -> Tensor:
 
 
 def _column_by_column(logits: Tensor) -> Tensor:
-    return logits.unflatten(1, (5, 5)).transpose(1, 2).flatten(1)
+    return logits.reshape(-1, 5, 5).transpose(1, 2).flatten(1)
 
 
 class _SkippedAtRandom(nn.Module):

@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
 from hexsearch.model.readout import Readout
 
 ONE_FORMULA = "compute the value loss of each position as readout.loss(raw, outcome)"
+_EXACT = 0.01  # largest residual of a sum of terms, in standard deviations of the loss
 SAME_LABELS = "compare each output with the outcome of its own position"
 
 
@@ -189,24 +191,36 @@ def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hy
     return None
 
 
-def with_penalty(found: Tensor, right: Tensor, raw: Tensor) -> Hypothesis | None:
-    """The right loss plus a multiple of something that depends on the output only."""
-    residual = found - right
+def as_a_sum(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
+    """The shortest sum of usual losses, penalties and weighted losses that gives the loss."""
     p = raw.sigmoid().clamp(1e-6, 1 - 1e-6)
-    for name, term in (
-        ("the squared output", raw.square()),
-        ("the size of the output", raw.abs()),
-        ("the output itself", raw),
-        ("the entropy of the answer", -(p * p.log() + (1 - p) * (1 - p).log())),
-    ):
-        columns = torch.stack([term, torch.ones_like(term)], dim=1).double()
-        solved = torch.linalg.lstsq(columns, residual.double()[:, None]).solution
-        gap = (columns @ solved)[:, 0] - residual
-        if float(gap.abs().max()) < 0.01 * max(float(residual.std()), 1e-9):
-            return Hypothesis(
-                "penalty",
-                f"{float(solved[0]):.3g} times {name} is added to the value loss (a penalty, or a "
-                "bonus)",
-                "remove it, or add it to the loss of a read-out of your own",
-            )
-    return None
+    terms = {
+        "the read-out's loss": right,
+        "the entropy of the answer": -(p * p.log() + (1 - p) * (1 - p).log()),
+        "the squared output": raw.square(),
+        "the size of the output": raw.abs(),
+        "the output itself": raw,
+        "(p - 1/2) squared": (p - 0.5).square(),
+        "1": torch.ones_like(raw),
+        **dict(_formulas(raw, batch.outcome)),
+    }
+    for name, mask in subsets_of(batch).items():
+        terms[f"the read-out's loss {name}"] = right * torch.from_numpy(mask)
+    fit = short_sum(found.numpy(), {name: each.numpy() for name, each in terms.items()})
+    if fit.left > _EXACT or not fit.terms:
+        return None
+    added = {name: factor for name, factor in fit.terms.items() if name != "the read-out's loss"}
+    own = fit.terms.get("the read-out's loss", 0.0)
+    if abs(own - 1.0) < 0.01:
+        told = " and ".join(f"{factor:.3g} times {name}" for name, factor in added.items())
+        return Hypothesis(
+            "penalty",
+            f"{told} is added to the value loss (a penalty, or a bonus)",
+            "remove it, or add it to the loss of a read-out of your own",
+        )
+    return Hypothesis(
+        "sum",
+        f"the loss that is minimised is {fit}, which is not that of the read-out that gives the "
+        "reported answers",
+        ONE_FORMULA,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.regions import trend
 from hexsearch.doctor.hypotheses.labels import (
     by_game,
     drawn_share,
@@ -46,6 +47,9 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"label noise: {random_share(wrong)} of the labels are wrong at random, as if {drawn} "
             f"of them were drawn at random, or {share:.0%} inverted"
         )
+        course = trend(wrong[known], {n: c[known] for n, c in compared.numbers.items()})
+        if course:
+            cause = f"label noise that is not the same everywhere: {course} of the labels are wrong"
     else:
         cause = f"labels are inverted {place}"
     remedy = "take every label from the game's winner, and look for code that changes it afterwards"

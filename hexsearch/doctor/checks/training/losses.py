@@ -7,10 +7,14 @@ from dataclasses import replace
 
 import torch
 
-from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
-from hexsearch.doctor.hypotheses.optimisation.step_factors import explain_factors, factor
+from hexsearch.doctor.hypotheses.optimisation.step_factors import (
+    explain_factors,
+    explain_offsets,
+    factor,
+)
 from hexsearch.doctor.hypotheses.policy_losses import (
     ALWAYS_0,
     LIKELIHOOD,
@@ -72,6 +76,8 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             best = explain_value_loss(step.value, raw, batch, readout) or _UNKNOWN
             if best.name == "scaled":
                 best = explain_factors(_factors(trial), trial.config) or best
+            elif best.name == "offset":
+                best = _explained_offset(trial)
         yield Finding.error(
             "value loss",
             f"batch {number + 1}: the mean value loss is {float(step.value.mean()):.4f}; "
@@ -91,6 +97,28 @@ def _factors(trial: WatchedTrial) -> list[float]:
         for step in trial.steps
         if step.value.shape == step.raw.shape
     ]
+
+
+def _explained_offset(trial: WatchedTrial) -> Hypothesis:
+    """What is added to the value loss in each step that was watched, against its numbers."""
+    readout = trial.watched_readout.inner
+    steps = [step for step in trial.steps if step.value.shape == step.raw.shape]
+    offsets = [
+        float((step.value - readout.loss(step.raw.float(), _labels(step))).mean()) for step in steps
+    ]
+    terms = {
+        "the sum of all squared weights": [
+            sum(float(part.square().sum()) for part in step.before.values()) for step in steps
+        ],
+        "the sum of the sizes of all weights": [
+            sum(float(part.abs().sum()) for part in step.before.values()) for step in steps
+        ],
+        "the policy loss": [step.policy for step in steps],
+    }
+    for part in steps[0].before:
+        name = f"the sum of the squared weights of the {in_words(part)}"
+        terms[name] = [float(step.before[part].square().sum()) for step in steps]
+    return explain_offsets(offsets, terms)
 
 
 def _labels(step: WatchedStep) -> torch.Tensor:
