@@ -137,11 +137,13 @@ class ComparedSamples:
         """
         flags = affected(self.truth, self.symmetry)
         found = where(wrong, flags, among)
-        if "random" not in found:
+        if found.startswith(("everywhere", "exactly")):
             return found
         chosen = np.ones(len(wrong), dtype=bool) if among is None else among
         columns = {name: column[chosen] for name, column in {**flags, **self.numbers}.items()}
-        return region(wrong[chosen], columns) or found
+        learnt = region(wrong[chosen], columns)
+        better = learnt.startswith("exactly") or (learnt and "random" in found)
+        return learnt if better else found
 
     @property
     def numbers(self) -> Columns:

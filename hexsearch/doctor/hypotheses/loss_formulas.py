@@ -206,18 +206,18 @@ def as_a_sum(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothe
     }
     for name, mask in subsets_of(batch).items():
         terms[f"the read-out's loss {name}"] = right * torch.from_numpy(mask)
-    fit = short_sum(found.numpy(), {name: each.numpy() for name, each in terms.items()})
-    if fit.left > _EXACT or not fit.terms:
-        return None
-    added = {name: factor for name, factor in fit.terms.items() if name != "the read-out's loss"}
-    own = fit.terms.get("the read-out's loss", 0.0)
-    if abs(own - 1.0) < 0.01:
-        told = " and ".join(f"{factor:.3g} times {name}" for name, factor in added.items())
+    numbers = {name: each.numpy() for name, each in terms.items()}
+    own = numbers.pop("the read-out's loss")
+    added = short_sum((found - right).numpy(), numbers)
+    if added.left < _EXACT and added.terms:
         return Hypothesis(
             "penalty",
-            f"{told} is added to the value loss (a penalty, or a bonus)",
+            f"{added} is added to the value loss of each position (a penalty, a bonus or a weight)",
             "remove it, or add it to the loss of a read-out of your own",
         )
+    fit = short_sum(found.numpy(), {"the read-out's loss": own, **numbers})
+    if fit.left > _EXACT or not fit.terms:
+        return None
     return Hypothesis(
         "sum",
         f"the loss that is minimised is {fit}, which is not that of the read-out that gives the "

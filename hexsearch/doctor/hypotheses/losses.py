@@ -10,7 +10,6 @@ from hexsearch.data.batches import Batch
 from hexsearch.doctor.hypotheses.loss_formulas import (
     ONE_FORMULA,
     SAME_LABELS,
-    as_a_sum,
     close,
     of_changed_arguments,
     other_formula,
@@ -51,7 +50,6 @@ def explain_value_loss(
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
         or other_formula(found, right, raw, batch)
-        or as_a_sum(found, right, raw, batch)
     )
 
 

@@ -15,7 +15,7 @@ from hexsearch.doctor.hypotheses.labels import (
     random_share,
     target_scores,
 )
-from hexsearch.doctor.hypotheses.table import Flags, named_cause, wilson
+from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline
 
 
@@ -58,7 +58,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "training labels",
         f"of {known.sum():,} labels of training samples {wrong.sum():,} are wrong, {place}; "
         f"{evidence}",
-        cause,
+        at(cause, place),
         remedy,
         root=root,
     )
@@ -89,6 +89,6 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield Finding.error(
         "policy target",
         f"in {known.sum():,} samples {wrong.sum():,} policy targets are wrong, {place}; {evidence}",
-        cause,
+        at(cause, place),
         remedy,
     )

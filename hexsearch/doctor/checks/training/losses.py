@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import torch
 
+from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding, in_words
-from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA
+from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA, as_a_sum
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
 from hexsearch.doctor.hypotheses.optimisation.step_factors import (
     explain_factors,
@@ -73,7 +74,7 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             right = readout.loss(raw, batch.outcome)
             if step.value.shape == right.shape and torch.allclose(step.value, right, 1e-3, 1e-5):
                 continue
-            best = explain_value_loss(step.value, raw, batch, readout) or _UNKNOWN
+            best = explain_value_loss(step.value, raw, batch, readout) or _sum(trial) or _UNKNOWN
             if best.name == "scaled":
                 best = explain_factors(_factors(trial), trial.config) or best
             elif best.name == "offset":
@@ -97,6 +98,17 @@ def _factors(trial: WatchedTrial) -> list[float]:
         for step in trial.steps
         if step.value.shape == step.raw.shape
     ]
+
+
+def _sum(trial: WatchedTrial) -> Hypothesis | None:
+    """A sum of usual terms that gives the value loss of every step that was watched."""
+    steps = [s for s in [*trial.steps, *trial.asked] if s.value.shape == s.raw.shape]
+    raw = torch.cat([step.raw for step in steps]).float()
+    labels = torch.cat([_labels(step) for step in steps])
+    batch = Batch.joined([replace(step.batch, auxiliary={}) for step in steps])
+    right = trial.watched_readout.inner.loss(raw, labels)
+    found = torch.cat([step.value for step in steps])
+    return as_a_sum(found, right, raw, replace(batch, outcome=labels))
 
 
 def _explained_offset(trial: WatchedTrial) -> Hypothesis:

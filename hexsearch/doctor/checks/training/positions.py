@@ -8,7 +8,7 @@ import numpy as np
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.planes import exchanged_channels, plane_scores, reordered
-from hexsearch.doctor.hypotheses.table import Flags, named_cause
+from hexsearch.doctor.hypotheses.table import Flags, at, named_cause
 from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, inside_ring, ring_planes, same
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.samples import ComparedSamples
@@ -59,7 +59,10 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         return Finding.error(
             "boards",
             f"{evidence}; with the planes in the order {order} more than 95% of them are right",
-            f"the planes are swapped: they are in the order {_inverse(order)}",
+            at(
+                f"the planes are swapped: they are in the order {_inverse(order)}",
+                compared.place(wrong),
+            ),
             "use the order of the encoder: Blue's stones, Red's stones, side to move",
         )
     ring = samples.planes.shape[-1] == truth.size + 2
@@ -73,6 +76,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         "print the planes of one wrong sample, and compare them with its game, which "
         "`hexsearch games show PATH --game NUMBER --ply PLY` draws",
     )
+    cause = at(cause, compared.place(wrong))
     return Finding.error("boards", f"{evidence}; {explained}", cause, remedy)
 
 

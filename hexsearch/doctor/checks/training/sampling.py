@@ -115,13 +115,21 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         repeated, dense = list(_repeats(pipeline, keys)), list(_density(pipeline))
         # Few positions also come from few games: then the repetition is the cause. Otherwise a
         # wrong mixture says more than a repetition.
-        findings = repeated if repeated and dense else dense
+        findings = repeated if repeated and dense and _mixed(game, samples.batch_size) else dense
         if not findings and not strange.any():
             findings = list(mixing_findings(pipeline, game, ply, samples.batch_size))
         findings = findings or repeated
     yield from findings
     if not findings and not strange.any():
         yield from augmentation_findings(pipeline)
+
+
+def _mixed(game: Ints, batch_size: int) -> bool:
+    """Whether batches mix the games of all samples, few as they may be, as random draws do."""
+    batches = [game[start : start + batch_size] for start in range(0, len(game), batch_size)]
+    shares = np.unique(game, return_counts=True)[1] / len(game)
+    expected = float((1 - (1 - shares) ** batch_size).sum())
+    return bool(np.mean([len(np.unique(batch)) for batch in batches]) > 0.7 * expected)
 
 
 def _same_batches(keys: Ints, batch_size: int) -> Iterator[Finding]:

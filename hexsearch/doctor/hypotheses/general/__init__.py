@@ -1,1 +1,1 @@
-"""Descriptions of a difference that no listed cause explains: where it is, and what was measured."""
+"""What no listed cause explains: where it differs, on what it depends, and by which formula."""
