@@ -70,7 +70,7 @@ def metric_findings(evaluation: Evaluation) -> Iterator[Finding]:
         for name, own in right.items()
         if name in reported
         for figure, number in own.items()
-        if not _equal(reported[name][figure], number)
+        if figure in reported[name] and not _equal(reported[name][figure], number)
     ]
     missing = [n for n, own in right.items() if n not in reported and own["positions"] > 0]
     if missing:
@@ -162,7 +162,10 @@ def _of(evaluation: Evaluation, mask: NDArray[np.bool_]) -> Answers:
 
 
 def figures(answers: Answers) -> Figures:
-    """The figures of some answers that have a short definition, by their names in SliceMetrics."""
+    """The figures of some answers that have a short definition, by their names in SliceMetrics.
+
+    A few other ones follow, which may be reported in their place.
+    """
     p, won = answers.p, answers.won
     if not len(p):
         return {"positions": 0.0}
@@ -186,4 +189,14 @@ def figures(answers: Answers) -> Figures:
         "auc": float(((pairs > 0) + 0.5 * (pairs == 0)).mean()) if pairs.size else math.nan,
         "correlation": float(np.corrcoef(p, won)[0, 1]) if spread else math.nan,
         "bias": float((p - won).mean()),
+        **_others(errors, p - won),
+    }
+
+
+def _others(errors: Floats, gaps: Floats) -> Figures:
+    return {
+        "mean_absolute_error": float(np.abs(gaps).mean()),
+        "root_of_the_mean_squared_error": float(np.sqrt(errors.mean())),
+        "sum_of_the_squared_errors": float(errors.sum()),
+        "median_of_the_squared_errors": float(np.median(errors)),
     }
