@@ -13,6 +13,8 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 
 _POSITIONS = 64  # positions whose gradients are computed
+_UNCHANGED = 1e-6  # largest difference of equal outputs, in their standard deviations
+_UNSEEN = 0.1  # share of boards on which a stone may make no difference
 _NAMES = ("the first mover's stones (Blue)", "the second mover's stones (Red)", "the side to move")
 
 
@@ -35,7 +37,41 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="unread",
             )
             return
-    yield from _unused_weights(trial)
+    yield from list(_unused_weights(trial)) or _unseen_stones(pipeline, trial)
+
+
+def _unseen_stones(pipeline: ExaminedPipeline, trial: WatchedTrial) -> Iterator[Finding]:
+    """Removing a single stone must change value or policy."""
+    planes = torch.from_numpy(needed(pipeline.samples).planes)
+    counts = planes[:, :2].gt(0.5).flatten(1).sum(dim=1)
+    full = planes[counts.argsort(descending=True, stable=True)[:_POSITIONS]]
+    margin = (full.shape[-1] - needed(pipeline.compared).truth.size) // 2
+    inside = torch.zeros_like(full[:, :2])
+    side = full.shape[-1]
+    inside[:, :, margin : side - margin, margin : side - margin] = 1.0
+    chance = torch.rand(inside.shape, generator=torch.Generator().manual_seed(0))
+    cell = (full[:, :2] * inside * chance).flatten(1).argmax(dim=1)
+    fewer = full.clone()
+    rows = torch.arange(len(full))
+    fewer[:, :2] = full[:, :2].flatten(1).scatter(1, cell[:, None], 0.0).reshape(inside.shape)
+    with torch.no_grad(), in_eval_mode(trial.network.modules()):
+        some, other = (trial.network(trial.execution.show(each)) for each in (full, fewer))
+    gap = (some.policy_logits - other.policy_logits).float().abs().amax(dim=1)
+    gap = torch.maximum(gap, (some.value_raw - other.value_raw).float().abs())
+    usable = (full != fewer).flatten(1).any(dim=1)
+    scale = max(float(some.policy_logits.float().std()), float(some.value_raw.float().std()), 1e-9)
+    unseen = float((gap < _UNCHANGED * scale)[rows[usable]].float().mean())
+    if int(usable.sum()) >= _POSITIONS // 2 and unseen > _UNSEEN:
+        yield Finding.error(
+            "what is read",
+            f"on {unseen:.0%} of {int(usable.sum())} boards with many stones neither value nor "
+            "policy changes when one stone is removed",
+            "single stones cannot be told apart: what is read first is not each cell but a maximum "
+            "over neighbours (a pooling), a rounded or cut sum, or only part of the stones",
+            "let a convolution or a linear layer read the planes themselves, without a pooling or "
+            "a threshold before it",
+            root="unread",
+        )
 
 
 def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, str], Tensor]:

@@ -32,24 +32,25 @@ class Condition:
     size: int
 
 
-def conditions(columns: Columns) -> Iterator[Condition]:
+def conditions(wrong: Flags, columns: Columns) -> Iterator[Condition]:
     """All conditions on one column that some samples meet and others do not."""
     for name, column in columns.items():
         if column.dtype == np.bool_:
             choices = [(name, column)]
         else:
-            choices = list(_of_number(name, column))
+            choices = list(_of_number(name, column, wrong))
         for words, holds in choices:
             if _FEW <= holds.sum() <= len(holds) - _FEW:
                 yield Condition(words, holds, 1)
 
 
-def _of_number(name: str, column: NDArray[Any]) -> Iterator[tuple[str, Flags]]:
+def _of_number(name: str, column: NDArray[Any], wrong: Flags) -> Iterator[tuple[str, Flags]]:
     values = np.unique(column)
     if len(values) < 2:
         return
-    chosen = np.unique(np.linspace(1, len(values) - 1, _BOUNDS).astype(int))
-    for value in values[chosen]:
+    spread = values[np.linspace(1, len(values) - 1, _BOUNDS).astype(int)]
+    above = values[values > column[wrong].max()][:1]
+    for value in np.unique(np.concatenate([spread, [column[wrong].min()], above])):
         yield f"where the {name} is at least {value:g}", column >= value
         yield f"where the {name} is below {value:g}", column < value
     if len(values) <= _BOUNDS:
@@ -70,7 +71,7 @@ def region(wrong: Flags, columns: Columns) -> str:
     """
     if not _FEW <= wrong.sum() <= len(wrong) - _FEW:
         return ""
-    single = list(conditions(columns))
+    single = list(conditions(wrong, columns))
     ranked = sorted(single, key=lambda each: -_agreement(wrong, each.holds))
     for each in ranked:
         if _fits(wrong, each.holds):
