@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
 from hexsearch.model.readout import Readout
 
@@ -117,6 +118,32 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
                 "curriculum.stage_weights",
             )
     return None
+
+
+def by_region(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+    """The right loss, but another one for the positions that meet a condition."""
+    wrong = ((found - right).abs() > 1e-5 + 1e-3 * right.abs()).numpy()
+    numbers = {
+        "ply": batch.ply,
+        "number of plies to the end": batch.to_end,
+        "length of the game": batch.ply + batch.to_end,
+        "number of the game": batch.game,
+        "row in the batch": torch.arange(len(found)),
+    }
+    columns = {name: column.numpy() for name, column in numbers.items()}
+    place = region(wrong, {**subsets_of(batch), **columns})
+    if not place.startswith("exactly"):
+        return None
+    index = torch.from_numpy(wrong)
+    there, expected = found[index], right[index]
+    factor = float((there * expected).sum() / expected.square().sum().clamp(min=1e-12))
+    how = f"is {factor:.3g} times as large" if close(there, factor * expected) else "is another one"
+    return Hypothesis(
+        "by region",
+        f"the value loss {how} {place}; elsewhere it is that of the read-out",
+        "give every position the same weight and formula; to weight stages set "
+        "curriculum.stage_weights",
+    )
 
 
 def other_labels(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hypothesis | None:

@@ -10,6 +10,7 @@ from hexsearch.data.batches import Batch
 from hexsearch.doctor.hypotheses.loss_formulas import (
     ONE_FORMULA,
     SAME_LABELS,
+    by_region,
     close,
     of_changed_arguments,
     other_formula,
@@ -49,6 +50,7 @@ def explain_value_loss(
         or of_changed_arguments(found, raw, batch, readout)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
+        or by_region(found, right, batch)
         or other_formula(found, right, raw, batch)
     )
 

@@ -9,6 +9,7 @@ import torch
 
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.general.policy_rows import explain_rows
 from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA, as_a_sum
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
 from hexsearch.doctor.hypotheses.optimisation.step_factors import (
@@ -164,7 +165,8 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     step, right = wrong[0]
     number = next(n for n, other in enumerate(every) if other is step)
-    best = explain_policy_loss([each for each, _ in wrong]) or _UNKNOWN_POLICY
+    best = explain_policy_loss([each for each, _ in wrong])
+    best = best or explain_rows(trial, step.batch) or _UNKNOWN_POLICY
     yield Finding.error(
         "policy loss",
         f"batch {number + 1}: the policy loss is {step.policy:.4f}; recomputed from the same "

@@ -29,13 +29,15 @@ class Fit:
 
     def __str__(self) -> str:
         return " ".join(
-            f"{'-' if factor < 0 else '+' if number else ''} {_times(abs(factor))}{name}".strip()
+            f"{'-' if factor < 0 else '+' if number else ''} {_times(abs(factor), name)}".strip()
             for number, (name, factor) in enumerate(self.terms.items())
         )
 
 
-def _times(factor: float) -> str:
-    return "" if abs(factor - 1.0) < 5e-3 else f"{factor:.3g} times "
+def _times(factor: float, name: str) -> str:
+    if name == "1":
+        return f"{factor:.3g}"
+    return name if abs(factor - 1.0) < 5e-3 else f"{factor:.3g} times {name}"
 
 
 def short_sum(found: NDArray[Any], terms: Mapping[str, NDArray[Any]], close: float = 0.01) -> Fit:
@@ -62,6 +64,11 @@ def short_sum(found: NDArray[Any], terms: Mapping[str, NDArray[Any]], close: flo
         best, chosen = new, list(new.terms)
         if best.left < close:
             break
+    for name in list(best.terms):  # a term that was chosen early may have become needless
+        fewer = [other for other in best.terms if other != name]
+        fit = _solved(numbers, usable, fewer, spread) if fewer else None
+        if fit is not None and fit.left < close:
+            best = fit
     return best
 
 
