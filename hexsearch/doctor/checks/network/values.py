@@ -16,6 +16,7 @@ from hexsearch.doctor.hypotheses.values import (
     DECODINGS,
     Floats,
     Reading,
+    curve,
     finished_boards,
     inverted_against,
     readings,
@@ -68,16 +69,19 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "load weights from before the loss became nan, and encode planes as in training",
         )
         return
-    yield from _rounded(observed)
+    found = readings(observed)
+    # Answers of a usual decoding are near 0 and 1 where raw values are large, and not rounded.
+    if reported_reading(found) is None:
+        yield from _rounded(observed)
     outside = (answered < -1e-3) | (answered > 1 + 1e-3)
     if outside.any():
-        found = readings(observed)
         best = min(found[1:], key=lambda reading: reading.value_loss)
         yield Finding.error(
             "answers",
             f"{outside.mean():.0%} of {len(answered):,} answers lie outside [0, 1], from "
             f"{answered.min():.2f} to {answered.max():.2f}; read {_as(_words(best, found))} they "
-            f"have a value loss of {best.value_loss:.3f} and {best.accuracy:.1%} are right",
+            f"have a value loss of {best.value_loss:.3f} and {best.accuracy:.1%} are right; "
+            f"{curve(observed)}",
             f"the reported value is no probability, but {_words(best, found)} is",
             f"report {_words(best, found)} in win_prob_red",
             root="reading",
