@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.board_readings import other_reading
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import winners
 from hexsearch.game.reading import Decision
@@ -63,6 +64,15 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
             "these games are marked as finished, but end before a connection: their last moves are "
             "missing (cut off, or off by one), or their moves are read wrongly",
             "compare the number of moves with that in the source, and import the games again",
+        )
+    reading = other_reading(archive, np.flatnonzero(archive.finished == 0).astype(np.int64))
+    if reading and not archive.finished[wrong].any():
+        return Finding.error(
+            "labels",
+            evidence,
+            f"games are read wrongly: {reading}",
+            "compare one such game with its source, correct how it is read, and import it again",
+            root="recorded",
         )
     return Finding.error(
         "labels",

@@ -1,4 +1,4 @@
-"""Transformations of planes: turned and shifted boards, exchanged and scaled planes, other numbers."""
+"""Transformations of planes: turned and shifted boards, exchanged, scaled and other planes."""
 
 from __future__ import annotations
 
