@@ -18,6 +18,7 @@ from hexsearch.doctor.checks.network import (
     randomness,
     records,
     strengths,
+    turns,
     values,
 )
 from hexsearch.doctor.checks.optimisation import finite, gradients, slopes, steps
@@ -85,6 +86,7 @@ CHECKS: tuple[Check, ...] = (
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
     Check("answers", "answers", _OBSERVED, values.check_range),
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),
+    Check("turned boards", "answers", _OBSERVED, turns.check_turns, symptom=True),
     Check("policy cells", "answers", _OBSERVED, policies.check_policy_cells, symptom=True),
     Check("record", "answers", ("loaded", "examined", "dataset"), records.check_record),
     Check("batch norm", "answers", ("loaded", "restored"), records.check_norms),

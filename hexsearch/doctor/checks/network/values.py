@@ -10,7 +10,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
-from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, scaled_answers
+from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, fading, scaled_answers
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
     DECODINGS,
@@ -198,6 +198,10 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
     )
     if finished := finished_boards(observed):
         evidence += f"; {finished}"
+    if (fades := fading(observed)) is not None and not any(sides):
+        figures, cause, remedy = fades
+        yield Finding.error(check, f"{evidence}; {figures}", cause, remedy, root="reading")
+        return
     own = reported_reading(found)
     decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
     if decoded and best.decoding in ("raw", "signed") and not any(sides):

@@ -37,7 +37,30 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="unread",
             )
             return
-    yield from list(_unused_weights(trial)) or _unseen_stones(pipeline, trial)
+    found = [*_unused_weights(trial), *_alike_channels(trial, planes)]
+    yield from found or _unseen_stones(pipeline, trial)
+
+
+def _alike_channels(trial: WatchedTrial, planes: Tensor) -> Iterator[Finding]:
+    """The value head must not give the same value for features in another order of channels."""
+    network = trial.network
+    with torch.no_grad(), in_eval_mode(network.modules()):
+        features = network.trunk(trial.execution.show(planes))
+        if features.ndim != 4 or features.shape[1] < 2:
+            return
+        value = network.value_head(features).float()
+        other = network.value_head(features.flip(1)).float()
+    spread = float(value.std())
+    if spread > 1e-6 and float((value - other).abs().max()) < _UNCHANGED * 100 * spread:
+        yield Finding.error(
+            "what is read",
+            f"with the {features.shape[1]} channels of the trunk's features in the opposite order "
+            f"the value changes by less than {_UNCHANGED * 100:g} standard deviations",
+            "the value head treats all channels alike: it takes a mean or a maximum over the "
+            "channels (axis 1) where it should be over the cells",
+            "pool over the rows and columns of the features, dim=(2, 3)",
+            root="unread",
+        )
 
 
 def _unseen_stones(pipeline: ExaminedPipeline, trial: WatchedTrial) -> Iterator[Finding]:

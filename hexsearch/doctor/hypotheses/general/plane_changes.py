@@ -35,14 +35,14 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     """Transformations that are the same for every position, with their names."""
     channels = planes.shape[1]
     stones, flags = _kinds(planes)
-    for name, change in _TURNS.items():
+    for name, change in TURNS.items():
         yield f"the board {name}", change
     for first, second in pairwise(stones):
         yield f"planes {first} and {second} exchanged", _exchanged(channels, first, second)
     if len(stones) >= 2:
         exchanged = _exchanged(channels, stones[0], stones[1])
         for name in ("transposed", "transposed in the other diagonal"):
-            turn = _TURNS[name]
+            turn = TURNS[name]
             yield f"the board {name} and its colours exchanged", _chain(exchanged, turn)
     for flag in flags:
         values = planes[:, flag].mean(dim=(1, 2))
@@ -118,7 +118,7 @@ def _recoloured(planes: Tensor) -> Iterator[tuple[str, Change]]:
         return
     name = "colours and side to move exchanged"
     yield f"its {name}", recolour
-    for turned, turn in _TURNS.items():
+    for turned, turn in TURNS.items():
         yield f"the board {turned} and its {name}", _chain(recolour, turn)
 
 
@@ -133,12 +133,12 @@ def _by_side(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
         mover = red.float()[:, None, None].expand(planes[:, flag].shape)
         yield f"plane {flag} filled with the side to move", _with_values(flag, mover)
         yield f"plane {flag} filled with the side not to move", _with_values(flag, 1 - mover)
-    changes = list(_TURNS.items())
+    changes = list(TURNS.items())
     if len(stones) >= 2:
         exchanged = _exchanged(planes.shape[1], stones[0], stones[1])
         changes.append(("with colours exchanged", exchanged))
         changes.append(
-            ("transposed with colours exchanged", _chain(exchanged, _TURNS["transposed"]))
+            ("transposed with colours exchanged", _chain(exchanged, TURNS["transposed"]))
         )
     elif len(stones) == 1:
         changes.append(("with its sign exchanged", scaled(-1.0)))
@@ -167,7 +167,7 @@ def _where(chosen: Tensor, change: Change) -> Change:
     return lambda planes: torch.where(chosen[:, None, None, None], change(planes), planes)
 
 
-_TURNS: dict[str, Change] = {
+TURNS: dict[str, Change] = {
     "transposed": lambda p: p.transpose(2, 3),
     "transposed in the other diagonal": lambda p: p.transpose(2, 3).flip(2, 3),
     "upside down": lambda p: p.flip(2),
