@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.board_readings import other_reading
+from hexsearch.doctor.hypotheses.general.board_readings import TURNED, other_reading
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import winners
 from hexsearch.game.reading import Decision
@@ -165,6 +165,21 @@ def _transposed_games(archive: GameArchive) -> Iterator[Finding]:
         upright = int((winners(boards) == won).sum())
         transposed = winners(boards.transpose(0, 2, 1).copy())
         same, exchanged = int((transposed == won).sum()), int((transposed == -won).sum())
+        others = [
+            (int((winners(np.ascontiguousarray(change(boards))) == won).sum()), words)
+            for words, change in TURNED.items()
+        ]
+        most, words = max(others)
+        if most > max(2 * upright, 10, 0.9 * len(games)) and same < most:
+            yield Finding.error(
+                "edges",
+                f"{Path(source).name}: {upright:,} of {len(games):,} games end with the winner's "
+                f"connection as they are stored, and {most:,} if they are read in another way",
+                f"games are read wrongly: {words}",
+                "correct how rows and columns of this file are read, and import it again",
+                root="recorded",
+            )
+            continue
         for count, cause, remedy in (
             (same, _COLUMN_MAJOR, "exchange row and column of every move of this file"),
             (

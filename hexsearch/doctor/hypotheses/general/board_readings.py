@@ -19,11 +19,14 @@ _MOSTLY, _CONTRAST = 0.6, 0.25  # the same where a move is missing, and what the
 _MIXED = 0.05  # share of games that each side must win
 _SHORTER = 0.85  # share of games whose named winner has the shorter path
 Games = NDArray[np.int64]
-_CHANGES: dict[str, Callable[[Stones], Stones]] = {
-    "rows and columns are exchanged (column-major)": lambda b: b.transpose(0, 2, 1),
+TURNED: dict[str, Callable[[Stones], Stones]] = {
     "rows are counted from the bottom: boards are flipped upside down": lambda b: b[:, ::-1],
     "columns are counted from the right: boards are mirrored": lambda b: b[:, :, ::-1],
     "boards are given a quarter turn": lambda b: np.rot90(b, 1, (1, 2)),
+}
+_CHANGES: dict[str, Callable[[Stones], Stones]] = {
+    "rows and columns are exchanged (column-major)": lambda b: b.transpose(0, 2, 1),
+    **TURNED,
     "the colours are exchanged (the wrong side moves first)": lambda b: -b,
 }
 
@@ -39,13 +42,16 @@ def other_reading(archive: GameArchive, games: Games) -> str:
     some = games[np.linspace(0, len(games) - 1, min(len(games), _LOOKED_AT)).astype(np.int64)]
     won = archive.winners[some]
     boards = stones_at(archive, some, archive.lengths[some])
-    for words, change in _CHANGES.items():
-        changed = np.ascontiguousarray(change(boards))
-        found = winners(changed)
-        if (found == won).mean() > _FITS or _shorter(changed, won) > _SHORTER > _shorter(
-            boards, -won
-        ):
+    if (winners(boards) == won).mean() > _FITS:
+        return ""
+    changed = {words: np.ascontiguousarray(change(boards)) for words, change in _CHANGES.items()}
+    for words, others in changed.items():
+        if (winners(others) == won).mean() > _FITS:
             return words
+    if _shorter(boards, won) < _SHORTER - _CONTRAST / 2:
+        for words, others in changed.items():
+            if _shorter(others, won) > _SHORTER:
+                return words
     return _missing_move(archive, some, won)
 
 

@@ -43,7 +43,8 @@ def _times(factor: float, name: str) -> str:
 def short_sum(found: NDArray[Any], terms: Mapping[str, NDArray[Any]], close: float = 0.01) -> Fit:
     """The shortest sum of at most three terms that gives the numbers; else the best one.
 
-    Terms are chosen one by one, each the one that lowers the residual most (matching pursuit).
+    Terms are chosen one by one (matching pursuit). If that is not exact, all terms are fitted
+    together, and those that are not needed are taken out.
 
     Args:
         found: [B] numbers.
@@ -54,22 +55,38 @@ def short_sum(found: NDArray[Any], terms: Mapping[str, NDArray[Any]], close: flo
     spread = max(float(numbers.std()), 1e-9)
     usable = {name: np.asarray(term, np.float64) for name, term in terms.items()}
     usable = {name: term for name, term in usable.items() if float(np.abs(term).max()) > 1e-9}
+    best = _pursued(numbers, usable, spread, close)
+    if best.left > close and len(usable) < len(numbers) // 2:
+        whole = _pruned(numbers, usable, _solved(numbers, usable, list(usable), spread), close)
+        best = whole if whole.left < close and len(whole.terms) <= _MOST else best
+    return _pruned(numbers, usable, best, close)
+
+
+def _pursued(numbers: Floats, terms: Mapping[str, Floats], spread: float, close: float) -> Fit:
+    """Terms chosen one by one, each the one that lowers the residual most."""
     chosen: list[str] = []
     best = Fit({}, float(np.abs(numbers).max()) / spread, 0.0)
     while len(chosen) < _MOST:
-        fits = [_solved(numbers, usable, [*chosen, name], spread) for name in usable]
+        fits = [_solved(numbers, terms, [*chosen, name], spread) for name in terms]
         new = min(fits, key=lambda fit: (fit.left > close, -fit.share), default=None)
         if new is None or new.share < best.share + 1e-6:
             break
         best, chosen = new, list(new.terms)
         if best.left < close:
             break
-    for name in list(best.terms):  # a term that was chosen early may have become needless
-        fewer = [other for other in best.terms if other != name]
-        fit = _solved(numbers, usable, fewer, spread) if fewer else None
-        if fit is not None and fit.left < close:
-            best = fit
     return best
+
+
+def _pruned(numbers: Floats, terms: Mapping[str, Floats], fit: Fit, close: float) -> Fit:
+    """The same sum without the terms that are not needed to be exact."""
+    spread = max(float(numbers.std()), 1e-9)
+    size = {name: abs(factor) * float(terms[name].std()) for name, factor in fit.terms.items()}
+    for name in sorted(size, key=lambda each: size[each]):
+        fewer = [other for other in fit.terms if other != name]
+        smaller = _solved(numbers, terms, fewer, spread) if fewer else None
+        if smaller is not None and smaller.left < close:
+            fit = smaller
+    return fit
 
 
 def _solved(numbers: Floats, terms: Mapping[str, Floats], names: list[str], spread: float) -> Fit:
