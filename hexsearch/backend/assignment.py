@@ -20,6 +20,7 @@ class Assignment:
             alone has the name and the folder of the job.
         archive, archive_hash: the games. The hash prevents training on other games.
         points: positions at which it reports. The last one is the budget.
+        equal_compute: trunk whose positions count as one; None counts every position as one.
         reported: positions of the last report of all its trials in the ledger.
         judged_on: with `test`, the job only saves at its points, and reports on the test games at
             the last one.
@@ -42,6 +43,7 @@ class Assignment:
     data: dict[str, Any]
     seed: int
     points: tuple[int, ...]
+    equal_compute: str | None = None
     reported: int = 0
     judged_on: Literal["validation", "test"] = "validation"
     mode: Mode = "joint"

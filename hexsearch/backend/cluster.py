@@ -25,6 +25,7 @@ from hexsearch.backend.ray_private import (
 )
 from hexsearch.config.run import RunConfig as Resources
 from hexsearch.errors import ConfigError, HexsearchError
+from hexsearch.search.placement import trials_on
 from hexsearch.training.machine import usable_cpus
 
 _ENVIRONMENT = {
@@ -127,8 +128,12 @@ def _connect(address: str | None, own: ExitStack) -> None:
 
 
 def environment(address: str | None, resources: Resources) -> dict[str, str]:
-    """Environment variables for Ray, unless the user has set them."""
-    all_train = resources.max_concurrent is None and resources.cpus_per_trial == 1
+    """Environment variables for Ray, unless the user has set them.
+
+    Args:
+        resources: on a machine without a GPU, `auto` has been replaced by numbers.
+    """
+    all_train = resources.max_concurrent is None and resources.cpus == 1
     if address is None and all_train and not resources.gpus_per_trial:
         return _ENVIRONMENT | _WARM
     return _ENVIRONMENT  # most processes would import torch without need
@@ -181,7 +186,7 @@ def require_room(resources: Resources) -> None:
     if _count_slots(resources) < 1:
         have = ray.cluster_resources()
         raise ConfigError(
-            f"a trial needs {resources.cpus_per_trial} CPU(s) and {resources.gpus_per_trial:g} "
+            f"a trial needs {resources.cpus} CPU(s) and {resources.gpus:g} "
             f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
             "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
         )
@@ -193,20 +198,9 @@ def _count_slots(resources: Resources) -> int:
     for node in ray.nodes():
         if not node["Alive"]:
             continue
-        room = int(node["Resources"].get("CPU", 0) // resources.cpus_per_trial)
-        if resources.gpus_per_trial:
+        room = int(node["Resources"].get("CPU", 0) // resources.cpus)
+        if resources.gpus:
             gpus = int(node["Resources"].get("GPU", 0))
-            room = min(room, _trials_on(gpus, resources.gpus_per_trial))
+            room = min(room, trials_on(gpus, resources.gpus))
         slots += room
     return min(slots, resources.max_concurrent or slots)
-
-
-def _trials_on(gpus: int, share: float) -> int:
-    """Number of trials that fit on a node's GPUs. A fraction uses one GPU, never two.
-
-    >>> _trials_on(8, 0.6), _trials_on(8, 0.15), _trials_on(4, 2.0)
-    (8, 48, 2)
-    """
-    if share > 1.0:
-        return gpus // round(share)
-    return gpus * int(1.0 / share + 1e-9)  # ten trials with a share of 0.1 fit despite rounding

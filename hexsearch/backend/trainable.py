@@ -38,6 +38,7 @@ from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
+from hexsearch.training.report_points import PositionCount
 from hexsearch.training.trial import Trial
 
 Reports = dict[str, ReportSummary]  # trial -> report
@@ -65,6 +66,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # start of training in this process
         self._stretch: Stretch | None = None  # training up to the next report
+        self._count = PositionCount.plain(self._assignment.points)
         self._watchdog = Watchdog(self._assignment)
 
     def step(self) -> dict[str, Any]:
@@ -123,14 +125,16 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(task.threads)
         self._folders.pull()
         dataset, trunk = self._games(task), self._trunk(task)
+        configs = [build(TrialConfig, config, "trial") for config in task.configs]
+        count = PositionCount.of(task.points, configs[0], dataset.config, task.equal_compute)
 
         def make() -> Trial:
             return Trial(
-                [build(TrialConfig, config, "trial") for config in task.configs],
+                configs,
                 dataset,
-                max_positions=task.points[-1],
+                max_positions=count.own[-1],
                 seed=task.seed,
-                device=_device_of(task.gpus),
+                device=device_of(task.gpus),
                 trunk=SharedTrunk(
                     task.mode,
                     None if trunk is None else read_frozen_trunk(trunk, task.trunk_hash),
@@ -143,10 +147,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         )
         if content is None and self._warnings:
             trial = make()  # it may have taken in half of a bad one
-        elif content is not None and trial.positions_seen > task.reported:
+        elif content is not None and count.counted(trial.positions_seen) > task.reported:
             self._stored = _stored_reports(content, task)
-        catch_up(trial, task)
-        self._trial = trial
+        catch_up(trial, task, count)
+        self._trial, self._count = trial, count
 
     def _games(self, task: Assignment) -> Dataset:
         """The mapped games, which are kept for the next job if it has the same games."""
@@ -179,17 +183,17 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if self._began_at is None:
             self._began_at = round(time.time(), 3)
         if self._stretch is None:
-            self._stretch = Stretch(trial, task)
+            self._stretch = Stretch(trial, replace(task, points=self._count.own))
         if not self._stretch.train():
-            return Message(progress=trial.positions_seen)
+            return Message(progress=self._count.counted(trial.positions_seen))
         self._stretch = None
         reports: Reports = {}
         if task.judged_on == "validation":
             reports = self._report()
-        elif trial.positions_seen >= task.points[-1]:
+        elif trial.positions_seen >= trial.max_positions:
             reports = self._judge()
         with storing(folders.job):
-            if task.is_shared and trial.positions_seen >= task.points[-1]:
+            if task.is_shared and trial.positions_seen >= trial.max_positions:
                 self._store_networks(reports)
             save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
             folders.push()
@@ -200,8 +204,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         trial, task, folders = self._trial, self._assignment, self._folders
         assert trial is not None
         reports: Reports = {}
+        seen = self._count.counted(trial.positions_seen)
         with storing(folders.job):
-            for name, report, cost in zip(task.trials, trial.reports(), trial.costs, strict=True):
+            for name, own, cost in zip(task.trials, trial.reports(), trial.costs, strict=True):
+                report = replace(own, positions_seen=seen)
                 store_evidence(folders.of(name), report)
                 reports[name] = ReportSummary.of(report, cost, self._began_at)
         return reports
@@ -210,7 +216,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """The report on the test games, with the validation loss of the search beside it."""
         trial, (name,) = self._trial, self._assignment.trials
         assert trial is not None
-        validation = trial.report()  # comes first, since it computes batch-norm statistics
+        seen = self._count.counted(trial.positions_seen)
+        # This comes first, since it computes batch-norm statistics.
+        validation = replace(trial.report(), positions_seen=seen)
         dataset, folder = trial.dataset, self._folders.of(name)
         test, _ = trial.evaluate(all_positions(dataset.archive, dataset.games("test")))
         summary = replace(
@@ -220,7 +228,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         )
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_game_losses(folder, trial.positions_seen, test.game_losses())
+            write_game_losses(folder, seen, test.game_losses())
         return {name: summary}
 
     def _store_networks(self, reports: Reports) -> None:
@@ -231,14 +239,14 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             save_checkpoint(self._folders.of(name) / CHECKPOINT, content)
 
 
-def catch_up(trial: Trial, task: Assignment) -> None:
+def catch_up(trial: Trial, task: Assignment, count: PositionCount) -> None:
     """Train again to the last report in the ledger, if a checkpoint was lost.
 
     Reports change the statistics that a checkpoint keeps, so each is computed, but not sent again.
     """
-    for point in task.points:
-        if trial.positions_seen < point <= task.reported:
-            trial.train_to(point)
+    for point, own in zip(count.points, count.own, strict=True):
+        if trial.positions_seen < own and point <= task.reported:
+            trial.train_to(own)
             if task.judged_on == "validation":
                 trial.reports()
 
@@ -260,7 +268,7 @@ def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
     return {name: ReportSummary.from_json(report) for name, report in stored.items()}
 
 
-def _device_of(gpus: float) -> torch.device:
+def device_of(gpus: float) -> torch.device:
     """The GPU that Ray gave this worker, limited to its share; the CPU if it has no GPU.
 
     Raises:

@@ -189,7 +189,7 @@ def run_jobs(engine: Engine, run: TuneRun) -> None:
     resources = engine.config.run
     shipped = {name: ray.put(np.fromfile(path, np.uint8)) for name, path in run.ship.items()}
     trainable = tune.with_parameters(TrialWorker, shipped=shipped)
-    each = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+    each = {"cpu": resources.cpus, "gpu": resources.gpus}
     searcher, signs = TuneSearcher(engine, run.assign), SignsOfLife()
     tuner = tune.Tuner(
         tune.with_resources(trainable, each),

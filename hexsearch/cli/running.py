@@ -97,10 +97,10 @@ def print_report(folder: StudyFolder) -> None:
 
 def _why_all_failed(folder: StudyFolder) -> str | None:
     """The reason of the first failed trial, if no trial of a study has a result."""
-    trials = StudyHistory.read(folder.ledger).trials.values()
-    if not trials or any(trial.status != "failed" for trial in trials):
+    history = StudyHistory.read(folder.ledger)
+    if not history.all_failed:
         return None
-    return next((trial.reason for trial in trials if trial.reason), "nothing")
+    return next((trial.reason for trial in history.trials.values() if trial.reason), "nothing")
 
 
 def stderr() -> Console:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from hexsearch.config.section import MAX_TEXT, Section, tuple_from_list
+from hexsearch.config.section import MAX_TEXT, Section, printed, tuple_from_list
 
 MAX_TRIALS = 100_000  # trials of one study
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([smhd]?)\Z")
@@ -30,7 +30,49 @@ def parse_duration(text: object) -> object:
 
 MAX_SECONDS = 10 * 366 * 86_400.0
 _FINEST_SHARE = 0.01  # smallest share of a GPU; torch limits memory by whole percents
+_MOST_CPUS, _MOST_GPUS = 4096, 1024
 Seconds = Annotated[float | None, BeforeValidator(parse_duration)]
+
+
+def _cpus(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or (whole and 1 <= value <= _MOST_CPUS):  # type: ignore[operator]
+        return value
+    raise ValueError(
+        f"expected auto or a whole number of cores from 1 to {_MOST_CPUS:,}, got {printed(value)}"
+    )
+
+
+def _gpus(value: object) -> object:
+    if value == "auto":
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value <= _MOST_GPUS:  # type: ignore[operator]
+        raise ValueError(
+            f"expected auto or a number of GPUs from 0 to {_MOST_GPUS:,}, got {printed(value)}"
+        )
+    share = float(value)  # type: ignore[arg-type]
+    if share > 1.0 and share != int(share):
+        raise ValueError(
+            f"{share:g}: above 1, only whole GPUs can be given to a trial; write "
+            f"{int(share)} or {int(share) + 1}"
+        )
+    if 0.0 < share < _FINEST_SHARE:
+        raise ValueError(f"{share:g}: the smallest share of a GPU is {_FINEST_SHARE:g}")
+    return share
+
+
+_AUTO = {"const": "auto", "type": "string"}
+Cpus = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_cpus),
+    WithJsonSchema({"anyOf": [_AUTO, {"type": "integer", "minimum": 1, "maximum": _MOST_CPUS}]}),
+]
+Gpus = Annotated[
+    float | Literal["auto"],
+    PlainValidator(_gpus),
+    WithJsonSchema({"anyOf": [_AUTO, {"type": "number", "minimum": 0, "maximum": _MOST_GPUS}]}),
+]
 
 
 class RunConfig(Section):
@@ -38,15 +80,15 @@ class RunConfig(Section):
 
     trials: int = Field(50, ge=1, le=MAX_TRIALS, description="number of trials of the search")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
-    cpus_per_trial: int = Field(
-        1, ge=1, le=4096, description="CPU cores of each trial, and its number of threads"
+    cpus_per_trial: Cpus = Field(
+        "auto",
+        description="CPU cores of each trial, and its number of threads; auto: one, or two on a "
+        "GPU if there are enough",
     )
-    gpus_per_trial: float = Field(
-        0.0,
-        ge=0.0,
-        le=1024.0,
+    gpus_per_trial: Gpus = Field(
+        "auto",
         description="0: train on the CPU; a fraction: trials share a GPU; above 1 only whole "
-        "numbers",
+        "numbers; auto: measured when the study starts, and 0 without a GPU",
     )
     max_concurrent: int | None = Field(
         None, ge=1, le=MAX_TRIALS, description="most trials at the same time; null: as many as fit"
@@ -128,14 +170,12 @@ class RunConfig(Section):
         "s3://bucket/studies.",
     )
 
-    @field_validator("gpus_per_trial")
-    @classmethod
-    def _can_be_placed(cls, share: float) -> float:
-        if share > 1.0 and share != int(share):
-            raise ValueError(
-                f"{share:g}: above 1, only whole GPUs can be given to a trial; write "
-                f"{int(share)} or {int(share) + 1}"
-            )
-        if 0.0 < share < _FINEST_SHARE:
-            raise ValueError(f"{share:g}: the smallest share of a GPU is {_FINEST_SHARE:g}")
-        return share
+    @property
+    def cpus(self) -> int:
+        """Cores of each trial. `auto` counts as 1 until a study has replaced it by a number."""
+        return 1 if self.cpus_per_trial == "auto" else self.cpus_per_trial
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of each trial. `auto` counts as 0 until a study has replaced it by a number."""
+        return 0.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial

@@ -67,6 +67,12 @@ class SchedulerConfig(Section):
         le=MAX_POSITIONS,
         description="positions between reports, in addition to the rungs; null: rungs only",
     )
+    equal_compute: Literal["resnet18", "small", "tiny", "no_stride", "kata_like"] | None = Field(
+        None,
+        description="compare trials after equal training operations in place of equal positions: "
+        "max_t, rungs and reports then count positions of this trunk, and a trial whose network "
+        "needs twice its operations trains on half as many; null: positions",
+    )
     stop_on: StopOn = Field(
         ("dead", "vanishing"),
         max_length=5,

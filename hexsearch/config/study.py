@@ -77,4 +77,9 @@ class StudyConfig(Section):
     def _phases_fit(self) -> StudyConfig:
         if "confirm" in self.phases and not self.data.split.test:
             raise ValueError("phases: confirm needs test games, but data.split.test is 0")
+        if "compare" in self.phases and self.scheduler.equal_compute is not None:
+            raise ValueError(
+                "phases: compare trains all heads on one trunk, at one cost; leave out "
+                "scheduler.equal_compute"
+            )
         return self

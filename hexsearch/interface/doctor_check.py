@@ -81,11 +81,13 @@ def games_examiner(
 def hints(run: RunConfig) -> list[str]:
     """Hints for this machine, one line each."""
     gpus = torch.cuda.device_count()
+    if not gpus and "gpus_per_trial" in run.model_fields_set and run.gpus_per_trial == "auto":
+        return ["note: torch finds no GPU on this machine, so trials will train on its CPUs"]
     if not gpus or run.gpus_per_trial:
         return []
     return [
         f"hint: this machine has {gpus} GPU(s), but trials will train on the CPU "
-        "(run.gpus_per_trial is 0); add --set run.gpus_per_trial=1 to use them"
+        "(run.gpus_per_trial is 0); add --set run.gpus_per_trial=auto to use them"
     ]
 
 

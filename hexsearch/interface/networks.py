@@ -54,11 +54,16 @@ class Analysed:
 
 
 def analyze(
-    checkpoint: str | Path, games: Games, *, say: Callable[[str], None] = lambda line: None
+    checkpoint: str | Path,
+    games: Games,
+    *,
+    symmetric: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Analysed:
     """Evaluate a network on games on which it was not trained, by stage.
 
     Args:
+        symmetric: average the answers over the half turn of the board.
         say: called with messages on the games that were read and that are evaluated.
 
     Example:
@@ -79,8 +84,9 @@ def analyze(
         training = archive_beside(path, loaded.archive_hash)
     unseen = unseen_games(archive, loaded.data, training)
     say(str(unseen))
+    predictor = loaded.predictor.averaged() if symmetric else loaded.predictor
     analysis = ValueHeadAnalyzer(
-        loaded.predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
+        predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
     ).analyse()
     return Analysed(path, loaded.positions_seen, archive, unseen, analysis)
 

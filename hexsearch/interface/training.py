@@ -60,20 +60,23 @@ def prepare_training(
     from hexsearch.search.pruning import RungSchedule
     from hexsearch.search.space import position_unit
     from hexsearch.training.checkpoint import MODEL
-    from hexsearch.training.report_points import report_points
+    from hexsearch.training.report_points import PositionCount, report_points
     from hexsearch.training.trial import Trial
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     schedule = RungSchedule.of(scheduler, position_unit(space))
     dataset = Dataset(archive, data)
-    trial = Trial.of(first_configuration(space), dataset, schedule.max_positions, seed, device)
+    config = first_configuration(space)
+    every = schedule.report_every or max(1, schedule.max_positions // _REPORTS)
+    points = report_points(schedule.max_positions, every, ())
+    own = PositionCount.of(points, config, data, scheduler.equal_compute).own
+    trial = Trial.of(config, dataset, own[-1], seed, device)
     path = output / MODEL
     if path.exists():
         _continue(trial, path)
     elif start_from is not None:
         _start(trial, start_from)
-    every = schedule.report_every or max(1, schedule.max_positions // _REPORTS)
-    return Training(trial, path, tuple(report_points(schedule.max_positions, every, ())))
+    return Training(trial, path, own)
 
 
 def train(

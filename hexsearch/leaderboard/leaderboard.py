@@ -30,6 +30,7 @@ class Leaderboard:
     Attributes:
         stage: early, middle, late, penultimate or final if rows are ranked by this stage alone.
         baseline_gap: the first row against the best baseline.
+        equal_compute: trunk whose positions count as one; None if all positions count alike.
         findings: results of the phases after the search, by phase. `confirmation` and `match` are
             separate, since they have their own tables.
     """
@@ -46,6 +47,7 @@ class Leaderboard:
     confirmation: Confirmation | None = None
     match: PlayedMatch | None = None
     baseline_gap: BaselineGap | None = None
+    equal_compute: str | None = None
 
     @property
     def leader(self) -> Row | None:
@@ -143,7 +145,14 @@ def build_leaderboard(
         baselines=tuple(history.baselines),
         spread=spread,
         warnings=tuple(history.warnings),
+        equal_compute=_equal_compute(history),
     )
+
+
+def _equal_compute(history: StudyHistory) -> str | None:
+    scheduler = history.study.config.get("scheduler")
+    trunk = scheduler.get("equal_compute") if isinstance(scheduler, dict) else None
+    return trunk if isinstance(trunk, str) else None
 
 
 def _order(entry: Entry) -> tuple[bool, float, float, int]:

@@ -29,6 +29,11 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
     if level and beyond:
         were = "was" if beyond == 1 else "were"
         sentences.append(f"{beyond} {_kind(board, beyond)} {were} not compared by game")
+    if board.equal_compute is not None:
+        sentences.append(
+            f"positions are those of the trunk {board.equal_compute} at equal training operations: "
+            "a network that needs twice as many has seen half as many positions as it says"
+        )
     sentences += [finding.sentence for finding in board.findings.values()]
     if board.match is not None:
         sentences += match_sentences(board.match)

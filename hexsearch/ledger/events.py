@@ -51,6 +51,8 @@ class StudyOpened(Event):
         trials: number of trials that the search will have.
         baselines: scores that are reached without a network.
         warnings: warnings of the doctor.
+        placement: what was measured to decide how many trials share a GPU; empty if nothing was.
+            The decision itself is in `config.run`.
     """
 
     event = "study"
@@ -66,6 +68,7 @@ class StudyOpened(Event):
     baselines: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    placement: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

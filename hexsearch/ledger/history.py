@@ -172,6 +172,11 @@ class StudyHistory:
         """
         return cls.of(read_events(ledger))
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are trials, and all of them failed."""
+        return bool(self.trials) and all(t.status == "failed" for t in self.trials.values())
+
     def only(self, phases: Collection[PhaseName]) -> StudyHistory:
         """The same study with the trials of the given phases only."""
         chosen = {name: trial for name, trial in self.trials.items() if trial.phase in phases}

@@ -70,7 +70,7 @@ def measure_cost(
     return NetworkCost(answering, flops / 1e6, 1e6 * seconds / size, every - answering)
 
 
-def count_flops(network: nn.Module, batch: Tensor) -> int:
+def count_flops(network: Callable[[Tensor], object], batch: Tensor) -> int:
     """Operations of one forward pass over a batch [B, C, N, N], in the network's current mode."""
     with FlopCounterMode(display=False) as counter:
         network(batch)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from hexsearch.config.section import as_yaml
 from hexsearch.report.live_view import duration
+from hexsearch.search.placement import RULE
 
 
 def render_plan(plan: dict[str, Any]) -> RenderableType:
@@ -37,12 +38,28 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         Text(
             f"trials: {plan['trials']}, {plan['slots']} at a time; expected by positions: {steps}"
         ),
+        *([Text(_placement(plan))] if plan["most_trials_per_gpu"] > 1 else []),
         *([Text(f"in addition: {_phases(plan)}")] if plan["phases"] else []),
-        Text(f"cost: {plan['positions']:,} positions, {_duration(plan)}"),
+        Text(f"cost: {plan['positions']:,} positions{_counted(plan)}, {_duration(plan)}"),
         Text(f"checkpoints: at most {plan['disk_bytes'] / 1e6:,.0f} MB"),
         Text("for example:"),
         *samples,
     )
+
+
+def _placement(plan: dict[str, Any]) -> str:
+    """What is known of trials that will share GPUs before it is measured how many do."""
+    gpus = plan["gpus"]
+    return (
+        f"placement: on {gpus} GPU{'s' if gpus > 1 else ''}. The first minute measures how many "
+        f"trials share one, up to {plan['most_trials_per_gpu']}: {RULE}. The cost below is that "
+        "of one on each"
+    )
+
+
+def _counted(plan: dict[str, Any]) -> str:
+    trunk = plan["equal_compute"]
+    return f" of {trunk}, or as many operations of other networks" if trunk else ""
 
 
 def _phases(plan: dict[str, Any]) -> str:

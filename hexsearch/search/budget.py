@@ -112,8 +112,8 @@ class Horizon:
         whole = self.pace.seconds(self.positions, self.share)
         if whole > 0.0:
             left.append(self.seconds_left() / whole)
-            if run.gpu_hours is not None and run.gpus_per_trial > 0.0:
-                total = run.gpu_hours * 3600 / run.gpus_per_trial
+            if run.gpu_hours is not None and run.gpus > 0.0:
+                total = run.gpu_hours * 3600 / run.gpus
                 left.append((total - history.trial_seconds) / (whole * workers))
         return min(left)
 
@@ -122,7 +122,7 @@ def budget_spent(run: RunConfig, history: StudyHistory) -> str | None:
     """Name of the study's budget that is used up; None if there is none."""
     if run.position_budget is not None and history.positions >= run.position_budget:
         return f"position budget of {run.position_budget:,}"
-    hours = history.trial_seconds * run.gpus_per_trial / 3600
+    hours = history.trial_seconds * run.gpus / 3600
     if run.gpu_hours is not None and hours >= run.gpu_hours:
         return f"budget of {run.gpu_hours:g} GPU hours"
     return None

@@ -15,11 +15,19 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.network import build_network, count_parameters
 from hexsearch.search.forecasting.outlook import Outlook
+from hexsearch.search.placement import (
+    Machine,
+    most_trials,
+    slots_on,
+    with_share,
+    without_measuring,
+)
 from hexsearch.search.proposer import MAX_LISTED, Proposer
 from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 from hexsearch.training.machine import usable_cpus
+from hexsearch.training.report_points import reference_trial
 
 _EXACT = 1000  # trials whose probability to continue is computed one by one
 _SAMPLES = 5
@@ -30,9 +38,11 @@ _BYTES_PER_PARAMETER = 12  # a weight and the two moments of AdamW
 def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     """The JSON of `launch --dry-run --format json`.
 
-    `estimated_seconds` follows from the time of one training step on this machine, with as many
-    trials at once as it has CPUs for. It is `None` if trials need a GPU and there is none.
-    `disk_bytes` is the size of the checkpoints of the best and of the running trials.
+    `slots` trials run at once: as many as the machine has CPUs and GPUs for, or one on each GPU
+    if it will be measured how many share one, at most `most_trials_per_gpu`. `estimated_seconds`
+    follows from the time of one training step on this machine. It is `None` if trials need a GPU
+    and there is none. `disk_bytes` is the size of the checkpoints of the best and of the running
+    trials.
     """
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
     arrivals = expected_arrivals(config.run.trials, make_pruner(config.scheduler, schedule))
@@ -40,22 +50,27 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     largest = max(
         (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
     )
-    slots = max(1, usable_cpus() // config.run.cpus_per_trial)
-    slots = min(slots, config.run.max_concurrent or slots)
+    machine = Machine(usable_cpus(), torch.cuda.device_count())
+    run = without_measuring(config.run, [machine])
+    most = 1 if run else most_trials(config, [machine])
+    run = run or with_share(config.run, [machine], 1)
+    slots = slots_on(machine, run)
     levels = [0, *schedule.rungs, schedule.max_positions]
     positions = sum(
         count * (high - low) for count, low, high in zip(arrivals, levels, levels[1:], strict=False)
     )
     phases = further_phases(config, schedule.max_positions, config.run.trials - arrivals[-1])
     positions += sum(phase["positions"] for phase in phases)
-    wants_gpu = config.run.gpus_per_trial > 0
+    wants_gpu = run.gpus > 0
     seconds = None
     if not wants_gpu or torch.cuda.is_available():
-        rate = _positions_per_second(largest, config, wants_gpu)
+        counted = config.scheduler.equal_compute
+        timed = largest if counted is None else reference_trial(counted)
+        rate = _positions_per_second(timed, config, wants_gpu, run.cpus)
         seconds = round(positions / (rate * slots), 1)
     gpu_hours = None
     if wants_gpu and seconds is not None:
-        gpu_hours = round(seconds * slots * config.run.gpus_per_trial / 3600, 2)
+        gpu_hours = round(seconds * slots * run.gpus / 3600, 2)
     count = space.count
     kept = config.run.keep_checkpoints + slots
     return {
@@ -66,10 +81,13 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "trials": config.run.trials,
         "rungs": list(schedule.rungs),
         "max_positions": schedule.max_positions,
+        "equal_compute": config.scheduler.equal_compute,
         "trials_per_rung": [round(count, 1) for count in arrivals],
         "phases": phases,
         "positions": round(positions),
         "slots": slots,
+        "gpus": machine.gpus if wants_gpu else 0,
+        "most_trials_per_gpu": most,
         "estimated_seconds": seconds,
         "gpu_hours": gpu_hours,
         "disk_bytes": kept * _parameters(largest, config) * _BYTES_PER_PARAMETER,
@@ -167,12 +185,14 @@ def _parameters(trial: TrialConfig, config: StudyConfig) -> int:
     return count_parameters(build_network(trial, encoder.planes, encoder.size, seed=0))
 
 
-def _positions_per_second(trial: TrialConfig, config: StudyConfig, on_gpu: bool) -> float:
+def _positions_per_second(
+    trial: TrialConfig, config: StudyConfig, on_gpu: bool, cpus: int
+) -> float:
     """Speed of one training step of the network on random planes, after a warm-up step."""
     encoder = _encoder(trial, config)
     device = torch.device("cuda" if on_gpu else "cpu")
     threads = torch.get_num_threads()
-    torch.set_num_threads(config.run.cpus_per_trial)
+    torch.set_num_threads(cpus)
     try:
         network = build_network(trial, encoder.planes, encoder.size, seed=0)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -25,8 +25,9 @@ from hexsearch.study.frozen_trunk import (
 from hexsearch.study.listener import Examiner, Listener
 from hexsearch.study.preflight import (
     check_components,
-    require_local_room,
+    costly_reports,
     require_memory,
+    with_local_resources,
 )
 from hexsearch.training.heads import check_heads
 
@@ -79,7 +80,8 @@ def admit(request: LaunchRequest) -> Admitted:
     folder.require_new()
     folder.require_writable()
     if request.address is None:
-        require_local_room(config.run)
+        config = with_local_resources(config)
+        request = replace(request, config=config)
     else:
         from hexsearch.backend.cluster import require_listener
 
@@ -96,6 +98,8 @@ def admit(request: LaunchRequest) -> Admitted:
         wait(f"an answer from {config.run.trial_files}")
     require_unused(folder, config.run.trial_files)
     dataset, trunk = Dataset(archive, config.data), named_trunk(config)
+    for line in costly_reports(config, space, dataset):
+        say(f"note: {line}")
     warnings = [] if trunk is None else check_games(trunk, dataset)
     if request.examine is not None:
         wait("the doctor's quick checks")

@@ -63,7 +63,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
             "max_t": budget,
             "report_every": round_up(max(1, int(every)), batch),
         },
-        "run": {"seed": trial.seed, "cpus_per_trial": config.run.cpus_per_trial},
+        "run": {"seed": trial.seed, "cpus_per_trial": config.run.cpus},
     }
     export = Export(output / MODEL, output / RECIPE, int(state["positions_seen"]), budget)
     head = f"# hexsearch train {export.recipe} --games {folder.archive}\n"

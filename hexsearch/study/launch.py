@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hexsearch.data.archive import write_archive
+from hexsearch.data.archive import open_archive, write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import ConfigError, DiskError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened
@@ -27,7 +27,7 @@ from hexsearch.study.frozen_trunk import (
 from hexsearch.study.listener import Ended, Further, Listener
 from hexsearch.study.preflight import (
     baseline_rows,
-    require_local_room,
+    with_local_resources,
 )
 from hexsearch.study.session import OpenStudy, Session
 from hexsearch.training.metrics import GameLosses
@@ -40,15 +40,22 @@ def launch(request: LaunchRequest) -> Ended:
         FaultyInput: configuration, games or a trunk are faulty; no file has been written.
     """
     admitted = admit(request)
-    config, folder, address = admitted.request.config, request.folder, request.address
+    request, config = admitted.request, admitted.request.config
+    folder, address = request.folder, request.address
     request.listener.wait(_ray(address))
     from hexsearch.backend.cluster import ray_cluster, require_room
     from hexsearch.backend.nodes import require_shared_storage
+    from hexsearch.backend.placement.placing import placed
 
     with ray_cluster(address, config.run) as ray_up_at:
-        require_room(config.run)
         require_shared_storage(folder.path, config.run.trial_files)
+        config, placement = placed(
+            config, build_space(config), admitted.archive, request.listener.say
+        )
+        require_room(config.run)
+        admitted = replace(admitted, request=replace(request, config=config))
         opened, losses = _opened(admitted, ray_up_at)
+        opened = replace(opened, placement=placement)
         ledger = _open(admitted, opened)
         request.listener.say(f"the study begins, in {folder.path}")
         try:
@@ -78,6 +85,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
     """
     from hexsearch.backend.cluster import ray_cluster
     from hexsearch.backend.nodes import require_shared_storage
+    from hexsearch.backend.placement.placing import placed
 
     description, config = folder.read_description()
     address = further.address
@@ -108,7 +116,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
                 f"{folder.description}: the {spent} is used up; raise it under config.run"
             )
         if address is None:
-            require_local_room(config.run)
+            config = with_local_resources(config)
         done = sum(trial.status in ENDED for trial in history.trials.values())
         listener.say(
             f"{folder.name}: {done} of {len(history.trials)} trials have ended; the study goes on"
@@ -116,6 +124,8 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
         listener.wait(_ray(address))
         with ray_cluster(address, config.run):
             require_shared_storage(folder.path, config.run.trial_files)
+            archive = open_archive(folder.archive, check=False)
+            config, _ = placed(config, build_space(config), archive, listener.say)
             ledger.append(Resumed(trials=trials))
             study = OpenStudy(config, folder, ledger, content_hash, trials, address, listener)
             return Session(study).run()

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from hexsearch.config.policy_head import PolicyHeadConfig
 from hexsearch.config.readout import ReadoutConfig
-from hexsearch.config.run import RunConfig
 from hexsearch.config.section import build, is_import_path
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trunk import NetworkConfig, TrunkConfig
@@ -29,12 +28,15 @@ from hexsearch.model.readout import build_readout
 from hexsearch.model.trunk import build_trunk, check_trunk
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import check_whole
+from hexsearch.search.placement import Machine, without_measuring
+from hexsearch.search.schedules import PhaseSchedules
 from hexsearch.search.space import SearchSpace
 from hexsearch.training.machine import usable_cpus
 from hexsearch.training.metrics import Evaluation, GameLosses
 
 _MEASURED = 2_000  # configurations whose memory is estimated
 _TRIED_NETWORKS = 12  # networks of the user's own whose contract is checked
+_FEW_JUDGED = 20_000  # validation positions that are judged in seconds
 _SIZE = 13  # side of the board on which components are tested
 _MAP_SIDE = 2  # rows of the feature map on which heads are tested
 
@@ -125,22 +127,26 @@ def _named(space: SearchSpace, section: str) -> list[Any]:
     return [getattr(space.default, section).model_dump()]
 
 
-def require_local_room(run: RunConfig) -> None:
-    """Check that this process may use the CPUs and GPUs of one trial, before Ray is started.
+def with_local_resources(config: StudyConfig) -> StudyConfig:
+    """The study with the CPUs and GPUs of one trial on this machine, before Ray is started.
+
+    `auto` is replaced by numbers, unless trials on a GPU have to be measured.
 
     Raises:
-        ConfigError: a trial needs more CPUs or GPUs than there are.
+        ConfigError: a trial needs more CPUs or GPUs than this process may use.
     """
     cpus, gpus = usable_cpus(), torch.cuda.device_count()
+    run = without_measuring(config.run, [Machine(cpus, gpus)]) or config.run
     for name, needed, available in (
-        ("cpus_per_trial", run.cpus_per_trial, cpus),
-        ("gpus_per_trial", run.gpus_per_trial, gpus),
+        ("cpus_per_trial", run.cpus, cpus),
+        ("gpus_per_trial", run.gpus, gpus),
     ):
         if needed > available:
             raise ConfigError(
                 f"run.{name}: a trial needs {needed:g}, but this process may use {available}; "
                 "lower it, or join a larger cluster with --address"
             )
+    return config.model_copy(update={"run": run})
 
 
 def require_memory(space: SearchSpace, config: StudyConfig) -> None:
@@ -160,6 +166,19 @@ def require_memory(space: SearchSpace, config: StudyConfig) -> None:
                 f"{available / 1e9:,.0f} GB; lower channels, features or batch_size, or set "
                 "micro_batch"
             )
+
+
+def costly_reports(config: StudyConfig, space: SearchSpace, dataset: Dataset) -> list[str]:
+    """A hint if a trial's first report judges more positions than it has trained on by then."""
+    first = PhaseSchedules.of(config, space).points(config.phases[0])[0]
+    judged = len(dataset.validation)
+    if judged <= max(first, _FEW_JUDGED):
+        return []
+    games = max(1, round(dataset.validation_games.size * first / judged / 2))
+    return [
+        f"each report judges {judged:,} validation positions, but a trial trains on {first:,} "
+        f"before the first one; --set data.validation_games={games} would cost less"
+    ]
 
 
 def baseline_rows(dataset: Dataset) -> list[tuple[Baseline, GameLosses]]:

@@ -18,27 +18,26 @@ import ray
 from ray._private import utils
 
 from hexsearch.backend import cluster, local_ray
-from hexsearch.backend.cluster import _trials_on, environment
+from hexsearch.backend.cluster import environment
 from hexsearch.backend.local_ray import private_folder
 from hexsearch.config.run import RunConfig
 from hexsearch.errors import HexsearchError
+from hexsearch.search.placement import trials_on
 from hexsearch.study.signals import signals_as_ctrl_c
 
+ON_CPU = RunConfig(cpus_per_trial=1, gpus_per_trial=0)
 PRELOAD = "RAY_preload_python_modules"
 
 
 def test_workers_warm_up_only_where_every_process_will_train() -> None:
-    assert PRELOAD in environment(None, RunConfig())
-    assert PRELOAD not in environment("auto", RunConfig())
-    for few in (
-        RunConfig(max_concurrent=1),
-        RunConfig(cpus_per_trial=4),
-        RunConfig(gpus_per_trial=0.5),
-    ):
-        assert PRELOAD not in environment(None, few)
+    assert PRELOAD in environment(None, ON_CPU)
+    assert PRELOAD not in environment("auto", ON_CPU)
+    for few in ({"max_concurrent": 1}, {"cpus_per_trial": 4}, {"gpus_per_trial": 0.5}):
+        assert PRELOAD not in environment(None, ON_CPU.model_copy(update=few))
+    assert PRELOAD not in environment(None, RunConfig())  # GPUs will be used, or will be counted
 
 
-@pytest.mark.parametrize("module", environment(None, RunConfig())[PRELOAD].split(","))
+@pytest.mark.parametrize("module", environment(None, ON_CPU)[PRELOAD].split(","))
 def test_what_workers_are_to_import_exists(module: str) -> None:
     """Ray only logs what it cannot import, and the trial would pay for it later."""
     importlib.import_module(module)
@@ -57,7 +56,7 @@ def test_trials_are_counted_as_they_can_be_placed(gpus: int, share: float) -> No
         for place in fits[: len(wanted)]:
             room[place] -= wanted[0]
         placed += 1
-    assert _trials_on(gpus, share) == placed
+    assert trials_on(gpus, share) == placed
 
 
 def test_a_local_ray_listens_on_the_loopback_alone_and_leaves_no_folder() -> None:

@@ -23,6 +23,7 @@ from hexsearch.data.archive import write_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.training.checkpoint import load_checkpoint
+from hexsearch.training.report_points import PositionCount
 
 
 @pytest.fixture
@@ -126,3 +127,27 @@ def test_a_gpu_gets_its_memory_back_before_the_next_trial(
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive_then.append(held()))
     made.reset_config(assignment.to_config())
     assert alive_then == [None]  # nothing holds the network when the cache is emptied
+
+
+def test_at_equal_compute_a_costly_trial_sees_fewer_positions_than_it_counts(
+    assignment: Assignment,
+) -> None:
+    config = TrialConfig.model_validate({"trunk": "small", "batch_size": 32})
+    equal = replace(
+        assignment,
+        configs=(config.model_dump(mode="json"),),
+        points=(6_400, 19_200),
+        equal_compute="tiny",
+    )
+    own = PositionCount.of(equal.points, config, DataConfig(board_size=5), "tiny").own
+    assert own[-1] < 10_000
+    first = worker(equal)
+    assert seen(step(first)) == 6_400
+    saved = load_checkpoint(Path(equal.folder) / CHECKPOINT)["state"]
+    assert (saved["positions_seen"], saved["max_positions"]) == own
+    # The driver did not receive the report: it is sent again, and training goes on from there.
+    again = worker(equal)
+    assert [seen(step(again)) for _ in range(2)] == [6_400, 19_200]
+    resumed = worker(replace(equal, reported=6_400))
+    assert seen(step(resumed)) == 19_200
+    assert load_checkpoint(Path(equal.folder) / CHECKPOINT)["state"]["positions_seen"] == own[-1]

@@ -14,6 +14,7 @@ from hexsearch.leaderboard.as_json import leaderboard_json
 from hexsearch.leaderboard.columns import sorted_rows
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.leaderboard.sentences import leaderboard_sentences
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.text_tables import markdown
 from hexsearch.statistics.variance import DEFAULT_SEED_SD
@@ -35,6 +36,15 @@ def test_a_trial_that_came_further_leads_whatever_the_loss_at_a_lower_rung(study
     assert [(row.rank, row.value_loss) for row in board.rows] == [(1, 0.18), (2, 0.20), (3, 0.10)]
     assert board.rows[2].status == "pruned"
     assert board.rows[2].reason == "rank 3 of 7 at 10 positions"
+
+
+def test_a_board_at_equal_compute_says_whose_positions_it_counts(study: Study) -> None:
+    config = {"scheduler": {"equal_compute": "small"}}
+    study.ledger.append(StudyOpened(trials=9, config=config))
+    study.trial({10: 0.10}, "complete", lr=1.0)
+    board = study.board()
+    assert board.equal_compute == "small"
+    assert any("those of the trunk small" in line for line in leaderboard_sentences(board))
 
 
 def test_seeds_of_a_variant_share_a_row_with_their_mean(study: Study) -> None:

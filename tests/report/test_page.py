@@ -16,7 +16,7 @@ from hexsearch.data.collection.audit import audit_archive
 from hexsearch.data.collection.import_report import ImportReport
 from hexsearch.errors import LedgerError
 from hexsearch.leaderboard.strength import PlayedMatch, Strength
-from hexsearch.ledger.events import Failed, Started, StudyOpened, Suggested
+from hexsearch.ledger.events import Failed, Finished, Started, StudyOpened, Suggested
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.report.html.page import write_report
@@ -177,9 +177,11 @@ def test_an_empty_study_has_a_page_without_an_answer(study: Study) -> None:
 def test_a_study_of_failures_shows_their_reasons(study: Study) -> None:
     for rate in (1.0, 2.0):
         study.trial({}, "fail", lr=rate)
+    study.ledger.append(Finished())
     study.ledger.close()
     page = page_of(study.folder)
     assert "All 2 trials failed." in page and "nan: loss is not finite" in page
+    assert "study: finished, without a result" in page
 
 
 def test_text_from_a_study_is_never_markup(tmp_path: Path) -> None:

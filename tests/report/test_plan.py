@@ -25,6 +25,9 @@ PLAN: dict[str, Any] = {
     "trials": 20,
     "rungs": [1024, 3072],
     "max_positions": 9216,
+    "equal_compute": None,
+    "gpus": 0,
+    "most_trials_per_gpu": 1,
     "trials_per_rung": [20, 7.3, 0.4],
     "phases": [],
     "positions": 60_000,
@@ -45,3 +48,9 @@ def test_a_plan_writes_values_as_yaml_does_and_trials_as_whole_numbers() -> None
     assert "20 reach 1,024, 7 reach 3,072, 1 reach 9,216" in text
     assert "value_head=512->1, augment=true, optimiser.learning_rate=0.00123" in text
     assert "about 61 s of training" in text
+
+
+def test_a_plan_at_equal_compute_says_whose_positions_it_counts() -> None:
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(render_plan({**PLAN, "equal_compute": "small"}))
+    assert "60,000 positions of small, or as many operations of other" in console.export_text()

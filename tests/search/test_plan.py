@@ -3,7 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+from rich.console import Console
 
+from hexsearch.report.plan import render_plan
+from hexsearch.search import plan as plans
 from hexsearch.search.plan import expected_arrivals, plan_study
 from hexsearch.search.pruners.asha import AshaPruner
 from hexsearch.search.space_parsing import build_space
@@ -46,8 +50,6 @@ def test_arrivals_are_those_of_random_orders() -> None:
 def test_trials_that_want_a_gpu_have_no_estimate_where_there_is_none() -> None:
     config = study_config(run={"trials": 3, "gpus_per_trial": 0.5})
     plan = plan_study(config, build_space(config))
-    import torch
-
     if not torch.cuda.is_available():
         assert plan["estimated_seconds"] is None and plan["gpu_hours"] is None
 
@@ -64,3 +66,38 @@ def test_the_phases_besides_the_search_are_part_of_the_cost() -> None:
     assert (trainings["compare"], trainings["race"], trainings["confirm"]) == (3, 4, 12)
     added = plan["positions"] - alone["positions"]
     assert added == pytest.approx(1728 * sum(trainings.values()), rel=0.01)
+
+
+def shown(plan: dict[str, object]) -> str:
+    console = Console(width=1000)
+    with console.capture() as capture:
+        console.print(render_plan(plan))
+    return capture.get()
+
+
+def test_a_plan_says_how_trials_will_be_placed_on_gpus_before_that_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(plans, "usable_cpus", lambda: 32)
+    monkeypatch.setattr(plans, "_positions_per_second", lambda *_: 1000.0)
+    config = study_config(run={"trials": 100})
+    plan = plan_study(config, build_space(config))
+    assert (plan["slots"], plan["gpus"], plan["most_trials_per_gpu"]) == (4, 4, 8)
+    assert plan["estimated_seconds"] == pytest.approx(plan["positions"] / 4000.0, abs=0.1)
+    text = shown(plan)
+    assert "on 4 GPUs" in text and "up to 8" in text and "95% of the highest rate" in text
+    fixed = study_config(run={"trials": 100, "gpus_per_trial": 0.5})
+    plan = plan_study(fixed, build_space(fixed))
+    assert (plan["slots"], plan["most_trials_per_gpu"]) == (8, 1)
+    assert "placement" not in shown(plan)
+
+
+def test_a_plan_without_gpus_counts_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(plans, "usable_cpus", lambda: 6)
+    config = study_config()
+    plan = plan_study(config, build_space(config))
+    assert (plan["slots"], plan["gpus"], plan["gpu_hours"]) == (6, 0, None)
+    assert "placement" not in shown(plan)

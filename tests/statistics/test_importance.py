@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from hexsearch.statistics.importance import FEWEST_TRIALS, importances
 
@@ -42,6 +43,18 @@ def test_a_few_diverged_trials_do_not_decide() -> None:
     losses[:3] = 1e6
     found = importances(values, losses, np.random.default_rng(0))
     assert found[0].name == "head" and found[0].share > 0.35
+
+
+def test_equal_losses_share_the_mean_of_their_ranks() -> None:
+    low: list[object] = ["low"] * 5
+    rates = {"rate": [*low, *["high"] * 5]}
+    tied = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 3.0, 9.0, 9.0])
+    ranks = rankdata(tied)
+    total = np.square(ranks - ranks.mean()).sum()
+    between = 5 * np.square(ranks.reshape(2, 5).mean(axis=1) - ranks.mean()).sum()
+    within = (total - between) / 8
+    (found,) = importances(rates, tied, np.random.default_rng(0))
+    assert found.share == pytest.approx((between - within) / (total + within))
 
 
 def test_trials_without_a_conditional_setting_are_a_group_of_their_own() -> None:

@@ -44,6 +44,11 @@ def register(commands: Any) -> None:
     )
     analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
     add_games(analyze, required=True)
+    analyze.add_argument(
+        "--symmetric",
+        action="store_true",
+        help="average the answers over the half turn of the board",
+    )
     analyze.add_argument("--output", type=Path, metavar="DIR", help="also draw pictures, as SVG")
     add_format(analyze)
     analyze.set_defaults(run=run_analyze)
@@ -76,6 +81,7 @@ def run_analyze(arguments: argparse.Namespace) -> int:
     found = analyze(
         arguments.checkpoint,
         arguments.games,
+        symmetric=arguments.symmetric,
         say=lambda line: messages.print(Text(line), soft_wrap=True),
     )
     if arguments.output is not None:

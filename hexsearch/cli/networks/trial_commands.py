@@ -89,7 +89,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     for line in (imported.summary(), *imported.decision_lines()):
         console.print(Text(line), soft_wrap=True)
     if not torch.cuda.is_available():
-        torch.set_num_threads(config.run.cpus_per_trial)
+        torch.set_num_threads(config.run.cpus)
     if arguments.learnability:
         dataset = Dataset(archive, config.data)
         return _check_learnability(arguments, first_configuration(space), dataset, seed)

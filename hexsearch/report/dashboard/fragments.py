@@ -33,6 +33,8 @@ _STALE_S = 10.0  # age of the progress from which it is stated; a driver writes 
 def state_sentence(look: Look) -> str:
     """The state of a study, and how to continue it."""
     text = _STATES[look.state].format(path=look.folder.path, fault=look.fault)
+    if look.state == "finished" and look.history.all_failed:
+        text += ", without a result: every trial failed"
     if look.state == "running" and not look.progress.trials:
         text += ": no trial is with a worker yet; workers start, or a phase is planned"
     return text

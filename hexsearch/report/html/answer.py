@@ -17,8 +17,7 @@ def answer_sentences(study: Study) -> list[str]:
         trials = len(study.trials)
         if not trials:
             return ["No trial has begun yet.", "There is no answer yet."]
-        failed = sum(trial.status == "failed" for trial in study.trials.values())
-        if failed == trials:
+        if study.history.all_failed:
             failures = f"All {trials:,} trials failed." if trials > 1 else "The only trial failed."
             return [failures, "There is no answer; the reasons are below."]
         return ["No trial has been evaluated yet.", "There is no answer yet."]

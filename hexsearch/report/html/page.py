@@ -127,11 +127,12 @@ def render_page(parts: PageParts, live: str = "", script: str = "") -> str:
 
 
 def _header(study: Study) -> str:
+    ending = study.board.state + (", without a result" if study.history.all_failed else "")
     return (
         f"<h1>{escape(study.question)}</h1>"
         + "".join(paragraph(sentence, "answer") for sentence in answer_sentences(study))
         + paragraph(cost_sentence(study))
-        + paragraph(f"{study.folder.name}: {study.board.state}", f"state {study.board.state}")
+        + paragraph(f"{study.folder.name}: {ending}", f"state {study.board.state}")
         + bullets([f"warning: {warning}" for warning in study.board.warnings])
     )
 
