@@ -112,8 +112,7 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
     asked, others = planes[:half], planes[half:]
     spread = _Spread(respond(asked))
     first, second = respond(asked), respond(asked)
-    if len(others):
-        respond(others)
+    rest = respond(others) if len(others) else None
     third, fourth = respond(asked), respond(asked)
     repeated = spread.gap(second, fourth)
     if repeated > _CLOSE:
@@ -142,8 +141,10 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
     singles = [respond(few[index : index + 1]) for index in range(len(few))]
     alone = torch.cat([each[0] for each in singles]), torch.cat([each[1] for each in singles])
     together = spread.gap((second[0][: len(few)], second[1][: len(few)]), alone)
-    parts = respond(asked), respond(others) if len(others) else None
-    whole = _gap_of_parts(spread, respond(planes), parts)
+    whole = 0.0
+    if rest is not None:
+        parts = torch.cat([second[0], rest[0]]), torch.cat([second[1], rest[1]])
+        whole = spread.gap(respond(planes), parts)
     if max(permuted, together, whole) > _CLOSE:
         yield _finding(
             f"an answer changes by up to {max(permuted, together, whole):.2f} standard deviations "
@@ -156,14 +157,6 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
         )
         return
     yield from symmetry_findings(respond, asked, second)
-
-
-def _gap_of_parts(spread: _Spread, whole: Answers, parts: tuple[Answers, Answers | None]) -> float:
-    """The gap of the answers to a batch and to its two parts."""
-    first, second = parts
-    if second is None:
-        return 0.0
-    return spread.gap(whole, (torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]])))
 
 
 def _by_rows(respond: Respond, planes: Tensor, spread: _Spread) -> str:
