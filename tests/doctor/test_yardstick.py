@@ -160,6 +160,15 @@ FIFTH_NAMED = [
     "value loss at every second step",
     "value output divided by a thousand",
 ]
+SIXTH_NAMED = [
+    "a square of the board blanked, as for photographs",
+    "blocks skipped at random and not scaled",
+    "early and late exchanged in the report",
+    "passes dropped from the record",
+    "penalty on all weights inside the loss",
+    "played move masked out",
+    "weights saved in bfloat16",
+]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +176,7 @@ FIFTH_NAMED = [
     [
         *(pytest.param(THIRD, name, id=name) for name in THIRD_NAMED),
         *(pytest.param(FIFTH, name, id=name) for name in FIFTH_NAMED),
+        *(pytest.param(SIXTH, name, id=name) for name in SIXTH_NAMED),
     ],
 )
 def test_a_slip_of_a_later_set_is_the_first_finding_by_its_name(

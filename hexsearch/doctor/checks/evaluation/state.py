@@ -20,6 +20,11 @@ from hexsearch.training.stored_trial import answering_weights
 
 _POSITIONS = 48  # positions whose answers are compared
 _CLOSE = 0.01  # largest difference, in standard deviations of the answers
+_PARTS = {
+    "average": "averaged weights, which are those that are evaluated,",
+    "scaler": "loss scales",
+    "steps": "counts of steps",
+}
 _REMEDY = "save the whole state_dict() of the evaluated network, and load it with strict=True"
 
 
@@ -142,6 +147,16 @@ def _resumed(
             "a resumed training loses the moments of the optimiser: its state is not saved, or not "
             "loaded",
         )
+        return
+    resumed = again.state()
+    for name, words in _PARTS.items():
+        if name in state and (lost := _differing(state[name], resumed.get(name))):
+            yield _finding(
+                f"after a state is loaded, its part '{name}' is another one: {lost} differs",
+                f"a resumed training goes on with other {words} than those of the checkpoint: they "
+                "are not restored, begin anew, or are overwritten when the rest is loaded",
+            )
+            return
 
 
 def _saved(state: Mapping[str, Any]) -> dict[str, Any]:

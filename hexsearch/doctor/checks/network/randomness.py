@@ -59,7 +59,7 @@ def check_randomness(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"{name} changes the board at random in training: {zero:.0%} of the stones are "
             "missing in each pass (dropout on the input), so labels belong to other boards",
         )
-    elif name.startswith("value_head") and outputs[0].flatten(1).shape[1] == 1:
+    elif name.startswith("value_head") and outputs[0].numel() == len(planes):
         yield _finding(
             f"{how}; {zero:.0%} of the values are exactly 0",
             f"{name} makes the value itself random in training: {zero:.0%} of the values are 0, "

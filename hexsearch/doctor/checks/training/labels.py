@@ -40,7 +40,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     root = "results" if (results == wrong)[known].mean() > 0.97 else ""
     if by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
-    elif place.startswith("in a random share"):
+    elif place.startswith(("in a random share", "only")):
         share = float(wrong.mean())
         drawn = drawn_share(share, *wilson(share, len(wrong)))
         cause = (

@@ -48,7 +48,11 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the value loss of each position with that of the read-out for the same output."""
     trial = needed(pipeline.watched)
     readout = trial.watched_readout.inner
-    for number, step in enumerate([*trial.steps, *trial.asked]):
+    every = [*trial.steps, *trial.asked]
+    # Where outputs differ most, explanations differ most, too.
+    order = sorted(range(len(every)), key=lambda n: -float(every[n].raw.float().std(correction=0)))
+    for number in order:
+        step = every[number]
         count = len(step.batch)
         if step.raw.shape != (count,):
             yield Finding.error(

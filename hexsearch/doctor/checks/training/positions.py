@@ -91,7 +91,8 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         "print the planes of one wrong sample, and compare them with its game, which "
         "`hexsearch games show PATH --game NUMBER --ply PLY` draws",
     )
-    return Finding.error("boards", f"{evidence}; {explained}", at(cause, place), remedy)
+    found = f"{evidence}; {explained}"
+    return Finding.error("boards", found, at(cause, place), remedy, root="boards")
 
 
 def _by_colour(compared: ComparedSamples, wrong: Flags) -> str:
@@ -111,6 +112,8 @@ def _by_colour(compared: ComparedSamples, wrong: Flags) -> str:
 def _reordered(compared: ComparedSamples, wrong: Flags) -> str:
     """In words, how the entries of wrong planes are reordered; empty if they are not."""
     rows, symmetry = _known_symmetry(compared, wrong)
+    if not rows.any():
+        return ""
     planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
     return reordered(planes, _right_planes(compared, rows, symmetry))
 
@@ -118,6 +121,8 @@ def _reordered(compared: ComparedSamples, wrong: Flags) -> str:
 def _described(compared: ComparedSamples, wrong: Flags) -> str:
     """In words, what the planes hold instead of the right ones; empty if no formula gives it."""
     rows, symmetry = _known_symmetry(compared, wrong)
+    if not rows.any():
+        return ""
     planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
     return described(planes, _right_planes(compared, rows, symmetry))
 
@@ -232,7 +237,8 @@ def _ring_formula(found: Planes, right: Planes) -> str:
     """In words, what the ring [B, 2, R] holds in place of the right one [2, R]; else empty."""
     if np.ptp(found, axis=0).max() > 1e-3:
         return ""  # it is not the same on all boards
-    terms = {"Blue's edges": right[0], "Red's edges": right[1], "1": np.ones_like(right[0])}
+    both = right.max(axis=0)
+    terms = {"the edges of both colours": both, "Blue's edges": right[0], "Red's edges": right[1]}
     fits = [short_sum(plane, terms) for plane in found[0]]
     if any(fit.left > _EXACT for fit in fits):
         return ""

@@ -155,8 +155,9 @@ def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
             "batches",
             f"only {distinct:,} of {len(keys):,} consecutive training positions are different, "
             f"although there are {size:,}",
-            "positions are drawn again and again from a small part: a buffer is not refilled, or "
-            "indices are drawn with replacement from too few",
+            _copies(keys, needed(pipeline.samples).batch_size)
+            or "positions are drawn again and again from a small part: a buffer is not refilled, "
+            "or indices are drawn with replacement from too few",
             _WITHOUT_REPLACEMENT,
         )
         return
@@ -174,6 +175,19 @@ def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
             "all positions have been drawn",
             _WITHOUT_REPLACEMENT,
         )
+
+
+def _copies(keys: Ints, batch_size: int) -> str:
+    """In words, how often each position comes in its batch, if that is a fixed number above 1."""
+    batches = [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
+    counts = np.concatenate([np.unique(batch, return_counts=True)[1] for batch in batches])
+    usual = int(np.bincount(counts).argmax())
+    if usual < 2 or (counts == usual).mean() < 0.9:
+        return ""
+    return (
+        f"each position comes {usual} times in its batch: {usual} parts of a batch are copies of "
+        "one, as from workers that share a seed"
+    )
 
 
 def _far_batches(pipeline: ExaminedPipeline, start: int, end: int) -> list[Ints]:

@@ -33,13 +33,37 @@ def explain_directions(
     fits = [_fitted(each, before, after, rates) for each in (gradients, coupled)]
     best = max(fits, key=lambda fit: fit.share)
     if best.share < _EXPLAINS:
-        return None
+        return _of_past_gradients(configured, coupled, before, after, rates)
     decayed = best is fits[1] and fits[1].share > fits[0].share + 1e-3
     return Hypothesis(
         "directions",
         f"each step is the learning rate times {best}, not the step of {configured}: it is another "
         "optimiser, or one with other settings"
         + (" (weight decay is added to the gradient)" if decayed else ""),
+        "build the optimiser as configured, and do not change its state between steps",
+    )
+
+
+def _of_past_gradients(
+    configured: str,
+    gradients: Sequence[Tensor],
+    before: Sequence[Tensor],
+    after: Sequence[Tensor],
+    rates: Sequence[Tensor],
+) -> Hypothesis | None:
+    """The last step as a sum of its own gradient and of earlier ones, as momentum gives it."""
+    change = (before[-1] - after[-1]) / rates[-1].clamp(min=1e-12)
+    columns = torch.stack(list(reversed(gradients)), dim=1)
+    solved = torch.linalg.lstsq(columns, change[:, None], driver="gelsd").solution
+    rest = change - (columns @ solved)[:, 0]
+    if float(rest.square().sum()) > (1 - _EXPLAINS) * float(change.square().sum()):
+        return None
+    weights = ", ".join(f"{float(each):.3g}" for each in solved[:, 0])
+    return Hypothesis(
+        "past gradients",
+        f"step {len(gradients)} is the learning rate times the gradients of this step and of those "
+        f"before with the weights {weights}: not those of the momentum of {configured} (another "
+        "momentum, or dampening, which makes the gradient enter with less weight)",
         "build the optimiser as configured, and do not change its state between steps",
     )
 
