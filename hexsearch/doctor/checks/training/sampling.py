@@ -185,8 +185,8 @@ def _copies(keys: Ints, batch_size: int) -> str:
     if usual < 2 or (counts == usual).mean() < 0.9:
         return ""
     return (
-        f"each position comes {usual} times in its batch: {usual} parts of a batch are copies of "
-        "one, as from workers that share a seed"
+        f"each position comes {usual} times in its batch: indices are repeated, or parts of the "
+        "batch are copies of one (workers that share a seed)"
     )
 
 
