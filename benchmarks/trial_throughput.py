@@ -45,7 +45,7 @@ from hexsearch.training.trial import Trial
 SIZE = 13
 BUDGET = 100_000_000  # so large that the learning rate hardly changes
 POOL = 8  # batches of random tensors, used in turn
-INFERENCE_BATCH = 1024
+INFERENCE_BATCH = 4096 if torch.cuda.is_available() else 1024  # as trials are evaluated
 
 Rate = dict[str, list[tuple[float, float]]]  # positions/s by CPU time and by wall clock
 

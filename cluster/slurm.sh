@@ -26,20 +26,12 @@ start_s=${HEXSEARCH_START_SECONDS:-120}
 python=${HEXSEARCH_PYTHON:-python}
 
 # A study that starts gets a name, so that the job finds it again when it is started once more.
-name= results=results previous=
-for argument in "$@"; do
-    case $previous in --name) name=$argument ;; --results) results=$argument ;; esac
-    case $argument in --name=*) name=${argument#*=} ;; --results=*) results=${argument#*=} ;; esac
-    previous=$argument
-done
 if [[ ${1:-} == launch || ${1:-} == compare ]]; then
-    if [[ -z $name ]]; then
-        name=slurm-$SLURM_JOB_ID
-        set -- "$@" --name "$name"
+    if [[ " $*" != *" --name"[\ =]* ]]; then
+        set -- "$@" --name "slurm-$SLURM_JOB_ID"
     fi
-    if ((${SLURM_RESTART_COUNT:-0} > 0)) && [[ -e $results/$name/ledger.jsonl ]]; then
-        echo "job $SLURM_JOB_ID was started again: it resumes $results/$name"
-        set -- resume "$results/$name"
+    if ((${SLURM_RESTART_COUNT:-0} > 0)); then
+        set -- "$@" --or-resume
     fi
 fi
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from hexsearch.errors import TrialError
+from hexsearch.model.plugins import fault_of_plugin
+
 LOG_LINES = 20
 DIED = "its worker process died"
 _LINE_CHARACTERS = 300
@@ -35,6 +38,14 @@ class Fault:
 
     reason: str
     log: str = ""
+
+
+def failure_of(error: TrialError | SystemExit) -> str:
+    """Why a trial fails at once, since training it again would end in the same way."""
+    if isinstance(error, TrialError):
+        return f"{error.verdict}: {error}"
+    fault = fault_of_plugin(error) or f"something called sys.exit({error.code!r})"
+    return f"failed: {str(fault).splitlines()[0]}"
 
 
 def explain(text: str) -> Fault:

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +24,15 @@ from urllib.parse import urlsplit
 
 import fsspec
 from pyarrow import ArrowException
-from pyarrow.fs import FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
+from pyarrow.fs import (
+    AwsStandardS3RetryStrategy,
+    FileSelector,
+    FileSystem,
+    FileType,
+    FSSpecHandler,
+    PyFileSystem,
+    S3FileSystem,
+)
 
 from hexsearch.errors import CheckpointError, StorageError
 from hexsearch.training.atomic import remedy_for
@@ -82,13 +90,21 @@ class Storage:
         """
         system, root = self._opened
         target = f"{root}/{name}"
-        partial = f"{target}.{os.getpid()}.partial"
+        is_s3 = system.type_name == "s3"
+        # S3 shows an object when it is complete, so that only what must be read back is moved.
+        at_once = is_s3 and keep_as is None
+        partial = target if at_once else f"{target}.{os.getpid()}.partial"
         with self._explained(name):
-            system.create_dir(target.rpartition("/")[0], recursive=True)
+            folder = root if is_s3 else target.rpartition("/")[0]  # S3 has no other folders
+            if not is_s3 or folder not in self._created:
+                system.create_dir(folder, recursive=True)
+                self._created.add(folder)
             with system.open_output_stream(partial) as stream:
                 stream.write(content)
+            if at_once:
+                return
             if keep_as is not None and system.get_file_info(target).type == FileType.File:
-                with system.open_input_stream(partial) as stream:
+                with system.open_input_file(partial) as stream:
                     if stream.read() != content:
                         raise OSError(errno.EIO, "what was written reads back as something else")
                 system.move(target, f"{root}/{keep_as}")
@@ -99,7 +115,7 @@ class Storage:
         system, root = self._opened
         with self._explained(name):
             try:
-                with system.open_input_stream(f"{root}/{name}") as stream:
+                with system.open_input_file(f"{root}/{name}") as stream:
                     content: bytes = stream.read()
             except FileNotFoundError:
                 return None
@@ -112,6 +128,19 @@ class Storage:
             selector = FileSelector(f"{root}/{folder}", allow_not_found=True)
             found = system.get_file_info(selector)
         return sorted(info.base_name for info in found if info.type == FileType.File)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of every file below a folder, by its name there (`t0001/checkpoint.pt`)."""
+        system, root = self._opened
+        above = f"{root}/{folder}/".lstrip("/")
+        with self._explained(folder):
+            selector = FileSelector(f"{root}/{folder}", allow_not_found=True, recursive=True)
+            found = system.get_file_info(selector)
+        return {
+            info.path.lstrip("/").removeprefix(above): info.size
+            for info in found
+            if info.type == FileType.File
+        }
 
     def delete(self, name: str) -> None:
         """Remove a file if it exists."""
@@ -139,7 +168,14 @@ class Storage:
                     why = error if scheme not in _NATIVE else refused
                     raise StorageError(f"{self.url}: cannot be used: {why}") from error
                 system = PyFileSystem(FSSpecHandler(other))
+            if isinstance(system, S3FileSystem):
+                system = _patient(system)
         return system, root.rstrip("/")
+
+    @cached_property
+    def _created(self) -> set[str]:
+        """Folders in S3 that need not be created again."""
+        return set()
 
     @contextmanager
     def _explained(self, name: str) -> Iterator[None]:
@@ -151,18 +187,32 @@ class Storage:
             raise StorageError(f"{where}: {why}") from error
 
 
+def _patient(system: S3FileSystem) -> S3FileSystem:
+    """The same S3 with longer time limits (AWS's own is 3 s a request) and fewer requests.
+
+    Its URL cannot set them. With delayed opening a small file is one request, and not three.
+    """
+    _, (options,) = system.__reduce__()
+    changed = {"connect_timeout": 5.0, "request_timeout": 60.0, "allow_delayed_open": True}
+    return S3FileSystem(
+        **{**options, **changed}, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=6)
+    )
+
+
 Result = TypeVar("Result")
 _REACH = "No file was lost; check that it can be reached and has free space, and resume"
-_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds between seven tries, about a minute in all
+_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, *[60.0] * 4)  # between tries, five minutes in all
 
 
-def patiently(action: Callable[[], Result]) -> Result:
-    """The result of an action, which is repeated for a minute if storage fails.
+def patiently(action: Callable[[], Result], waits_s: Sequence[float] | None = None) -> Result:
+    """The result of an action, which is repeated if storage fails.
 
+    Args:
+        waits_s: seconds between the tries; None waits five minutes in all.
     Raises:
         StorageError: the last try has failed.
     """
-    for seconds in _WAITS_S:
+    for seconds in _WAITS_S if waits_s is None else waits_s:
         try:
             return action()
         except StorageError:

@@ -8,7 +8,6 @@ crash between both, the stored reports are sent again, without training again.
 from __future__ import annotations
 
 import gc
-import json
 import socket
 import time
 from collections.abc import Mapping
@@ -21,7 +20,13 @@ import torch
 from ray import tune
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.job_folders import JobFolders
+from hexsearch.backend.faults import failure_of
+from hexsearch.backend.job_folders import (
+    JobFolders,
+    Reports,
+    checkpoint_content,
+    stored_reports,
+)
 from hexsearch.backend.message import Message
 from hexsearch.backend.shipping import find_games, find_trunk
 from hexsearch.backend.storage import Unwritable, storing
@@ -41,8 +46,6 @@ from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
 from hexsearch.training.report_points import PositionCount
 from hexsearch.training.trial import Trial
 
-Reports = dict[str, ReportSummary]  # trial -> report
-
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """Runs assignments one after the other, with torch imported and games mapped only once."""
@@ -61,7 +64,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._assignment = Assignment(**config)
         self._shipped = shipped or {}
         self._trial: Trial | None = None
-        self._stored: Reports = {}
+        self._stored: list[Reports] = []  # that the driver has not heard
         self._warnings: list[str] = []  # sent with the next message
         self._folders = JobFolders(self._assignment)
         self._began_at: float | None = None  # start of training in this process
@@ -82,8 +85,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 message = self._next_message()
         except Unwritable as error:
             message = Message(unwritable=str(error))
-        except TrialError as error:
-            message = Message(failure=f"{error.verdict}: {error}")
+        except (TrialError, SystemExit) as error:  # Ray would end the process without a word
+            message = Message(failure=failure_of(error))
         if message.progress is None:
             self._watchdog.reported()
         message = replace(message, warnings=self._warnings)
@@ -94,8 +97,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if self._trial is None:
             self._begin()
         if self._stored:
-            reports, self._stored = self._stored, {}
-            return Message(reports=reports)
+            return Message(reports=self._stored.pop(0))
         return self._advance()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -141,16 +143,21 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 ),
             )
 
-        trial = make()
-        content, self._warnings = load_last_good(
-            self._folders.job / CHECKPOINT, lambda content: trial.load_state(content["state"])
-        )
-        if content is None and self._warnings:
-            trial = make()  # it may have taken in half of a bad one
-        elif content is not None and count.counted(trial.positions_seen) > task.reported:
-            self._stored = _stored_reports(content, task)
-        catch_up(trial, task, count)
-        self._trial, self._count = trial, count
+        def resumed(content: dict[str, Any]) -> Trial:
+            trial = make()
+            trial.load_state(content["state"])
+            seen = count.counted(trial.positions_seen)
+            if seen > task.reported:
+                kept = self._folders.kept_reports(task.reported, seen)
+                last = stored_reports(content, task, seen)
+                self._stored = [*kept, *filter(None, [last])]
+            return trial
+
+        found, self._warnings = load_last_good(self._folders.job / CHECKPOINT, resumed)
+        if found is None and not task.reported:
+            self._folders.forget()
+        self._trial, self._count = make() if found is None else found, count
+        catch_up(self._trial, task, count)
 
     def _games(self, task: Assignment) -> Dataset:
         """The mapped games, which are kept for the next job if it has the same games."""
@@ -195,7 +202,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         with storing(folders.job):
             if task.is_shared and trial.positions_seen >= trial.max_positions:
                 self._store_networks(reports)
-            save_checkpoint(folders.job / CHECKPOINT, _content(trial.state(), reports))
+            folders.keep_reports(self._count.counted(trial.positions_seen), reports)
+            save_checkpoint(folders.job / CHECKPOINT, checkpoint_content(trial.state(), reports))
             folders.push()
         return Message(reports=reports)
 
@@ -235,7 +243,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """Store each head with its trunk as a checkpoint, for `analyze` and ensembles."""
         assert self._trial is not None
         for name, state in zip(self._assignment.trials, self._trial.head_states(), strict=True):
-            content = _content(state, {name: reports[name]})
+            content = checkpoint_content(state, {name: reports[name]})
             save_checkpoint(self._folders.of(name) / CHECKPOINT, content)
 
 
@@ -249,23 +257,6 @@ def catch_up(trial: Trial, task: Assignment, count: PositionCount) -> None:
             trial.train_to(own)
             if task.judged_on == "validation":
                 trial.reports()
-
-
-def _content(state: dict[str, Any], reports: Reports) -> dict[str, Any]:
-    """Content of a checkpoint. The report of a single trial has the same key as in `train`."""
-    if len(reports) == 1:
-        (report,) = reports.values()
-        return {"state": state, "report": json.dumps(report.to_json())}
-    plain = {name: report.to_json() for name, report in reports.items()}
-    return {"state": state, "reports": json.dumps(plain)}
-
-
-def _stored_reports(content: dict[str, Any], task: Assignment) -> Reports:
-    """The reports that were stored with a checkpoint; none if it was saved without a report."""
-    if "report" in content:
-        return {task.trials[0]: ReportSummary.from_json(json.loads(content["report"]))}
-    stored = json.loads(content["reports"])
-    return {name: ReportSummary.from_json(report) for name, report in stored.items()}
 
 
 def device_of(gpus: float) -> torch.device:

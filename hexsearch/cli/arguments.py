@@ -14,6 +14,8 @@ from hexsearch.ledger.named import find_study
 from hexsearch.search.shipped import find_space
 
 _WIDEST = 100  # columns of a help text
+_LARGEST = 10**9  # of the numbers that an option counts
+_PRINTED = 40  # characters of a number in a message
 
 
 class Help(argparse.HelpFormatter):
@@ -110,6 +112,16 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--results", default="results", metavar="DIR", help="folder of studies")
 
 
+def add_or_resume(parser: argparse._ActionsContainer) -> None:
+    """Add the option that makes one command of starting and resuming."""
+    parser.add_argument(
+        "--or-resume",
+        action="store_true",
+        help="if the study --name exists already, here or in run.trial_files, resume it with its "
+        "own settings; for jobs that a cluster starts again",
+    )
+
+
 def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options for running a new study. Returns the group, for further options."""
     running = parser.add_argument_group("running")
@@ -117,6 +129,7 @@ def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     running.add_argument(
         "--no-doctor", action="store_true", help="start without the doctor's quick checks"
     )
+    add_or_resume(running)
     return running
 
 
@@ -167,8 +180,13 @@ def study_path(text: str) -> Path:
     return find_study(Path(text))
 
 
+def study_place(text: str) -> str | Path:
+    """The URL of a study in object storage, or the folder of a study."""
+    return text if "://" in text else study_path(text)
+
+
 def positive(text: str) -> int:
-    """A whole number above 0.
+    """A whole number above 0, and small enough for every use of one.
 
     Raises:
         argparse.ArgumentTypeError: the text is not such a number.
@@ -177,6 +195,10 @@ def positive(text: str) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    if not 1 <= number <= _LARGEST:
+        shown = text if len(text) < _PRINTED else f"{text[:_PRINTED]}..."
+        raise argparse.ArgumentTypeError(
+            f"'{shown}' is not a whole number above 0"
+            + (f", or is above {_LARGEST:,}" if number else "")
+        )
     return number

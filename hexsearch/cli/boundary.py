@@ -19,9 +19,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hexsearch import __version__
-from hexsearch.errors import DiagnosisError, FaultyInput, HexsearchError, one_line, printable
+from hexsearch.errors import (
+    DiagnosisError,
+    FaultyInput,
+    HexsearchError,
+    PluginError,
+    one_line,
+    printable,
+)
 
 ISSUES = "the project's issue tracker"
 _INTERRUPTED = 130
@@ -78,9 +86,22 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
     except MemoryError:
         _say("memory ran out; use fewer games, a smaller network, or fewer trials at once")
         return 1
-    except Exception as error:  # only here: a bug of hexsearch is reported without a traceback
+    except (Exception, SystemExit) as error:  # only here: a plug-in may raise anything
+        fault = _fault_of_plugin(error)
+        if fault is not None:
+            _say(str(fault))
+            return fault.exit_status
+        if isinstance(error, SystemExit):
+            raise  # a help text, or wrong options
         _report_bug(error, arguments)
         return 1
+
+
+def _fault_of_plugin(error: BaseException) -> PluginError | None:
+    # Without this module, which imports torch, no plug-in can have been used.
+    plugins: Any = sys.modules.get("hexsearch.model.plugins")
+    fault: PluginError | None = plugins and plugins.fault_of_plugin(error)
+    return fault
 
 
 def tolerate_narrow_encodings() -> None:

@@ -20,10 +20,11 @@ from hexsearch.cli.arguments import (
     study_path,
 )
 from hexsearch.cli.leaderboard_command import print_table
-from hexsearch.cli.running import conduct, plan_of, stderr
+from hexsearch.cli.running import conduct, plan_of, resume_study, say_on_stderr, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
 from hexsearch.interface.given import dated_name, new_folder
+from hexsearch.interface.resuming import started_before
 from hexsearch.interface.studies import start
 from hexsearch.leaderboard.agreement import Agreement, HeadRuns, agreement, finished_runs
 from hexsearch.leaderboard.as_json import comparison_json
@@ -36,7 +37,7 @@ from hexsearch.search.space import variant_key
 from hexsearch.search.space_parsing import build_space, load_space
 from hexsearch.study.comparison import compared_heads, comparison_config
 from hexsearch.study.frozen_trunk import take_frozen_trunk
-from hexsearch.study.listener import Ended
+from hexsearch.study.listener import Ended, Further
 
 _FORMATS = ("table", "markdown", "csv", "json")
 
@@ -99,9 +100,6 @@ def run_compare(arguments: argparse.Namespace) -> int:
     apart = None  # it is read before the training, since it may be missing
     if arguments.against is not None:
         apart = _trained_apart(StudyFolder(arguments.against), keys)
-    folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
-    stderr().print(Text(_announcement(config, len(keys))), soft_wrap=True)
-    plan = plan_of(arguments, config, heads, folder)
 
     def show(ended: Ended) -> None:
         found = None
@@ -109,6 +107,15 @@ def run_compare(arguments: argparse.Namespace) -> int:
             found = agreement(finished_runs(folder, apart.heads, {"compare"}), apart)
         print_board(read_leaderboard(folder), arguments.format, found)
 
+    if arguments.or_resume:
+        url = config.run.trial_files
+        before = started_before(arguments.results, arguments.name, url, say_on_stderr)
+        if before is not None:
+            folder = before
+            return resume_study(folder, Further(address=arguments.address), config, show=show)
+    folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
+    stderr().print(Text(_announcement(config, len(keys))), soft_wrap=True)
+    plan = plan_of(arguments, config, heads, folder)
     return conduct(folder, config, lambda listener: start(plan, listener), show)
 
 

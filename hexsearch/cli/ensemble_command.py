@@ -22,6 +22,7 @@ from hexsearch.data.positions import Indices
 from hexsearch.errors import CheckpointError, ConfigError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
+from hexsearch.ledger.own_files import require_not_of_study
 from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, render_ensembles
 from hexsearch.report.terminal import Console
 from hexsearch.training.atomic import write_atomically
@@ -58,6 +59,8 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     """Choose ensembles on validation games, evaluate them on test games, print."""
     if arguments.top == 1:
         raise ConfigError("--top 1: an ensemble needs two networks or more")
+    if arguments.output is not None:
+        require_not_of_study(arguments.output)
     folder = StudyFolder(arguments.study)
     _, config = folder.read_description()
     is_comparison = "search" not in config.phases

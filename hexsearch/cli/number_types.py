@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from hexsearch.config.run import MAX_SECONDS
 from hexsearch.game.board import MAX_SIZE, MIN_SIZE
 
 
@@ -28,3 +29,13 @@ def at_least(lowest: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def seconds(text: str) -> float:
+    """A type for lengths of time, above 0 and at most ten years."""
+    value = float(text)
+    if not 0.0 < value <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text}: must be above 0 and at most ten years, in seconds"
+        )
+    return value

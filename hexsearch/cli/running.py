@@ -12,12 +12,12 @@ from hexsearch.cli.program import program
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.collection.importing import STARTER_GAMES
 from hexsearch.errors import HexsearchError, printable
-from hexsearch.interface.studies import StudyPlan, watching
+from hexsearch.interface.studies import StudyPlan, go_on, watching
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.report.terminal import Console
 from hexsearch.search.space import SearchSpace
-from hexsearch.study.listener import Ended, Listener
+from hexsearch.study.listener import Ended, Further, Listener
 
 
 def plan_of(
@@ -55,6 +55,27 @@ def conduct(
     status = finish(folder, ended)
     print_report(folder)
     return status
+
+
+def resume_study(
+    folder: StudyFolder,
+    further: Further,
+    asked: StudyConfig | None = None,
+    *,
+    show: Callable[[Ended], None],
+) -> int:
+    """Continue a study, and print its result.
+
+    Args:
+        asked: configuration of a command that would have started it; its own one counts.
+    Returns:
+        The exit status.
+    """
+    _, config = folder.read_description()
+    if asked is not None:
+        differ = "" if asked == config else ", with its own settings, which differ from these"
+        say_on_stderr(f"{folder.path} was started before and is resumed{differ}")
+    return conduct(folder, config, lambda listener: go_on(folder, further, listener), show)
 
 
 @contextmanager
@@ -101,6 +122,11 @@ def _why_all_failed(folder: StudyFolder) -> str | None:
     if not history.all_failed:
         return None
     return next((trial.reason for trial in history.trials.values() if trial.reason), "nothing")
+
+
+def say_on_stderr(line: str) -> None:
+    """Print a line for those who watch."""
+    stderr().print(Text(printable(line)), soft_wrap=True)
 
 
 def stderr() -> Console:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,17 +26,19 @@ from hexsearch.cli.arguments import (
     add_study,
     positive,
     study_path,
+    study_place,
 )
 from hexsearch.cli.number_types import at_least
-from hexsearch.cli.running import conduct, plan_of, stderr
+from hexsearch.cli.running import conduct, plan_of, resume_study, say_on_stderr, stderr
 from hexsearch.config.study import StudyConfig
 from hexsearch.interface.given import dated_name, new_folder, time_budget_of
-from hexsearch.interface.studies import go_on, start
+from hexsearch.interface.resuming import located, started_before
+from hexsearch.interface.studies import start
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.report.terminal import Console
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
-from hexsearch.study.listener import Further
+from hexsearch.study.listener import Ended, Further
 
 
 def register(commands: Any) -> None:
@@ -107,11 +110,23 @@ def _register_resume(commands: Any) -> None:
     resume = add_command(
         commands,
         "resume",
-        ["results/NAME", "NAME --trials +20", "NAME --time-budget 2h"],
+        ["results/NAME", "NAME --trials +20", "s3://bucket/studies/NAME --time-budget 2h"],
         "Continue a study that has stopped, beginning with its unfinished trials. No result is "
         "lost, and none is trained twice.",
     )
-    add_study(resume)
+    resume.add_argument(
+        "study",
+        type=study_place,
+        metavar="STUDY",
+        help="the folder of a study, the name of one in ./results, or the URL of one whose driver "
+        "ran elsewhere with run.trial_files: URL/NAME",
+    )
+    resume.add_argument(
+        "--results",
+        default="results",
+        metavar="DIR",
+        help="folder of studies to which a study with a URL is fetched",
+    )
     resume.add_argument(
         "--trials", type=positive, default=0, metavar="+N", help="number of further trials"
     )
@@ -141,7 +156,14 @@ def run_launch(arguments: argparse.Namespace) -> int:
         arguments.space, settings, lambda line: console.print(Text(line), soft_wrap=True)
     )
     if arguments.dry_run:
-        return _dry_run(config, space, arguments.format)
+        return _dry_run(config, space, arguments.games, arguments.format)
+    if arguments.or_resume:
+        found = started_before(
+            arguments.results, arguments.name, config.run.trial_files, say_on_stderr
+        )
+        if found is not None:
+            further = Further(time_budget=time_budget, address=arguments.address)
+            return resume_study(found, further, config, show=_show(found, arguments.format))
     folder = new_folder(arguments.results, arguments.name or dated_name(arguments.space))
     console.print(Text(f"{config.question}\n{_amount(config)}"), soft_wrap=True)
     plan = replace(
@@ -152,14 +174,18 @@ def run_launch(arguments: argparse.Namespace) -> int:
         plan.folder,
         config,
         lambda listener: start(plan, listener),
-        lambda ended: _print_leaderboard(folder, arguments.format),
+        _show(folder, arguments.format),
     )
 
 
-def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
+def _dry_run(config: StudyConfig, space: SearchSpace, games: list[str] | None, output: str) -> int:
+    from hexsearch.data.collection.importing import import_games
     from hexsearch.report.plan import render_plan
     from hexsearch.search.plan import plan_study
 
+    if games:  # those of the package are known to be good
+        _, imported = import_games(games, config.data.board_size, say=say_on_stderr)
+        say_on_stderr(imported.summary())
     plan = plan_study(config, space)
     if output == "json":
         json.dump(plan, sys.stdout, indent=2, allow_nan=False)
@@ -171,19 +197,13 @@ def _dry_run(config: StudyConfig, space: SearchSpace, output: str) -> int:
 
 def run_resume(arguments: argparse.Namespace) -> int:
     """Continue a study and print its leaderboard."""
-    folder = StudyFolder(arguments.study)
-    _, config = folder.read_description()
     further = Further(
         trials=arguments.trials,
         time_budget=time_budget_of(arguments.time_budget),
         address=arguments.address,
     )
-    return conduct(
-        folder,
-        config,
-        lambda listener: go_on(folder, further, listener),
-        lambda ended: _print_leaderboard(folder, arguments.format),
-    )
+    folder = located(arguments.study, arguments.results, say_on_stderr)
+    return resume_study(folder, further, show=_show(folder, arguments.format))
 
 
 def run_storage(arguments: argparse.Namespace) -> int:
@@ -193,6 +213,11 @@ def run_storage(arguments: argparse.Namespace) -> int:
     where = study.rebuild_storage(StudyFolder(arguments.study), arguments.to)
     print(f"written from the ledger: {where}\nlook at it with: optuna-dashboard {where}")
     return 0
+
+
+def _show(folder: StudyFolder, output: str) -> Callable[[Ended], None]:
+    """The function that prints a study's leaderboard at its end."""
+    return lambda ended: _print_leaderboard(folder, output)
 
 
 def _print_leaderboard(folder: StudyFolder, output: str) -> None:

@@ -96,10 +96,11 @@ def _refuse(diagnosis: Diagnosis) -> None:
         raise DiagnosisError(
             [
                 *(_line(finding) for finding in diagnosis.errors),
-                f"{diagnosis.label}: not started; correct this first, or launch with --no-doctor",
+                "the study was not started; correct this first, or launch with --no-doctor",
             ]
         )
 
 
 def _line(finding: Finding) -> str:
-    return f"{finding.check}: {finding.evidence}. {finding.cause}; {finding.remedy}"
+    found = f"{finding.evidence}. {finding.cause}; {finding.remedy}"
+    return f"doctor, {finding.check}: {found}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hexsearch.interface.given import (
     settings_of,
     time_budget_of,
 )
+from hexsearch.interface.resuming import located
 from hexsearch.interface.study import Study
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.named import find_study
@@ -208,6 +210,7 @@ def resume(
     *,
     trials: int = 0,
     time_budget: str | float | None = None,
+    results: str | Path = "results",
     address: str | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
@@ -215,14 +218,16 @@ def resume(
     """Continue a study that has stopped.
 
     Args:
-        study: the study's folder, or its name in `results`.
+        study: the study's folder, or its name in `results`, or its URL in `run.trial_files`, from
+            which it is fetched to `results`.
         trials: number of further trials.
         time_budget: as of `launch`, for this session; by default that of the study.
 
     Example:
         >>> hs.resume("results/mine", trials=10)                     # doctest: +SKIP
     """
-    folder = StudyFolder(find_study(Path(study)))
+    say = (lambda line: print(line, file=sys.stderr)) if progress else (lambda line: None)
+    folder = located(study, results, say)
     further = Further(trials=trials, time_budget=time_budget_of(time_budget), address=address)
     _, config = folder.read_description()
     with watching(config, progress) as listener:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +28,13 @@ class Training:
     Attributes:
         path: file of its network.
         points: positions at which it reports.
+        warnings: of a checkpoint that was not used.
     """
 
     trial: Trial
     path: Path
     points: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def prepare_training(
@@ -46,7 +48,8 @@ def prepare_training(
 ) -> Training:
     """Prepare the first enqueued configuration of a space, or its default, with its games.
 
-    An unfinished `model.pt` of the same training in `output` is continued.
+    An unfinished `model.pt` of the same training in `output` is continued. If it is damaged, the
+    checkpoint before it is.
 
     Args:
         start_from: a checkpoint whose weights a new training begins with.
@@ -70,13 +73,11 @@ def prepare_training(
     every = schedule.report_every or max(1, schedule.max_positions // _REPORTS)
     points = report_points(schedule.max_positions, every, ())
     own = PositionCount.of(points, config, data, scheduler.equal_compute).own
-    trial = Trial.of(config, dataset, own[-1], seed, device)
     path = output / MODEL
-    if path.exists():
-        _continue(trial, path)
-    elif start_from is not None:
+    trial, warnings = _continued(lambda: Trial.of(config, dataset, own[-1], seed, device), path)
+    if start_from is not None and not trial.positions_seen:
         _start(trial, start_from)
-    return Training(trial, path, own)
+    return Training(trial, path, own, tuple(warnings))
 
 
 def train(
@@ -117,6 +118,7 @@ def train(
         loaded, archive, config.data, config.scheduler, chosen, Path(output), first
     )
     console = Console(stderr=True) if progress else Console(file=io.StringIO())
+    warn_of_checkpoints(training, console)
     train_to_end(training.trial, training.points, training.path, console, None)
     return load_network(training.path)
 
@@ -131,6 +133,7 @@ def describe_training(training: Training, console: Console) -> None:
     from rich.text import Text
 
     trial, config = training.trial, training.trial.config
+    warn_of_checkpoints(training, console)
     if trial.positions_seen:
         text = f"continuing from {trial.positions_seen:,} positions in {training.path}"
         console.print(Text(text))
@@ -143,6 +146,14 @@ def describe_training(training: Training, console: Console) -> None:
         ),
         soft_wrap=True,
     )
+
+
+def warn_of_checkpoints(training: Training, console: Console) -> None:
+    """Print why a checkpoint was not used."""
+    from rich.text import Text
+
+    for line in training.warnings:
+        console.print(Text(f"warning: {line}"), soft_wrap=True)
 
 
 def _start(trial: Trial, path: Path) -> None:
@@ -164,12 +175,25 @@ def _described(config: TrialConfig) -> str:
     return f"{config.value_head.name} on {config.trunk.name}"
 
 
-def _continue(trial: Trial, path: Path) -> None:
-    from hexsearch.training.checkpoint import load_checkpoint
+def _continued(make: Callable[[], Trial], path: Path) -> tuple[Trial, list[str]]:
+    """A new trial, or one that continues from `path` or from the checkpoint before it.
 
-    try:
-        trial.load_state(load_checkpoint(path)["state"])
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}; give another --output") from error
+    Returns:
+        Also warnings about a checkpoint that cannot be used.
+    """
+    from hexsearch.training.checkpoint import load_last_good
+
+    def resumed(content: dict[str, Any]) -> Trial:
+        trial = make()
+        trial.load_state(content["state"])
+        return trial
+
+    found, warnings = load_last_good(path, resumed)
+    if found is None and warnings:
+        raise CheckpointError(
+            [f"{path.parent}: {line}; give another --output" for line in warnings]
+        )
+    trial = make() if found is None else found
     if trial.positions_seen >= trial.max_positions:
         raise ConfigError(f"{path}: this training is finished; give another --output")
+    return trial, warnings

@@ -25,6 +25,7 @@ from hexsearch.statistics.variance import (
 # Largest number of runs whose per-game losses are compared, best first.
 _MOST_RUNS = 300
 _DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02)  # of value loss, for which seeds are advised
+FEWEST_GAMES = 30  # with fewer, no probability of being the best is stated
 _MOST_SEEDS = 10  # largest number of further seeds that is advised
 
 
@@ -38,12 +39,14 @@ class Spread:
         separable: smallest difference that more seeds can separate on these games; None if there
             is none.
         more_seeds: number of further seeds for each variant to do so.
+        games: validation games by which the first rows are compared; None if none are.
     """
 
     seed_deviation: float
     measured: bool
     separable: float | None = None
     more_seeds: int | None = None
+    games: int | None = None
 
 
 def compare(
@@ -73,8 +76,10 @@ def compare(
         level_seed = seed_variance(by_variant(paired, compared))
         if leader is None:
             ranking = rank(paired, np.random.default_rng(0), level_seed)
-            rows |= _with_ranking(compared, ranking)
+            games = paired.table.counts.size
+            rows |= _with_ranking(compared, ranking, games)
             seed, spread = level_seed, _spread(paired, ranking)
+            spread = replace(spread, games=games)
             leader = compared[ranking.leader]
         else:
             against = versus(paired, level_seed if level_seed.measured else seed, 0)
@@ -101,7 +106,7 @@ def _seed_variance(entries: Sequence[Entry]) -> SeedVariance:
     )
 
 
-def _with_ranking(compared: Sequence[Entry], ranking: Ranking) -> dict[str, Row]:
+def _with_ranking(compared: Sequence[Entry], ranking: Ranking, games: int) -> dict[str, Row]:
     """The rows that were trained on as many positions as the leader."""
     rows = {}
     for index, entry in enumerate(compared):
@@ -111,7 +116,8 @@ def _with_ranking(compared: Sequence[Entry], ranking: Ranking) -> dict[str, Row]
             value_loss_low=float(ranking.low[index]),
             value_loss_high=float(ranking.high[index]),
         )
-        if len(compared) > 1:  # for a single row these figures have no meaning
+        # For a single row these figures have no meaning, and over a few games they are too sure.
+        if len(compared) > 1 and games >= FEWEST_GAMES:
             row = replace(
                 row,
                 expected_value_loss=float(ranking.expected_value_loss[index]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hexsearch.leaderboard.cells import plural
+from hexsearch.leaderboard.comparing import FEWEST_GAMES
 from hexsearch.leaderboard.leaderboard import Leaderboard
 from hexsearch.leaderboard.rows import CONTROL, Row
 from hexsearch.leaderboard.strength import match_sentences
@@ -18,6 +19,13 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
     sentences = [_lead(board, leader, level)]
     if board.baseline_gap is not None:
         sentences.append(board.baseline_gap.sentence)
+    sentences += _ahead(leader, ranked)
+    games = board.spread.games
+    if games is not None and games < FEWEST_GAMES:
+        sentences.append(
+            f"there are only {games} validation {plural('game', games)}: too few to trust an "
+            "interval, or to say how probably the first is the best"
+        )
     luck = _luck(leader, level)
     if luck:
         sentences.append(luck)
@@ -71,6 +79,20 @@ def _lead(board: Leaderboard, leader: Row, level: list[Row]) -> str:
             "positions seen (paired by game, at 95%)"
         )
     return f"{len(tied)} {_kind(board, len(tied))} cannot be told apart{_remedy(board)}"
+
+
+def _ahead(leader: Row, ranked: list[Row]) -> list[str]:
+    """A sentence on rows below the first that were better when they had seen as many positions."""
+    ahead = [row for row in ranked if row.difference_high is not None and row.difference_high < 0]
+    ahead = [row for row in ahead if row.positions_seen < leader.positions_seen]
+    if not ahead:
+        return []
+    best = min(ahead, key=lambda row: row.difference or 0.0)
+    others = f" and {len(ahead) - 1} more" if len(ahead) > 1 else ""
+    return [
+        f"{best.name}{others} did better than the first at equal positions, after "
+        f"{best.positions_seen:,}; the first leads only since it has seen more"
+    ]
 
 
 def _alone(board: Leaderboard, leader: Row) -> str:

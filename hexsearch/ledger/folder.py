@@ -6,8 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,24 +17,14 @@ from hexsearch.config.files.yaml_text import dump_yaml, parse_yaml, read_text
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive
-from hexsearch.errors import ArchiveError, ConfigError, HexsearchError, LedgerError
+from hexsearch.errors import ArchiveError, ConfigError, LedgerError
 from hexsearch.ledger.events import FORMAT, other_format
+from hexsearch.ledger.ledger import is_held
 from hexsearch.ledger.named import no_study
+from hexsearch.ledger.own_files import STUDY_FILES
 from hexsearch.training.atomic import write_atomically
 
 CHECKPOINT = "checkpoint.pt"  # network and optimiser of a trial, in its folder
-# The files of a study's folder, in the order in which they are written.
-_STUDY_FILES = (
-    "study.yaml",
-    "ledger.jsonl",
-    "games.archive",
-    "trunk.pt",
-    "trials",
-    "match.json",
-    "match",
-    "optuna.journal",
-    "ray",
-)
 _LONGEST_NAME = 200  # bytes; file systems allow 255, and longer file names are made from it
 _PACKAGES = ("torch", "ray", "optuna", "numpy")
 
@@ -95,10 +84,10 @@ class StudyFolder:
         Raises:
             ConfigError: it does; says how to resume the study or to start another one.
         """
-        found = [name for name in _STUDY_FILES if os.path.lexists(self.path / name)]
+        found = [name for name in STUDY_FILES if os.path.lexists(self.path / name)]
         if not found:
             return
-        if self.has_records:
+        if self.has_records or is_held(self.ledger):
             raise ConfigError(
                 f"{self.path}: a study of this name exists; continue it with 'resume {self.path}', "
                 "or give another --name"
@@ -152,21 +141,6 @@ class StudyFolder:
         of_this_process = os.access in os.supports_effective_ids
         if not os.access(existing, os.W_OK | os.X_OK, effective_ids=of_this_process):
             raise ConfigError(f"{self.path}: {existing} is read-only; choose another --results")
-
-    @contextmanager
-    def whole_or_not_at_all(self) -> Iterator[None]:
-        """Remove the first files of a new study if not all of them can be written."""
-        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        try:
-            yield
-        except HexsearchError:
-            lock = self.ledger.with_suffix(".lock")
-            for file in (self.ledger, lock, self.description, self.archive, self.trunk):
-                file.unlink(missing_ok=True)
-            for path in made:
-                with suppress(OSError):  # another program has put a file there
-                    path.rmdir()
-            raise
 
     def require_games(self, content_hash: str) -> None:
         """Check that the games are those with which the study began.

@@ -24,6 +24,10 @@ from hexsearch.ledger.events import Event, Record, event_of
 from hexsearch.ledger.lines import body_in, frame, lines, reading, record_of, whole_part
 from hexsearch.training.atomic import remedy_for, write_atomically
 
+_PATIENCE_S = (
+    0.2  # a process that only reads holds the lock for a moment, to ask whether it is free
+)
+_BESIDE = ("study.yaml", "games.archive")  # files of a study that nothing can write again
 # Keys of a record whose values differ between two equal runs.
 TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})
 
@@ -48,7 +52,7 @@ class Ledger:
             raise LedgerError(f"{path}: cannot be written: {error.strerror}") from error
         self._lock = _lock_of(path)
         try:
-            self._lock.acquire(blocking=False)
+            self._lock.acquire(timeout=_PATIENCE_S)
         except Timeout as error:
             self._file.close()
             raise LedgerError(
@@ -142,6 +146,9 @@ class Ledger:
             write_atomically(self.path, self._file.read())
         except CheckpointError as error:
             raise DiskError(f"{self.path}: was removed while the study ran, and {error}") from error
+        missing = [name for name in _BESIDE if not (self.path.parent / name).exists()]
+        if missing:
+            again = f"restore {' and '.join(missing)}, too, from a copy, then {again}"
         raise DiskError(
             f"{self.path}: was removed while the study ran, and has been written again with all "
             f"its records; {again}"

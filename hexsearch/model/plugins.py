@@ -6,7 +6,7 @@ import importlib
 import os
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ _NOT_THE_USERS = tuple(
         sysconfig.get_path("platlib"),
     )
 )
+_IMPORTED: set[str] = set()  # folders of the modules that were imported by their paths
 
 
 @contextmanager
@@ -62,10 +63,34 @@ def _own_frames(error: BaseException) -> list[str]:
         if not frame.filename.startswith("<")
         and not str(Path(frame.filename).resolve()).startswith(_NOT_THE_USERS)
     ]
+    return _lines(frames)
+
+
+def _lines(frames: Sequence[traceback.FrameSummary]) -> list[str]:
     return [
         f"  {frame.filename} line {frame.lineno}, in {frame.name}: {frame.line}"
         for frame in frames[-_FRAMES:]
     ]
+
+
+def fault_of_plugin(error: BaseException) -> PluginError | None:
+    """The fault of a plug-in in use, such as a network in training; None if it is no plug-in's.
+
+    It is if the last code that is not of a package belongs to a plug-in.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    files = [str(Path(frame.filename).resolve()) for frame in frames]
+    last_own = max(
+        (n for n, file in enumerate(files) if file.startswith(_NOT_THE_USERS[0])), default=-1
+    )
+    theirs = [
+        frame
+        for frame, file in zip(frames[last_own + 1 :], files[last_own + 1 :], strict=True)
+        if file.startswith(tuple(_IMPORTED)) and not file.startswith(_NOT_THE_USERS)
+    ]
+    if not theirs:
+        return None
+    return PluginError("\n".join([f"a plug-in {_raised(error)}", *_lines(theirs)]))
 
 
 def import_factory(path: str, role: str) -> Callable[..., Any]:
@@ -86,6 +111,8 @@ def import_factory(path: str, role: str) -> Callable[..., Any]:
                 f"{role}: cannot import module '{module_name}': {error}. It must be installed or "
                 f"on PYTHONPATH on every node that runs trials.{where.rstrip()}"
             ) from error
+    if file := getattr(module, "__file__", None):
+        _IMPORTED.add(f"{Path(file).resolve().parent}{os.sep}")
     factory = getattr(module, attribute, None)
     if not callable(factory):
         problem = "has no" if factory is None else "has a non-callable"

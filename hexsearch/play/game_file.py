@@ -6,6 +6,7 @@ file that was cut off at any place can be continued.
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +25,7 @@ from hexsearch.game.record import Game, Refusal
 from hexsearch.game.symmetry import canonical_moves
 from hexsearch.training.atomic import append_line
 
+_NUMBER = re.compile(r" # ([0-9]{1,18})(?![0-9])")  # of a game, in its comment
 Made = TypeVar("Made")
 
 
@@ -71,21 +73,21 @@ class GameFile:
             raise GamesError(f"{self._path}: is not a file; give another name")
         text = self._path.read_text(encoding="utf-8", errors="replace")
         # A line that a crash has cut off is not a game. The next append removes it.
-        lines = text[: text.rfind("\n") + 1].splitlines()
-        if not lines or lines[0] != header:
-            first = lines[0] if lines else "an empty file"
+        lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
+        if not lines or lines[0].strip() != header:
+            first = lines[0].strip() if lines else "an empty file"
             raise GamesError(
                 f"{self._path}: was made with other settings ({first}); those of this run are: "
                 f"{header}. Give another file, or the same settings."
             )
-        for record, line in zip(read_trmph(lines, str(self._path)), lines[1:], strict=True):
+        for record in read_trmph(lines, str(self._path)):
             if isinstance(record, Refusal):
                 raise GamesError(f"{record}. Delete the line to continue the file.")
             self._seen.add(canonical_moves(np.asarray(record.moves), record.size))
-            number = line.rpartition(" # ")[2].split()
-            if not number or not number[0].isascii() or not number[0].isdigit():
-                raise GamesError(f"{self._path}: '{line[:40]}' has no number; delete the line")
-            self.next_number = int(number[0]) + 1
+            number = _NUMBER.search(lines[record.line - 1])
+            if number is None:
+                raise GamesError(f"{self._path} line {record.line}: has no number; delete the line")
+            self.next_number = int(number[1]) + 1
 
 
 def fill_game_file(

@@ -19,8 +19,8 @@ from hexsearch.training.checkpoint import find_checkpoint
 
 Style = Literal["value", "policy", "search"]
 STYLES: tuple[Style, ...] = get_args(Style)
-_SUFFIX = re.compile(r"@(?P<style>policy|value|search)(?::(?P<number>\d+)(?P<unit>ms)?)?\Z")
-_MCTS = re.compile(r"mcts:(\d+)\Z")
+_SUFFIX = re.compile(r"@(?P<style>policy|value|search)(?::(?P<number>[0-9]{1,9})(?P<unit>ms)?)?\Z")
+_MCTS = re.compile(r"mcts:([0-9]{1,9})\Z")
 SYNTAX = (
     "a checkpoint, a study's folder, random, shortest-path, or mcts:PLAYOUTS; a network may be "
     "followed by @policy, @value:K, @search:NODES or @search:Nms"

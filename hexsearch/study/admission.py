@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hexsearch.backend.file_sync import require_unused
+from hexsearch.backend.remote.fetching import require_unused
 from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.collection.importing import import_games

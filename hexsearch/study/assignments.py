@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexsearch.backend.assignment import Assignment
-from hexsearch.backend.file_sync import trial_name
+from hexsearch.backend.remote.trial_files import trial_name
 from hexsearch.config.phases import PHASE_TRIALS
 from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.folder import StudyFolder

@@ -10,7 +10,7 @@ from hexsearch.errors import CheckpointError, LedgerError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.training.atomic import write_atomically
-from hexsearch.training.checkpoint import MODEL, load_checkpoint
+from hexsearch.training.checkpoint import MODEL, load_checkpoint, previous_of
 from hexsearch.training.report_points import round_up
 
 RECIPE = "train.yaml"
@@ -67,6 +67,7 @@ def export_trial(folder: StudyFolder, name: str, output: Path) -> Export:
     }
     export = Export(output / MODEL, output / RECIPE, int(state["positions_seen"]), budget)
     head = f"# hexsearch train {export.recipe} --games {folder.archive}\n"
-    write_atomically(export.model, source.read_bytes())
+    # A network that somebody else has put there is kept.
+    write_atomically(export.model, source.read_bytes(), keep_as=previous_of(export.model))
     write_atomically(export.recipe, (head + dump_yaml(recipe)).encode())
     return export

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hexsearch.backend.remote.fetching import require_newest
+from hexsearch.backend.remote.lease import held_lease
+from hexsearch.backend.remote.trial_files import fetch_missing
+from hexsearch.backend.storage import Storage
+from hexsearch.config.study import StudyConfig
 from hexsearch.data.archive import open_archive, write_archive
 from hexsearch.data.dataset import Dataset
-from hexsearch.errors import ConfigError, DiskError, LedgerError
+from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.ledger.events import Event, Resumed, StudyOpened
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.game_losses import baseline_folder, write_game_losses
 from hexsearch.ledger.history import ENDED, StudyHistory
 from hexsearch.ledger.ledger import Ledger, is_held, read_events
+from hexsearch.ledger.new_study import new_ledger
 from hexsearch.search.budget import budget_spent
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.admission import Admitted, LaunchRequest, admit
@@ -47,17 +53,19 @@ def launch(request: LaunchRequest) -> Ended:
     from hexsearch.backend.nodes import require_shared_storage
     from hexsearch.backend.placement.placing import placed
 
-    with ray_cluster(address, config.run) as ray_up_at:
+    say = request.listener.say
+    with (
+        held_lease(folder.path, config.run.trial_files, say) as lease,
+        ray_cluster(address, config.run) as ray_up_at,
+    ):
         require_shared_storage(folder.path, config.run.trial_files)
-        config, placement = placed(
-            config, build_space(config), admitted.archive, request.listener.say
-        )
+        config, placement = placed(config, build_space(config), admitted.archive, say)
         require_room(config.run)
         admitted = replace(admitted, request=replace(request, config=config))
         opened, losses = _opened(admitted, ray_up_at)
         opened = replace(opened, placement=placement)
         ledger = _open(admitted, opened)
-        request.listener.say(f"the study begins, in {folder.path}")
+        say(f"the study begins, in {folder.path}")
         try:
             for name, each in losses.items():
                 write_game_losses(baseline_folder(folder.path, name), 0, each)
@@ -69,6 +77,7 @@ def launch(request: LaunchRequest) -> Ended:
                 opened.trials,
                 address,
                 request.listener,
+                lease,
             )
             return Session(study).run()
         finally:
@@ -99,7 +108,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
             "out"
         )
     folder.require_ledger()
-    ledger = Ledger(folder.ledger)
+    ledger, url = Ledger(folder.ledger), config.run.trial_files
     try:
         content_hash = description["games"]["content_hash"]
         history = _recorded(folder, ledger, content_hash)
@@ -107,9 +116,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
             listener.say(line)
         trials = history.target_trials + further.trials
         if not further.trials and history.state == "finished":
-            extend = " Extend it with --trials +N." if is_searching else ""
-            listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
-            return "finished"
+            return _finished(folder, history, config, listener)
         spent = budget_spent(config.run, history)
         if spent:
             raise ConfigError(
@@ -121,16 +128,32 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
         listener.say(
             f"{folder.name}: {done} of {len(history.trials)} trials have ended; the study goes on"
         )
-        listener.wait(_ray(address))
-        with ray_cluster(address, config.run):
-            require_shared_storage(folder.path, config.run.trial_files)
-            archive = open_archive(folder.archive, check=False)
-            config, _ = placed(config, build_space(config), archive, listener.say)
-            ledger.append(Resumed(trials=trials))
-            study = OpenStudy(config, folder, ledger, content_hash, trials, address, listener)
-            return Session(study).run()
+        with held_lease(folder.path, url, listener.say) as lease:
+            if url is not None:
+                require_newest(folder, url, description.get("name"))
+            listener.wait(_ray(address))
+            with ray_cluster(address, config.run):
+                require_shared_storage(folder.path, url)
+                archive = open_archive(folder.archive, check=False)
+                config, _ = placed(config, build_space(config), archive, listener.say)
+                ledger.append(Resumed(trials=trials))
+                study = OpenStudy(
+                    config, folder, ledger, content_hash, trials, address, listener, lease
+                )
+                return Session(study).run()
     finally:
         ledger.close()
+
+
+def _finished(
+    folder: StudyFolder, history: StudyHistory, config: StudyConfig, listener: Listener
+) -> Ended:
+    """Say that there is nothing to do, and fetch what this host lacks for the leaderboard."""
+    extend = " Extend it with --trials +N." if "search" in config.phases else ""
+    listener.say(f"{folder.name} is finished: {len(history.trials)} trials.{extend}")
+    if config.run.trial_files is not None:
+        fetch_missing(folder, Storage(config.run.trial_files), history.trials.values())
+    return "finished"
 
 
 def _recorded(folder: StudyFolder, ledger: Ledger, content_hash: str) -> StudyHistory:
@@ -173,18 +196,13 @@ def _open(admitted: Admitted, opened: StudyOpened) -> Ledger:
     """Write all first files of a study or none, and return its open ledger."""
     request, archive = admitted.request, admitted.archive
     config, folder = request.config, request.folder
-    with folder.whole_or_not_at_all():
+    with new_ledger(folder) as ledger:
         write_archive(folder.archive, archive)
         store_trunk(config, folder)
         description = folder.write_description(config, request.games, archive.content_hash)
-        ledger = Ledger(folder.ledger)
         events: list[Event] = [replace(opened, **description), *admitted.learned]
-        try:
-            for event in events:
-                ledger.append(event)
-        except DiskError:
-            ledger.close()
-            raise
+        for event in events:
+            ledger.append(event)
     return ledger
 
 

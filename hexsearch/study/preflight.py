@@ -137,6 +137,11 @@ def with_local_resources(config: StudyConfig) -> StudyConfig:
     """
     cpus, gpus = usable_cpus(), torch.cuda.device_count()
     run = without_measuring(config.run, [Machine(cpus, gpus)]) or config.run
+    if run.gpus and not gpus:
+        raise ConfigError(
+            "run.gpus_per_trial: torch finds no GPU here; install a CUDA build of torch, "
+            "train on the CPU with --set run.gpus_per_trial=0, or join a cluster with --address"
+        )
     for name, needed, available in (
         ("cpus_per_trial", run.cpus, cpus),
         ("gpus_per_trial", run.gpus, gpus),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 
-from hexsearch.backend.file_sync import TrialFiles
+from hexsearch.backend.remote.trial_files import TrialFiles
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from hexsearch.backend.file_sync import TrialFiles, copies_in_storage
+from hexsearch.backend.remote.copies import StudyCopies
+from hexsearch.backend.remote.lease import Lease
+from hexsearch.backend.remote.outage import Outage
+from hexsearch.backend.remote.trial_files import TrialFiles, fetch_missing
 from hexsearch.backend.storage import Storage
 from hexsearch.config.study import StudyConfig
+from hexsearch.errors import DiskError
 from hexsearch.leaderboard.paired_losses import paired_difference
 from hexsearch.ledger.events import Discarded, Event, Finished, Interrupted, Told
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.search.engine import Engine, EngineSetup
 from hexsearch.search.optuna_export import OptunaExport, OptunaStorage
+from hexsearch.search.reruns import Batch
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.assignments import Assigner, progress_seconds
 from hexsearch.study.frozen_trunk import require_trunk
@@ -37,6 +43,7 @@ class OpenStudy:
         trials: number of trials that the search will have.
         archive_hash: content hash of the study's games.
         address: address of a running Ray cluster; None if Ray was started on this machine.
+        lease: lease of the study in storage; None if the trials' files are in the study's folder.
     """
 
     config: StudyConfig
@@ -46,6 +53,7 @@ class OpenStudy:
     trials: int
     address: str | None
     listener: Listener
+    lease: Lease | None = None
 
 
 class Session:
@@ -60,8 +68,7 @@ class Session:
 
         config, self._study = study.config, study
         self._trunk = require_trunk(config, study.folder)
-        self._storage = Storage(config.run.trial_files) if config.run.trial_files else None
-        self._files = TrialFiles(study.folder, self._storage, study.listener.say)
+        self._copies = _copies_of(study)
         self._export: OptunaExport | None = None
         self._said_halt = False
         self._deadline = time.monotonic() + (config.run.time_budget or math.inf)
@@ -72,11 +79,13 @@ class Session:
             study.trials,
             slots=trial_slots(config.run),
             observe=self._observe,
-            planner=PhasePlanner(config, space, study.folder),
+            planner=self._plan,
             seconds_left=lambda: self._deadline - time.monotonic(),
-            paired=partial(paired_difference, study.folder),
+            paired=self._paired,
         )
+        self._planner = PhasePlanner(config, space, study.folder)
         self._engine = Engine(setup, study.ledger)
+        self._files = self._trial_files()
         self._meter = ProgressMeter(study.folder, self._engine.schedules)
         self._retention = CheckpointRetention(
             self._files,
@@ -95,11 +104,14 @@ class Session:
             HexsearchError: the ledger or the trials' folders cannot be written. The study can be
                 resumed.
         """
+        with self._copies or nullcontext():
+            return self._run()
+
+    def _run(self) -> Ended:
         engine, study = self._engine, self._study
         try:
             engine.begin()
-            copies = copies_in_storage(study.folder, self._storage, study.listener.say)
-            with draining_signals(engine, study.listener.say), copies:
+            with draining_signals(engine, study.listener.say):
                 if engine.plan():
                     self._run_jobs()
             if engine.broken is None and not engine.plan():
@@ -114,6 +126,36 @@ class Session:
         if engine.broken is not None:
             raise engine.broken
         return "out_of_budget" if engine.halted else "interrupted"
+
+    def _plan(self, history: StudyHistory) -> Batch:
+        """The next batch of planned runs, from all files of the trials that have ended."""
+        try:
+            self._files.complete()
+        except DiskError as error:
+            self._engine.halt("end of storage", error)
+            return Batch()
+        return self._planner(history)
+
+    def _paired(self, first: str, second: str, positions: int) -> tuple[float, float] | None:
+        """The difference of two trials, from all files of the trials that have ended.
+
+        Raises:
+            DiskError: files cannot be fetched. The decision is made when the study is resumed.
+        """
+        try:
+            self._files.complete()
+        except DiskError as error:
+            self._engine.halt("end of storage", error)
+            raise
+        return paired_difference(self._study.folder, first, second, positions)
+
+    def _trial_files(self) -> TrialFiles:
+        study, copies = self._study, self._copies
+        dropped: set[str] = set()
+        if copies is not None and self._engine.history.trials:
+            trials = self._engine.history.trials.values()
+            dropped = fetch_missing(study.folder, copies.storage, trials)
+        return TrialFiles(study.folder, study.listener.say, copies, dropped)
 
     def _play(self) -> None:
         """Run the phase `match`, which trains nothing."""
@@ -165,6 +207,8 @@ class Session:
 
     def _beat(self) -> None:
         engine = self._engine
+        if self._copies is not None and self._copies.lost is not None and not engine.broken:
+            engine.halt("end of this driver's lease", self._copies.lost)
         if time.monotonic() > self._deadline and not engine.draining:
             engine.halt("time budget")
         if engine.halted and not self._said_halt:
@@ -193,3 +237,11 @@ class Session:
 
     def _say(self, line: str) -> None:
         self._study.listener.say(line)
+
+
+def _copies_of(study: OpenStudy) -> StudyCopies | None:
+    """The copies of a study whose trials have their files in storage."""
+    url, lease = study.config.run.trial_files, study.lease
+    if url is None or lease is None:
+        return None
+    return StudyCopies(study.folder, Storage(url), lease, Outage(study.listener.say))

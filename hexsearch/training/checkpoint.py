@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -23,6 +23,7 @@ FORMAT = "hexsearch checkpoint"
 FORMAT_VERSION = 2
 MODEL = "model.pt"  # file of a network that `train` or `export` has written
 STARTER_NETWORK = "starter.pt"  # names the network that comes with the package
+Resumed = TypeVar("Resumed")
 # Exceptions that faulty content of a checkpoint raises when a trial continues from it.
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
 
@@ -54,22 +55,23 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_last_good(
-    path: Path, accept: Callable[[dict[str, Any]], None]
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that can be used, or None, and warnings about those that cannot.
+    path: Path, resumed: Callable[[dict[str, Any]], Resumed]
+) -> tuple[Resumed | None, list[str]]:
+    """What continues from the newest checkpoint that can be used, and warnings about others.
 
     Args:
-        accept: function that continues from the content, and raises an error if it cannot. If
-            None is returned with warnings, `accept` may have changed its objects, which must be
-            built again.
+        resumed: function that makes something which continues from the content of a checkpoint, or
+            raises an error. It makes it anew each time, since a damaged checkpoint may be read in
+            part.
+    Returns:
+        None if there is no checkpoint that can be used.
     """
-    warnings = []
+    warnings: list[str] = []
     for candidate in (path, previous_of(path)):
         if not candidate.exists():
             continue
         try:
-            content = load_checkpoint(candidate)
-            accept(content)
+            return resumed(load_checkpoint(candidate)), warnings
         except torch.OutOfMemoryError:
             raise  # the file is not the cause
         except CheckpointError as error:
@@ -79,8 +81,6 @@ def load_last_good(
             if isinstance(error, KeyError):
                 why = f"it holds no {why}"
             warnings.append(f"{candidate.name} is not used: damaged ({why})")
-        else:
-            return content, warnings
     return None, warnings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,8 +23,11 @@ from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.activations import ActivationHealth, ActivationMonitor
 from hexsearch.training.seeds import derive_seed
 
-_BATCH = 1024
+# Positions that are answered together. On a GPU small networks wait for kernels to be launched, so
+# larger batches are faster there.
+_BATCH = {"cpu": 1024, "cuda": 4096}
 _WATCHED_BATCH = 256
+_BUILT = {"cpu": 1024, "cuda": 16_384}  # positions whose planes are built together
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
 _AUXILIARY_POSITIONS = 4096  # positions for the losses of auxiliary heads, at most
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
@@ -50,10 +53,13 @@ class Evaluator:
         """Compute the batch-norm statistics again, except those of a frozen trunk."""
         seed, size = derive_seed(self.seed, "calibration"), _CALIBRATION_BATCH
         stream = replace(self.stream, seed=seed, auxiliary=NOTHING_ELSE)
-        batches = (stream.batch(i * size, size) for i in range(_CALIBRATION_BATCHES))
+
+        def batches() -> Iterator[Batch]:  # built together, and only if there are statistics
+            yield from stream.batch(0, _CALIBRATION_BATCHES * size).parts(size)
+
         network.eval()
         trained = nn.ModuleList(network.heads) if network.frozen else network
-        calibrate_norms(trained, batches, lambda batch: self._answer(network, batch))
+        calibrate_norms(trained, batches(), lambda batch: self._answer(network, batch))
 
     @torch.inference_mode()
     def evaluate(
@@ -64,7 +70,7 @@ class Evaluator:
         columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
         answers: list[list[Tensor]] = []
         policy_sums, moves = [], []
-        for batch in evaluation_batches(self.stream.builder, positions, _BATCH):
+        for batch in self._batches(positions):
             raws, policy_logits = self._answer(network, batch)
             answers.append([self.reported(raw, batch, n) for n, raw in enumerate(raws)])
             count = batch.has_move.sum()
@@ -97,7 +103,8 @@ class Evaluator:
         every = -(-len(positions) // _AUXILIARY_POSITIONS)
         sums: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
         counts: dict[str, list[Tensor]] = {name: [] for name in wanted.weights}
-        for batch in evaluation_batches(self.stream.builder, positions, _BATCH, every, wanted):
+        size = self._of_device(_BATCH)
+        for batch in evaluation_batches(self.stream.builder, positions, size, every, wanted):
             features = network.trunk(self.show(batch.planes))
             losses = auxiliary_losses(taught(network.auxiliary, features), batch.auxiliary)
             for name, loss in losses.items():
@@ -135,6 +142,15 @@ class Evaluator:
             )
 
         return tuple(cost_of(network.with_head(n)) for n in range(len(self.readouts)))
+
+    def _batches(self, positions: PositionSet) -> Iterator[Batch]:
+        """All positions in order, in batches whose planes are built several at a time."""
+        for built in evaluation_batches(self.stream.builder, positions, self._of_device(_BUILT)):
+            shown = replace(built, planes=self.show(built.planes))
+            yield from shown.parts(self._of_device(_BATCH))
+
+    def _of_device(self, sizes: Mapping[str, int]) -> int:
+        return sizes.get(self.stream.builder.device.type, sizes["cpu"])
 
     def _answer(self, network: ManyHeads, batch: Batch) -> tuple[list[Tensor], Tensor]:
         """Raw values [B] of each head, and policy logits [B, N*N]."""

@@ -194,8 +194,6 @@ class Stepper:
         loss of the whole batch.
         """
         config, scaler, whole = self._config, self._scaler, len(batch)
-        moves = batch.has_move.sum().clamp(min=1)
-        counts = {name: counted(batch.auxiliary[name]).clamp(min=1) for name in self._taught}
         for number, part in enumerate(batch.parts(config.micro_batch or whole)):
             watched = look and number == 0
             with ExitStack() as watches:
@@ -203,11 +201,7 @@ class Stepper:
                     watches.enter_context(monitor.watching(part.outcome))
                 losses, junction = self._forward(part, watched)
             values = [(each * part.weight).sum() / whole for each in losses.values]
-            policy = losses.policy * (part.has_move.sum() / moves)
-            auxiliary = {
-                name: losses.auxiliary[name] * (counted(part.auxiliary[name]) / counts[name])
-                for name in self._taught
-            }
+            policy, auxiliary = self._shared_losses(losses, part, batch)
             if watched and junction is None and self._steps % COMPARE_EVERY == 0:
                 self._heads[0].gradients.compare_losses(
                     scaler.scale(values[0]), scaler.scale(policy), scaler.get_scale()
@@ -218,6 +212,20 @@ class Stepper:
             self._send_back([config.value_weight * value for value in values], roots, junction)
             means = [each.sum() / whole for each in losses.values]
             self.loss_monitor.add([*means, policy, *auxiliary.values()])
+
+    def _shared_losses(
+        self, losses: Losses, part: Batch, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Policy loss and auxiliary losses of a part, as its share of those of the batch."""
+        if part is batch:  # the usual case, in which a share of 1 would be computed
+            return losses.policy, losses.auxiliary
+        moves = batch.has_move.sum().clamp(min=1)
+        shares = {
+            name: counted(part.auxiliary[name]) / counted(batch.auxiliary[name]).clamp(min=1)
+            for name in self._taught
+        }
+        auxiliary = {name: losses.auxiliary[name] * share for name, share in shares.items()}
+        return losses.policy * (part.has_move.sum() / moves), auxiliary
 
     def _send_back(
         self, values: list[Tensor], shared: list[Tensor], junction: Junction | None

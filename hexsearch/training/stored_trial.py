@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.training.checkpoint import load_checkpoint
 
 _SAME = ("mode", "trunk", "archive", "encoder_version", "max_positions", "seed")
+_CONFIGS = ("configs", "data")  # their faults are found when they are built
+_KINDS: tuple[Any, ...] = (Tensor, Mapping, (list, tuple), (int, float), str)
 _NEEDED: dict[str, type | tuple[type, ...]] = {
     "configs": (list, tuple),
     "data": dict,
@@ -104,7 +106,8 @@ def require_same_trial(
         own: state of the trial.
         configs: configurations of its heads.
     Raises:
-        CheckpointError: a part is missing in the stored state, or differs; names the part.
+        CheckpointError: a part is missing in the stored state, is of another kind, or differs;
+            names the part.
     """
     absent = [name for name in own if name not in stored]
     if absent:
@@ -113,6 +116,7 @@ def require_same_trial(
             f"{stored.get('code_version', 'of another version')} and cannot be resumed"
         )
     different = [name for name in _SAME if stored[name] != own[name]]
+    _refuse(_misfit(stored["configs"], own["configs"], "configs"))
     try:
         began_as = [build(TrialConfig, raw, "checkpoint: config") for raw in stored["configs"]]
     except ConfigError as error:
@@ -123,3 +127,36 @@ def require_same_trial(
         raise CheckpointError(
             f"checkpoint differs from this trial in {', '.join(different)}; it cannot be resumed"
         )
+    for name in own:
+        _refuse(_misfit(stored[name], own[name], name))
+    seen = stored["positions_seen"]
+    if type(seen) is not int or not 0 <= seen <= own["max_positions"]:
+        _refuse(f"positions_seen is {seen}")
+
+
+def _refuse(fault: str | None) -> None:
+    if fault is not None:
+        raise CheckpointError(f"checkpoint is damaged: its {fault}")
+
+
+def _misfit(stored: Any, own: Any, name: str) -> str | None:
+    """The first part of a stored state of another kind than the trial's own, or None.
+
+    A part that is None or empty in a new trial may hold anything. Lengths of lists and missing
+    names are found where the state is used.
+    """
+    kind: Any = next((kind for kind in _KINDS if isinstance(own, kind)), None)
+    if kind is None or (stored is None and isinstance(own, bool)):  # flags depend on the device
+        return None
+    if not isinstance(stored, kind):
+        return f"{name} is a {type(stored).__name__}"
+    if isinstance(own, Tensor):
+        # The states of random generators have other lengths on other devices.
+        fits = name == "rng" or stored.shape == own.shape
+        return None if fits else f"{name} has the shape {tuple(stored.shape)}"
+    faults: Iterable[str | None] = ()
+    if isinstance(own, Mapping) and name not in _CONFIGS:
+        faults = (_misfit(stored[key], own[key], str(key)) for key in own if key in stored)
+    elif isinstance(own, (list, tuple)) and name not in _CONFIGS:
+        faults = (_misfit(*pair, name) for pair in zip(stored, own, strict=False))
+    return next((fault for fault in faults if fault is not None), None)

@@ -8,7 +8,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hexsearch.backend import storage as storage_module
-from hexsearch.backend.file_sync import TrialFiles
+from hexsearch.backend.remote.trial_files import TrialFiles
 from hexsearch.backend.storage import Storage
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.data.archive import build_archive, write_archive
@@ -32,7 +32,9 @@ from hexsearch.ledger.events import StudyOpened, Told
 from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.ledger.game_losses import CURVE
 from hexsearch.ledger.ledger import Ledger, read_ledger
+from hexsearch.ledger.new_study import new_ledger
 from hexsearch.training.atomic import append_line
+from tests.backend.remote.made import made_copies
 from tests.backend.test_trainable import (
     archive,
     assignment,
@@ -185,21 +187,14 @@ def test_a_worker_on_a_full_disk_says_so_and_goes_on_from_its_last_report(
 def test_a_study_that_cannot_be_opened_leaves_no_folder(disk: Disk) -> None:
     folder = StudyFolder(disk.path / "results" / "study")
     games = build_archive(random_games(20, size=5))
-    with disk.full(3000), pytest.raises((ArchiveError, DiskError)), folder.whole_or_not_at_all():
+    with (
+        disk.full(3000),
+        pytest.raises((ArchiveError, DiskError)),
+        new_ledger(folder) as ledger,
+    ):
         write_archive(folder.archive, games)
-        with closing(Ledger(folder.ledger)) as ledger:
-            ledger.append(StudyOpened(name="x" * 9000))
+        ledger.append(StudyOpened(name="x" * 9000))
     assert list(disk.path.iterdir()) == []
-
-
-def test_what_was_there_before_a_study_stays_when_it_cannot_be_opened(tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "results" / "study")
-    folder.path.mkdir(parents=True)
-    (folder.path / "notes.txt").write_text("mine")
-    with pytest.raises(DiskError), folder.whole_or_not_at_all():
-        folder.archive.write_text("games")
-        raise DiskError("full")
-    assert files(tmp_path) == {"results/study/notes.txt": b"mine"}
 
 
 def test_a_read_only_folder_is_refused_for_a_new_study_and_for_a_resume(tmp_path: Path) -> None:
@@ -221,7 +216,7 @@ def test_a_folder_that_becomes_read_only_costs_a_warning_where_files_were_to_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    trial_files = TrialFiles(StudyFolder(tmp_path), None, said.append)
+    trial_files = TrialFiles(StudyFolder(tmp_path), said.append)
 
     def refuse(self: Path, missing_ok: bool = False) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
@@ -237,11 +232,12 @@ def test_a_full_disk_of_the_driver_leaves_trials_files_in_storage_for_now(
     storage = Storage((tmp_path / "bucket").as_uri())
     storage.write("study/trials/t0000/games-64.npz", bytes(5000))
     said: list[str] = []
-    trial_files = TrialFiles(StudyFolder(tmp_path / "study"), storage, said.append)
+    folder = StudyFolder(tmp_path / "study")
+    trial_files = TrialFiles(folder, said.append, made_copies(folder, storage, said.append))
     with _limited(tmp_path).full(1000):
         trial_files.fetch("t0000")
-    assert said[0].startswith("warning: files of t0000 stay in storage for now: ")
-    trial_files.fetch("t0001")
+    assert len(said) == 1 and "File too large" in said[0]
+    trial_files.complete()
     assert (tmp_path / "study" / "trials" / "t0000" / "games-64.npz").stat().st_size == 5000
 
 

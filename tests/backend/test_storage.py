@@ -8,17 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hexsearch.backend.file_sync import (
-    PREVIOUS,
-    FileSync,
-    TrialFiles,
-    copies_in_storage,
-    require_unused,
-)
+from hexsearch.backend.file_sync import PREVIOUS, FileSync
 from hexsearch.backend.nodes import examine_node
 from hexsearch.backend.storage import Storage, scratch_folder
-from hexsearch.errors import ConfigError, StorageError
-from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
+from hexsearch.errors import StorageError
+from hexsearch.ledger.folder import CHECKPOINT
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -38,6 +32,14 @@ def test_what_is_written_is_read_back_whole_and_nothing_else_is_there(storage: S
     storage.delete("a/b")
     storage.delete("a/b")
     assert storage.read("a/b") is None
+
+
+def test_sizes_are_those_of_all_files_below_a_folder(storage: Storage) -> None:
+    assert storage.sizes("study/trials") == {}
+    storage.write("study/trials/t0000/a", b"1")
+    storage.write("study/trials/t0001/b/c", b"123")
+    storage.write("study/ledger.jsonl", b"elsewhere")
+    assert storage.sizes("study/trials") == {"t0000/a": 1, "t0001/b/c": 3}
 
 
 def test_the_checkpoint_travels_last_and_unchanged_files_stay(
@@ -96,60 +98,6 @@ def test_a_checkpoint_that_storage_does_not_give_back_replaces_none(tmp_path: Pa
         storage.write(f"t/{CHECKPOINT}", b"newer", f"t/{PREVIOUS}")
     assert storage.read(f"t/{CHECKPOINT}") == b"sound"
     assert storage.read(f"t/{PREVIOUS}") is None
-
-
-def test_the_driver_fetches_what_ended_trials_left_and_drops_losers(
-    storage: Storage, tmp_path: Path
-) -> None:
-    folder = StudyFolder(tmp_path / "study")
-    for trial in ("t0000", "t0001"):
-        storage.write(f"study/trials/{trial}/{CHECKPOINT}", b"network")
-        storage.write(f"study/trials/{trial}/{PREVIOUS}", b"older network")
-        storage.write(f"study/trials/{trial}/games-64.npz", b"losses")
-    files = TrialFiles(folder, storage, pytest.fail)
-    files.fetch("t0000", checkpoint=True)
-    files.fetch("t0001")
-    files.drop_checkpoint("t0001")
-    assert folder.checkpoint("t0000").read_bytes() == b"network"
-    assert not (folder.trial("t0000") / PREVIOUS).exists()
-    assert sorted(path.name for path in folder.trial("t0001").iterdir()) == ["games-64.npz"]
-    assert storage.names("study/trials/t0001") == ["games-64.npz"]
-
-
-def test_storage_that_fails_is_said_and_tried_again(
-    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = StudyFolder(tmp_path / "study")
-    for trial in ("t0000", "t0001"):
-        storage.write(f"study/trials/{trial}/games-64.npz", b"losses")
-    said: list[str] = []
-    files = TrialFiles(folder, storage, said.append)
-
-    def unreachable(self: Storage, folder: str) -> list[str]:
-        raise StorageError("s3://: no route to host")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Storage, "names", unreachable)
-        files.fetch("t0000")
-    assert said == [
-        "warning: files of t0000 stay in storage for now: s3://: no route to host",
-    ]
-    files.fetch("t0001")
-    assert (folder.trial("t0000") / "games-64.npz").exists()
-    assert (folder.trial("t0001") / "games-64.npz").exists()
-
-
-def test_the_last_copy_of_the_ledger_is_the_whole_ledger(storage: Storage, tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "study")
-    folder.path.mkdir()
-    for path in (folder.description, folder.archive, folder.ledger):
-        path.write_text(path.name)
-    with copies_in_storage(folder, storage, pytest.fail):
-        folder.ledger.write_text("with its last record")
-    assert storage.read("study/ledger.jsonl") == b"with its last record"
-    assert storage.read("study/games.archive") == b"games.archive"
-    with pytest.raises(ConfigError, match="already holds a study named study"):
-        require_unused(folder, storage.url)
 
 
 def test_a_node_that_does_not_see_the_drivers_file_is_told_apart(tmp_path: Path) -> None:

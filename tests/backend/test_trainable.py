@@ -25,6 +25,7 @@ from hexsearch.errors import TrialError
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.ledger import without_times
 from hexsearch.search.space import with_values
+from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.data.games import random_games
 from tests.search.simulation import study_config
 
@@ -248,3 +249,25 @@ def test_a_spoilt_checkpoint_costs_training_and_changes_no_later_report(
     message = heard(worker)
     assert len(message.warnings) == (1 if spoilt == "newest" else 2)
     assert plain(message) == expected[2]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {},
+        {"report": "no JSON"},
+        {"report": "{}"},
+        {"report": '{"positions_seen": "x"}'},
+        {"reports": "3"},
+    ],
+)
+def test_a_checkpoint_whose_report_is_spoilt_costs_training_and_fails_no_trial(
+    archive: Path, tmp_path: Path, junk: dict[str, str]
+) -> None:
+    task = assignment(archive, None, str(tmp_path / "t0000"))
+    expected = reports(TrialWorker(task), 2)
+    path = tmp_path / "t0000" / CHECKPOINT
+    save_checkpoint(path, {"state": load_checkpoint(path)["state"], **junk})
+    worker = TrialWorker({**task, "reported": 64})  # the driver never heard the last report
+    message = heard(worker)
+    assert len(message.warnings) == 1 and plain(message) == expected[1]

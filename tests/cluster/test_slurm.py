@@ -97,7 +97,7 @@ def test_a_requeued_job_resumes_its_own_study(slurm: Slurm) -> None:
     # Slurm lets a job that was put back wait for two minutes.
     run("scontrol", "update", f"JobId={job}", "StartTime=now")
     assert slurm.wait(job) == "COMPLETED", slurm.log(job)
-    assert f"it resumes results/slurm-{job}" in slurm.log(job)
+    assert f"results/slurm-{job} was started before and is resumed" in slurm.log(job)
     assert all_is_done(ledger)
     assert [path.name for path in ledger.parents[1].glob("slurm-*")] == [f"slurm-{job}"]
 

@@ -227,6 +227,11 @@ C[a comment with (brackets;) and an escaped \\] and ;B[a1\\]]AB[a1][b2]AW[c3:c3]
         ("(;GM[11]SZ[5])", "no moves"),
         ("(;GM[11]SZ[5][6];B[a1][a2])", "not a board size"),
         ("(B[a1])", "outside of any node"),
+        ("(;GM[11]SZ[5];B[a1] (text) ;W[b2];B[c3])", "after a closed variation"),
+        ("(;GM[11]SZ[5];B[a1](;W[b2])(;W[c3]);B[d4])", "after a closed variation"),
+        ("(;GM[11]SZ[5]C[after B[a1];W[b2];];B[c3])", "']' closes nothing"),
+        ("(;GM[11]SZ[5]PB[x\\]AB[a1][b2]AW[c3];W[d4])", "can be read in two ways"),
+        ("(;GM[11]SZ[5];B[a1]C[x\\]W[b2];B[c3])", "can be read in two ways"),
     ],
 )
 def test_sgf_faults_are_named(text: str, fault: str) -> None:

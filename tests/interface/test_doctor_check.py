@@ -40,7 +40,7 @@ def test_a_read_out_that_disagrees_with_itself_is_refused_by_name() -> None:
 
 def test_every_curriculum_that_tells_the_winner_is_a_warning(dataset: Dataset) -> None:
     warnings, said = examine(dataset, {"curriculum": {"choice": ["all", "penultimate_and_final"]}})
-    (warning,) = [line for line in warnings if line.startswith("label leaks")]
+    (warning,) = [line for line in warnings if line.startswith("doctor, label leaks")]
     assert "penultimate_and_final" in warning and "without looking at the board" in warning
     assert "quick checks" in said[0] and "no error" in said[0]
 
@@ -49,7 +49,7 @@ def test_a_study_does_not_start_on_winners_that_are_the_wrong_way_round(dataset:
     winners = dataset.archive.winners.copy()
     winners[np.arange(0, len(winners), 2)] *= -1
     inverted = replace(dataset, archive=replace(dataset.archive, winners=winners))
-    with pytest.raises(DiagnosisError, match="labels: in 150 of 300 games"):
+    with pytest.raises(DiagnosisError, match="doctor, labels: in 150 of 300 games"):
         examine(inverted, {"curriculum": {"choice": ["all"]}})
 
 
@@ -59,5 +59,5 @@ def test_a_refused_launch_leaves_no_folder(
     file = tmp_path / "space.yaml"
     file.write_text(f"question: Why?\ntrial: {{trunk: tiny, readout: '{MYSTERY}'}}\n")
     assert main(["launch", str(file), "--results", str(tmp_path / "results")]) == 1
-    assert "error: read-out:" in capsys.readouterr().err
+    assert "error: doctor, read-out:" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,32 @@ def test_rows_are_tied_by_paired_losses_and_not_by_their_wide_intervals(study: S
     )
     text = markdown(board)
     assert "| 1= |" in text and "| 3 |" in text
+
+
+def test_of_a_few_games_no_probability_is_stated(study: Study) -> None:
+    rng = np.random.default_rng(0)
+    for games in (29, 30):
+        for loss in (0.1, 0.2):
+            name = study.trial({games: loss}, "complete", lr=loss, at=games)
+            study.evidence(name, games, loss + rng.normal(0, 0.01, games))
+    board = study.board()
+    assert [row.probability_best is None for row in board.rows] == [False, False, True, True]
+    few = replace(board, spread=replace(board.spread, games=29))
+    assert any("only 29 validation games" in line for line in leaderboard_sentences(few))
+    assert not any("validation games" in line for line in leaderboard_sentences(board))
+
+
+def test_a_row_below_that_did_better_at_equal_positions_is_named(study: Study) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.01, 60)
+    first = study.trial({10: 0.20, 90: 0.15}, "complete", lr=1.0)
+    study.evidence(first, 10, 0.20 + noise)
+    study.evidence(first, 90, 0.15 + noise)
+    ahead = study.trial({10: 0.12}, "", lr=2.0)
+    study.evidence(ahead, 10, 0.12 + noise)
+    board = study.board()
+    assert board.rows[0].trial_ids == (first,)
+    said = [line for line in leaderboard_sentences(board) if "did better than the first" in line]
+    assert len(said) == 1 and board.rows[1].name in said[0] and "after 10" in said[0]
 
 
 def test_replicates_on_equal_seeds_are_paired_and_their_spread_is_measured(study: Study) -> None:

@@ -23,11 +23,23 @@ def begun(path: Path) -> Ledger:
     return ledger
 
 
-def test_a_ledger_that_is_removed_is_written_again_with_every_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("left", "remedy"),
+    [
+        (["study.yaml", "games.archive"], "its records; continue with 'resume"),
+        (["games.archive"], "its records; restore study.yaml, too, from a copy, then continue"),
+        ([], "its records; restore study.yaml and games.archive, too, from a copy"),
+    ],
+)
+def test_a_ledger_that_is_removed_is_written_again_with_every_record(
+    tmp_path: Path, left: list[str], remedy: str
+) -> None:
     with closing(begun(tmp_path)) as ledger:
         before = ledger.path.read_bytes()
         ledger.path.unlink()
-        with pytest.raises(DiskError, match="has been written again with all its records"):
+        for name in left:
+            (ledger.path.parent / name).write_bytes(b"")
+        with pytest.raises(DiskError, match=f"has been written again with all {remedy}"):
             ledger.append(EVENT)
         assert ledger.path.read_bytes() == before
     with closing(Ledger(tmp_path / "study" / "ledger.jsonl")) as again:

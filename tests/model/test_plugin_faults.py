@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from hexsearch.backend.trainable import TrialWorker
+from hexsearch.cli.main import main
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ContractError, PluginError
-from hexsearch.model.plugins import build_plugin
+from hexsearch.game.formats.trmph import format_trmph
+from hexsearch.model.plugins import build_plugin, fault_of_plugin
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.preflight import check_components
+from tests.backend.test_trainable import archive, assignment, heard
+from tests.data.games import random_games
+
+__all__ = ["archive"]  # a fixture
 
 HEAD = """
 import sys
@@ -28,6 +35,11 @@ class Head(torch.nn.Module):
         {forward}
         return self.layer(features.mean(dim=(2, 3))).squeeze(1)
 """
+
+
+LATE = """self.calls += 1
+        if self.calls > 12:
+            {code}"""
 
 
 @pytest.fixture
@@ -85,3 +97,50 @@ def test_wrong_options_are_said_without_a_stack(plugins: Path) -> None:
         build_plugin("value_head", path, {"inputs": 8}, {"width": 3})
     assert "unexpected keyword argument 'width'" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("sys.exit(0)", "a plug-in called sys.exit(0); raise an error instead"),
+        ("raise ValueError('tired')", "a plug-in raised ValueError: tired"),
+        ("torch.zeros(2) + torch.zeros(3)", "a plug-in raised RuntimeError: The size"),
+    ],
+)
+def test_a_plugin_that_fails_while_it_trains_is_named_with_the_users_own_line(
+    plugins: Path, code: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"fails_late_{abs(hash(code))}"
+    path = write(plugins, name, "self.calls = 0", LATE.format(code=code))
+    games = tmp_path / "g.trmph"
+    games.write_text("".join(format_trmph(game) + "\n" for game in random_games(60, size=5)))
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        f"question: x\ndata: {{board_size: 5}}\ntrial: {{trunk: tiny, value_head: '{path}'}}\n"
+        "scheduler: {name: none, grace_period: 640, max_t: 2560}\n"
+    )
+    given = ["--games", str(games), "--output", str(tmp_path / "out")]
+    assert main(["train", str(space), *given]) == 2
+    err = capsys.readouterr().err
+    assert f"error: {said}" in err and f"{name}.py line" in err
+    assert "bug of hexsearch" not in err and "Traceback" not in err
+
+
+def test_an_error_of_ours_is_no_plugins(plugins: Path) -> None:
+    path = write(plugins, "innocent")
+    build_plugin("value_head", path, {"inputs": 8}, {})
+    try:
+        format_trmph(3)  # type: ignore[arg-type]
+    except AttributeError as error:
+        assert fault_of_plugin(error) is None
+
+
+def test_a_worker_outlives_a_plugin_that_calls_sys_exit(
+    plugins: Path, archive: Path, tmp_path: Path
+) -> None:
+    path = write(plugins, "exits_in_a_worker", "self.calls = 0", LATE.format(code="sys.exit(0)"))
+    task = assignment(archive, None, str(tmp_path / "t0000"))
+    config = {**task["configs"][0], "value_head": {"family": path}}
+    worker = TrialWorker({**task, "configs": (config,), "points": (2560,)})
+    failure = heard(worker).failure
+    assert failure is not None and "a plug-in called sys.exit(0)" in failure

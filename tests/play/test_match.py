@@ -177,6 +177,20 @@ def test_faulty_players_are_all_named(
         with pytest.raises(SystemExit, match="2"):
             main(["match", "random", "shortest-path", "--size", size])
         assert "board sizes from 3 to 19" in capsys.readouterr().err
+    for many in (f"mcts:{10**30}", f"{checkpoint}@search:{10**30}", f"{checkpoint}@value:1e3"):
+        assert main(["match", "random", many]) == 2
+        assert "no such file; a player is" in capsys.readouterr().err
+    for option in (
+        f"--nodes={10**30}",
+        "--seed=-1",
+        "--timeout=nan",
+        "--timeout=inf",
+        "--timeout=0",
+        "--timeout=1e30",
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(["match", "random", "shortest-path", option])
+        assert option[:6] in capsys.readouterr().err
     with pytest.raises(ConfigError, match="board sizes from 3 to 19"):
         hs.match("random", "shortest-path", size=200)
 

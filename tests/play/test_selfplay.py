@@ -15,10 +15,12 @@ from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import GamesError
 from hexsearch.play import selfplay
+from hexsearch.play.game_file import GameFile
 from hexsearch.play.guided.search import SearchResult, SearchSettings
 from hexsearch.play.network_players import SearchPlayer
 from hexsearch.play.selfplay import BLOCK, NetworkGamesConfig, generate_network_games
 from hexsearch.training.checkpoint import save_checkpoint
+from tests.data.games import random_games
 from tests.training.trials import make
 
 
@@ -57,6 +59,22 @@ def test_an_interrupted_run_makes_the_games_of_a_whole_one(
     assert cut.read_text() == whole.read_text()
     with pytest.raises(GamesError, match="other settings"):
         generate_network_games(cut, replace(config, nodes=5), 200)
+
+
+def test_a_file_goes_on_with_what_people_have_written_between_its_games(tmp_path: Path) -> None:
+    path, header = tmp_path / "new.trmph", "# settings"
+    games = random_games(3, size=5)
+    file = GameFile(path, header)
+    for number, game in enumerate(games[:2]):
+        assert file.add(replace(game, line=number))
+    first, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([first, "", "# mine", lines[0], "\x0c", lines[1], "\n"]))
+    file = GameFile(path, header)
+    assert file.held == 2 and file.next_number == 2
+    assert file.add(replace(games[2], line=2)) and GameFile(path, header).held == 3
+    path.write_text(f"{header}\n{lines[0].partition(' # ')[0]} # {'9' * 5000}\n")
+    with pytest.raises(GamesError, match="line 2: has no number"):
+        GameFile(path, header)
 
 
 def test_openings_and_first_plies_vary_and_the_rest_follows_the_search(

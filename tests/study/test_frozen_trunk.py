@@ -13,6 +13,7 @@ from hexsearch.data.archive import build_archive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
+from hexsearch.ledger.new_study import new_ledger
 from hexsearch.search.space_parsing import build_space
 from hexsearch.study.admission import LaunchRequest
 from hexsearch.study.comparison import compared_heads
@@ -180,7 +181,7 @@ def test_a_trunk_that_changes_on_its_way_leaves_no_folder(
     folder = StudyFolder(tmp_path / "results" / "cup")
     with (
         pytest.raises(CheckpointError, match="is not the checkpoint"),
-        folder.whole_or_not_at_all(),
+        new_ledger(folder),
     ):
         store_trunk(config, folder)
     assert not folder.path.exists()

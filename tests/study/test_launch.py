@@ -65,13 +65,19 @@ def machinery(monkeypatch: pytest.MonkeyPatch) -> Machinery:
     return made
 
 
-def launched(tmp_path: Path, said: list[str], **run: object) -> StudyFolder:
+def launched(
+    tmp_path: Path, said: list[str], address: str | None = None, **run: object
+) -> StudyFolder:
     games = tmp_path / "games.trmph"
     games.write_text("".join(format_trmph(game) + "\n" for game in random_games(40, size=5)))
     config = study_config(data={"board_size": 5}, run={"trials": 100, **run})
     folder = StudyFolder(tmp_path / "study")
     request = LaunchRequest(
-        config=config, games=[str(games)], folder=folder, listener=Listener(say=said.append)
+        config=config,
+        games=[str(games)],
+        folder=folder,
+        listener=Listener(say=said.append),
+        address=address,
     )
     assert studies.launch(request) == "interrupted"
     return folder
@@ -117,6 +123,17 @@ def test_a_study_that_began_without_a_gpu_goes_on_without_one(
     assert studies.resume(folder, Further(trials=1), Listener()) == "interrupted"
     placed = [(config.run.cpus_per_trial, config.run.gpus_per_trial) for config in machinery.ran]
     assert placed == [(1, 0.0), (1, 0.0)] and not machinery.measured
+
+
+def test_a_cluster_without_a_gpu_is_told_of(
+    tmp_path: Path, machinery: Machinery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hexsearch.backend.cluster.require_listener", lambda address: None)
+    machinery.machines = [Machine(4, 0)]
+    said: list[str] = []
+    launched(tmp_path, said, address="auto")
+    assert any("no GPU now" in line for line in said)
+    assert machinery.ran[0].run.gpus_per_trial == 0.0
 
 
 def test_a_trial_that_fits_no_card_is_refused_and_leaves_no_folder(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hexsearch.backend.file_sync import TrialFiles
+from hexsearch.backend.remote.trial_files import TrialFiles
 from hexsearch.ledger.folder import CHECKPOINT, StudyFolder
 from hexsearch.study.retention import CheckpointRetention
 from tests.search.simulation import make_engine, next_trial, run_serially, study_config
@@ -20,7 +20,7 @@ def test_the_best_completed_and_the_unfinished_keep_their_checkpoints(tmp_path: 
     for name in engine.history.trials:
         folder.trial(name).mkdir(parents=True)
         folder.checkpoint(name).touch()
-    files = TrialFiles(folder, None, lambda line: None)
+    files = TrialFiles(folder, lambda line: None)
     CheckpointRetention(files, best=2, paused_bytes=math.inf, history=engine.history)
     kept = {path.parent.name for path in folder.path.glob(f"trials/*/{CHECKPOINT}")}
     ended = [trial for trial in engine.history.trials.values() if trial.told]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hexsearch.backend import cluster, tune
+from hexsearch.backend.remote.lease import Holder, Lease, Watch
+from hexsearch.backend.storage import Storage
 from hexsearch.errors import DiskError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import TrialHistory
@@ -120,3 +122,32 @@ def test_what_a_full_disk_refused_is_raised_after_the_interruption_is_recorded(
         session.run()
     last = read_ledger(StudyFolder(tmp_path).ledger)[-1]
     assert (last["event"], last["reason"]) == ("interrupted", "end of storage")
+
+
+def test_a_driver_whose_study_was_taken_over_stops_and_says_who_has_it(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage.of_path(tmp_path / "bucket")
+    folder = StudyFolder(tmp_path / "study")
+    config = study_config(run={"trials": 6, "optuna_storage": None, "trial_files": storage.url})
+    ledger = opened(folder.ledger, config)
+    lease = Lease.take(storage, "study", Holder.of_folder(folder.path), Watch())
+    said: list[str] = []
+    session = Session(
+        OpenStudy(config, folder, ledger, "hash", 6, None, Listener(say=said.append), lease)
+    )
+
+    def run(engine: object, *arguments: object, **options: object) -> None:
+        session._engine.next_job()
+        other = Holder("node-b", 22, "token-b")
+        Lease.take(storage, "study", other, Watch(sleep=lambda seconds: None))
+        assert not lease.renew()  # as the thread does every 15 seconds
+        session._beat()
+        assert session._engine.next_job() == "finished"
+
+    monkeypatch.setattr(tune, "run_jobs", run)
+    with pytest.raises(DiskError, match="process 22 on node-b has taken the study over"):
+        session.run()
+    # It has recorded that here, and has written no copy over that of the other driver.
+    assert read_ledger(folder.ledger)[-1]["event"] == "interrupted"
+    assert b"interrupted" not in (storage.read("study/ledger.jsonl") or b"")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,18 +98,23 @@ def test_a_bad_checkpoint_costs_the_training_since_the_one_before_it(
     assert spoilt != whole
     path.unlink() if spoilt is None else path.write_bytes(spoilt)
     taken: list[int] = []
-    content, warnings = load_last_good(path, lambda content: taken.append(content["step"]))
-    assert content is not None and content["step"] == 1 and taken == [1]
+
+    def resumed(content: dict[str, Any]) -> int:
+        taken.append(content["step"])
+        return taken[-1]
+
+    newest, warnings = load_last_good(path, resumed)
+    assert newest == 1 and taken == [1]
     assert len(warnings) == (spoil != "gone")
     previous_of(path).unlink()
-    content, again = load_last_good(path, lambda content: None)
-    assert content is None and again == warnings
+    nothing, again = load_last_good(path, resumed)
+    assert nothing is None and again == warnings and taken == [1]
 
 
 def test_a_checkpoint_that_cannot_be_gone_on_from_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     save_checkpoint(path, {"state": {}})
     save_checkpoint(path, {})
-    content, (warning,) = load_last_good(path, lambda content: content["state"])
-    assert content is not None and "state" in content
+    state, (warning,) = load_last_good(path, lambda content: content["state"])
+    assert state == {}
     assert "c.pt is not used: damaged (it holds no 'state')" in warning

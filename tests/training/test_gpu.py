@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hexsearch.data.dataset import Dataset
-from hexsearch.training import step
+from hexsearch.training import evaluation, step
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.training.trials import assert_same_state, make, without_times
 
@@ -81,3 +81,22 @@ def test_a_step_never_waits_for_the_device(
         torch.cuda.set_sync_debug_mode("default")
     waits = [(w.filename, w.lineno) for w in caught if "called a synchronizing" in str(w.message)]
     assert waits == []
+
+
+def test_an_evaluation_waits_as_often_for_many_batches_as_for_one(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make(dataset, device=torch.device("cuda"))
+    trial.evaluations()
+    waits = []
+    for size in (4096, 64):
+        monkeypatch.setattr(evaluation, "_BATCH", {"cpu": size, "cuda": size})
+        monkeypatch.setattr(evaluation, "_BUILT", {"cpu": 2 * size, "cuda": 2 * size})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            trial.evaluations()
+            torch.cuda.set_sync_debug_mode("default")
+        waits.append(sum("called a synchronizing" in str(w.message) for w in caught))
+    assert len(dataset.validation) > 4 * 64
+    assert waits[0] == waits[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ import torch
 from hexsearch.cli.main import main
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError
+from hexsearch.game.formats.trmph import format_trmph
 from hexsearch.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.data.games import random_games
 from tests.training.trials import make
 
 
@@ -80,3 +83,31 @@ def test_the_command_goes_on_with_all_weights_of_a_checkpoint(
     capsys.readouterr()
     assert main([*train, str(tmp_path / "c"), *began, "--set", "trial.trunk.channels=[8,24]"]) == 2
     assert "do not fit the network" in capsys.readouterr().err
+
+
+def test_the_command_goes_on_from_the_checkpoint_before_a_spoilt_one_and_never_over_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space, model = tmp_path / "space.yaml", tmp_path / "out" / "model.pt"
+    games = tmp_path / "g.trmph"
+    games.write_text("".join(format_trmph(game) + "\n" for game in random_games(60, size=5)))
+    space.write_text(
+        "question: x\ndata: {board_size: 5}\ntrial: {trunk: tiny, batch_size: 64}\n"
+        "scheduler: {name: none, grace_period: 64, max_t: 192, report_every: 64}\n"
+    )
+    command = ["train", str(space), "--games", str(games), "--output", str(model.parent)]
+    assert main(command) == 0
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-500])
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "warning: model.pt is not used" in said and "continuing from 128 positions" in said
+    again = load_checkpoint(model)["state"]
+    assert again["positions_seen"] == 192
+    others: list[dict[str, Any]] = [{"state": []}, {}, {"state": {**again, "seed": 5}}]
+    for other in others:
+        save_checkpoint(model, other)
+        save_checkpoint(model, other)
+        before = model.read_bytes()
+        assert main(command) == 2 and model.read_bytes() == before
+        assert "give another --output" in capsys.readouterr().err

@@ -41,6 +41,11 @@ def placed(
     machines = living_machines()
     run = without_measuring(config.run, machines)
     if run is not None:
+        if config.run.gpus_per_trial == "auto":  # on this machine it was replaced before
+            say(
+                "placement: the cluster has no GPU now, so trials train on its CPUs; if nodes with "
+                "GPUs will join, stop and set run.gpus_per_trial"
+            )
         return config.model_copy(update={"run": run}), {}
     say("placement: measuring on one GPU how many trials share it, which takes about a minute")
     largest = largest_trial(config, space)

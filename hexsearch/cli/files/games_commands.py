@@ -14,7 +14,13 @@ from hexsearch.cli.files.generate_command import register_generate
 from hexsearch.cli.number_types import at_least, board_size
 from hexsearch.data.archive import ArchiveBuilder
 from hexsearch.data.collection.audit import audit_games
-from hexsearch.data.collection.exporting import ARCHIVE, TEXT_FORMATS, format_for, write_games
+from hexsearch.data.collection.exporting import (
+    ARCHIVE,
+    TEXT_FORMATS,
+    chosen_games,
+    format_for,
+    write_games,
+)
 from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
 from hexsearch.data.collection.leaks import AUDITED
 from hexsearch.errors import GamesError
@@ -67,6 +73,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     convert.add_argument("--to", choices=(ARCHIVE, *TEXT_FORMATS), help="(default: by FILE's name)")
     convert.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    convert.add_argument(
+        "--finished", action="store_true", help="only games that end with a connection"
+    )
+    convert.add_argument(
+        "--distinct",
+        action="store_true",
+        help="only the first of equal games, mirrored and turned ones included",
+    )
     convert.set_defaults(run=_convert)
 
     register_generate(commands)
@@ -117,7 +131,7 @@ def _convert(args: argparse.Namespace) -> int:
         raise GamesError([f"{', '.join(args.paths)}: no usable game", *map(str, report.refused)])
     for line in [*report.decision_lines(), *report.skipped, *map(str, report.refused)]:
         messages.print(line, soft_wrap=True)
-    archive = builder.build()
+    archive = chosen_games(builder.build(), args.finished, args.distinct)
     write_games(args.output, archive, kind)
     summary = f"{report.summary()}; {len(archive):,} written to {args.output}"
     messages.print(summary, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -228,9 +229,10 @@ def _print_refusals(audit: Audit, console: Console) -> None:
 
 def _kind(reason: str) -> str:
     """A reason without the parts that differ between games."""
+    quotes_left_out = re.sub(r"'[^']*'", "...", reason)
     words = [
-        "..." if "'" in word or any(letter.isdigit() for letter in word) else word
-        for word in reason.split()
+        "..." if any(letter.isdigit() for letter in word) else word
+        for word in quotes_left_out.split()
     ]
     return " ".join(words)
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.cli.networks.analysis_commands import stdout
-from hexsearch.cli.number_types import board_size
+from hexsearch.cli.number_types import at_least, board_size, seconds
 from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.errors import ConfigError
 from hexsearch.interface.players import find_players, on_one_board
@@ -48,7 +48,7 @@ def register(commands: Any) -> None:
         help="a further player: an engine that speaks the Hex Text Protocol",
     )
     match.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="for each answer of an engine"
+        "--timeout", type=seconds, default=60.0, metavar="S", help="for each answer of an engine"
     )
     _add_player_options(match)
     match.add_argument("--policy", type=Path, metavar="CHECKPOINT", help="shared by value players")
@@ -64,7 +64,9 @@ def register(commands: Any) -> None:
     match.add_argument("--openings-file", type=Path, metavar="FILE", help="TRMPH, one a line")
     match.add_argument("--size", type=board_size, help="board (default: the networks' own)")
     match.add_argument("--swap", action="store_true", help="the first move may be taken over")
-    match.add_argument("--seed", type=int, default=0, metavar="N", help="of openings and players")
+    match.add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N", help="of openings and players"
+    )
     match.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
     match.add_argument("--output", type=Path, metavar="FILE", help="keeps games; goes on there")
     add_format(match)
@@ -105,8 +107,6 @@ def run_match(arguments: argparse.Namespace) -> int:
         PlayerSpec(name=command, kind="engine", command=command, timeout_s=arguments.timeout)
         for command in arguments.engine
     ]
-    if arguments.timeout <= 0:
-        raise ConfigError(f"--timeout {arguments.timeout:g}: must be above 0 seconds")
     players, board = on_one_board(players, arguments.size)
     settings = _settings(arguments, board)
     console = Console(stderr=True, highlight=False)

@@ -125,10 +125,11 @@ def path_of(key: str) -> list[str]:
 
 def _suggestion(key: str) -> str:
     """What may have been meant by the first part of a key: a setting of a trial comes first."""
-    of_trial = suggest_setting(key, TrialConfig)
+    of_trial, of_study = suggest_setting(key, TrialConfig), suggest_setting(key, StudyConfig)
+    if f".{key}'" in of_study and key not in of_trial:  # its very name, in another section
+        return of_study
     if not of_trial.startswith("known are"):
         return of_trial
-    of_study = suggest_setting(key, StudyConfig)
     if not of_study.startswith("known are"):
         return of_study
     return suggest(key, [*StudyConfig.model_fields, *TrialConfig.model_fields])

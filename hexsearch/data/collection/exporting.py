@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hexsearch.data.archive import GameArchive, write_archive
+from hexsearch.data.archive import GameArchive, build_archive, write_archive
 from hexsearch.errors import GamesError
 from hexsearch.game.formats.hexworld import format_hexworld
 from hexsearch.game.formats.plain import format_coloured, format_dat
@@ -44,6 +44,30 @@ def format_for(path: Path) -> str:
             f"{path}: the name does not tell the format; end it in {suffixes}, or give --to"
         )
     return _SUFFIXES[suffix]
+
+
+def chosen_games(archive: GameArchive, finished: bool, distinct: bool) -> GameArchive:
+    """The games of an archive without those that are not wanted.
+
+    Args:
+        finished: leave out games that do not end with a connection.
+        distinct: leave out games that equal an earlier one, or its mirrored or turned copy.
+    Raises:
+        GamesError: no game is left.
+    """
+    wanted = np.ones(len(archive), dtype=bool)
+    if finished:
+        wanted &= archive.finished.astype(bool)
+    if distinct:
+        kept = np.flatnonzero(wanted)
+        _, first = np.unique(archive.hashes[kept], return_index=True)
+        wanted[:] = False
+        wanted[kept[first]] = True
+    if wanted.all():
+        return archive
+    if not wanted.any():
+        raise GamesError("no game ends with a connection, so none is left")
+    return build_archive(archive.game(int(index)) for index in np.flatnonzero(wanted))
 
 
 def write_games(path: Path, archive: GameArchive, kind: str) -> None:

@@ -139,8 +139,8 @@ def check_edges(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 f"{' and the named winners' if reading.red_first else ''} are exchanged, and "
                 f"{decision.otherwise_agree:,} as they are written",
                 _WRONG_EDGES if reading.red_first else _COLUMN_MAJOR + _by_seat(decision),
-                "no action is needed here, since the import has corrected it; correct it in other "
-                "programs that read this file",
+                "no action is needed here, since the import undoes the reflection; other programs "
+                "that read this file must do so, too",
             )
     if pipeline.archive is not None:
         yield from _transposed_games(pipeline.archive)
@@ -152,7 +152,7 @@ def _by_seat(decision: Decision) -> str:
         return ""
     return (
         ". Or the first mover connects left to right: this format names winners by who moved "
-        "first, so its games cannot decide this; a diagram of one game, or its author, can"
+        "first, so its games do not say which. Both are the same reflection"
     )
 
 
@@ -227,10 +227,10 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "duplicates",
             f"{copies:,} of {len(forms):,} games are copies of others, also mirrored or turned "
             "ones",
-            f"only {len(groups):,} games are different, the others are copies (duplicates): files "
-            "overlap, or games were written several times, such as in all four symmetries",
-            "leave copies out: they have a higher weight than other games, and augmentation makes "
-            "symmetric ones anyway",
+            f"only {len(groups):,} games are different (duplicates): files overlap, or games were "
+            "written several times, such as in all four symmetries",
+            "leave copies out (`hexsearch games convert PATH --distinct --output clean.games`): "
+            "they have a higher weight than other games, and augmentation makes symmetric ones",
         )
 
 

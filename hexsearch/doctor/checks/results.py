@@ -97,7 +97,8 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         else f"winners of unfinished games are wrong labels: {cause}",
         "compare one such game with its source, correct how it is read, and import it again"
         if reading
-        else "take the winners of unfinished games from their source, or leave these games out",
+        else "take the winners of unfinished games from their source, or leave these games out: "
+        "`hexsearch games convert PATH --finished --output clean.games`",
         root="recorded",
     )
 
@@ -149,7 +150,7 @@ def _unused_edge(archive: GameArchive) -> Iterator[Finding]:
             f"(counted from 0) of a {size}x{size} board",
             f"the games are of a smaller board ({side - first}x{side - first}), or cells are "
             "shifted: edges are in the wrong place",
-            f"set the board size to {side - first}, or count rows and columns from 0",
+            f"--set data.board_size={side - first}, or count rows and columns from 0",
         )
 
 

@@ -15,7 +15,7 @@ from io import StringIO
 
 from hexsearch.game.formats.lines import PIECE
 
-_MARK = re.compile(r"[();]|[A-Za-z]+|\[")
+_MARK = re.compile(r"[();\]]|[A-Za-z]+|\[")
 _VALUE_END = re.compile(r"[\]\\]")
 # After a value: another value, a node, a tree, the next property, or the end of the text.
 _AFTER_VALUE = re.compile(r"\s*(?:\Z|[\[;()]|[A-Za-z]{1,12}\s*\[)")
@@ -27,8 +27,11 @@ _LONGEST_GAME = 2_000  # nodes, and properties of a node: the largest board has 
 _MOST_VALUES = 400  # values of one property: more than the largest board has cells
 _MOST_MARKS = 1_000_000  # parentheses, nodes, properties and values of a tree
 _DEEPEST = 1_000  # nested variations
-# Text that follows a value if that value ends in an unescaped backslash.
-_STRUCTURE = re.compile(r"\s*(?:[;(]\s*)+[A-Z]{1,2}\s*\[|\s*\)\s*(?:\(\s*;|\Z)")
+# Text that follows a value if that value ends in an unescaped backslash: a node, the end of the
+# tree, or stones in the same node.
+_STRUCTURE = re.compile(
+    r"\s*(?:[;(]\s*)+[A-Z]{1,2}\s*\[|\s*\)\s*(?:\(\s*;|\Z)|\s*(?:A[BWE]|PL|[BW])\s*\["
+)
 _TWO_READINGS = (
     "a backslash before ']' can be read in two ways: it escapes the bracket, or it is the last "
     "character of the text in another encoding; state the encoding (CA), or delete the backslash"
@@ -45,6 +48,7 @@ class SgfGame:
         fault: why the game cannot be used, or None.
         is_endless: whether the rest of its tree is skipped.
         marks: number of parentheses, nodes, properties and values so far, with variations.
+        last_mark: the latest of them.
     """
 
     line: int
@@ -52,12 +56,20 @@ class SgfGame:
     fault: str | None = None
     is_endless: bool = False
     marks: int = 0
+    last_mark: str = ""
 
-    def count_mark(self) -> None:
-        """Count one mark. Gives up after too many."""
+    def note_mark(self, mark: str) -> None:
+        """Count a mark, and look at its place. Gives up after too many."""
         self.marks += 1
         if self.marks > _MOST_MARKS:
             self.give_up(f"more than {_MOST_MARKS:,} marks")
+        if self.last_mark == ")" and mark in (";", "["):
+            # Its moves would be lost, since everything after the first ')' is a variation.
+            self.fault = self.fault or "a node stands after a closed variation"
+        if mark == "]":
+            # A bracket inside of a text was taken for its end, so moves may be parts of the text.
+            self.fault = self.fault or "a ']' closes nothing; write ']' inside of a text as '\\]'"
+        self.last_mark = mark
 
     def give_up(self, fault: str) -> None:
         """Skip the rest of the tree, which may have gigabytes."""
@@ -98,7 +110,7 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
                 break
             position, text = match.end(), match[0]
             if game is not None:
-                game.count_mark()
+                game.note_mark(text)
             if text == "(":
                 depth += 1
                 if game is not None and depth > _DEEPEST:
@@ -120,7 +132,7 @@ def sgf_games(lines: Iterable[str]) -> Iterator[SgfGame]:
                 value = StringIO()
                 if main_depth != depth:
                     value.write("\0")  # the value belongs to a variation: it is read, but not kept
-            elif main_depth == depth:
+            elif main_depth == depth and text != "]":
                 _add(game, text)
     if game is not None:
         game.fault = game.fault or "its parentheses or brackets are not closed"

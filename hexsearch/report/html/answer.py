@@ -60,12 +60,19 @@ def _best(study: Study, leader: Row) -> str:
     if leader.value_loss_low is not None and leader.value_loss_high is not None:
         interval = f" (95% interval {leader.value_loss_low:.4f} to {leader.value_loss_high:.4f})"
     accuracy = (
-        "" if leader.accuracy is None else f" and calls {leader.accuracy:.1%} of winners right"
+        "" if leader.accuracy is None else f", and it calls {leader.accuracy:.1%} of winners right"
     )
     return (
         f"{leader.name} {far} the winner best: after {leader.positions_seen:,} positions its value "
-        f"loss is {leader.value_loss:.4f}{interval}{accuracy}."
+        f"loss{_judged(study, leader)} is {leader.value_loss:.4f}{interval}{accuracy}."
     )
+
+
+def _judged(study: Study, leader: Row) -> str:
+    """Words for the number of validation games."""
+    report = study.trials[leader.trial_ids[0]].last_report
+    games = None if report is None else report.metrics.overall.games
+    return f" on {games:,} validation games" if games else ""
 
 
 def _certainty(study: Study, leader: Row, ranked: list[Row]) -> str:

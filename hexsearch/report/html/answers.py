@@ -108,7 +108,8 @@ def answers_of(study: Study, rows: list[Row]) -> Answers:
     return Answers(
         calibrations,
         boards,
-        f"Answers on {positions:,} positions of {len(games)} validation games.",
+        f"Answers on {positions:,} positions of {len(games)} validation games; for all of them: "
+        "hexsearch analyze.",
     )
 
 

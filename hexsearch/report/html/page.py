@@ -13,6 +13,7 @@ from typing import Any
 from hexsearch.leaderboard.rows import Row
 from hexsearch.leaderboard.sentences import leaderboard_sentences
 from hexsearch.ledger.folder import StudyFolder
+from hexsearch.ledger.own_files import require_not_of_study
 from hexsearch.report.html.answer import answer_sentences, cost_sentence
 from hexsearch.report.html.answers import Answers, answers_of
 from hexsearch.report.html.board_table import ROWS, leaderboard_table
@@ -61,9 +62,12 @@ def write_report(folder: StudyFolder, output: Path | None = None) -> Path:
 
     Raises:
         LedgerError: no study, or a damaged ledger.
-        DiskError: the file cannot be written.
+        ConfigError: `output` is a file of a study.
+        CheckpointError: the file cannot be written.
     """
     path = folder.path / PAGE if output is None else output
+    if output is not None:
+        require_not_of_study(output)
     write_atomically(path, render_page(page_parts(read_study(folder))).encode())
     return path
 

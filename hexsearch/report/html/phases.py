@@ -107,6 +107,11 @@ def repeat_part(study: Study) -> str:
         definition([(name, text) for name, text in facts if text])
         + paragraph(f"Save the configuration below as {name}.yaml, then run:")
         + f"<pre><code>{escape(command)}</code></pre>"
+        + paragraph(
+            "A trial with the same number, configuration and seed gives the same figures. Which "
+            "trials go on also depends on the order of their reports, and so on the speed of the "
+            "workers, unless run.max_concurrent is 1."
+        )
         + "<details><summary>configuration</summary>"
         f"<pre>{escape(dump_yaml(config))}</pre></details>"
     )

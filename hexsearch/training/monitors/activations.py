@@ -91,8 +91,8 @@ class ActivationMonitor:
                 handle.remove()
 
     def health(self) -> dict[str, ActivationHealth]:
-        """The figures of the last sample, by place. This waits for the device."""
-        return {name: _as_health(figures) for name, figures in self._seen.items()}
+        """The figures of the last sample, by place. This waits for the device, once."""
+        return {name: _as_health(figures) for name, figures in _on_host(self._seen).items()}
 
     def state(self) -> dict[str, Any]:
         """The monitor's state for a checkpoint."""
@@ -104,6 +104,7 @@ class ActivationMonitor:
             name: {key: figure.to(device) for key, figure in figures.items()}
             for name, figures in state.items()
         }
+        self.health()  # figures that cannot be read are an error here, not at the next report
 
     def _hook(self, name: str, outcome: Tensor) -> Callable[[nn.Module, Any, Any], None]:
         def look(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -186,6 +187,19 @@ def _correlation(answers: Tensor, outcome: Tensor) -> Tensor:
     a, b = answers - answers.mean(), outcome - outcome.mean()
     scale = (a.square().sum() * b.square().sum()).sqrt()
     return (a * b).sum() / scale.clamp(min=1e-12)
+
+
+def _on_host(seen: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """All figures on the CPU, by one copy."""
+    figures = [figure for by_name in seen.values() for figure in by_name.values()]
+    if not figures:
+        return {}
+    flat = torch.cat([figure.reshape(-1) for figure in figures]).cpu()
+    copied = iter(torch.split(flat, [figure.numel() for figure in figures]))
+    return {
+        place: {name: next(copied).reshape(figure.shape) for name, figure in by_name.items()}
+        for place, by_name in seen.items()
+    }
 
 
 def _as_health(figures: dict[str, Tensor]) -> ActivationHealth:

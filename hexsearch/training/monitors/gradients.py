@@ -119,7 +119,8 @@ class GradientMonitor:
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
         """Restore a result of `state`."""
-        self._means = {name: mean.to(device) for name, mean in state["means"].items()}
+        means = state["means"].items()
+        self._means = {name: mean.to(device).reshape(()) for name, mean in means}
         self._looks = state["looks"]
         clipped = state["clipped"]
         self._clipped = None if clipped is None else clipped.to(device)

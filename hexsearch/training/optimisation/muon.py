@@ -52,6 +52,11 @@ class MuonWithAdamW(Optimizer):
             fused=fused,
         )
 
+    @property
+    def parts(self) -> tuple[Optimizer, Optimizer]:
+        """The optimisers that hold the state of the parameters."""
+        return self._muon, self._adamw
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One step of both at the rates of this optimiser's groups."""

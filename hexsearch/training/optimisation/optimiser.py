@@ -77,3 +77,48 @@ def build_optimiser(
 def clip_gradients(network: nn.Module | Parted, limit: float) -> torch.Tensor:
     """Scale all gradients so that their joint L2 norm is at most `limit`; return the old norm."""
     return torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Restore a result of `state_dict`, as far as it is the state of parameters.
+
+    Everything else in it, such as betas, comes from the configuration and the device.
+
+    Raises:
+        ValueError: a tensor does not fit its parameter, or something else stands in its place. A
+            fused step would read memory beyond a tensor that is too small.
+    """
+    parts = optimiser.parts if isinstance(optimiser, MuonWithAdamW) else (optimiser,)
+    settings = [_settings(part) for part in parts]
+    optimiser.load_state_dict(state)
+    for part, own in zip(parts, settings, strict=True):
+        for group, kept in zip(part.param_groups, own, strict=True):
+            group.update(kept)
+        _require_fit(part)
+
+
+def _settings(optimiser: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    return [
+        # The rate is that of the last step; the schedule sets it again before the next one.
+        {name: value for name, value in group.items() if name not in ("params", "lr")}
+        for group in optimiser.param_groups
+    ]
+
+
+def _require_fit(optimiser: torch.optim.Optimizer) -> None:
+    if len({frozenset(kept) for kept in optimiser.state.values()}) > 1:
+        raise ValueError("the optimiser's state has other parts for some parameters")
+    for parameter, kept in optimiser.state.items():
+        for name, value in kept.items():
+            if not _fits(value, parameter) and (name, value) != ("momentum_buffer", None):
+                raise ValueError(f"the optimiser's {name} does not fit its parameter")
+
+
+def _fits(value: object, parameter: torch.Tensor) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and isinstance(parameter, torch.Tensor)
+        and value.is_floating_point()
+        and value.layout == torch.strided
+        and value.shape in (parameter.shape, ())
+    )

@@ -9,7 +9,11 @@ import torch
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.model.network import Parted
 from hexsearch.training.monitors.gradients import GradientMonitor
-from hexsearch.training.optimisation.optimiser import build_optimiser, clip_gradients
+from hexsearch.training.optimisation.optimiser import (
+    build_optimiser,
+    clip_gradients,
+    load_optimiser,
+)
 from hexsearch.training.optimisation.schedule import set_learning_rate
 from hexsearch.training.seeds import OwnGenerator, derive_seed
 
@@ -60,7 +64,11 @@ class Owner:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore a result of `state`."""
-        self.optimiser.load_state_dict(state["optimiser"])
+        """Restore a result of `state`.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        load_optimiser(self.optimiser, state["optimiser"])
         self.gradients.load_state(state["gradients"], self._device)
         self.randomness.state = state["rng"]

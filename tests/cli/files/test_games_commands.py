@@ -125,6 +125,19 @@ def test_conversion_keeps_every_game(
     assert run("convert", dirty, "--output", output, "--force") == 0
 
 
+def test_conversion_leaves_out_copies_and_games_without_a_connection(
+    dirty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = dirty.parent / "clean.games"
+    assert run("convert", dirty, "--finished", "--distinct", "--output", output) == 0
+    assert "64 games read" in capsys.readouterr().err
+    whole, (kept, report) = import_games([dirty], 7)[0], import_games([output], 7)
+    wanted = {int(h) for h, done in zip(whole.hashes, whole.finished, strict=True) if done}
+    assert kept.finished.all() and not report.refused
+    assert sorted(map(int, kept.hashes)) == sorted(wanted)
+    assert len(kept) < whole.finished.sum() < len(whole)
+
+
 def test_conversion_refuses_what_a_format_cannot_hold(dirty: Path) -> None:
     with pytest.raises(GamesError, match="cannot state its winner"):
         run("convert", dirty, "--output", dirty.parent / "a.dat")

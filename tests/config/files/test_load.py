@@ -120,6 +120,7 @@ def test_set_fixes_a_searched_dimension_and_those_below_it(tmp_path: Path) -> No
         ("trials=3", "did you mean 'run.trials'?"),
         ("max_t=100", "did you mean 'scheduler.max_t'?"),
         ("batchsize=8", "did you mean 'batch_size'?"),
+        ("board_size=10", "did you mean 'data.board_size'?"),
     ],
 )
 def test_a_setting_of_a_deeper_section_is_suggested_with_its_path(

@@ -1,0 +1,1 @@
+"""Studies whose files are in object storage: copies, the lease of their driver, and faults."""

@@ -1,0 +1,170 @@
+"""Finds a study in storage, and fetches it to this machine, where it goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hexsearch.backend.remote.copies import TREES
+from hexsearch.backend.remote.lease import LEASE, Holder, Lease, Watch
+from hexsearch.backend.storage import Storage, patiently
+from hexsearch.errors import CheckpointError, ConfigError, DiskError, LedgerError, StorageError
+from hexsearch.ledger.folder import StudyFolder, require_name
+from hexsearch.ledger.ledger import is_held
+from hexsearch.training.atomic import write_atomically
+
+_LEDGER = "ledger.jsonl"
+
+
+def study_url(base: str, name: str) -> str:
+    """The URL of a study in the storage of a `run.trial_files`.
+
+    >>> study_url("s3://bucket/studies?region=eu-west-1", "heads")
+    's3://bucket/studies/heads?region=eu-west-1'
+    """
+    parts = urlsplit(base)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{name}").geturl()
+
+
+def split_study_url(url: str) -> tuple[str, str]:
+    """The `run.trial_files` and the name of a study, from its URL.
+
+    >>> split_study_url("s3://bucket/studies/heads?region=eu-west-1")
+    ('s3://bucket/studies?region=eu-west-1', 'heads')
+    """
+    parts = urlsplit(url)
+    above, _, name = parts.path.rstrip("/").rpartition("/")
+    if not name:
+        raise ConfigError(f"{url}: names no study; give its name after the folder of studies")
+    require_name(name)
+    return parts._replace(path=above).geturl(), name
+
+
+def holds_study(url: str, name: str) -> bool:
+    """Whether storage holds a study of this name.
+
+    Raises:
+        StorageError: storage cannot be read.
+    """
+    return _LEDGER in Storage(url).names(name)
+
+
+def require_unused(folder: StudyFolder, url: str | None) -> None:
+    """Check that storage holds no study of this name.
+
+    Raises:
+        ConfigError: it does; says how to start another one.
+        StorageError: storage cannot be read.
+    """
+    if url and holds_study(url, folder.name):
+        raise ConfigError(
+            f"{url} already holds a study named {folder.name}; continue it with "
+            f"'resume {study_url(url, folder.name)}', or give another --name"
+        )
+
+
+def fetch_study(url: str, results: Path, watch: Watch) -> StudyFolder:
+    """Fetch a study from storage into `results`, and take its lease for its folder there.
+
+    Raises:
+        LedgerError: there is no such study, or a driver that lives runs it.
+        ConfigError: a folder of this name holds records that storage does not have.
+        StorageError: storage cannot be read.
+        DiskError: the folder cannot be written.
+    """
+    base, name = split_study_url(url)
+    folder, storage = StudyFolder(results / name), Storage(base)
+    if patiently(lambda: storage.read(f"{name}/{_LEDGER}"), waits_s=(1.0, 2.0)) is None:
+        raise LedgerError(f"{url}: no study is stored there")
+    if not folder.has_records:
+        folder.require_new()
+        folder.require_writable()
+    elif is_held(folder.ledger):
+        raise LedgerError(f"{folder.path}: another process is running this study; wait for it")
+    holder = Holder.of_folder(folder.path)
+    lease = Lease.take(storage, name, holder, watch)
+    # Another driver may have written until now. Nobody does from here on.
+    copied = patiently(lambda: storage.read(f"{name}/{_LEDGER}")) or b""
+    try:
+        if folder.has_records and _goes_on(folder, copied):
+            watch.say(f"{folder.path} holds this study, which goes on from there")
+        else:
+            _fetch(storage, folder, copied)
+            watch.say(f"fetched {url} to {folder.path}")
+        lease.remember(folder.path)
+    except (CheckpointError, OSError) as error:
+        lease.release()
+        raise DiskError(f"{url} cannot be fetched: {error}") from error
+    except (ConfigError, StorageError):
+        lease.release()
+        raise
+    return folder
+
+
+def require_newest(folder: StudyFolder, url: str, stored_name: object) -> None:
+    """Check that the study has not gone on on another host.
+
+    Args:
+        stored_name: the study's name in study.yaml, by which storage knows its files.
+    Raises:
+        ConfigError: it has; says how to go on.
+        StorageError: storage cannot be read.
+    """
+    if stored_name != folder.name:
+        raise ConfigError(
+            f"{folder.path}: storage has its trials under the name {stored_name}; name the folder "
+            "so again"
+        )
+    copied = patiently(lambda: Storage(url).read(f"{folder.name}/{_LEDGER}"))
+    if copied is not None and not _is_within(copied, folder.ledger.read_bytes()):
+        raise ConfigError(
+            f"{folder.path}: the study went on on another host, whose records are in storage; move "
+            f"this folder away, then 'resume {study_url(url, folder.name)}'"
+        )
+
+
+def _goes_on(folder: StudyFolder, copied: bytes) -> bool:
+    """Whether the folder has all records of the copy; False if it has older ones.
+
+    Raises:
+        ConfigError: it has other ones.
+    """
+    local = folder.ledger.read_bytes()
+    if _is_within(copied, local):
+        return True
+    if _is_within(local, copied):
+        return False
+    raise ConfigError(
+        f"{folder.path}: holds records that storage does not have; move the folder away, or give "
+        "another --results"
+    )
+
+
+def _is_within(shorter: bytes, longer: bytes) -> bool:
+    """Whether a ledger begins with all complete lines of another one."""
+    return longer.startswith(shorter[: shorter.rfind(b"\n") + 1])
+
+
+def _fetch(storage: Storage, folder: StudyFolder, ledger: bytes) -> None:
+    """Write all files of a study but those of its trials, completely or not at all."""
+    name = folder.name
+    files = [file for file in storage.names(name) if file not in (LEASE, _LEDGER)]
+    for tree in TREES:
+        files += [f"{tree}/{file}" for file in storage.sizes(f"{name}/{tree}")]
+    files = [file for file in files if not file.endswith(".partial")]
+    partial = folder.path.with_name(f".{name}.{os.getpid()}.partial")
+    target = folder.path if folder.has_records else partial
+    try:
+        for file in files:
+            content = patiently(lambda file=file: storage.read(f"{name}/{file}"))  # type: ignore[misc]
+            if content is not None:
+                write_atomically(target / file, content)
+        write_atomically(target / _LEDGER, ledger)
+        if target == partial:
+            if folder.path.exists():
+                folder.path.rmdir()
+            partial.rename(folder.path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Tests of studies whose files are in object storage."""

@@ -1,0 +1,139 @@
+"""A study goes on on another host, from what storage has of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from hexsearch.backend.remote.fetching import (
+    fetch_study,
+    require_newest,
+    require_unused,
+    split_study_url,
+    study_url,
+)
+from hexsearch.backend.remote.lease import LEASE, Holder, Lease, Watch
+from hexsearch.backend.storage import Storage
+from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.ledger.folder import StudyFolder
+from tests.backend.remote.made import made_copies, written_study
+
+WATCH = Watch(sleep=lambda seconds: None)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage.of_path(tmp_path / "bucket")
+
+
+@pytest.fixture
+def url(storage: Storage) -> str:
+    return study_url(storage.url, "study")
+
+
+@pytest.fixture
+def first(storage: Storage, tmp_path: Path) -> StudyFolder:
+    """The folder of a driver that ended, whose study is in storage."""
+    folder = written_study(tmp_path / "first host" / "study")
+    copies = made_copies(folder, storage, pytest.fail)
+    with copies:
+        pass
+    copies._lease.release()
+    return folder
+
+
+def test_all_files_of_a_study_arrive_and_its_lease_is_held(
+    first: StudyFolder, storage: Storage, url: str, tmp_path: Path
+) -> None:
+    results = tmp_path / "second host"
+    found = fetch_study(url, results, WATCH)
+    assert found.path == results / "study"
+    for path in sorted(first.path.rglob("*")):
+        if path.is_file() and path.name != "driver.token":
+            assert (found.path / path.relative_to(first.path)).read_bytes() == path.read_bytes()
+    assert storage.names("study") == [LEASE, "games.archive", "ledger.jsonl", "study.yaml"]
+    assert [path.name for path in results.iterdir()] == ["study"]
+    never = Watch(sleep=lambda seconds: pytest.fail("it is this folder's own"))
+    Lease.take(storage, "study", Holder.of_folder(found.path), never)
+
+
+def test_a_study_whose_driver_lives_is_left_alone(
+    first: StudyFolder, storage: Storage, url: str, tmp_path: Path
+) -> None:
+    lease = Lease.take(storage, "study", Holder("node-a", 11, "x"), WATCH)
+
+    def sleep(seconds: float) -> None:
+        lease.renew()
+
+    with pytest.raises(LedgerError, match="process 11 on node-a is running this study"):
+        fetch_study(url, tmp_path / "second", Watch(sleep=sleep))
+    assert not (tmp_path / "second").exists()
+
+
+def test_an_older_folder_is_brought_up_to_date_and_a_newer_one_is_kept(
+    first: StudyFolder, url: str, tmp_path: Path
+) -> None:
+    second = fetch_study(url, tmp_path / "second", WATCH)
+    whole = first.ledger.read_bytes()
+    second.ledger.write_bytes(whole[: len(whole) // 2])  # its last line is incomplete
+    assert fetch_study(url, tmp_path / "second", WATCH).ledger.read_bytes() == whole
+    newer = whole + b"third record\n"
+    second.ledger.write_bytes(newer)
+    assert fetch_study(url, tmp_path / "second", WATCH).ledger.read_bytes() == newer
+    require_newest(second, url.rpartition("/")[0], "study")
+
+
+def test_a_folder_with_other_records_is_neither_overwritten_nor_resumed(
+    first: StudyFolder, storage: Storage, url: str, tmp_path: Path
+) -> None:
+    first.ledger.write_bytes(b"first record\nanother second record\n")
+    with pytest.raises(ConfigError, match="holds records that storage does not have; move"):
+        fetch_study(url, first.path.parent, WATCH)
+    assert first.ledger.read_bytes() == b"first record\nanother second record\n"
+    assert LEASE not in storage.names("study")
+    with pytest.raises(ConfigError, match=r"went on on another host.*'resume file://"):
+        require_newest(first, storage.url, "study")
+
+
+def test_a_folder_that_was_renamed_is_told_its_name_in_storage(
+    first: StudyFolder, storage: Storage
+) -> None:
+    with pytest.raises(ConfigError, match="under the name heads; name the folder so again"):
+        require_newest(first, storage.url, "heads")
+
+
+def test_a_study_that_runs_here_is_not_fetched_over_itself(
+    storage: Storage, first: StudyFolder, url: str
+) -> None:
+    with (
+        FileLock(first.ledger.with_suffix(".lock")),
+        pytest.raises(LedgerError, match="another process is running this study"),
+    ):
+        fetch_study(url, first.path.parent, WATCH)
+
+
+def test_a_url_without_a_study_is_one_line(storage: Storage, tmp_path: Path) -> None:
+    storage.write("other/ledger.jsonl", b"x\n")
+    with pytest.raises(LedgerError, match="no study is stored there"):
+        fetch_study(study_url(storage.url, "study"), tmp_path / "results", WATCH)
+    assert not (tmp_path / "results").exists()
+    with pytest.raises(ConfigError, match="names no study"):
+        split_study_url("s3://bucket")
+
+
+def test_a_new_study_of_the_same_name_is_refused_with_the_way_to_go_on(
+    first: StudyFolder, storage: Storage, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"already holds a study named study; .* 'resume file://"):
+        require_unused(StudyFolder(tmp_path / "third" / "study"), storage.url)
+    require_unused(StudyFolder(tmp_path / "third" / "other"), storage.url)
+    require_unused(StudyFolder(tmp_path / "third" / "study"), None)
+
+
+def test_options_of_a_url_stay_behind_its_path() -> None:
+    base = "s3://bucket/studies?scheme=http&endpoint_override=10.0.0.1:9000"
+    url = study_url(base, "heads")
+    assert url == "s3://bucket/studies/heads?scheme=http&endpoint_override=10.0.0.1:9000"
+    assert split_study_url(url) == (base, "heads")
