@@ -15,8 +15,10 @@ from hexsearch.doctor.checks.network import (
     independence,
     movers,
     policies,
+    randomness,
     records,
     strengths,
+    turns,
     values,
 )
 from hexsearch.doctor.checks.optimisation import finite, gradients, slopes, steps
@@ -70,6 +72,7 @@ CHECKS: tuple[Check, ...] = (
     Check("modules", "quick", ("watched",), modules.check_modules),
     Check("range of outputs", "quick", ("finite", "samples"), ranges.check_ranges),
     Check("gradient flow", "quick", ("finite",), gradients.check_flow),
+    Check("randomness", "quick", ("finite", "samples"), randomness.check_randomness),
     Check("what is read", "quick", ("finite", "samples"), reading.check_reading),
     Check("flat planes", "quick", ("finite", "samples"), flat_planes.check_flat_planes),
     Check("gradients", "quick", ("finite",), gradients.check_given),
@@ -83,6 +86,7 @@ CHECKS: tuple[Check, ...] = (
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
     Check("answers", "answers", _OBSERVED, values.check_range),
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),
+    Check("turned boards", "answers", _OBSERVED, turns.check_turns, symptom=True),
     Check("policy cells", "answers", _OBSERVED, policies.check_policy_cells, symptom=True),
     Check("record", "answers", ("loaded", "examined", "dataset"), records.check_record),
     Check("batch norm", "answers", ("loaded", "restored"), records.check_norms),

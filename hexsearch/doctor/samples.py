@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.hypotheses.general.regions import Columns, region
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.hypotheses.truth import (
@@ -128,13 +129,35 @@ class ComparedSamples:
         return swapped_colours(self.samples)
 
     def place(self, wrong: Flags, among: Flags | None = None) -> str:
-        """In words, which samples are wrong: all, a known subset, or a random share.
+        """In words, which samples are wrong: all, those that meet a condition, or a random share.
 
         Args:
             wrong: [B] whether each sample is wrong.
             among: [B] the samples that are looked at; all of them if left out.
         """
-        return where(wrong, affected(self.truth, self.symmetry), among)
+        flags = affected(self.truth, self.symmetry)
+        found = where(wrong, flags, among)
+        if found.startswith(("everywhere", "exactly")):
+            return found
+        chosen = np.ones(len(wrong), dtype=bool) if among is None else among
+        columns = {name: column[chosen] for name, column in {**flags, **self.numbers}.items()}
+        learnt = region(wrong[chosen], columns)
+        better = learnt.startswith("exactly") or (learnt and "random" in found)
+        return learnt if better else found
+
+    @property
+    def numbers(self) -> Columns:
+        """[B] numbers that a fault may depend on, by their names."""
+        lengths = self.truth.archive.lengths[self.truth.game].astype(np.int64)
+        rows = np.arange(len(lengths))
+        return {
+            "ply": self.truth.ply,
+            "number of plies to the end": lengths - self.truth.ply,
+            "length of the game": lengths,
+            "number of the game": self.truth.game,
+            "row in the batch": rows % self.samples.batch_size,
+            "number of the batch": rows // self.samples.batch_size,
+        }
 
 
 def swapped_colours(samples: TrainingSamples) -> Flags:

@@ -51,12 +51,14 @@ class Slip(Named):
         named_by: as in Named.
         settings: settings of the configuration.
         games: what happens to the games.
+        cause: the mistake in words, for a judgement by reading.
     """
 
     inject: Inject
     named_by: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     games: Callable[[GameArchive], GameArchive] = lambda archive: archive
+    cause: str = ""
 
 
 def held_out(names: list[str], seed: int) -> list[str]:

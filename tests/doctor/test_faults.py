@@ -104,9 +104,9 @@ FAULTS = [
         label="moves_read_column_major_mover",
         encoder={"perspective": "mover"},
     ),
-    fault(data.winner_on_a_plane, "boards", "side-to-move plane shows the wrong side"),
+    fault(data.winner_on_a_plane, "boards", "something else than who is to move: the outcome"),
     fault(data.unshuffled, "batches", "not shuffled across games"),
-    fault(data.four_siblings, "batches", "drawn again and again"),
+    fault(data.four_siblings, "batches", "each position comes 4 times in its batch"),
     fault(data.finished_with_mover, "finished boards", ""),
     fault(
         data.finished_with_mover,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.board_readings import TURNED, other_reading
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import winners
 from hexsearch.game.reading import Decision
@@ -63,6 +64,15 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
             "these games are marked as finished, but end before a connection: their last moves are "
             "missing (cut off, or off by one), or their moves are read wrongly",
             "compare the number of moves with that in the source, and import the games again",
+        )
+    reading = other_reading(archive, np.flatnonzero(archive.finished == 0).astype(np.int64))
+    if reading and not archive.finished[wrong].any():
+        return Finding.error(
+            "labels",
+            evidence,
+            f"games are read wrongly: {reading}",
+            "compare one such game with its source, correct how it is read, and import it again",
+            root="recorded",
         )
     return Finding.error(
         "labels",
@@ -155,6 +165,21 @@ def _transposed_games(archive: GameArchive) -> Iterator[Finding]:
         upright = int((winners(boards) == won).sum())
         transposed = winners(boards.transpose(0, 2, 1).copy())
         same, exchanged = int((transposed == won).sum()), int((transposed == -won).sum())
+        others = [
+            (int((winners(np.ascontiguousarray(change(boards))) == won).sum()), words)
+            for words, change in TURNED.items()
+        ]
+        most, words = max(others)
+        if most > max(2 * upright, 10, 0.9 * len(games)) and same < most:
+            yield Finding.error(
+                "edges",
+                f"{Path(source).name}: {upright:,} of {len(games):,} games end with the winner's "
+                f"connection as they are stored, and {most:,} if they are read in another way",
+                f"games are read wrongly: {words}",
+                "correct how rows and columns of this file are read, and import it again",
+                root="recorded",
+            )
+            continue
         for count, cause, remedy in (
             (same, _COLUMN_MAJOR, "exchange row and column of every move of this file"),
             (

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.board_readings import other_reading
 from hexsearch.doctor.hypotheses.table import wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import BLUE, RED, winners
@@ -20,6 +21,7 @@ _FEW = 30  # fewer games, or positions, are not judged
 _ONE_SIDED = 0.95  # share of wins of one colour that is reported
 _ALL = 0.97  # share of games that an explanation must fit
 _AGREES = 0.6  # share of the usual agreement above 0.5 that unfinished games must reach
+_BIASED = 0.12  # difference of the mean search value and Red's share of wins
 _SLOPE = 0.05  # difference of mean search values that is not due to chance
 _BEFORE = 4  # plies before a connection where the usual agreement is measured
 _USUAL = 0.85  # usual agreement if there are too few finished games
@@ -70,6 +72,7 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
     expected = _usual_agreement(archive)
     if differ.sum() < _FEW or high > 0.5 + _AGREES * (expected - 0.5):
         return
+    reading = other_reading(archive, games)
     last = np.where(archive.lengths[games] % 2 == 1, BLUE, RED)
     explanations = (
         (won == BLUE, "all are given to Blue"),
@@ -89,9 +92,14 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         f"{differ.sum():,} have shortest paths of different length; the winner has the shorter one "
         f"in {agree:.0%} of these, and in {expected:.0%} of finished games {_BEFORE} plies before "
         "their end",
-        f"winners of unfinished games are wrong labels: {cause}",
-        "take the winners of unfinished games from their source, or leave these games out: "
+        f"games are read wrongly: {reading}"
+        if reading
+        else f"winners of unfinished games are wrong labels: {cause}",
+        "compare one such game with its source, correct how it is read, and import it again"
+        if reading
+        else "take the winners of unfinished games from their source, or leave these games out: "
         "`hexsearch games convert PATH --finished --output clean.games`",
+        root="recorded",
     )
 
 
@@ -178,6 +186,7 @@ def _search_values(archive: GameArchive) -> Iterator[Finding]:
             return
         slopes.append(float(values[chosen & red].mean() - values[chosen & ~red].mean()))
     if min(slopes) > -_SLOPE:
+        yield from _scale_of_searches(values[np.isfinite(values)], red[np.isfinite(values)])
         return
     cause = (
         "search values are inverted: they are those of Blue"
@@ -191,4 +200,23 @@ def _search_values(archive: GameArchive) -> Iterator[Finding]:
         f"{slopes[0]:+.2f} where Blue is to move and {slopes[1]:+.2f} where Red is to move",
         cause,
         "store Red's win probability for every position, whoever is to move",
+    )
+
+
+def _scale_of_searches(values: NDArray[np.float32], red: NDArray[np.bool_]) -> Iterator[Finding]:
+    """Search values should be about as high on average as Red's share of wins."""
+    share, mean = float(red.mean()), float(values.mean())
+    if abs(mean - share) < _BIASED or min(share, 1 - share) < 1 - _ONE_SIDED:
+        return
+    factor = float((values * red).sum() / np.square(values).sum())
+    inverse = float(((1 - values) * ~red).sum() / np.square(1 - values).sum())
+    fits = f"times {factor:.3g}" if mean < share else f"with 1 - v times {inverse:.3g}"
+    yield Finding.error(
+        "results",
+        f"search values go from {values.min():.2f} to {values.max():.2f} with a mean of {mean:.2f} "
+        f"({values[red].mean():.2f} in games that Red won, {values[~red].mean():.2f} in those that "
+        f"Blue won), while Red wins {share:.0%} of these positions",
+        f"search values are on another scale than results: {fits} they fit best (a percentage "
+        "taken for a share of 255, a value in [-1, 1], or a bias of the search)",
+        "store Red's win probability in percent, from 0 to 100",
     )

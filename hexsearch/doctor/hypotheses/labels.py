@@ -107,15 +107,25 @@ def _other_numbers(
     yield "scaled", cause, _PLAIN, np.where(wrong, scaled, right)
     cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1, and inverted"
     yield "scaled and inverted", cause, _PLAIN, np.where(wrong, low + high - scaled, right)
-    left = truth.archive.lengths[truth.game] - truth.ply
-    for name, column in (("moves to the end", left), ("the ply", truth.ply)):
-        means = _mean_by(np.abs(target - 0.5), np.stack([column, right], axis=1))
-        if np.abs(np.abs(target - 0.5) - means).max() < 1e-3:
+    length = truth.archive.lengths[truth.game].astype(np.int64)
+    for name, column in (
+        ("moves to the end (they are discounted)", length - truth.ply),
+        ("the ply (they are discounted)", truth.ply),
+        ("the length of the game", length),
+        ("the number of the game", truth.game),
+    ):
+        means = _mean_by(target, np.stack([column, right], axis=1))
+        few = 2 * len(np.unique(column)) < len(column) // 3
+        if few and np.abs(target - means).max() < 1e-3:
+            order = np.argsort(column, kind="stable")
+            ends = np.abs(target - 0.5)[order]
             cause = (
-                f"labels depend on {name} (they are discounted): they go from {low:.3g} to "
-                f"{high:.3g} instead of being 0 and 1"
+                f"labels depend on {name}: they go from {low:.3g} to {high:.3g} instead of being 0 "
+                f"and 1, and are {ends[:20].mean():.2g} away from a half where it is least and "
+                f"{ends[-20:].mean():.2g} where it is greatest"
             )
-            yield "discounted", cause, _PLAIN, target
+            yield "by a column", cause, _PLAIN, target
+            return
     cause = (
         f"labels go from {low:.3g} to {high:.3g} instead of being 0 and 1: noise is added, or they "
         "are averages with other labels (mixup, bootstrapped values)"

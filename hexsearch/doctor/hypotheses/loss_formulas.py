@@ -10,10 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
 from hexsearch.model.readout import Readout
 
 ONE_FORMULA = "compute the value loss of each position as readout.loss(raw, outcome)"
+_EXACT = 0.01  # largest residual of a sum of terms, in standard deviations of the loss
 SAME_LABELS = "compare each output with the outcome of its own position"
 
 
@@ -117,6 +120,32 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
     return None
 
 
+def by_region(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+    """The right loss, but another one for the positions that meet a condition."""
+    wrong = ((found - right).abs() > 1e-5 + 1e-3 * right.abs()).numpy()
+    numbers = {
+        "ply": batch.ply,
+        "number of plies to the end": batch.to_end,
+        "length of the game": batch.ply + batch.to_end,
+        "number of the game": batch.game,
+        "row in the batch": torch.arange(len(found)),
+    }
+    columns = {name: column.numpy() for name, column in numbers.items()}
+    place = region(wrong, {**subsets_of(batch), **columns})
+    if not place.startswith("exactly"):
+        return None
+    index = torch.from_numpy(wrong)
+    there, expected = found[index], right[index]
+    factor = float((there * expected).sum() / expected.square().sum().clamp(min=1e-12))
+    how = f"is {factor:.3g} times as large" if close(there, factor * expected) else "is another one"
+    return Hypothesis(
+        "by region",
+        f"the value loss {how} {place}; elsewhere it is that of the read-out",
+        "give every position the same weight and formula; to weight stages set "
+        "curriculum.stage_weights",
+    )
+
+
 def other_labels(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hypothesis | None:
     """The right formula with labels 0 and 1 that are not those of the batch."""
     zero = readout.loss(raw, torch.zeros_like(raw))
@@ -189,24 +218,36 @@ def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hy
     return None
 
 
-def with_penalty(found: Tensor, right: Tensor, raw: Tensor) -> Hypothesis | None:
-    """The right loss plus a multiple of something that depends on the output only."""
-    residual = found - right
+def as_a_sum(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
+    """The shortest sum of usual losses, penalties and weighted losses that gives the loss."""
     p = raw.sigmoid().clamp(1e-6, 1 - 1e-6)
-    for name, term in (
-        ("the squared output", raw.square()),
-        ("the size of the output", raw.abs()),
-        ("the output itself", raw),
-        ("the entropy of the answer", -(p * p.log() + (1 - p) * (1 - p).log())),
-    ):
-        columns = torch.stack([term, torch.ones_like(term)], dim=1).double()
-        solved = torch.linalg.lstsq(columns, residual.double()[:, None]).solution
-        gap = (columns @ solved)[:, 0] - residual
-        if float(gap.abs().max()) < 0.01 * max(float(residual.std()), 1e-9):
-            return Hypothesis(
-                "penalty",
-                f"{float(solved[0]):.3g} times {name} is added to the value loss (a penalty, or a "
-                "bonus)",
-                "remove it, or add it to the loss of a read-out of your own",
-            )
-    return None
+    terms = {
+        "the read-out's loss": right,
+        "the entropy of the answer": -(p * p.log() + (1 - p) * (1 - p).log()),
+        "the squared output": raw.square(),
+        "the size of the output": raw.abs(),
+        "the output itself": raw,
+        "(p - 1/2) squared": (p - 0.5).square(),
+        "1": torch.ones_like(raw),
+        **dict(_formulas(raw, batch.outcome)),
+    }
+    for name, mask in subsets_of(batch).items():
+        terms[f"the read-out's loss {name}"] = right * torch.from_numpy(mask)
+    numbers = {name: each.numpy() for name, each in terms.items()}
+    own = numbers.pop("the read-out's loss")
+    added = short_sum((found - right).numpy(), numbers)
+    if added.left < _EXACT and added.terms:
+        return Hypothesis(
+            "penalty",
+            f"{added} is added to the value loss of each position (a penalty, a bonus or a weight)",
+            "remove it, or add it to the loss of a read-out of your own",
+        )
+    fit = short_sum(found.numpy(), {"the read-out's loss": own, **numbers})
+    if fit.left > _EXACT or not fit.terms:
+        return None
+    return Hypothesis(
+        "sum",
+        f"the loss that is minimised is {fit}, which is not that of the read-out that gives the "
+        "reported answers",
+        ONE_FORMULA,
+    )

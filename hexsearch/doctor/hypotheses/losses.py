@@ -10,13 +10,13 @@ from hexsearch.data.batches import Batch
 from hexsearch.doctor.hypotheses.loss_formulas import (
     ONE_FORMULA,
     SAME_LABELS,
+    by_region,
     close,
     of_changed_arguments,
     other_formula,
     other_labels,
     subsets_of,
     weighted,
-    with_penalty,
 )
 from hexsearch.doctor.hypotheses.table import Hypothesis, where
 from hexsearch.model.readout import Readout
@@ -50,8 +50,8 @@ def explain_value_loss(
         or of_changed_arguments(found, raw, batch, readout)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
+        or by_region(found, right, batch)
         or other_formula(found, right, raw, batch)
-        or with_penalty(found, right, raw)
     )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hexsearch.doctor.hypotheses.general.stones import missing_stones
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis
 from hexsearch.doctor.hypotheses.truth import Planes, Truth
 
 _BOTH = "fill both planes, each with the stones of one colour"
 _PLAIN = "use planes of 0 and 1, without scaling"
 _MASKS = "look for dropout, masks or slices on the input, and for moves that are left out"
+VAGUE = ("mixed", "noise", "normalised apart")  # hypotheses that many changes of a board fit
 _NONE = -7.0  # a value that no plane holds; a row with it is not explained
 Explained = Iterator[tuple[Hypothesis, list[Planes]]]
 
@@ -147,12 +149,12 @@ def _of_parts(some: Planes, right: list[Planes], truth: Truth) -> Explained:
         ],
     )
     yield (
-        Hypothesis("stones missing", _missing(some, right), _MASKS),
+        Hypothesis("stones missing", _missing(some, right, truth), _MASKS),
         [np.where(_is_within(some, planes), some, _NONE) for planes in right],
     )
 
 
-def _missing(some: Planes, right: list[Planes]) -> str:
+def _missing(some: Planes, right: list[Planes], truth: Truth) -> str:
     """In words, where stones are missing: anywhere, or always in the same places."""
     fitting = [np.where(_is_within(some, planes), planes, 0.0) for planes in right]
     wanted = np.max(fitting, axis=0)
@@ -165,9 +167,9 @@ def _missing(some: Planes, right: list[Planes]) -> str:
             if 0 < lines.sum() <= len(lines) // 2:
                 numbers = ", ".join(map(str, np.flatnonzero(lines)))
                 return f"{cause}; {name} {numbers} is always empty (cut off, or masked)"
-    if lost[0].sum() == 0 or lost[1].sum() == 0:
-        colour = "Red" if lost[0].sum() == 0 else "Blue"
-        return f"{cause}; only stones of one colour, {colour}, are missing"
+    learnt = missing_stones(some, truth)
+    if learnt:
+        return f"{cause}; {learnt}"
     return f"{cause} (dropout, or a mask on the input)"
 
 

@@ -9,6 +9,10 @@ from hexsearch.doctor.networks import Observed
 
 _BEYOND = 1.2  # raw values of a network that was trained on 0 and 1, or -1 and 1, stay below
 _SAME = 1e-3
+_BANDS = ((0, 0), (1, 2), (3, 4), (5, 6))  # plies to the end
+_FEW = 100  # positions that each band needs
+_LEAST, _MOST = 0.8, 1.25  # factor on finished boards, which no discount changes
+_FADES, _FAR = 0.05, 1.4  # least slope of the logarithm of the factors, and the last factor
 
 
 def scaled_answers(observed: Observed, best: Reading) -> tuple[str, str] | None:
@@ -28,6 +32,36 @@ def scaled_answers(observed: Observed, best: Reading) -> tuple[str, str] | None:
         "discounted",
         f"multiply the log odds by {found.temperature:.2g}, or use the formula of training at "
         "inference",
+    )
+
+
+def fading(observed: Observed) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if answers are nearer to 0.5 the farther the end of the game is.
+
+    For each distance it is measured which factor on p - 0.5 fits the results best. A sound network
+    needs a factor of 1 or below, whatever the distance.
+    """
+    evaluation = observed.evaluation
+    p, won = evaluation.win_prob_red - 0.5, evaluation.red_won - 0.5
+    factors = []
+    for low, high in _BANDS:
+        band = (evaluation.to_end >= low) & (evaluation.to_end <= high)
+        if band.sum() < _FEW or not p[band].any():
+            return None
+        factors.append(float((p * won)[band].sum() / np.square(p)[band].sum()))
+    if min(factors) <= 0 or not _LEAST < factors[0] < _MOST:
+        return None
+    distance = np.array([(low + high) / 2 for low, high in _BANDS])
+    slope = float(np.polyfit(distance, np.log(factors), 1)[0])
+    if slope < _FADES or factors[-1] < _FAR or np.diff(factors).min() < -0.05:
+        return None
+    told = ", ".join(f"{each:.2f}" for each in factors)
+    return (
+        f"0, 1 to 2, 3 to 4 and 5 to 6 plies before the end p - 0.5 must be multiplied by {told} "
+        "to fit the results",
+        f"confidence fades with the moves to the end, by a factor of about {np.exp(-slope):.2f} "
+        "for each: the value was trained on discounted results (a discount factor below 1)",
+        "train on results without a discount, or undo it where the number of moves is known",
     )
 
 

@@ -88,6 +88,12 @@ def lag_score(
     return Score(Hypothesis(name, cause, TOGETHER), share, *wilson(share, len(rows)))
 
 
+def at(cause: str, place: str) -> str:
+    """A cause with the place where it holds, if that is known and the cause does not say it."""
+    known = place.startswith(("exactly", "only"))
+    return f"{cause}, {place}" if known and place not in cause else cause
+
+
 def wilson(share: float, count: int) -> tuple[float, float]:
     """95% interval of a share of `count` independent samples (Wilson, 1927).
 

@@ -24,6 +24,7 @@ _FINISHED_SHARE = 0.2  # share of the weight of all finished boards together, wh
 _SAME = 1e-3  # answers with a smaller difference are equal
 _FEW_FINISHED = 10  # finished boards that are needed
 _CLEARLY = 0.01  # difference in value loss that makes a reading clearly better
+_PARTS = 5
 AS_REPORTED = "as reported"
 DECODINGS = {  # in words
     AS_REPORTED: "as reported",
@@ -31,6 +32,7 @@ DECODINGS = {  # in words
     "sigmoid": "sigmoid(raw)",
     "tanh": "(tanh(raw) + 1) / 2",
     "signed": "(raw + 1) / 2",
+    "log": "exp(raw) (the raw output is a logarithm)",
     "list": "the first of softmax(raw)",
     "list end": "the last of softmax(raw)",
     "bins": "the mean of equal bins over [0, 1]",
@@ -161,6 +163,20 @@ def finished_boards(observed: Observed) -> str:
     )
 
 
+def curve(observed: Observed) -> str:
+    """In words, which share of games Red wins at which raw value: a curve that is measured.
+
+    Positions are sorted by their raw value and cut into five equal parts.
+    """
+    order = np.argsort(observed.value, kind="stable")
+    parts = np.array_split(order, _PARTS)
+    told = (
+        f"{np.median(observed.value[part]):.3g}: {observed.evaluation.red_won[part].mean():.0%}"
+        for part in parts
+    )
+    return f"Red wins, by the raw value, {', '.join(told)}"
+
+
 def _reading(
     decoding: str,
     inverted: tuple[bool, ...],
@@ -193,6 +209,8 @@ def _decoded(observed: Observed) -> Iterator[tuple[str, Floats]]:
         yield "sigmoid", sigmoid(raw)
         yield "tanh", 0.5 * (np.tanh(raw) + 1.0)
         yield "signed", np.clip(0.5 * (raw + 1.0), 0.0, 1.0)
+        if raw.max() < 1e-3:
+            yield "log", np.exp(np.minimum(raw, 0.0))
         return
     shifted = np.exp(raw - raw.max(axis=1, keepdims=True))
     shares = shifted / shifted.sum(axis=1, keepdims=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.data.positions import all_positions
+from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.checks.evaluation.planes import plane_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
@@ -19,9 +20,8 @@ from hexsearch.doctor.hypotheses.table import Hypothesis, where
 from hexsearch.doctor.hypotheses.truth import Truth, truth_of
 from hexsearch.doctor.networks import TrainedNetwork, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.strength import accuracy
 from hexsearch.doctor.watching import WatchedTrial
-from hexsearch.training.metrics import Evaluation, SliceMetrics
+from hexsearch.training.metrics import Evaluation
 
 _UNKNOWN = Hypothesis(
     "unknown",
@@ -85,7 +85,7 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     findings = findings or list(_answers(pipeline, evaluation, truth, policy_loss))
     yield from findings
     if not findings:
-        yield from _metrics(evaluation)
+        yield from metric_findings(evaluation)
         yield from _afterwards(trial)
 
 
@@ -217,26 +217,3 @@ def _afterwards(trial: WatchedTrial) -> Iterator[Finding]:
             "call train() on the network after each evaluation",
             root="modes",
         )
-
-
-def _metrics(evaluation: Evaluation) -> Iterator[Finding]:
-    """Recompute Brier score, accuracy and AUC from the answers."""
-    p, won = evaluation.win_prob_red, evaluation.red_won == 1
-    overall: SliceMetrics = evaluation.metrics().overall
-    pairs = p[won][:, None] - p[~won][None]
-    for name, reported, right in (
-        ("value loss (Brier score)", overall.value_loss, np.square(p - won).mean()),
-        ("accuracy", overall.accuracy, accuracy(p, won)),
-        ("AUC", overall.auc, ((pairs > 0) + 0.5 * (pairs == 0)).mean() if pairs.size else np.nan),
-    ):
-        if abs(reported - right) > 1e-3:
-            yield Finding.error(
-                "evaluation",
-                f"for {len(p):,} answers the reported {name} is {reported:.4f}; recomputed from "
-                f"the same answers it is {right:.4f}",
-                f"the {name} is computed by another formula, so trials are ranked by something "
-                "else",
-                "compute the metric from win_prob_red and red_won of every position",
-                root="metrics",
-            )
-            return

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.networks import TrainedNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
@@ -19,6 +20,11 @@ from hexsearch.training.stored_trial import answering_weights
 
 _POSITIONS = 48  # positions whose answers are compared
 _CLOSE = 0.01  # largest difference, in standard deviations of the answers
+_PARTS = {
+    "average": "averaged weights, which are those that are evaluated,",
+    "scaler": "loss scales",
+    "steps": "counts of steps",
+}
 _REMEDY = "save the whole state_dict() of the evaluated network, and load it with strict=True"
 
 
@@ -46,11 +52,52 @@ def check_state(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield _finding(
             f"{len(other)} of {len(own)} saved weights differ from those of the network that is "
             f"evaluated, and its answers differ by {gap:.2f} standard deviations{source}",
-            "the saved network is not the evaluated one: it has other weights (initial ones, ones "
-            "that are not averaged, or those of another part), or no batch-norm statistics",
+            _relation(trial, fresh, own)
+            or "the saved network is not the evaluated one: it has other weights (initial ones, "
+            "ones that are not averaged, or those of another part), or no batch-norm statistics",
         )
         return
     yield from _resumed(pipeline, trial, state)
+
+
+def _relation(trial: WatchedTrial, saved: Network, own: Mapping[str, Tensor]) -> str:
+    """In words, what the saved weights are, as far as numbers tell; empty if they do not."""
+    stored = _vector(dict(saved.named_parameters()), own)
+    evaluated = _vector(own, own)
+    bits = 24 - _unused_bits(stored)
+    close = (stored - evaluated).abs() <= 2.0 ** (1 - bits) * evaluated.abs() + 1e-30
+    if bits <= 16 and bool(close.all()):
+        return (
+            f"weights are rounded to {bits} significant bits when they are saved (half precision, "
+            "such as bfloat16): a restored network gives other answers than the one that was judged"
+        )
+    names = list(own)
+    initial = dict(zip(names, trial.initial_answering, strict=True))
+    trained = dict(trial.network.named_parameters())
+    fit = short_sum(
+        stored.numpy(),
+        {
+            "the weights that are evaluated": evaluated.numpy(),
+            "the weights that are trained": _vector(trained, own).numpy(),
+            "the initial weights": _vector(initial, own).numpy(),
+        },
+    )
+    if fit.left > _CLOSE or not fit.terms:
+        return ""
+    return f"the saved weights are {fit}: the saved network is not the evaluated one"
+
+
+def _vector(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Tensor:
+    """All weights of these names as one vector."""
+    return torch.cat([weights[name].detach().float().reshape(-1) for name in own])
+
+
+def _unused_bits(numbers: Tensor) -> int:
+    """Lowest bits that are 0 in all of the float32 numbers."""
+    whole = numbers[numbers != 0].view(torch.int32)
+    return next(
+        (bits for bits in range(23, 0, -1) if not bool((whole & ((1 << bits) - 1)).any())), 0
+    )
 
 
 def _zeroed(trial: WatchedTrial) -> Network:
@@ -100,6 +147,16 @@ def _resumed(
             "a resumed training loses the moments of the optimiser: its state is not saved, or not "
             "loaded",
         )
+        return
+    resumed = again.state()
+    for name, words in _PARTS.items():
+        if name in state and (lost := _differing(state[name], resumed.get(name))):
+            yield _finding(
+                f"after a state is loaded, its part '{name}' is another one: {lost} differs",
+                f"a resumed training goes on with other {words} than those of the checkpoint: they "
+                "are not restored, begin anew, or are overwritten when the rest is loaded",
+            )
+            return
 
 
 def _saved(state: Mapping[str, Any]) -> dict[str, Any]:

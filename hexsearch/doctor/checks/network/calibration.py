@@ -8,6 +8,7 @@ import numpy as np
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.noise import label_noise
+from hexsearch.doctor.hypotheses.scales import fading
 from hexsearch.doctor.hypotheses.table import percentages
 from hexsearch.doctor.hypotheses.values import compression
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -19,6 +20,9 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     evaluation = observed.evaluation
     overall = evaluation.metrics().overall
     if not overall.auc > 0.65:
+        return
+    if (fades := fading(observed)) is not None:
+        yield Finding.warning("calibration", *fades, root="reading")
         return
     found = compression(observed)
     final = evaluation.final

@@ -11,13 +11,16 @@ from torch import Tensor
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.checks.network.symmetries import symmetry_findings
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 _PROBED, _ALONE = 32, 8  # positions of a batch, and those that are also answered one by one
 _REPEATED = 0.3  # share of boards with the value of another board that is reported
 _CLOSE = 0.02  # largest difference of equal outputs, in their standard deviations
-Respond = Callable[[Tensor], tuple[Tensor, Tensor]]
+_MATCHED = 0.9  # share of rows whose answer is that of some row
+Answers = tuple[Tensor, Tensor]  # policy and value
+Respond = Callable[[Tensor], Answers]
 
 
 def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -28,8 +31,8 @@ def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     chosen = np.sort(rng.choice(len(observed.positions), count, replace=False))
     planes = examined.planes(take(observed.positions, chosen))
     yield from _encoder_findings(examined, observed.positions)
-    yield from independence_findings(examined.respond, planes)
-    yield from _repeated_answers(observed)
+    findings = list(independence_findings(examined.respond, planes))
+    yield from findings or _repeated_answers(observed)
 
 
 def _repeated_answers(observed: Observed) -> Iterator[Finding]:
@@ -109,8 +112,7 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
     asked, others = planes[:half], planes[half:]
     spread = _Spread(respond(asked))
     first, second = respond(asked), respond(asked)
-    if len(others):
-        respond(others)
+    rest = respond(others) if len(others) else None
     third, fourth = respond(asked), respond(asked)
     repeated = spread.gap(second, fourth)
     if repeated > _CLOSE:
@@ -139,17 +141,56 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
     singles = [respond(few[index : index + 1]) for index in range(len(few))]
     alone = torch.cat([each[0] for each in singles]), torch.cat([each[1] for each in singles])
     together = spread.gap((second[0][: len(few)], second[1][: len(few)]), alone)
-    if max(permuted, together) > _CLOSE:
+    whole = 0.0
+    if rest is not None:
+        parts = torch.cat([second[0], rest[0]]), torch.cat([second[1], rest[1]])
+        whole = spread.gap(respond(planes), parts)
+    if max(permuted, together, whole) > _CLOSE:
         yield _finding(
-            f"an answer changes by up to {max(permuted, together):.2f} standard deviations with "
-            "the other positions of its batch",
-            "batch norm is in train mode at inference, or an operation (a softmax, a mean, an "
+            f"an answer changes by up to {max(permuted, together, whole):.2f} standard deviations "
+            "with the other positions of its batch",
+            _by_rows(respond, planes, spread)
+            or "batch norm is in train mode at inference, or an operation (a softmax, a mean, an "
             "attention) goes over the batch instead of the board",
             "call eval() on the model before inference; check the dimension of every softmax, mean "
             "and norm",
         )
         return
     yield from symmetry_findings(respond, asked, second)
+
+
+def _by_rows(respond: Respond, planes: Tensor, spread: _Spread) -> str:
+    """In words, which row's answer each row of a batch gets; empty if it is that of none."""
+    together = _as_one(respond(planes), spread)
+    singles = [_as_one(respond(planes[row : row + 1]), spread) for row in range(len(planes))]
+    gaps = torch.cdist(together, torch.cat(singles)) / together.shape[1] ** 0.5
+    source = gaps.argmin(dim=1)
+    known = gaps.min(dim=1).values < _CLOSE
+    rows = torch.arange(len(planes))
+    right = gaps.diagonal() < _CLOSE
+    if float(known.float().mean()) > _MATCHED:
+        lags = rows - source
+        if float((source == rows.flip(0)).float().mean()) > _MATCHED:
+            return "the answers of a batch come back in reverse order: each is that of another row"
+        if len(lags[~right].unique()) <= 2:
+            return f"each answer is that of the row {int(lags[~right][0])} places earlier"
+        return "the answers of a batch come back in another order: each is that of another row"
+    wrong = (~right).numpy()
+    place = region(wrong, {"row in the batch": rows.numpy()})
+    if not place:
+        return ""
+    same = float((together[~right] - together[~right][0]).abs().max()) < _CLOSE
+    return (
+        f"in a batch of {len(planes)} the answers are not those of the positions {place}"
+        + (": they are the same for all of these rows" if same else "")
+        + " (a buffer of fixed size, or rows that are never computed)"
+    )
+
+
+def _as_one(answers: Answers, spread: _Spread) -> Tensor:
+    """[P, K] all outputs of each position, in standard deviations."""
+    policy, value = (each.float().reshape(len(each), -1) for each in answers)
+    return torch.cat([policy / max(spread.policy, 1e-4), value / max(spread.value, 1e-4)], dim=1)
 
 
 class _Spread:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.networks import respond_in_parts, take
+from hexsearch.doctor.networks import Observed, respond_in_parts, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
 
+_SPREAD, _ALONE = 0.05, 0.8  # spread of answers, and share of it that the mover may explain
 _FEW = 20  # finished boards that are needed
 
 
@@ -25,6 +26,10 @@ def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     side-to-move plane is not enough, since a value of the side to move does so, too.
     """
     examined, observed = needed(pipeline.examined), needed(pipeline.observed)
+    told = list(_told_by_the_mover(observed))
+    yield from told
+    if told:
+        return
     final = np.flatnonzero(observed.positions.finished)
     if len(final) < _FEW:
         return
@@ -60,6 +65,28 @@ def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="reads the mover",
         )
         return
+
+
+def _told_by_the_mover(observed: Observed) -> Iterator[Finding]:
+    """Report answers that differ by the side to move, and hardly by the board."""
+    going = ~observed.evaluation.final
+    answers, red = observed.evaluation.win_prob_red[going], observed.evaluation.ply[going] % 2 == 1
+    if red.all() or not red.any() or float(answers.std()) < _SPREAD:
+        return
+    means = np.where(red, answers[red].mean(), answers[~red].mean())
+    share = float(means.var() / answers.var())
+    if share > _ALONE:
+        yield Finding.error(
+            "reads the mover",
+            f"on {going.sum():,} positions {share:.0%} of the variance of the answers is explained "
+            f"by who is to move: they are {answers[red].mean():.2f} on average where Red is to "
+            f"move and {answers[~red].mean():.2f} where Blue is",
+            "the answer is who is to move, whatever the board: in training the side to move was "
+            "the label (only positions of the winner, or only last moves), or a value of the side "
+            "to move that is nearly constant is reported",
+            "train on all positions of a game, those of the loser's turn as well",
+            root="reads the mover",
+        )
 
 
 def _answers(

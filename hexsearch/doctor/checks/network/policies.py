@@ -8,11 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.policies import PROBABILITIES, policy_scores, uniform_likelihood
+from hexsearch.doctor.hypotheses.policies import (
+    PROBABILITIES,
+    log_softmax,
+    policy_scores,
+    uniform_likelihood,
+)
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _FEW = 100  # positions with a next move that are needed
+_LEARNT = 0.7  # AUC from which on a value has learnt
+_RANKED = 0.56  # share of free cells that the move played must be ranked above
 _SAME = 0.8  # share of positions with the same likeliest cell that is reported
 
 
@@ -26,7 +33,9 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if constant:
         return
     shown_for_mover = pipeline.foreign is not None and pipeline.foreign.for_mover
-    for finding in policy_findings("policy cells", observed, examined.size):
+    found = list(policy_findings("policy cells", observed, examined.size))
+    yield from () if found else _unlearnt(observed, examined.size)
+    for finding in found:
         if shown_for_mover and "where Red is to move" in finding.cause:
             yield replace(
                 finding,
@@ -61,6 +70,35 @@ def _constant_policy(observed: Observed, size: int) -> Iterator[Finding]:
             "compare the policy targets of some training samples with the moves of their games",
             root="policy cells",
         )
+
+
+def _unlearnt(observed: Observed, size: int) -> Iterator[Finding]:
+    """Report a policy that says nothing about the moves played while the value has learnt."""
+    rows = np.flatnonzero(observed.played >= 0)
+    logits, played = observed.policy[rows], observed.played[rows]
+    auc = observed.evaluation.metrics().overall.auc
+    if len(rows) < _FEW or logits.shape[1] < size * size or not auc > _LEARNT:
+        return
+    logits = logits[:, : size * size].astype(np.float64)
+    own = logits[np.arange(len(rows)), played][:, None]
+    free = observed.positions.stones.reshape(len(observed.played), -1)[rows] == 0
+    free[np.arange(len(rows)), played] = False
+    better = ((own > logits) + 0.5 * (own == logits)) * free
+    rank = float((better.sum(axis=1) / np.maximum(free.sum(axis=1), 1))[free.any(axis=1)].mean())
+    if logits.std() < 1e-6 or rank > _RANKED:
+        return
+    shown = log_softmax(np.asarray(logits, np.float64))[np.arange(len(rows)), played].mean()
+    yield Finding.warning(
+        "policy cells",
+        f"the move that was played is ranked above {rank:.0%} of the other free cells (50% is "
+        f"chance); its mean log probability is {shown:.2f}, and {uniform_likelihood(size):.2f} "
+        f"under a uniform policy; the value has an AUC of {auc:.2f}",
+        "the policy says nothing about the moves that are played, while the value has learnt: the "
+        "policy head has initial weights or those of another run (it was not trained, or not "
+        "loaded), or its cells are mixed up",
+        "compare the policy head's weights with those of the training run; look at its loss there",
+        root="policy cells",
+    )
 
 
 def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Finding]:

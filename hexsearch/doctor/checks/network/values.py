@@ -10,12 +10,13 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
-from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, scaled_answers
+from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, fading, scaled_answers
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
     DECODINGS,
     Floats,
     Reading,
+    curve,
     finished_boards,
     inverted_against,
     readings,
@@ -68,16 +69,19 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "load weights from before the loss became nan, and encode planes as in training",
         )
         return
-    yield from _rounded(observed)
+    found = readings(observed)
+    # Answers of a usual decoding are near 0 and 1 where raw values are large, and not rounded.
+    if reported_reading(found) is None:
+        yield from _rounded(observed)
     outside = (answered < -1e-3) | (answered > 1 + 1e-3)
     if outside.any():
-        found = readings(observed)
         best = min(found[1:], key=lambda reading: reading.value_loss)
         yield Finding.error(
             "answers",
             f"{outside.mean():.0%} of {len(answered):,} answers lie outside [0, 1], from "
             f"{answered.min():.2f} to {answered.max():.2f}; read {_as(_words(best, found))} they "
-            f"have a value loss of {best.value_loss:.3f} and {best.accuracy:.1%} are right",
+            f"have a value loss of {best.value_loss:.3f} and {best.accuracy:.1%} are right; "
+            f"{curve(observed)}",
             f"the reported value is no probability, but {_words(best, found)} is",
             f"report {_words(best, found)} in win_prob_red",
             root="reading",
@@ -194,6 +198,10 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
     )
     if finished := finished_boards(observed):
         evidence += f"; {finished}"
+    if (fades := fading(observed)) is not None and not any(sides):
+        figures, cause, remedy = fades
+        yield Finding.error(check, f"{evidence}; {figures}", cause, remedy, root="reading")
+        return
     own = reported_reading(found)
     decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
     if decoded and best.decoding in ("raw", "signed") and not any(sides):

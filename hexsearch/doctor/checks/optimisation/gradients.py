@@ -12,7 +12,7 @@ from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.gradients import explain_gap, first_gap
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
 
 _UNKNOWN = Hypothesis(
     "unknown",
@@ -115,13 +115,13 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if gap is None:
         yield from _always_clipped(pipeline)
         return
-    limit = trial.config.optimiser.clip
-    best = explain_gap(stepped, trial.config, gap)
+    limit, matrices = trial.config.optimiser.clip, _matrices(trial)
+    best = explain_gap(stepped, trial.config, gap, matrices)
     later = first_gap(stepped[1:], trial.config) if gap.number == 0 and gap.given < 1e-9 else None
     if later is not None and later.given > 1e-9:
         # No gradient in the first step, but some later: the later steps say more.
         gap = replace(later, number=later.number + 1)
-        best = explain_gap(stepped, trial.config, gap)
+        best = explain_gap(stepped, trial.config, gap, matrices)
     best = best or _UNKNOWN
     yield Finding.error(
         "clipping" if "clip" in best.name else "gradients",
@@ -131,6 +131,15 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         best.cause,
         best.remedy,
     )
+
+
+def _matrices(trial: WatchedTrial) -> Flat:
+    """For each part, 1 for the weights of matrices and kernels, 0 for norms and biases."""
+    return {
+        part: torch.cat([torch.full((p.numel(),), float(p.ndim > 1)) for p in module.parameters()])
+        for part, module in trial.network.parts().items()
+        if any(True for _ in module.parameters())
+    }
 
 
 def _always_clipped(pipeline: ExaminedPipeline) -> Iterator[Finding]:

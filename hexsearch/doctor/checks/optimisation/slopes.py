@@ -88,9 +88,12 @@ def _ratio(network: Network, part: nn.Module, loss: Loss) -> float | None:
     weights = float(torch.stack([p.detach().norm() for p in parameters]).norm())
     amount = _STEP * weights / max(length, 1e-12)
     expected = length * length * 2 * amount
-    if length < 1e-7 or expected < 1e-5 * max(abs(float(current.detach())), 1e-3):
-        return None  # rounding hides the difference; gradients of 0 belong to `gradient flow`
-    return (at(amount, along) - at(-amount, along)) / expected
+    if length < 1e-7:
+        return None  # gradients of 0 belong to `gradient flow`
+    change = at(amount, along) - at(-amount, along)
+    if max(expected, abs(change)) < 1e-5 * max(abs(float(current.detach())), 1e-3):
+        return None  # rounding hides the difference
+    return change / expected
 
 
 def _finding(name: str, part: str, ratio: float) -> Finding:

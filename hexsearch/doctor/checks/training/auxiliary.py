@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from hexsearch.analysis.predictor import in_eval_mode
+from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Flags, Ints, Truth
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.watching import WatchedTrial
 
 _MAPS = ("ownership", "winning_chain", "future_stones")
+_SCALE, _KNEE = 20.0, 0.5  # plies that moves_left answers as 1, and where its loss gets linear
 _WRONG = 0.02  # accepted share of rows, whose symmetry may be mistaken
 
 
@@ -20,8 +26,10 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     batch = trial.steps[0].batch if trial.steps else None
     if batch is None or not batch.auxiliary:
         return
+    wrong_losses = list(_losses(trial, batch))
+    yield from wrong_losses
     compared = pipeline.compared
-    if compared.lost > 0.01:
+    if wrong_losses or compared.lost > 0.01:
         return  # with wrong boards the symmetry of a sample is unknown
     rows = np.arange(len(batch))
     truth, symmetry = compared.truth.rows(rows), compared.symmetry[rows]
@@ -83,3 +91,39 @@ def _disagrees(target: Ints, owners: Ints) -> Flags:
     """[B] whether any target names another owner than that of its cell."""
     wrong: Flags = ((target > 0) & (target != owners)).any(axis=1)
     return wrong
+
+
+def _losses(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
+    """Compute the auxiliary losses of a batch again from the same outputs and targets."""
+    with torch.no_grad(), in_eval_mode(trial.network.modules()):
+        found = trial.losses(batch).auxiliary
+        outputs = trial.network(trial.execution.show(batch.planes), True).auxiliary or {}
+    for name, output in outputs.items():
+        right = _own_loss(name, output.float(), batch.auxiliary[name])
+        given = float(found.get(name, torch.zeros(())))
+        if abs(given - right) > 0.01 * max(abs(right), 0.01):
+            yield Finding.error(
+                "auxiliary targets",
+                f"the loss of auxiliary head {name} is {given:.4f}; recomputed from the same "
+                f"outputs and targets it is {right:.4f}",
+                f"the loss of auxiliary head {name} is {given / max(right, 1e-9):.4g} times what "
+                "it should be (targets or losses are not normalised, or summed and not averaged)"
+                + (": it swamps the value loss" if given > 3 * right else ""),
+                "average over the entries that count, in the units that the head is trained in",
+                root="auxiliary",
+            )
+            return
+
+
+def _own_loss(name: str, output: Tensor, target: Tensor) -> float:
+    """Mean cross-entropy of the cells that count; Huber's loss of plies / 20 for moves_left."""
+    known = target >= 0
+    if not bool(known.any()):
+        return 0.0
+    if name == "moves_left":
+        gap = (output - 2 * target.clamp(min=0) / _SCALE).abs()
+        each = torch.where(gap < _KNEE, 0.5 * gap.square(), _KNEE * (gap - 0.5 * _KNEE))
+    else:
+        log_p = output.log_softmax(dim=1)
+        each = -log_p.gather(1, target.clamp(min=0).long()[:, None])[:, 0]
+    return float(each[known].mean())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.regions import trend
 from hexsearch.doctor.hypotheses.labels import (
     by_game,
     drawn_share,
@@ -14,7 +15,7 @@ from hexsearch.doctor.hypotheses.labels import (
     random_share,
     target_scores,
 )
-from hexsearch.doctor.hypotheses.table import Flags, named_cause, wilson
+from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline
 
 
@@ -39,13 +40,16 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     root = "results" if (results == wrong)[known].mean() > 0.97 else ""
     if by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
-    elif place.startswith("in a random share"):
+    elif place.startswith(("in a random share", "only")):
         share = float(wrong.mean())
         drawn = drawn_share(share, *wilson(share, len(wrong)))
         cause = (
             f"label noise: {random_share(wrong)} of the labels are wrong at random, as if {drawn} "
             f"of them were drawn at random, or {share:.0%} inverted"
         )
+        course = trend(wrong[known], {n: c[known] for n, c in compared.numbers.items()})
+        if course:
+            cause = f"label noise that is not the same everywhere: {course} of the labels are wrong"
     else:
         cause = f"labels are inverted {place}"
     remedy = "take every label from the game's winner, and look for code that changes it afterwards"
@@ -54,7 +58,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "training labels",
         f"of {known.sum():,} labels of training samples {wrong.sum():,} are wrong, {place}; "
         f"{evidence}",
-        cause,
+        at(cause, place),
         remedy,
         root=root,
     )
@@ -85,6 +89,6 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield Finding.error(
         "policy target",
         f"in {known.sum():,} samples {wrong.sum():,} policy targets are wrong, {place}; {evidence}",
-        cause,
+        at(cause, place),
         remedy,
     )

@@ -7,10 +7,16 @@ from dataclasses import replace
 
 import torch
 
-from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA
+from hexsearch.data.batches import Batch
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.general.policy_rows import explain_rows
+from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA, as_a_sum
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
-from hexsearch.doctor.hypotheses.optimisation.step_factors import explain_factors, factor
+from hexsearch.doctor.hypotheses.optimisation.step_factors import (
+    explain_factors,
+    explain_offsets,
+    factor,
+)
 from hexsearch.doctor.hypotheses.policy_losses import (
     ALWAYS_0,
     LIKELIHOOD,
@@ -42,7 +48,11 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the value loss of each position with that of the read-out for the same output."""
     trial = needed(pipeline.watched)
     readout = trial.watched_readout.inner
-    for number, step in enumerate([*trial.steps, *trial.asked]):
+    every = [*trial.steps, *trial.asked]
+    # Where outputs differ most, explanations differ most, too.
+    order = sorted(range(len(every)), key=lambda n: -float(every[n].raw.float().std(correction=0)))
+    for number in order:
+        step = every[number]
         count = len(step.batch)
         if step.raw.shape != (count,):
             yield Finding.error(
@@ -69,9 +79,11 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             right = readout.loss(raw, batch.outcome)
             if step.value.shape == right.shape and torch.allclose(step.value, right, 1e-3, 1e-5):
                 continue
-            best = explain_value_loss(step.value, raw, batch, readout) or _UNKNOWN
+            best = explain_value_loss(step.value, raw, batch, readout) or _sum(trial) or _UNKNOWN
             if best.name == "scaled":
                 best = explain_factors(_factors(trial), trial.config) or best
+            elif best.name == "offset":
+                best = _explained_offset(trial)
         yield Finding.error(
             "value loss",
             f"batch {number + 1}: the mean value loss is {float(step.value.mean()):.4f}; "
@@ -91,6 +103,39 @@ def _factors(trial: WatchedTrial) -> list[float]:
         for step in trial.steps
         if step.value.shape == step.raw.shape
     ]
+
+
+def _sum(trial: WatchedTrial) -> Hypothesis | None:
+    """A sum of usual terms that gives the value loss of every step that was watched."""
+    steps = [s for s in [*trial.steps, *trial.asked] if s.value.shape == s.raw.shape]
+    raw = torch.cat([step.raw for step in steps]).float()
+    labels = torch.cat([_labels(step) for step in steps])
+    batch = Batch.joined([replace(step.batch, auxiliary={}) for step in steps])
+    right = trial.watched_readout.inner.loss(raw, labels)
+    found = torch.cat([step.value for step in steps])
+    return as_a_sum(found, right, raw, replace(batch, outcome=labels))
+
+
+def _explained_offset(trial: WatchedTrial) -> Hypothesis:
+    """What is added to the value loss in each step that was watched, against its numbers."""
+    readout = trial.watched_readout.inner
+    steps = [step for step in trial.steps if step.value.shape == step.raw.shape]
+    offsets = [
+        float((step.value - readout.loss(step.raw.float(), _labels(step))).mean()) for step in steps
+    ]
+    terms = {
+        "the sum of all squared weights": [
+            sum(float(part.square().sum()) for part in step.before.values()) for step in steps
+        ],
+        "the sum of the sizes of all weights": [
+            sum(float(part.abs().sum()) for part in step.before.values()) for step in steps
+        ],
+        "the policy loss": [step.policy for step in steps],
+    }
+    for part in steps[0].before:
+        name = f"the sum of the squared weights of the {in_words(part)}"
+        terms[name] = [float(step.before[part].square().sum()) for step in steps]
+    return explain_offsets(offsets, terms)
 
 
 def _labels(step: WatchedStep) -> torch.Tensor:
@@ -124,7 +169,8 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     step, right = wrong[0]
     number = next(n for n, other in enumerate(every) if other is step)
-    best = explain_policy_loss([each for each, _ in wrong]) or _UNKNOWN_POLICY
+    best = explain_policy_loss([each for each, _ in wrong])
+    best = best or explain_rows(trial, step.batch) or _UNKNOWN_POLICY
     yield Finding.error(
         "policy loss",
         f"batch {number + 1}: the policy loss is {step.policy:.4f}; recomputed from the same "

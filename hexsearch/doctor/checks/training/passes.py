@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.truth import Flags, inside_ring, same, truth_of
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
@@ -19,14 +21,17 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """A cursor must always give one batch, passes must differ in order, late batches be right."""
     trial, stream = needed(pipeline.watched), needed(pipeline.stream)
     size, total = trial.config.batch_size, len(stream.positions)
-    first, again = trial.stream.batch(0, size), trial.stream.batch(0, size)
+    first = trial.stream.batch(0, size)
+    between = trial.stream.batch(size, size)
+    again = trial.stream.batch(0, size)
     if not _same_positions(first, again) or not torch.equal(first.planes, again.planes):
         yield Finding.error(
             "stream",
             f"two calls for the first {size} positions give different positions, or encode them "
             "differently",
-            "batches are drawn at random without the seed, or state is kept from one call to the "
-            "next: a resumed or repeated training gets other data",
+            _kept_from_before(pipeline, first, between, again)
+            or "batches are drawn at random without the seed, or state is kept from one call to "
+            "the next: a resumed or repeated training gets other data",
             "make a batch depend on (seed, cursor) only",
             root="stream",
         )
@@ -44,6 +49,22 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             )
             return
     yield from _later(pipeline, total, size)
+
+
+def _kept_from_before(
+    pipeline: ExaminedPipeline, first: Batch, between: Batch, again: Batch
+) -> str:
+    """In words, which rows hold the boards of the call before; empty if none do."""
+    if first.planes.shape != between.planes.shape or not _same_positions(first, again):
+        return ""
+    changed = (first.planes != again.planes).flatten(1).any(dim=1).numpy()
+    if _wrong(pipeline, replace(between, planes=again.planes))[changed].any():
+        return ""
+    rows = region(changed, {"row in the batch": np.arange(len(changed))}) or f"{changed.mean():.0%}"
+    return (
+        f"planes are left over from the batch before ({rows}): a buffer of planes is used again "
+        "and not filled to its end, so these boards do not belong to their labels and moves"
+    )
 
 
 def _same_positions(one: Batch, other: Batch) -> bool:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.planes import exchanged_channels, plane_scores, reordered
-from hexsearch.doctor.hypotheses.table import Flags, named_cause
-from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, inside_ring, ring_planes, same
+from hexsearch.doctor.hypotheses.general.board_maps import described
+from hexsearch.doctor.hypotheses.general.fits import Fit, short_sum
+from hexsearch.doctor.hypotheses.plane_values import VAGUE
+from hexsearch.doctor.hypotheses.planes import (
+    exchanged_channels,
+    plane_scores,
+    reordered,
+)
+from hexsearch.doctor.hypotheses.table import Flags, at, named_cause
+from hexsearch.doctor.hypotheses.truth import SWAPS, Ints, Planes, inside_ring, ring_planes, same
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.samples import ComparedSamples
 
@@ -18,6 +26,8 @@ _EXCHANGE = (
     "exchange the side to move wherever the colours are exchanged; do not derive it from stones"
 )
 
+_EXACT = 0.01  # largest residual of a formula, in standard deviations
+Floats = NDArray[np.float32]
 _EXPLAINED = 0.95  # share of the wrong samples
 
 
@@ -48,9 +58,10 @@ def check_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
     """The finding for boards that are not those of the games."""
     samples, truth = compared.samples, compared.truth
+    place = compared.place(wrong, among=wrong | (truth.ply > 0))  # empty boards look right
     evidence = (
         f"{wrong.sum():,} of {len(wrong):,} training samples have a board that is not the game's "
-        f"under any symmetry, {compared.place(wrong)}"
+        f"under any symmetry, {place}"
     )
     order = exchanged_channels(
         inside_ring(samples.planes, truth.size)[wrong], _expected_planes(compared, wrong)
@@ -59,21 +70,29 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         return Finding.error(
             "boards",
             f"{evidence}; with the planes in the order {order} more than 95% of them are right",
-            f"the planes are swapped: they are in the order {_inverse(order)}",
+            at(
+                f"the planes are swapped: they are in the order {_inverse(order)}",
+                place,
+            ),
             "use the order of the encoder: Blue's stones, Red's stones, side to move",
         )
     ring = samples.planes.shape[-1] == truth.size + 2
     size, swapped = samples.batch_size, compared.swapped
     scores = plane_scores(compared.stones, truth, size, wrong, swapped, ring)
+    formula = _described(compared, wrong)
+    if formula:  # it says more than that something is added, or mixed in
+        scores = [score for score in scores if score.hypothesis.name not in VAGUE]
     explained, cause, remedy = named_cause(
         scores,
         _by_colour(compared, wrong)
         or _reordered(compared, wrong)
+        or formula
         or "the planes are built from other moves, in another order, or changed afterwards",
         "print the planes of one wrong sample, and compare them with its game, which "
         "`hexsearch games show PATH --game NUMBER --ply PLY` draws",
     )
-    return Finding.error("boards", f"{evidence}; {explained}", cause, remedy)
+    found = f"{evidence}; {explained}"
+    return Finding.error("boards", found, at(cause, place), remedy, root="boards")
 
 
 def _by_colour(compared: ComparedSamples, wrong: Flags) -> str:
@@ -92,15 +111,36 @@ def _by_colour(compared: ComparedSamples, wrong: Flags) -> str:
 
 def _reordered(compared: ComparedSamples, wrong: Flags) -> str:
     """In words, how the entries of wrong planes are reordered; empty if they are not."""
+    rows, symmetry = _known_symmetry(compared, wrong)
+    if not rows.any():
+        return ""
+    planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
+    return reordered(planes, _right_planes(compared, rows, symmetry))
+
+
+def _described(compared: ComparedSamples, wrong: Flags) -> str:
+    """In words, what the planes hold instead of the right ones; empty if no formula gives it."""
+    rows, symmetry = _known_symmetry(compared, wrong)
+    if not rows.any():
+        return ""
+    planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
+    return described(planes, _right_planes(compared, rows, symmetry))
+
+
+def _known_symmetry(compared: ComparedSamples, wrong: Flags) -> tuple[Flags, Ints]:
+    """Wrong samples whose policy target tells their symmetry, and that symmetry."""
     truth, batch = compared.truth, compared.samples.batch
     moves = np.stack([truth.next_cells(s) for s in range(4)], axis=1)
     swaps = SWAPS[None] == compared.swapped[:, None]
     fits = (moves == batch.policy_target.numpy()[:, None]) & swaps
     rows = wrong & truth.has_move & (fits.sum(axis=1) == 1)
-    planes = inside_ring(compared.samples.planes, truth.size)[rows]
-    expected = np.stack(_expected_planes(compared, rows))
-    symmetry = fits[rows].argmax(axis=1)
-    return reordered(planes, expected[symmetry, np.arange(len(symmetry))])
+    return rows, fits[rows].argmax(axis=1)
+
+
+def _right_planes(compared: ComparedSamples, rows: Flags, symmetry: Ints) -> Planes:
+    """[R, C, N, N] the right planes of some samples, each under its symmetry."""
+    planes: Planes = np.stack(_expected_planes(compared, rows))[symmetry, np.arange(len(symmetry))]
+    return planes
 
 
 def _expected_planes(compared: ComparedSamples, chosen: Flags) -> list[Planes]:
@@ -143,6 +183,8 @@ def _mover_plane(compared: ComparedSamples) -> Iterator[Finding]:
         remedy = _EXCHANGE
     elif np.corrcoef(value[going], right[going])[0, 1] > 0.999:
         cause = f"the side-to-move plane is scaled to {value.min():.3g} and {value.max():.3g}"
+    elif (formula := _mover_formula(compared, value, right, going)) is not None:
+        cause = f"the side-to-move plane holds something else than who is to move: {formula}"
     else:
         cause = f"the side-to-move plane shows the wrong side {place}"
         remedy = _EXCHANGE
@@ -153,6 +195,20 @@ def _mover_plane(compared: ComparedSamples) -> Iterator[Finding]:
         cause,
         remedy,
     )
+
+
+def _mover_formula(
+    compared: ComparedSamples, value: Floats, right: Floats, going: Flags
+) -> Fit | None:
+    """What the plane holds on boards that are not finished, as a sum of known numbers."""
+    terms = {
+        "the right value": right,
+        "1": np.ones_like(right),
+        "the outcome": compared.samples.target,
+        **{f"the {name}": number for name, number in compared.numbers.items()},
+    }
+    fit = short_sum(value[going], {name: term[going] for name, term in terms.items()})
+    return fit if fit.left < _EXACT and fit.terms else None
 
 
 def _ring(pipeline: ExaminedPipeline, planes: Planes, size: int) -> Iterator[Finding]:
@@ -170,7 +226,21 @@ def _ring(pipeline: ExaminedPipeline, planes: Planes, size: int) -> Iterator[Fin
             "boards",
             f"the ring of edges around the board is wrong in {wrong.mean():.0%} of {len(wrong):,} "
             "training samples",
-            "the edges in the ring are on the wrong sides, missing, or moved together with the "
+            _ring_formula(planes[:, :2][:, :, rim], ring[:, rim])
+            or "the edges in the ring are on the wrong sides, missing, or moved together with the "
             "board",
             "add the ring after any symmetry: Blue's edges above and below, Red's left and right",
         )
+
+
+def _ring_formula(found: Planes, right: Planes) -> str:
+    """In words, what the ring [B, 2, R] holds in place of the right one [2, R]; else empty."""
+    if np.ptp(found, axis=0).max() > 1e-3:
+        return ""  # it is not the same on all boards
+    both = right.max(axis=0)
+    terms = {"the edges of both colours": both, "Blue's edges": right[0], "Red's edges": right[1]}
+    fits = [short_sum(plane, terms) for plane in found[0]]
+    if any(fit.left > _EXACT for fit in fits):
+        return ""
+    told = (f"plane {n} holds {fit if fit.terms else 'no edges'}" for n, fit in enumerate(fits))
+    return f"the ring of edges is wrong: {' and '.join(told)}"

@@ -13,6 +13,8 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 
 _POSITIONS = 64  # positions whose gradients are computed
+_UNCHANGED = 1e-6  # largest difference of equal outputs, in their standard deviations
+_UNSEEN = 0.1  # share of boards on which a stone may make no difference
 _NAMES = ("the first mover's stones (Blue)", "the second mover's stones (Red)", "the side to move")
 
 
@@ -20,11 +22,14 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """No plane, cell or weight should have a gradient of exactly 0."""
     trial, samples = needed(pipeline.finite), needed(pipeline.samples)
     planes = torch.from_numpy(samples.planes[:_POSITIONS])
+    unseen = list(_unseen_stones(pipeline, trial))
     for (output, where), largest in _largest_gradients(trial, planes).items():
         if output == "policy" and trial.config.policy_head.weight == 0:
             continue
-        unread = _unread(largest) if where == "planes" else _unread_features(largest)
-        if unread:
+        # A policy head needs no places beyond the board, as in a ring or where strides overlap it.
+        spare = 0.5 if output == "policy" else 0.0
+        unread = _unread(largest) if where == "planes" else _unread_features(largest, spare)
+        if unread and not (unseen and unread.endswith("cells")):
             yield Finding.error(
                 "what is read",
                 f"on {len(planes)} positions the gradient of the {output} with respect to "
@@ -35,7 +40,64 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="unread",
             )
             return
-    yield from _unused_weights(trial)
+    found = [*_unused_weights(trial), *_alike_channels(trial, planes)]
+    yield from found or unseen
+
+
+def _alike_channels(trial: WatchedTrial, planes: Tensor) -> Iterator[Finding]:
+    """The value head must not give the same value for features in another order of channels."""
+    network = trial.network
+    with torch.no_grad(), in_eval_mode(network.modules()):
+        features = network.trunk(trial.execution.show(planes))
+        if features.ndim != 4 or features.shape[1] < 2:
+            return
+        value = network.value_head(features).float()
+        other = network.value_head(features.flip(1)).float()
+    spread = float(value.std())
+    if spread > 1e-6 and float((value - other).abs().max()) < _UNCHANGED * 100 * spread:
+        yield Finding.error(
+            "what is read",
+            f"with the {features.shape[1]} channels of the trunk's features in the opposite order "
+            f"the value changes by less than {_UNCHANGED * 100:g} standard deviations",
+            "the value head treats all channels alike: it takes a mean or a maximum over the "
+            "channels (axis 1) where it should be over the cells",
+            "pool over the rows and columns of the features, dim=(2, 3)",
+            root="unread",
+        )
+
+
+def _unseen_stones(pipeline: ExaminedPipeline, trial: WatchedTrial) -> Iterator[Finding]:
+    """Removing a single stone must change value or policy."""
+    planes = torch.from_numpy(needed(pipeline.samples).planes)
+    counts = planes[:, :2].gt(0.5).flatten(1).sum(dim=1)
+    full = planes[counts.argsort(descending=True, stable=True)[:_POSITIONS]]
+    margin = (full.shape[-1] - needed(pipeline.compared).truth.size) // 2
+    inside = torch.zeros_like(full[:, :2])
+    side = full.shape[-1]
+    inside[:, :, margin : side - margin, margin : side - margin] = 1.0
+    chance = torch.rand(inside.shape, generator=torch.Generator().manual_seed(0))
+    cell = (full[:, :2] * inside * chance).flatten(1).argmax(dim=1)
+    fewer = full.clone()
+    rows = torch.arange(len(full))
+    fewer[:, :2] = full[:, :2].flatten(1).scatter(1, cell[:, None], 0.0).reshape(inside.shape)
+    with torch.no_grad(), in_eval_mode(trial.network.modules()):
+        some, other = (trial.network(trial.execution.show(each)) for each in (full, fewer))
+    gap = (some.policy_logits - other.policy_logits).float().abs().amax(dim=1)
+    gap = torch.maximum(gap, (some.value_raw - other.value_raw).float().abs())
+    usable = (full != fewer).flatten(1).any(dim=1)
+    scale = max(float(some.policy_logits.float().std()), float(some.value_raw.float().std()), 1e-9)
+    unseen = float((gap < _UNCHANGED * scale)[rows[usable]].float().mean())
+    if int(usable.sum()) >= _POSITIONS // 2 and unseen > _UNSEEN:
+        yield Finding.error(
+            "what is read",
+            f"on {unseen:.0%} of {int(usable.sum())} boards with many stones neither value nor "
+            "policy changes when one stone is removed",
+            "single stones cannot be told apart: what is read first is not each cell but a maximum "
+            "over neighbours (a pooling), a rounded or cut sum, or only part of the stones",
+            "let a convolution or a linear layer read the planes themselves, without a pooling or "
+            "a threshold before it",
+            root="unread",
+        )
 
 
 def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, str], Tensor]:
@@ -82,10 +144,14 @@ def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, s
     return largest
 
 
-def _unread_features(largest: Tensor) -> str:
-    """In words, the cells of the feature map that a head does not read; empty if it reads all."""
+def _unread_features(largest: Tensor, spare: float) -> str:
+    """In words, the cells of the feature map that a head does not read; empty if it reads all.
+
+    Args:
+        spare: share of the cells that it need not read.
+    """
     cells = largest.amax(dim=0) == 0
-    if bool(cells.all()) or int(cells.sum()) < 2:
+    if bool(cells.all()) or int(cells.sum()) < max(2, spare * cells.numel()):
         return ""
     return (
         f"{int(cells.sum())} of {cells.numel()} places of the feature map (its head sees only part "

@@ -115,13 +115,21 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         repeated, dense = list(_repeats(pipeline, keys)), list(_density(pipeline))
         # Few positions also come from few games: then the repetition is the cause. Otherwise a
         # wrong mixture says more than a repetition.
-        findings = repeated if repeated and dense else dense
+        findings = repeated if repeated and dense and _mixed(game, samples.batch_size) else dense
         if not findings and not strange.any():
             findings = list(mixing_findings(pipeline, game, ply, samples.batch_size))
         findings = findings or repeated
     yield from findings
     if not findings and not strange.any():
         yield from augmentation_findings(pipeline)
+
+
+def _mixed(game: Ints, batch_size: int) -> bool:
+    """Whether batches mix the games of all samples, few as they may be, as random draws do."""
+    batches = [game[start : start + batch_size] for start in range(0, len(game), batch_size)]
+    shares = np.unique(game, return_counts=True)[1] / len(game)
+    expected = float((1 - (1 - shares) ** batch_size).sum())
+    return bool(np.mean([len(np.unique(batch)) for batch in batches]) > 0.7 * expected)
 
 
 def _same_batches(keys: Ints, batch_size: int) -> Iterator[Finding]:
@@ -147,8 +155,9 @@ def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
             "batches",
             f"only {distinct:,} of {len(keys):,} consecutive training positions are different, "
             f"although there are {size:,}",
-            "positions are drawn again and again from a small part: a buffer is not refilled, or "
-            "indices are drawn with replacement from too few",
+            _copies(keys, needed(pipeline.samples).batch_size)
+            or "positions are drawn again and again from a small part: a buffer is not refilled, "
+            "or indices are drawn with replacement from too few",
             _WITHOUT_REPLACEMENT,
         )
         return
@@ -166,6 +175,19 @@ def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
             "all positions have been drawn",
             _WITHOUT_REPLACEMENT,
         )
+
+
+def _copies(keys: Ints, batch_size: int) -> str:
+    """In words, how often each position comes in its batch, if that is a fixed number above 1."""
+    batches = [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
+    counts = np.concatenate([np.unique(batch, return_counts=True)[1] for batch in batches])
+    usual = int(np.bincount(counts).argmax())
+    if usual < 2 or (counts == usual).mean() < 0.9:
+        return ""
+    return (
+        f"each position comes {usual} times in its batch: indices are repeated, or parts of the "
+        "batch are copies of one (workers that share a seed)"
+    )
 
 
 def _far_batches(pipeline: ExaminedPipeline, start: int, end: int) -> list[Ints]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.positions import all_positions
@@ -72,6 +73,31 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "SPACE.yaml --learnability`, also with a higher optimiser.learning_rate",
             root="strength",
         )
+    yield from _worsened(trial, report)
+
+
+def _worsened(trial: Trial, first: TrialReport) -> Iterator[Finding]:
+    """A report on a network that was made worse must say so. The trial is not used afterwards."""
+    with torch.no_grad():
+        for parameter in trial.answering.value_head.parameters():
+            parameter.neg_()
+    second = trial.report()
+    evaluation, _ = trial.evaluate()
+    right = float(np.square(evaluation.win_prob_red - evaluation.red_won).mean())
+    if abs(second.value_loss - right) <= 0.002 * max(right, 1.0):
+        return
+    kept = abs(second.value_loss - first.value_loss) < 1e-6
+    yield Finding.error(
+        "report",
+        f"after the value head's weights were inverted, a report gives a value loss of "
+        f"{second.value_loss:.4f}; an evaluation of the same network gives {right:.4f}, and the "
+        f"report before gave {first.value_loss:.4f}",
+        "the reported value loss is that of an earlier report: the best so far is kept, or a "
+        "report is late"
+        if kept
+        else "the reported value loss does not follow the network that is evaluated",
+        "report what the evaluation of the current network gives",
+    )
 
 
 def _observed(pipeline: ExaminedPipeline, trial: Trial) -> Observed:

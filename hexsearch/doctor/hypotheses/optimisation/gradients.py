@@ -70,11 +70,14 @@ def first_gap(steps: Sequence[WatchedStep], config: TrialConfig) -> GradientGap 
 
 
 def explain_gap(
-    steps: Sequence[WatchedStep], config: TrialConfig, gap: GradientGap
+    steps: Sequence[WatchedStep], config: TrialConfig, gap: GradientGap, matrices: Flat
 ) -> Hypothesis | None:
     """The first explanation of a wrong gradient; None if there is none.
 
     Gradients that could be part of it are fitted to it by least squares.
+
+    Args:
+        matrices: for each part, 1 for the weights of matrices and kernels, 0 for the others.
     """
     step, limit = steps[gap.number], config.optimiser.clip
     if gap.given < 1e-9:
@@ -123,9 +126,33 @@ def explain_gap(
     used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
     coefficients, fits = _fits(given, list(used.values()))
     if not fits:
-        return _by_part(step, config, owners)
+        return _by_part(step, config, owners) or _with_others(
+            joined(step.before, owners), joined(matrices, owners), given, list(used.values())
+        )
     shares = dict(zip(used, coefficients, strict=True))
     return _other_weights(shares, config)
+
+
+def _with_others(
+    weights: Tensor, matrices: Tensor, given: Tensor, used: list[Tensor]
+) -> Hypothesis | None:
+    """The gradients of the losses, and a multiple of something else that is added to them."""
+    for name, other in (
+        ("all weights", weights),
+        ("the weights of matrices and kernels", weights * matrices),
+        ("the signs of the weights", weights.sign()),
+        ("the signs of the weights of matrices and kernels", weights.sign() * matrices),
+    ):
+        coefficients, fits = _fits(given, [*used, other])
+        if fits:
+            return Hypothesis(
+                "added",
+                f"{coefficients[-1]:.3g} times {name} is added to the gradients of the losses (a "
+                "penalty on the weights: decay in the gradient, L2 or L1, which is not decoupled)",
+                "give the optimiser the gradients of the losses alone, and decay weights by "
+                "optimiser.weight_decay",
+            )
+    return None
 
 
 def _fits(given: Tensor, sources: list[Tensor]) -> tuple[list[float], bool]:

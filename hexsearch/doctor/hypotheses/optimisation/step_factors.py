@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -13,6 +13,10 @@ _ONE_WEIGHT = (
     "let trial.value_weight be the only weight of the value loss, the same in every step, and take "
     "the other factor out"
 )
+_ONE_LOSS = (
+    "compute the value loss as readout.loss(raw, outcome) alone, and decay weights by the optimiser"
+)
+_STEADY = 2e-3  # relative difference of a multiple between steps
 
 
 def factor(found: Tensor, right: Tensor) -> float:
@@ -55,3 +59,30 @@ def explain_factors(factors: Sequence[float], config: TrialConfig) -> Hypothesis
             "weigh each micro-batch by its share of the batch",
         )
     return None
+
+
+def explain_offsets(offsets: Sequence[float], terms: Mapping[str, Sequence[float]]) -> Hypothesis:
+    """What an amount is that is added to the value loss of every position of a step.
+
+    Args:
+        offsets: the amount in consecutive steps.
+        terms: numbers of these steps, one of which it may be a multiple of, by their names.
+    """
+    for name, numbers in {"1 (a constant)": [1.0] * len(offsets), **terms}.items():
+        if not all(numbers):
+            continue
+        ratios = [offset / number for offset, number in zip(offsets, numbers, strict=True)]
+        if max(ratios) - min(ratios) < _STEADY * abs(ratios[0]):
+            told = ratios[0]
+            return Hypothesis(
+                "offset",
+                f"{told:.3g} times {name} is added to the value loss of every position (a penalty)",
+                _ONE_LOSS,
+            )
+    told_all = ", ".join(f"{each:.3g}" for each in offsets)
+    return Hypothesis(
+        "offset",
+        f"a number that changes from step to step ({told_all}) is added to the value loss of every "
+        "position",
+        _ONE_LOSS,
+    )

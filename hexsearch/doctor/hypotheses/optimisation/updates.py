@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
+from hexsearch.doctor.hypotheses.optimisation.directions import explain_directions
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
 
@@ -129,7 +130,9 @@ def explain_steps(rule: Rule, steps: Steps) -> Hypothesis | None:
     if factor is not None:
         cause = f"the optimiser's steps are {factor:.3g} times as long as its rate says (scaled)"
         return Hypothesis("scaled", cause, "build the optimiser with the configured rate")
-    return None
+    return explain_directions(
+        rule.name, steps.gradients, steps.before, steps.after, steps.rates, steps.decay
+    )
 
 
 def _one_factor(rule: Rule, steps: Steps) -> float | None:

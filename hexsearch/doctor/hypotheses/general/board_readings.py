@@ -1,0 +1,92 @@
+"""Other readings of recorded games, each judged by how often the named winner has connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.baselines import stones_at
+from hexsearch.game.board import RED, Stones, winners
+from hexsearch.game.distance import connection_distances
+
+_LOOKED_AT = 200  # games that are read in other ways
+_FEW = 20
+_FITS = 0.9  # share of games whose named winner has connected
+_MOSTLY, _CONTRAST = 0.6, 0.25  # the same where a move is missing, and what the loser may reach
+_MIXED = 0.05  # share of games that each side must win
+_SHORTER = 0.85  # share of games whose named winner has the shorter path
+Games = NDArray[np.int64]
+TURNED: dict[str, Callable[[Stones], Stones]] = {
+    "rows are counted from the bottom: boards are flipped upside down": lambda b: b[:, ::-1],
+    "columns are counted from the right: boards are mirrored": lambda b: b[:, :, ::-1],
+    "boards are given a quarter turn": lambda b: np.rot90(b, 1, (1, 2)),
+}
+_CHANGES: dict[str, Callable[[Stones], Stones]] = {
+    "rows and columns are exchanged (column-major)": lambda b: b.transpose(0, 2, 1),
+    **TURNED,
+    "the colours are exchanged (the wrong side moves first)": lambda b: -b,
+}
+
+
+def other_reading(archive: GameArchive, games: Games) -> str:
+    """In words, how games are read wrongly; empty if no other reading fits their winners.
+
+    Args:
+        games: games whose named winners do not fit their last boards.
+    """
+    if len(games) < _FEW or not _MIXED < (archive.winners[games] == RED).mean() < 1 - _MIXED:
+        return ""
+    some = games[np.linspace(0, len(games) - 1, min(len(games), _LOOKED_AT)).astype(np.int64)]
+    won = archive.winners[some]
+    boards = stones_at(archive, some, archive.lengths[some])
+    if (winners(boards) == won).mean() > _FITS:
+        return ""
+    changed = {words: np.ascontiguousarray(change(boards)) for words, change in _CHANGES.items()}
+    for words, others in changed.items():
+        if (winners(others) == won).mean() > _FITS:
+            return words
+    if _shorter(boards, won) < _SHORTER - _CONTRAST / 2:
+        for words, others in changed.items():
+            if _shorter(others, won) > _SHORTER:
+                return words
+    return _missing_move(archive, some, won)
+
+
+def _shorter(boards: Stones, won: NDArray[np.int8]) -> float:
+    """Share of boards on which the named winner has the shorter path."""
+    blue, red = connection_distances(boards)
+    differ = blue != red
+    return float((np.where(blue < red, -1, 1) == won)[differ].mean()) if differ.sum() > _FEW else 0
+
+
+def _missing_move(archive: GameArchive, games: Games, won: NDArray[np.int8]) -> str:
+    """Whether winners have connected if colours are exchanged from some move on."""
+    own = other = 0
+    for game, winner in zip(games.tolist(), won.tolist(), strict=True):
+        found = set(winners(np.stack(list(_shifted(archive, game)))).tolist())
+        own += winner in found
+        other += -winner in found
+    if own < _MOSTLY * len(games) or own - other < _CONTRAST * len(games):
+        return ""
+    return (
+        f"a move is missing (a pass that was dropped, or a move that was lost): with the colours "
+        f"of all later stones exchanged from some move on, the named winner has connected in "
+        f"{own / len(games):.0%} of them, and the other side in {other / len(games):.0%}"
+    )
+
+
+def _shifted(archive: GameArchive, game: int) -> Iterator[Stones]:
+    """The last board, with the colours of all stones from one move on exchanged."""
+    record = archive.game(game)
+    board = np.zeros(record.size**2, dtype=np.int8)
+    cells = np.array(record.moves)
+    colours = np.where(np.arange(len(cells)) % 2 == 0, -1, 1).astype(np.int8)
+    for first in range(1, len(cells)):
+        exchanged = colours.copy()
+        exchanged[first:] = -exchanged[first:]
+        shown = board.copy()
+        shown[cells] = exchanged
+        yield shown.reshape(record.size, record.size)
