@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hexsearch.cli.main import main
+from hexsearch.__main__ import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -21,12 +21,18 @@ _MOST_GROWTH_MIB = 500  # of the process, over all examples
 SHORT = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def for_minutes(name: str, check: Callable[..., None], **drawn: SearchStrategy[Any]) -> None:
-    """Fresh examples until the time is over; how many there were, and the peak of memory."""
+def for_minutes(
+    name: str, check: Callable[..., None], at_once: int = _AT_ONCE, **drawn: SearchStrategy[Any]
+) -> None:
+    """Fresh examples until the time is over; how many there were, and the peak of memory.
+
+    Args:
+        at_once: examples between two looks at the clock; fewer where each takes long.
+    """
     inputs, before, began = 0, peak_mib(), time.monotonic()
 
     @settings(
-        max_examples=_AT_ONCE,
+        max_examples=at_once,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -200,7 +200,9 @@ def _patient(system: S3FileSystem) -> S3FileSystem:
 
 
 Result = TypeVar("Result")
-_REACH = "No file was lost; check that it can be reached and has free space, and resume"
+_REACH = (
+    "No file was lost; check that it can be reached, its credentials and its free space, and resume"
+)
 _WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, *[60.0] * 4)  # between tries, five minutes in all
 
 

@@ -73,7 +73,9 @@ def resume_study(
     """
     _, config = folder.read_description()
     if asked is not None:
-        differ = "" if asked == config else ", with its own settings, which differ from these"
+        # What is measured where a study runs, such as its placement, is in its own `run` alone.
+        is_same = asked.model_copy(update={"run": config.run}) == config
+        differ = "" if is_same else ", with its own settings, which differ from these"
         say_on_stderr(f"{folder.path} was started before and is resumed{differ}")
     return conduct(folder, config, lambda listener: go_on(folder, further, listener), show)
 

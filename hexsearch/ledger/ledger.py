@@ -24,9 +24,7 @@ from hexsearch.ledger.events import Event, Record, event_of
 from hexsearch.ledger.lines import body_in, frame, lines, reading, record_of, whole_part
 from hexsearch.training.atomic import remedy_for, write_atomically
 
-_PATIENCE_S = (
-    0.2  # a process that only reads holds the lock for a moment, to ask whether it is free
-)
+_PATIENCE_S = 0.2  # readers hold the lock for a moment, to ask whether it is free
 _BESIDE = ("study.yaml", "games.archive")  # files of a study that nothing can write again
 # Keys of a record whose values differ between two equal runs.
 TIMES = frozenset({"at", "timings", "microseconds", "trainings_left"})

@@ -97,3 +97,18 @@ def test_a_full_device_is_one_line() -> None:
     assert done.stderr == (
         "error: No space left on device; free some disk space, or write elsewhere\n"
     )
+
+
+@pytest.mark.parametrize("program", [[str(ROOT / "run_search.py")], ["-m", "hexsearch"]])
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(
+    program: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "argparse.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, *program, "--version"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -1,4 +1,7 @@
-"""The machine of a driver is lost, and the study goes on on another host. Takes six minutes."""
+"""The machine of a driver is lost, and the study goes on on another host.
+
+The two tests take seven and five minutes on two busy cores.
+"""
 
 from __future__ import annotations
 

@@ -166,6 +166,7 @@ def test_no_trial_fails_after_foreign_content_for_minutes(tmp_path: Path) -> Non
     for_minutes(
         "states of trials (one place changed)",
         lambda number, junk: check_continuing(tmp_path / "c.pt", number, junk),
+        at_once=20,
         number=st.integers(0, 2**20),
         junk=JUNK,
     )
