@@ -20,16 +20,18 @@ _FEW = 20  # finished boards that are needed
 
 
 def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report answers that follow from who is to move, on finished boards or everywhere."""
+    found = list(_on_finished_boards(pipeline))
+    yield from found or _told_by_the_mover(needed(pipeline.observed))
+
+
+def _on_finished_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare answers on finished boards with those on the same planes without stones.
 
     Only answers that are right without stones are reported. That answers change with the
     side-to-move plane is not enough, since a value of the side to move does so, too.
     """
     examined, observed = needed(pipeline.examined), needed(pipeline.observed)
-    told = list(_told_by_the_mover(observed))
-    yield from told
-    if told:
-        return
     final = np.flatnonzero(observed.positions.finished)
     if len(final) < _FEW:
         return
