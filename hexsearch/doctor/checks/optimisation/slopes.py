@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 
@@ -93,7 +94,8 @@ def _ratio(network: Network, part: nn.Module, loss: Loss) -> float | None:
     change = at(amount, along) - at(-amount, along)
     if max(expected, abs(change)) < 1e-5 * max(abs(float(current.detach())), 1e-3):
         return None  # rounding hides the difference
-    return change / expected
+    ratio = change / expected
+    return ratio if math.isfinite(ratio) else None  # the loss itself has exploded
 
 
 def _finding(name: str, part: str, ratio: float) -> Finding:

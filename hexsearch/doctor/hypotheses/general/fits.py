@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _MOST = 3  # terms of a sum
+_ROWS = 20_000  # numbers by which coefficients are solved; what is left is measured on all
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,14 @@ def short_sum(found: NDArray[Any], terms: Mapping[str, NDArray[Any]], close: flo
     """
     numbers = np.asarray(found, dtype=np.float64)
     spread = max(float(numbers.std()), 1e-9)
+    if not np.isfinite(numbers).all():
+        return Fit({}, math.inf, 0.0)
     usable = {name: np.asarray(term, np.float64) for name, term in terms.items()}
-    usable = {name: term for name, term in usable.items() if float(np.abs(term).max()) > 1e-9}
+    usable = {
+        name: term
+        for name, term in usable.items()
+        if np.isfinite(term).all() and float(np.abs(term).max()) > 1e-9
+    }
     best = _pursued(numbers, usable, spread, close)
     if best.left > close and len(usable) < len(numbers) // 2:
         whole = _pruned(numbers, usable, _solved(numbers, usable, list(usable), spread), close)
@@ -92,7 +100,8 @@ def _pruned(numbers: Floats, terms: Mapping[str, Floats], fit: Fit, close: float
 def _solved(numbers: Floats, terms: Mapping[str, Floats], names: list[str], spread: float) -> Fit:
     unique = list(dict.fromkeys(names))
     columns = np.stack([terms[name] for name in unique], axis=1)
-    solved, *_ = np.linalg.lstsq(columns, numbers, rcond=None)
+    some = slice(None, None, max(1, len(numbers) // _ROWS))  # enough for a few coefficients
+    solved, *_ = np.linalg.lstsq(columns[some], numbers[some], rcond=None)
     rest = numbers - columns @ solved
     share = 1.0 - float(rest.var()) / max(float(numbers.var()), 1e-18)
     pairs = dict(zip(unique, map(float, solved), strict=True))
