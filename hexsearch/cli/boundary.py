@@ -81,8 +81,9 @@ def guarded(run: Callable[[], int], arguments: Sequence[str] = ()) -> int:
         return 1
     except OSError as error:
         _give_up_if_broken(sys.stdout)
-        _say(one_line(describe_os_error(error)))
-        return 1
+        fault = _fault_of_plugin(error)
+        _say(one_line(describe_os_error(error)) if fault is None else str(fault))
+        return 1 if fault is None else fault.exit_status
     except MemoryError:
         _say("memory ran out; use fewer games, a smaller network, or fewer trials at once")
         return 1

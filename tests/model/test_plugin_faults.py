@@ -104,6 +104,7 @@ def test_wrong_options_are_said_without_a_stack(plugins: Path) -> None:
     [
         ("sys.exit(0)", "a plug-in called sys.exit(0); raise an error instead"),
         ("raise ValueError('tired')", "a plug-in raised ValueError: tired"),
+        ("open('/no/such/file')", "a plug-in raised FileNotFoundError"),
         ("torch.zeros(2) + torch.zeros(3)", "a plug-in raised RuntimeError: The size"),
     ],
 )
