@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.board_readings import TURNED, other_reading
+from hexsearch.doctor.hypotheses.general.board_readings import other_reading, turned_reading
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.game.board import winners
+from hexsearch.game.board import Stones, winners
 from hexsearch.game.reading import Decision
 from hexsearch.game.record import REPLAY_DISAGREES
 
 _TRANSPOSED = 5_000  # games of a file that are transposed
-_REPLAYED = 200_000  # games that are replayed, spread over the archive
-_CHUNK = 8192  # games that are replayed at once
+_REPLAYED, _CHUNK = 200_000, 8192  # games that are replayed, and as many of them at once
 
 
 def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -165,20 +164,9 @@ def _transposed_games(archive: GameArchive) -> Iterator[Finding]:
         upright = int((winners(boards) == won).sum())
         transposed = winners(boards.transpose(0, 2, 1).copy())
         same, exchanged = int((transposed == won).sum()), int((transposed == -won).sum())
-        others = [
-            (int((winners(np.ascontiguousarray(change(boards))) == won).sum()), words)
-            for words, change in TURNED.items()
-        ]
-        most, words = max(others)
-        if most > max(2 * upright, 10, 0.9 * len(games)) and same < most:
-            yield Finding.error(
-                "edges",
-                f"{Path(source).name}: {upright:,} of {len(games):,} games end with the winner's "
-                f"connection as they are stored, and {most:,} if they are read in another way",
-                f"games are read wrongly: {words}",
-                "correct how rows and columns of this file are read, and import it again",
-                root="recorded",
-            )
+        turned = _turned(archive, file, boards, won, upright)
+        if turned is not None:
+            yield turned
             continue
         for count, cause, remedy in (
             (same, _COLUMN_MAJOR, "exchange row and column of every move of this file"),
@@ -197,6 +185,23 @@ def _transposed_games(archive: GameArchive) -> Iterator[Finding]:
                     cause,
                     f"{remedy} before importing it",
                 )
+
+
+def _turned(
+    archive: GameArchive, file: int, boards: Stones, won: NDArray[np.int8], upright: int
+) -> Finding | None:
+    """The finding for a file of flipped or turned boards; None if it is not."""
+    most, words = turned_reading(boards, won)
+    if most <= max(2 * upright, 10, 0.9 * len(boards)):
+        return None
+    return Finding.error(
+        "edges",
+        f"{Path(archive.sources[file]).name}: {upright:,} of {len(boards):,} games end with the "
+        f"winner's connection as they are stored, and {most:,} if they are read otherwise",
+        f"games are read wrongly: {words}",
+        "correct how rows and columns of this file are read, and import it again",
+        root="recorded",
+    )
 
 
 def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 
 _POSITIONS = 64  # positions whose gradients are computed
+_FULL, _FEW = 24, 8  # boards with many stones, and positions whose channels are exchanged
 _UNCHANGED = 1e-6  # largest difference of equal outputs, in their standard deviations
 _UNSEEN = 0.1  # share of boards on which a stone may make no difference
 _NAMES = ("the first mover's stones (Blue)", "the second mover's stones (Red)", "the side to move")
@@ -40,7 +41,7 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="unread",
             )
             return
-    found = [*_unused_weights(trial), *_alike_channels(trial, planes)]
+    found = [*_unused_weights(trial), *_alike_channels(trial, planes[:_FEW])]
     yield from found or unseen
 
 
@@ -70,7 +71,7 @@ def _unseen_stones(pipeline: ExaminedPipeline, trial: WatchedTrial) -> Iterator[
     """Removing a single stone must change value or policy."""
     planes = torch.from_numpy(needed(pipeline.samples).planes)
     counts = planes[:, :2].gt(0.5).flatten(1).sum(dim=1)
-    full = planes[counts.argsort(descending=True, stable=True)[:_POSITIONS]]
+    full = planes[counts.argsort(descending=True, stable=True)[:_FULL]]
     margin = (full.shape[-1] - needed(pipeline.compared).truth.size) // 2
     inside = torch.zeros_like(full[:, :2])
     side = full.shape[-1]
@@ -90,7 +91,7 @@ def _unseen_stones(pipeline: ExaminedPipeline, trial: WatchedTrial) -> Iterator[
     if max(float(each.std(dim=0).max()) for each in outputs) < _UNCHANGED * scale:
         return  # all boards get one answer, as from dead units, which other checks find
     unseen = float((gap < _UNCHANGED * scale)[rows[usable]].float().mean())
-    if int(usable.sum()) >= _POSITIONS // 2 and unseen > _UNSEEN:
+    if int(usable.sum()) >= _FULL // 2 and unseen > _UNSEEN:
         yield Finding.error(
             "what is read",
             f"on {unseen:.0%} of {int(usable.sum())} boards with many stones neither value nor "

@@ -19,14 +19,14 @@ _MOSTLY, _CONTRAST = 0.6, 0.25  # the same where a move is missing, and what the
 _MIXED = 0.05  # share of games that each side must win
 _SHORTER = 0.85  # share of games whose named winner has the shorter path
 Games = NDArray[np.int64]
-TURNED: dict[str, Callable[[Stones], Stones]] = {
+_TURNED: dict[str, Callable[[Stones], Stones]] = {
     "rows are counted from the bottom: boards are flipped upside down": lambda b: b[:, ::-1],
     "columns are counted from the right: boards are mirrored": lambda b: b[:, :, ::-1],
     "boards are given a quarter turn": lambda b: np.rot90(b, 1, (1, 2)),
 }
 _CHANGES: dict[str, Callable[[Stones], Stones]] = {
     "rows and columns are exchanged (column-major)": lambda b: b.transpose(0, 2, 1),
-    **TURNED,
+    **_TURNED,
     "the colours are exchanged (the wrong side moves first)": lambda b: -b,
 }
 
@@ -53,6 +53,20 @@ def other_reading(archive: GameArchive, games: Games) -> str:
             if _shorter(others, won) > _SHORTER:
                 return words
     return _missing_move(archive, some, won)
+
+
+def turned_reading(boards: Stones, won: NDArray[np.int8]) -> tuple[int, str]:
+    """How many winners have connected on flipped or turned boards, at the best, and how turned.
+
+    It is not tried where most of them have connected on the boards as they are.
+    """
+    some = slice(0, _LOOKED_AT)
+    if (winners(boards[some]) == won[some]).mean() > _MOSTLY:
+        return 0, ""
+    return max(
+        (int((winners(np.ascontiguousarray(change(boards))) == won).sum()), words)
+        for words, change in _TURNED.items()
+    )
 
 
 def _shorter(boards: Stones, won: NDArray[np.int8]) -> float:
