@@ -3,7 +3,8 @@
     python benchmarks/doctor_time.py [--games PATH] [--quick]
 
 The quick checks are those of `launch` for search_spaces/quick.yaml with the games that come with
-the package. All checks are those of `doctor` for search_spaces/best_small.yaml. One thread computes.
+the package. All checks are those of `doctor` for search_spaces/best_small.yaml. One thread
+computes.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 _FEW = 100  # positions with a next move that are needed
 _LEARNT = 0.7  # AUC from which on a value has learnt
 _RANKED = 0.56  # share of free cells that the move played must be ranked above
+_KNOWS = 0.1  # nats above a uniform policy, from which a policy has learnt something
 _SAME = 0.8  # share of positions with the same likeliest cell that is reported
 
 
@@ -88,6 +89,8 @@ def _unlearnt(observed: Observed, size: int) -> Iterator[Finding]:
     if logits.std() < 1e-6 or rank > _RANKED:
         return
     shown = log_softmax(np.asarray(logits, np.float64))[np.arange(len(rows)), played].mean()
+    if shown > uniform_likelihood(size) + _KNOWS:
+        return  # it has learnt which cells are free; moves that were drawn tell no more
     yield Finding.warning(
         "policy cells",
         f"the move that was played is ranked above {rank:.0%} of the other free cells (50% is "
