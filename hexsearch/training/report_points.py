@@ -67,11 +67,17 @@ class PositionCount:
             reference: preset of the trunk whose positions count as one; None counts every position
                 as one.
         Raises:
-            TrialError: two points are within one batch of each other.
+            TrialError: two points are within one batch of each other, or no operation is counted.
         """
         if reference is None:
             return cls.plain(points)
-        cost = operations(config, data) / operations(reference_trial(reference), data)
+        counted = operations(config, data)
+        if not counted:
+            raise TrialError(
+                "scheduler.equal_compute: torch counts no operations in this network, so its "
+                "positions have no cost; leave out equal_compute"
+            )
+        cost = counted / operations(reference_trial(reference), data)
         batch = config.batch_size
         own = tuple(max(1, round(point / cost / batch)) * batch for point in points)
         if len(set(own)) < len(own):

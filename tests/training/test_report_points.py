@@ -57,3 +57,11 @@ def test_heads_that_only_train_the_trunk_cost_operations() -> None:
 def test_a_batch_that_costs_more_than_a_rung_fails_its_trial_with_a_reason() -> None:
     with pytest.raises(TrialError, match="two reports of a trial of small fall into one batch"):
         PositionCount.of((33, 66, 99), trial(trunk="small"), DATA, "tiny")
+
+
+def test_a_network_without_operations_that_torch_counts_has_no_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hexsearch.training.report_points.operations", lambda config, data: 0)
+    with pytest.raises(TrialError, match="counts no operations"):
+        PositionCount.of(POINTS, trial(), DATA, "tiny")

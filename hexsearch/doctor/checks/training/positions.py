@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,13 +79,13 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
     ring = samples.planes.shape[-1] == truth.size + 2
     size, swapped = samples.batch_size, compared.swapped
     scores = plane_scores(compared.stones, truth, size, wrong, swapped, ring)
-    formula = _described(compared, wrong)
+    formula = _against_right(compared, wrong, described)
     if formula:  # it says more than that something is added, or mixed in
         scores = [score for score in scores if score.hypothesis.name not in VAGUE]
     explained, cause, remedy = named_cause(
         scores,
         _by_colour(compared, wrong)
-        or _reordered(compared, wrong)
+        or _against_right(compared, wrong, reordered)
         or formula
         or "the planes are built from other moves, in another order, or changed afterwards",
         "print the planes of one wrong sample, and compare them with its game, which "
@@ -109,22 +109,15 @@ def _by_colour(compared: ComparedSamples, wrong: Flags) -> str:
     )
 
 
-def _reordered(compared: ComparedSamples, wrong: Flags) -> str:
-    """In words, how the entries of wrong planes are reordered; empty if they are not."""
+def _against_right(
+    compared: ComparedSamples, wrong: Flags, explain: Callable[[Planes, Planes], str]
+) -> str:
+    """What a comparison of wrong planes with the right ones says; empty if it says nothing."""
     rows, symmetry = _known_symmetry(compared, wrong)
     if not rows.any():
         return ""
     planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
-    return reordered(planes, _right_planes(compared, rows, symmetry))
-
-
-def _described(compared: ComparedSamples, wrong: Flags) -> str:
-    """In words, what the planes hold instead of the right ones; empty if no formula gives it."""
-    rows, symmetry = _known_symmetry(compared, wrong)
-    if not rows.any():
-        return ""
-    planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
-    return described(planes, _right_planes(compared, rows, symmetry))
+    return explain(planes, _right_planes(compared, rows, symmetry))
 
 
 def _known_symmetry(compared: ComparedSamples, wrong: Flags) -> tuple[Flags, Ints]:

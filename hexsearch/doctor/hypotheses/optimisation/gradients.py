@@ -106,23 +106,9 @@ def explain_gap(
     if gap.number:
         last = steps[gap.number - 1]
         earlier = joined(expected_gradient(last, config), owners)
-        if _fits(given, [earlier])[1]:
-            return Hypothesis(
-                "stale",
-                "the optimiser gets the gradient of the batch before: gradients are one step late "
-                "(stale)",
-                "for each batch call zero_grad(), backward(), the clipping and step() in this "
-                "order",
-            )
-        uncleared = joined(last.given, owners)
-        coefficients, fits = _fits(given, [joined(wanted, owners), uncleared])
-        if fits and abs(coefficients[1]) > 0.05:
-            return Hypothesis(
-                "accumulated",
-                "gradients of earlier batches are added to those of this one: they are never "
-                "cleared",
-                "call optimiser.zero_grad() before each backward()",
-            )
+        late = _of_earlier(given, joined(wanted, owners), earlier, joined(last.given, owners))
+        if late is not None:
+            return late
     used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
     coefficients, fits = _fits(given, list(used.values()))
     if not fits:
@@ -131,6 +117,27 @@ def explain_gap(
         )
     shares = dict(zip(used, coefficients, strict=True))
     return _other_weights(shares, config)
+
+
+def _of_earlier(
+    given: Tensor, wanted: Tensor, earlier: Tensor, uncleared: Tensor
+) -> Hypothesis | None:
+    """Gradients of the batch before, in place of those of this batch or added to them."""
+    if _fits(given, [earlier])[1]:
+        return Hypothesis(
+            "stale",
+            "the optimiser gets the gradient of the batch before: gradients are one step late "
+            "(stale)",
+            "for each batch call zero_grad(), backward(), the clipping and step() in this order",
+        )
+    coefficients, fits = _fits(given, [wanted, uncleared])
+    if fits and abs(coefficients[1]) > 0.05:
+        return Hypothesis(
+            "accumulated",
+            "gradients of earlier batches are added to those of this one: they are never cleared",
+            "call optimiser.zero_grad() before each backward()",
+        )
+    return None
 
 
 def _with_others(
