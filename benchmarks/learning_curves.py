@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hexsearch.search.space import Dimension
+
 LEVELS = (1_152, 3_456, 5_184, 10_368, 15_552, 20_736, 25_920, 31_104)  # of the recorded curves
 Curve = list[tuple[int, float, float]]  # positions seen, value loss, seconds
 Configuration = dict[str, Any]
@@ -22,6 +24,14 @@ def recorded(path: Path) -> tuple[list[Configuration], list[Curve]]:
     """The recorded configurations and their curves."""
     lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
     return [x["values"] for x in lines], [[tuple(p) for p in x["curve"]] for x in lines]
+
+
+def chosen_dimensions(configurations: list[Configuration]) -> tuple[Dimension, ...]:
+    """The dimensions of recorded configurations, each with the choices that occur."""
+    return tuple(
+        Dimension(name, "choice", tuple(sorted({values[name] for values in configurations})))
+        for name in configurations[0]
+    )
 
 
 def synthetic(configurations: list[Configuration], seed: int) -> list[Curve]:

@@ -7,7 +7,7 @@ proposed again continues from the positions that it has seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from hexsearch.ledger.events import Event
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, EngineSetup, Job
-from hexsearch.search.space import SearchSpace
+from hexsearch.search.space import Dimension, SearchSpace
 from hexsearch.search.space_parsing import build_space, load_space
 
 HERE = Path(__file__).parent / "curves"
@@ -178,13 +178,28 @@ class Promotion(Random):
         return last
 
 
+def distributions(dimensions: Sequence[Dimension]) -> dict[str, Any]:
+    """The dimensions of a space without conditions, in Optuna's terms."""
+    made: dict[str, Any] = {}
+    for each in dimensions:
+        if each.kind == "choice":
+            made[each.name] = optuna.distributions.CategoricalDistribution(each.choices)
+        elif each.kind == "float":
+            made[each.name] = optuna.distributions.FloatDistribution(
+                each.low, each.high, log=each.log
+            )
+        else:
+            made[each.name] = optuna.distributions.IntDistribution(
+                int(each.low), int(each.high), log=each.log, step=each.step
+            )
+    return made
+
+
 class OptunaPruned:
     """Optuna's TPE with one of its pruners."""
 
-    def __init__(self, seed: int, choices: dict[str, list[Any]], pruner: str) -> None:
-        self.space: dict[str, Any] = {
-            n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()
-        }
+    def __init__(self, seed: int, dimensions: Sequence[Dimension], pruner: str) -> None:
+        self.space = distributions(dimensions)
         pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
             "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(FIRST, FACTOR),
             "hyperband": lambda: optuna.pruners.HyperbandPruner(FIRST, LEVELS[-1], FACTOR),
@@ -219,14 +234,16 @@ class RayAsha:
     """Ray's ASHA, with Ray's OptunaSearch or random draws without repeats."""
 
     def __init__(
-        self, seed: int, choices: dict[str, list[Any]], draws: list[Configuration] | None = None
+        self,
+        seed: int,
+        dimensions: Sequence[Dimension],
+        draws: list[Configuration] | None = None,
     ) -> None:
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
-        space = {n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()}
         self.random = Random(seed, draws) if draws is not None else None
-        self.search = OptunaSearch(space, metric="loss", mode="min", seed=seed)
+        self.search = OptunaSearch(distributions(dimensions), metric="loss", mode="min", seed=seed)
         self.asha = ASHAScheduler("positions", "loss", "min", LEVELS[-1], FIRST, FACTOR)
         self.live: dict[str, Any] = {}
 

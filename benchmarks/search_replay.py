@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import optuna
-from learning_curves import Configuration, Curve, drawn, key, recorded, synthetic
+from learning_curves import Configuration, Curve, chosen_dimensions, drawn, key, recorded, synthetic
 from search_packages import Bohb, Smac, SyneTune
 from search_peers import Clock, OptunaPruned, Ours, Promotion, Random, RayAsha, Searcher
 
@@ -121,7 +121,8 @@ def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
     """Replay one searcher."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     configurations, curves = curves_of(set_name, 0 if set_name == "recorded" else seed % 3)
-    choices = {n: sorted({c[n] for c in configurations}) for n in configurations[0]}
+    dimensions = chosen_dimensions(configurations)
+    choices = {d.name: list(d.choices) for d in dimensions}  # for searchers without floats yet
     times = budgets_of(list(curves.values()), workers)
     if name == "told":  # each budget is a separate study
         found = [
@@ -137,11 +138,11 @@ def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
                 "random": lambda: Random(seed, configurations),
                 "promotion": lambda: Promotion(seed, configurations, 3_456),
                 "promotion, early": lambda: Promotion(seed, configurations),
-                "halving": lambda: OptunaPruned(seed, choices, "halving"),
-                "hyperband": lambda: OptunaPruned(seed, choices, "hyperband"),
-                "wilcoxon": lambda: OptunaPruned(seed, choices, "wilcoxon"),
-                "ray": lambda: RayAsha(seed, choices),
-                "ray random": lambda: RayAsha(seed, choices, configurations),
+                "halving": lambda: OptunaPruned(seed, dimensions, "halving"),
+                "hyperband": lambda: OptunaPruned(seed, dimensions, "hyperband"),
+                "wilcoxon": lambda: OptunaPruned(seed, dimensions, "wilcoxon"),
+                "ray": lambda: RayAsha(seed, dimensions),
+                "ray random": lambda: RayAsha(seed, dimensions, configurations),
                 "syne promotion": lambda: SyneTune(seed, choices, name),
                 "mobster": lambda: SyneTune(seed, choices, name),
                 "hypertune": lambda: SyneTune(seed, choices, name),
