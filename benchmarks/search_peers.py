@@ -29,6 +29,7 @@ from hexsearch.search.space_parsing import build_space, load_space
 
 HERE = Path(__file__).parent / "curves"
 TRIALS, FIRST, FACTOR = 120, 1_152, 3
+RUNGS = (1_152, 3_456, 10_368, 31_104)
 Asked = tuple[str, dict[str, Any], int]  # name, values, positions seen
 
 

@@ -37,7 +37,8 @@ SETS = ("recorded", "synthetic", "crossing", "noisy", "late", "overfitting", "po
 SEARCHERS = (
     "ours", "told", "ours, random", "ours, tpe", "asha", "asha, random",
     "random", "promotion", "promotion, early", "halving", "hyperband", "wilcoxon",
-    "ray", "ray random", "syne promotion", "mobster", "hypertune", "bohb", "smac",
+    "ray", "ray random", "syne promotion", "syne stopping", "mobster", "hypertune", "bohb",
+    "smac", "dehb", "priorband",
 )  # fmt: skip
 FATES = ("untried", "cut", "running", "ended")
 Cell = tuple[str, int, str]  # set, workers, searcher

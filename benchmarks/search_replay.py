@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 from learning_curves import Configuration, Curve, chosen_dimensions, drawn, key, recorded, synthetic
-from search_packages import Bohb, Smac, SyneTune
+from search_packages import PACKAGED
 from search_peers import Clock, OptunaPruned, Ours, Promotion, Random, RayAsha, Searcher
 
 HERE = Path(__file__).parent / "curves"
@@ -122,7 +122,6 @@ def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     configurations, curves = curves_of(set_name, 0 if set_name == "recorded" else seed % 3)
     dimensions = chosen_dimensions(configurations)
-    choices = {d.name: list(d.choices) for d in dimensions}  # for searchers without floats yet
     times = budgets_of(list(curves.values()), workers)
     if name == "told":  # each budget is a separate study
         found = [
@@ -143,16 +142,13 @@ def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
                 "wilcoxon": lambda: OptunaPruned(seed, dimensions, "wilcoxon"),
                 "ray": lambda: RayAsha(seed, dimensions),
                 "ray random": lambda: RayAsha(seed, dimensions, configurations),
-                "syne promotion": lambda: SyneTune(seed, choices, name),
-                "mobster": lambda: SyneTune(seed, choices, name),
-                "hypertune": lambda: SyneTune(seed, choices, name),
-                "bohb": lambda: Bohb(seed, choices),
-                "smac": lambda: Smac(seed, choices, Path(folder)),
             }
-            searcher = (
-                Ours(seed, workers, clock, math.inf, *PARTS[name])
-                if name in PARTS
-                else others[name]()
-            )
+            searcher: Searcher
+            if name in PARTS:
+                searcher = Ours(seed, workers, clock, math.inf, *PARTS[name])
+            elif name in PACKAGED:
+                searcher = PACKAGED[name](seed, dimensions, Path(folder))
+            else:
+                searcher = others[name]()
             regrets, fate = replay(searcher, curves, workers, times, clock)
     return Replayed(set_name, workers, name, seed, tuple(round(r, 7) for r in regrets), fate)
