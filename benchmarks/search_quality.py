@@ -7,9 +7,9 @@ time of 40 whole trainings, divided by the workers; only `told` knows it, as wit
 Regret is the final value loss of the configuration with most positions seen (of the best of
 these), minus the lowest value loss of the space. There are fewer trials than configurations, so
 that our searcher models the space and does not enumerate it. `--sets` gives the curves:
-`recorded`, or kinds of random curves (`learning_curves.py`), each in three versions; `mixed` was
-held out when the rules were chosen. `--keep` appends each replay to a file, and repeats none that
-the file holds. The last column counts what became of the best configuration at the full budget:
+`recorded`, or kinds of random curves (`learning_curves.py`), each in three versions; `mixed` and
+`heldout` were held out when the rules were chosen. `--keep` appends each replay to a file, and
+repeats none that the file holds. The last column counts what became of the best configuration at the full budget:
 it was never tried, it was cut (pruned or paused), it was running, or it had ended.
 """
 
