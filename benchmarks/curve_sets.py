@@ -19,7 +19,7 @@ from learning_curves import (
     synthetic,
 )
 
-from hexsearch.search.forecasting.draws import random_values
+from hexsearch.search.forecasting.draws import coordinates, random_values
 from hexsearch.search.space import Dimension
 
 HERE = Path(__file__).parent / "curves"
@@ -136,8 +136,8 @@ class Floats:
         ]
 
     def truth(self, values: Configuration) -> float:
-        """The surrogate's final value."""
-        return float(self._surrogate.values([values])[0, -1])
+        """The surrogate's median over training seeds."""
+        return float(self._surrogate.truths(coordinates(self._surrogate.space, values)[None])[0])
 
     def paired(
         self, first: Configuration, second: Configuration, positions: int
@@ -158,7 +158,6 @@ class Floats:
         return self._games[k]
 
 
-@cache
 def curve_set(name: str, seed: int) -> CurveSet:
     """A set of curves by its name; a drawn one in versions, `floats` with seeds of its own."""
     if name == "floats":

@@ -1,12 +1,17 @@
 """A surrogate of a recorded space with floats: a curve for any configuration of the space.
 
-The value loss at each report is the mean of a Gaussian process over the recorded configurations
-(Matern 5/2, a length scale for each dimension; `fit_curves.py`). This is the truth. A trial sees it
-with the noise of a training seed: the difference between two recorded seeds of one configuration,
-divided by the root of 2 and with a random sign. It is that of one of the nearest configurations
-with two seeds, and has a loss for each report and each game, so the errors of one trial are as
-similar as they were in the recording. The other differences between games are those of one of the
-nearest recorded trials. The draws depend only on the configuration and the seed.
+Some trainings are stuck: they end without having learned anything, at 0.25. How likely that is, is
+their share among the nearest recorded trials. For the others, the value loss at each report is the
+mean of a Gaussian process over the recorded trials that learned (Matern 5/2, a length scale for
+each dimension; `fit_curves.py`). The truth about a configuration is its median over training seeds:
+this mean, or 0.25 where most trainings are stuck.
+
+A trial sees the curve of a stuck trial near by, or the mean with the noise of a training seed: the
+difference between two recorded seeds of one configuration, divided by the root of 2 and with a
+random sign. It is drawn from the nearest configurations with two seeds, and has a loss for each
+report and each game, so that the errors of one trial are as similar as they were in the recording.
+The other differences between games are those of one of the nearest trials. The draws depend only on
+the configuration and the seed.
 """
 
 from __future__ import annotations
@@ -29,7 +34,9 @@ from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import load_space
 
 Array = NDArray[np.float64]
+STUCK = 0.249  # final value loss above which a trial has learned nothing
 NEAREST_SEEDS, NEAREST_TRIALS = 6, 3  # from which noise, and differences of games, are drawn
+NEIGHBOURS = 12  # whose share of stuck trials counts
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,9 @@ class Recording:
     @classmethod
     def load(cls, space: SearchSpace, path: Path, trials: int | None = None) -> Recording:
         """The first trials of a recording."""
-        header, *lines = [json.loads(line) for line in path.read_text().splitlines()]
-        lines = [line for line in lines[:trials] if "failure" not in line]
+        text = path.read_text().splitlines()
+        header, *lines = map(json.loads, text if trials is None else text[: 1 + trials])
+        lines = [line for line in lines if "failure" not in line]
         counts = np.array(header["positions_of_games"], dtype=np.float64)
         levels = tuple(int(point[0]) for point in lines[0]["curve"])
         return cls(
@@ -74,11 +82,17 @@ class Recording:
         return means
 
     @cached_property
+    def learned(self) -> NDArray[np.bool_]:
+        """[T] trials that are not stuck."""
+        return self.values[:, -1] <= STUCK
+
+    @cached_property
     def pairs(self) -> list[tuple[int, int]]:
-        """Trials of one configuration with two seeds."""
+        """Trials of one configuration with two seeds that both learned."""
         first: dict[str, int] = {}
         found = []
-        for trial, values in enumerate(self.configurations):
+        for trial in np.flatnonzero(self.learned).tolist():
+            values = self.configurations[trial]
             if key(values) in first:
                 found.append((first[key(values)], trial))
             first.setdefault(key(values), trial)
@@ -107,12 +121,13 @@ class Surrogate:
         self.space, self.recording = space, recording
         self.least, self.typical = float(fit["least"]), float(fit["typical"])
         self._scales = [np.array(scales) for scales in fit["scales"]]
-        self._centre = recording.values.mean(axis=0)
+        self._known = recording.points[recording.learned]
+        values = recording.values[recording.learned]
+        self._centre = values.mean(axis=0)
         self._solved = [
             np.linalg.solve(
-                covariance(recording.points, recording.points, scales)
-                + noise * np.eye(len(recording.points)),
-                recording.values[:, level] - self._centre[level],
+                covariance(self._known, self._known, scales) + noise * np.eye(len(values)),
+                values[:, level] - self._centre[level],
             )
             for level, (scales, noise) in enumerate(zip(self._scales, fit["noise"], strict=True))
         ]
@@ -124,30 +139,47 @@ class Surrogate:
         typed = load_space(space)[1]
         return cls(typed, Recording.load(typed, recording, fit["trials"]), fit)
 
-    def values(self, configurations: list[Configuration]) -> Array:
-        """[C, levels] true value losses."""
-        return self.at(np.array([coordinates(self.space, c) for c in configurations]))
+    def truths(self, points: Array) -> Array:
+        """[C] true final value losses at coordinates."""
+        medians: Array = np.where(self.stuck(points) >= 0.5, 0.25, self.means(points)[:, -1])
+        return medians
 
-    def at(self, points: Array) -> Array:
-        """As `values`, for coordinates."""
-        known = self.recording.points
-        return self._centre + np.stack(
-            [
-                covariance(points, known, scales) @ solved
-                for scales, solved in zip(self._scales, self._solved, strict=True)
-            ],
-            axis=1,
-        )
+    def means(self, points: Array) -> Array:
+        """[C, levels] value losses of trials that learn."""
+        above = [
+            covariance(points, self._known, scales) @ solved
+            for scales, solved in zip(self._scales, self._solved, strict=True)
+        ]
+        means: Array = self._centre + np.stack(above, axis=1)
+        return means
+
+    def stuck(self, points: Array, leave_out: bool = False) -> Array:
+        """[C] probability that a trial is stuck.
+
+        Args:
+            leave_out: the points are those of the recording; none counts for itself.
+        """
+        recording, rows = self.recording, []
+        for start in range(0, len(points), 1_000):
+            apart = self._distances(points[start : start + 1_000], recording.points)
+            if leave_out:
+                apart[apart == 0.0] = np.inf
+            near = np.argpartition(apart, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+            rows.append(1.0 - recording.learned[near].mean(axis=1))
+        return np.concatenate(rows)
 
     def losses_of_games(self, values: Configuration, seed: int) -> Array:
-        """[levels, games] of one trial: truth, differences of games, and noise of the seed."""
-        recording = self.recording
-        point = coordinates(self.space, values)[None]
-        truth = self.at(point)[0][:, None]
-        near = np.argsort(self._distances(point, recording.points), kind="stable")
-        pattern = recording.losses[near[_draw(values, 0, NEAREST_TRIALS)]]
-        pattern = pattern - (pattern @ recording.weights)[:, None]
-        return truth + pattern + self._noise(values, point, seed)
+        """[levels, games] of one trial: stuck, or mean, differences of games and noise."""
+        recording, point = self.recording, coordinates(self.space, values)[None]
+        learns = _draw(values, 1_000 + seed, 1_000) >= 1_000 * self.stuck(point)[0]
+        alike = np.flatnonzero(recording.learned == learns)
+        near = self._nearest(point, alike)[_draw(values, 0, NEAREST_TRIALS)]
+        if not learns:
+            stuck: Array = recording.losses[near]
+            return stuck
+        shape = recording.losses[near] - recording.values[near][:, None]
+        seen: Array = self.means(point)[0][:, None] + shape + self._noise(values, point, seed)
+        return seen
 
     def seconds(self, values: Configuration) -> Array:
         """[levels] mean of the recorded trials with the same choices."""
@@ -159,18 +191,24 @@ class Surrogate:
         return mean
 
     def _noise(self, values: Configuration, point: Array, seed: int) -> Array:
-        recording = self.recording
-        apart = self._distances(point, recording.points[[a for a, _ in recording.pairs]])
-        near = np.argsort(apart, kind="stable")[:NEAREST_SEEDS]
-        drawn = _draw(values, 1 + seed, 2 * len(near))
-        first, second = recording.pairs[near[drawn // 2]]
+        pairs = np.array(self.recording.pairs)
+        order = self._nearest(point, pairs[:, 0])[:NEAREST_SEEDS]
+        drawn = _draw(values, 1 + seed, 2 * len(order))
+        first, second = pairs[pairs[:, 0] == order[drawn // 2]][0]
         sign = 1.0 if drawn % 2 else -1.0
-        difference: Array = recording.losses[second] - recording.losses[first]
-        return sign / np.sqrt(2) * difference
+        difference = self.recording.losses[second] - self.recording.losses[first]
+        noise: Array = sign / np.sqrt(2) * difference
+        return noise
 
-    def _distances(self, point: Array, others: Array) -> Array:
-        """In length scales of the last report."""
-        apart: Array = np.square((others - point) / self._scales[-1]).sum(axis=1)
+    def _nearest(self, point: Array, trials: NDArray[np.int64]) -> NDArray[np.int64]:
+        apart = self._distances(point, self.recording.points[trials])[0]
+        order: NDArray[np.int64] = trials[np.argsort(apart, kind="stable")]
+        return order
+
+    def _distances(self, points: Array, others: Array) -> Array:
+        """[A, B] squared, in length scales of the last report."""
+        a, b = points / self._scales[-1], others / self._scales[-1]
+        apart: Array = np.square(a[:, None] - b).sum(axis=-1)
         return apart
 
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from curve_surrogate import Array, Recording, Surrogate, covariance
-from learning_curves import key
+from curve_surrogate import STUCK, Array, Recording, Surrogate, covariance
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
@@ -35,19 +34,18 @@ def main() -> int:
     args = parser.parse_args()
     space = load_space(args.space)[1]
     recording = Recording.load(space, args.recording)
-    scales, noise = [], []
-    for level in range(len(recording.levels)):
-        found = fitted(recording.points, recording.values[:, level])
-        scales.append([round(float(scale), 4) for scale in found[0]])
-        noise.append(round(found[1], 5))
-    trials = len(args.recording.read_text().splitlines()) - 1
-    fit: dict[str, Any] = {"trials": trials, "levels": recording.levels, "scales": scales}
-    fit |= {"noise": noise, "least": 0.0, "typical": 0.0}
-    surrogate = Surrogate(space, recording, fit)
+    points, values = recording.points[recording.learned], recording.values[recording.learned]
+    fits = [fitted(points, values[:, level]) for level in range(len(recording.levels))]
+    fit: dict[str, Any] = {
+        "trials": len(args.recording.read_text().splitlines()) - 1,
+        "scales": [[round(float(scale), 4) for scale in scales] for scales, _ in fits],
+        "noise": [round(noise, 5) for _, noise in fits],
+    }
+    surrogate = Surrogate(space, recording, {**fit, "least": 0.0, "typical": 0.0})
     fit["least"], fit["typical"] = extremes(space, surrogate)
     text = json.dumps(fit, indent=1)
     args.recording.with_suffix(".fit.json").write_text(text + "\n")
-    print(f"{trials} trials, {len(recording.pairs)} of them a second seed")
+    print(f"{fit['trials']} trials, {len(recording.pairs)} of them a second seed that learned")
     print(f"lowest true value {fit['least']:.5f}, of random ones {fit['typical']:.5f} on average")
     print(check(space, recording, surrogate, fit))
     return 0
@@ -84,7 +82,7 @@ def extremes(space: SearchSpace, surrogate: Surrogate) -> tuple[float, float]:
     """The lowest true final value, and the mean of random configurations."""
     rng = np.random.default_rng(0)
     drawn = [random_values(space, rng) for _ in range(SAMPLE)]
-    finals = surrogate.values(drawn)[:, -1]
+    finals = surrogate.truths(np.array([coordinates(space, values) for values in drawn]))
     best, least = drawn[int(finals.argmin())], float(finals.min())
     floats = [place for place, d in enumerate(space.dimensions) if d.kind != "choice"]
     point = coordinates(space, best)
@@ -95,7 +93,7 @@ def extremes(space: SearchSpace, surrogate: Surrogate) -> tuple[float, float]:
         moved[:, floats] += width * rng.normal(size=(400, len(floats)))
         near = np.concatenate([near, np.clip(moved, 0, None)])
         near[:, floats] = np.clip(near[:, floats], 0, 1)
-        values = surrogate.at(near)[:, -1]
+        values = surrogate.truths(near)
         if values.min() < least:
             least, point = float(values.min()), near[int(values.argmin())]
     return round(least, 6), round(float(finals.mean()), 6)
@@ -105,55 +103,53 @@ def check(
     space: SearchSpace, recording: Recording, surrogate: Surrogate, fit: dict[str, Any]
 ) -> str:
     """Errors and rank correlations at each report, in a table."""
-    left_out = predicted(recording, fit)
-    first = [place for place, seed in enumerate(recording.seeds) if seed == 0]
-    known, told = recording.values[first], left_out[first]
+    learned, told = recording.values[recording.learned], predicted(recording, fit)
+    firsts = recording.values[[place for place, seed in enumerate(recording.seeds) if seed == 0]]
     pairs = np.array(recording.pairs).reshape(-1, 2)
     seeds = (recording.values[pairs[:, 1]] - recording.values[pairs[:, 0]]) / np.sqrt(2)
     rng = np.random.default_rng(1)
-    drawn = [random_values(space, rng) for _ in range(300)]
+    drawn = [random_values(space, rng) for _ in range(1_000)]
     replayed = np.array(
         [surrogate.losses_of_games(values, 0) @ recording.weights for values in drawn]
     )
+    chance = surrogate.stuck(recording.points, leave_out=True)
+    apart = [chance[which].mean() for which in (~recording.learned, recording.learned)]
     lines = [
-        "| positions | sd | noise of a seed | error left out | rank correlation left out | "
-        "rank correlation with the final value: recorded | replayed |",
-        "|--|--|--|--|--|--|--|",
+        f"stuck: recorded {(firsts[:, -1] > STUCK).mean():.1%}, replayed "
+        f"{(replayed[:, -1] > STUCK).mean():.1%}; left out, stuck trials have a probability of "
+        f"{apart[0]:.2f}, others of {apart[1]:.2f}",
+        "| positions | sd recorded | sd replayed | noise of a seed | error left out | rank "
+        "correlation left out | with the final value, recorded | replayed |",
+        "|--|--|--|--|--|--|--|--|",
     ]
     for level, positions in enumerate(recording.levels):
-        error = np.sqrt(np.square(known - told)[:, level].mean())
         cells = [
             f"{positions:,}",
-            f"{known[:, level].std():.4f} / {replayed[:, level].std():.4f}",
+            f"{firsts[:, level].std():.4f}",
+            f"{replayed[:, level].std():.4f}",
             f"{np.sqrt(np.square(seeds[:, level]).mean()):.4f}",
-            f"{error:.4f}",
-            *(
-                f"{float(spearmanr(a, b).statistic):.2f}"
-                for a, b in (
-                    (known[:, level], told[:, level]),
-                    (known[:, level], known[:, -1]),
-                    (replayed[:, level], replayed[:, -1]),
-                )
-            ),
+            f"{np.sqrt(np.square(learned - told)[:, level].mean()):.4f}",
+            f"{float(spearmanr(learned[:, level], told[:, level]).statistic):.2f}",
+            f"{float(spearmanr(firsts[:, level], firsts[:, -1]).statistic):.2f}",
+            f"{float(spearmanr(replayed[:, level], replayed[:, -1]).statistic):.2f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def predicted(recording: Recording, fit: dict[str, Any]) -> Array:
-    """[T, levels] values predicted without all trials of the same configuration."""
-    groups: dict[str, list[int]] = {}
-    for trial, values in enumerate(recording.configurations):
-        groups.setdefault(key(values), []).append(trial)
-    told = np.empty_like(recording.values)
+    """Values of trials that learned, without all trials of the same configuration."""
+    points, values = recording.points[recording.learned], recording.values[recording.learned]
+    _, group = np.unique(points, axis=0, return_inverse=True)
+    told = np.empty_like(values)
     for level, (scales, noise) in enumerate(zip(fit["scales"], fit["noise"], strict=True)):
-        matrix = covariance(recording.points, recording.points, np.array(scales))
-        inverse = np.linalg.inv(matrix + noise * np.eye(len(matrix)))
-        losses = recording.values[:, level]
-        solved = inverse @ (losses - losses.mean())
-        for group in groups.values():
-            part = np.linalg.solve(inverse[np.ix_(group, group)], solved[group])
-            told[group, level] = losses[group] - part
+        matrix = covariance(points, points, np.array(scales)) + noise * np.eye(len(points))
+        inverse = np.linalg.inv(matrix)
+        solved = inverse @ (values[:, level] - values[:, level].mean())
+        for number in range(group.max() + 1):
+            here = np.flatnonzero(group == number)
+            part = np.linalg.solve(inverse[np.ix_(here, here)], solved[here])
+            told[here, level] = values[here, level] - part
     return told
 
 

@@ -137,7 +137,7 @@ def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
             for time in times
             for clock in [Clock()]
         ]
-        regrets, fates = [at for (at,), *_ in found], found[-1][1:]
+        regrets, fates = [at for (at,), *_ in found], list(found[-1][1:])
     else:
         clock = Clock()
         with tempfile.TemporaryDirectory() as folder:
