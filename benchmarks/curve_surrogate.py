@@ -8,10 +8,11 @@ this mean, or 0.25 where most trainings are stuck.
 
 A trial sees the curve of a stuck trial near by, or the mean with the noise of a training seed: the
 difference between two recorded seeds of one configuration, divided by the root of 2 and with a
-random sign. It is drawn from the nearest configurations with two seeds, and has a loss for each
-report and each game, so that the errors of one trial are as similar as they were in the recording.
-The other differences between games are those of one of the nearest trials. The draws depend only on
-the configuration and the seed.
+random sign. What the second seed changed on average is left out, since a study trains all of its
+trials with one seed. The difference is drawn from the nearest configurations with two seeds, and
+has a loss for each report and each game, so that the errors of one trial are as similar as they
+were in the recording. The other differences between games are those of one of the nearest trials.
+The draws depend only on the configuration and the seed.
 """
 
 from __future__ import annotations
@@ -97,6 +98,14 @@ class Recording:
                 found.append((first[key(values)], trial))
             first.setdefault(key(values), trial)
         return found
+
+    @cached_property
+    def noise(self) -> Array:
+        """[pairs, levels, games] noise of a seed that is not the same for all configurations."""
+        first, second = np.array(self.pairs).T
+        apart = self.losses[second] - self.losses[first]
+        noise: Array = (apart - apart.mean(axis=0)) / np.sqrt(2 - 2 / len(apart))
+        return noise
 
 
 def _unpacked(text: str, levels: int) -> Array:
@@ -191,13 +200,11 @@ class Surrogate:
         return mean
 
     def _noise(self, values: Configuration, point: Array, seed: int) -> Array:
-        pairs = np.array(self.recording.pairs)
-        order = self._nearest(point, pairs[:, 0])[:NEAREST_SEEDS]
+        firsts = np.array([first for first, _ in self.recording.pairs])
+        order = np.argsort(self._distances(point, self.recording.points[firsts])[0], kind="stable")
+        order = order[:NEAREST_SEEDS]
         drawn = _draw(values, 1 + seed, 2 * len(order))
-        first, second = pairs[pairs[:, 0] == order[drawn // 2]][0]
-        sign = 1.0 if drawn % 2 else -1.0
-        difference = self.recording.losses[second] - self.recording.losses[first]
-        noise: Array = sign / np.sqrt(2) * difference
+        noise: Array = self.recording.noise[order[drawn // 2]] * (1.0 if drawn % 2 else -1.0)
         return noise
 
     def _nearest(self, point: Array, trials: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -105,8 +105,7 @@ def check(
     """Errors and rank correlations at each report, in a table."""
     learned, told = recording.values[recording.learned], predicted(recording, fit)
     firsts = recording.values[[place for place, seed in enumerate(recording.seeds) if seed == 0]]
-    pairs = np.array(recording.pairs).reshape(-1, 2)
-    seeds = (recording.values[pairs[:, 1]] - recording.values[pairs[:, 0]]) / np.sqrt(2)
+    seeds = recording.noise @ recording.weights
     rng = np.random.default_rng(1)
     drawn = [random_values(space, rng) for _ in range(1_000)]
     replayed = np.array(
