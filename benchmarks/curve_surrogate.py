@@ -186,8 +186,13 @@ class Surrogate:
         if not learns:
             stuck: Array = recording.losses[near]
             return stuck
-        shape = recording.losses[near] - recording.values[near][:, None]
-        seen: Array = self.means(point)[0][:, None] + shape + self._noise(values, point, seed)
+        noise = self._noise(values, point, seed)
+        moved = (noise @ recording.weights)[:, None]
+        mean = self.means(point)[0][:, None] + moved
+        # The games of the trial near by hold the noise of its own seed; with half of the second
+        # noise, errors of differences between trials are about those of the recording.
+        apart = recording.losses[near] - recording.values[near][:, None]
+        seen: Array = mean + apart + 0.5 * (noise - moved)
         return seen
 
     def seconds(self, values: Configuration) -> Array:
