@@ -165,3 +165,14 @@ def test_the_recorded_space_with_floats_can_be_replayed() -> None:
     finals = np.array([[floats.curve(values)[-1][1], floats.truth(values)] for values in drawn])
     assert (finals[:, 1] >= floats.least - 1e-6).all()
     assert np.corrcoef(finals[finals[:, 0] < 0.249].T)[0, 1] > 0.8
+
+
+def test_held_out_curves_diverge_mostly_at_the_highest_learning_rate() -> None:
+    configurations = curve_set("heldout", 0).draws(0, 160)
+    ends: dict[bool, list[bool]] = {True: [], False: []}
+    for seed in range(3):
+        for values in configurations:
+            last = curve_set("heldout", seed).curve(values)[-1][1]
+            ends[values["optimiser.learning_rate"] > 0.01].append(last > 0.247)
+    assert 0.15 < np.mean(ends[True]) < 0.5
+    assert np.mean(ends[False]) < 0.1
