@@ -2,9 +2,13 @@
 
 `HyperBandForBOHB` with `TuneBOHB` (which needs HpBandSter), and `HyperBandScheduler` with
 `OptunaSearch`. One unit of their resource is 1,152 positions and the longest training 27, so that
-their brackets have the rungs 1, 3, 9 and 27. The events are those of Ray's `TuneController`: one new
-trial always waits and is known to the scheduler, the searcher is not told the result at which a
-trial is stopped, and both learn when a trial ends.
+their brackets have the rungs 1, 3, 9 and 27. The events are those of Ray's `TuneController`: one
+new trial always waits and is known to the scheduler, the searcher is not told the result at which
+a trial is stopped, and both learn when a trial ends.
+
+Trials arrive one by one, and Ray counts a bracket's live trials only. With one worker its bracket
+for whole trainings is therefore never full: `HyperBandScheduler` opens that one first, and trains
+every trial to its end; `HyperBandForBOHB` opens it last, and does so from there on.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-import numpy as np
 import optuna
+from curve_sets import CurveSet
 from learning_curves import LEVELS, Configuration
 
 from hexsearch.config.section import build
@@ -27,7 +27,6 @@ from hexsearch.search.engine import Engine, EngineSetup, Job
 from hexsearch.search.space import Dimension, SearchSpace
 from hexsearch.search.space_parsing import build_space, load_space
 
-HERE = Path(__file__).parent / "curves"
 TRIALS, FIRST, FACTOR = 120, 1_152, 3
 RUNGS = (1_152, 3_456, 10_368, 31_104)
 Asked = tuple[str, dict[str, Any], int]  # name, values, positions seen
@@ -78,8 +77,8 @@ class MemoryLedger(Ledger):
 
 
 @cache
-def _space(scheduler: str, searcher: str) -> tuple[StudyConfig, SearchSpace]:
-    given, _ = load_space(HERE / "space.yaml")
+def _space(path: Path, scheduler: str, searcher: str) -> tuple[StudyConfig, SearchSpace]:
+    given, _ = load_space(path)
     raw = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
     raw["run"] = {"trials": TRIALS}
     raw["scheduler"]["name"], raw["searcher"] = scheduler, {"name": searcher}
@@ -91,6 +90,7 @@ class Ours:
     """Our engine without Ray and without a disk.
 
     Args:
+        curves: the set that is replayed, for its space and its losses of each game.
         budget: virtual seconds, if the engine knows its budget.
         scheduler, searcher: their names in a study.
     """
@@ -100,19 +100,23 @@ class Ours:
         seed: int,
         workers: int,
         clock: Clock,
+        curves: CurveSet,
         budget: float = math.inf,
         scheduler: str = "evidence",
         searcher: str = "forecast",
     ) -> None:
-        config, space = _space(scheduler, searcher)
+        config, space = _space(curves.space, scheduler, searcher)
         seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
-        self.ledger = MemoryLedger(clock)
+        self.ledger, self.values = MemoryLedger(clock), dict[str, dict[str, Any]]()
         setup = EngineSetup(
             seeded,
             space,
             TRIALS,
             slots=lambda: workers,
             seconds_left=lambda: budget - clock.now,
+            paired=lambda first, second, positions: curves.paired(
+                self.values[first], self.values[second], positions
+            ),
         )
         self.engine = Engine(setup, self.ledger)
 
@@ -122,6 +126,7 @@ class Ours:
             return None
         (trial,) = job.trials
         self.engine.start(trial.trial)
+        self.values[trial.trial] = dict(trial.values)
         return trial.trial, dict(trial.values), trial.positions_seen
 
     def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
@@ -139,9 +144,8 @@ class Ours:
 class Random:
     """Random draws without repeats, each trained to its end."""
 
-    def __init__(self, seed: int, configurations: list[Configuration]) -> None:
-        order = np.random.default_rng(seed).permutation(len(configurations))[:TRIALS]
-        self.queue = [(str(i), configurations[i], 0) for i in order]
+    def __init__(self, configurations: list[Configuration]) -> None:
+        self.queue = [(str(i), values, 0) for i, values in enumerate(configurations)]
 
     def ask(self) -> Asked | None:
         return self.queue.pop(0) if self.queue else None
@@ -153,8 +157,8 @@ class Random:
 class Promotion(Random):
     """Random draws; ASHA as published: paused at a rung, promoted while in the best third."""
 
-    def __init__(self, seed: int, configurations: list[Configuration], first: int = FIRST) -> None:
-        super().__init__(seed, configurations)
+    def __init__(self, configurations: list[Configuration], first: int = FIRST) -> None:
+        super().__init__(configurations)
         self.rungs = [level for level in (FIRST, 3_456, 10_368) if level >= first]
         self.at: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
         self.promoted: dict[int, set[str]] = {rung: set() for rung in self.rungs}
@@ -243,7 +247,7 @@ class RayAsha:
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
-        self.random = Random(seed, draws) if draws is not None else None
+        self.random = Random(draws) if draws is not None else None
         self.search = OptunaSearch(distributions(dimensions), metric="loss", mode="min", seed=seed)
         self.asha = ASHAScheduler("positions", "loss", "min", LEVELS[-1], FIRST, FACTOR)
         self.live: dict[str, Any] = {}

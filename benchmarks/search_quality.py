@@ -7,10 +7,16 @@ time of 40 whole trainings, divided by the workers; only `told` knows it, as wit
 Regret is the final value loss of the configuration with most positions seen (of the best of
 these), minus the lowest value loss of the space. There are fewer trials than configurations, so
 that our searcher models the space and does not enumerate it. `--sets` gives the curves:
-`recorded`, or kinds of random curves (`learning_curves.py`), each in three versions; `mixed` was
-held out when the rules were chosen. `--keep` appends each replay to a file, and repeats none that
-the file holds. The last column counts what became of the best configuration at the full budget:
-it was never tried, it was cut (pruned or paused), it was running, or it had ended.
+`recorded`, or kinds of random curves (`learning_curves.py`), each in three versions. `mixed` and
+`heldout` were held out when the rules were chosen. So was `floats`: a second recorded space, on
+other games, with numbers between those that were recorded (`curve_surrogate.py`). There the regret
+is that of the value loss without the noise of training seeds. `--keep` appends each replay to a
+file, and repeats none that the file holds with the same budgets.
+
+The last two columns are about the full budget. What became of the best configuration of the space:
+it was never tried, it was cut (pruned or paused), it was running, or it had ended (no matter of
+`floats`, where nobody tries just this one). And in what share of the replays the best of the
+configurations that the searcher itself had tried was not trained to its end, or cut.
 """
 
 from __future__ import annotations
@@ -61,8 +67,8 @@ def main() -> int:
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     cells = [(s, w, name) for s in args.sets for w in args.workers for name in names]
     budgets = " | ".join(f"{budget:.0%}" for budget in BUDGETS)
-    print(f"| set | workers | searcher | {budgets} | {', '.join(FATES)} |")
-    print("|--|--|--|--|--|--|--|--|", flush=True)
+    print(f"| set | workers | searcher | {budgets} | {', '.join(FATES)} | best tried unfinished |")
+    print("|--|--|--|" + "--|" * (len(BUDGETS) + 2), flush=True)
     kept = load(args.keep) if args.keep else []
     known: dict[Cell, dict[int, Replayed]] = defaultdict(dict)
     for one in kept:
@@ -81,9 +87,10 @@ def main() -> int:
 
 
 def load(path: Path) -> list[Replayed]:
-    """What a file of replays holds."""
+    """What a file of replays holds, without replays of other budgets."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return [Replayed.from_json(json.loads(line)) for line in lines]
+    raw = [json.loads(line) for line in lines]
+    return [Replayed.from_json(one) for one in raw if len(one["regrets"]) == len(BUDGETS)]
 
 
 def replayed(cell: Cell, seeds: Sequence[int], processes: int) -> Iterator[Replayed]:
@@ -107,7 +114,10 @@ def row(cell: Cell, runs: Sequence[Replayed], first: dict[int, Replayed]) -> str
         sign = (" -" if p < 0 else " +") if abs(p) < 0.05 else ""
         cells.append(f"{regret.mean():.4f} ±{regret.std() / len(runs) ** 0.5:.4f}{sign}")
     fates = ", ".join(str(sum(one.best == fate for one in runs)) for fate in FATES)
-    return f"| {cell[0]} | {cell[1]} | {cell[2]} | {' | '.join(cells)} | {fates} |"
+    tried = [one.best_tried for one in runs]
+    unfinished = sum(fate != "ended" for fate in tried) / len(runs)
+    cut = f"{unfinished:.0%} (cut {tried.count('cut') / len(runs):.0%}) of {len(runs)}"
+    return f"| {cell[0]} | {cell[1]} | {cell[2]} | {' | '.join(cells)} | {fates} | {cut} |"
 
 
 def signed_p(apart: np.ndarray) -> float:
