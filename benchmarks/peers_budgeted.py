@@ -74,7 +74,9 @@ class Budgeted:
     A subclass proposes with `_next` and learns with `_tell`, where a loss of None is a failure.
     """
 
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+    def __init__(self, seed: int, dimensions: Sequence[Dimension]) -> None:
+        random.seed(seed)  # some peers draw from the global generators
+        np.random.seed(seed)
         self.dimensions = dimensions
         self.jobs: dict[str, tuple[str, Any, int]] = {}  # running: name, handle, positions to see
         self.seen: dict[str, int] = {}
@@ -102,8 +104,9 @@ class Budgeted:
         if positions < target and not last:
             return False
         del self.jobs[name]
-        self.seen[configuration] = max(positions, self.seen[configuration])
-        self._tell(handle, target, loss if positions >= target else None)
+        failed = positions < target
+        self.seen[configuration] = 0 if failed else max(positions, self.seen[configuration])
+        self._tell(handle, target, None if failed else loss)
         return True
 
 
@@ -111,10 +114,9 @@ class Bohb(Budgeted):
     def __init__(self, seed: int, dimensions: Sequence[Dimension]) -> None:
         from hpbandster.optimizers.config_generators.bohb import BOHB
 
-        super().__init__(dimensions)
+        super().__init__(seed, dimensions)
         logging.disable(logging.WARNING)
         warnings.simplefilter("ignore", DeprecationWarning)
-        np.random.seed(seed)  # it draws from numpy's global generator
         self.model = BOHB(config_space(dimensions, seed))
         self.brackets: list[Any] = []
         self.started = 0
@@ -158,7 +160,7 @@ class Smac(Budgeted):
     def __init__(self, seed: int, dimensions: Sequence[Dimension], folder: Path) -> None:
         import smac
 
-        super().__init__(dimensions)
+        super().__init__(seed, dimensions)
         self._value, self._status = smac.runhistory.TrialValue, smac.runhistory.StatusType
         scenario = smac.Scenario(
             config_space(dimensions, seed), deterministic=True, n_trials=4 * TRIALS,
@@ -199,7 +201,7 @@ class Dehb(Budgeted):
     def __init__(self, seed: int, dimensions: Sequence[Dimension], folder: Path) -> None:
         from dehb import DEHB
 
-        super().__init__(dimensions)
+        super().__init__(seed, dimensions)
         self.optimiser = DEHB(
             cs=config_space(dimensions, seed), min_fidelity=FIRST, max_fidelity=WHOLE, eta=FACTOR,
             seed=seed, n_workers=1, save_freq=None, output_path=folder, log_level="ERROR",
@@ -221,10 +223,8 @@ class PriorBand(Budgeted):
         import torch
         from neps.optimizers.utils.brackets import calculate_hb_bracket_layouts
 
-        super().__init__(dimensions)
+        super().__init__(seed, dimensions)
         logging.disable(logging.WARNING)
-        random.seed(seed)  # it draws from the global generators
-        np.random.seed(seed)
         torch.manual_seed(seed)
         self.asker = neps.AskAndTell(neps.algorithms.priorband(_neps_space(dimensions), eta=FACTOR))
         _, brackets = calculate_hb_bracket_layouts((FIRST, WHOLE), FACTOR)

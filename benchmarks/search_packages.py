@@ -1,12 +1,8 @@
 """Peers of `search_quality.py` from packages that hexsearch does not depend on.
 
 Install them into an environment of their own that sees the packages of hexsearch's (a `.pth` file
-with the path of its `site-packages`), since some want older versions of common packages and run
-with new ones nevertheless:
-
-    pip install hpbandster ConfigSpace smac autograd loguru
-    pip install --no-deps syne-tune==0.13.0 dehb neural-pipeline-search botorch==0.12.0 \\
-        gpytorch==1.13.0
+with the path of its `site-packages`): `pip install --no-deps -r benchmarks/peers.txt`. Some ask for
+older versions of common packages, and run with the present ones nevertheless.
 
 A package that is absent is left out, with the reason. What each peer is given stands in
 `peers_synetune.py`, `peers_budgeted.py` and `peers_ray.py`.
