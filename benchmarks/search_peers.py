@@ -82,6 +82,8 @@ def _space(path: Path, scheduler: str, searcher: str) -> tuple[StudyConfig, Sear
     raw = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
     raw["run"] = {"trials": TRIALS}
     raw["scheduler"]["name"], raw["searcher"] = scheduler, {"name": searcher}
+    if scheduler == "evidence":  # it finds its first rung itself, as it does by default
+        raw["scheduler"]["grace_period"] = "auto"
     config = build(StudyConfig, raw, "")
     return config, build_space(config)
 
