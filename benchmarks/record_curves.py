@@ -67,7 +67,7 @@ def main() -> int:
     with open(args.output, "a", encoding="utf-8") as file:
         if not done:
             counts = games_of(dataset)
-            write_line(file, header(args.games, archive.content_hash, counts))
+            write_line(file, header(args, archive.content_hash, counts))
         for place, (values, seed) in enumerate(runs_of(space, args.count, args.repeat_every), 1):
             if place < done:
                 continue
@@ -131,10 +131,15 @@ def games_of(dataset: Dataset) -> list[int]:
     return [int(count) for count in held_out.counts[np.argsort(held_out.games)]]
 
 
-def header(games: str, content_hash: str, counts: list[int]) -> dict[str, Any]:
+def header(args: argparse.Namespace, content_hash: str, counts: list[int]) -> dict[str, Any]:
     """The space and the games of a recording, without paths."""
+    words = ["--space", args.space.name, "--games", Path(args.games).name]
+    if args.count is not None:
+        words += ["--count", str(args.count)]
+    if args.repeat_every is not None:
+        words += ["--repeat-every", str(args.repeat_every)]
     return {
-        "command": f"python benchmarks/record_curves.py --games {Path(games).name}",
+        "command": f"python benchmarks/record_curves.py {' '.join(words)}",
         "date": time.strftime("%Y-%m-%d"),
         "games": content_hash,
         "positions_of_games": counts,
