@@ -56,7 +56,7 @@ class SyneTune:
         from syne_tune.backend.trial_status import Trial
         from syne_tune.optimizer.baselines import ASHA, MOBSTER, HyperTune
 
-        logging.disable(logging.INFO)
+        logging.getLogger("syne_tune").setLevel(logging.ERROR)
         self._trial, self._dimensions = Trial, dimensions
         made = {"mobster": MOBSTER, "hypertune": HyperTune}.get(kind, ASHA)
         self.scheduler = made(
