@@ -10,7 +10,7 @@ exhausted, and only promotions follow.
 
 From 30 observations on, the parameters of the Gaussian process are fitted at each fifth proposal
 only, the way that Syne Tune documents for a fit that takes long. With a fit at each proposal a
-replay takes three times as long.
+replay takes two to three times as long.
 """
 
 from __future__ import annotations
