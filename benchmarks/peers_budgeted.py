@@ -115,7 +115,7 @@ class Bohb(Budgeted):
         from hpbandster.optimizers.config_generators.bohb import BOHB
 
         super().__init__(seed, dimensions)
-        logging.disable(logging.WARNING)
+        logging.getLogger("hpbandster").setLevel(logging.CRITICAL)
         warnings.simplefilter("ignore", DeprecationWarning)
         self.model = BOHB(config_space(dimensions, seed))
         self.brackets: list[Any] = []
@@ -224,7 +224,7 @@ class PriorBand(Budgeted):
         from neps.optimizers.utils.brackets import calculate_hb_bracket_layouts
 
         super().__init__(seed, dimensions)
-        logging.disable(logging.WARNING)
+        logging.getLogger("neps").setLevel(logging.ERROR)
         torch.manual_seed(seed)
         self.asker = neps.AskAndTell(neps.algorithms.priorband(_neps_space(dimensions), eta=FACTOR))
         _, brackets = calculate_hb_bracket_layouts((FIRST, WHOLE), FACTOR)

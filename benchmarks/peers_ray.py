@@ -44,11 +44,12 @@ class RayBrackets:
         from ray.tune.search.bohb import TuneBOHB
         from ray.tune.search.optuna import OptunaSearch
 
-        logging.disable(logging.WARNING)
+        logging.getLogger("ray.tune").setLevel(logging.ERROR)
         self.dimensions = dimensions if kind == "ray bohb" else None
         made = HyperBandForBOHB if kind == "ray bohb" else HyperBandScheduler
         self.scheduler = made("units", "loss", "min", RUNGS[-1] // FIRST, FACTOR)
         if kind == "ray bohb":
+            logging.getLogger("hpbandster").setLevel(logging.CRITICAL)
             np.random.seed(seed)  # HpBandSter's model draws from numpy's global generator
             self.search = TuneBOHB(config_space(dimensions, seed), metric="loss", mode="min")
         else:

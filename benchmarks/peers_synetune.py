@@ -10,7 +10,7 @@ exhausted, and only promotions follow.
 
 From 30 observations on, the parameters of the Gaussian process are fitted at each fifth proposal
 only, the way that Syne Tune documents for a fit that takes long. With a fit at each proposal a
-replay takes three times as long.
+replay takes two to three times as long.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class SyneTune:
         from syne_tune.backend.trial_status import Trial
         from syne_tune.optimizer.baselines import ASHA, MOBSTER, HyperTune
 
-        logging.disable(logging.INFO)
+        logging.getLogger("syne_tune").setLevel(logging.ERROR)
         self._trial, self._dimensions = Trial, dimensions
         made = {"mobster": MOBSTER, "hypertune": HyperTune}.get(kind, ASHA)
         self.scheduler = made(

@@ -44,7 +44,7 @@ SEARCHERS = (
     "ours", "told", "ours, random", "ours, tpe", "asha", "asha, random",
     "random", "promotion", "promotion, early", "halving", "hyperband", "wilcoxon",
     "ray", "ray random", "syne promotion", "syne stopping", "mobster", "hypertune", "bohb",
-    "smac", "dehb", "priorband",
+    "smac", "dehb", "priorband", "ray bohb", "ray hyperband",
 )  # fmt: skip
 FATES = ("untried", "cut", "running", "ended")
 Cell = tuple[str, int, str]  # set, workers, searcher
