@@ -105,6 +105,7 @@ class WatchedTrial(Trial):
         asked: records of losses that `Trial.losses` gave without a step.
         problem: why training ended early; empty if it did not.
         initial_answering: the initial values of the weights that answer.
+        edited: planes before and after a forward pass that changes them in place, if one does.
     """
 
     stepper_type = WatchedStepper
@@ -114,12 +115,15 @@ class WatchedTrial(Trial):
         self.steps: list[WatchedStep] = []
         self.asked: list[WatchedStep] = []
         self.problem = ""
+        self.edited: tuple[Tensor, Tensor] | None = None
         self._is_stepping = False
+        self._shown: list[Tensor] = []
         self._outputs: list[tuple[Tensor, NetworkOutput]] = []
         self._kept: list[tuple[Tensor, NetworkOutput]] = []
         super().__init__(*arguments, readouts=[self.watched_readout], **options)
         assert isinstance(self._stepper, WatchedStepper)
         self._stepper.note = self._note
+        self.network.register_forward_pre_hook(self._look_at_planes)
         self.network.register_forward_hook(self._look_at_forward)
         self.optimiser.register_step_pre_hook(self._look_before_step)
         self.optimiser.register_step_post_hook(self._look_after_step)
@@ -240,11 +244,16 @@ class WatchedTrial(Trial):
     def _weights(self) -> Flat:
         return self._by_part(lambda p: p)
 
+    def _look_at_planes(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._shown = [inputs[0].detach().clone()] if torch.is_grad_enabled() else []
+
     def _look_at_forward(
         self, module: nn.Module, inputs: tuple[Tensor, ...], output: NetworkOutput
     ) -> None:
-        if torch.is_grad_enabled():
-            self._outputs.append((inputs[0].detach().clone(), output))
+        if self._shown:
+            self._outputs.append((self._shown[0], output))
+            if self.edited is None and not torch.equal(self._shown[0], inputs[0]):
+                self.edited = self._shown[0], inputs[0].detach().clone()
 
     def _look_before_step(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
         if self.steps:

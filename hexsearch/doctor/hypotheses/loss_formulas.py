@@ -91,6 +91,7 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
     if usable.sum() < len(found) // 2:
         return None
     factor = (found / right)[usable]
+    _, index, counts = torch.unique(batch.game, return_inverse=True, return_counts=True)
     for name, column in (
         ("the outcome (the winner's class)", batch.outcome),
         ("the stage of the game", batch.stage),
@@ -101,6 +102,7 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
         ("the ply", batch.ply),
         ("the moves to the end", batch.to_end),
         ("the length of the game", batch.ply + batch.to_end),
+        ("how many positions of its game the batch holds", counts[index]),
         ("the game", batch.game),
     ):
         _, inverse = np.unique(column[usable].numpy(), return_inverse=True)

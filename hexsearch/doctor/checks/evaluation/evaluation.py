@@ -41,11 +41,11 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     planes: list[Tensor] = []
     training: list[bool] = []
 
-    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         planes.append(inputs[0].detach().clone())
         training.append(module.training)
 
-    handle = trial.answering.trunk.register_forward_hook(look)
+    handle = trial.answering.trunk.register_forward_pre_hook(look)
     try:
         evaluation, policy_loss = trial.evaluate(all_positions(dataset.archive, games))
     finally:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.board_maps import described
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.watching import WatchedTrial
 
 _ALIKE = 1e-6  # relative difference up to which weights are equal
 _UNITS = 4  # units that a layer must have to be looked at
@@ -19,9 +22,29 @@ _UNITS = 4  # units that a layer must have to be looked at
 def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Check the modules of the network that is trained."""
     trial = needed(pipeline.watched)
+    yield from _edited_planes(trial)
     yield from _shared_norms(trial.network)
     yield from _equal_units(trial.network)
     yield from _wrapping(trial.network)
+
+
+def _edited_planes(trial: WatchedTrial) -> Iterator[Finding]:
+    """Report a network that writes into the planes that it is given."""
+    if trial.edited is None:
+        return
+    before, after = (each.float().cpu().numpy() for each in trial.edited)
+    if not np.isfinite(before).all():
+        return
+    how = described(after, before)
+    yield Finding.error(
+        "modules",
+        f"after a forward pass {float((before != after).mean()):.0%} of the numbers on the planes "
+        "are others than before it",
+        "the network changes the planes that it is given, in place: a second call for the same "
+        f"batch sees other boards{f' ({how}, where it was given right ones)' if how else ''}",
+        "do not write into the input: no operation with a trailing underscore, no out=, no "
+        "inplace=True on the first layer, and no assignment to slices of it",
+    )
 
 
 def _shared_norms(network: nn.Module) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ can be computed again by the textbook formula, and by variants of it with one th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.doctor.hypotheses.optimisation.directions import explain_directions
+from hexsearch.doctor.hypotheses.optimisation.lengths import explain_lengths, moved, slices
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
 
@@ -60,6 +61,7 @@ class Steps:
         gradients, before, after, rates: for each step, [W] gradients, weights before and after
             the step, and learning rates.
         decay: [W] weight decay.
+        parts: where the weights of each part of the network are.
     """
 
     gradients: list[Tensor]
@@ -67,6 +69,7 @@ class Steps:
     after: list[Tensor]
     rates: list[Tensor]
     decay: Tensor
+    parts: Mapping[str, slice]
 
 
 def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps | None:
@@ -95,6 +98,7 @@ def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps |
         [vector(step.after) for step in steps],
         [torch.tensor(step.rates, dtype=torch.float64)[index] for step in steps],
         torch.cat(decay).double(),
+        slices({owner: len(steps[0].given[owner]) for owner in owners}),
     )
 
 
@@ -126,27 +130,14 @@ def explain_steps(rule: Rule, steps: Steps) -> Hypothesis | None:
     for cause, other in _variants(rule):
         if gap_of(other, steps) < _CLOSE:
             return Hypothesis(cause, cause, _AS_CONFIGURED)
-    factor = _one_factor(rule, steps)
-    if factor is not None:
-        cause = f"the optimiser's steps are {factor:.3g} times as long as its rate says (scaled)"
-        return Hypothesis("scaled", cause, "build the optimiser with the configured rate")
+    betas = (rule.first, rule.second) if rule.name == "adamw" else None
+    changes = list(_changes(rule, steps))
+    explained = explain_lengths(changes, moved(steps.before, steps.after), steps.parts, betas)
+    if explained is not None:
+        return explained
     return explain_directions(
         rule.name, steps.gradients, steps.before, steps.after, steps.rates, steps.decay
     )
-
-
-def _one_factor(rule: Rule, steps: Steps) -> float | None:
-    factors = []
-    for number, change in enumerate(_changes(rule, steps)):
-        real = steps.after[number] - steps.before[number]
-        if float(change.norm()) < 20 * _ROUNDING * float(steps.before[number].norm()):
-            continue
-        factor = float((real * change).sum() / change.square().sum())
-        if float((real - factor * change).norm()) > 0.05 * float(real.norm()):
-            return None
-        factors.append(factor)
-    steady = factors and max(factors) - min(factors) < 0.05 * abs(factors[0])
-    return factors[0] if steady else None
 
 
 def _changes(rule: Rule, steps: Steps) -> Iterator[Tensor]:
