@@ -21,7 +21,7 @@ from hexsearch.doctor.checks.network import (
     turns,
     values,
 )
-from hexsearch.doctor.checks.optimisation import finite, gradients, slopes, steps
+from hexsearch.doctor.checks.optimisation import finite, gradients, later, slopes, steps
 from hexsearch.doctor.checks.training import (
     auxiliary,
     columns,
@@ -97,6 +97,7 @@ CHECKS: tuple[Check, ...] = (
     Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),
     Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
     Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
+    Check("later steps", "training", ("finite", "samples"), later.check_later),
     Check("overfit", "training", ("watched",), overfit.check_overfit, symptom=True),
     Check(
         "short training",

@@ -25,7 +25,7 @@ def _expected_score(raw: Tensor, target: Tensor) -> Tensor:
 
 
 def _in_halves(network: Any, planes: Tensor) -> tuple[Tensor, Tensor]:
-    answers = [network.answer(part) for part in planes.split(16)]
+    answers = [network.answer(part) for part in torch.split(planes, 16)]
     return torch.cat([a[0] for a in answers]), torch.cat([a[1] for a in answers])
 
 

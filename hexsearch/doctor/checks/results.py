@@ -166,6 +166,7 @@ def _played_on(archive: GameArchive) -> Iterator[Finding]:
             "moves follow after the game is decided: the end of a game is not recognised by a "
             "connection, or edges are exchanged",
             "end each game at its first connection",
+            root="recorded",
         )
 
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.analysis.boards import positions_of_moves
-from hexsearch.data.positions import all_positions
+from hexsearch.doctor.checks.evaluation.chosen import chosen_findings, evaluated, with_few_games
 from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.checks.evaluation.planes import plane_findings
+from hexsearch.doctor.checks.evaluation.policy import policy_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.reported import ONE_NETWORK, explain_reported
@@ -37,7 +38,7 @@ _AGAIN = 64  # positions that are asked for a second time
 def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the evaluation of a few validation games with the games and with inference."""
     trial, dataset = needed(pipeline.watched), needed(pipeline.brief_dataset)
-    games = dataset.validation_games[:_GAMES]
+    small = with_few_games(dataset, _GAMES)
     planes: list[Tensor] = []
     training: list[bool] = []
 
@@ -47,7 +48,7 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
     handle = trial.answering.trunk.register_forward_pre_hook(look)
     try:
-        evaluation, policy_loss = trial.evaluate(all_positions(dataset.archive, games))
+        evaluation, policy_loss = evaluated(trial, small)
     finally:
         handle.remove()
     truth = truth_of(dataset.archive, evaluation.game, evaluation.ply)
@@ -71,14 +72,9 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="modes",
         )
         return
-    wanted = int((dataset.archive.lengths[games] + 1).sum())
-    if len(evaluation.win_prob_red) != wanted:
-        yield Finding.error(
-            "evaluation",
-            f"evaluation gives {len(evaluation.win_prob_red):,} answers for {wanted:,} positions",
-            "evaluation leaves positions out or counts some twice",
-            "evaluate every position of the validation games once",
-        )
+    chosen = list(chosen_findings(trial, evaluation, small))
+    yield from chosen
+    if chosen:
         return
     yield from _results(evaluation, truth)
     findings = list(plane_findings(torch.cat(planes), truth, trial.config.encoder))
@@ -114,6 +110,10 @@ def _answers(
         for game, ply in zip(truth.game[chosen], truth.ply[chosen], strict=True)
     ]
     positions = positions_of_moves(moves, truth.size)
+    going = ~positions.finished  # a game may go on after a connection
+    if not going.all():
+        chosen, positions = chosen[going], take(positions, np.flatnonzero(going))
+        moves = [each for each, kept in zip(moves, going, strict=True) if kept]
     network = TrainedNetwork.of_trial(trial)
     logits, raw = network.respond(network.planes(positions))
     ours = network.reported(raw, positions).double().numpy()
@@ -132,7 +132,7 @@ def _answers(
         return
     yield from _finished_answers(network, evaluation, truth)
     if trial.config.policy_head.weight > 0 and here.has_move.all() and len(chosen) < _COMPARED:
-        yield from _policy(network.on_board(logits, positions), here, policy_loss)
+        yield from policy_findings(network.on_board(logits, positions), here, policy_loss)
 
 
 def _finished_answers(
@@ -148,6 +148,9 @@ def _finished_answers(
     planes = network.planes(positions)
     sides = [network.reported(network.respond(planes)[1], positions).double().numpy()]
     if planes.shape[1] == 2:  # the mover's perspective: also encode them from Red's side
+        empty = network.planes(positions_of_moves([[]], truth.size))
+        if not torch.equal(empty.transpose(2, 3)[:, [1, 0]], empty):
+            return  # check `boards` reports a ring of edges that is wrong
         mirrored = planes.transpose(2, 3)[:, [1, 0]].contiguous()
         raw = network.respond(mirrored)[1]
         sides.append(1.0 - network.reported(raw, positions).double().numpy())
@@ -185,22 +188,6 @@ def _other_answers(
         best.remedy,
         root="perspective",
     )
-
-
-def _policy(logits: Tensor, here: Truth, reported: float) -> Iterator[Finding]:
-    """Recompute the policy loss of an evaluation from the same moves."""
-    log_p = logits.float().log_softmax(dim=1).numpy()
-    right = -float(log_p[np.arange(len(log_p)), here.next_cell].mean())
-    if abs(right - reported) > 0.01 * max(right, 1.0):
-        yield Finding.error(
-            "evaluation",
-            f"evaluation reports a policy loss of {reported:.4f}; recomputed for the same network "
-            f"and the same {len(log_p):,} moves it is {right:.4f}",
-            "evaluation computes the policy loss by another formula or with other targets (cells "
-            "under another symmetry), or includes positions without a next move",
-            "take the mean of -log p(next move) over the positions that have a next move",
-            root="policy cells",
-        )
 
 
 def _afterwards(trial: WatchedTrial) -> Iterator[Finding]:

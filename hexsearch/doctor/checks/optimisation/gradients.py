@@ -12,7 +12,8 @@ from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.gradients import explain_gap, first_gap
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 
 _UNKNOWN = Hypothesis(
     "unknown",

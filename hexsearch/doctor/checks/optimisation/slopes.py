@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,8 @@ from hexsearch.doctor.hypotheses.optimisation.adjoints import (
     in_double,
 )
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.model.network import Network, NetworkOutput
 
 _POSITIONS = 12
@@ -42,13 +44,13 @@ def check_slopes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     every = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not every or not _runs(network, planes):
         return
-    whole = gap(lambda: loss(*losses), every)
+    whole = gap(partial(loss, *losses), every)
     if whole is None or whole.off < _WHOLE:
         return
     for name in losses:
         for part in ("trunk", f"{name}_head"):
             moved = [p for p in network.get_submodule(part).parameters() if p.requires_grad]
-            found = gap(lambda only=name: loss(only), moved) if moved else None
+            found = gap(partial(loss, name), moved) if moved else None
             if found is not None and found.off > OFF:
                 yield _finding(name, part, found, first_wrong_module(network, planes))
                 return

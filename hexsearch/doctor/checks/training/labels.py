@@ -25,7 +25,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the labels at the value loss with the winners."""
     compared = pipeline.compared
     samples, truth = compared.samples, compared.truth
-    known = compared.images.any(axis=1)
+    known: Flags = np.asarray(compared.images.any(axis=1))
     if compared.lost > 0.5:
         return  # with wrong boards the symmetry of a sample is unknown
     allowed = np.stack([truth.outcome(s, samples.perspective) for s in range(4)], axis=1)

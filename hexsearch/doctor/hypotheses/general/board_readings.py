@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
+from hexsearch.doctor.hypotheses.general.move_orders import other_order
 from hexsearch.game.board import RED, Stones, winners
 from hexsearch.game.distance import connection_distances
 
@@ -52,7 +53,7 @@ def other_reading(archive: GameArchive, games: Games) -> str:
         for words, others in changed.items():
             if _shorter(others, won) > _SHORTER:
                 return words
-    return _missing_move(archive, some, won)
+    return other_order(archive, games) or _missing_move(archive, some, won)
 
 
 def turned_reading(boards: Stones, won: NDArray[np.int8]) -> tuple[int, str]:

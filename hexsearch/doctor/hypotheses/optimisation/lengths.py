@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,8 +93,8 @@ def _steps_ahead(factors: Sequence[float], first: float, second: float) -> int:
     """By how many steps the count in Adam's correction is too high; 0 if that explains nothing."""
     counts = np.arange(1, len(factors) + 1)
 
-    def correction(count: NDArray[np.float64]) -> NDArray[np.float64]:
-        corrected: NDArray[np.float64] = np.sqrt(1 - second**count) / (1 - first**count)
+    def correction(count: NDArray[Any]) -> NDArray[Any]:
+        corrected: NDArray[Any] = np.sqrt(1 - second**count) / (1 - first**count)
         return corrected
 
     own = correction(counts.astype(float))

@@ -16,7 +16,8 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.doctor.hypotheses.optimisation.directions import explain_directions
 from hexsearch.doctor.hypotheses.optimisation.lengths import explain_lengths, moved, slices
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 
 _CLOSE = 0.02  # relative difference that rounding may cause
 _ROUNDING = 1e-7  # rounding error of a weight, relative to it
@@ -62,6 +63,8 @@ class Steps:
             the step, and learning rates.
         decay: [W] weight decay.
         parts: where the weights of each part of the network are.
+        first, second: [W] moments of the optimiser before the first of these steps.
+        taken: number of steps before.
     """
 
     gradients: list[Tensor]
@@ -70,6 +73,9 @@ class Steps:
     rates: list[Tensor]
     decay: Tensor
     parts: Mapping[str, slice]
+    first: Tensor
+    second: Tensor
+    taken: int
 
 
 def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps | None:
@@ -92,6 +98,10 @@ def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps |
     def vector(part: Flat) -> Tensor:
         return torch.cat([part[owner] for owner in owners]).double()
 
+    def moment(*names: str) -> Tensor:
+        kept = [trial.moments[name] for name in names if name in trial.moments]
+        return vector(kept[0]) if kept else torch.zeros(len(index), dtype=torch.float64)
+
     return Steps(
         [vector(step.given) for step in steps],
         [vector(step.before) for step in steps],
@@ -99,6 +109,9 @@ def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps |
         [torch.tensor(step.rates, dtype=torch.float64)[index] for step in steps],
         torch.cat(decay).double(),
         slices({owner: len(steps[0].given[owner]) for owner in owners}),
+        moment("exp_avg", "momentum_buffer"),
+        moment("exp_avg_sq"),
+        round(steps[0].progress * trial.max_positions / max(trial.config.batch_size, 1)),
     )
 
 
@@ -143,16 +156,17 @@ def explain_steps(rule: Rule, steps: Steps) -> Hypothesis | None:
 def _changes(rule: Rule, steps: Steps) -> Iterator[Tensor]:
     """[W] for each step: what the rule adds to the weights."""
     zero = torch.zeros_like(steps.gradients[0])
-    first, second = zero, zero
+    first, second = (steps.first, steps.second) if rule.keeps else (zero, zero)
     for number, plain in enumerate(steps.gradients):
         rate, weights = steps.rates[number], steps.before[number]
         decay = rule.decay * steps.decay + rule.decay_everywhere * (steps.decay == 0)
         gradient = plain + decay * weights if rule.coupled else plain
-        count = number + 1 if rule.keeps else 1
+        count = steps.taken + number + 1 if rule.keeps else 1
         if not rule.keeps:
             first, second = zero, zero
         if rule.name == "sgd":
-            first = rule.first * first + gradient if number and rule.keeps else gradient
+            begun = number + steps.taken > 0 and rule.keeps
+            first = rule.first * first + gradient if begun else gradient
             change = -rate * (gradient + rule.first * first if rule.nesterov else first)
         else:
             first = rule.first * first + (1 - rule.first) * gradient
