@@ -11,6 +11,7 @@ from hexsearch.doctor.checks.evaluation import evaluation, state
 from hexsearch.doctor.checks.network import (
     answers,
     calibration,
+    cells,
     encoders,
     independence,
     movers,
@@ -75,6 +76,7 @@ CHECKS: tuple[Check, ...] = (
     Check("randomness", "quick", ("finite", "samples"), randomness.check_randomness),
     Check("what is read", "quick", ("finite", "samples"), reading.check_reading),
     Check("flat planes", "quick", ("finite", "samples"), flat_planes.check_flat_planes),
+    Check("policy map", "quick", ("finite", "samples"), cells.check_cells),
     Check("gradients", "quick", ("finite",), gradients.check_given),
     Check("slopes", "quick", ("finite",), slopes.check_slopes),
     Check("steps", "quick", ("finite",), steps.check_steps),

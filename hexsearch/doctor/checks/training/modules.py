@@ -16,6 +16,8 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 
 _ALIKE = 1e-6  # relative difference up to which weights are equal
+_MANY = 400  # weights that a layer must have to be compared with initial ones
+_DRAWN = 1.63  # Kolmogorov's bound at 1%, times the root of the number of weights
 _UNITS = 4  # units that a layer must have to be looked at
 
 
@@ -108,25 +110,29 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not isinstance(model, nn.Module):
         return
     yield from _wrapping(model)
+    initial = list(_initial_layers(model))
+    yield from initial
+    if initial:
+        return
     norms = {
         name: module
         for name, module in model.named_modules()
         if isinstance(module, _BatchNorm) and module.running_mean is not None
     }
-    initial = [name for name, norm in norms.items() if _is_initial(norm)]
+    untouched = [name for name, norm in norms.items() if _is_initial(norm)]
     trained = any(bool((norm.weight != 1).any()) for norm in norms.values() if norm.affine)
-    if initial and trained:
+    if untouched and trained:
         yield Finding.error(
             "batch norm",
-            f"{len(initial)} of {len(norms)} batch norms, such as {initial[0]}, have mean 0 and "
-            "variance 1 in every channel, though their weights are trained",
+            f"{len(untouched)} of {len(norms)} batch norms, such as {untouched[0]}, have mean 0 "
+            "and variance 1 in every channel, though their weights are trained",
             "batch-norm statistics were never computed, or not loaded: the running statistics are "
             "the initial ones",
             "load the whole state_dict() with its buffers, or compute the statistics again in "
             "train mode",
             root="norms",
         )
-    elif norms and not initial and all(map(_has_initial_scale, norms.values())):
+    elif norms and not untouched and all(map(_has_initial_scale, norms.values())):
         yield Finding.warning(
             "batch norm",
             f"all {len(norms)} batch norms have scale 1 and shift 0 in every channel, though their "
@@ -137,6 +143,46 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "with affine=False or kept fixed on purpose, all is well",
             root="norms",
         )
+
+
+def _initial_layers(model: nn.Module) -> Iterator[Finding]:
+    """Report layers whose weights are still distributed as torch draws them, if others are not.
+
+    By default torch draws weights and biases uniformly within 1 / sqrt(inputs of a unit).
+    """
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.numel() >= _MANY
+    }
+    initial = [name for name, layer in layers.items() if _is_drawn(layer)]
+    if not initial or len(initial) == len(layers):
+        return  # a network that is untrained as a whole is found by its answers
+    yield Finding.warning(
+        "untrained layers",
+        f"the weights of {len(initial)} of {len(layers)} larger layers, {', '.join(initial[:3])}, "
+        "are uniform within 1 / sqrt(inputs), as torch draws initial weights; those of "
+        f"{', '.join(name for name in layers if name not in initial)[:60]} are not",
+        f"part of the network was never trained, or its weights were not loaded: "
+        f"{', '.join(initial[:3])} {'has' if len(initial) == 1 else 'have'} initial weights",
+        "give the optimiser all parameters of the network, and load the whole state_dict() with "
+        "strict=True; if these layers were kept at random on purpose, all is well",
+        root="norms",
+    )
+
+
+def _is_drawn(layer: nn.Conv2d | nn.Linear) -> bool:
+    weights = layer.weight.detach().float()
+    bound = float(weights[0].numel()) ** -0.5
+    every = [weights.reshape(-1)]
+    if layer.bias is not None:
+        every.append(layer.bias.detach().float().reshape(-1))
+    if any(float(part.abs().max()) > bound * (1 + 1e-5) for part in every):
+        return False
+    order = (every[0] / bound).sort().values.numpy()
+    expected = 2 * (np.arange(len(order)) + 0.5) / len(order) - 1
+    gap = float(np.abs(order - expected).max()) / 2  # of the distribution functions
+    return gap < _DRAWN / np.sqrt(len(order)) and float(order[-1]) > 1 - 8 / len(order)
 
 
 def _has_initial_scale(norm: _BatchNorm) -> bool:
