@@ -182,6 +182,18 @@ SIXTH_NAMED = [
     "played move masked out",
     "weights saved in bfloat16",
 ]
+SEVENTH_NAMED = [
+    "bias correction of Adam lost",
+    "board turned in the cache, its move not",
+    "label of the first game with the same opening",
+    "moves listed from last to first",
+    "planes halved in place at each call",
+    "search value of the next position",
+    "second plane of the next row",
+    "stage weights by moves left",
+    "stones fade with their age",
+    "value loss shared among positions of a game",
+]
 
 
 @pytest.mark.parametrize(
@@ -190,6 +202,7 @@ SIXTH_NAMED = [
         *(pytest.param(THIRD, name, id=name) for name in THIRD_NAMED),
         *(pytest.param(FIFTH, name, id=name) for name in FIFTH_NAMED),
         *(pytest.param(SIXTH, name, id=name) for name in SIXTH_NAMED),
+        *(pytest.param(SEVENTH, name, id=name) for name in SEVENTH_NAMED),
     ],
 )
 def test_a_slip_of_a_later_set_is_the_first_finding_by_its_name(

@@ -15,6 +15,7 @@ from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.checks.evaluation.planes import plane_findings
 from hexsearch.doctor.checks.evaluation.policy import policy_findings
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.reported import ONE_NETWORK, explain_reported
 from hexsearch.doctor.hypotheses.table import Hypothesis, where
@@ -178,7 +179,8 @@ def _other_answers(
     """The finding for answers of evaluation, `theirs`, that are not those of inference, `ours`."""
     wrong = np.abs(ours - theirs) > 1e-3
     subsets = affected(here)
-    best = explain_reported(ours, theirs, raw, here.red_won.astype(float), subsets) or _UNKNOWN
+    best = explain_reported(ours, theirs, raw, here.red_won.astype(float), subsets)
+    best = best or _of_a_column(ours, theirs, here) or _UNKNOWN
     return Finding.error(
         "evaluation",
         f"the answers of evaluation differ from those of inference by up to "
@@ -188,6 +190,25 @@ def _other_answers(
         best.remedy,
         root="perspective",
     )
+
+
+def _of_a_column(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], here: Truth
+) -> Hypothesis | None:
+    """Answers that depend on one number of a position alone."""
+    lengths = here.archive.lengths[here.game].astype(np.int64)
+    keys = {
+        "ply": here.ply,
+        "number of plies to the end": lengths - here.ply,
+        "length of the game": lengths,
+        "game": here.game,
+        "next move": here.next_cell,
+    }
+    alone = determined(theirs, ours, keys)
+    if not alone:
+        return None
+    cause = f"evaluation reports answers that depend on {alone} alone, not on the board"
+    return Hypothesis("by a column", cause, ONE_NETWORK)
 
 
 def _afterwards(trial: WatchedTrial) -> Iterator[Finding]:

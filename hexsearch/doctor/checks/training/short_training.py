@@ -129,7 +129,7 @@ def _reported(trial: Trial, report: TrialReport) -> Iterator[Finding]:
             yield Finding.error(
                 "report",
                 f"the report gives a {name} of {reported:.4f}; a second evaluation of the same "
-                f"network gives {again:.4f}",
+                f"network gives {again:.4f}; the ratio is {reported / max(again, 1e-9):.3f}",
                 f"the reported {name} is not that of the network on the validation games: it is "
                 "that of other positions, of another formula, of an earlier network, or of the "
                 "best report so far",
