@@ -45,6 +45,7 @@ class WatchedTrial(Trial):
         initial_weights: the initial values of the weights that are trained.
         edited: planes before and after a forward pass that changes them in place, if one does.
         recording: whether steps are recorded; nothing is kept of the others.
+        begun_answering: the same before the first recorded step.
         moments: state of the optimiser before the first recorded step, by its names.
     """
 
@@ -71,6 +72,7 @@ class WatchedTrial(Trial):
         self.optimiser.register_step_post_hook(self._look_after_step)
         self.initial_weights = self._weights()
         self.initial_answering = [p.detach().clone() for p in self.answering.parameters()]
+        self.begun_answering = self.initial_answering
 
     def watch(self, count: int) -> None:
         """Train `count` steps. A TrialError ends the training, and its text becomes `problem`."""
@@ -80,6 +82,23 @@ class WatchedTrial(Trial):
         except TrialError as error:
             self.problem = str(error)
         self._ask_for_losses()
+
+    def step_unseen(self) -> tuple[str, ...]:
+        """Take one step that is not recorded; return the modules that are in eval mode in it."""
+        resting: tuple[str, ...] = ()
+        was_recording = self.recording
+
+        def look(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            nonlocal resting
+            resting = resting_modules(network)
+
+        handle, self.recording = self.network.register_forward_pre_hook(look), False
+        try:
+            self.train_to(self.positions_seen + self.config.batch_size)
+        finally:
+            handle.remove()
+            self.recording = was_recording
+        return resting
 
     def fetched_batch(self, cursor: int, size: int) -> Batch:
         """The batch that training would fetch at a cursor."""
@@ -95,6 +114,7 @@ class WatchedTrial(Trial):
             self.steps[-1].late = self._weights()
         else:
             self.moments = self._moments()
+            self.begun_answering = [p.detach().clone() for p in self.answering.parameters()]
         self.steps.append(step)
         self._clear()
         step.progress = self.positions_seen / self.max_positions
@@ -141,10 +161,7 @@ class WatchedTrial(Trial):
     def _note_losses(self, step: WatchedStep, part: Batch, losses: Losses) -> None:
         whole = len(step.batch)
         moves = step.batch.has_move.sum().clamp(min=1)
-        eval_modules = {
-            type(m).__name__: name for name, m in self.network.named_modules() if _in_eval_mode(m)
-        }
-        step.eval_modules = tuple(eval_modules.values())
+        step.eval_modules = resting_modules(self.network)
         step.value = torch.cat([step.value, losses.value.detach().reshape(-1)])
         share = float(part.has_move.sum() / moves)
         step.policy += float(losses.policy.detach()) * share
@@ -231,6 +248,12 @@ class WatchedTrial(Trial):
 def _is_full(value: object) -> bool:
     """Whether a part of an optimiser's state has one number for each weight."""
     return isinstance(value, Tensor) and value.ndim > 0
+
+
+def resting_modules(network: nn.Module) -> tuple[str, ...]:
+    """Names of batch norms and dropouts that are in eval mode, one of each class."""
+    names = {type(m).__name__: name for name, m in network.named_modules() if _in_eval_mode(m)}
+    return tuple(names.values())
 
 
 def _in_eval_mode(module: nn.Module) -> bool:

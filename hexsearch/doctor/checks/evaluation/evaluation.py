@@ -23,6 +23,7 @@ from hexsearch.doctor.hypotheses.truth import Truth, truth_of
 from hexsearch.doctor.networks import TrainedNetwork, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.errors import TrialError
 from hexsearch.training.metrics import Evaluation
 
 _UNKNOWN = Hypothesis(
@@ -213,8 +214,10 @@ def _of_a_column(
 
 def _afterwards(trial: WatchedTrial) -> Iterator[Finding]:
     """After an evaluation training must continue in train mode."""
-    trial.watch(1)
-    eval_modules = trial.steps[-1].eval_modules
+    try:
+        eval_modules = trial.step_unseen()
+    except TrialError:
+        return  # check `steps` reports a training that diverges
     if eval_modules and not trial.steps[0].eval_modules:
         yield Finding.error(
             "evaluation",

@@ -57,9 +57,9 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
     if not half_life:
         return
     parts = trial.answering.parts()
-    initial = iter(trial.initial_answering)
+    initial = iter(trial.begun_answering)
     start = {id(p): next(initial) for p in trial.answering.parameters()}
-    seen = 0
+    seen = round(stepped[0].progress * trial.max_positions)
     average = {
         owner: torch.cat([start[id(p)].reshape(-1) for p in parts[owner].parameters()])
         for owner in stepped[0].after
