@@ -6,7 +6,7 @@ add a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import beginnings, games, results
+from hexsearch.doctor.checks import beginnings, games, results, split
 from hexsearch.doctor.checks.evaluation import evaluation, state
 from hexsearch.doctor.checks.network import (
     answers,
@@ -54,7 +54,7 @@ CHECKS: tuple[Check, ...] = (
     Check("results", "quick", ("archive",), results.check_results),
     Check("duplicates", "quick", ("archive",), games.check_duplicates),
     Check("beginnings", "quick", ("archive",), beginnings.check_beginnings),
-    Check("split", "quick", ("dataset",), games.check_split),
+    Check("split", "quick", ("dataset",), split.check_split),
     Check("finished boards", "quick", _BATCHES, columns.check_finished),
     Check("boards", "quick", _BATCHES, positions.check_boards),
     Check("training labels", "quick", _BATCHES, labels.check_labels),

@@ -53,6 +53,10 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         evaluation, policy_loss = evaluated(trial, small)
     finally:
         handle.remove()
+    chosen = list(chosen_findings(trial, evaluation, small))
+    yield from chosen
+    if chosen:
+        return
     truth = truth_of(dataset.archive, evaluation.game, evaluation.ply)
     if not planes:
         yield Finding.error(
@@ -73,10 +77,6 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "call eval() on the network before evaluating",
             root="modes",
         )
-        return
-    chosen = list(chosen_findings(trial, evaluation, small))
-    yield from chosen
-    if chosen:
         return
     yield from _results(evaluation, truth)
     findings = list(plane_findings(torch.cat(planes), truth, trial.config.encoder))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
+from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number, follows_a_number
 from hexsearch.doctor.hypotheses.values import compression, finished_boards
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, is_young
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -111,6 +111,8 @@ def _unexplained(
             "the value is constant: it has initial weights, a dead value head, weights that "
             "decayed to 0, or an average of weights that is never updated"
         )
+    if alone := follows_a_number(evaluation):
+        return f"{alone}; {excluded}"
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
     if final.sum() >= FEW and right[final].mean() > 0.9 and right[~final].mean() < 0.65:
         return (

@@ -50,23 +50,27 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
         wanted_game.append(games)
         wanted_ply.append(plies)
     wanted = np.concatenate(wanted_game), np.concatenate(wanted_ply)
+    kinds = []
     for name, feature in _features(archive):
-        share, expected = feature(game, ply).mean(), feature(*wanted).mean()
+        share, expected = float(feature(game, ply).mean()), float(feature(*wanted).mean())
         # Positions of one game are alike, so games are the independent samples.
         noise = np.sqrt(max(expected * (1 - expected), 1e-4) / len(np.unique(game)))
         if abs(share - expected) > max(6 * noise, 0.02):
-            yield Finding.error(
-                "batches",
-                f"{share:.0%} of {len(game):,} training positions are from {name}; in curriculum "
-                f"'{stream.curriculum.name}' it is {expected:.0%}",
-                f"positions from {name} are drawn {_too(share, expected)}: part of the training "
-                "positions is left out or repeated",
-                _ALL_EQUALLY,
-            )
-            return
-    other = _by_number(archive, (game, ply), wanted)
-    if other is not None:
-        yield Finding.error("batches", *other, _ALL_EQUALLY)
+            kinds.append((abs(share - expected), name, share, expected))
+    if not kinds:
+        other = _by_number(archive, (game, ply), wanted)
+        if other is not None:
+            yield Finding.error("batches", *other, _ALL_EQUALLY)
+        return
+    _, name, share, expected = max(kinds)  # what is left out most
+    yield Finding.error(
+        "batches",
+        f"{share:.0%} of {len(game):,} training positions are from {name}; in curriculum "
+        f"'{stream.curriculum.name}' it is {expected:.0%}",
+        f"positions from {name} are drawn {_too(share, expected)}: part of the training "
+        "positions is left out or repeated",
+        _ALL_EQUALLY,
+    )
 
 
 def _columns(archive: GameArchive, game: Ints, ply: Ints) -> dict[str, NDArray[np.float64]]:

@@ -25,7 +25,7 @@ def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Check the modules of the network that is trained."""
     trial = needed(pipeline.watched)
     yield from _edited_planes(trial)
-    yield from _shared_norms(trial.network)
+    yield from _shared_layers(trial.network)
     yield from _equal_units(trial.network)
     yield from _wrapping(trial.network)
 
@@ -49,7 +49,7 @@ def _edited_planes(trial: WatchedTrial) -> Iterator[Finding]:
     )
 
 
-def _shared_norms(network: nn.Module) -> Iterator[Finding]:
+def _shared_layers(network: nn.Module) -> Iterator[Finding]:
     names: dict[int, list[str]] = defaultdict(list)
     for name, module in network.named_modules(remove_duplicate=False):
         if isinstance(module, _BatchNorm):
@@ -62,6 +62,23 @@ def _shared_norms(network: nn.Module) -> Iterator[Finding]:
             "a batch norm is shared by several places: its running statistics are mixed, so that "
             "evaluation normalises by other statistics than training",
             "create a separate norm for every place",
+            root="norms",
+        )
+        return
+    places: dict[int, list[str]] = defaultdict(list)
+    for name, module in network.named_modules(remove_duplicate=False):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            places[id(module)].append(name)
+    tied = [each for each in places.values() if len(each) > 1]
+    if tied:
+        yield Finding.warning(
+            "modules",
+            f"{len(tied)} layer(s) are used in several places each, such as "
+            f"{' and '.join(tied[0][:3])}",
+            f"{' and '.join(tied[0][:3])} are one and the same layer: their weights are shared "
+            "(tied), so the network has fewer weights than it seems to have",
+            "create a separate layer for every place; if weights are shared on purpose, all is "
+            "well",
             root="norms",
         )
 

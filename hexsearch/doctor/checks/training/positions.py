@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.board_maps import described
+from hexsearch.doctor.hypotheses.general.cell_maps import cell_map
 from hexsearch.doctor.hypotheses.general.channels import sources, stone_values
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.general.relations import determined
@@ -92,6 +93,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         [] if values else scores,
         values
         or sources(compared.stones, truth, swapped, wrong, size)
+        or _moved_cells(compared, wrong)
         or _by_colour(compared, wrong)
         or _against_right(compared, wrong, reordered)
         or formula
@@ -126,6 +128,15 @@ def _against_right(
         return ""
     planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
     return explain(planes, _right_planes(compared, rows, symmetry))
+
+
+def _moved_cells(compared: ComparedSamples, wrong: Flags) -> str:
+    """In words, by which fixed map of cells stones are moved; empty if by none."""
+    rows, symmetry = _known_symmetry(compared, wrong)
+    if not rows.any():
+        return ""
+    right = compared.truth.rows(rows).planes_under(symmetry)
+    return cell_map(compared.stones[rows], right, symmetry)
 
 
 def _known_symmetry(compared: ComparedSamples, wrong: Flags) -> tuple[Flags, Ints]:

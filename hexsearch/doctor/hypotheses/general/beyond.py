@@ -1,4 +1,4 @@
-"""Finds the number beyond which answers are much worse than those of a table."""
+"""Finds the number that answers follow, or beyond which they are much worse than a table's."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hexsearch.training.metrics import Evaluation
 Floats = NDArray[np.float64]
 _WORSE, _AS_GOOD = 0.08, 0.04  # value loss beyond a table's that is much worse, or as good
 _FEW = 20  # games on each side
+_FOLLOWS = 0.6  # share of the variance of the answers that a number explains
 _LEARNT = 0.65  # AUC from which on a value has learnt something
 
 
@@ -42,3 +43,27 @@ def beyond_a_number(evaluation: Evaluation, table: Floats) -> str:
                         "as openings or endings), or its labels or planes were wrong there"
                     )
     return text
+
+
+def follows_a_number(evaluation: Evaluation) -> str:
+    """In words, the number of a position that explains most of its answer; empty if none does."""
+    p = evaluation.win_prob_red
+    for name, column in (
+        ("number of stones on the board", evaluation.ply),
+        ("number of plies to the end", evaluation.to_end),
+        ("length of the game", evaluation.ply + evaluation.to_end),
+    ):
+        _, group = np.unique(column, return_inverse=True)
+        count = np.bincount(group)
+        means, wins = (np.bincount(group, each) / count for each in (p, evaluation.red_won))
+        explained = float(means[group].var()) / max(float(p.var()), 1e-12)
+        if explained > _FOLLOWS and float(wins[group].std()) < float(means[group].std()) / 2:
+            ends = float(p[column <= np.quantile(column, 0.2)].mean())
+            other = float(p[column >= np.quantile(column, 0.8)].mean())
+            return (
+                f"answers follow the {name}, which explains {explained:.0%} of their variance and "
+                f"not the results: they are {ends:.2f} where it is low and {other:.2f} where it is "
+                "high; the network was taught that number or the stage of the game in place of the "
+                "result (another column as the label)"
+            )
+    return ""
