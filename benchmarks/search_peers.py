@@ -7,15 +7,15 @@ proposed again continues from the positions that it has seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-import numpy as np
 import optuna
+from curve_sets import CurveSet
 from learning_curves import LEVELS, Configuration
 
 from hexsearch.config.section import build
@@ -24,11 +24,11 @@ from hexsearch.ledger.events import Event
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, EngineSetup, Job
-from hexsearch.search.space import SearchSpace
+from hexsearch.search.space import Dimension, SearchSpace
 from hexsearch.search.space_parsing import build_space, load_space
 
-HERE = Path(__file__).parent / "curves"
 TRIALS, FIRST, FACTOR = 120, 1_152, 3
+RUNGS = (1_152, 3_456, 10_368, 31_104)
 Asked = tuple[str, dict[str, Any], int]  # name, values, positions seen
 
 
@@ -77,11 +77,13 @@ class MemoryLedger(Ledger):
 
 
 @cache
-def _space(scheduler: str, searcher: str) -> tuple[StudyConfig, SearchSpace]:
-    given, _ = load_space(HERE / "space.yaml")
+def _space(path: Path, scheduler: str, searcher: str) -> tuple[StudyConfig, SearchSpace]:
+    given, _ = load_space(path)
     raw = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
     raw["run"] = {"trials": TRIALS}
     raw["scheduler"]["name"], raw["searcher"] = scheduler, {"name": searcher}
+    if scheduler == "evidence":  # it finds its first rung itself, as it does by default
+        raw["scheduler"]["grace_period"] = "auto"
     config = build(StudyConfig, raw, "")
     return config, build_space(config)
 
@@ -90,6 +92,7 @@ class Ours:
     """Our engine without Ray and without a disk.
 
     Args:
+        curves: the set that is replayed, for its space and its losses of each game.
         budget: virtual seconds, if the engine knows its budget.
         scheduler, searcher: their names in a study.
     """
@@ -99,19 +102,23 @@ class Ours:
         seed: int,
         workers: int,
         clock: Clock,
+        curves: CurveSet,
         budget: float = math.inf,
         scheduler: str = "evidence",
         searcher: str = "forecast",
     ) -> None:
-        config, space = _space(scheduler, searcher)
+        config, space = _space(curves.space, scheduler, searcher)
         seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
-        self.ledger = MemoryLedger(clock)
+        self.ledger, self.values = MemoryLedger(clock), dict[str, dict[str, Any]]()
         setup = EngineSetup(
             seeded,
             space,
             TRIALS,
             slots=lambda: workers,
             seconds_left=lambda: budget - clock.now,
+            paired=lambda first, second, positions: curves.paired(
+                self.values[first], self.values[second], positions
+            ),
         )
         self.engine = Engine(setup, self.ledger)
 
@@ -121,6 +128,7 @@ class Ours:
             return None
         (trial,) = job.trials
         self.engine.start(trial.trial)
+        self.values[trial.trial] = dict(trial.values)
         return trial.trial, dict(trial.values), trial.positions_seen
 
     def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
@@ -138,9 +146,8 @@ class Ours:
 class Random:
     """Random draws without repeats, each trained to its end."""
 
-    def __init__(self, seed: int, configurations: list[Configuration]) -> None:
-        order = np.random.default_rng(seed).permutation(len(configurations))[:TRIALS]
-        self.queue = [(str(i), configurations[i], 0) for i in order]
+    def __init__(self, configurations: list[Configuration]) -> None:
+        self.queue = [(str(i), values, 0) for i, values in enumerate(configurations)]
 
     def ask(self) -> Asked | None:
         return self.queue.pop(0) if self.queue else None
@@ -152,8 +159,8 @@ class Random:
 class Promotion(Random):
     """Random draws; ASHA as published: paused at a rung, promoted while in the best third."""
 
-    def __init__(self, seed: int, configurations: list[Configuration], first: int = FIRST) -> None:
-        super().__init__(seed, configurations)
+    def __init__(self, configurations: list[Configuration], first: int = FIRST) -> None:
+        super().__init__(configurations)
         self.rungs = [level for level in (FIRST, 3_456, 10_368) if level >= first]
         self.at: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
         self.promoted: dict[int, set[str]] = {rung: set() for rung in self.rungs}
@@ -178,17 +185,37 @@ class Promotion(Random):
         return last
 
 
-class OptunaPruned:
-    """Optuna's TPE with one of its pruners."""
+def distributions(dimensions: Sequence[Dimension]) -> dict[str, Any]:
+    """The dimensions of a space without conditions, in Optuna's terms."""
+    made: dict[str, Any] = {}
+    for each in dimensions:
+        if each.kind == "choice":
+            made[each.name] = optuna.distributions.CategoricalDistribution(each.choices)
+        elif each.kind == "float":
+            made[each.name] = optuna.distributions.FloatDistribution(
+                each.low, each.high, log=each.log
+            )
+        else:
+            made[each.name] = optuna.distributions.IntDistribution(
+                int(each.low), int(each.high), log=each.log, step=each.step
+            )
+    return made
 
-    def __init__(self, seed: int, choices: dict[str, list[Any]], pruner: str) -> None:
-        self.space: dict[str, Any] = {
-            n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()
-        }
+
+class OptunaPruned:
+    """Optuna's TPE with one of its pruners, which see each report; their rungs are the common ones.
+
+    The Wilcoxon pruner is meant for values of the same instances, such as games. A trial's losses
+    on the games are one report here, so that its steps are the reports: it cuts a trial that was
+    behind the best ended one at nearly all of them, at the fourth report at the earliest.
+    """
+
+    def __init__(self, seed: int, dimensions: Sequence[Dimension], pruner: str) -> None:
+        self.space = distributions(dimensions)
         pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
             "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(FIRST, FACTOR),
             "hyperband": lambda: optuna.pruners.HyperbandPruner(FIRST, LEVELS[-1], FACTOR),
-            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=0),
+            "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(),
         }
         self.study = optuna.create_study(
             study_name=f"{pruner}-{seed}",  # Hyperband draws its brackets from the name
@@ -208,7 +235,9 @@ class OptunaPruned:
         trial = self.live[name]
         trial.report(loss, positions)
         if last:
-            self.study.tell(trial, loss)
+            failed = positions < LEVELS[-1]
+            state = optuna.trial.TrialState.FAIL if failed else None
+            self.study.tell(trial, None if failed else loss, state)
         elif trial.should_prune():
             self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return True
@@ -219,14 +248,16 @@ class RayAsha:
     """Ray's ASHA, with Ray's OptunaSearch or random draws without repeats."""
 
     def __init__(
-        self, seed: int, choices: dict[str, list[Any]], draws: list[Configuration] | None = None
+        self,
+        seed: int,
+        dimensions: Sequence[Dimension],
+        draws: list[Configuration] | None = None,
     ) -> None:
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
-        space = {n: optuna.distributions.CategoricalDistribution(c) for n, c in choices.items()}
-        self.random = Random(seed, draws) if draws is not None else None
-        self.search = OptunaSearch(space, metric="loss", mode="min", seed=seed)
+        self.random = Random(draws) if draws is not None else None
+        self.search = OptunaSearch(distributions(dimensions), metric="loss", mode="min", seed=seed)
         self.asha = ASHAScheduler("positions", "loss", "min", LEVELS[-1], FIRST, FACTOR)
         self.live: dict[str, Any] = {}
 
@@ -247,6 +278,11 @@ class RayAsha:
 
     def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
         result = {"positions": positions, "training_iteration": positions, "loss": loss}
+        if last and positions < LEVELS[-1]:  # it has failed
+            self.asha.on_trial_error(None, self.live[name])
+            if self.random is None:
+                self.search.on_trial_complete(name, error=True)
+            return True
         if self.random is None:
             self.search.on_trial_result(name, result)
         stop = last or self.asha.on_trial_result(None, self.live[name], result) == "STOP"

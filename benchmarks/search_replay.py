@@ -7,18 +7,25 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import optuna
-from learning_curves import Configuration, Curve, drawn, key, recorded, synthetic
-from search_packages import Bohb, Smac, SyneTune
-from search_peers import Clock, OptunaPruned, Ours, Promotion, Random, RayAsha, Searcher
+from curve_sets import CurveSet, curve_set
+from learning_curves import Curve, key
+from search_packages import PACKAGED
+from search_peers import (
+    TRIALS,
+    Clock,
+    OptunaPruned,
+    Ours,
+    Promotion,
+    Random,
+    RayAsha,
+    Searcher,
+)
 
-HERE = Path(__file__).parent / "curves"
-BUDGETS = (0.10, 0.25, 0.50, 1.00)
+BUDGETS = (0.10, 0.25, 0.50, 0.75, 1.00)
 PARTS = {  # our engine with another scheduler and searcher
     "ours": ("evidence", "forecast"),
     "told": ("evidence", "forecast"),
@@ -36,7 +43,8 @@ class Replayed:
 
     Attributes:
         regrets: regret at each budget.
-        best: fate of the best configuration of the space.
+        best: fate of the best configuration of the space, if that is known.
+        best_tried: fate of the best of the configurations that the searcher has tried.
     """
 
     set: str
@@ -45,6 +53,7 @@ class Replayed:
     seed: int
     regrets: tuple[float, ...]
     best: Fate
+    best_tried: Fate
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,103 +64,99 @@ class Replayed:
 
 
 def replay(
-    searcher: Searcher,
-    curves: dict[str, Curve],
-    workers: int,
-    times: Sequence[float],
-    clock: Clock,
-) -> tuple[list[float], Fate]:
-    """Regret at each time, from the best of the most advanced reports, and the best one's fate.
+    searcher: Searcher, curves: CurveSet, workers: int, times: Sequence[float], clock: Clock
+) -> tuple[list[float], Fate, Fate]:
+    """Regret at each time, from the best of the most advanced reports, and the fates of Replayed.
 
     Before the first report the regret is that of a random configuration.
     """
-    whole = max(c[-1][0] for c in curves.values())
-    # A failed training counts as a network that answers 50% on every position.
-    finals = {k: c[-1][1] if c[-1][0] == whole else 0.25 for k, c in curves.items()}
-    best, held = min(finals.values()), (0, 0.0, "")
-    any_one = float(np.mean(list(finals.values()))) - best
-    truly_best = min(finals, key=lambda k: finals[k])
-    fate: Fate = "untried"
+    seen: dict[str, Curve] = {}
+    truths: dict[str, float] = {}
+    fates: dict[str, Fate] = {}
+    held = (0, 0.0, "")
     regrets: list[float] = []
     heap: list[tuple[float, int, str, str, int, float]] = []
     serial = 0
     while True:
         while len(heap) < workers and (asked := searcher.ask()) is not None:
             name, k = asked[0], key(asked[1])
-            if k == truly_best and fate != "ended":
-                fate = "running"
-            step = sum(positions <= asked[2] for positions, _, _ in curves[k])
-            began = clock.now - (curves[k][step - 1][2] if step else 0.0)
-            heapq.heappush(heap, (began + curves[k][step][2], serial, name, k, step, began))
+            if k not in seen:
+                seen[k], truths[k] = curves.curve(asked[1]), curves.truth(asked[1])
+            if fates.get(k) != "ended":
+                fates[k] = "running"
+            step = sum(positions <= asked[2] for positions, _, _ in seen[k])
+            began = clock.now - (seen[k][step - 1][2] if step else 0.0)
+            heapq.heappush(heap, (began + seen[k][step][2], serial, name, k, step, began))
             serial += 1
         following = heap[0][0] if heap else math.inf
         while len(regrets) < len(times) and times[len(regrets)] < following:
-            regrets.append(finals[held[2]] - best if held[2] else any_one)
+            found = truths[held[2]] if held[2] else curves.typical
+            regrets.append(found - curves.least)
         if len(regrets) == len(times) or not heap:
-            return regrets + regrets[-1:] * (len(times) - len(regrets)), fate
+            return regrets + regrets[-1:] * (len(times) - len(regrets)), *ends(
+                fates, truths, curves
+            )
         clock.now, order, name, k, step, began = heapq.heappop(heap)
-        positions, loss, _ = curves[k][step]
+        positions, loss, _ = seen[k][step]
         held = max(held, (positions, -loss, k)) if held[2] else (positions, -loss, k)
-        last = step + 1 == len(curves[k])
+        last = step + 1 == len(seen[k])
         stops = searcher.report(name, positions, loss, last)
         if not stops and not last:
-            heapq.heappush(heap, (began + curves[k][step + 1][2], order, name, k, step + 1, began))
-        elif k == truly_best and fate != "ended":
-            fate = "ended" if last else "cut"
+            heapq.heappush(heap, (began + seen[k][step + 1][2], order, name, k, step + 1, began))
+        elif fates[k] != "ended":
+            fates[k] = "ended" if last else "cut"
 
 
-def budgets_of(curves: Sequence[Curve], workers: int) -> list[float]:
+def ends(fates: dict[str, Fate], truths: dict[str, float], curves: CurveSet) -> tuple[Fate, Fate]:
+    """Fate of the best configuration of the space, and of the best one that was tried."""
+    best = min(truths, key=lambda k: truths[k])
+    return fates[best] if truths[best] <= curves.least else "untried", fates[best]
+
+
+def budgets_of(curves: CurveSet, workers: int) -> list[float]:
     """Virtual seconds of each budget."""
-    total = 40 * float(np.mean([curve[-1][2] for curve in curves]))
-    return [share * total / workers for share in BUDGETS]
-
-
-@cache
-def curves_of(name: str, version: int) -> tuple[list[Configuration], dict[str, Curve]]:
-    """The configurations, and the curves of a set by configuration; drawn ones in versions."""
-    configurations, curves = recorded(HERE / "wolve-13x13.jsonl")
-    if name == "synthetic":
-        curves = synthetic(configurations, 1 + version)
-    elif name != "recorded":
-        curves = drawn(name, configurations, 1 + version)
-    return configurations, {key(c): x for c, x in zip(configurations, curves, strict=True)}
+    return [share * 40 * curves.seconds / workers for share in BUDGETS]
 
 
 def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
     """Replay one searcher."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    configurations, curves = curves_of(set_name, 0 if set_name == "recorded" else seed % 3)
-    choices = {n: sorted({c[n] for c in configurations}) for n in configurations[0]}
-    times = budgets_of(list(curves.values()), workers)
+    curves = curve_set(set_name, seed)
+    configurations, dimensions = curves.draws(seed, TRIALS), curves.dimensions
+    times = budgets_of(curves, workers)
     if name == "told":  # each budget is a separate study
         found = [
-            replay(Ours(seed, workers, clock, time, *PARTS[name]), curves, workers, [time], clock)
+            replay(
+                Ours(seed, workers, clock, curves, time, *PARTS[name]),
+                curves,
+                workers,
+                [time],
+                clock,
+            )
             for time in times
             for clock in [Clock()]
         ]
-        regrets, fate = [at for (at,), _ in found], found[-1][1]
+        regrets, fates = [at for (at,), *_ in found], list(found[-1][1:])
     else:
         clock = Clock()
         with tempfile.TemporaryDirectory() as folder:
             others: dict[str, Callable[[], Searcher]] = {
-                "random": lambda: Random(seed, configurations),
-                "promotion": lambda: Promotion(seed, configurations, 3_456),
-                "promotion, early": lambda: Promotion(seed, configurations),
-                "halving": lambda: OptunaPruned(seed, choices, "halving"),
-                "hyperband": lambda: OptunaPruned(seed, choices, "hyperband"),
-                "wilcoxon": lambda: OptunaPruned(seed, choices, "wilcoxon"),
-                "ray": lambda: RayAsha(seed, choices),
-                "ray random": lambda: RayAsha(seed, choices, configurations),
-                "syne promotion": lambda: SyneTune(seed, choices, name),
-                "mobster": lambda: SyneTune(seed, choices, name),
-                "hypertune": lambda: SyneTune(seed, choices, name),
-                "bohb": lambda: Bohb(seed, choices),
-                "smac": lambda: Smac(seed, choices, Path(folder)),
+                "random": lambda: Random(configurations),
+                "promotion": lambda: Promotion(configurations, 3_456),
+                "promotion, early": lambda: Promotion(configurations),
+                "halving": lambda: OptunaPruned(seed, dimensions, "halving"),
+                "hyperband": lambda: OptunaPruned(seed, dimensions, "hyperband"),
+                "wilcoxon": lambda: OptunaPruned(seed, dimensions, "wilcoxon"),
+                "ray": lambda: RayAsha(seed, dimensions),
+                "ray random": lambda: RayAsha(seed, dimensions, configurations),
             }
-            searcher = (
-                Ours(seed, workers, clock, math.inf, *PARTS[name])
-                if name in PARTS
-                else others[name]()
-            )
-            regrets, fate = replay(searcher, curves, workers, times, clock)
-    return Replayed(set_name, workers, name, seed, tuple(round(r, 7) for r in regrets), fate)
+            searcher: Searcher
+            if name in PARTS:
+                searcher = Ours(seed, workers, clock, curves, math.inf, *PARTS[name])
+            elif name in PACKAGED:
+                searcher = PACKAGED[name](seed, dimensions, Path(folder))
+            else:
+                searcher = others[name]()
+            regrets, *fates = replay(searcher, curves, workers, times, clock)
+    rounded = tuple(round(regret, 7) for regret in regrets)
+    return Replayed(set_name, workers, name, seed, rounded, *fates)

@@ -52,8 +52,8 @@ class SchedulerConfig(Section):
     grace_period: GracePeriod = Field(
         "auto",
         description="first rung: positions that every trial sees before it is compared; auto: "
-        "max_t / reduction_factor**2, and for evidence earlier, once early ranks prove to be "
-        "useful",
+        "max_t / reduction_factor**2, and for evidence max_t / reduction_factor**3 while "
+        "ranks there predict later ones",
     )
     max_t: int = Field(
         180_000, ge=1, le=MAX_POSITIONS, description="positions after which a trial is finished"

@@ -2,9 +2,10 @@
 
 For each rung, a `RungModel` predicts the final value from the value at the rung and the settings.
 It is fitted to the trials that continued. Another model predicts it from the settings alone, for
-trials that have not begun. All models are fitted again when the number of values at rungs has
-grown by 5%. These moments depend on the records alone, so a forecast that is computed again from a
-ledger is the same.
+trials that have not begun. Until a trial has ended, the models take the highest rung that three
+trials have passed for the end. All models are fitted again when this rung changes, and when the
+number of values at rungs has grown by 5%. These moments depend on the records alone, so a forecast
+that is computed again from a ledger is the same.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from hexsearch.search.forecasting.promise import promises
 from hexsearch.search.space import SearchSpace, Values
 
 _REFIT_AFTER = 20  # models are fitted again when the values have grown by one part in 20
+_LEAST_PASSED = 3  # trials that have passed a rung which stands for the end
 _FITTED, _BEST = 200, 60  # most trials in a fit; how many of them are the best, not the newest
 
 
@@ -61,21 +63,25 @@ class Forecast:
 
     Args:
         levels: positions seen at each rung, and at the end.
+        least: lowest level in positions that can stand for the end before a trial has ended.
 
     Attributes:
         tried: coordinates of all trials, as bytes.
+        top: number of levels up to the one that the models predict; 0 if they predict none yet.
         version: number that grows when promises change.
     """
 
-    def __init__(self, space: SearchSpace, levels: Sequence[int]) -> None:
+    def __init__(self, space: SearchSpace, levels: Sequence[int], least: float = 0.0) -> None:
         self.space, self.levels = space, tuple(levels)
         self.entries: dict[int, Entry] = {}
         self.paused = PausedTrials(self.promises_of)
         self.tried: set[bytes] = set()
-        self.suggested = self.version = 0
+        self.suggested = self.version = self.top = 0
         self._numbers: dict[str, int] = {}
         self._silent: dict[int, Entry] = {}  # begun, without a value yet
-        self._best_loss = math.inf
+        self._least = least
+        self._passed = [0] * len(self.levels)  # trials with a value at each level
+        self._lowest = [math.inf] * len(self.levels)
         self._count = self._fit_at = 0  # values at rungs; how many there are at the next fit
         self._rows: list[tuple[int, int, bool]] = []  # number, losses, broken, for the next fit
         self._made: ForecastFit | None = None
@@ -111,13 +117,18 @@ class Forecast:
             self.paused.remove(entry.number)
 
     def _note(self, entry: Entry, loss: float) -> None:
+        level = len(entry.losses)
         entry.losses.append(loss)
         self._silent.pop(entry.number, None)
         self._count += 1
-        if len(entry.losses) == len(self.levels) and loss < self._best_loss:
-            self._best_loss = loss
-            self.version += 1
-        if self._count >= self._fit_at:
+        self._passed[level] += 1
+        if loss < self._lowest[level]:
+            self._lowest[level] = loss
+            self.version += level + 1 == self.top
+        rises = level >= self.top and self._can_be_top(level)
+        if rises:
+            self.top = level + 1
+        if rises or self._count >= self._fit_at:
             self._fit_at = self._count + max(1, self._count // _REFIT_AFTER)
             self._rows = [
                 (known.number, len(known.losses), known.broken)
@@ -127,10 +138,15 @@ class Forecast:
             self._made = None
             self.version += 1
 
+    def _can_be_top(self, level: int) -> bool:
+        if level == len(self.levels) - 1:
+            return True
+        return self._passed[level] >= _LEAST_PASSED and self.levels[level] >= self._least
+
     @property
     def is_ready(self) -> bool:
         """Whether a trial has ended, so that final values of others can be predicted."""
-        return self._best_loss < math.inf
+        return self._passed[-1] > 0
 
     def number_of(self, trial: str) -> int | None:
         """Number of a trial of the search, by its name."""
@@ -148,14 +164,14 @@ class Forecast:
             rows = []
             for number, count, broken in self._chosen():
                 entry = self.entries[number]
-                rows.append(Row(number, entry.at, entry.losses[:count], broken))
-            self._made = ForecastFit(self.space, rows, len(self.levels))
+                rows.append(Row(number, entry.at, entry.losses[: min(count, self.top)], broken))
+            self._made = ForecastFit(self.space, rows, self.top)
         return self._made
 
     @property
     def best(self) -> float:
-        """The best final value so far, standardised."""
-        return self.fit.standardised(self._best_loss)
+        """The best value so far at the level that the models predict, standardised."""
+        return self.fit.standardised(self._lowest[self.top - 1])
 
     def most_expected(self, count: int) -> list[Values]:
         """Values of the trials with the best expected final values, the best first."""
@@ -165,8 +181,8 @@ class Forecast:
     def expected(self, number: int) -> tuple[float, float]:
         """Mean and variance of a trial's predicted final value, standardised."""
         entry = self.entries[number]
-        last = np.array(entry.losses[-1:])
-        means, variances = self.fit.at_level(len(entry.losses) - 1, last, entry.at[None])
+        losses = np.array([entry.losses])
+        means, variances = self.fit.at_level(len(entry.losses) - 1, losses, entry.at[None])
         return float(means[0]), float(variances[0])
 
     def of_settings(self, at: Floats) -> tuple[Floats, Floats]:
@@ -188,7 +204,7 @@ class Forecast:
 
     def promises_at(self, level: int, means: Floats, variances: Floats) -> Floats:
         """Promises of trials that have passed `level` rungs."""
-        whole = self.levels[-1]
+        whole = self.levels[self.top - 1]
         before = self.levels[level - 1] if level else 0
         step, rest = (self.levels[level] - before) / whole, 1 - self.levels[level] / whole
         return promises(self.best, means, variances, self.fit.later[level], step, rest)
@@ -233,7 +249,7 @@ class Forecast:
             by_level[len(self.entries[number].losses)].append(number)
         found: dict[int, float] = {}
         for level, there in by_level.items():
-            losses = np.array([self.entries[number].losses[-1] for number in there])
+            losses = np.array([self.entries[number].losses for number in there])
             at = np.array([self.entries[number].at for number in there])
             promised = self.promises_at(level, *self.fit.at_level(level - 1, losses, at))
             # They are rounded, since the last digits depend on the trials computed with them.

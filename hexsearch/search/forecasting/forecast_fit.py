@@ -7,7 +7,7 @@ from the median to the lowest. So the best values are about -1.7, for every scal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +48,22 @@ class _Scale:
 
 @dataclass(frozen=True)
 class _Rung:
-    """Scale of a rung, and its model with the coordinates of its fit if a trial has passed it."""
+    """Scales of values at a rung and of their changes since the rung before, if there is one.
+
+    Its model, with the coordinates of its fit, exists if a trial has passed it.
+    """
 
     scale: _Scale
-    model: RungModel | None
+    change: _Scale | None
     at: Floats
+    model: RungModel | None = None
+
+    def features(self, losses: Floats) -> Floats:
+        """[n, F] features of the model, from the [n, rungs] losses up to this rung."""
+        features = [self.scale.standardised(losses[:, -1])]
+        if self.change is not None:
+            features.append(self.change.standardised(losses[:, -1] - losses[:, -2]))
+        return np.stack(features, axis=1)
 
 
 class ForecastFit:
@@ -83,8 +94,8 @@ class ForecastFit:
         for level in range(levels - 2, -1, -1):
             there = counts > level
             if there.any():
-                losses = np.array([row.losses[level] if len(row.losses) > level else np.nan
-                                   for row in rows])  # fmt: skip
+                passed = zip(rows, there, strict=True)
+                losses = np.array([row.losses[: level + 1] for row, is_there in passed if is_there])
                 self._fit_rung(level, there, losses, at, means, variances)
                 last = counts == level + 1
                 if last.any():
@@ -93,8 +104,8 @@ class ForecastFit:
         self.numbers = [row.number for row, is_known in zip(rows, known, strict=True) if is_known]
         self.means, self.variances, self._at = means[known], variances[known], at[known]
         apart = distances(space, self._at, self._at)
-        zeros = np.zeros(len(self.means))
-        self._settings = RungModel(FROM_SETTINGS, zeros, apart, self.means, self.variances)
+        none = np.zeros((len(self.means), 0))
+        self._settings = RungModel(FROM_SETTINGS, none, apart, self.means, self.variances)
 
     def standardised(self, loss: float) -> float:
         """A final value loss in standardised units."""
@@ -110,20 +121,26 @@ class ForecastFit:
         return self._scale.spread
 
     def at_level(self, level: int, losses: Floats, at: Floats) -> tuple[Floats, Floats]:
-        """[n] means and variances of final values, from the losses at one rung or at the end."""
+        """[n] means and variances of final values.
+
+        Args:
+            level: a rung, or the end.
+            losses: [n, level + 1] losses at the rungs up to this one.
+            at: [n, dimensions] coordinates.
+        """
         if level == self._levels - 1:
-            return self._scale.standardised(losses), np.full(len(losses), _CERTAIN)
+            return self._scale.standardised(losses[:, -1]), np.full(len(losses), _CERTAIN)
         rung = self._rungs.get(level)
         if rung is None:
             return np.zeros(len(losses)), np.ones(len(losses))
-        values = rung.scale.standardised(losses)
+        features = rung.features(losses)
         if rung.model is None:
-            return _UNKNOWN_SLOPE * values, np.full(len(losses), _UNKNOWN_VARIANCE)
-        return rung.model.predict(values, distances(self._space, at, rung.at))
+            return _UNKNOWN_SLOPE * features[:, 0], np.full(len(losses), _UNKNOWN_VARIANCE)
+        return rung.model.predict(features, distances(self._space, at, rung.at))
 
     def of_settings(self, at: Floats) -> tuple[Floats, Floats]:
         """[n] means and variances of final values, from settings alone."""
-        return self._settings.predict(np.zeros(len(at)), distances(self._space, at, self._at))
+        return self._settings.predict(np.zeros((len(at), 0)), distances(self._space, at, self._at))
 
     def _fit_rung(
         self,
@@ -134,18 +151,28 @@ class ForecastFit:
         means: Floats,
         variances: Floats,
     ) -> None:
-        """Fit one rung, and predict the trials that did not pass it."""
-        scale, known = _Scale.of(losses[there], 1e-5), there & ~np.isnan(means)
-        model = None
+        """Fit one rung, and predict the trials that did not pass it.
+
+        Args:
+            losses: [trials there, level + 1] losses at the rungs up to this one.
+        """
+        known = there & ~np.isnan(means)
+        changes = losses[:, -1] - losses[:, -2] if level else None
+        rung = _Rung(
+            _Scale.of(losses[:, -1], 1e-5),
+            None if changes is None else _Scale.of(changes, 1e-5),
+            at[known],
+        )
         if known.any():
             model = RungModel(
                 FROM_RUNG,
-                scale.standardised(losses[known]),
+                rung.features(losses[known[there]]),
                 distances(self._space, at[known], at[known]),
                 means[known],
                 variances[known],
             )
-        self._rungs[level] = _Rung(scale, model, at[known])
+            rung = replace(rung, model=model)
+        self._rungs[level] = rung
         new = there & np.isnan(means)
         if new.any():
-            means[new], variances[new] = self.at_level(level, losses[new], at[new])
+            means[new], variances[new] = self.at_level(level, losses[new[there]], at[new])

@@ -23,6 +23,7 @@ class Outlook:
         seed: seed of the study; proposal n draws from a generator seeded by both.
         trials: number of trials of the search.
         proposes: whether the searcher chooses configurations by the forecast.
+        factor: reduction factor of the rungs.
     """
 
     def __init__(
@@ -32,8 +33,10 @@ class Outlook:
         seed: int,
         trials: int,
         proposes: bool,
+        factor: int = 3,
     ) -> None:
-        self.space, self.forecast = space, Forecast(space, levels)
+        self.space = space
+        self.forecast = Forecast(space, levels, least=levels[-1] / factor**2)
         self.seed, self.trials, self.proposes = seed, trials, proposes
         self._listed = list(space.variants().values()) if space.count <= _LISTED else []
         self._places = np.array([coordinates(space, values) for values in self._listed])
@@ -47,7 +50,8 @@ class Outlook:
         proposes = config.searcher.name == "forecast"
         if not proposes and config.scheduler.name != "evidence":
             return None
-        return cls(space, levels, config.run.seed, trials, proposes)
+        factor = config.scheduler.reduction_factor
+        return cls(space, levels, config.run.seed, trials, proposes, factor)
 
     def apply(self, event: Event) -> None:
         """Update the forecast with one event of the search."""
@@ -76,7 +80,7 @@ class Outlook:
         candidates, places = self._drawn(rng)
         # A second seed is useful for one of the best configurations only.
         untried = [n for n, at in enumerate(places) if at.tobytes() not in forecast.tried]
-        if not forecast.is_ready:
+        if not forecast.top:
             return candidates[untried[0] if untried else 0], 0.0
         if not untried:
             (best,) = forecast.most_expected(1)
@@ -95,7 +99,7 @@ class Outlook:
             order = rng.permutation(len(self._listed))
             return [dict(self._listed[place]) for place in order], self._places[order]
         drawn = [random_values(self.space, rng) for _ in range(_DRAWN)]
-        parents = self.forecast.most_expected(_PARENTS) if self.forecast.is_ready else []
+        parents = self.forecast.most_expected(_PARENTS) if self.forecast.top else []
         for place in range(_NEIGHBOURS if parents else 0):
             drawn.append(mutated(self.space, parents[place % len(parents)], rng))
         return drawn, np.array([coordinates(self.space, values) for values in drawn])

@@ -1,10 +1,11 @@
 """A Gaussian process that predicts the final value from the value at a rung and the settings.
 
-The mean is a constant plus a slope times the value at the rung. The settings add a smooth
-function, so that the relation of early and final values may differ between curricula or batch
-sizes. The rest is noise, whose variance is chosen by the likelihood of the trials that continued.
-It is large at a rung that predicts nothing. Source: Rasmussen & Williams, "Gaussian Processes for
-Machine Learning", 2006, algorithm 2.1 and section 2.7 (with a linear mean).
+The mean is a constant, plus a slope times the value at the rung, plus a slope times its change
+since the rung before: where curves cross, trials that still improve end lower. The settings add a
+smooth function, so that the relation of early and final values may differ between curricula or
+batch sizes. The rest is noise, whose variance is chosen by the likelihood of the trials that
+continued. It is large at a rung that predicts nothing. Source: Rasmussen & Williams, "Gaussian
+Processes for Machine Learning", 2006, algorithm 2.1 and section 2.7 (with a linear mean).
 """
 
 from __future__ import annotations
@@ -24,41 +25,46 @@ class Prior:
     """Prior before a trial has passed the rung, in standardised units.
 
     Attributes:
-        slope, slope_variance: mean and variance of the slope; 0 for a model without a rung.
+        slopes, slope_variances: means and variances of the slopes of the features; none for a
+            model without a rung.
         settings: variance that the settings explain.
         decays: decay rates of the kernel by distance that are tried.
         noises: noise variances that are tried.
         usual_noise: noise that is expected; 0 if all are equally likely.
     """
 
-    slope: float
-    slope_variance: float
+    slopes: tuple[float, ...]
+    slope_variances: tuple[float, ...]
     settings: float
     decays: tuple[float, ...]
     noises: tuple[float, ...]
     usual_noise: float
 
 
-FROM_SETTINGS = Prior(0.0, 0.0, 1.0, (0.3, 1.0), (0.05, 0.4), 0.0)
-FROM_RUNG = Prior(0.6, 0.3, 0.15, (0.5,), (0.02, 0.1, 0.4, 1.0), 0.4)
+FROM_SETTINGS = Prior((), (), 1.0, (0.3, 1.0), (0.05, 0.4), 0.0)
+FROM_RUNG = Prior((0.6, 0.1), (0.3, 0.3), 0.15, (0.5,), (0.02, 0.1, 0.4, 1.0), 0.4)
 
 
 class RungModel:
     """Model of one rung, fitted to trials whose final value is known or predicted.
 
     Args:
-        values: [n] standardised values at the rung.
+        features: [n, F] standardised values at the rung, and from the second rung on their changes
+            since the rung before.
         apart: [n, n] distances between their settings.
         targets: [n] standardised final values.
         variances: [n] variances of the targets that are predicted.
     """
 
     def __init__(
-        self, prior: Prior, values: Floats, apart: Floats, targets: Floats, variances: Floats
+        self, prior: Prior, features: Floats, apart: Floats, targets: Floats, variances: Floats
     ) -> None:
-        self.prior, self._values = prior, values
-        linear = _CONSTANT + prior.slope_variance * np.outer(values, values)
-        residuals = targets - prior.slope * values
+        count = features.shape[1]
+        self.prior, self._features = prior, features
+        self._slopes = np.array(prior.slopes[:count])
+        self._slope_variances = np.array(prior.slope_variances[:count])
+        linear = _CONSTANT + (features * self._slope_variances) @ features.T
+        residuals = targets - features @ self._slopes
         best = -np.inf
         for decay in prior.decays:
             smooth = linear + prior.settings * np.exp(-decay * apart)
@@ -73,17 +79,17 @@ class RungModel:
                     best, self.noise, self._decay = likelihood, noise, decay
                     self._factor, self._weights = factor, weights
 
-    def predict(self, values: Floats, apart: Floats) -> tuple[Floats, Floats]:
+    def predict(self, features: Floats, apart: Floats) -> tuple[Floats, Floats]:
         """[m] means and variances of final values.
 
         Args:
-            values: [m] values at the rung.
+            features: [m, F] as in the fit.
             apart: [m, n] distances to the trials of the fit.
         """
         prior = self.prior
-        with_fit = _CONSTANT + prior.slope_variance * np.outer(values, self._values)
+        with_fit = _CONSTANT + (features * self._slope_variances) @ self._features.T
         with_fit = with_fit + prior.settings * np.exp(-self._decay * apart)
-        own = _CONSTANT + prior.settings + prior.slope_variance * values**2
+        own = _CONSTANT + prior.settings + features**2 @ self._slope_variances
         solved = solve_triangular(self._factor, with_fit.T, lower=True, check_finite=False)
-        means = solved.T @ self._weights + prior.slope * values
+        means = solved.T @ self._weights + features @ self._slopes
         return means, np.maximum(own - (solved**2).sum(0), 1e-6) + self.noise

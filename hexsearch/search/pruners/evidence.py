@@ -2,13 +2,15 @@
 
 1. A trial in the best 1/k of a rung continues, now or when a worker is free: ASHA in its promotion
    form.
-2. With `grace_period: auto`, rungs before max_t / k^2 pause no trial until the ranks there agree
-   with the ranks at the next rung: their correlation is two standard errors above 0.
-3. Before the first trial has ended, nothing is known about final values. New trials are random,
-   and a trial also continues if it is behind by less than the standard error of the paired
-   difference of per-game losses.
-4. Afterwards, the study learns at each rung how values there, and the settings, predict final
-   values, from the trials that continued. If a rung predicts nothing, all predictions are alike.
+2. With `grace_period: auto`, a rung before max_t / k^2 pauses no trial while the ranks there and at
+   the next rung, of six trials or more, do not agree by a standard error of their correlation.
+3. Before the first trial has ended, nothing is known about final values, and a trial also continues
+   if it is behind by less than the standard error of the paired difference of per-game losses. New
+   trials are chosen by values at the highest rung from max_t / k^2 on that three trials have
+   passed, or else at random.
+4. Afterwards, the study learns at each rung how the value there, its change since the rung before,
+   and the settings predict final values, from the trials that continued. If a rung predicts
+   nothing, all predictions are alike.
 5. The promise of a trial is its expected improvement on the best final value, per training that
    it still costs. A trial also continues if no paused trial and no new one has a higher promise.
 6. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.
@@ -35,7 +37,7 @@ from hexsearch.search.pruners.rung_record import RungRecord
 
 _CHANCE = 0.05
 _ALONE = "too few trials have reached this rung for a comparison"
-_CLOSED = "it is not known yet whether this rung predicts the next one"
+_CLOSED = "ranks at this rung do not predict those at the next one"
 
 
 class EvidencePruner(Pruner):
@@ -46,9 +48,9 @@ class EvidencePruner(Pruner):
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         super().__init__(config, rungs, max_positions)
         factor = config.reduction_factor
-        # A study that finds its first rung itself begins with closed early rungs.
+        # A study that finds its first rung itself may close early rungs.
         least = max_positions / factor**2 if config.grace_period == "auto" else 0.0
-        self._records = {rung: RungRecord(factor, is_open=rung >= least) for rung in rungs}
+        self._records = {rung: RungRecord(factor, may_close=rung < least) for rung in rungs}
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Continue a trial of the best ones, or one that no other exceeds in promise."""

@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 
 import numpy as np
 
-_LEAST_PAIRS, _ERRORS = 6, 2.0  # trials with both values; standard errors of their correlation
+_LEAST_PAIRS, _ERRORS = 6, 1.0  # trials with both values; standard errors of their correlation
 
 Place = tuple[float, int]  # value loss and number of a trial
 
@@ -19,17 +19,17 @@ class RungRecord:
 
     Args:
         factor: k.
-        is_open: whether it pauses trials before it was seen to predict the next rung.
+        may_close: whether it pauses no trial while ranks here do not predict those at the next.
 
     Attributes:
+        is_open: whether it pauses trials.
         all: places of all trials, in ascending order; waiting: those of paused ones.
     """
 
-    def __init__(self, factor: int, is_open: bool = True) -> None:
-        self._factor, self.is_open = factor, is_open
+    def __init__(self, factor: int, may_close: bool = False) -> None:
+        self._factor, self._may_close, self.is_open = factor, may_close, True
         self._pairs: list[tuple[float, float]] = []  # values here and at the next rung
         self._look_at = _LEAST_PAIRS
-        self.correlation = 0.0  # of their ranks, when last looked at
         self.all: list[Place] = []
         self.waiting: list[Place] = []
 
@@ -40,16 +40,16 @@ class RungRecord:
             insort(self.waiting, place)
 
     def learn(self, here: float, later: float) -> None:
-        """Record a trial at the next rung; the rung opens if ranks agree beyond two errors."""
-        if self.is_open:
+        """Record a trial at the next rung. The rung is open while the ranks agree."""
+        if not self._may_close:
             return
         self._pairs.append((here, later))
         count = len(self._pairs)
         if count >= self._look_at:
             self._look_at = count + max(1, count // 10)
             ranks = np.array(self._pairs).argsort(0, kind="stable").argsort(0)
-            self.correlation = float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0][1])
-            self.is_open = self.correlation * math.sqrt(count - 1) >= _ERRORS
+            correlation = float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0][1])
+            self.is_open = correlation * math.sqrt(count - 1) >= _ERRORS
 
     def remove(self, place: Place) -> None:
         """Record that a trial does not wait here any more."""

@@ -1,0 +1,181 @@
+"""The sets of learning curves that searchers are replayed on."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from curve_surrogate import Surrogate
+from learning_curves import (
+    LEVELS,
+    Configuration,
+    Curve,
+    chosen_dimensions,
+    drawn,
+    key,
+    recorded,
+    synthetic,
+)
+
+from hexsearch.search.forecasting.draws import coordinates, random_values
+from hexsearch.search.space import Dimension
+
+HERE = Path(__file__).parent / "curves"
+VERSIONS = 3  # of each family of drawn curves
+
+
+class CurveSet(Protocol):
+    """A space, and a learning curve for each of its configurations.
+
+    Attributes:
+        space: the study file of the space.
+        least: the lowest true final value loss; typical: the mean of random configurations.
+        seconds: mean virtual seconds of a whole training.
+    """
+
+    @property
+    def space(self) -> Path: ...
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]: ...
+    @property
+    def least(self) -> float: ...
+    @property
+    def typical(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...
+    def draws(self, seed: int, count: int) -> list[Configuration]:
+        """Random configurations without repeats."""
+
+    def curve(self, values: Configuration) -> Curve:
+        """What a searcher sees."""
+
+    def truth(self, values: Configuration) -> float:
+        """The final value loss, without the noise of the training seed where it is known."""
+
+    def paired(
+        self, first: Configuration, second: Configuration, positions: int
+    ) -> tuple[float, float] | None:
+        """Difference of two value losses and its standard error, from losses of each game."""
+
+
+class Table:
+    """A finite space with one curve for each configuration."""
+
+    space = HERE / "space.yaml"
+
+    def __init__(self, configurations: list[Configuration], curves: list[Curve]) -> None:
+        self._configurations = configurations
+        self._curves = {key(c): x for c, x in zip(configurations, curves, strict=True)}
+        # A failed training counts as a network that answers 50% on every position.
+        self._finals = {
+            k: curve[-1][1] if curve[-1][0] == LEVELS[-1] else 0.25
+            for k, curve in self._curves.items()
+        }
+        self.dimensions = chosen_dimensions(configurations)
+        self.least = min(self._finals.values())
+        self.typical = float(np.mean(list(self._finals.values())))
+        self.seconds = float(np.mean([curve[-1][2] for curve in curves]))
+
+    def draws(self, seed: int, count: int) -> list[Configuration]:
+        """Configurations in a random order."""
+        order = np.random.default_rng(seed).permutation(len(self._configurations))[:count]
+        return [self._configurations[place] for place in order]
+
+    def curve(self, values: Configuration) -> Curve:
+        """The recorded or drawn curve."""
+        return self._curves[key(values)]
+
+    def truth(self, values: Configuration) -> float:
+        """The last value of the curve."""
+        return self._finals[key(values)]
+
+    def paired(
+        self, first: Configuration, second: Configuration, positions: int
+    ) -> tuple[float, float] | None:
+        """Losses of each game are not known."""
+        return None
+
+
+class Floats:
+    """The recorded space with floats, between its configurations by a fitted surrogate.
+
+    Args:
+        seed: number of the training seeds of all configurations.
+    """
+
+    space = HERE / "floats.yaml"
+
+    def __init__(self, surrogate: Surrogate, seed: int) -> None:
+        self._surrogate, self._seed = surrogate, seed
+        self._games: dict[str, np.ndarray] = {}
+        self.dimensions = surrogate.space.dimensions
+        self.least, self.typical = surrogate.least, surrogate.typical
+
+    @cached_property
+    def seconds(self) -> float:
+        """Of the recorded trainings."""
+        return float(self._surrogate.recording.seconds[:, -1].mean())
+
+    def draws(self, seed: int, count: int) -> list[Configuration]:
+        """Configurations from the ranges of the dimensions."""
+        rng = np.random.default_rng(seed)
+        return [random_values(self._surrogate.space, rng) for _ in range(count)]
+
+    def curve(self, values: Configuration) -> Curve:
+        """The surrogate's curve with the noise of a training seed."""
+        weights = self._surrogate.recording.weights
+        losses = self._losses(values) @ weights
+        seconds = self._surrogate.seconds(values)
+        return [
+            (level, round(float(loss), 6), float(at))
+            for level, loss, at in zip(
+                self._surrogate.recording.levels, losses, seconds, strict=True
+            )
+        ]
+
+    def truth(self, values: Configuration) -> float:
+        """The surrogate's median over training seeds."""
+        return float(self._surrogate.truths(coordinates(self._surrogate.space, values)[None])[0])
+
+    def paired(
+        self, first: Configuration, second: Configuration, positions: int
+    ) -> tuple[float, float] | None:
+        """From the losses of each game."""
+        level = self._surrogate.recording.levels.index(positions)
+        weights = self._surrogate.recording.weights
+        apart = self._losses(first)[level] - self._losses(second)[level]
+        difference = float(apart @ weights)
+        influence, games = (apart - difference) * weights, len(weights)
+        return difference, float(np.sqrt(games / (games - 1) * np.square(influence).sum()))
+
+    def _losses(self, values: Configuration) -> np.ndarray:
+        """[levels, games] losses of each game."""
+        k = key(values)
+        if k not in self._games:
+            self._games[k] = self._surrogate.losses_of_games(values, self._seed)
+        return self._games[k]
+
+
+def curve_set(name: str, seed: int) -> CurveSet:
+    """A set of curves by its name; a drawn one in versions, `floats` with seeds of its own."""
+    if name == "floats":
+        return Floats(_surrogate(), seed)
+    version = 0 if name == "recorded" else seed % VERSIONS
+    return _table(name, version)
+
+
+@cache
+def _surrogate() -> Surrogate:
+    return Surrogate.load(HERE / "floats.yaml", HERE / "starter-13x13.jsonl")
+
+
+@cache
+def _table(name: str, version: int) -> Table:
+    configurations, curves = recorded(HERE / "wolve-13x13.jsonl")
+    if name == "synthetic":
+        curves = synthetic(configurations, 1 + version)
+    elif name != "recorded":
+        curves = drawn(name, configurations, 1 + version)
+    return Table(configurations, curves)
