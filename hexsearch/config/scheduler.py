@@ -85,10 +85,8 @@ class SchedulerConfig(Section):
         """The grace period in positions."""
         if self.grace_period != "auto":
             return self.grace_period
-        least = self.reduction_factor**2
-        return max(
-            1, self.max_t // (least * self.reduction_factor if self.name == "evidence" else least)
-        )
+        share = self.reduction_factor ** (3 if self.name == "evidence" else 2)
+        return -(-self.max_t // share)  # rounded up: the last rung would else be just before max_t
 
     @model_validator(mode="after")
     def _reach_a_rung(self) -> SchedulerConfig:

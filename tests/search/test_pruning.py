@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import pytest
+
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.search.pruners import PRUNERS
 from hexsearch.search.pruning import RungSchedule
@@ -28,3 +30,15 @@ def test_an_automatic_first_rung_is_a_share_of_a_whole_training() -> None:
     assert rungs("evidence") == (1000, 3000, 9000)
     assert rungs("asha") == (3000, 9000)
     assert rungs("evidence", unit=2048) == (2048, 4096, 10240)
+
+
+@pytest.mark.parametrize("name, count", [("evidence", 3), ("asha", 2)])
+@pytest.mark.parametrize("max_t", [26_999, 180_000, 180_001])
+def test_an_automatic_first_rung_makes_no_rung_just_before_the_end(
+    name: Literal["evidence", "asha"], count: int, max_t: int
+) -> None:
+    for factor in (2, 3, 4, 10):
+        given = SchedulerConfig(name=name, max_t=max_t, reduction_factor=factor)
+        rungs = RungSchedule.of(given, unit=1).rungs
+        assert len(rungs) == count, factor
+        assert rungs[-1] < 1.01 * max_t / factor

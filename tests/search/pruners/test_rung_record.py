@@ -66,6 +66,17 @@ def test_a_rung_that_predicts_nothing_is_closed_mostly() -> None:
     assert is_open < 30
 
 
+def test_equal_values_at_a_rung_have_equal_ranks_and_predict_nothing() -> None:
+    record = RungRecord(factor=3, may_close=True)
+    for later in range(12):
+        record.learn(0.25, float(later))
+    assert not record.is_open  # the order of arrival is no rank
+    record = RungRecord(factor=3, may_close=True)
+    for later in range(12):
+        record.learn(0.20 if later == 0 else 0.25, float(later))
+    assert record.is_open
+
+
 def test_a_later_rung_never_closes() -> None:
     record = RungRecord(factor=3)
     for here in range(30):
