@@ -139,14 +139,16 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 
 def _left_out(stepped: list[WatchedStep], trial: WatchedTrial) -> Hypothesis | None:
-    """Steps whose gradient is replaced by 0, if they are those with the largest gradients."""
+    """Steps whose gradient is replaced by 0, if the gradients of all others are right."""
     sizes: dict[bool, list[float]] = {True: [], False: []}
+    others = []
     for step in stepped:
         wanted = expected_gradient(step, trial.config)
-        given = float(torch.cat(list(step.given.values())).norm())
-        sizes[given < 1e-9].append(float(torch.cat(list(wanted.values())).norm()))
+        is_zero = float(torch.cat(list(step.given.values())).norm()) < 1e-9
+        sizes[is_zero].append(float(torch.cat(list(wanted.values())).norm()))
+        others += [] if is_zero else [step]
     zero, kept = sizes[True], sizes[False]
-    if not zero or not kept or min(zero) < 1e-9:
+    if not zero or not kept or min(zero) < 1e-9 or first_gap(others, trial.config) is not None:
         return None
     which = ""
     if min(zero) > max(kept):
