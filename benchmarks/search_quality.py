@@ -11,7 +11,8 @@ that our searcher models the space and does not enumerate it. `--sets` gives the
 `heldout` were held out when the rules were chosen. So was `floats`: a second recorded space, on
 other games, with numbers between those that were recorded (`curve_surrogate.py`). There the regret
 is that of the value loss without the noise of training seeds. `--keep` appends each replay to a
-file, and repeats none that the file holds with the same budgets.
+file, and repeats none that the file holds with the same budgets; `search_table.py` makes tables of
+such files.
 
 The last two columns are about the full budget. What became of the best configuration of the space:
 it was never tried, it was cut (pruned or paused), it was running, or it had ended (no matter of
@@ -23,8 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -32,11 +31,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import ttest_1samp
 from search_packages import missing
 from search_replay import BUDGETS, Replayed, run
-
-from hexsearch.statistics.intervals import holm
+from search_table import by_cell, load, signed_p, tables
 
 WORKERS = (1, 4, 16, 64)
 SETS = ("recorded", "synthetic", "crossing", "noisy", "late", "overfitting", "power")
@@ -69,10 +66,7 @@ def main() -> int:
     budgets = " | ".join(f"{budget:.0%}" for budget in BUDGETS)
     print(f"| set | workers | searcher | {budgets} | {', '.join(FATES)} | best tried unfinished |")
     print("|--|--|--|" + "--|" * (len(BUDGETS) + 2), flush=True)
-    kept = load(args.keep) if args.keep else []
-    known: dict[Cell, dict[int, Replayed]] = defaultdict(dict)
-    for one in kept:
-        known[one.set, one.workers, one.searcher][one.seed] = one
+    known = by_cell(load(args.keep) if args.keep else [])
     for cell in cells:
         wanted = [seed for seed in seeds if seed not in known[cell]]
         for one in replayed(cell, wanted, args.processes):
@@ -82,15 +76,8 @@ def main() -> int:
                     file.write(json.dumps(one.to_json()) + "\n")
         first = known[cell[0], cell[1], names[0]]
         print(row(cell, [known[cell][seed] for seed in seeds], first), flush=True)
-    print(summary(compared(known, cells, names[0], seeds)))
+    print("\n".join(tables({cell: known[cell] for cell in cells}, names[0])))
     return 0
-
-
-def load(path: Path) -> list[Replayed]:
-    """What a file of replays holds, without replays of other budgets."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    raw = [json.loads(line) for line in lines]
-    return [Replayed.from_json(one) for one in raw if len(one["regrets"]) == len(BUDGETS)]
 
 
 def replayed(cell: Cell, seeds: Sequence[int], processes: int) -> Iterator[Replayed]:
@@ -118,46 +105,6 @@ def row(cell: Cell, runs: Sequence[Replayed], first: dict[int, Replayed]) -> str
     unfinished = sum(fate != "ended" for fate in tried) / len(runs)
     cut = f"{unfinished:.0%} (cut {tried.count('cut') / len(runs):.0%}) of {len(runs)}"
     return f"| {cell[0]} | {cell[1]} | {cell[2]} | {' | '.join(cells)} | {fates} | {cut} |"
-
-
-def signed_p(apart: np.ndarray) -> float:
-    """p-value of paired differences, negative where the first searcher has less regret."""
-    if len(apart) < 2 or not apart.any():
-        return 1.0
-    p = float(ttest_1samp(apart, 0.0).pvalue)
-    return math.copysign(p, float(apart.mean()))
-
-
-def compared(
-    known: dict[Cell, dict[int, Replayed]], cells: Sequence[Cell], first: str, seeds: Sequence[int]
-) -> dict[str, float]:
-    """The first searcher against each other one, in each cell and at each budget."""
-    found = {}
-    for set_name, workers, name in cells:
-        if name == first:
-            continue
-        runs, firsts = known[set_name, workers, name], known[set_name, workers, first]
-        apart = np.array([firsts[s].regrets for s in seeds]) - [runs[s].regrets for s in seeds]
-        for column, budget in enumerate(BUDGETS):
-            found[f"{set_name} {workers} {budget:.0%} {name}"] = signed_p(apart[:, column])
-    return found
-
-
-def summary(found: dict[str, float]) -> str:
-    """How many comparisons hold after Holm's correction, and which."""
-    lines = []
-    adjusted = list(holm(np.abs(list(found.values())))) if found else []
-    for word, sign in (("better", -1), ("worse", 1)):
-        cells = [
-            cell
-            for (cell, p), q in zip(found.items(), adjusted, strict=True)
-            if p * sign > 0 and q < 0.05
-        ]
-        lines.append(
-            f"{len(found)} comparisons; the first is {word} after Holm's correction in "
-            f"{len(cells)}: {'; '.join(cells) or 'none'}"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from hexsearch.doctor.findings import Check, Diagnosis, Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.doctor.registry import CHECKS
+from hexsearch.doctor.stages import with_first_stage
 from hexsearch.errors import ContractError, HexsearchError
 from hexsearch.model.plugins import plugin_code
 
@@ -74,11 +75,13 @@ def examine(
             continue
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
-    findings = sorted(_merged(found), key=lambda finding: _ORDER[finding.severity])
+    kept = sorted(_merged(found), key=lambda pair: _ORDER[pair[1].severity])
+    names = [check.name if check else finding.check for check, finding in kept]
+    findings = with_first_stage([finding for _, finding in kept], names, done)
     return Diagnosis(pipeline.label, tuple(done), left_out, tuple(findings), seconds)
 
 
-def _merged(found: list[tuple[Check | None, Finding]]) -> list[Finding]:
+def _merged(found: list[tuple[Check | None, Finding]]) -> list[tuple[Check | None, Finding]]:
     """One finding for each root, or for each pair of check and cause where there is no root.
 
     The most severe one is kept. Of equally severe ones it is the last that examines a trained
@@ -86,18 +89,19 @@ def _merged(found: list[tuple[Check | None, Finding]]) -> list[Finding]:
     left out.
     """
     isolated = any(f.severity == "error" and not _of_symptom(c) for c, f in found)
-    kept: dict[tuple[str, ...], Finding] = {}
+    kept: dict[tuple[str, ...], tuple[Check | None, Finding]] = {}
     for check, finding in found:
         if isolated and _of_symptom(check) and finding.severity != "info":
             continue
         key = (finding.root,) if finding.root else (finding.check, finding.cause)
-        first = kept.get(key)
-        if first is None:
-            kept[key] = finding
-        elif _ORDER[finding.severity] < _ORDER[first.severity] or (
+        if key not in kept:
+            kept[key] = check, finding
+            continue
+        first = kept[key][1]
+        if _ORDER[finding.severity] < _ORDER[first.severity] or (
             finding.severity == first.severity and _of_answers(check)
         ):
-            kept[key] = finding
+            kept[key] = check, finding
     return list(kept.values())
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from hexsearch.analysis.loading import LoadedCheckpoint
 from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
-from hexsearch.config.trunk import TRUNK_PRESETS, TrunkConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.batches import BatchBuilder, TrainingStream
@@ -32,6 +31,7 @@ from hexsearch.doctor.samples import (
     compared_samples,
     training_samples,
 )
+from hexsearch.doctor.trial_size import with_small_trunk
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.errors import CheckpointError, ContractError, HexsearchError
 from hexsearch.model.readout import Readout, build_readout
@@ -42,10 +42,11 @@ SEED = 20_251
 Part = TypeVar("Part")
 AnyTrial = TypeVar("AnyTrial", bound=Trial)
 _WATCHED_STEPS = 4
+SHORT_STEPS = 150  # of a short training
+_HALFWAY, _LATE_STEPS = 0.6, 10  # share of it after which steps are recorded, and their number
 _COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
 _ENOUGH_GAMES = 50  # games that a table can be fitted on
 _JUDGED_GAMES = 250  # validation games that are evaluated, so that a report takes seconds
-_LARGEST_TRUNK = 400_000  # trunk weights with which a few hundred steps still take seconds
 
 
 @dataclass
@@ -123,27 +124,7 @@ class ExaminedPipeline:
     @cached_property
     def trial_config(self) -> TrialConfig | None:
         """The first configuration; a large trunk is replaced by a small one of the same kind."""
-        if self.config is None:
-            return None
-        if self.config.network is not None:
-            return self.config
-        trunk = self.config.trunk
-        weights = sum(
-            blocks * 18 * channels * channels
-            for blocks, channels in zip(trunk.blocks, trunk.channels, strict=True)
-        )
-        if weights <= _LARGEST_TRUNK:
-            return self.config
-        small = TrunkConfig.model_validate(
-            {
-                **TRUNK_PRESETS["small"],
-                "preset": "small",
-                "features": trunk.features,
-                "norm": trunk.norm,
-                "activation": trunk.activation,
-            }
-        )
-        return self.config.model_copy(update={"trunk": small})
+        return None if self.config is None else with_small_trunk(self.config)
 
     def new_trial(self, max_positions: int) -> Trial | None:
         """A new trial of the first configuration, also with a read-out that breaks its contract.
@@ -185,6 +166,23 @@ class ExaminedPipeline:
     def finite(self) -> WatchedTrial | None:
         """The watched trial, if all numbers that it recorded are finite."""
         return self.watched if self.watched is not None and is_finite(self.watched) else None
+
+    @cached_property
+    def halfway(self) -> WatchedTrial | None:
+        """A short training after _HALFWAY of its steps, of which the last few are recorded.
+
+        Raises:
+            TrialError: it diverges before.
+        """
+        size = self.trial_config.batch_size if self.trial_config else 0
+        trial = self._new(WatchedTrial, size * SHORT_STEPS)
+        if trial is not None:
+            trial.recording = False
+            trial.train_to(round(_HALFWAY * SHORT_STEPS) * size)
+            trial.recording = True
+            trial.watch(_LATE_STEPS)
+            trial.recording = False
+        return trial
 
     @cached_property
     def samples(self) -> TrainingSamples | None:

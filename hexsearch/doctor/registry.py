@@ -6,11 +6,12 @@ add a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import beginnings, games, results
+from hexsearch.doctor.checks import beginnings, games, results, split
 from hexsearch.doctor.checks.evaluation import evaluation, state
 from hexsearch.doctor.checks.network import (
     answers,
     calibration,
+    cells,
     encoders,
     independence,
     movers,
@@ -21,7 +22,7 @@ from hexsearch.doctor.checks.network import (
     turns,
     values,
 )
-from hexsearch.doctor.checks.optimisation import finite, gradients, slopes, steps
+from hexsearch.doctor.checks.optimisation import finite, gradients, later, slopes, steps
 from hexsearch.doctor.checks.training import (
     auxiliary,
     columns,
@@ -53,7 +54,7 @@ CHECKS: tuple[Check, ...] = (
     Check("results", "quick", ("archive",), results.check_results),
     Check("duplicates", "quick", ("archive",), games.check_duplicates),
     Check("beginnings", "quick", ("archive",), beginnings.check_beginnings),
-    Check("split", "quick", ("dataset",), games.check_split),
+    Check("split", "quick", ("dataset",), split.check_split),
     Check("finished boards", "quick", _BATCHES, columns.check_finished),
     Check("boards", "quick", _BATCHES, positions.check_boards),
     Check("training labels", "quick", _BATCHES, labels.check_labels),
@@ -75,6 +76,7 @@ CHECKS: tuple[Check, ...] = (
     Check("randomness", "quick", ("finite", "samples"), randomness.check_randomness),
     Check("what is read", "quick", ("finite", "samples"), reading.check_reading),
     Check("flat planes", "quick", ("finite", "samples"), flat_planes.check_flat_planes),
+    Check("policy map", "quick", ("finite", "samples"), cells.check_cells),
     Check("gradients", "quick", ("finite",), gradients.check_given),
     Check("slopes", "quick", ("finite",), slopes.check_slopes),
     Check("steps", "quick", ("finite",), steps.check_steps),
@@ -97,6 +99,7 @@ CHECKS: tuple[Check, ...] = (
     Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),
     Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
     Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
+    Check("later steps", "training", ("finite", "samples"), later.check_later),
     Check("overfit", "training", ("watched",), overfit.check_overfit, symptom=True),
     Check(
         "short training",

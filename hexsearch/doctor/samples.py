@@ -78,6 +78,19 @@ def training_samples(trial: WatchedTrial) -> TrainingSamples:
     )
 
 
+def joined_samples(
+    batches: Sequence[Batch], batch_size: int, perspective: Literal["absolute", "mover"]
+) -> TrainingSamples:
+    """Batches that no step was taken on, as samples."""
+    return TrainingSamples(
+        Batch.joined([replace(batch, auxiliary={}) for batch in batches]),
+        _joined([batch.planes for batch in batches]),
+        _joined([batch.outcome for batch in batches]),
+        batch_size,
+        perspective,
+    )
+
+
 def position_keys(game: Ints, ply: Ints) -> Ints:
     """[P] one number for each position, from its game and its ply."""
     keys: Ints = game * 4096 + ply
@@ -128,6 +141,15 @@ class ComparedSamples:
         """[B] whether colours are exchanged, as the column `complement` implies."""
         return swapped_colours(self.samples)
 
+    @property
+    def wrong_mover(self) -> Flags:
+        """[B] whether the side to move is wrong on a board that is not finished."""
+        entries = inside_ring(self.samples.planes, self.truth.size)[:, 2]
+        expected = np.stack([self.truth.mover_plane(s) for s in range(4)], axis=1)
+        gaps = np.abs(entries.reshape(len(entries), 1, -1) - expected[:, :, None]).max(axis=2)
+        wrong: Flags = ~self.truth.finished & ~(self.images & (gaps < 1e-3)).any(axis=1)
+        return wrong
+
     def place(self, wrong: Flags, among: Flags | None = None) -> str:
         """In words, which samples are wrong: all, those that meet a condition, or a random share.
 
@@ -150,14 +172,44 @@ class ComparedSamples:
         """[B] numbers that a fault may depend on, by their names."""
         lengths = self.truth.archive.lengths[self.truth.game].astype(np.int64)
         rows = np.arange(len(lengths))
+        batch = rows // self.samples.batch_size
+        _, index, count = np.unique(
+            position_keys(self.truth.game, batch), return_inverse=True, return_counts=True
+        )
         return {
             "ply": self.truth.ply,
             "number of plies to the end": lengths - self.truth.ply,
             "length of the game": lengths,
             "number of the game": self.truth.game,
             "row in the batch": rows % self.samples.batch_size,
-            "number of the batch": rows // self.samples.batch_size,
+            "number of the batch": batch,
+            "number of positions of its game in the batch": count[index],
         }
+
+    @property
+    def keys(self) -> Columns:
+        """[B] what a number may depend on alone: the numbers, and the first moves of the games."""
+        archive, game = self.truth.archive, self.truth.game
+        starts = archive.offsets[game].astype(np.int64)
+        second = np.minimum(starts + 1, len(archive.moves) - 1)
+        first = archive.moves[starts].astype(np.int64)
+        opening = first * 4096 + archive.moves[second]
+        return {
+            "first move of the game": first,
+            "opening (the first two moves of the game)": opening,
+            "source of the game": archive.files[game].astype(np.int64),
+            **self.numbers,
+        }
+
+    def example(self, wrong: Flags) -> str:
+        """In words, one of the wrong samples, which can be looked up in its file."""
+        row = int(np.flatnonzero(wrong)[0])
+        archive, game = self.truth.archive, int(self.truth.game[row])
+        where_from = archive.sources[int(archive.files[game])]
+        return (
+            f"such as ply {self.truth.ply[row]} of game {game + 1} (line "
+            f"{archive.lines[game]} of {where_from})"
+        )
 
 
 def swapped_colours(samples: TrainingSamples) -> Flags:

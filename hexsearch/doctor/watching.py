@@ -8,81 +8,18 @@ the gradients that the optimiser gets, and the weights before and after its step
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.recorded import Flat, WatchedReadout, WatchedStep
 from hexsearch.errors import TrialError
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout
 from hexsearch.training.step import Junction, Losses, Stepper
 from hexsearch.training.trial import Trial
-
-Flat = dict[str, Tensor]  # for each part of the network, all its numbers as one vector
-
-
-class WatchedReadout(Readout):
-    """Passes every call on to another read-out, and keeps the targets of its loss."""
-
-    def __init__(self, inner: Readout) -> None:
-        self.inner, self.proper, self.control = inner, inner.proper, inner.control
-        self.targets: list[Tensor] = []
-
-    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        self.targets.append(target.detach().clone())
-        return self.inner.loss(raw, target)
-
-    def win_prob(self, raw: Tensor) -> Tensor:
-        return self.inner.win_prob(raw)
-
-
-@dataclass
-class WatchedStep:
-    """The record of one training step on a batch of B positions.
-
-    Attributes:
-        batch: the batch.
-        planes: [B, C, N, N] planes at the input of the network.
-        raw: [B] raw values.
-        policy_logits: [B, N*N] policy logits.
-        targets: [B] targets at the loss of the read-out; None if it was never called.
-        value: [B] value loss of each position.
-        policy: mean policy loss.
-        eval_modules: names of batch norms and dropouts that are in eval mode in training, one of
-            each class.
-        value_gradient, policy_gradient, other_gradient: gradients of the unweighted value and
-            policy loss, and of the weighted sum of the auxiliary losses.
-        given: gradients that the optimiser gets, after clipping.
-        before, after: weights before and after the optimiser's step.
-        late: weights at the start of the next training step, if there is one.
-        rates: learning rate of each parameter group.
-        progress: share of the budget that was used before the step.
-        calls: number of calls of optimiser.step().
-        parts: gradient of the weighted losses of each micro-batch, if there are micro-batches.
-    """
-
-    batch: Batch
-    planes: Tensor = field(default_factory=lambda: torch.zeros(0))
-    raw: Tensor = field(default_factory=lambda: torch.zeros(0))
-    policy_logits: Tensor = field(default_factory=lambda: torch.zeros(0))
-    targets: Tensor | None = None
-    value: Tensor = field(default_factory=lambda: torch.zeros(0))
-    policy: float = 0.0
-    eval_modules: tuple[str, ...] = ()
-    value_gradient: Flat = field(default_factory=dict)
-    policy_gradient: Flat = field(default_factory=dict)
-    other_gradient: Flat = field(default_factory=dict)
-    given: Flat = field(default_factory=dict)
-    before: Flat = field(default_factory=dict)
-    after: Flat = field(default_factory=dict)
-    late: Flat = field(default_factory=dict)
-    rates: tuple[float, ...] = ()
-    progress: float = 0.0
-    calls: int = 0
-    parts: list[Flat] = field(default_factory=list)
 
 
 class WatchedStepper(Stepper):
@@ -105,6 +42,11 @@ class WatchedTrial(Trial):
         asked: records of losses that `Trial.losses` gave without a step.
         problem: why training ended early; empty if it did not.
         initial_answering: the initial values of the weights that answer.
+        initial_weights: the initial values of the weights that are trained.
+        edited: planes before and after a forward pass that changes them in place, if one does.
+        recording: whether steps are recorded; nothing is kept of the others.
+        begun_answering: the same before the first recorded step.
+        moments: state of the optimiser before the first recorded step, by its names.
     """
 
     stepper_type = WatchedStepper
@@ -114,16 +56,23 @@ class WatchedTrial(Trial):
         self.steps: list[WatchedStep] = []
         self.asked: list[WatchedStep] = []
         self.problem = ""
+        self.edited: tuple[Tensor, Tensor] | None = None
+        self.recording = True
+        self.moments: dict[str, Flat] = {}
         self._is_stepping = False
+        self._shown: list[Tensor] = []
         self._outputs: list[tuple[Tensor, NetworkOutput]] = []
         self._kept: list[tuple[Tensor, NetworkOutput]] = []
         super().__init__(*arguments, readouts=[self.watched_readout], **options)
         assert isinstance(self._stepper, WatchedStepper)
         self._stepper.note = self._note
+        self.network.register_forward_pre_hook(self._look_at_planes)
         self.network.register_forward_hook(self._look_at_forward)
         self.optimiser.register_step_pre_hook(self._look_before_step)
         self.optimiser.register_step_post_hook(self._look_after_step)
+        self.initial_weights = self._weights()
         self.initial_answering = [p.detach().clone() for p in self.answering.parameters()]
+        self.begun_answering = self.initial_answering
 
     def watch(self, count: int) -> None:
         """Train `count` steps. A TrialError ends the training, and its text becomes `problem`."""
@@ -134,14 +83,38 @@ class WatchedTrial(Trial):
             self.problem = str(error)
         self._ask_for_losses()
 
+    def step_unseen(self) -> tuple[str, ...]:
+        """Take one step that is not recorded; return the modules that are in eval mode in it."""
+        resting: tuple[str, ...] = ()
+        was_recording = self.recording
+
+        def look(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            nonlocal resting
+            resting = resting_modules(network)
+
+        handle, self.recording = self.network.register_forward_pre_hook(look), False
+        try:
+            self.train_to(self.positions_seen + self.config.batch_size)
+        finally:
+            handle.remove()
+            self.recording = was_recording
+        return resting
+
     def fetched_batch(self, cursor: int, size: int) -> Batch:
         """The batch that training would fetch at a cursor."""
         return self._ahead.batch(cursor, size)
 
     def train_on(self, batch: Batch) -> None:
+        if not self.recording:
+            super().train_on(batch)
+            self._clear()
+            return
         step = WatchedStep(batch)
         if self.steps:
             self.steps[-1].late = self._weights()
+        else:
+            self.moments = self._moments()
+            self.begun_answering = [p.detach().clone() for p in self.answering.parameters()]
         self.steps.append(step)
         self._clear()
         step.progress = self.positions_seen / self.max_positions
@@ -188,10 +161,7 @@ class WatchedTrial(Trial):
     def _note_losses(self, step: WatchedStep, part: Batch, losses: Losses) -> None:
         whole = len(step.batch)
         moves = step.batch.has_move.sum().clamp(min=1)
-        eval_modules = {
-            type(m).__name__: name for name, m in self.network.named_modules() if _in_eval_mode(m)
-        }
-        step.eval_modules = tuple(eval_modules.values())
+        step.eval_modules = resting_modules(self.network)
         step.value = torch.cat([step.value, losses.value.detach().reshape(-1)])
         share = float(part.has_move.sum() / moves)
         step.policy += float(losses.policy.detach()) * share
@@ -240,14 +210,30 @@ class WatchedTrial(Trial):
     def _weights(self) -> Flat:
         return self._by_part(lambda p: p)
 
+    def _moments(self) -> dict[str, Flat]:
+        """The optimiser's state by the names of its tensors, such as `exp_avg`."""
+        state: dict[int, dict[str, Any]] = {id(p): s for p, s in self.optimiser.state.items()}
+        names = {name for each in state.values() for name, value in each.items() if _is_full(value)}
+
+        def kept(name: str) -> Callable[[nn.Parameter], Tensor]:
+            return lambda p: state.get(id(p), {}).get(name, torch.zeros_like(p))
+
+        return {name: self._by_part(kept(name)) for name in sorted(names)}
+
+    def _look_at_planes(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen = self.recording and torch.is_grad_enabled()
+        self._shown = [inputs[0].detach().clone()] if seen else []
+
     def _look_at_forward(
         self, module: nn.Module, inputs: tuple[Tensor, ...], output: NetworkOutput
     ) -> None:
-        if torch.is_grad_enabled():
-            self._outputs.append((inputs[0].detach().clone(), output))
+        if self._shown:
+            self._outputs.append((self._shown[0], output))
+            if self.edited is None and not torch.equal(self._shown[0], inputs[0]):
+                self.edited = self._shown[0], inputs[0].detach().clone()
 
     def _look_before_step(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
-        if self.steps:
+        if self.steps and self.recording:
             step = self.steps[-1]
             step.calls += 1
             step.given = self._by_part(lambda p: torch.zeros_like(p) if p.grad is None else p.grad)
@@ -255,8 +241,19 @@ class WatchedTrial(Trial):
             step.rates = tuple(group["lr"] for group in optimiser.param_groups)
 
     def _look_after_step(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
-        if self.steps:
+        if self.steps and self.recording:
             self.steps[-1].after = self._weights()
+
+
+def _is_full(value: object) -> bool:
+    """Whether a part of an optimiser's state has one number for each weight."""
+    return isinstance(value, Tensor) and value.ndim > 0
+
+
+def resting_modules(network: nn.Module) -> tuple[str, ...]:
+    """Names of batch norms and dropouts that are in eval mode, one of each class."""
+    names = {type(m).__name__: name for name, m in network.named_modules() if _in_eval_mode(m)}
+    return tuple(names.values())
 
 
 def _in_eval_mode(module: nn.Module) -> bool:

@@ -13,7 +13,16 @@ from hexsearch.training.metrics import SliceMetrics
 
 CONTROL = "negative control"
 _STATUS_ORDER = ("completed", "running", "waiting", "stopped", "paused", "pruned", "failed")
-_SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
+_SHORT = {
+    "learning_rate": "lr",
+    "weight_decay": "wd",
+    "batch_size": "batch",
+    "ema_half_life": "ema",
+    "squeeze_excitation": "SE",
+    "global_pooling_every": "pooling",
+    "label_smoothing": "smoothing",
+    "winning_chain": "chain",
+}
 
 
 @dataclass(frozen=True)
@@ -174,14 +183,23 @@ def mean(figures: Iterable[float | None]) -> float | None:
 def variant_name(trial: TrialHistory) -> str:
     """The head, then every other searched value: `512->64->1 bce lr=0.004`.
 
-    A value that is text, such as a read-out's name, is written without the setting's name.
+    A value that is text, such as a read-out's name, is written without the setting's name. What is
+    switched off (false or 0) is left out, and what is switched on is written by its name alone. The
+    stages of a trunk are written as `k3 24x2 48x2/2`: a first kernel of 3, then 24 and 48 channels
+    with 2 blocks each, the second stage with a stride of 2.
     """
     parts = [trial.head]
     for name, value in trial.values.items():
-        if name != "value_head":
-            last = name.rpartition(".")[2]
-            text = _text(value)
-            parts.append(text if isinstance(value, str) else f"{_SHORT.get(last, last)}={text}")
+        if name == "value_head" or not (value or isinstance(value, str)):
+            continue
+        last = name.rpartition(".")[2]
+        short = _SHORT.get(last, last)
+        if value is True:
+            parts.append(short)
+        elif name == "trunk" or isinstance(value, str):
+            parts.append(_text(value))
+        else:
+            parts.append(f"{short}={_text(value)}")
     return " ".join(parts)
 
 
@@ -239,5 +257,18 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, dict):
+        stages = [value.get(name) for name in ("channels", "blocks", "strides")]
+        if all(isinstance(stage, list | tuple) for stage in stages):
+            return _stages(value, *stages)  # type: ignore[arg-type]
         return "(" + ",".join(f"{key}:{_text(inner)}" for key, inner in value.items()) + ")"
     return as_yaml(value)
+
+
+def _stages(trunk: Mapping[str, Any], *stages: Sequence[int]) -> str:
+    """A trunk that is not a preset."""
+    parts = [f"k{trunk['stem_kernel']}"] if "stem_kernel" in trunk else []
+    for channels, blocks, stride in zip(*stages, strict=False):
+        parts.append(f"{channels}x{blocks}" + (f"/{stride}" if stride != 1 else ""))
+    known = ("stem_kernel", "channels", "blocks", "strides")
+    parts += [f"{key}:{_text(value)}" for key, value in trunk.items() if key not in known]
+    return " ".join(parts)

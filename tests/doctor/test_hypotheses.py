@@ -21,7 +21,7 @@ from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates
 from hexsearch.doctor.hypotheses.optimisation.updates import Rule, Steps, explain_steps, gap_of
 from hexsearch.doctor.hypotheses.policy_losses import explain_policy_loss
 from hexsearch.doctor.hypotheses.reported import explain_reported
-from hexsearch.doctor.watching import WatchedStep
+from hexsearch.doctor.recorded import WatchedStep
 from hexsearch.model.readout import Bce
 from hexsearch.training.optimisation.schedule import learning_rate
 from hexsearch.training.trial import Trial
@@ -160,7 +160,9 @@ def _adam_steps(
     draw = torch.Generator().manual_seed(1)
     weights = torch.nn.Parameter(torch.randn(40, generator=draw))
     optimiser = torch.optim.AdamW([weights], lr=0.01, betas=betas, eps=eps, weight_decay=decay)
-    taken = Steps([], [], [], [], torch.full((40,), 0.1).double())
+    zero = torch.zeros(40).double()
+    decays = torch.full((40,), 0.1).double()
+    taken = Steps([], [], [], [], decays, {"trunk": slice(0, 40)}, zero, zero, 0)
     for _ in range(4):
         weights.grad = torch.randn(40, generator=draw)
         taken.gradients.append(weights.grad.double())

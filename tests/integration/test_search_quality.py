@@ -22,9 +22,8 @@ def quality(replays: Any) -> Any:
 
 
 @pytest.fixture
-def drawn(replays: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    configurations, curves = replays.curves_of("synthetic", 0)
-    return configurations, curves
+def drawn(replays: Any) -> Any:
+    return importlib.import_module("curve_sets").curve_set("synthetic", 0)
 
 
 class Listed:
@@ -40,10 +39,18 @@ class Listed:
         return last or name in self.stopped
 
 
-CURVES = {
-    '{"name": "slow"}': [(10, 0.3, 5.0), (20, 0.10, 10.0)],
-    '{"name": "fast"}': [(10, 0.2, 1.0), (20, 0.15, 2.0)],
-}
+class TwoCurves:
+    """Curves of two configurations."""
+
+    least, typical = 0.10, 0.125
+
+    def curve(self, values: dict[str, Any]) -> list[tuple[int, float, float]]:
+        if values["name"] == "slow":
+            return [(10, 0.3, 5.0), (20, 0.10, 10.0)]
+        return [(10, 0.2, 1.0), (20, 0.15, 2.0)]
+
+    def truth(self, values: dict[str, Any]) -> float:
+        return self.curve(values)[-1][1]
 
 
 @pytest.mark.parametrize(
@@ -61,19 +68,19 @@ def test_regret_is_that_of_what_came_furthest(
 ) -> None:
     searcher = Listed(["fast", "slow"], set(stopped))
     times = [0.5, 0.9, 1.5, 10.5, 20.0]
-    regrets, best = replays.replay(searcher, CURVES, workers, times, replays.Clock())
+    regrets, best, _ = replays.replay(searcher, TwoCurves(), workers, times, replays.Clock())
     assert regrets[:2] == pytest.approx([0.025, 0.025])  # nobody had reported: any of the two
     assert regrets[2:] == pytest.approx(expected)
     assert best == fate
 
 
 def test_random_search_through_all_configurations_leaves_no_regret(
-    replays: Any, drawn: tuple[list[dict[str, Any]], dict[str, Any]]
+    replays: Any, drawn: Any
 ) -> None:
-    configurations, curves = drawn[0][:30], dict(list(drawn[1].items())[:30])
-    searcher = replays.Random(0, configurations)
-    (first, last), fate = replays.replay(searcher, curves, 4, [30.0, 1e9], replays.Clock())
-    assert last == 0.0 < first and fate == "ended"
+    searcher = replays.Random(drawn.draws(0, 160))
+    times = [30.0, 1e9]
+    (first, last), *fates = replays.replay(searcher, drawn, 4, times, replays.Clock())
+    assert last == 0.0 < first and fates == ["ended", "ended"]
 
 
 def test_every_searcher_is_replayed_at_every_budget_and_none_beats_the_best(replays: Any) -> None:
@@ -90,7 +97,7 @@ def test_a_replay_that_the_file_holds_is_not_made_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     kept = tmp_path / "kept.jsonl"
-    command = ["search_quality.py", "--sets", "power", "--workers", "4", "--seeds", "2"]
+    command = ["search_quality.py", "--sets", "power", "--workers", "4", "--seeds", "8"]
     names = ["--searchers", "promotion", "random", "--keep", str(kept)]
     monkeypatch.setattr("sys.argv", [*command, *names])
     assert quality.main() == 0
@@ -98,19 +105,18 @@ def test_a_replay_that_the_file_holds_is_not_made_again(
     monkeypatch.setattr(quality, "run", lambda *arguments, **named: pytest.fail("made again"))
     assert quality.main() == 0
     assert capsys.readouterr().out == first and kept.read_text() == lines
-    assert "4 comparisons" in first
+    assert "5 comparisons" in first
 
 
 def test_ours_prunes_nothing_where_it_is_told_that_no_training_fits(
-    replays: Any, drawn: tuple[list[dict[str, Any]], dict[str, Any]]
+    replays: Any, drawn: Any
 ) -> None:
-    curves = drawn[1]
-    time = replays.budgets_of(list(curves.values()), 64)[-1]  # 0.625 of a training a worker
+    time = replays.budgets_of(drawn, 64)[-1]  # 0.625 of a training a worker
     pruned = {}
     for budget in (time, math.inf):
         clock = replays.Clock()
-        searcher = replays.Ours(0, 64, clock, budget, "asha", "tpe")
-        replays.replay(searcher, curves, 64, [time], clock)
+        searcher = replays.Ours(0, 64, clock, drawn, budget, "asha", "tpe")
+        replays.replay(searcher, drawn, 64, [time], clock)
         trials = searcher.engine.history.trials.values()
         pruned[budget] = sum(trial.status == "pruned" for trial in trials)
     assert pruned[time] == 0 < pruned[math.inf]

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.board_readings import other_reading, turned_reading
+from hexsearch.doctor.hypotheses.general.board_readings import (
+    other_reading,
+    shifted_winners,
+    turned_reading,
+)
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import Stones, winners
 from hexsearch.game.reading import Decision
@@ -73,12 +77,17 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
             "compare one such game with its source, correct how it is read, and import it again",
             root="recorded",
         )
+    shifted = shifted_winners(archive, wrong)
     return Finding.error(
         "labels",
         evidence,
-        "the winner's letter or digit is read the other way round for these games: labels are "
+        f"results are assigned to the wrong games: {shifted} (a line of their list was lost)"
+        if shifted
+        else "the winner's letter or digit is read the other way round for these games: labels are "
         "inverted",
-        "exchange the winners in the files that the evidence names, and import them again",
+        "match games and results by a key, not by their place, and import them again"
+        if shifted
+        else "exchange the winners in the files that the evidence names, and import them again",
     )
 
 
@@ -237,62 +246,3 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "leave copies out (`hexsearch games convert PATH --distinct --output clean.games`): "
             "they have a higher weight than other games, and augmentation makes symmetric ones",
         )
-
-
-def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[Finding]:
-    """Report training games without a position, and validation positions that are left out."""
-    dataset = needed(pipeline.dataset)
-    every = int((dataset.archive.lengths[dataset.validation_games].astype(np.int64) + 1).sum())
-    if len(dataset.validation) != every:
-        yield Finding.error(
-            "split",
-            f"validation has {len(dataset.validation):,} positions, but its games have {every:,}",
-            "validation leaves part of the positions out, or uses other games than its own",
-            "validate on every position of the validation games",
-        )
-    plain = pipeline.config is not None and pipeline.config.curriculum.name == "all"
-    missing = len(np.setdiff1d(dataset.train_games, train))
-    if plain and missing > 0.1 * len(dataset.train_games):
-        yield Finding.error(
-            "split",
-            f"{missing:,} of {len(dataset.train_games):,} training games have no training position",
-            "part of the games is never used: training positions are drawn from the other games "
-            "only",
-            "draw training positions from all games of the training split",
-        )
-
-
-def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """No game, and no symmetric copy of one, may be in two parts of the split."""
-    dataset = needed(pipeline.dataset)
-    train = dataset.train_games
-    if pipeline.config is not None:
-        train = np.unique(dataset.training(pipeline.config.curriculum).games).astype(np.int64)
-    validation = np.unique(dataset.validation.games).astype(np.int64)
-    shared = np.intersect1d(train, validation)
-    if len(shared):
-        yield Finding.error(
-            "split",
-            f"{len(shared):,} of {len(validation):,} validation games have training positions",
-            "the split is by position, not by game: positions of one game share their label, so "
-            "validation figures show what the network memorises",
-            "split by game",
-        )
-        return
-    yield from _left_out(pipeline, train)
-    parts = {"training": train, "validation": validation, "test": dataset.games("test")}
-    forms = {
-        name: {pipeline.forms[game][0] for game in games.tolist() if game in pipeline.forms}
-        for name, games in parts.items()
-    }
-    for name in ("validation", "test"):
-        copies = len(forms["training"] & forms[name])
-        if copies:
-            yield Finding.error(
-                "split",
-                f"{copies:,} of {len(forms[name]):,} {name} games are also training games, as they "
-                "are, mirrored or turned",
-                "copies of one game are in two parts of the split: the split does not depend on "
-                "the symmetry-invariant form of a game",
-                "split by a hash of the symmetry-invariant form, or remove copies first",
-            )

@@ -120,9 +120,12 @@ def _usual_agreement(archive: GameArchive) -> float:
 
 def _played_twice(archive: GameArchive) -> Iterator[Finding]:
     games = _spread(np.arange(len(archive), dtype=np.int64))
-    moves = {game: archive.game(game).moves for game in games.tolist()}
-    twice = [game for game, cells in moves.items() if len(set(cells)) < len(cells)]
-    if twice:
+    lengths = archive.lengths[games].astype(np.int64)
+    starts = archive.offsets[games].astype(np.int64) - (np.cumsum(lengths) - lengths)
+    moves = archive.moves[np.repeat(starts, lengths) + np.arange(lengths.sum())].astype(np.int64)
+    keys, count = np.unique(np.repeat(games, lengths) * 65_536 + moves, return_counts=True)
+    twice = np.unique(keys[count > 1] // 65_536)
+    if len(twice):
         yield Finding.error(
             "results",
             f"in {len(twice):,} of {len(games):,} games a cell is played twice; the first one is "
@@ -166,6 +169,7 @@ def _played_on(archive: GameArchive) -> Iterator[Finding]:
             "moves follow after the game is decided: the end of a game is not recognised by a "
             "connection, or edges are exchanged",
             "end each game at its first connection",
+            root="recorded",
         )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 
 
 def in_order(step: WatchedStep) -> Iterator[tuple[str, Tensor, str, str]]:

@@ -91,6 +91,7 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
     if usable.sum() < len(found) // 2:
         return None
     factor = (found / right)[usable]
+    _, index, counts = torch.unique(batch.game, return_inverse=True, return_counts=True)
     for name, column in (
         ("the outcome (the winner's class)", batch.outcome),
         ("the stage of the game", batch.stage),
@@ -101,6 +102,7 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
         ("the ply", batch.ply),
         ("the moves to the end", batch.to_end),
         ("the length of the game", batch.ply + batch.to_end),
+        ("how many positions of its game the batch holds", counts[index]),
         ("the game", batch.game),
     ):
         _, inverse = np.unique(column[usable].numpy(), return_inverse=True)
@@ -120,18 +122,32 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
     return None
 
 
-def by_region(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
-    """The right loss, but another one for the positions that meet a condition."""
-    wrong = ((found - right).abs() > 1e-5 + 1e-3 * right.abs()).numpy()
+def place_in(wrong: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> str:
+    """In words, which positions have a wrong loss: a subset, or a condition on their numbers."""
     numbers = {
+        "right value loss": right,
+        "raw value": raw,
+        "size of the raw value": raw.abs(),
         "ply": batch.ply,
         "number of plies to the end": batch.to_end,
         "length of the game": batch.ply + batch.to_end,
         "number of the game": batch.game,
-        "row in the batch": torch.arange(len(found)),
+        "row in the batch": torch.arange(len(right)),
     }
-    columns = {name: column.numpy() for name, column in numbers.items()}
-    place = region(wrong, {**subsets_of(batch), **columns})
+    flags, subsets = wrong.numpy(), subsets_of(batch)
+    known = where(flags, subsets)
+    if known.startswith(("everywhere", "exactly")):
+        return known
+    learnt = region(
+        flags, {**subsets, **{name: column.numpy() for name, column in numbers.items()}}
+    )
+    return learnt if learnt.startswith("exactly") else known
+
+
+def by_region(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
+    """The right loss, but another one for the positions that meet a condition."""
+    wrong = ((found - right).abs() > 1e-5 + 1e-3 * right.abs()).numpy()
+    place = place_in(torch.from_numpy(wrong), right, raw, batch)
     if not place.startswith("exactly"):
         return None
     index = torch.from_numpy(wrong)

@@ -15,10 +15,10 @@ from hexsearch.doctor.hypotheses.loss_formulas import (
     of_changed_arguments,
     other_formula,
     other_labels,
-    subsets_of,
+    place_in,
     weighted,
 )
-from hexsearch.doctor.hypotheses.table import Hypothesis, where
+from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.model.readout import Readout
 
 Candidates = Iterator[tuple[str, Tensor]]  # causes, each with the value loss [B] that it gives
@@ -46,11 +46,11 @@ def explain_value_loss(
                 return Hypothesis(cause, cause, remedy)
     return (
         _scaled(found, right, batch)
-        or _masked(found, right, batch)
+        or _masked(found, right, raw, batch)
         or of_changed_arguments(found, raw, batch, readout)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
-        or by_region(found, right, batch)
+        or by_region(found, right, raw, batch)
         or other_formula(found, right, raw, batch)
     )
 
@@ -140,7 +140,7 @@ def _scaled(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
     return None
 
 
-def _masked(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+def _masked(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
     """The loss of some positions is 0; that of the others may have one factor for that."""
     zero = (found.abs() < 1e-9) & (right.abs() > 1e-6)
     kept = ~zero
@@ -153,6 +153,6 @@ def _masked(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
     return Hypothesis(
         "masked",
         f"the value loss of {float(zero.float().mean()):.0%} of the positions is masked to 0, "
-        f"{where(zero.numpy(), subsets_of(batch))}{others}: only part of the batch counts",
+        f"{place_in(zero, right, raw, batch)}{others}: only part of the batch counts",
         "let every position count in the value loss",
     )

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hexsearch.doctor.hypotheses.squares import moved_cells
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.doctor.watching import WatchedStep
+from hexsearch.doctor.recorded import WatchedStep
 
 WITHOUT_MOVE = "positions without a next move count in the policy loss"
 ALWAYS_0 = "the policy loss is always 0"

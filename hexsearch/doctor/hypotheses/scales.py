@@ -15,6 +15,19 @@ _LEAST, _MOST = 0.8, 1.25  # factor on finished boards, which no discount change
 _FADES, _FAR = 0.05, 1.4  # least slope of the logarithm of the factors, and the last factor
 
 
+def clamped(observed: Observed, best: Reading) -> tuple[str, str] | None:
+    """Cause and remedy if the answers are those of another decoding, cut at both ends."""
+    found = observed.evaluation.win_prob_red
+    low, high = float(found.min()), float(found.max())
+    if np.abs(np.clip(best.answers, low, high) - found).max() > _SAME:
+        return None
+    return (
+        f"answers are clamped to [{low:.3g}, {high:.3g}]: they are never nearer to 0 or 1, however "
+        "sure the network is",
+        "report the probability without cutting it off",
+    )
+
+
 def scaled_answers(observed: Observed, best: Reading) -> tuple[str, str] | None:
     """Cause and remedy if a factor on the log odds explains the gain of another decoding.
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.analysis.boards import positions_of_moves
-from hexsearch.data.positions import all_positions
+from hexsearch.doctor.checks.evaluation.chosen import chosen_findings, evaluated, with_few_games
 from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.checks.evaluation.planes import plane_findings
+from hexsearch.doctor.checks.evaluation.policy import policy_findings
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.reported import ONE_NETWORK, explain_reported
 from hexsearch.doctor.hypotheses.table import Hypothesis, where
@@ -21,6 +23,7 @@ from hexsearch.doctor.hypotheses.truth import Truth, truth_of
 from hexsearch.doctor.networks import TrainedNetwork, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.errors import TrialError
 from hexsearch.training.metrics import Evaluation
 
 _UNKNOWN = Hypothesis(
@@ -37,19 +40,23 @@ _AGAIN = 64  # positions that are asked for a second time
 def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the evaluation of a few validation games with the games and with inference."""
     trial, dataset = needed(pipeline.watched), needed(pipeline.brief_dataset)
-    games = dataset.validation_games[:_GAMES]
+    small = with_few_games(dataset, _GAMES)
     planes: list[Tensor] = []
     training: list[bool] = []
 
-    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         planes.append(inputs[0].detach().clone())
         training.append(module.training)
 
-    handle = trial.answering.trunk.register_forward_hook(look)
+    handle = trial.answering.trunk.register_forward_pre_hook(look)
     try:
-        evaluation, policy_loss = trial.evaluate(all_positions(dataset.archive, games))
+        evaluation, policy_loss = evaluated(trial, small)
     finally:
         handle.remove()
+    chosen = list(chosen_findings(trial, evaluation, small))
+    yield from chosen
+    if chosen:
+        return
     truth = truth_of(dataset.archive, evaluation.game, evaluation.ply)
     if not planes:
         yield Finding.error(
@@ -69,15 +76,6 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "evaluation runs in train mode: dropout is active, and batch norm uses the batch",
             "call eval() on the network before evaluating",
             root="modes",
-        )
-        return
-    wanted = int((dataset.archive.lengths[games] + 1).sum())
-    if len(evaluation.win_prob_red) != wanted:
-        yield Finding.error(
-            "evaluation",
-            f"evaluation gives {len(evaluation.win_prob_red):,} answers for {wanted:,} positions",
-            "evaluation leaves positions out or counts some twice",
-            "evaluate every position of the validation games once",
         )
         return
     yield from _results(evaluation, truth)
@@ -114,6 +112,10 @@ def _answers(
         for game, ply in zip(truth.game[chosen], truth.ply[chosen], strict=True)
     ]
     positions = positions_of_moves(moves, truth.size)
+    going = ~positions.finished  # a game may go on after a connection
+    if not going.all():
+        chosen, positions = chosen[going], take(positions, np.flatnonzero(going))
+        moves = [each for each, kept in zip(moves, going, strict=True) if kept]
     network = TrainedNetwork.of_trial(trial)
     logits, raw = network.respond(network.planes(positions))
     ours = network.reported(raw, positions).double().numpy()
@@ -132,7 +134,7 @@ def _answers(
         return
     yield from _finished_answers(network, evaluation, truth)
     if trial.config.policy_head.weight > 0 and here.has_move.all() and len(chosen) < _COMPARED:
-        yield from _policy(network.on_board(logits, positions), here, policy_loss)
+        yield from policy_findings(network.on_board(logits, positions), here, policy_loss)
 
 
 def _finished_answers(
@@ -148,6 +150,9 @@ def _finished_answers(
     planes = network.planes(positions)
     sides = [network.reported(network.respond(planes)[1], positions).double().numpy()]
     if planes.shape[1] == 2:  # the mover's perspective: also encode them from Red's side
+        empty = network.planes(positions_of_moves([[]], truth.size))
+        if not torch.equal(empty.transpose(2, 3)[:, [1, 0]], empty):
+            return  # check `boards` reports a ring of edges that is wrong
         mirrored = planes.transpose(2, 3)[:, [1, 0]].contiguous()
         raw = network.respond(mirrored)[1]
         sides.append(1.0 - network.reported(raw, positions).double().numpy())
@@ -175,7 +180,8 @@ def _other_answers(
     """The finding for answers of evaluation, `theirs`, that are not those of inference, `ours`."""
     wrong = np.abs(ours - theirs) > 1e-3
     subsets = affected(here)
-    best = explain_reported(ours, theirs, raw, here.red_won.astype(float), subsets) or _UNKNOWN
+    best = explain_reported(ours, theirs, raw, here.red_won.astype(float), subsets)
+    best = best or _of_a_column(ours, theirs, here) or _UNKNOWN
     return Finding.error(
         "evaluation",
         f"the answers of evaluation differ from those of inference by up to "
@@ -187,26 +193,31 @@ def _other_answers(
     )
 
 
-def _policy(logits: Tensor, here: Truth, reported: float) -> Iterator[Finding]:
-    """Recompute the policy loss of an evaluation from the same moves."""
-    log_p = logits.float().log_softmax(dim=1).numpy()
-    right = -float(log_p[np.arange(len(log_p)), here.next_cell].mean())
-    if abs(right - reported) > 0.01 * max(right, 1.0):
-        yield Finding.error(
-            "evaluation",
-            f"evaluation reports a policy loss of {reported:.4f}; recomputed for the same network "
-            f"and the same {len(log_p):,} moves it is {right:.4f}",
-            "evaluation computes the policy loss by another formula or with other targets (cells "
-            "under another symmetry), or includes positions without a next move",
-            "take the mean of -log p(next move) over the positions that have a next move",
-            root="policy cells",
-        )
+def _of_a_column(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], here: Truth
+) -> Hypothesis | None:
+    """Answers that depend on one number of a position alone."""
+    lengths = here.archive.lengths[here.game].astype(np.int64)
+    keys = {
+        "ply": here.ply,
+        "number of plies to the end": lengths - here.ply,
+        "length of the game": lengths,
+        "game": here.game,
+        "next move": here.next_cell,
+    }
+    alone = determined(theirs, ours, keys)
+    if not alone:
+        return None
+    cause = f"evaluation reports answers that depend on {alone} alone, not on the board"
+    return Hypothesis("by a column", cause, ONE_NETWORK)
 
 
 def _afterwards(trial: WatchedTrial) -> Iterator[Finding]:
     """After an evaluation training must continue in train mode."""
-    trial.watch(1)
-    eval_modules = trial.steps[-1].eval_modules
+    try:
+        eval_modules = trial.step_unseen()
+    except TrialError:
+        return  # check `steps` reports a training that diverges
     if eval_modules and not trial.steps[0].eval_modules:
         yield Finding.error(
             "evaluation",

@@ -15,6 +15,8 @@ from hexsearch.doctor.hypotheses.reported import ONE_NETWORK
 from hexsearch.doctor.hypotheses.table import clear_winner, where
 from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, Truth, inside_ring, same
 
+_FEW, _MOST = 0.02, 0.97  # shares of positions: a mistake by chance, and nearly all
+
 
 def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iterator[Finding]:
     """Every position must be encoded as the encoder's settings say.
@@ -44,10 +46,11 @@ def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iter
             root="boards",
         )
         return
-    if mover_view:
+    turned = list(_turned(stones, truth, mover_view))
+    yield from turned
+    if mover_view and not turned:
         yield from _other_side(stones, truth)
-        return
-    if whole.shape[1] < 3:
+    if turned or mover_view or whole.shape[1] < 3:
         return
     wanted = np.stack([truth.mover_plane(0), truth.mover_plane(2)])[:, :, None, None]
     gaps = np.abs(whole[None, :, 2] - wanted).max(axis=(2, 3)) > 1e-3
@@ -68,6 +71,26 @@ def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iter
             ONE_NETWORK,
             root="boards",
         )
+
+
+def _turned(stones: Planes, truth: Truth, mover_view: bool) -> Iterator[Finding]:
+    """Report boards that are turned, as only training turns them, or reflected without need."""
+    allowed = [same(stones, truth.stone_planes(s)) for s in range(4)]
+    straight = allowed[0] | (allowed[2] if mover_view else False)
+    half = allowed[1] | (allowed[3] if mover_view else False)
+    wrong = ~straight
+    if wrong.mean() < _FEW:
+        return
+    how = "by a half turn" if half[wrong].mean() > _MOST else "by a reflection or a half turn"
+    yield Finding.error(
+        "evaluation",
+        f"when the network is evaluated, {wrong.sum():,} of {len(wrong):,} positions are encoded "
+        f"as boards that are turned {how}",
+        f"in evaluation boards are turned {how}, as augmentation does in training, and the moves "
+        "that the policy is judged by are not turned with them",
+        "evaluate without augmentation, or turn the policy back before it is compared with moves",
+        root="boards",
+    )
 
 
 def _other_side(stones: Planes, truth: Truth) -> Iterator[Finding]:

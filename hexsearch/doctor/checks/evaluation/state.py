@@ -25,6 +25,8 @@ _PARTS = {
     "scaler": "loss scales",
     "steps": "counts of steps",
 }
+_AVERAGED = "the averaged ones"
+_AVERAGE = "evaluate the averaged weights, or set optimiser.ema_half_life to 0"
 _REMEDY = "save the whole state_dict() of the evaluated network, and load it with strict=True"
 
 
@@ -54,12 +56,23 @@ def check_state(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield _finding(
             f"{len(other)} of {len(own)} saved weights differ from those of the network that is "
             f"evaluated, and its answers differ by {gap:.2f} standard deviations{source}",
-            _relation(trial, fresh, own)
+            _not_averaged(trial, same)
+            or _relation(trial, fresh, own)
             or "the saved network is not the evaluated one: it has other weights (initial ones, "
             "ones that are not averaged, or those of another part), or no batch-norm statistics",
         )
         return
     yield from _resumed(pipeline, trial, state)
+
+
+def _not_averaged(trial: WatchedTrial, same: list[str]) -> str:
+    """In words, that evaluation leaves out an average that is configured and saved; else empty."""
+    if not trial.config.optimiser.ema_half_life or _AVERAGED not in same:
+        return ""
+    return (
+        "averaged weights are configured and saved, but evaluation uses the trained ones: it "
+        "judges another network than the one that is kept"
+    )
 
 
 def _relation(trial: WatchedTrial, saved: Network, own: Mapping[str, Tensor]) -> str:
@@ -163,7 +176,7 @@ def _resumed(
 
 def _saved(state: Mapping[str, Any]) -> dict[str, Any]:
     """Weights in a state, by what they are."""
-    names = {"network": "those that are trained", "average": "the averaged ones"}
+    names = {"network": "those that are trained", "average": _AVERAGED}
     return {words: state[name] for name, words in names.items() if name in state}
 
 
@@ -200,4 +213,5 @@ def _differing(own: Any, other: Any, name: str = "state") -> str:
 
 
 def _finding(evidence: str, cause: str) -> Finding:
-    return Finding.error("saved state", evidence, cause, _REMEDY, root="state")
+    remedy = _AVERAGE if cause.startswith("averaged weights") else _REMEDY
+    return Finding.error("saved state", evidence, cause, remedy, root="state")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
 from hexsearch.doctor.hypotheses.noise import label_noise
 from hexsearch.doctor.hypotheses.scales import fading
 from hexsearch.doctor.hypotheses.table import percentages
@@ -73,18 +74,22 @@ def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     if found.low < _smoothing(pipeline) / 2 + 0.02:
         return
+    beyond = beyond_a_number(observed.evaluation, needed(pipeline.table))
     sure = (
         f"{found.sure_and_wrong:.0%} of the sure answers are wrong"
         if found.sure_and_wrong > 0
         else f"nine answers in ten give the winner less than {found.cap:.2f}"
     )
+    noise = (
+        f"label noise: up to about {found.drawn} of the training labels were drawn at random (or "
+        f"{found.share:.0%} inverted); boards that the network does not understand count as noise "
+        "here, and memorised games or smoothed labels have the same effect"
+    )
     yield Finding.warning(
         "label noise",
         f"on {found.boards} finished boards {found.right:.0%} of the answers are right, and the "
         f"loser gets {percentages(found.share, found.low, found.high)} on average; {sure}",
-        f"label noise: up to about {found.drawn} of the training labels were drawn at random (or "
-        f"{found.share:.0%} inverted); boards that the network does not understand count as noise "
-        "here, and memorised games or smoothed labels have the same effect",
+        beyond or noise,
         "look for wrong winners in the training games by `hexsearch games audit PATH`; compare "
         "each label with the finished board of its game",
         root="reading",

@@ -29,7 +29,10 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     examined, observed = needed(pipeline.examined), needed(pipeline.observed)
     if pipeline.loaded is not None and pipeline.loaded.config.policy_head.weight == 0:
         return
-    constant = list(_constant_policy(observed, examined.size))
+    constant = [
+        *_constant_policy(observed, examined.size),
+        *_decided_policy(observed, examined.size),
+    ]
     yield from constant
     if constant:
         return
@@ -69,6 +72,25 @@ def _constant_policy(observed: Observed, size: int) -> Iterator[Finding]:
             f"the policy always prefers the same cell ({cell}): it was trained on a constant "
             "target, for example because cell 0 stands for a move that is lost",
             "compare the policy targets of some training samples with the moves of their games",
+            root="policy cells",
+        )
+
+
+def _decided_policy(observed: Observed, size: int) -> Iterator[Finding]:
+    """Report a policy that tells one cell from all others, but not these from each other."""
+    rows = observed.policy[observed.played >= 0][:, : size * size]
+    if len(rows) < _FEW or rows.shape[1] < size * size:
+        return
+    lowest = rows.min(axis=1, keepdims=True)
+    alike = (np.abs(rows - lowest) < 1e-6).sum(axis=1) == rows.shape[1] - 1
+    if alike.mean() > _SAME:
+        yield Finding.error(
+            "policy cells",
+            f"in {alike.mean():.0%} of {len(rows):,} positions all cells but one have the same "
+            "logit",
+            "the policy is a decision, not a distribution: its best cell alone is reported (an "
+            "argmax, or one-hot), and the other cells cannot be told apart",
+            "return the logits of the policy head",
             root="policy cells",
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number, follows_a_number
 from hexsearch.doctor.hypotheses.values import compression, finished_boards
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, is_young
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -89,7 +90,8 @@ def _of_one_part(observed: Observed, table: Floats) -> str:
                     f"{own[bad]:.2f}): the network was trained on positions {names[good]} only, or "
                     f"labels or planes {names[bad]} are wrong (side to move, perspective)"
                 )
-    return ""
+    constant = evaluation.win_prob_red.std() < CONSTANT
+    return "" if constant else beyond_a_number(evaluation, table)
 
 
 def _unexplained(
@@ -109,6 +111,8 @@ def _unexplained(
             "the value is constant: it has initial weights, a dead value head, weights that "
             "decayed to 0, or an average of weights that is never updated"
         )
+    if alone := follows_a_number(evaluation):
+        return f"{alone}; {excluded}"
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
     if final.sum() >= FEW and right[final].mean() > 0.9 and right[~final].mean() < 0.65:
         return (

@@ -10,7 +10,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
-from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, fading, scaled_answers
+from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, clamped, fading, scaled_answers
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
     DECODINGS,
@@ -210,7 +210,9 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
             yield Finding.error(check, evidence, *scaled, root="reading")
             return
     if decoded and not any(sides):
-        other = carried_by_the_mover(observed, best) or _other_decoding(best)
+        other = (
+            clamped(observed, best) or carried_by_the_mover(observed, best) or _other_decoding(best)
+        )
         yield Finding.error(check, evidence, *other, root="reading")
         return
     place, cause = _SIDES[sides] if any(sides) else ("", "")

@@ -9,10 +9,15 @@ import torch
 
 from hexsearch.doctor.checks.optimisation.steps import unowned
 from hexsearch.doctor.findings import Finding, in_words
-from hexsearch.doctor.hypotheses.optimisation.gradients import explain_gap, first_gap
+from hexsearch.doctor.hypotheses.optimisation.gradients import (
+    expected_gradient,
+    explain_gap,
+    first_gap,
+)
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 
 _UNKNOWN = Hypothesis(
     "unknown",
@@ -122,7 +127,7 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         # No gradient in the first step, but some later: the later steps say more.
         gap = replace(later, number=later.number + 1)
         best = explain_gap(stepped, trial.config, gap, matrices)
-    best = best or _UNKNOWN
+    best = _left_out(stepped, trial) or best or _UNKNOWN
     yield Finding.error(
         "clipping" if "clip" in best.name else "gradients",
         f"step {gap.number + 1}: the gradient of the losses has norm {gap.before:.3g}; the "
@@ -130,6 +135,29 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"of the two is {gap.cosine:.3f}",
         best.cause,
         best.remedy,
+    )
+
+
+def _left_out(stepped: list[WatchedStep], trial: WatchedTrial) -> Hypothesis | None:
+    """Steps whose gradient is replaced by 0, if they are those with the largest gradients."""
+    sizes: dict[bool, list[float]] = {True: [], False: []}
+    for step in stepped:
+        wanted = expected_gradient(step, trial.config)
+        given = float(torch.cat(list(step.given.values())).norm())
+        sizes[given < 1e-9].append(float(torch.cat(list(wanted.values())).norm()))
+    zero, kept = sizes[True], sizes[False]
+    if not zero or not kept or min(zero) < 1e-9:
+        return None
+    which = ""
+    if min(zero) > max(kept):
+        which = f", those whose gradient has a norm above {max(kept):.3g} to {min(zero):.3g}"
+    elif max(zero) < min(kept):
+        which = f", those whose gradient has a norm below {min(kept):.3g} to {max(zero):.3g}"
+    return Hypothesis(
+        "left out",
+        f"the gradient is replaced by 0 in {len(zero)} of {len(stepped)} steps{which}: a guard "
+        "leaves these batches out (it skips them, where large gradients should be clipped)",
+        "let every batch count; to limit large gradients set optimiser.clip",
     )
 
 

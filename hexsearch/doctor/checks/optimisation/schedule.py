@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.training.optimisation.schedule import learning_rate
 
 

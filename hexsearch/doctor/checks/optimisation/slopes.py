@@ -1,125 +1,97 @@
-"""Checks gradients by finite differences of the losses."""
+"""Checks gradients by finite differences of the losses, in double precision."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from hexsearch.doctor.findings import Finding, in_words
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
-from hexsearch.model.network import Network
+from hexsearch.doctor.hypotheses.optimisation.adjoints import (
+    OFF,
+    Gap,
+    first_wrong_module,
+    gap,
+    in_double,
+)
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.model.network import Network, NetworkOutput
 
-_POSITIONS = 48
-_STEP = 2e-3  # length of a step, as a share of the weights' norm
-_LEAST, _MOST = 0.4, 2.5  # accepted ratio of slope and gradient; kinks of activations change it
-Loss = Callable[[Network], Tensor]
+_POSITIONS = 12
+_WHOLE = 0.01  # the same as OFF for both losses and all weights together
 
 
 def check_slopes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Compare the slope of each loss along its gradient on each part with that gradient."""
+    """Compare the gradient of each loss on trunk and heads with slopes of that loss."""
     trial = needed(pipeline.finite)
     step = next((each for each in trial.steps if bool(each.batch.has_move.any())), None)
     if step is None:
         return
-    network = Network(
-        deepcopy(trial.network.trunk),
-        deepcopy(trial.network.value_head),
-        deepcopy(trial.network.policy_head),
-    ).eval()
-    for name, loss in _losses(trial, step).items():
-        if name == "policy" and trial.config.policy_head.weight == 0:
-            continue
+    own = trial.network
+    network = in_double(Network(own.trunk, own.value_head, own.policy_head))
+    rows = torch.arange(len(step.batch))[step.batch.has_move][:_POSITIONS]
+    planes = trial.execution.show(step.batch.planes[rows]).double()
+    losses = ["value"] if trial.config.policy_head.weight == 0 else ["value", "policy"]
+
+    def loss(*names: str) -> Tensor:
+        output = network(planes.clone())
+        return torch.stack([_loss(name, trial, output, step, rows) for name in names]).sum()
+
+    every = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not every or not _runs(network, planes):
+        return
+    whole = gap(partial(loss, *losses), every)
+    if whole is None or whole.off < _WHOLE:
+        return
+    for name in losses:
         for part in ("trunk", f"{name}_head"):
-            ratio = _ratio(network, network.get_submodule(part), loss)
-            if ratio is not None and not _LEAST < ratio < _MOST:
-                yield _finding(name, part, ratio)
+            moved = [p for p in network.get_submodule(part).parameters() if p.requires_grad]
+            found = gap(partial(loss, name), moved) if moved else None
+            if found is not None and found.off > OFF:
+                yield _finding(name, part, found, first_wrong_module(network, planes))
                 return
 
 
-def _losses(trial: WatchedTrial, step: WatchedStep) -> dict[str, Loss]:
-    rows = torch.arange(len(step.batch))[step.batch.has_move][:_POSITIONS]
-    batch = step.batch.rows(rows)
-    planes = trial.execution.show(batch.planes)
-
-    def value(network: Network) -> Tensor:
-        raw = network(planes).value_raw.float()
-        return trial.watched_readout.inner.loss(raw, batch.outcome).mean()
-
-    def policy(network: Network) -> Tensor:
-        logits = network(planes).policy_logits.float()
-        return nn.functional.cross_entropy(logits, batch.policy_target)
-
-    return {"value": value, "policy": policy}
+def _runs(network: nn.Module, planes: Tensor) -> bool:
+    """Whether the network can compute in double precision, and depends on its weights."""
+    try:
+        output = network(planes.clone())
+    except RuntimeError:  # code that makes tensors of another precision
+        return False
+    return bool(output.value_raw.requires_grad) and bool(output.policy_logits.requires_grad)
 
 
-def _ratio(network: Network, part: nn.Module, loss: Loss) -> float | None:
-    """Slope of a loss along its gradient on a part, divided by the norm of that gradient.
-
-    None if the gradient is too small to be measured.
-    """
-    parameters = [p for p in part.parameters() if p.requires_grad]
-    if not parameters:
-        return None
-
-    def at(amount: float, along: list[Tensor]) -> float:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
-            for parameter, direction in zip(parameters, along, strict=True):
-                parameter.add_(direction, alpha=amount)
-            value = float(loss(network))
-            for parameter, direction in zip(parameters, along, strict=True):
-                parameter.sub_(direction, alpha=amount)
-        return value
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        current = loss(network)
-    if not current.requires_grad:
-        return None
-    gradients = torch.autograd.grad(current, parameters, allow_unused=True)
-    along = [
-        torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)
-    ]
-    length = float(torch.stack([g.norm() for g in along]).norm())
-    weights = float(torch.stack([p.detach().norm() for p in parameters]).norm())
-    amount = _STEP * weights / max(length, 1e-12)
-    expected = length * length * 2 * amount
-    if length < 1e-7:
-        return None  # gradients of 0 belong to `gradient flow`
-    change = at(amount, along) - at(-amount, along)
-    if max(expected, abs(change)) < 1e-5 * max(abs(float(current.detach())), 1e-3):
-        return None  # rounding hides the difference
-    ratio = change / expected
-    return ratio if math.isfinite(ratio) else None  # the loss itself has exploded
+def _loss(
+    name: str, trial: WatchedTrial, output: NetworkOutput, step: WatchedStep, rows: Tensor
+) -> Tensor:
+    if name == "value":
+        labels = step.batch.outcome[rows].double()
+        return trial.watched_readout.inner.loss(output.value_raw, labels).mean()
+    return nn.functional.cross_entropy(output.policy_logits, step.batch.policy_target[rows])
 
 
-def _finding(name: str, part: str, ratio: float) -> Finding:
+def _finding(name: str, part: str, wrong: Gap, module: tuple[str, str, Gap] | None) -> Finding:
     where = f"the gradient of the {name} loss on the {in_words(part)}"
-    if ratio < 0:
-        cause = (
-            f"{where} has the wrong sign (it is reversed in the backward pass): every step makes "
-            "that loss larger"
-        )
-    elif ratio < 1:
-        cause = (
-            f"{where} is {1 / max(ratio, 1e-9):.3g} times too large: it is scaled, or passes "
-            "through an operation whose output does not change"
-        )
+    if wrong.ratio is not None and wrong.ratio < 0:
+        cause = f"{where} has the wrong sign (it is reversed in the backward pass)"
     else:
-        cause = (
-            f"{where} is only {1 / ratio:.2g} times what it should be: it is scaled down, or "
-            "partly detached, in the backward pass"
+        cause = f"{where} is not the slope of that loss: {wrong} (scaled, detached or replaced)"
+    if module is not None:
+        inside, what, its_own = module
+        cause += (
+            f"; it goes wrong in module '{inside}', whose gradient with respect to its {what} is "
+            f"not its slope: {its_own}"
         )
     return Finding.error(
         "gradients",
-        f"the {name} loss changes {ratio:.2f} times as fast along its gradient on the "
-        f"{in_words(part)} as the gradient says",
+        f"along directions at random the {name} loss changes by other amounts than its gradient on "
+        f"the {in_words(part)} says: the difference is {wrong.off:.0%} of them",
         cause,
-        "look for detach(), hooks, a custom backward() and expressions such as 2 * x.detach() - x",
-        root="slopes",
+        "look for detach(), no_grad(), hooks, a custom backward() and expressions such as "
+        "2 * x.detach() - x in the forward() of that module",
+        root="unread" if module is not None and module[2].ratio == 0 else "slopes",
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.optimisation.updates import (
     explain_steps,
     gap_of,
@@ -14,7 +16,8 @@ from hexsearch.doctor.hypotheses.optimisation.updates import (
     recorded_steps,
 )
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 
 _UNKNOWN = Hypothesis(
     "unknown",
@@ -23,6 +26,7 @@ _UNKNOWN = Hypothesis(
     "look for code that wraps the optimiser or changes its state",
 )
 _LARGEST_SHARE = 0.1  # a half-life is at most this share of the positions seen
+_EXPLAINS = 0.99  # share of the variance of the evaluated weights that a sum must explain
 _OFF = 0.03  # relative difference of a step and its formula that is still accepted
 
 
@@ -53,9 +57,9 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
     if not half_life:
         return
     parts = trial.answering.parts()
-    initial = iter(trial.initial_answering)
+    initial = iter(trial.begun_answering)
     start = {id(p): next(initial) for p in trial.answering.parameters()}
-    seen = 0
+    seen = round(stepped[0].progress * trial.max_positions)
     average = {
         owner: torch.cat([start[id(p)].reshape(-1) for p in parts[owner].parameters()])
         for owner in stepped[0].after
@@ -75,11 +79,28 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
                 f"after {len(stepped)} steps the averaged weights of the {in_words(owner)} are off "
                 f"by {gap / max(moved, 1e-12):.0%} of the distance that training has moved the "
                 "weights",
-                "the average of weights (EMA) that evaluation uses is not the configured one: it "
-                "has another half-life, leaves a part out, or averages other weights",
+                _what_is_evaluated(own, wanted, stepped[-1].after[owner], stepped[0].before[owner]),
                 "update the average after each step, with the half-life optimiser.ema_half_life",
             )
             return
+
+
+def _what_is_evaluated(own: Tensor, wanted: Tensor, trained: Tensor, initial: Tensor) -> str:
+    """In words, what the weights are that are evaluated in place of their average."""
+    fit = short_sum(
+        (own - initial).numpy(),
+        {
+            "the trained weights, without an average": (trained - initial).numpy(),
+            "the configured average": (wanted - initial).numpy(),
+        },
+    )
+    if fit.share > _EXPLAINS or float((own - initial).norm()) == 0.0:
+        told = str(fit) if fit.terms else "the initial weights"
+        return f"the weights that evaluation uses are not the configured average (EMA): {told}"
+    return (
+        "the average of weights (EMA) that evaluation uses is not the configured one: it has "
+        "another half-life, leaves a part out, or averages other weights"
+    )
 
 
 def _decay(trial: WatchedTrial) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ from torch import Tensor
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.regions import Columns
+from hexsearch.doctor.hypotheses.general.relations import other_positions, relation
 from hexsearch.doctor.hypotheses.truth import Flags, Ints, Truth
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
@@ -45,6 +47,8 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "the colours of its targets are exchanged": _exchanged(_owners(truth, symmetry)),
             "its targets are those of the next game": _owners(truth.moved(games=1), symmetry),
         }
+        for words, other in other_positions(truth):
+            others[f"its targets are those of {words}"] = _owners(other, symmetry)
         best = min(others, key=lambda cause: _disagrees(target, others[cause]).mean())
         fits = _disagrees(target, others[best]).mean() < 0.05
         yield Finding.error(
@@ -57,21 +61,34 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
         return
     if "moves_left" in batch.auxiliary:
-        yield from _moves_left(batch.auxiliary["moves_left"].numpy(), truth)
+        keys = {name: key[rows] for name, key in compared.keys.items()}
+        yield from _moves_left(batch.auxiliary["moves_left"].numpy(), truth, keys)
 
 
-def _moves_left(target: Ints, truth: Truth) -> Iterator[Finding]:
+def _moves_left(target: Ints, truth: Truth, keys: Columns) -> Iterator[Finding]:
     """Compare the targets of head moves_left with the lengths of the games."""
-    left = truth.archive.lengths[truth.game].astype(np.int64) - truth.ply
+
+    def of(positions: Truth) -> Ints:
+        lengths = positions.archive.lengths[positions.game].astype(np.int64)
+        pairs: Ints = (lengths - positions.ply + 1) // 2
+        return np.where(target < 0, target, pairs)
+
     known = (target >= 0) & (truth.archive.finished[truth.game] == 1)
-    wrong = known & (target != (left + 1) // 2)
+    right = of(truth)
+    wrong = known & (target != right)
     if wrong.any():
+        what = relation(target, right, truth, of, keys, len(target))
         yield Finding.error(
             "auxiliary targets",
             f"the targets of auxiliary head moves_left are not half the number of plies to the end "
             f"in {wrong.sum()} of {known.sum()} samples",
-            "auxiliary head moves_left: its targets are counted from the other end, in another "
-            "unit or in another game",
+            "auxiliary head moves_left: "
+            + (
+                f"its target is another number, {what}"
+                if what
+                else "its targets are counted from the other end, in another unit or in another "
+                "game"
+            ),
             "use the number of plies to the end, halved and rounded up",
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hexsearch.data.positions import STAGE_NAMES, stage_of
+from hexsearch.data.positions import stage_of
+from hexsearch.doctor.checks.training.weights import search_findings, weight_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
@@ -37,6 +37,8 @@ def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     planes = inside_ring(compared.samples.planes, truth.size)
     if planes.shape[1] != 3 or not truth.finished.any():
         return
+    if compared.wrong_mover.any():
+        return  # the plane is wrong on other boards, too: check `boards` says how
     over = truth.finished & compared.images.any(axis=1)
     plane = planes[:, 2].mean(axis=(1, 2))[over]
     if len(plane) and np.abs(plane - 0.5).max() > 1e-3:
@@ -101,44 +103,9 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "compute every column of a sample from the same (game, ply)",
                 root="results" if "red_won" in what else "",
             )
-    yield from _weights(pipeline, compared)
+    yield from weight_findings(pipeline, compared)
     if mixes:
-        yield from _search_values(pipeline, compared)
-
-
-def _search_values(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:
-    """Compare the search values that are mixed into labels with those of the archive."""
-    config = needed(pipeline.config)
-    share = config.curriculum.search_value
-    batch, truth = compared.samples.batch, compared.truth
-    known = truth.archive.search_values_of(truth.game, truth.ply)
-    outcome, complement = batch.outcome.numpy(), batch.complement.numpy()
-
-    def shift(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        shifts: NDArray[np.float32] = np.nan_to_num(share * (values - outcome))
-        return shifts
-
-    right = shift(np.where(complement, 1 - known, known))
-    wrong = np.abs(batch.search_shift.numpy() - right) > 0.01
-    if not wrong.any():
-        return
-    mover = truth.red_to_move ^ complement
-    others = {
-        "they are not inverted where the label belongs to Blue": shift(known),
-        "they are inverted for the wrong side": shift(np.where(complement, known, 1 - known)),
-        "they are taken for values of the side to move": shift(np.where(mover, known, 1 - known)),
-        "those of the side to move are taken for Red's": shift(np.where(mover, 1 - known, known)),
-    }
-    gap = {name: np.abs(batch.search_shift.numpy() - each).max() for name, each in others.items()}
-    best = min(gap, key=lambda name: gap[name])
-    why = best if gap[best] < 0.01 else "they are those of other positions, or on another scale"
-    yield Finding.error(
-        "columns",
-        f"the search value that is mixed into the label is not that of the archive in "
-        f"{wrong.sum():,} of {len(wrong):,} samples, {compared.place(wrong)}",
-        f"search values enter the value target wrongly: {why} (side to move, perspective)",
-        "mix in Red's value, and 1 - value wherever the network answers for Blue",
-    )
+        yield from search_findings(pipeline, compared)
 
 
 def _complement(compared: ComparedSamples) -> Iterator[Finding]:
@@ -156,68 +123,4 @@ def _complement(compared: ComparedSamples) -> Iterator[Finding]:
             "answers are inverted for the wrong colour: Red's chance is shown as Blue's",
             "report 1 - p wherever the network answers for Blue, and only there",
             root="perspective",
-        )
-
-
-def _stage_weights(
-    compared: ComparedSamples, weight: NDArray[np.float32], asked: dict[str, float]
-) -> Iterator[Finding]:
-    """The mean weights of the stages must have the ratios that the curriculum asks for."""
-    stage = compared.samples.batch.stage.numpy()
-    given, wanted = {}, {}
-    for number, name in enumerate(STAGE_NAMES):
-        if (stage == number).any():
-            given[name] = float(weight[stage == number].mean())
-            wanted[name] = float(asked.get(name, 1.0))
-    scale = sum(given.values()) / max(sum(wanted.values()), 1e-9)
-    odd = [n for n in given if abs(given[n] - scale * wanted[n]) > 0.02 * max(given.values())]
-    if odd:
-        yield Finding.error(
-            "columns",
-            f"the mean weights by stage are "
-            f"{', '.join(f'{name} {weight:.3g}' for name, weight in given.items())}; up to one "
-            "factor, the curriculum asks for "
-            f"{', '.join(f'{name} {weight:g}' for name, weight in wanted.items())}",
-            *_how_weighted(given, wanted),
-        )
-
-
-def _how_weighted(given: dict[str, float], wanted: dict[str, float]) -> tuple[str, str]:
-    """Cause and remedy of stage weights that are not those of the curriculum."""
-    for power, cause, remedy in (
-        (2.0, "stage weights are applied twice: each is squared", "multiply by them once"),
-        (0.5, "the root of each stage weight is taken", "multiply by the weight itself"),
-        (-1.0, "positions are divided by their stage's weight", "multiply by the weight"),
-        (0.0, "stage weights are not applied: all positions weigh alike", "multiply by them"),
-    ):
-        usable = all(each > 0 for each in wanted.values())
-        expected = {name: each**power for name, each in wanted.items()} if usable else {}
-        scale = sum(given.values()) / max(sum(expected.values()), 1e-9)
-        if usable and all(
-            abs(given[n] - scale * expected[n]) < 0.02 * max(given.values()) for n in given
-        ):
-            return cause, remedy
-    return (
-        "stage weights are given to other stages than configured (another order): positions are "
-        "weighted unequally in another way",
-        "look up the weight of each stage by its name",
-    )
-
-
-def _weights(pipeline: ExaminedPipeline, compared: ComparedSamples) -> Iterator[Finding]:
-    """Weights in the value loss must be 1, or those of the curriculum's stages."""
-    weight = compared.samples.batch.weight.numpy()
-    config = needed(pipeline.config)
-    asked = config.curriculum.stage_weights
-    if asked:
-        yield from _stage_weights(compared, weight, dict(asked))
-    odd = np.abs(weight - 1.0) > 1e-3
-    if weight.min() < 0 or (not asked and odd.any()):
-        yield Finding.error(
-            "columns",
-            f"weights in the value loss go from {weight.min():.3g} to {weight.max():.3g} and are "
-            f"not 1 {compared.place(odd)}; the curriculum asks for "
-            f"{'these stage_weights: ' + str(dict(asked)) if asked else 'no stage_weights'}",
-            "positions are weighted that should count alike",
-            "use weights of 1, or set curriculum.stage_weights",
         )

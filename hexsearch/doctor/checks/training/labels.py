@@ -8,6 +8,7 @@ import numpy as np
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import trend
+from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import (
     by_game,
     drawn_share,
@@ -17,13 +18,14 @@ from hexsearch.doctor.hypotheses.labels import (
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.samples import ComparedSamples
 
 
 def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the labels at the value loss with the winners."""
     compared = pipeline.compared
     samples, truth = compared.samples, compared.truth
-    known = compared.images.any(axis=1)
+    known: Flags = np.asarray(compared.images.any(axis=1))
     if compared.lost > 0.5:
         return  # with wrong boards the symmetry of a sample is unknown
     allowed = np.stack([truth.outcome(s, samples.perspective) for s in range(4)], axis=1)
@@ -31,14 +33,17 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     wrong: Flags = known & ~np.any(compared.images & fits, axis=1)
     if wrong.sum() <= compared.by_chance * known.sum():
         return
-    place = compared.place(wrong)
+    place = compared.place(wrong, among=wrong | (truth.ply > 0))  # empty boards look right
     scores = label_scores(
         samples.target, truth, compared.symmetry, samples.perspective, samples.batch_size, wrong
     )
     # If results (red_won) are wrong in the same samples, both are one fault: a wrong winner.
     results = (samples.batch.red_won.numpy() > 0.5) != truth.red_won
     root = "results" if (results == wrong)[known].mean() > 0.97 else ""
-    if by_game(wrong, truth.game):
+    alone = _determined(compared, known)
+    if alone:
+        cause = f"the label depends on {alone} alone, and not on the winner of its own game"
+    elif by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
     elif place.startswith(("in a random share", "only")):
         share = float(wrong.mean())
@@ -56,12 +61,25 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     evidence, cause, remedy = named_cause(scores, cause, remedy, explains=0.97)
     yield Finding.error(
         "training labels",
-        f"of {known.sum():,} labels of training samples {wrong.sum():,} are wrong, {place}; "
-        f"{evidence}",
+        f"of {known.sum():,} labels of training samples {wrong.sum():,} are wrong, {place}, "
+        f"{compared.example(wrong)}; {evidence}",
         at(cause, place),
         remedy,
         root=root,
     )
+
+
+def _determined(compared: ComparedSamples, known: Flags) -> str:
+    """In words, the column that determines the label, in the network's view or in Red's."""
+    samples, truth = compared.samples, compared.truth
+    right = truth.outcome(compared.symmetry, samples.perspective)
+    for mirrored in (compared.swapped ^ compared.mover_view, np.zeros(len(known), dtype=bool)):
+        label = np.where(mirrored, 1 - samples.target, samples.target)[known]
+        wanted = (right ^ mirrored)[known].astype(np.float32)
+        alone = determined(label, wanted, {n: key[known] for n, key in compared.keys.items()})
+        if alone:
+            return alone
+    return ""
 
 
 def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -88,7 +106,8 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     )
     yield Finding.error(
         "policy target",
-        f"in {known.sum():,} samples {wrong.sum():,} policy targets are wrong, {place}; {evidence}",
+        f"in {known.sum():,} samples {wrong.sum():,} policy targets are wrong, {place}, "
+        f"{compared.example(wrong)}; {evidence}",
         at(cause, place),
         remedy,
     )

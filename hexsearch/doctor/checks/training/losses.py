@@ -25,7 +25,8 @@ from hexsearch.doctor.hypotheses.policy_losses import (
 )
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.watching import WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 
 _UNKNOWN = Hypothesis(
     "unknown",

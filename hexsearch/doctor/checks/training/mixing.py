@@ -14,6 +14,8 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.doctor.samples import position_keys
 from hexsearch.game.board import RED
 
+_ALL_EQUALLY = "draw all positions of the curriculum with equal probability"
+_GAP = 0.05  # largest accepted difference of two distribution functions
 _BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
 Feature = Callable[[Ints, Ints], NDArray[np.bool_]]
 
@@ -48,20 +50,71 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
         wanted_game.append(games)
         wanted_ply.append(plies)
     wanted = np.concatenate(wanted_game), np.concatenate(wanted_ply)
+    kinds = []
     for name, feature in _features(archive):
-        share, expected = feature(game, ply).mean(), feature(*wanted).mean()
+        share, expected = float(feature(game, ply).mean()), float(feature(*wanted).mean())
         # Positions of one game are alike, so games are the independent samples.
         noise = np.sqrt(max(expected * (1 - expected), 1e-4) / len(np.unique(game)))
         if abs(share - expected) > max(6 * noise, 0.02):
-            yield Finding.error(
-                "batches",
-                f"{share:.0%} of {len(game):,} training positions are from {name}; in curriculum "
-                f"'{stream.curriculum.name}' it is {expected:.0%}",
-                f"positions from {name} are drawn {_too(share, expected)}: part of the training "
+            kinds.append((abs(share - expected), name, share, expected))
+    if not kinds:
+        other = _by_number(archive, (game, ply), wanted)
+        if other is not None:
+            yield Finding.error("batches", *other, _ALL_EQUALLY)
+        return
+    _, name, share, expected = max(kinds)  # what is left out most
+    yield Finding.error(
+        "batches",
+        f"{share:.0%} of {len(game):,} training positions are from {name}; in curriculum "
+        f"'{stream.curriculum.name}' it is {expected:.0%}",
+        f"positions from {name} are drawn {_too(share, expected)}: part of the training "
+        "positions is left out or repeated",
+        _ALL_EQUALLY,
+    )
+
+
+def _columns(archive: GameArchive, game: Ints, ply: Ints) -> dict[str, NDArray[np.float64]]:
+    """Numbers of positions, by words that can follow `the`."""
+    lengths = archive.lengths[game].astype(np.float64)
+    first = archive.moves[archive.offsets[game].astype(np.int64)]
+    return {
+        "ply": ply.astype(np.float64),
+        "number of plies to the end": lengths - ply,
+        "share of the game that is played": ply / np.maximum(lengths, 1),
+        "length of the game": lengths,
+        "number of the game": game.astype(np.float64),
+        "source of the game": archive.files[game].astype(np.float64),
+        "first move of the game": first.astype(np.float64),
+    }
+
+
+def _by_number(
+    archive: GameArchive, drawn: tuple[Ints, Ints], wanted: tuple[Ints, Ints]
+) -> tuple[str, str] | None:
+    """Evidence and cause if a number of the drawn positions is distributed in another way."""
+    own, right = (_columns(archive, *positions) for positions in (drawn, wanted))
+    bound = max(_GAP, 3 / np.sqrt(len(np.unique(drawn[0]))))
+    worst, found = bound, None
+    for name, values in own.items():
+        at = np.unique(np.concatenate([values, right[name]]))
+        shares = [
+            np.searchsorted(np.sort(each), at, side="right") / len(each)
+            for each in (values, right[name])
+        ]
+        gaps = shares[0] - shares[1]
+        place = int(np.abs(gaps).argmax())
+        if abs(gaps[place]) > worst:
+            worst = float(abs(gaps[place]))
+            bound_words = f"where the {name} is at most {at[place]:.3g}"
+            found = (
+                f"{shares[0][place]:.0%} of {len(values):,} training positions are drawn "
+                f"{bound_words}; in the curriculum it is {shares[1][place]:.0%}",
+                f"positions {bound_words} are drawn "
+                f"{'too often' if gaps[place] > 0 else 'too rarely'}, and the others "
+                f"{'too rarely' if gaps[place] > 0 else 'too often'}: part of the training "
                 "positions is left out or repeated",
-                "draw all positions of the curriculum with equal probability",
             )
-            return
+    return found
 
 
 def _too(share: float, expected: float) -> str:

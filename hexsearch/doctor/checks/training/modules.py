@@ -5,26 +5,51 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.board_maps import described
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.watching import WatchedTrial
 
 _ALIKE = 1e-6  # relative difference up to which weights are equal
+_MANY = 400  # weights that a layer must have to be compared with initial ones
+_DRAWN = 1.63  # Kolmogorov's bound at 1%, times the root of the number of weights
 _UNITS = 4  # units that a layer must have to be looked at
 
 
 def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Check the modules of the network that is trained."""
     trial = needed(pipeline.watched)
-    yield from _shared_norms(trial.network)
+    yield from _edited_planes(trial)
+    yield from _shared_layers(trial.network)
     yield from _equal_units(trial.network)
     yield from _wrapping(trial.network)
 
 
-def _shared_norms(network: nn.Module) -> Iterator[Finding]:
+def _edited_planes(trial: WatchedTrial) -> Iterator[Finding]:
+    """Report a network that writes into the planes that it is given."""
+    if trial.edited is None:
+        return
+    before, after = (each.float().cpu().numpy() for each in trial.edited)
+    if not np.isfinite(before).all():
+        return
+    how = described(after, before)
+    yield Finding.error(
+        "modules",
+        f"after a forward pass {float((before != after).mean()):.0%} of the numbers on the planes "
+        "are others than before it",
+        "the network changes the planes that it is given, in place: a second call for the same "
+        f"batch sees other boards{f' ({how}, where it was given right ones)' if how else ''}",
+        "do not write into the input: no operation with a trailing underscore, no out=, no "
+        "inplace=True on the first layer, and no assignment to slices of it",
+    )
+
+
+def _shared_layers(network: nn.Module) -> Iterator[Finding]:
     names: dict[int, list[str]] = defaultdict(list)
     for name, module in network.named_modules(remove_duplicate=False):
         if isinstance(module, _BatchNorm):
@@ -37,6 +62,23 @@ def _shared_norms(network: nn.Module) -> Iterator[Finding]:
             "a batch norm is shared by several places: its running statistics are mixed, so that "
             "evaluation normalises by other statistics than training",
             "create a separate norm for every place",
+            root="norms",
+        )
+        return
+    places: dict[int, list[str]] = defaultdict(list)
+    for name, module in network.named_modules(remove_duplicate=False):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            places[id(module)].append(name)
+    tied = [each for each in places.values() if len(each) > 1]
+    if tied:
+        yield Finding.warning(
+            "modules",
+            f"{len(tied)} layer(s) are used in several places each, such as "
+            f"{' and '.join(tied[0][:3])}",
+            f"{' and '.join(tied[0][:3])} are one and the same layer: their weights are shared "
+            "(tied), so the network has fewer weights than it seems to have",
+            "create a separate layer for every place; if weights are shared on purpose, all is "
+            "well",
             root="norms",
         )
 
@@ -85,25 +127,29 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not isinstance(model, nn.Module):
         return
     yield from _wrapping(model)
+    initial = list(_initial_layers(model))
+    yield from initial
+    if initial:
+        return
     norms = {
         name: module
         for name, module in model.named_modules()
         if isinstance(module, _BatchNorm) and module.running_mean is not None
     }
-    initial = [name for name, norm in norms.items() if _is_initial(norm)]
+    untouched = [name for name, norm in norms.items() if _is_initial(norm)]
     trained = any(bool((norm.weight != 1).any()) for norm in norms.values() if norm.affine)
-    if initial and trained:
+    if untouched and trained:
         yield Finding.error(
             "batch norm",
-            f"{len(initial)} of {len(norms)} batch norms, such as {initial[0]}, have mean 0 and "
-            "variance 1 in every channel, though their weights are trained",
+            f"{len(untouched)} of {len(norms)} batch norms, such as {untouched[0]}, have mean 0 "
+            "and variance 1 in every channel, though their weights are trained",
             "batch-norm statistics were never computed, or not loaded: the running statistics are "
             "the initial ones",
             "load the whole state_dict() with its buffers, or compute the statistics again in "
             "train mode",
             root="norms",
         )
-    elif norms and not initial and all(map(_has_initial_scale, norms.values())):
+    elif norms and not untouched and all(map(_has_initial_scale, norms.values())):
         yield Finding.warning(
             "batch norm",
             f"all {len(norms)} batch norms have scale 1 and shift 0 in every channel, though their "
@@ -114,6 +160,46 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "with affine=False or kept fixed on purpose, all is well",
             root="norms",
         )
+
+
+def _initial_layers(model: nn.Module) -> Iterator[Finding]:
+    """Report layers whose weights are still distributed as torch draws them, if others are not.
+
+    By default torch draws weights and biases uniformly within 1 / sqrt(inputs of a unit).
+    """
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.numel() >= _MANY
+    }
+    initial = [name for name, layer in layers.items() if _is_drawn(layer)]
+    if not initial or len(initial) == len(layers):
+        return  # a network that is untrained as a whole is found by its answers
+    yield Finding.warning(
+        "untrained layers",
+        f"the weights of {len(initial)} of {len(layers)} larger layers, {', '.join(initial[:3])}, "
+        "are uniform within 1 / sqrt(inputs), as torch draws initial weights; those of "
+        f"{', '.join(name for name in layers if name not in initial)[:60]} are not",
+        f"part of the network was never trained, or its weights were not loaded: "
+        f"{', '.join(initial[:3])} {'has' if len(initial) == 1 else 'have'} initial weights",
+        "give the optimiser all parameters of the network, and load the whole state_dict() with "
+        "strict=True; if these layers were kept at random on purpose, all is well",
+        root="norms",
+    )
+
+
+def _is_drawn(layer: nn.Conv2d | nn.Linear) -> bool:
+    weights = layer.weight.detach().float()
+    bound = float(weights[0].numel()) ** -0.5
+    every = [weights.reshape(-1)]
+    if layer.bias is not None:
+        every.append(layer.bias.detach().float().reshape(-1))
+    if any(float(part.abs().max()) > bound * (1 + 1e-5) for part in every):
+        return False
+    order = (every[0] / bound).sort().values.numpy()
+    expected = 2 * (np.arange(len(order)) + 0.5) / len(order) - 1
+    gap = float(np.abs(order - expected).max()) / 2  # of the distribution functions
+    return gap < _DRAWN / np.sqrt(len(order)) and float(order[-1]) > 1 - 8 / len(order)
 
 
 def _has_initial_scale(norm: _BatchNorm) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.checks.training.columns import check_columns, check_finished
+from hexsearch.doctor.checks.training.labels import check_labels, check_targets
+from hexsearch.doctor.checks.training.positions import check_boards
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.truth import Flags, inside_ring, same, truth_of
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.samples import joined_samples
 
 _LATER = 3  # later batches of the first pass that are looked at, and one of the second pass
 
@@ -72,31 +77,53 @@ def _same_positions(one: Batch, other: Batch) -> bool:
 
 
 def _later(pipeline: ExaminedPipeline, total: int, size: int) -> Iterator[Finding]:
-    """Check boards and labels of later batches, if those of the first ones are right."""
-    trial, samples = needed(pipeline.watched), needed(pipeline.samples)
-    seen = len(samples.batch)
-    if total < 2 * seen or _wrong(pipeline, samples.batch).any():
-        return
-    for number in range(_LATER + 1):
-        cursor = (seen + (total - seen) * (number + 1) // (_LATER + 1)) // size * size
-        cursor = cursor if number < _LATER else total + size
-        wrong = _wrong(pipeline, trial.stream.batch(cursor, size))
-        if wrong.any():
+    """Compare later batches with the games as the first ones, and report what is wrong there only.
+
+    The checks of single samples are those of the first batches.
+    """
+    trial, seen = needed(pipeline.watched), len(needed(pipeline.samples).batch)
+    first = [
+        (seen + (total - seen) * (number + 1) // (_LATER + 1)) // size * size
+        for number in range(_LATER if total >= 2 * seen else 0)
+    ]
+    for cursor in (*first, total + size):
+        batch = trial.stream.batch(cursor, size)
+        wrong = list(_of_samples(_at(pipeline, batch)))
+        if not wrong:
+            continue
+        known = {finding.check for finding in _of_samples(pipeline)}
+        wrong = [finding for finding in wrong if finding.check not in known]
+        when = (
+            "in the second pass over the positions, and not in the first"
+            if cursor > total
+            else f"from some batch before position {cursor:,} on, and not at first"
+        )
+        for finding in wrong[:1]:
             yield Finding.error(
                 "stream",
-                f"{wrong.mean():.0%} of the {size} positions at cursor {cursor:,} have a board or "
-                f"a label that is not the game's; of the first {seen:,} positions none has",
-                "batches go wrong later in training: "
-                + (
-                    "from the second pass on (an index is not taken modulo, or a cache is stale)"
-                    if number == _LATER
-                    else "a buffer is reused, or an index runs past its end"
-                ),
+                f"at cursor {cursor:,} {finding.evidence}; of the first {seen:,} positions all "
+                "are right",
+                f"batches go wrong later in training, {when}: {finding.cause} (an array is changed "
+                "in place, a cache or a buffer is stale, or an index is not taken modulo)",
                 f"compare the batch at cursor {cursor} with its games, and look for state between "
-                "calls",
+                f"calls; {finding.remedy}",
                 root="stream",
             )
-            return
+        return
+
+
+def _at(pipeline: ExaminedPipeline, batch: Batch) -> ExaminedPipeline:
+    """The same pipeline with the samples of one other batch."""
+    samples = needed(pipeline.samples)
+    later = copy(pipeline)
+    later.samples = joined_samples([batch], samples.batch_size, samples.perspective)
+    later.__dict__.pop("compared", None)
+    return later
+
+
+def _of_samples(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    for check in (check_finished, check_boards, check_labels, check_targets, check_columns):
+        yield from check(pipeline)
 
 
 def _wrong(pipeline: ExaminedPipeline, batch: Batch) -> Flags:

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.board_maps import described
-from hexsearch.doctor.hypotheses.general.fits import Fit, short_sum
+from hexsearch.doctor.hypotheses.general.cell_maps import cell_map
+from hexsearch.doctor.hypotheses.general.channels import sources, stone_values
+from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.plane_values import VAGUE
 from hexsearch.doctor.hypotheses.planes import (
     exchanged_channels,
     plane_scores,
     reordered,
 )
-from hexsearch.doctor.hypotheses.table import Flags, at, named_cause
+from hexsearch.doctor.hypotheses.table import Flags, at, lag_score, named_cause
 from hexsearch.doctor.hypotheses.truth import SWAPS, Ints, Planes, inside_ring, ring_planes, same
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.samples import ComparedSamples
@@ -29,6 +32,7 @@ _EXCHANGE = (
 _EXACT = 0.01  # largest residual of a formula, in standard deviations
 Floats = NDArray[np.float32]
 _EXPLAINED = 0.95  # share of the wrong samples
+_LOOKED_AT = 200  # wrong samples whose stones are looked at one by one
 
 
 def check_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -61,7 +65,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
     place = compared.place(wrong, among=wrong | (truth.ply > 0))  # empty boards look right
     evidence = (
         f"{wrong.sum():,} of {len(wrong):,} training samples have a board that is not the game's "
-        f"under any symmetry, {place}"
+        f"under any symmetry, {place}, {compared.example(wrong)}"
     )
     order = exchanged_channels(
         inside_ring(samples.planes, truth.size)[wrong], _expected_planes(compared, wrong)
@@ -79,12 +83,18 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
     ring = samples.planes.shape[-1] == truth.size + 2
     size, swapped = samples.batch_size, compared.swapped
     scores = plane_scores(compared.stones, truth, size, wrong, swapped, ring)
+    some = np.flatnonzero(wrong)[:_LOOKED_AT]
+    numbers = {name: each[some] for name, each in compared.numbers.items()}
+    values = stone_values(compared.stones[some], truth.rows(some), numbers)
     formula = _against_right(compared, wrong, described)
     if formula:  # it says more than that something is added, or mixed in
         scores = [score for score in scores if score.hypothesis.name not in VAGUE]
     explained, cause, remedy = named_cause(
-        scores,
-        _by_colour(compared, wrong)
+        [] if values else scores,
+        values
+        or sources(compared.stones, truth, swapped, wrong, size)
+        or _moved_cells(compared, wrong)
+        or _by_colour(compared, wrong)
         or _against_right(compared, wrong, reordered)
         or formula
         or "the planes are built from other moves, in another order, or changed afterwards",
@@ -118,6 +128,15 @@ def _against_right(
         return ""
     planes = inside_ring(compared.samples.planes, compared.truth.size)[rows]
     return explain(planes, _right_planes(compared, rows, symmetry))
+
+
+def _moved_cells(compared: ComparedSamples, wrong: Flags) -> str:
+    """In words, by which fixed map of cells stones are moved; empty if by none."""
+    rows, symmetry = _known_symmetry(compared, wrong)
+    if not rows.any():
+        return ""
+    right = compared.truth.rows(rows).planes_under(symmetry)
+    return cell_map(compared.stones[rows], right, symmetry)
 
 
 def _known_symmetry(compared: ComparedSamples, wrong: Flags) -> tuple[Flags, Ints]:
@@ -159,8 +178,7 @@ def _mover_plane(compared: ComparedSamples) -> Iterator[Finding]:
     entries = inside_ring(planes, truth.size)[:, 2].reshape(len(planes), -1)
     expected = np.stack([truth.mover_plane(s) for s in range(4)], axis=1)
     going = ~truth.finished
-    fits = (np.abs(entries[:, None] - expected[:, :, None]) < 1e-3).all(axis=2)
-    wrong = going & ~(compared.images & fits).any(axis=1)
+    wrong = compared.wrong_mover
     if not wrong.any():
         return
     right = expected[np.arange(len(planes)), compared.symmetry]
@@ -176,7 +194,7 @@ def _mover_plane(compared: ComparedSamples) -> Iterator[Finding]:
         remedy = _EXCHANGE
     elif np.corrcoef(value[going], right[going])[0, 1] > 0.999:
         cause = f"the side-to-move plane is scaled to {value.min():.3g} and {value.max():.3g}"
-    elif (formula := _mover_formula(compared, value, right, going)) is not None:
+    elif formula := _mover_relation(compared, value, right, going):
         cause = f"the side-to-move plane holds something else than who is to move: {formula}"
     else:
         cause = f"the side-to-move plane shows the wrong side {place}"
@@ -184,16 +202,14 @@ def _mover_plane(compared: ComparedSamples) -> Iterator[Finding]:
     yield Finding.error(
         "boards",
         f"the side to move is wrong in {wrong.sum():,} of {going.sum():,} training samples, "
-        f"{place}",
+        f"{place}, {compared.example(wrong)}",
         cause,
         remedy,
     )
 
 
-def _mover_formula(
-    compared: ComparedSamples, value: Floats, right: Floats, going: Flags
-) -> Fit | None:
-    """What the plane holds on boards that are not finished, as a sum of known numbers."""
+def _mover_relation(compared: ComparedSamples, value: Floats, right: Floats, going: Flags) -> str:
+    """In words, what the plane holds on boards that are not finished; empty if it is unknown."""
     terms = {
         "the right value": right,
         "1": np.ones_like(right),
@@ -201,7 +217,15 @@ def _mover_formula(
         **{f"the {name}": number for name, number in compared.numbers.items()},
     }
     fit = short_sum(value[going], {name: term[going] for name, term in terms.items()})
-    return fit if fit.left < _EXACT and fit.terms else None
+    if fit.left < _EXACT and fit.terms:
+        return str(fit)
+    keys = {name: key[going] for name, key in compared.keys.items()}
+    alone = determined(value[going], right[going], keys)
+    if alone:
+        return f"its value depends on {alone} alone (the same for all of these samples)"
+    rows = np.flatnonzero(going & (np.abs(value - right) > 1e-3))
+    lag = lag_score("it", value[rows], right, rows, compared.samples.batch_size)
+    return lag.hypothesis.cause if lag else ""
 
 
 def _ring(pipeline: ExaminedPipeline, planes: Planes, size: int) -> Iterator[Finding]:

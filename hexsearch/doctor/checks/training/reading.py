@@ -126,7 +126,7 @@ def _largest_gradients(trial: WatchedTrial, planes: Tensor) -> dict[tuple[str, s
     ]
     try:
         with in_eval_mode(network.modules()):
-            output = network(leaves)
+            output = network(leaves.clone())  # it may write into its input
     finally:
         for handle in handles:
             handle.remove()

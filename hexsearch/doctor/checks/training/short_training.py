@@ -15,13 +15,12 @@ from hexsearch.doctor.checks.network.policies import policy_findings
 from hexsearch.doctor.checks.network.values import as_control, reading_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.networks import Observed, TrainedNetwork, observe
-from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.doctor.pipeline import SEED, SHORT_STEPS, ExaminedPipeline, needed
 from hexsearch.doctor.strength import strength_of
 from hexsearch.errors import TrialError
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
-_SHORT_STEPS = 150
 _LONGER = 4  # factor on the number of steps, if the short training has learnt nothing
 _CLIPPED, _DEAD, _SATURATED = 0.95, 0.5, 0.95  # shares of steps, features and answers to report
 
@@ -29,10 +28,11 @@ _CLIPPED, _DEAD, _SATURATED = 0.95, 0.5, 0.95  # shares of steps, features and a
 def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Train for a short time, then check health, reports, answers and their reading."""
     config, dataset = needed(pipeline.trial_config), needed(pipeline.brief_dataset)
-    for steps in (_SHORT_STEPS, _LONGER * _SHORT_STEPS):
+    for steps in (SHORT_STEPS, _LONGER * SHORT_STEPS):
         budget = config.batch_size * steps
-        trial = needed(pipeline.new_trial(budget))
         try:
+            first = steps == SHORT_STEPS
+            trial = needed(pipeline.halfway if first else pipeline.new_trial(budget))
             trial.train_to(budget)
             report = trial.report()
         except TrialError as error:
@@ -95,9 +95,20 @@ def _worsened(trial: Trial, first: TrialReport) -> Iterator[Finding]:
         "the reported value loss is that of an earlier report: the best so far is kept, or a "
         "report is late"
         if kept
-        else "the reported value loss does not follow the network that is evaluated",
+        else _between(first.value_loss, right, second.value_loss),
         "report what the evaluation of the current network gives",
     )
+
+
+def _between(earlier: float, right: float, reported: float) -> str:
+    """In words, what a report is that is neither the earlier nor the right value loss."""
+    share = (reported - right) / (earlier - right) if earlier != right else -1.0
+    if 0.01 < share < 0.99:
+        return (
+            f"the reported value loss is smoothed: it is {share:.2f} times that of the earlier "
+            f"report plus {1 - share:.2f} times that of the network (a moving average)"
+        )
+    return "the reported value loss does not follow the network that is evaluated"
 
 
 def _observed(pipeline: ExaminedPipeline, trial: Trial) -> Observed:
@@ -118,7 +129,7 @@ def _reported(trial: Trial, report: TrialReport) -> Iterator[Finding]:
             yield Finding.error(
                 "report",
                 f"the report gives a {name} of {reported:.4f}; a second evaluation of the same "
-                f"network gives {again:.4f}",
+                f"network gives {again:.4f}; the ratio is {reported / max(again, 1e-9):.3f}",
                 f"the reported {name} is not that of the network on the validation games: it is "
                 "that of other positions, of another formula, of an earlier network, or of the "
                 "best report so far",
@@ -168,7 +179,7 @@ def check_permutation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     train = dataset.train_games
     winners[train] = rng.permutation(winners[train])
     shuffled = replace(dataset, archive=replace(dataset.archive, winners=winners))
-    budget = config.batch_size * _SHORT_STEPS
+    budget = config.batch_size * SHORT_STEPS
     sound = needed(pipeline.new_trial(budget))
     trial = Trial.of(sound.config, shuffled, budget, SEED, readout=sound.readout)
     try:

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
+from hexsearch.doctor.hypotheses.general.move_orders import other_order
 from hexsearch.game.board import RED, Stones, winners
 from hexsearch.game.distance import connection_distances
 
 _LOOKED_AT = 200  # games that are read in other ways
 _FEW = 20
+_RESULTS, _SHIFTED = 20_000, 0.97  # games whose results are compared with their neighbours'
 _FITS = 0.9  # share of games whose named winner has connected
 _MOSTLY, _CONTRAST = 0.6, 0.25  # the same where a move is missing, and what the loser may reach
 _MIXED = 0.05  # share of games that each side must win
@@ -52,7 +54,34 @@ def other_reading(archive: GameArchive, games: Games) -> str:
         for words, others in changed.items():
             if _shorter(others, won) > _SHORTER:
                 return words
-    return _missing_move(archive, some, won)
+    return other_order(archive, games) or _missing_move(archive, some, won)
+
+
+def shifted_winners(archive: GameArchive, wrong: Games) -> str:
+    """In words, whose result games have from some game on; empty if it is their own or unknown.
+
+    Args:
+        wrong: games whose named winner has not connected.
+    """
+    if len(wrong) < _FEW:
+        return ""
+    first, last = int(wrong[0]), int(wrong[-1])
+    games = np.arange(first, last + 1, dtype=np.int64)[:_RESULTS]
+    connected = winners(stones_at(archive, games, archive.lengths[games]))
+    known = connected != 0
+    for shift in (-1, 1, -2, 2, -3, 3):
+        # A game has the result that belongs to the game `shift` places further on.
+        inside = known & (games + shift >= 0) & (games + shift < len(archive))
+        if inside.sum() < _FEW:
+            continue
+        given = archive.winners[games[inside] + shift]
+        if (given == connected[inside]).mean() > _SHIFTED:
+            which = "before" if shift > 0 else "after"
+            return (
+                f"from game {first + 1} to game {last + 1} each game has the winner of the game "
+                f"{abs(shift)} place(s) {which} it in the list"
+            )
+    return ""
 
 
 def turned_reading(boards: Stones, won: NDArray[np.int8]) -> tuple[int, str]:

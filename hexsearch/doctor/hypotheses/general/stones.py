@@ -21,10 +21,12 @@ def missing_stones(some: Planes, truth: Truth) -> str:
         some: [S, 2, N, N] planes that hold part of the stones of the right board, under a symmetry.
         truth: the right positions.
     """
-    numbers = np.stack([_under(_numbers(truth), symmetry) for symmetry in range(4)])
+    numbers = np.stack([under(move_numbers(truth), symmetry) for symmetry in range(4)])
     right = np.stack(truth.all_stone_planes())
     within = (right - some[None] >= -1e-3).all(axis=(2, 3, 4))
-    fits = within.any(axis=0)
+    # A stone is there or not: other values are another fault.
+    plain = (np.minimum(np.abs(some), np.abs(some - 1.0)) < 1e-3).all(axis=(1, 2, 3))
+    fits = within.any(axis=0) & plain
     if fits.sum() < _FEW:
         return ""
     # Of several symmetries under which all stones are on the board, it is that with most of them.
@@ -73,7 +75,7 @@ def _square(some: Planes, board: Planes) -> str:
     )
 
 
-def _numbers(truth: Truth) -> Ints:
+def move_numbers(truth: Truth) -> Ints:
     """[B, N, N] number of the move that put a stone on each cell; -1 where there is none."""
     size = truth.size
     numbers = np.full((len(truth.game), size * size), -1, dtype=np.int64)
@@ -85,7 +87,7 @@ def _numbers(truth: Truth) -> Ints:
     return numbers.reshape(-1, size, size)
 
 
-def _under(numbers: Ints, symmetry: int) -> Ints:
+def under(numbers: Ints, symmetry: int) -> Ints:
     """The same under a symmetry of Hex."""
     turned = numbers.transpose(0, 2, 1) if symmetry >= 2 else numbers
     return turned[:, ::-1, ::-1] if symmetry % 2 else turned

@@ -11,7 +11,7 @@ from torch import Tensor
 from hexsearch.config.trial import TrialConfig
 from hexsearch.doctor.findings import in_words
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.doctor.watching import Flat, WatchedStep
+from hexsearch.doctor.recorded import Flat, WatchedStep
 
 _CLOSE = 0.02  # relative difference that rounding and the order of sums may cause
 _PARALLEL = 0.999  # cosine above which two gradients have the same direction

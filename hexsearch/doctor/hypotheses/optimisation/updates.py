@@ -6,7 +6,7 @@ can be computed again by the textbook formula, and by variants of it with one th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,8 +14,10 @@ from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.doctor.hypotheses.optimisation.directions import explain_directions
+from hexsearch.doctor.hypotheses.optimisation.lengths import explain_lengths, moved, slices
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.doctor.watching import Flat, WatchedStep, WatchedTrial
+from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
 
 _CLOSE = 0.02  # relative difference that rounding may cause
 _ROUNDING = 1e-7  # rounding error of a weight, relative to it
@@ -60,6 +62,9 @@ class Steps:
         gradients, before, after, rates: for each step, [W] gradients, weights before and after
             the step, and learning rates.
         decay: [W] weight decay.
+        parts: where the weights of each part of the network are.
+        first, second: [W] moments of the optimiser before the first of these steps.
+        taken: number of steps before.
     """
 
     gradients: list[Tensor]
@@ -67,6 +72,10 @@ class Steps:
     after: list[Tensor]
     rates: list[Tensor]
     decay: Tensor
+    parts: Mapping[str, slice]
+    first: Tensor
+    second: Tensor
+    taken: int
 
 
 def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps | None:
@@ -89,12 +98,20 @@ def recorded_steps(trial: WatchedTrial, steps: Sequence[WatchedStep]) -> Steps |
     def vector(part: Flat) -> Tensor:
         return torch.cat([part[owner] for owner in owners]).double()
 
+    def moment(*names: str) -> Tensor:
+        kept = [trial.moments[name] for name in names if name in trial.moments]
+        return vector(kept[0]) if kept else torch.zeros(len(index), dtype=torch.float64)
+
     return Steps(
         [vector(step.given) for step in steps],
         [vector(step.before) for step in steps],
         [vector(step.after) for step in steps],
         [torch.tensor(step.rates, dtype=torch.float64)[index] for step in steps],
         torch.cat(decay).double(),
+        slices({owner: len(steps[0].given[owner]) for owner in owners}),
+        moment("exp_avg", "momentum_buffer"),
+        moment("exp_avg_sq"),
+        round(steps[0].progress * trial.max_positions / max(trial.config.batch_size, 1)),
     )
 
 
@@ -126,42 +143,30 @@ def explain_steps(rule: Rule, steps: Steps) -> Hypothesis | None:
     for cause, other in _variants(rule):
         if gap_of(other, steps) < _CLOSE:
             return Hypothesis(cause, cause, _AS_CONFIGURED)
-    factor = _one_factor(rule, steps)
-    if factor is not None:
-        cause = f"the optimiser's steps are {factor:.3g} times as long as its rate says (scaled)"
-        return Hypothesis("scaled", cause, "build the optimiser with the configured rate")
+    betas = (rule.first, rule.second) if rule.name == "adamw" else None
+    changes = list(_changes(rule, steps))
+    explained = explain_lengths(changes, moved(steps.before, steps.after), steps.parts, betas)
+    if explained is not None:
+        return explained
     return explain_directions(
         rule.name, steps.gradients, steps.before, steps.after, steps.rates, steps.decay
     )
 
 
-def _one_factor(rule: Rule, steps: Steps) -> float | None:
-    factors = []
-    for number, change in enumerate(_changes(rule, steps)):
-        real = steps.after[number] - steps.before[number]
-        if float(change.norm()) < 20 * _ROUNDING * float(steps.before[number].norm()):
-            continue
-        factor = float((real * change).sum() / change.square().sum())
-        if float((real - factor * change).norm()) > 0.05 * float(real.norm()):
-            return None
-        factors.append(factor)
-    steady = factors and max(factors) - min(factors) < 0.05 * abs(factors[0])
-    return factors[0] if steady else None
-
-
 def _changes(rule: Rule, steps: Steps) -> Iterator[Tensor]:
     """[W] for each step: what the rule adds to the weights."""
     zero = torch.zeros_like(steps.gradients[0])
-    first, second = zero, zero
+    first, second = (steps.first, steps.second) if rule.keeps else (zero, zero)
     for number, plain in enumerate(steps.gradients):
         rate, weights = steps.rates[number], steps.before[number]
         decay = rule.decay * steps.decay + rule.decay_everywhere * (steps.decay == 0)
         gradient = plain + decay * weights if rule.coupled else plain
-        count = number + 1 if rule.keeps else 1
+        count = steps.taken + number + 1 if rule.keeps else 1
         if not rule.keeps:
             first, second = zero, zero
         if rule.name == "sgd":
-            first = rule.first * first + gradient if number and rule.keeps else gradient
+            begun = number + steps.taken > 0 and rule.keeps
+            first = rule.first * first + gradient if begun else gradient
             change = -rate * (gradient + rule.first * first if rule.nesterov else first)
         else:
             first = rule.first * first + (1 - rule.first) * gradient

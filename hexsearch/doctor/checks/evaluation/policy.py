@@ -1,0 +1,88 @@
+"""Computes the policy loss of an evaluation again, and finds out what a wrong one is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.squares import moved_cells
+from hexsearch.doctor.hypotheses.truth import Ints, Truth
+
+_CLOSE = 1e-3  # relative difference of equal losses
+_OFF = 0.01  # relative difference that is reported
+_FACTORS = {
+    "in bits, not in nats (1 / ln 2 times as large)": 1 / math.log(2),
+    "a logarithm to base 10 (1 / ln 10 times as large)": 1 / math.log(10),
+}
+
+
+def policy_findings(logits: Tensor, here: Truth, reported: float) -> Iterator[Finding]:
+    """Recompute the policy loss of an evaluation from the same moves.
+
+    Args:
+        logits: [P, N*N] policy logits on the boards as played.
+        here: the positions, which all have a next move.
+        reported: the policy loss of the evaluation.
+    """
+    log_p = logits.float().log_softmax(dim=1).double().numpy()
+    right = _mean(log_p, here.next_cell)
+    if abs(right - reported) <= _OFF * max(right, 1.0):
+        return
+    found = next((w for w, loss in _others(log_p, logits, here) if _equal(loss, reported)), "")
+    yield Finding.error(
+        "evaluation",
+        f"evaluation reports a policy loss of {reported:.4f}; recomputed for the same network "
+        f"and the same {len(log_p):,} moves it is {right:.4f}, of which the reported one is "
+        f"{reported / right:.4f} times",
+        f"the policy loss of evaluation is {found}"
+        if found
+        else "evaluation computes the policy loss by another formula or with other targets (cells "
+        "under another symmetry), or includes positions without a next move",
+        "take the mean of -log p(next move) over the positions that have a next move",
+        root="policy cells",
+    )
+
+
+def _others(log_p: NDArray[np.float64], logits: Tensor, here: Truth) -> Iterator[tuple[str, float]]:
+    """Other policy losses of the same answers, by what they are."""
+    right = _mean(log_p, here.next_cell)
+    for words, factor in _FACTORS.items():
+        yield words, factor * right
+    for name, cells in moved_cells(here.next_cell, here.size).items():
+        yield f"that of other cells: moves are {name}, and the policy is not", _mean(log_p, cells)
+    for symmetry in (1, 2, 3):
+        words = "that of other cells: boards or moves are turned or reflected, not both"
+        yield words, _mean(log_p, here.next_cells(symmetry))
+    for plies in (1, -1, 2, -2):
+        other = here.moved(plies=plies)
+        usable = other.has_move
+        words = f"that of the move {abs(plies)} ply(s) {'later' if plies > 0 else 'earlier'}"
+        yield words, _mean(log_p[usable], other.next_cell[usable])
+    yield "a sum over the moves, not their mean", right * len(log_p)
+    games = np.unique(here.game)
+    by_game = [_mean(log_p[here.game == g], here.next_cell[here.game == g]) for g in games]
+    yield "a mean over games, each of which counts once", float(np.mean(by_game))
+    over = len(log_p) / (len(log_p) + len(games))
+    yield "divided by all positions, also those without a next move", right * over
+    yield "the logarithm of a uniform policy", math.log(log_p.shape[1])
+    own = logits.float().softmax(dim=1).double().numpy()
+    yield "the mean of 1 - p(next move)", 1 + _mean(own, here.next_cell)
+    yield (
+        "the share of moves that are not the likeliest",
+        float((log_p.argmax(axis=1) != here.next_cell).mean()),
+    )
+
+
+def _mean(log_p: NDArray[np.float64], cells: Ints) -> float:
+    if not len(cells):
+        return math.nan
+    return -float(log_p[np.arange(len(log_p)), cells].mean())
+
+
+def _equal(one: float, other: float) -> bool:
+    return abs(one - other) < _CLOSE * max(abs(other), 0.1)
