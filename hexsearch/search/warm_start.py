@@ -11,6 +11,8 @@ from hexsearch.errors import ConfigError
 from hexsearch.ledger.events import WarmStarted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
+from hexsearch.search.searchers import SEARCHERS
+from hexsearch.search.searchers.base import Searcher
 from hexsearch.search.space import Dimension, SearchSpace, Values
 
 
@@ -64,6 +66,16 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
             "its results may not be comparable"
         )
     return taken, lines
+
+
+def ignored_by(searcher: str) -> str | None:
+    """A line of text if a searcher learns nothing from other studies."""
+    if SEARCHERS[searcher].learn is not Searcher.learn:
+        return None
+    return (
+        f"warning: the searcher {searcher} learns nothing from --warm-start; to use these trials, "
+        "add --set searcher.name=tpe"
+    )
 
 
 def place_of(trial: TrialHistory, space: SearchSpace) -> Values | str:

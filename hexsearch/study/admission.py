@@ -14,7 +14,7 @@ from hexsearch.ledger.events import WarmStarted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.warm_start import warm_start
+from hexsearch.search.warm_start import ignored_by, warm_start
 from hexsearch.study.comparison import compared_heads
 from hexsearch.study.frozen_trunk import (
     check_games,
@@ -130,4 +130,6 @@ def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted
         learned += taken
         for line in lines:
             request.listener.say(line)
+    if learned and (ignored := ignored_by(request.config.searcher.name)) is not None:
+        request.listener.say(ignored)
     return learned

@@ -8,7 +8,7 @@ import pytest
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.warm_start import warm_start
+from hexsearch.search.warm_start import ignored_by, warm_start
 from tests.search.simulation import make_engine, run_serially, study_config
 
 
@@ -75,3 +75,19 @@ def test_a_study_of_which_nothing_fits_is_refused(source: StudyFolder) -> None:
     config = study_config(**search(value_head={"choice": ["512->8->1"]}))
     with pytest.raises(ConfigError, match="none of its 12 ended trials fits this space"):
         warm_start(source, build_space(config))
+
+
+@pytest.mark.parametrize("searcher, learns", [("forecast", False), ("grid", False), ("tpe", True)])
+def test_a_searcher_that_learns_nothing_from_other_studies_is_named(
+    source: StudyFolder, tmp_path: Path, searcher: str, learns: bool
+) -> None:
+    config = study_config(searcher={"name": searcher, "startup_trials": 4}, run={"trials": 4})
+    taken, _ = warm_start(source, build_space(config))
+    first = []
+    for name, events in (("cold", []), ("warm", taken)):
+        engine = make_engine(tmp_path / f"{name}.jsonl", config)
+        for event in events:
+            engine.record(event)
+        first.append(engine._proposer.propose(0)[0])
+    assert (first[0] != first[1]) == learns
+    assert (ignored_by(searcher) is None) == learns

@@ -109,12 +109,16 @@ class Forecast:
         elif isinstance(event, Decided):
             if event.decision == "pause":
                 self.paused.add(entry.number, len(entry.losses))
-            entry.broken = event.decision == "stop"
+            if event.decision == "stop":
+                self._break(entry)
         elif isinstance(event, Failed):
-            entry.broken = True
-            self._silent.pop(entry.number, None)
+            self._break(entry)
         elif isinstance(event, Promoted | Discarded):
             self.paused.remove(entry.number)
+
+    def _break(self, entry: Entry) -> None:
+        entry.broken = True
+        self._silent.pop(entry.number, None)
 
     def _note(self, entry: Entry, loss: float) -> None:
         level = len(entry.losses)

@@ -17,6 +17,7 @@ from hexsearch.search.forecasting.rung_model import FROM_RUNG, FROM_SETTINGS, Ru
 from hexsearch.search.space import SearchSpace
 
 _WORST = 2.5  # standardised value of a failed trial, and upper limit of all others
+_LEAST = -5.0  # lower limit of what a rung's model is given
 _UNKNOWN_SLOPE, _UNKNOWN_VARIANCE = 0.6, 0.64  # for a rung that no trial has passed
 _LATER = 0.35  # remaining variance at a rung that no trial has reached
 _CERTAIN = 1e-4  # variance of a known final value
@@ -63,7 +64,7 @@ class _Rung:
         features = [self.scale.standardised(losses[:, -1])]
         if self.change is not None:
             features.append(self.change.standardised(losses[:, -1] - losses[:, -2]))
-        return np.stack(features, axis=1)
+        return np.maximum(np.stack(features, axis=1), _LEAST)
 
 
 class ForecastFit:
@@ -82,6 +83,7 @@ class ForecastFit:
         self._space, self._levels = space, levels
         at = np.array([row.at for row in rows])
         counts = np.array([len(row.losses) for row in rows])
+        broken = np.array([row.broken for row in rows])
         self._scale = _Scale.of(np.array([row.losses[-1] for row in rows if row.losses]), 1e-4)
         means, variances = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
         for place, row in enumerate(rows):
@@ -97,7 +99,7 @@ class ForecastFit:
                 passed = zip(rows, there, strict=True)
                 losses = np.array([row.losses[: level + 1] for row, is_there in passed if is_there])
                 self._fit_rung(level, there, losses, at, means, variances)
-                last = counts == level + 1
+                last = (counts == level + 1) & ~broken
                 if last.any():
                     self.later[level] = float(variances[last].mean())
         known = ~np.isnan(means)

@@ -2,8 +2,9 @@
 
 1. A trial in the best 1/k of a rung continues, now or when a worker is free: ASHA in its promotion
    form.
-2. With `grace_period: auto`, a rung before max_t / k^2 pauses no trial while the ranks there and at
-   the next rung, of six trials or more, do not agree by a standard error of their correlation.
+2. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
+   next rung, of six trials or more, do not agree by a standard error of their correlation. Ranks
+   then decide nothing: trials continue, and once a trial has ended, promises (rule 5) decide.
 3. Before the first trial has ended, nothing is known about final values, and a trial also continues
    if it is behind by less than the standard error of the paired difference of per-game losses. New
    trials are chosen by values at the highest rung from max_t / k^2 on that three trials have
@@ -143,7 +144,7 @@ class EvidencePruner(Pruner):
         )
 
     def _by_promise(self, decision: Decision, number: int, left: float) -> Decision:
-        """Rule 4."""
+        """Rule 5."""
         forecast = self._forecast
         own, share = forecast.promise(number), forecast.share_left(number)
         paused = forecast.best_paused(left)
