@@ -34,6 +34,8 @@ STATES = {
 # the model keeps only the best trials (TPE's good group has 25 at most) and the newest ones.
 _THIN_AT, _THIN_TO, _BEST = 1500, 1000, 50
 
+_DRAWN = "tpe:relative_params"  # Optuna's name, in the attributes of a running trial
+
 
 class OptunaSearcher(Searcher):
     """Proposes by one of Optuna's samplers, which a subclass defines."""
@@ -70,8 +72,20 @@ class OptunaSearcher(Searcher):
             for dimension in self.space.dimensions:
                 if dimension.is_active(values):
                     values[dimension.name] = _suggest(trial, dimension)
+        self._forget_drawn(trial._trial_id)
         self._asked = (number, values, trial._trial_id)
         return values
+
+    def _forget_drawn(self, trial_id: int) -> None:
+        """Remove what TPE keeps of its draw beside the values.
+
+        It holds dimensions that turned out to be inactive. A study that is made again from a ledger
+        does not have these, and would propose something else.
+        """
+        storage = self._study._storage
+        for key in storage.get_trial(trial_id).system_attrs:
+            if key.startswith(_DRAWN):
+                storage.set_trial_system_attr(trial_id, key, "")
 
     def add(self, name: str, number: int, values: Values, proposed: bool) -> None:
         """Add a running trial."""
