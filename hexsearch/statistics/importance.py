@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.statistics.intervals import LEVEL, Floats
+from hexsearch.statistics.rank_correlation import ranks
 
 _GROUPS = 4  # groups of equal size for the values of a number
 _DRAWS = 200  # draws of the bootstrap
@@ -49,28 +50,18 @@ def importances(
     count = len(losses)
     if count < FEWEST_TRIALS:
         return []
-    ranks = _ranks(losses)
+    ranked = ranks(losses)
     draws = rng.integers(0, count, (_DRAWS, count))
     found = []
     for name, column in values.items():
         codes = _codes(column)
-        share = _omega_squared(codes[None], ranks[None])[0]
-        drawn = _omega_squared(codes[draws], ranks[draws])
+        share = _omega_squared(codes[None], ranked[None])[0]
+        drawn = _omega_squared(codes[draws], ranked[draws])
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         found.append(
             Importance(name, float(share), float(min(low, share)), float(max(high, share)))
         )
     return sorted(found, key=lambda importance: -importance.share)
-
-
-def _ranks(losses: Floats) -> Floats:
-    """[T] ranks from 1; equal losses share the mean of theirs.
-
-    `scipy.stats.rankdata` does the same, but its import takes most of a second.
-    """
-    _, places, counts = np.unique(losses, return_inverse=True, return_counts=True)
-    means: Floats = np.cumsum(counts) - (counts - 1) / 2
-    return means[places]
 
 
 def _codes(column: Sequence[object]) -> NDArray[np.int64]:
@@ -93,15 +84,15 @@ def _codes(column: Sequence[object]) -> NDArray[np.int64]:
     return np.array([names[value] for value in column], dtype=np.int64)
 
 
-def _omega_squared(codes: NDArray[np.int64], ranks: Floats) -> Floats:
+def _omega_squared(codes: NDArray[np.int64], ranked: Floats) -> Floats:
     """[D] shares of D sets of trials, from codes and ranks of [D, T]."""
     draws, count = codes.shape
     groups = int(codes.max()) + 1
     cells = (codes + groups * np.arange(draws)[:, None]).ravel()
     sizes = np.bincount(cells, minlength=draws * groups).reshape(draws, groups)
-    sums = np.bincount(cells, ranks.ravel(), draws * groups).reshape(draws, groups)
-    mean = ranks.mean(axis=1)
-    total = np.square(ranks - mean[:, None]).sum(axis=1)
+    sums = np.bincount(cells, ranked.ravel(), draws * groups).reshape(draws, groups)
+    mean = ranked.mean(axis=1)
+    total = np.square(ranked - mean[:, None]).sum(axis=1)
     present = sizes > 0
     means = np.divide(sums, sizes, out=np.zeros_like(sums), where=present)
     between = (sizes * np.square(means - mean[:, None])).sum(axis=1)

@@ -33,7 +33,7 @@ class Outlook:
         seed: int,
         trials: int,
         proposes: bool,
-        factor: int = 3,
+        factor: int,
     ) -> None:
         self.space = space
         self.forecast = Forecast(space, levels, least=levels[-1] / factor**2)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
+from hexsearch.statistics.rank_correlation import rank_correlation
 
 _LEAST_PAIRS, _ERRORS = 6, 1.0  # trials with both values; standard errors of their correlation
 
@@ -49,10 +47,9 @@ class RungRecord:
         count = len(self._pairs)
         if count >= self._look_at:
             self._look_at = count + max(1, count // 10)
-            here_ranks, later_ranks = (_ranks(values) for values in zip(*self._pairs, strict=True))
-            differ = np.ptp(here_ranks) > 0 and np.ptp(later_ranks) > 0
-            correlation = float(np.corrcoef(here_ranks, later_ranks)[0][1]) if differ else 0.0
-            self.is_open = correlation * math.sqrt(count - 1) >= _ERRORS
+            correlation = rank_correlation(*zip(*self._pairs, strict=True))
+            rho = correlation.rho if correlation is not None else 0.0  # all values are equal
+            self.is_open = rho * math.sqrt(count - 1) >= _ERRORS
 
     def remove(self, place: Place) -> None:
         """Record that a trial does not wait here any more."""
@@ -79,9 +76,3 @@ class RungRecord:
         if self.is_open and best and self.waiting and self.waiting[0] <= self.all[best - 1]:
             return self.waiting[0]
         return None
-
-
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Ranks from 0 on. Equal values have the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((counts.cumsum() - (counts + 1) / 2)[place])
