@@ -62,7 +62,7 @@ class Script(Named):
         answering: outputs at inference, if they are not those of training.
         decode: win_prob_red of the network.
         after: what happens to the network after training.
-        cause: the mistake in words, for a judgement by reading.
+        cause, report: as in Slip.
     """
 
     named_by: str = ""
@@ -82,6 +82,7 @@ class Script(Named):
     decode: Callable[..., Tensor] = lambda raw: raw.reshape(len(raw)).sigmoid()
     after: Callable[[nn.Module], object] = lambda network: network.eval()
     cause: str = ""
+    report: str = ""
 
 
 def trained_by(script: Script, archive: GameArchive, size: int, seed: int = 0) -> ForeignNetwork:

@@ -52,6 +52,7 @@ class Slip(Named):
         settings: settings of the configuration.
         games: what happens to the games.
         cause: the mistake in words, for a judgement by reading.
+        report: the public report from which it was taken, as owner/repository#number.
     """
 
     inject: Inject
@@ -59,6 +60,7 @@ class Slip(Named):
     settings: Mapping[str, Any] = field(default_factory=dict)
     games: Callable[[GameArchive], GameArchive] = lambda archive: archive
     cause: str = ""
+    report: str = ""
 
 
 def held_out(names: list[str], seed: int) -> list[str]:
