@@ -62,7 +62,7 @@ def _last_stone_missing(
 
 
 def _viewed(sound: Any, self: Any, cells: Any, plies: Any, symmetries: Any, over: Any) -> Any:
-    """Planes in the last axis, brought into the second one by a view in place of a transposition."""
+    """Planes in the last axis, brought into the second one by a view, not a transposition."""
     planes = sound(self, cells, plies, symmetries, over)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)).reshape(planes.shape)
 
