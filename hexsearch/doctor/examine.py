@@ -30,6 +30,22 @@ _MISSING = {
     "observed": "no games that can be read",
 }
 _ORDER = {"error": 0, "warning": 1, "info": 2}
+# Roots that follow from another one: the earliest part that departs explains the later ones.
+_FOLLOWS = {
+    "detached value": ("unread", "movement", "slopes"),
+    "detached policy": ("unread", "movement", "slopes"),
+    "structure": (
+        "reading",
+        "modes",
+        "norms",
+        "state",
+        "unread",
+        "perspective",
+        "slopes",
+        "parameter groups",
+    ),
+    "parameter groups": ("movement", "state"),
+}
 
 
 def examine(
@@ -102,7 +118,13 @@ def _merged(found: list[tuple[Check | None, Finding]]) -> list[tuple[Check | Non
             finding.severity == first.severity and _of_answers(check)
         ):
             kept[key] = check, finding
-    return list(kept.values())
+    worst = {
+        following: _ORDER[finding.severity]
+        for _, finding in kept.values()
+        for following in _FOLLOWS.get(finding.root, ())
+        if finding.severity != "info"
+    }
+    return [pair for pair in kept.values() if _ORDER[pair[1].severity] < worst.get(pair[1].root, 3)]
 
 
 def _of_answers(check: Check | None) -> bool:

@@ -42,6 +42,7 @@ SEED = 20_251
 Part = TypeVar("Part")
 AnyTrial = TypeVar("AnyTrial", bound=Trial)
 _WATCHED_STEPS = 4
+_LATER_STEPS = 2  # steps after them in which checks look at modes, and at a restored trial
 SHORT_STEPS = 150  # of a short training
 _HALFWAY, _LATE_STEPS = 0.6, 10  # share of it after which steps are recorded, and their number
 _COMPARED_GAMES = 50_000  # games whose symmetric forms are compared
@@ -153,7 +154,7 @@ class ExaminedPipeline:
             ContractError: a component cannot be built at all.
         """
         size = self.trial_config.batch_size if self.trial_config else 0
-        return self._new(WatchedTrial, size * (_WATCHED_STEPS + 1))
+        return self._new(WatchedTrial, size * (_WATCHED_STEPS + _LATER_STEPS))
 
     @cached_property
     def watched(self) -> WatchedTrial | None:

@@ -50,6 +50,7 @@ class WatchedStep:
         rates: learning rate of each parameter group.
         progress: share of the budget that was used before the step.
         calls: number of calls of optimiser.step().
+        without_graph: names of the losses that have no graph, so that no gradient comes from them.
         parts: gradient of the weighted losses of each micro-batch, if there are micro-batches.
     """
 
@@ -71,4 +72,5 @@ class WatchedStep:
     rates: tuple[float, ...] = ()
     progress: float = 0.0
     calls: int = 0
+    without_graph: tuple[str, ...] = ()
     parts: list[Flat] = field(default_factory=list)

@@ -7,6 +7,14 @@ add a line here.
 from __future__ import annotations
 
 from hexsearch.doctor.checks import beginnings, games, results, split
+from hexsearch.doctor.checks.data import (
+    auxiliary,
+    columns,
+    labels,
+    passes,
+    positions,
+    sampling,
+)
 from hexsearch.doctor.checks.evaluation import evaluation, state
 from hexsearch.doctor.checks.network import (
     answers,
@@ -24,20 +32,15 @@ from hexsearch.doctor.checks.network import (
 )
 from hexsearch.doctor.checks.optimisation import finite, gradients, later, slopes, steps
 from hexsearch.doctor.checks.training import (
-    auxiliary,
-    columns,
     flat_planes,
-    labels,
     losses,
     modules,
     overfit,
-    passes,
-    positions,
     ranges,
     reading,
     readouts,
-    sampling,
     short_training,
+    structure,
 )
 from hexsearch.doctor.findings import Check
 
@@ -68,6 +71,7 @@ CHECKS: tuple[Check, ...] = (
     Check("finite numbers", "quick", ("watched",), finite.check_finite),
     Check("value loss", "quick", ("finite",), losses.check_value_loss),
     Check("policy loss", "quick", ("finite",), losses.check_policy_loss),
+    Check("structure", "quick", ("watched", "samples"), structure.check_structure),
     Check("independence", "quick", ("finite", "samples"), independence.check_untrained),
     Check("parameter groups", "quick", ("watched",), steps.check_groups),
     Check("modules", "quick", ("watched",), modules.check_modules),
@@ -86,6 +90,7 @@ CHECKS: tuple[Check, ...] = (
     Check("modules of the network", "answers", ("examined",), modules.check_loaded_modules),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
+    Check("modules that run", "answers", ("foreign", "observed"), structure.check_called),
     Check("answers", "answers", _OBSERVED, values.check_range),
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),
     Check("turned boards", "answers", _OBSERVED, turns.check_turns, symptom=True),

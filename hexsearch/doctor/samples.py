@@ -27,6 +27,7 @@ from hexsearch.doctor.hypotheses.truth import (
 )
 from hexsearch.doctor.watching import WatchedTrial
 
+_LARGE = 9  # side of planes from which on fewer positions are compared
 _SAMPLES, _BATCHES = 2048, 18  # at least so many are compared; most are fetched, not trained on
 
 
@@ -89,6 +90,11 @@ def joined_samples(
         batch_size,
         perspective,
     )
+
+
+def enough(count: int, side: int) -> int:
+    """So many positions, or half as many of large planes, which have more cells to compare."""
+    return count if side < _LARGE else count // 2
 
 
 def position_keys(game: Ints, ply: Ints) -> Ints:

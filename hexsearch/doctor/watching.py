@@ -21,6 +21,8 @@ from hexsearch.model.readout import Readout
 from hexsearch.training.step import Junction, Losses, Stepper
 from hexsearch.training.trial import Trial
 
+_UNSEEN = 16  # positions of a step that is not recorded
+
 
 class WatchedStepper(Stepper):
     """A stepper that reports each forward pass to the trial that records it."""
@@ -84,7 +86,7 @@ class WatchedTrial(Trial):
         self._ask_for_losses()
 
     def step_unseen(self) -> tuple[str, ...]:
-        """Take one step that is not recorded; return the modules that are in eval mode in it."""
+        """Take one small step that is not recorded; return the modules in eval mode in it."""
         resting: tuple[str, ...] = ()
         was_recording = self.recording
 
@@ -94,7 +96,7 @@ class WatchedTrial(Trial):
 
         handle, self.recording = self.network.register_forward_pre_hook(look), False
         try:
-            self.train_to(self.positions_seen + self.config.batch_size)
+            self.train_to(self.positions_seen + min(_UNSEEN, self.config.batch_size))
         finally:
             handle.remove()
             self.recording = was_recording
@@ -169,6 +171,9 @@ class WatchedTrial(Trial):
         if weighted.shape == part.weight.shape:
             weighted = weighted * part.weight
         sums = {"value_gradient": weighted.sum() / whole, "policy_gradient": losses.policy * share}
+        step.without_graph = tuple(
+            name.removesuffix("_gradient") for name, loss in sums.items() if not loss.requires_grad
+        )
         if losses.auxiliary and not self.config.micro_batch:
             weights = self.config.auxiliary.weights
             sums["other_gradient"] = sum(
@@ -187,18 +192,20 @@ class WatchedTrial(Trial):
             step.parts.append(weighted_sum)
 
     def _gradient_of(self, loss: Tensor) -> Flat:
-        flat: Flat = {}
-        for owner, module in self.network.parts().items():
-            parameters = [p for p in module.parameters() if p.requires_grad]
-            if not parameters:
-                continue
-            if not loss.requires_grad:
-                flat[owner] = torch.zeros(sum(p.numel() for p in parameters))
-                continue
-            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-            pairs = zip(parameters, gradients, strict=True)
-            flat[owner] = _flat([torch.zeros_like(p) if g is None else g for p, g in pairs])
-        return flat
+        owned = {
+            owner: [p for p in module.parameters() if p.requires_grad]
+            for owner, module in self.network.parts().items()
+        }
+        every = [p for parameters in owned.values() for p in parameters]
+        found: dict[int, Tensor | None] = {}
+        if loss.requires_grad and every:
+            gradients = torch.autograd.grad(loss, every, retain_graph=True, allow_unused=True)
+            found = {id(p): g for p, g in zip(every, gradients, strict=True)}
+        return {
+            owner: _flat([_or_zeros(found.get(id(p)), p) for p in parameters])
+            for owner, parameters in owned.items()
+            if parameters
+        }
 
     def _by_part(self, of: Callable[[nn.Parameter], Tensor]) -> Flat:
         return {
@@ -260,6 +267,10 @@ def _in_eval_mode(module: nn.Module) -> bool:
     return not module.training and (
         isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
     )
+
+
+def _or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:
+    return torch.zeros_like(parameter) if gradient is None else gradient
 
 
 def _flat(tensors: list[Tensor]) -> Tensor:

@@ -248,6 +248,7 @@ SLIPS: dict[str, Slip] = {
     "value head of zeros": Slip(
         in_network(_all_zero),
         "value.?head.*(zero|initial|dead|equal|constant)",
+        {"value_head": "512->64->1"},
         cause="All initial weights of the value head are 0, so no gradient passes through it.",
         report="forum",
     ),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.adjacency import other_adjacency
 from hexsearch.doctor.hypotheses.general.board_readings import (
     other_reading,
     shifted_winners,
@@ -23,6 +24,7 @@ from hexsearch.game.reading import Decision
 from hexsearch.game.record import REPLAY_DISAGREES
 
 _TRANSPOSED = 5_000  # games of a file that are transposed
+_NEARLY_ALL = 0.97  # share of misjudged games in which nobody has connected
 _REPLAYED, _CHUNK = 200_000, 8192  # games that are replayed, and as many of them at once
 
 
@@ -60,6 +62,16 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
         f"in {len(wrong):,} of {min(len(archive), _REPLAYED):,} games the named winner has not "
         f"connected ({_by_file(archive, wrong)})"
     )
+    rule = other_adjacency(archive, wrong) if nobody.mean() > _NEARLY_ALL else ""
+    if rule:
+        return Finding.error(
+            "labels",
+            f"{evidence}; by other neighbours nearly all of them have",
+            f"a connection was judged by wrong neighbours: these games end where their winner "
+            f"connects {rule}",
+            "correct the test for the end of the game (a cell of Hex has six neighbours), and play "
+            "or cut these games again",
+        )
     if nobody.mean() > 0.5:
         return Finding.error(
             "labels",

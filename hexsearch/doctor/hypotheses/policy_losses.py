@@ -235,17 +235,20 @@ def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
         if len(steps) > 1 and max(amounts) - min(amounts) < 0.01 * abs(amounts[0]):
             text = cause.format(sum(amounts) / len(amounts))
             return Hypothesis("amount", text, LIKELIHOOD)
-    return _of_temperature(steps)
+    return None
 
 
-def _of_temperature(steps: Sequence[PolicyStep]) -> Hypothesis | None:
-    """The right loss of scaled logits."""
+def explain_temperature(watched: Sequence[WatchedStep]) -> Hypothesis | None:
+    """The right loss of scaled logits, which gives nearly the loss of every step."""
+    steps = [each for each in map(policy_step, watched) if each is not None]
+    if len(steps) < 2:
+        return None
     scales = [float(s) for s in torch.linspace(-3.0, 3.0, 121).exp()]
     step = steps[0]
     gaps = [abs(step.mean((k * step.logits).log_softmax(dim=1)) - step.found) for k in scales]
     scale = scales[min(range(len(gaps)), key=lambda n: gaps[n])]
     fits = [abs(s.mean((scale * s.logits).log_softmax(dim=1)) - s.found) < 0.02 for s in steps]
-    if len(steps) < 2 or not all(fits):
+    if not all(fits):
         return None
     return Hypothesis(
         "temperature",

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hexsearch.doctor.checks.evaluation.continued import continued_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.networks import TrainedNetwork
@@ -136,7 +137,7 @@ def _resumed(
     """Compare a trial that is restored from a state with the trial that gave it."""
     again = needed(pipeline.new_trial(trial.max_positions))
     try:
-        again.load_state(state)
+        again.load_state(deepcopy(state))  # an optimiser keeps the tensors that it is given
     except CheckpointError:
         return  # a read-out that breaks its contract cannot be restored
     if again.positions_seen != trial.positions_seen:
@@ -172,6 +173,8 @@ def _resumed(
                 "are not restored, begin anew, or are overwritten when the rest is loaded",
             )
             return
+    if again.positions_seen == trial.positions_seen:
+        yield from continued_findings(trial, again)
 
 
 def _saved(state: Mapping[str, Any]) -> dict[str, Any]:

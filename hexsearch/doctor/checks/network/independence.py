@@ -14,6 +14,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.doctor.samples import enough
 
 _PROBED, _ALONE = 32, 8  # positions of a batch, and those that are also answered one by one
 _REPEATED = 0.3  # share of boards with the value of another board that is reported
@@ -97,7 +98,8 @@ def _encoder_findings(examined: ExaminedNetwork, positions: Positions) -> Iterat
 def check_untrained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Check a network after a few training steps, as it is evaluated."""
     trial, samples = needed(pipeline.watched), needed(pipeline.samples)
-    planes = torch.from_numpy(samples.planes[: 2 * _PROBED])
+    count = 2 * enough(_PROBED, samples.planes.shape[-1])
+    planes = torch.from_numpy(samples.planes[:count])
     yield from independence_findings(TrainedNetwork.of_trial(trial).respond, planes)
 
 

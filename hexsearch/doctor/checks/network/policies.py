@@ -21,6 +21,7 @@ _FEW = 100  # positions with a next move that are needed
 _LEARNT = 0.7  # AUC from which on a value has learnt
 _RANKED = 0.56  # share of free cells that the move played must be ranked above
 _KNOWS = 0.1  # nats above a uniform policy, from which a policy has learnt something
+_SPENT = 0.02  # share of the probability on occupied cells that is reported
 _SAME = 0.8  # share of positions with the same likeliest cell that is reported
 
 
@@ -32,6 +33,7 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     constant = [
         *_constant_policy(observed, examined.size),
         *_decided_policy(observed, examined.size),
+        *_filled_cells(observed, examined.size),
     ]
     yield from constant
     if constant:
@@ -93,6 +95,36 @@ def _decided_policy(observed: Observed, size: int) -> Iterator[Finding]:
             "return the logits of the policy head",
             root="policy cells",
         )
+
+
+def _filled_cells(observed: Observed, size: int) -> Iterator[Finding]:
+    """Report occupied cells that all have one logit, which is not low enough to exclude them."""
+    rows = np.flatnonzero(observed.played >= 0)
+    if len(rows) < _FEW or observed.policy.shape[1] < size * size:
+        return
+    logits = observed.policy[rows, : size * size].astype(np.float64)
+    stones = observed.positions.stones[rows]
+    red = (observed.evaluation.ply[rows] % 2 == 1)[:, None, None]
+    # The cells of a policy may be those of the board as encoded, which is reflected for Red.
+    for boards in (stones, np.where(red, stones.transpose(0, 2, 1), stones)):
+        taken = boards.reshape(len(rows), -1) != 0
+        value = logits[taken]
+        if not len(value) or np.ptp(value) > 1e-6 or np.ptp(logits[~taken]) < 1e-3:
+            continue
+        share = float((np.exp(log_softmax(logits)) * taken).sum(axis=1).mean())
+        if share > _SPENT:
+            common, free = float(value[0]) + 0.0, logits[~taken]  # never -0
+            yield Finding.error(
+                "policy cells",
+                f"all {len(value):,} logits of occupied cells are {common:.3g}, those of free "
+                f"cells go from {free.min():.3g} to {free.max():.3g}; a softmax gives occupied "
+                f"cells {share:.0%} of the probability",
+                f"illegal moves are masked by a logit of {common:.3g} (logits are multiplied by a "
+                "mask of 0 and 1), so occupied cells keep their share of the probability",
+                "mask with minus infinity before the softmax, or with 0 after it",
+                root="policy cells",
+            )
+        return
 
 
 def _unlearnt(observed: Observed, size: int) -> Iterator[Finding]:

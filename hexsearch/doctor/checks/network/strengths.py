@@ -18,6 +18,7 @@ from hexsearch.training.metrics import Evaluation, slice_metrics
 _SURE = 0.3  # standard deviation of answers from which on many are near 0 or 1
 _LEAN = 0.25  # difference of the mean answer to the share of Red's wins that is reported
 _ONE_SIDED = 0.97  # share of answers for one side that is reported
+_FAR_OUT = 6.0  # size of a raw value beyond which a sigmoid is flat
 _HALF = 0.35  # distance to 0 or 1 that all answers keep if half of the range is not used
 
 
@@ -107,6 +108,8 @@ def _unexplained(
     if lopsided:
         return f"{lopsided}; {excluded}"
     if p.std() < CONSTANT:
+        if raws := _saturated(observed):
+            return raws
         return (
             "the value is constant: it has initial weights, a dead value head, weights that "
             "decayed to 0, or an average of weights that is never updated"
@@ -171,6 +174,20 @@ def _lopsided(evaluation: Evaluation) -> str:
             "output off at 0"
         )
     return ""
+
+
+def _saturated(observed: Observed) -> str:
+    """The cause if all raw outputs lie far out on one side; else empty."""
+    raw = observed.raw
+    if raw.ndim != 1 or not (raw.min() > _FAR_OUT or raw.max() < -_FAR_OUT):
+        return ""
+    side = f"above {raw.min():.3g}" if raw.min() > 0 else f"below {raw.max():.3g}"
+    return (
+        f"the output is saturated: all raw values lie {side}, where a sigmoid or tanh is flat, so "
+        "the value is constant: a loss without a minimum has driven them there, as if its labels "
+        "lie outside the range that the output can reach (-1 and 1 for a sigmoid), or a learning "
+        "rate that is far too high"
+    )
 
 
 def _next_step(pipeline: ExaminedPipeline, young: bool) -> str:

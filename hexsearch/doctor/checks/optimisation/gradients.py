@@ -62,6 +62,16 @@ def _unreached(step: WatchedStep, loss_name: str, part: str, steps: int) -> Find
             "set the initial weights of at most the last layer to 0",
             root=f"detached {loss_name}",
         )
+    if loss_name in step.without_graph:
+        return Finding.error(
+            "gradient flow",
+            f"the {loss_name} loss of each step has no graph of operations behind it; its gradient "
+            f"on the {in_words(part)} and on every other part is exactly 0",
+            f"the {loss_name} loss is detached from the network (detach(), item(), a new tensor "
+            "made of its numbers, or no_grad()): it is shown, and trains nothing",
+            "compute the loss from the outputs themselves, up to the call of backward()",
+            root=f"detached {loss_name}",
+        )
     return Finding.error(
         "gradient flow",
         f"the gradient of the {loss_name} loss on the {in_words(part)} is exactly 0",

@@ -9,6 +9,7 @@ import torch
 
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes
 from hexsearch.doctor.hypotheses.general.policy_rows import explain_rows
 from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA, as_a_sum
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
@@ -22,6 +23,7 @@ from hexsearch.doctor.hypotheses.policy_losses import (
     LIKELIHOOD,
     WITHOUT_MOVE,
     explain_policy_loss,
+    explain_temperature,
 )
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -170,8 +172,15 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     step, right = wrong[0]
     number = next(n for n, other in enumerate(every) if other is step)
-    best = explain_policy_loss([each for each, _ in wrong])
-    best = best or explain_rows(trial, step.batch) or _UNKNOWN_POLICY
+    steps = [each for each, _ in wrong]
+    # What is exact comes first: a temperature fits a little to everything that flattens.
+    best = (
+        explain_policy_loss(steps)
+        or explain_rows(trial, step.batch)
+        or explain_by_slopes(trial, step.batch)
+        or explain_temperature(steps)
+        or _UNKNOWN_POLICY
+    )
     yield Finding.error(
         "policy loss",
         f"batch {number + 1}: the policy loss is {step.policy:.4f}; recomputed from the same "

@@ -149,14 +149,20 @@ def _reached(
     heads = [network.value_head, network.policy_head]
     drawn = [part if any(True for _ in part.parameters()) else network for part in heads]
     values, logits = [], []
+    shown = trial.execution.show(planes)
+    heads_only = network not in drawn
     generator = torch.Generator().manual_seed(SEED + draws)
     with torch.no_grad():
+        features = network.trunk(shown) if heads_only else None
         for scale in scales * (draws // len(scales)):
             for part in drawn:
                 _draw(part, scale, generator)
-            output = network(trial.execution.show(planes))
-            values.append(output.value_raw.float().reshape(-1))
-            logits.append(output.policy_logits.float())
+            if features is None:
+                policy, raw, _ = network(shown)
+            else:  # the trunk keeps its weights
+                policy, raw = network.policy_head(features), network.value_head(features)
+            values.append(raw.float().reshape(-1))
+            logits.append(policy.float())
     return torch.cat(values), torch.cat(logits)
 
 

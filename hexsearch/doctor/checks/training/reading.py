@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.samples import enough
 from hexsearch.doctor.watching import WatchedTrial
 
 _POSITIONS = 64  # positions whose gradients are computed
@@ -22,7 +23,8 @@ _NAMES = ("the first mover's stones (Blue)", "the second mover's stones (Red)", 
 def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """No plane, cell or weight should have a gradient of exactly 0."""
     trial, samples = needed(pipeline.finite), needed(pipeline.samples)
-    planes = torch.from_numpy(samples.planes[:_POSITIONS])
+    count = enough(_POSITIONS, samples.planes.shape[-1])
+    planes = torch.from_numpy(samples.planes[:count])
     unseen = list(_unseen_stones(pipeline, trial))
     for (output, where), largest in _largest_gradients(trial, planes).items():
         if output == "policy" and trial.config.policy_head.weight == 0:

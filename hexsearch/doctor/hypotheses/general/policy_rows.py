@@ -73,6 +73,9 @@ def _terms(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         "the logit of the played move": logits.gather(1, target)[:, 0],
         "the log-sum-exp of all logits": logits.logsumexp(dim=1),
         "the log-sum-exp of the logits of free cells": over(taken),
+        "the log-sum-exp of all logits with those of occupied cells set to 0": logits.masked_fill(
+            taken, 0.0
+        ).logsumexp(dim=1),
         "1": torch.ones(len(logits), dtype=logits.dtype),
         "the probability of the played move": log_p.gather(1, target)[:, 0].exp(),
         "the entropy of the policy": -(log_p.exp() * log_p).sum(dim=1),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.hypotheses.table import Flags, lag_score
 from hexsearch.doctor.hypotheses.truth import Ints, Truth, truth_of
 
@@ -56,7 +57,10 @@ def relation(
         return f"it depends on {same} alone"
     terms = {"the right one": right, "1": np.ones(len(right)), **_as_terms(columns)}
     fit = short_sum(found, terms)
-    return f"it is {fit}" if fit.left < _EXACT and fit.terms else ""
+    if fit.left < _EXACT and fit.terms:
+        return f"it is {fit}"
+    function = function_of(found, right)
+    return f"it is {function}" if function else ""
 
 
 def _as_terms(columns: Mapping[str, Numbers]) -> dict[str, Numbers]:

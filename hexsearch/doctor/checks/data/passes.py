@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from hexsearch.data.batches import Batch
-from hexsearch.doctor.checks.training.columns import check_columns, check_finished
-from hexsearch.doctor.checks.training.labels import check_labels, check_targets
-from hexsearch.doctor.checks.training.positions import check_boards
+from hexsearch.doctor.checks.data.columns import check_columns, check_finished
+from hexsearch.doctor.checks.data.labels import check_labels, check_targets
+from hexsearch.doctor.checks.data.positions import check_boards
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.truth import Flags, inside_ring, same, truth_of

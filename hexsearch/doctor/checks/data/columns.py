@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.data.positions import stage_of
-from hexsearch.doctor.checks.training.weights import search_findings, weight_findings
+from hexsearch.doctor.checks.data.weights import search_findings, weight_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where

@@ -12,6 +12,7 @@ from hexsearch.doctor.hypotheses.general.board_maps import described
 from hexsearch.doctor.hypotheses.general.cell_maps import cell_map
 from hexsearch.doctor.hypotheses.general.channels import sources, stone_values
 from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.hypotheses.general.places import place_map
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.plane_values import VAGUE
 from hexsearch.doctor.hypotheses.planes import (
@@ -20,7 +21,15 @@ from hexsearch.doctor.hypotheses.planes import (
     reordered,
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, lag_score, named_cause
-from hexsearch.doctor.hypotheses.truth import SWAPS, Ints, Planes, inside_ring, ring_planes, same
+from hexsearch.doctor.hypotheses.truth import (
+    SWAPS,
+    Ints,
+    Planes,
+    in_ring,
+    inside_ring,
+    ring_planes,
+    same,
+)
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.samples import ComparedSamples
 
@@ -53,6 +62,7 @@ def check_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 f"{compared.place(~side)}",
                 "the board is encoded from the perspective of the side that is not to move",
                 "reflect and recolour the board where Red is to move, and only there",
+                root="boards",
             )
     else:
         yield from _mover_plane(compared)
@@ -97,6 +107,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         or _by_colour(compared, wrong)
         or _against_right(compared, wrong, reordered)
         or formula
+        or _other_places(compared, wrong)
         or "the planes are built from other moves, in another order, or changed afterwards",
         "print the planes of one wrong sample, and compare them with its game, which "
         "`hexsearch games show PATH --game NUMBER --ply PLY` draws",
@@ -137,6 +148,20 @@ def _moved_cells(compared: ComparedSamples, wrong: Flags) -> str:
         return ""
     right = compared.truth.rows(rows).planes_under(symmetry)
     return cell_map(compared.stones[rows], right, symmetry)
+
+
+def _other_places(compared: ComparedSamples, wrong: Flags) -> str:
+    """In words, by which fixed map of places on all planes numbers are moved; empty if by none."""
+    rows, symmetry = _known_symmetry(compared, wrong)
+    planes = compared.samples.planes[rows]
+    if not len(planes):
+        return ""
+    right = _right_planes(compared, rows, symmetry)
+    if planes.shape[-1] == right.shape[-1] + 2:
+        ring = np.repeat(right[:, :, :1, :1], planes.shape[-1], axis=2).repeat(planes.shape[-1], 3)
+        ring[:, :2] = in_ring(right[:, :2])
+        right = ring
+    return place_map(planes, right)
 
 
 def _known_symmetry(compared: ComparedSamples, wrong: Flags) -> tuple[Flags, Ints]:
@@ -205,6 +230,7 @@ def _mover_plane(compared: ComparedSamples) -> Iterator[Finding]:
         f"{place}, {compared.example(wrong)}",
         cause,
         remedy,
+        root="boards",
     )
 
 

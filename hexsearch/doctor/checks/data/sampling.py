@@ -10,7 +10,7 @@ import torch
 
 from hexsearch.data.batches import Batch
 from hexsearch.data.collection.leaks import check_curriculum
-from hexsearch.doctor.checks.training.mixing import augmentation_findings, mixing_findings
+from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hexsearch.data.positions import STAGE_NAMES, stage_of
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.hypotheses.general.relations import other_positions, relation
 from hexsearch.doctor.hypotheses.table import Flags
 from hexsearch.doctor.hypotheses.truth import Truth
@@ -50,6 +51,11 @@ def search_findings(pipeline: ExaminedPipeline, compared: ComparedSamples) -> It
     best = max(fits, key=lambda name: fits[name])
     why = best if fits[best] > _FITS else ""
     why = why or relation(found, right, truth, of, compared.keys, compared.samples.batch_size)
+    if not why:
+        there = np.isfinite(known)
+        own = (outcome + found / share)[there]
+        formula = function_of(own, np.where(complement, 1 - known, known)[there])
+        why = f"the value that enters is {formula}" if formula else ""
     yield Finding.error(
         "columns",
         f"the search value that is mixed into the label is not that of the archive in "

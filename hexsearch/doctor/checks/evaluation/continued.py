@@ -1,0 +1,74 @@
+"""Continues a trial and its restored copy side by side; they must take the same step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.errors import TrialError
+from hexsearch.training.trial import Trial
+
+_POSITIONS = 16  # positions of the step
+_SAME = 1e-4  # largest relative difference of equal rates and weights
+
+
+def continued_findings(trial: WatchedTrial, again: Trial) -> Iterator[Finding]:
+    """Take one step with each of two trials in equal states, and compare rates and weights.
+
+    Args:
+        trial: the trial that was saved.
+        again: a new trial into which its state was loaded.
+    """
+    size = min(_POSITIONS, trial.config.batch_size)
+    trial.recording = False
+    try:
+        for each in (trial, again):
+            each.train_to(each.positions_seen + size)
+    except TrialError:
+        return  # check `steps` reports a training that diverges
+    rates, others = (_rates(each) for each in (trial, again))
+    wrong = [(a, b) for a, b in zip(rates, others, strict=True) if abs(a - b) > _SAME * abs(a)]
+    if wrong:
+        rate, other = wrong[0]
+        yield _finding(
+            f"in the first step after a state is loaded the learning rate is {other:.3g}; without "
+            f"the interruption it is {rate:.3g}",
+            "a resumed training has other learning rates: its schedule begins anew, or does not "
+            "know how many positions have been seen",
+        )
+        return
+    moved = [
+        float((a - b).detach().norm() / a.detach().norm().clamp(min=1e-12))
+        for a, b in zip(trial.network.parameters(), again.network.parameters(), strict=True)
+    ]
+    if max(moved, default=0.0) > _SAME:
+        same = torch.equal(trial.next_batch().planes, again.next_batch().planes)
+        what = (
+            "positions are the same, so gradients, random numbers or the optimiser are not"
+            if same
+            else "it sees other positions"
+        )
+        yield _finding(
+            "after one more step the weights of a restored trial differ from those of the trial "
+            f"that was saved by up to {max(moved):.2g}, though both began with the same weights, "
+            "moments and rates",
+            f"a resumed training takes other steps than one that was not interrupted: {what}",
+        )
+
+
+def _rates(trial: Trial) -> list[float]:
+    return [float(group["lr"]) for group in trial.optimiser.param_groups]
+
+
+def _finding(evidence: str, cause: str) -> Finding:
+    return Finding.error(
+        "saved state",
+        evidence,
+        cause,
+        "restore everything that the next step depends on: positions seen, the optimiser with its "
+        "schedule, random numbers, averages",
+        root="state",
+    )

@@ -1,0 +1,66 @@
+"""Under which notion of neighbouring cells games end with a connection of their winners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.data.archive import GameArchive
+from hexsearch.data.baselines import stones_at
+from hexsearch.game.board import BLUE
+
+Steps = Sequence[tuple[int, int]]
+_SQUARE: Steps = ((0, 1), (1, 0), (0, -1), (-1, 0))
+_RULES: dict[str, Steps] = {
+    "with the other diagonal: cells touch along the long diagonal of the drawing that Hex does not "
+    "have": (*_SQUARE, (1, 1), (-1, -1)),
+    "with both diagonals, as eight neighbours on a square board": (
+        *_SQUARE,
+        (1, 1),
+        (-1, -1),
+        (1, -1),
+        (-1, 1),
+    ),
+    "without diagonals, as four neighbours on a square board": _SQUARE,
+}
+_GAMES = 200
+_FITS = 0.97
+
+
+def other_adjacency(archive: GameArchive, games: NDArray[np.int64]) -> str:
+    """In words, the rule by which the winners of nearly all games connect; empty if there is none.
+
+    Args:
+        games: games that do not end with a connection by the rules of Hex.
+    """
+    some = games[:_GAMES]
+    if not len(some):
+        return ""
+    boards = stones_at(archive, some, archive.lengths[some].astype(np.int64))
+    for words, steps in _RULES.items():
+        won = [
+            connects(board == winner, steps, winner == BLUE)
+            for board, winner in zip(boards, archive.winners[some], strict=True)
+        ]
+        if np.mean(won) > _FITS:
+            return words
+    return ""
+
+
+def connects(stones: NDArray[np.bool_], steps: Steps, downwards: bool) -> bool:
+    """Whether stones [N, N] connect top to bottom, or left to right, by some steps."""
+    board = np.pad(stones if downwards else stones.T, 1)
+    # Both axes are exchanged for the other colour, and so are the steps.
+    moves = steps if downwards else [(column, row) for row, column in steps]
+    reached = np.zeros_like(board)
+    reached[1] = board[1]
+    while True:
+        wider = reached.copy()
+        for row, column in moves:
+            wider |= np.roll(reached, (row, column), axis=(0, 1))
+        wider &= board
+        if (wider == reached).all():
+            return bool(reached[-2].any())
+        reached = wider
