@@ -34,6 +34,7 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 _FOLLOWS = {
     "detached value": ("unread", "movement", "slopes"),
     "detached policy": ("unread", "movement", "slopes"),
+    "encoder": ("reading",),
     "structure": (
         "reading",
         "modes",

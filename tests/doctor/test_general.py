@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.evaluation.metrics import Answers, figures, metric_findings, own_slices
-from hexsearch.doctor.hypotheses.general.board_maps import described
-from hexsearch.doctor.hypotheses.general.board_readings import other_reading
+from hexsearch.doctor.hypotheses.boards.board_maps import described
+from hexsearch.doctor.hypotheses.boards.board_readings import other_reading
+from hexsearch.doctor.hypotheses.boards.stones import missing_stones
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.general.regions import region, trend
-from hexsearch.doctor.hypotheses.general.stones import missing_stones
 from hexsearch.doctor.hypotheses.optimisation.directions import explain_directions
 from hexsearch.doctor.hypotheses.optimisation.step_factors import explain_offsets
 from hexsearch.doctor.hypotheses.truth import Planes, truth_of

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.doctor.hypotheses.boards.channels import sources, stone_values
+from hexsearch.doctor.hypotheses.boards.move_orders import other_order
 from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
-from hexsearch.doctor.hypotheses.general.channels import sources, stone_values
-from hexsearch.doctor.hypotheses.general.move_orders import other_order
 from hexsearch.doctor.hypotheses.general.relations import determined, relation
 from hexsearch.doctor.hypotheses.optimisation.adjoints import first_wrong_module, gap, in_double
 from hexsearch.doctor.hypotheses.optimisation.lengths import explain_lengths

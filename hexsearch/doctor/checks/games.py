@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.adjacency import other_adjacency
-from hexsearch.doctor.hypotheses.general.board_readings import (
+from hexsearch.doctor.hypotheses.boards.adjacency import other_adjacency
+from hexsearch.doctor.hypotheses.boards.board_readings import (
     other_reading,
     shifted_winners,
     turned_reading,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.board_readings import other_reading
+from hexsearch.doctor.hypotheses.boards.board_readings import other_reading
 from hexsearch.doctor.hypotheses.table import wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import BLUE, RED, winners

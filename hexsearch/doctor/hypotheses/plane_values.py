@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.hypotheses.general.stones import missing_stones
+from hexsearch.doctor.hypotheses.boards.stones import missing_stones
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis
 from hexsearch.doctor.hypotheses.truth import Planes, Truth
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.board_maps import described
-from hexsearch.doctor.hypotheses.general.cell_maps import cell_map
-from hexsearch.doctor.hypotheses.general.channels import sources, stone_values
+from hexsearch.doctor.hypotheses.boards.board_maps import described
+from hexsearch.doctor.hypotheses.boards.cell_maps import cell_map
+from hexsearch.doctor.hypotheses.boards.channels import sources, stone_values
+from hexsearch.doctor.hypotheses.boards.places import place_map
 from hexsearch.doctor.hypotheses.general.fits import short_sum
-from hexsearch.doctor.hypotheses.general.places import place_map
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.plane_values import VAGUE
 from hexsearch.doctor.hypotheses.planes import (

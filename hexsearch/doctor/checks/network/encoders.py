@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
+from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 Board = NDArray[np.int8]
 _BOARDS = 12
+_LOOKED_AT = 200  # positions of games whose planes are compared with the stones
 
 
 def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -33,7 +37,30 @@ def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "make a new array in each call, or return a copy",
         )
         return
-    yield from _made_alike(foreign.encoded, boards, kept)
+    alike = list(_made_alike(foreign.encoded, boards, kept))
+    yield from alike
+    if not alike and pipeline.observed is not None:
+        yield from _hidden(foreign, pipeline.observed)
+
+
+def _hidden(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
+    """Report an encoder that shows other stones than those on the board."""
+    going = np.flatnonzero(~observed.positions.finished)[:_LOOKED_AT]
+    if not len(going):
+        return
+    positions = take(observed.positions, going)
+    planes = foreign.planes(positions).double().numpy()
+    to_move = positions.to_move.astype(np.int64)
+    told = hidden_stones(planes, positions.stones, to_move)
+    if told:
+        yield Finding.error(
+            "encoder",
+            f"on {len(going)} positions of these games {told}",
+            "the encoder shows another board than it is given: stones are added or missing on its "
+            f"planes ({told})",
+            "fill the planes from the stones that encode() gets, and from nothing else",
+            root="encoder",
+        )
 
 
 def _made_alike(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.board_maps import described
+from hexsearch.doctor.hypotheses.boards.board_maps import described
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 

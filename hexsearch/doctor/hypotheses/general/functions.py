@@ -27,6 +27,7 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 _FUNCTIONS: dict[str, Function] = {
+    "rounding": np.round,
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
     "log odds": _logit,
@@ -36,7 +37,6 @@ _FUNCTIONS: dict[str, Function] = {
     "root": lambda x: np.sqrt(np.maximum(x, 0.0)),
     "absolute value": np.abs,
     "sign": np.sign,
-    "rounding": np.round,
 }
 _BEFORE: dict[str, Function] = {
     "the right one": lambda x: x,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
-from hexsearch.doctor.hypotheses.general.move_orders import other_order
+from hexsearch.doctor.hypotheses.boards.move_orders import other_order
 from hexsearch.game.board import RED, Stones, winners
 from hexsearch.game.distance import connection_distances
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.doctor.hypotheses.boards.stones import move_numbers, under
 from hexsearch.doctor.hypotheses.general.regions import Columns
 from hexsearch.doctor.hypotheses.general.relations import other_positions
-from hexsearch.doctor.hypotheses.general.stones import move_numbers, under
 from hexsearch.doctor.hypotheses.table import Flags, lag_score
 from hexsearch.doctor.hypotheses.truth import Planes, Truth
 

@@ -1,0 +1,1 @@
+"""What boards, planes and records hold that should hold something else."""

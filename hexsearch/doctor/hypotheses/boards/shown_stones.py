@@ -1,0 +1,141 @@
+"""Whether the planes of a user's encoder show the stones of a board, and which ones they do not.
+
+An encoder is free in its planes: colours or own and other, signs, scales, reflected boards, further
+planes. So each plane is fitted by a table: its value on a cell, by what lies there and by who is to
+move. Planes that a table gives exactly show stones. If none of them tells two contents of a cell
+apart, but some plane nearly does, its exceptions are described.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.doctor.hypotheses.general.regions import Columns, region
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Board = NDArray[np.int8]
+_NEAR = 0.9  # share of the cells, and of the stones, that a plane that nearly shows stones gives
+_CLOSE = 1e-3
+_APART = 0.1  # difference of the values of two contents, in the spread of the plane
+_FEW = 40  # boards that are needed
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A plane against the boards of one view.
+
+    Attributes:
+        agrees: [P, N, N] whether the cell has the usual value of its content.
+        apart: for each side to move, the pairs of contents that have different values.
+        alike: [P, N, N] content whose usual value the cell has; 2 if it is that of none.
+    """
+
+    plane: int
+    agrees: Flags
+    apart: frozenset[tuple[int, int, int]]
+    alike: Board
+
+
+def hidden_stones(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> str:
+    """In words, which stones are shown wrongly; empty if all are shown, or nothing is known.
+
+    Args:
+        planes: [P, C, N, N] planes of the encoder.
+        stones: [P, N, N] stones, -1, 0 or 1.
+        to_move: [P] -1 or 1 on boards that are not finished.
+    """
+    if len(planes) < _FEW or planes.shape[2:] != stones.shape[1:]:
+        return ""
+    best: tuple[float, str] = (0.0, "")
+    reflected = np.where((to_move > 0)[:, None, None], stones.transpose(0, 2, 1), stones)
+    for boards in (stones, reflected):
+        shown = list(_shown(planes, np.ascontiguousarray(boards), to_move))
+        needed = _pairs(to_move)
+        exact = [each for each in shown if each.agrees.all()]
+        if needed <= frozenset().union(*(each.apart for each in exact)):
+            return ""
+        for each in shown:
+            share = float(each.agrees.mean())
+            on_stones = float(each.agrees[boards != 0].mean())
+            if each in exact or min(share, on_stones) < _NEAR or not each.apart:
+                continue
+            if share > best[0]:
+                best = share, _described(each, boards, to_move)
+    return best[1]
+
+
+def _pairs(to_move: NDArray[np.int64]) -> frozenset[tuple[int, int, int]]:
+    sides = [int(side) for side in np.unique(to_move)]
+    return frozenset((side, *pair) for side in sides for pair in ((-1, 0), (0, 1)))
+
+
+def _shown(planes: Floats, boards: Board, to_move: NDArray[np.int64]) -> Iterator[_Shown]:
+    for number in range(planes.shape[1]):
+        plane = planes[:, number]
+        spread = float(plane.std())
+        if spread < 1e-9:
+            continue
+        usual = np.zeros((2, 3))
+        agrees = np.zeros(boards.shape, dtype=bool)
+        alike = np.full(boards.shape, 2, dtype=np.int8)
+        apart = set()
+        for row, side in enumerate((-1, 1)):
+            of_side = (to_move == side)[:, None, None]
+            for content in (-1, 0, 1):
+                here = of_side & (boards == content)
+                usual[row, content + 1] = np.median(plane[here]) if here.any() else 0.0
+            for content in (1, -1, 0):
+                fits = of_side & (np.abs(plane - usual[row, content + 1]) < _CLOSE)
+                alike[fits] = content
+                agrees |= fits & (boards == content)
+            for one, other in ((-1, 0), (0, 1)):
+                if abs(usual[row, one + 1] - usual[row, other + 1]) > _APART * spread:
+                    apart.add((side, one, other))
+        yield _Shown(number, agrees, frozenset(apart), alike)
+
+
+def _described(shown: _Shown, boards: Board, to_move: NDArray[np.int64]) -> str:
+    wrong = ~shown.agrees
+    extra = wrong & (boards == 0)
+    missing = wrong & (boards != 0)
+    of_board = wrong.sum(axis=(1, 2))
+    parts = []
+    if extra.any():
+        parts.append(f"stones where the board is free ({extra.sum():,} cells)")
+    if missing.any():
+        parts.append(f"free cells where a stone lies ({missing.sum():,} cells)")
+    usual = int(np.median(of_board[of_board > 0]))
+    place = region(wrong.reshape(-1), _columns(boards, to_move))
+    return (
+        f"plane {shown.plane} shows {' and '.join(parts)}, {usual} on each of "
+        f"{int((of_board > 0).sum())} of {len(boards)} boards"
+        + (f", {place}" if place else "")
+        + "; no other plane tells these cells apart"
+    )
+
+
+def _columns(boards: Board, to_move: NDArray[np.int64]) -> Columns:
+    count, side = boards.shape[:2]
+    cells = np.tile(np.arange(side * side), count)
+    flat = boards.reshape(count, -1)
+    free = flat == 0
+    first = free & (free.cumsum(axis=1) == 1)
+    last = free & (free[:, ::-1].cumsum(axis=1)[:, ::-1] == 1)
+    return {
+        "row": cells // side,
+        "column": cells % side,
+        "number of stones": np.repeat((~free).sum(axis=1), side * side),
+        "where the cell is the first free one": first.reshape(-1),
+        "where the cell is the last free one": last.reshape(-1),
+        "where Red is to move": np.repeat(to_move > 0, side * side),
+        "where the cell is free": free.reshape(-1),
+        "where the cell holds a stone of the side to move": (flat == to_move[:, None]).reshape(-1),
+        "where the cell holds a stone of the side that has moved": (
+            flat == -to_move[:, None]
+        ).reshape(-1),
+    }

@@ -1,0 +1,146 @@
+"""What runs, what a loss depends on, and which function numbers are, is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.data.batches import Batch
+from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacency
+from hexsearch.doctor.hypotheses.general.calls import calls
+from hexsearch.doctor.hypotheses.general.functions import function_of
+from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes
+from hexsearch.doctor.pipeline import needed
+from hexsearch.game.board import BLUE, RED, winners
+from hexsearch.game.distance import connection_distances
+from tests.doctor.conftest import pipeline, quick, tiny
+from tests.doctor.slips import Patch, in_losses, in_value_loss
+from tests.doctor.slips_eighth_data import _ended_early
+from tests.doctor.slips_eighth_training import SLIPS
+from tests.doctor.test_yardstick import EIGHTH_PUT_ASIDE
+
+
+class _Parts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Dropout(0.5))
+        self.hidden = [nn.Linear(3, 3)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return out
+
+
+def test_a_module_in_a_list_runs_as_a_stranger() -> None:
+    network = _Parts().eval()
+    found = calls(network, lambda: network.hidden[0](network(torch.ones(1, 3))))
+    assert list(found.strangers.values()) == ["Linear"]
+    assert "hidden (list)" in next(iter(found.strangers))
+    assert not found.left_out
+    assert not found.training
+
+
+def test_an_activation_that_does_not_run_is_left_out() -> None:
+    network = _Parts()
+    found = calls(network, lambda: network.layers[2](network.layers[0](torch.ones(1, 3))))
+    assert found.left_out == {"layers.1": "ReLU"}
+    assert found.training == ("layers.2",)
+
+
+def test_a_network_that_does_not_run_at_all_leaves_nothing_out() -> None:
+    assert calls(_Parts(), lambda: None).left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda x: 1 / (1 + np.exp(-x)), "the sigmoid of the right one"),
+        (lambda x: np.tanh(2 * x - 1) / 2 + 0.5, "0.5 times the tanh of (2 times the right one"),
+        (lambda x: np.round(x), "the rounding of the right one"),
+        (lambda x: x**2, "the square of the right one"),
+    ],
+)
+def test_a_function_of_the_right_numbers_is_named(made: Any, words: str) -> None:
+    right = np.random.default_rng(0).random(300)
+    assert words in function_of(made(right), right)
+
+
+def test_numbers_that_are_no_function_of_the_right_ones_are_not_explained() -> None:
+    rng = np.random.default_rng(0)
+    assert function_of(rng.random(300), rng.random(300)) == ""
+
+
+def test_logits_that_a_policy_loss_does_not_see_are_described(
+    archive: GameArchive, monkeypatch: Patch
+) -> None:
+    def without_the_last_row(losses: Any, batch: Batch, stepper: Any) -> Any:
+        logits = stepper.network(batch.planes).policy_logits
+        filled = torch.cat([logits[:, :20], logits[:, 20:].detach() * 0.3], dim=1)
+        return losses._replace(policy=functional.cross_entropy(filled, batch.policy_target))
+
+    in_losses(without_the_last_row)(monkeypatch)
+    trial = needed(pipeline(archive, tiny()).watched)
+    batch = replace(trial.steps[0].batch, auxiliary={})
+    best = explain_by_slopes(trial, batch)
+    assert best is not None
+    assert "where the row is" in best.cause or "number of the cell is at least 20" in best.cause
+
+
+def test_a_policy_loss_that_sees_all_logits_has_nothing_to_explain(archive: GameArchive) -> None:
+    trial = needed(pipeline(archive, tiny()).watched)
+    assert explain_by_slopes(trial, replace(trial.steps[0].batch, auxiliary={})) is None
+
+
+def test_games_that_end_by_eight_neighbours_are_named(archive: GameArchive) -> None:
+    games = [_ended_early(archive.game(index)) for index in range(len(archive))]
+    short = build_archive(game for game in games if len(game.moves))
+    boards_of = [index for index, game in enumerate(games) if game != archive.game(index)]
+    assert "eight neighbours" in other_adjacency(short, np.array(boards_of))
+
+
+def test_a_diagonal_connects_only_with_the_step_for_it() -> None:
+    stones = np.eye(4, dtype=bool)
+    square = ((0, 1), (1, 0), (0, -1), (-1, 0))
+    assert not connects(stones, square, downwards=True)
+    assert connects(stones, (*square, (1, 1), (-1, -1)), downwards=True)
+    # Hex has the other diagonal.
+    hex_steps = (*square, (1, -1), (-1, 1))
+    boards = np.where(stones[:, ::-1], BLUE, 0)[None].astype(np.int8)
+    assert connects(boards[0] == BLUE, hex_steps, downwards=True) == (winners(boards)[0] == BLUE)
+    assert connection_distances(boards)[0][0] == 0
+    assert not connects(boards[0] == RED, hex_steps, downwards=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "blocks kept in a plain list",
+        "illegal moves filled with a small number",
+        "schedule begins anew after a resume",
+        "value loss made a new tensor",
+    ],
+)
+def test_a_reported_slip_is_one_finding_by_its_name(
+    name: str, archive: GameArchive, monkeypatch: Patch
+) -> None:
+    slip = SLIPS[name]
+    assert name not in EIGHTH_PUT_ASIDE
+    slip.inject(monkeypatch)
+    found = [f for f in quick(archive, tiny(**slip.settings)).findings if f.severity != "info"]
+    assert len(found) == 1, found
+    assert slip.is_named_in(found[0].cause), found
+
+
+def test_a_detached_loss_is_told_from_a_detached_head(
+    archive: GameArchive, monkeypatch: Patch
+) -> None:
+    in_value_loss(lambda value, batch: value.detach())(monkeypatch)
+    found = quick(archive, tiny()).errors
+    assert "no graph of operations" in found[0].evidence
