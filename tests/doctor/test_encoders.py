@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from hexsearch.analysis.boards import positions_of_moves
+from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from tests.doctor.healthy_networks import ENCODERS, Encode
 
@@ -50,3 +56,58 @@ def test_an_encoder_that_loses_the_position_is_named(encode: Encode, words: str)
 @pytest.mark.parametrize("view", sorted(ENCODERS))
 def test_a_sound_encoder_raises_nothing(view: str) -> None:
     assert _causes(ENCODERS[view]) == []
+
+
+def _played(archive: GameArchive) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """Boards of whole games with their side to move."""
+    games = [archive.game(index) for index in range(12)]
+    moves = [game.moves[:ply] for game in games for ply in range(len(game.moves))]
+    positions = positions_of_moves(moves, 5)
+    return positions.stones, positions.to_move.astype(np.int64)
+
+
+def _told(archive: GameArchive, encode: Callable[[NDArray[np.int8], int], Any]) -> str:
+    stones, to_move = _played(archive)
+    planes = [encode(board, int(side)) for board, side in zip(stones, to_move, strict=True)]
+    return hidden_stones(np.stack(planes).astype(np.float64), stones, to_move)
+
+
+def test_a_stone_that_is_not_on_the_board_is_described(archive: GameArchive) -> None:
+    def one_more(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+        shown = stones.copy()
+        shown.ravel()[np.flatnonzero(shown.ravel() == 0)[0]] = to_move
+        return ENCODERS["absolute"](shown, to_move)
+
+    told = _told(archive, one_more)
+    assert "stones where the board is free" in told
+    assert "1 on each of" in told
+    assert "where the cell is the first free one" in told
+
+
+def test_stones_of_one_side_that_are_left_out_are_described(archive: GameArchive) -> None:
+    def without_corner(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+        shown = stones.copy()
+        shown[0, :2] = 0
+        return ENCODERS["mover"](shown, to_move)
+
+    assert "free cells where a stone lies" in _told(archive, without_corner)
+
+
+def _with_liberties(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    free = np.pad(stones == 0, 1).astype(np.float32)
+    near = free[2:, 1:-1] + free[:-2, 1:-1] + free[1:-1, 2:] + free[1:-1, :-2]
+    return np.concatenate([ENCODERS["signed"](stones, to_move), near[None]])
+
+
+def _with_numbers(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    count = np.full(stones.shape, float((stones != 0).sum()))
+    return np.concatenate([ENCODERS["mover"](stones, to_move), count[None].astype(np.float32)])
+
+
+@pytest.mark.parametrize(
+    "encode", [*ENCODERS.values(), _with_liberties, _with_numbers, _times_player]
+)
+def test_an_encoder_that_shows_all_stones_raises_nothing(
+    encode: Encode, archive: GameArchive
+) -> None:
+    assert _told(archive, encode) == ""

@@ -1,9 +1,9 @@
 """Whether the planes of a user's encoder show the stones of a board, and which ones they do not.
 
 An encoder is free in its planes: colours or own and other, signs, scales, reflected boards, further
-planes. So each plane is fitted by a table: its value on a cell, by what lies there and by who is to
-move. Planes that a table gives exactly show stones. If none of them tells two contents of a cell
-apart, but some plane nearly does, its exceptions are described.
+planes. If the numbers of all planes on a cell tell what lies there, all stones are shown. If not,
+each plane is fitted by a table: its value on a cell, by what lies there and by who is to move. A
+plane that a table nearly gives shows stones, and its exceptions are described.
 """
 
 from __future__ import annotations
@@ -31,14 +31,12 @@ class _Shown:
 
     Attributes:
         agrees: [P, N, N] whether the cell has the usual value of its content.
-        apart: for each side to move, the pairs of contents that have different values.
-        alike: [P, N, N] content whose usual value the cell has; 2 if it is that of none.
+        apart: whether a stone has another value than a free cell.
     """
 
     plane: int
     agrees: Flags
-    apart: frozenset[tuple[int, int, int]]
-    alike: Board
+    apart: bool
 
 
 def hidden_stones(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> str:
@@ -54,24 +52,28 @@ def hidden_stones(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> 
     best: tuple[float, str] = (0.0, "")
     reflected = np.where((to_move > 0)[:, None, None], stones.transpose(0, 2, 1), stones)
     for boards in (stones, reflected):
-        shown = list(_shown(planes, np.ascontiguousarray(boards), to_move))
-        needed = _pairs(to_move)
-        exact = [each for each in shown if each.agrees.all()]
-        if needed <= frozenset().union(*(each.apart for each in exact)):
+        if _told_apart(planes, boards, to_move):
             return ""
-        for each in shown:
+        for each in _shown(planes, np.ascontiguousarray(boards), to_move):
             share = float(each.agrees.mean())
             on_stones = float(each.agrees[boards != 0].mean())
-            if each in exact or min(share, on_stones) < _NEAR or not each.apart:
+            if share == 1.0 or min(share, on_stones) < _NEAR or not each.apart:
                 continue
             if share > best[0]:
                 best = share, _described(each, boards, to_move)
     return best[1]
 
 
-def _pairs(to_move: NDArray[np.int64]) -> frozenset[tuple[int, int, int]]:
-    sides = [int(side) for side in np.unique(to_move)]
-    return frozenset((side, *pair) for side in sides for pair in ((-1, 0), (0, 1)))
+def _told_apart(planes: Floats, boards: Board, to_move: NDArray[np.int64]) -> bool:
+    """Whether the numbers on a cell, and who is to move, tell what lies there."""
+    values = planes.transpose(0, 2, 3, 1).reshape(-1, planes.shape[1]).round(4)
+    keys = np.random.default_rng(0).normal(size=values.shape[1])
+    side = np.repeat(to_move, boards[0].size)
+    _, group = np.unique(np.stack([values @ keys, side]).round(6), axis=1, return_inverse=True)
+    content = boards.reshape(-1)
+    first = np.full(int(group.max()) + 1, 2)
+    first[group[::-1]] = content[::-1]
+    return bool((first[group] == content).all())
 
 
 def _shown(planes: Floats, boards: Board, to_move: NDArray[np.int64]) -> Iterator[_Shown]:
@@ -82,21 +84,19 @@ def _shown(planes: Floats, boards: Board, to_move: NDArray[np.int64]) -> Iterato
             continue
         usual = np.zeros((2, 3))
         agrees = np.zeros(boards.shape, dtype=bool)
-        alike = np.full(boards.shape, 2, dtype=np.int8)
-        apart = set()
+        apart = False
         for row, side in enumerate((-1, 1)):
             of_side = (to_move == side)[:, None, None]
             for content in (-1, 0, 1):
                 here = of_side & (boards == content)
                 usual[row, content + 1] = np.median(plane[here]) if here.any() else 0.0
             for content in (1, -1, 0):
-                fits = of_side & (np.abs(plane - usual[row, content + 1]) < _CLOSE)
-                alike[fits] = content
-                agrees |= fits & (boards == content)
+                fits = np.abs(plane - usual[row, content + 1]) < _CLOSE
+                agrees |= of_side & fits & (boards == content)
             for one, other in ((-1, 0), (0, 1)):
-                if abs(usual[row, one + 1] - usual[row, other + 1]) > _APART * spread:
-                    apart.add((side, one, other))
-        yield _Shown(number, agrees, frozenset(apart), alike)
+                gap = abs(usual[row, one + 1] - usual[row, other + 1])
+                apart |= bool(gap > _APART * spread)
+        yield _Shown(number, agrees, apart)
 
 
 def _described(shown: _Shown, boards: Board, to_move: NDArray[np.int64]) -> str:
