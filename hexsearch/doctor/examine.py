@@ -31,9 +31,11 @@ _MISSING = {
 }
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 # Roots that follow from another one: the earliest part that departs explains the later ones.
+_LAST = "continued"  # whatever is wrong before may also make a restored trial go on differently
 _FOLLOWS = {
     "detached value": ("unread", "movement", "slopes"),
     "detached policy": ("unread", "movement", "slopes"),
+    "slopes": ("unread",),
     "encoder": ("reading",),
     "structure": (
         "reading",
@@ -125,6 +127,8 @@ def _merged(found: list[tuple[Check | None, Finding]]) -> list[tuple[Check | Non
         for following in _FOLLOWS.get(finding.root, ())
         if finding.severity != "info"
     }
+    if any(f.severity == "error" and f.root != _LAST for _, f in kept.values()):
+        worst[_LAST] = 0
     return [pair for pair in kept.values() if _ORDER[pair[1].severity] < worst.get(pair[1].root, 3)]
 
 

@@ -70,5 +70,5 @@ def _finding(evidence: str, cause: str) -> Finding:
         cause,
         "restore everything that the next step depends on: positions seen, the optimiser with its "
         "schedule, random numbers, averages",
-        root="state",
+        root="continued",
     )

@@ -13,6 +13,9 @@ from hexsearch.doctor.hypotheses.scales import fading
 from hexsearch.doctor.hypotheses.table import percentages
 from hexsearch.doctor.hypotheses.values import compression
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.training.metrics import Evaluation
+
+_LEANS = 0.25  # difference of the mean answer to the share of Red's wins
 
 
 def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -24,6 +27,9 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     if (fades := fading(observed)) is not None:
         yield Finding.warning("calibration", *fades, root="reading")
+        return
+    if abs(overall.bias) > _LEANS:
+        yield _leaning(evaluation, overall.auc or 0.5)
         return
     found = compression(observed)
     final = evaluation.final
@@ -64,6 +70,24 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "fitted on held-out games",
             root="reading",
         )
+
+
+def _leaning(evaluation: Evaluation, auc: float) -> Finding:
+    """The finding for answers that rank positions, and nearly all speak for one colour."""
+    p, won = evaluation.win_prob_red, evaluation.red_won
+    side, end = ("Blue", "0") if p.mean() < won.mean() else ("Red", "1")
+    return Finding.error(
+        "calibration",
+        f"the mean answer is {p.mean():.3f}, and Red wins {won.mean():.0%} of these positions; "
+        f"half of the answers are within {np.median(np.abs(p - float(end))):.2g} of {end}, though "
+        f"positions are ranked (AUC {auc:.2f})",
+        f"answers are driven to {end}, for {side}, wherever they are not certain: the loss has no "
+        "minimum there, or pulls to one side (labels of -1 and 1 under a loss for 0 and 1, labels "
+        "that became 0 or 1, a weight of one class, an offset behind the output)",
+        "look at the labels that the loss gets: they must be 0 and 1 for a cross-entropy, and half "
+        "of them 1 if both colours win as often",
+        root="reading",
+    )
 
 
 def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         (
             "do not require a gradient",
             frozen,
-            "part of the network is frozen",
+            f"part of the network is frozen{_kinds(trial, frozen)}",
             "set requires_grad for every weight that should learn",
         ),
     ):
@@ -61,6 +61,19 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "set optimiser.value_lr_factor above 0; the default is 1",
             )
             return
+
+
+def _kinds(trial: WatchedTrial, names: list[str]) -> str:
+    """In words, that some weights are all those of some kinds of modules; empty if they are not."""
+    modules = dict(trial.network.named_modules())
+    kinds = {type(modules[name.rpartition(".")[0]]).__name__ for name in names}
+    every = {
+        f"{owner}.{name}"
+        for owner, module in modules.items()
+        if type(module).__name__ in kinds
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    return f": all weights of {' and '.join(sorted(kinds))}, and no others" * (every == set(names))
 
 
 def unowned(trial: WatchedTrial) -> bool:
