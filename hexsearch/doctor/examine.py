@@ -127,7 +127,7 @@ def _merged(found: list[tuple[Check | None, Finding]]) -> list[tuple[Check | Non
         for following in _FOLLOWS.get(finding.root, ())
         if finding.severity != "info"
     }
-    if any(f.severity == "error" and f.root != _LAST for _, f in kept.values()):
+    if any(f.severity != "info" and f.root != _LAST for _, f in kept.values()):
         worst[_LAST] = 0
     return [pair for pair in kept.values() if _ORDER[pair[1].severity] < worst.get(pair[1].root, 3)]
 

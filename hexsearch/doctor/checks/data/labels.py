@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.orders import reordered_within
 from hexsearch.doctor.hypotheses.general.regions import trend
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import (
@@ -43,6 +44,11 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     alone = _determined(compared, known)
     if alone:
         cause = f"the label depends on {alone} alone, and not on the winner of its own game"
+    elif group := _reordered(compared):
+        cause = (
+            f"labels are shuffled within each {group}: each {group} has the right number of wins, "
+            "and a label is that of another position"
+        )
     elif by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
     elif place.startswith(("in a random share", "only")):
@@ -67,6 +73,15 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root=root,
     )
+
+
+def _reordered(compared: ComparedSamples) -> str:
+    """The group of samples within which labels are exchanged; empty if there is none."""
+    samples, truth = compared.samples, compared.truth
+    right = truth.outcome(compared.symmetry, samples.perspective).astype(np.float32)
+    numbers = compared.numbers
+    groups = {"batch": numbers["number of the batch"], "game": numbers["number of the game"]}
+    return reordered_within(samples.target, right, groups)
 
 
 def _determined(compared: ComparedSamples, known: Flags) -> str:

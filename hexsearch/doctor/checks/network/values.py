@@ -211,7 +211,9 @@ def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[
             return
     if decoded and not any(sides):
         other = (
-            clamped(observed, best) or carried_by_the_mover(observed, best) or _other_decoding(best)
+            clamped(observed, best)
+            or carried_by_the_mover(observed, best)
+            or _other_decoding(best, observed)
         )
         yield Finding.error(check, evidence, *other, root="reading")
         return
@@ -250,7 +252,7 @@ def _restores(best: Reading, observed: Observed, table: Floats) -> bool:
     return best.value_loss < 0.24 and right and auc > sensible_auc(table, won)
 
 
-def _other_decoding(best: Reading) -> tuple[str, str]:
+def _other_decoding(best: Reading, observed: Observed) -> tuple[str, str]:
     """Cause and remedy if another decoding is better."""
     if best.decoding == "raw":
         return (
@@ -258,6 +260,14 @@ def _other_decoding(best: Reading) -> tuple[str, str]:
             "sigmoid is applied afterwards, which turns them into 0.50 and 0.73",
             "report the raw output, or apply the sigmoid in the loss, too; with the right decoding "
             f"the accuracy is {best.accuracy:.1%} without more training",
+        )
+    if best.decoding == "signed" and observed.raw.min() > -1e-6 and observed.raw.max() < 1 + 1e-6:
+        return (
+            "the output lies in [0, 1] (it ends in a sigmoid) and was driven to its ends, where "
+            "the answers are not that sure: a loss that applies a sigmoid itself (cross-entropy of "
+            "logits) got probabilities, so two sigmoids stand one behind the other",
+            "give the loss the number before the sigmoid, or use a loss of probabilities; then "
+            "train again",
         )
     if best.decoding == "signed":
         return (

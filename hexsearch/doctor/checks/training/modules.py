@@ -160,6 +160,28 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "with affine=False or kept fixed on purpose, all is well",
             root="norms",
         )
+    elif not untouched:
+        yield from _lost_part(norms)
+
+
+def _lost_part(norms: dict[str, _BatchNorm]) -> Iterator[Finding]:
+    """Report norms of which the shifts, or the scales, alone have their initial values."""
+    affine = [norm for norm in norms.values() if norm.affine]
+    if not affine:
+        return
+    scales = any(bool((norm.weight != 1).any()) for norm in affine)
+    shifts = any(bool(norm.bias.any()) for norm in affine)
+    if scales != shifts:
+        lost, number, kept = ("shift", 0, "scales") if scales else ("scale", 1, "shifts")
+        yield Finding.warning(
+            "batch norm",
+            f"all {len(affine)} batch norms have {lost} {number} in every channel, though their "
+            f"{kept} are trained",
+            f"the batch norms' {lost}s are at their initial value and the {kept} are not: they "
+            "were lost in a conversion or an export",
+            "convert weight and bias of every norm, together with its statistics",
+            root="norms",
+        )
 
 
 def _initial_layers(model: nn.Module) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.boards.stones import move_numbers, under
+from hexsearch.doctor.hypotheses.general.orders import repeated_rows
 from hexsearch.doctor.hypotheses.general.regions import Columns
 from hexsearch.doctor.hypotheses.general.relations import other_positions
 from hexsearch.doctor.hypotheses.table import Flags, lag_score
@@ -43,6 +44,13 @@ def sources(found: Planes, truth: Truth, swapped: Flags, wrong: Flags, batch_siz
             rows = np.flatnonzero(bad)
             lag = lag_score(f"plane {number}", own[bad], right, rows, batch_size)
             words = lag.hypothesis.cause if lag else ""
+            first = 0 if words else repeated_rows(own, right, bad, batch_size)
+            if first:
+                words = (
+                    f"plane {number} shows the first {first} rows of the batch again and again "
+                    f"(row r holds row r modulo {first}), so the other rows are never seen, as "
+                    "where every part of a batch is the first one"
+                )
         if not words:
             return ""
         sentences.append(words)

@@ -73,6 +73,11 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     yield "planes as 2 x - 1", lambda p: 2 * p - 1
     yield "planes as (x + 1) / 2", lambda p: (p + 1) / 2
     yield "planes as 1 - x", lambda p: 1 - p
+    mean, spread = float(planes.mean()), max(float(planes.std()), 1e-6)
+    yield "planes standardised (mean 0, deviation 1)", lambda p: (p - mean) / spread
+    means = planes.mean(dim=(0, 2, 3), keepdim=True)
+    spreads = planes.std(dim=(0, 2, 3), keepdim=True).clamp(min=1e-6)
+    yield "planes standardised one by one", lambda p: (p - means) / spreads
     for rows, columns in product((-1, 0, 1), repeat=2):
         if (rows, columns) != (0, 0):
             yield f"the board shifted by ({rows}, {columns})", _rolled(rows, columns)

@@ -30,6 +30,13 @@ def explain_rates(
     if factors and max(factors) - min(factors) < 1e-3 * max(factors):
         cause = f"the learning rate is {factors[0]:.3g} times the configured one"
         return Hypothesis("factor", cause, "set the configured rate without another factor")
+    more = [b / a for a, b in pairwise(factors)] if len(factors) == len(rates) else []
+    if len(more) > 1 and max(more) - min(more) < 1e-3 * max(more):
+        cause = (
+            f"the learning rate is multiplied by {more[0]:.3g} more at every step, on top of the "
+            "schedule: a second scheduler is stepped at each batch"
+        )
+        return Hypothesis("twice", cause, _SHARE)
     for hypothesis, expected in _candidates(config, wanted, progress):
         gap = max(abs(a - b) for a, b in zip(rates, expected, strict=True))
         if gap < _CLOSE * max(*rates, 1e-12):
