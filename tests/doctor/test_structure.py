@@ -17,6 +17,7 @@ from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacen
 from hexsearch.doctor.hypotheses.general.calls import calls
 from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes
+from hexsearch.doctor.hypotheses.general.orders import reordered_within, repeated_rows
 from hexsearch.doctor.pipeline import needed
 from hexsearch.game.board import BLUE, RED, winners
 from hexsearch.game.distance import connection_distances
@@ -70,6 +71,24 @@ def test_a_network_that_does_not_run_at_all_leaves_nothing_out() -> None:
 def test_a_function_of_the_right_numbers_is_named(made: Any, words: str) -> None:
     right = np.random.default_rng(0).random(300)
     assert words in function_of(made(right), right)
+
+
+def test_numbers_that_are_shuffled_in_each_batch_are_told_from_noise() -> None:
+    rng = np.random.default_rng(0)
+    right, batch = (rng.random(640) < 0.4).astype(float), np.arange(640) // 64
+    shuffled = np.concatenate([rng.permutation(part) for part in np.split(right, 10)])
+    game = rng.integers(0, 60, 640)
+    assert reordered_within(shuffled, right, {"game": game, "batch": batch}) == "batch"
+    noisy = np.where(rng.random(640) < 0.3, 1 - right, right)
+    assert reordered_within(noisy, right, {"batch": batch}) == ""
+
+
+def test_rows_that_repeat_the_first_ones_are_counted() -> None:
+    right = np.random.default_rng(0).random(256)
+    rows = np.arange(256)
+    found = right[rows // 64 * 64 + rows % 16]
+    assert repeated_rows(found, right, found != right, 64) == 16
+    assert repeated_rows(right[::-1], right, np.ones(256, dtype=bool), 64) == 0
 
 
 def test_numbers_that_are_no_function_of_the_right_ones_are_not_explained() -> None:
