@@ -80,7 +80,10 @@ def _reordered(compared: ComparedSamples) -> str:
     samples, truth = compared.samples, compared.truth
     right = truth.outcome(compared.symmetry, samples.perspective).astype(np.float32)
     numbers = compared.numbers
-    groups = {"batch": numbers["number of the batch"], "game": numbers["number of the game"]}
+    batch = numbers["number of the batch"]
+    groups = {"batch": batch, "game": numbers["number of the game"]}
+    # Several batches are built together, so an order may be lost in all of them at once.
+    groups |= {f"group of {count} batches": batch // count for count in (2, 4, 8)}
     return reordered_within(samples.target, right, groups)
 
 

@@ -18,6 +18,7 @@ from hexsearch.training.metrics import Evaluation, slice_metrics
 _SURE = 0.3  # standard deviation of answers from which on many are near 0 or 1
 _LEAN = 0.25  # difference of the mean answer to the share of Red's wins that is reported
 _ONE_SIDED = 0.97  # share of answers for one side that is reported
+_CONSTANT_HALF, _LIKE_PRIOR = 0.002, 0.08  # a constant that is no 0.5, and near Red's share
 _FAR_OUT = 6.0  # size of a raw value beyond which a sigmoid is flat
 _HALF = 0.35  # distance to 0 or 1 that all answers keep if half of the range is not used
 
@@ -110,6 +111,14 @@ def _unexplained(
     if p.std() < CONSTANT:
         if raws := _saturated(observed):
             return raws
+        mean = float(p.mean())
+        if abs(mean - 0.5) > _CONSTANT_HALF and abs(mean - won.mean()) < _LIKE_PRIOR:
+            return (
+                f"the value is constant and about Red's share of wins ({mean:.3f}): the network "
+                "has learnt the mean of the labels. Labels do not belong to their positions (they "
+                "are shuffled), each answer is compared with every label (shapes [B, 1] and [B] "
+                "are broadcast), or the head sees nothing of the board"
+            )
         return (
             "the value is constant: it has initial weights, a dead value head, weights that "
             "decayed to 0, or an average of weights that is never updated"

@@ -33,8 +33,8 @@ _ODD = (
     "inverted on odd plies"
 )
 _EVEN = (
-    "the value belongs to the side to move and is reported as the other side's, or labels were "
-    "inverted on even plies"
+    "the value belongs to the side to move and is reported as one colour's (Red's), or labels "
+    "were inverted on even plies"
 )
 
 # Where answers are inverted (on finished boards, Blue to move, Red to move): place and cause.
