@@ -2,10 +2,11 @@
 
 The eighth set is a yardstick that its author did not make up: each slip is a mistake that somebody
 reported of a board-game network or of a training script, brought into the form of this pipeline.
-`report` names the thread; "forum" stands for a question that is asked again and again, on
-Stack Overflow and elsewhere, and was written from memory. All were written down, with their cause, before any of them was run.
-A slip counts as named if the first finding locates the part that is wrong and states what is wrong
-with it so that the cause follows; `named_by` approximates that.
+`report` names the thread; "forum" stands for a mistake that is asked about again and again, on
+Stack Overflow and elsewhere, and was written from memory. All were written down, with their
+causes, before any of them was run. A slip counts as named if the first finding locates the part
+that is wrong and states what is wrong with it so that the cause follows; `named_by` approximates
+that.
 """
 
 from __future__ import annotations
