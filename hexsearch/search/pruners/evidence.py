@@ -28,7 +28,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import ndtr
 
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided, Discarded, Event, Promoted
@@ -87,8 +86,7 @@ class EvidencePruner(Pruner):
             return best[0] if best[1] >= self._fresh_promise() else None
         if best is not None and (may_propose or left < math.inf):
             return best[0]
-        in_order = forecast.paused.in_order(forecast.version)
-        return next((n for n, _ in in_order if self._chance(n) >= _CHANCE), None)
+        return forecast.likeliest(_CHANCE)
 
     def apply(self, event: Event) -> None:
         """Update the rungs with a decision."""
@@ -176,12 +174,6 @@ class EvidencePruner(Pruner):
         above = any(self._records[other].waiting for other in self.rungs if other > rung)
         here = self._records[rung].waiting
         return not above and (not here or place < here[0])
-
-    def _chance(self, number: int) -> float:
-        """Probability that a trial improves on the best final value."""
-        forecast = self._forecast
-        mean, variance = forecast.expected(number)
-        return float(ndtr((forecast.best - mean) / math.sqrt(variance)))
 
     def _explain(self, number: int, other: float) -> tuple[str, float | None]:
         """A reason, and the predicted final value that the trial would need to continue."""
