@@ -22,12 +22,11 @@ _A_ROW = 3  # panels
 
 @dataclass
 class Point:
-    """Figures after a number of ended trials. Times are CPU times, but for suggestions.
+    """Figures after a number of ended trials. Times are CPU times.
 
     Attributes:
         events_ms: time of a record since the last point, with all that the driver does meanwhile.
-        suggestion_ms: median time of a suggestion since the last point, by the clock of the wall,
-            since reading the CPU clock takes longer than many calls.
+        suggestion_ms: median time of a suggestion since the last point.
         memory_mb: resident memory of the driver.
         replay_s: time to read the ledger in a new process, without the start of the process.
         leaderboard_s: time for the leaderboard as JSON, as well.

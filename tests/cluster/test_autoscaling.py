@@ -42,7 +42,14 @@ def autoscaling(folder: Path) -> Path:
         "max_workers": MOST,
         "upscaling_speed": 100.0,
         "idle_timeout_minutes": 1 / 6,
-        "provider": {"type": "external", "module": kind, "gcs_address": f"{HEAD}:6379"},
+        "provider": {
+            "type": "external",
+            "module": kind,
+            "gcs_address": f"{HEAD}:6379",
+            "use_node_id_as_ip": True,
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+        },
         "auth": {},
         "available_node_types": {
             "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
