@@ -101,12 +101,12 @@ class Evaluator:
         joined = [
             torch.cat(list(parts)) for parts in (*columns.values(), *zip(*answers, strict=True))
         ]
-        *rows, policy = on_host([*joined, mean_policy_loss[None]])
+        *rows, policy_read = on_host([*joined, mean_policy_loss[None]])
         arrays = {
             name: row.astype(_COLUMNS[name]) for name, row in zip(_COLUMNS, rows, strict=False)
         }
         evaluations = tuple(Evaluation(win_prob_red=row, **arrays) for row in rows[len(_COLUMNS) :])
-        return evaluations, float(policy[0])
+        return evaluations, float(policy_read[0])
 
     def reported(self, raw: Tensor, batch: Batch, number: int = 0) -> Tensor:
         """[B] win_prob_red from raw values [B] of a head for a batch."""

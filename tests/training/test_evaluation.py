@@ -76,7 +76,7 @@ def as_on_a_gpu(trial: Trial) -> Trial:
 def test_a_step_asks_for_nothing_and_an_evaluation_once_for_everything(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    searched = {"curriculum": {"name": "all", "search_value": 0.5}}
+    searched: dict[str, Any] = {"curriculum": {"name": "all", "search_value": 0.5}}
     values = np.full(len(dataset.archive.moves), 60, np.uint8)
     known = Dataset(replace(dataset.archive, search_values=values), dataset.config)
     trial = as_on_a_gpu(make(known, max_positions=10_000, **searched, **settings))
