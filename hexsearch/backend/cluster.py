@@ -39,6 +39,9 @@ _ENVIRONMENT = {
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Trials have the priority of the command. Ray would add 15 to their niceness, so that beside
+    # any other work they nearly stand still; `nice hexsearch ...` says what the user wants.
+    "RAY_worker_niceness": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # A node that is taken away (preempted) is not a failure of the trial.
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "0",

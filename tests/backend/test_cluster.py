@@ -109,6 +109,22 @@ def test_a_local_ray_listens_on_the_loopback_alone_and_leaves_no_folder() -> Non
     assert len(addresses) >= 3 and all("127.0.0.1]" in a or "127.0.0.1:" in a for a in addresses)
 
 
+def test_workers_have_the_priority_of_the_command() -> None:
+    """Ray's default would leave them next to nothing beside other work on the machine."""
+    code = (
+        "import os, ray\n"
+        "from hexsearch.backend.cluster import ray_cluster\n"
+        "from hexsearch.config.run import RunConfig\n"
+        "os.nice(1)\n"
+        "with ray_cluster(None, RunConfig(max_concurrent=1)):\n"
+        "    print(os.nice(0), ray.get(ray.remote(lambda: os.nice(0)).remote()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    driver, worker = done.stdout.split()
+    assert worker == driver
+
+
 def test_folders_of_drivers_that_were_killed_are_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
