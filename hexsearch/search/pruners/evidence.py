@@ -3,8 +3,8 @@
 1. A trial in the best 1/k of a rung continues, now or when a worker is free: ASHA in its promotion
    form.
 2. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
-   next rung, of six trials or more, do not agree by a standard error of their correlation. Ranks
-   then decide nothing: trials continue, and once a trial has ended, promises (rule 5) decide.
+   next rung, of six trials or more, do not agree by a standard error of their correlation. It
+   then pauses no trial.
 3. Before the first trial has ended, nothing is known about final values, and a trial also continues
    if it is behind by less than the standard error of the paired difference of per-game losses. New
    trials are chosen by values at the highest rung from max_t / k^2 on that three trials have
@@ -59,8 +59,6 @@ class EvidencePruner(Pruner):
         if number not in self._forecast.entries:  # a control
             return decision
         if not record.is_open:
-            if self._forecast.is_ready:
-                return self._by_promise(decision, number, left)
             return replace(decision, reason=_CLOSED)
         by_rank = self._by_rank(decision, number, value_loss)
         if by_rank.action == "continue":
