@@ -33,8 +33,7 @@ def metric_intervals(
         rng: generator for the draws, which are the same for all slices.
     """
     games, index = np.unique(evaluation.game, return_inverse=True)
-    count = len(games)
-    weights = rng.multinomial(count, np.full(count, 1.0 / count), size=_DRAWS).astype(np.float32)
+    weights = games_drawn(len(games), rng)
     cuts = {"overall": {"all": np.ones(len(index), dtype=bool)}, **evaluation.masks()}
     return {
         cut: {
@@ -46,6 +45,11 @@ def metric_intervals(
         }
         for cut, parts in cuts.items()
     }
+
+
+def games_drawn(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Weights [D, G] of `count` games: how often each is drawn in each resampling."""
+    return rng.multinomial(count, np.full(count, 1.0 / count), size=_DRAWS).astype(np.float32)
 
 
 def _slice_intervals(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.analysis.loading import LoadedCheckpoint
 from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import GameArchive, open_archive
 from hexsearch.data.archive_header import is_archive
@@ -77,6 +78,39 @@ def unseen_games(
     if not len(unseen.judged):
         raise GamesError(f"no game is left to evaluate: {unseen}; give other games")
     return unseen
+
+
+def unseen_by(path: Path, loaded: LoadedCheckpoint, archive: GameArchive) -> UnseenGames:
+    """The games of an archive by what the network in the file `path` was trained on.
+
+    Raises:
+        GamesError: no game is left to evaluate.
+    """
+    training = loaded.games
+    if archive.content_hash == loaded.archive_hash:
+        training = archive.hashes
+    elif training is None:
+        training = archive_beside(path, loaded.archive_hash)
+    return unseen_games(archive, loaded.data, training)
+
+
+def unseen_by_both(first: UnseenGames, second: UnseenGames) -> UnseenGames:
+    """Games that neither network was trained on, and that are test games of neither.
+
+    Raises:
+        GamesError: no game is left to evaluate.
+    """
+    trained_on = np.union1d(first.trained_on, second.trained_on)
+    kept = np.union1d(first.for_confirmation, second.for_confirmation)
+    both = UnseenGames(
+        judged=np.intersect1d(first.judged, second.judged),
+        trained_on=trained_on,
+        for_confirmation=np.setdiff1d(kept, trained_on),
+        is_guess=first.is_guess or second.is_guess,
+    )
+    if not len(both.judged):
+        raise GamesError(f"no game is left to evaluate: {both}; give other games")
+    return both
 
 
 def archive_beside(checkpoint: Path, content_hash: str) -> Hashes | None:

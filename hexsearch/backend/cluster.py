@@ -39,6 +39,9 @@ _ENVIRONMENT = {
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Trials have the priority of the command. Ray would add 15 to their niceness, so that beside
+    # any other work they nearly stand still; `nice hexsearch ...` says what the user wants.
+    "RAY_worker_niceness": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # A node that is taken away (preempted) is not a failure of the trial.
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "0",
@@ -188,7 +191,8 @@ def require_room(resources: Resources) -> None:
         raise ConfigError(
             f"a trial needs {resources.cpus} CPU(s) and {resources.gpus:g} "
             f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
-            "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
+            "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address; on "
+            "one with an autoscaler, set run.autoscale_to"
         )
 
 
@@ -203,4 +207,5 @@ def _count_slots(resources: Resources) -> int:
             gpus = int(node["Resources"].get("GPU", 0))
             room = min(room, trials_on(gpus, resources.gpus))
         slots += room
+    slots = max(slots, resources.autoscale_to or 0)  # Ray's autoscaler sees only trials that wait
     return min(slots, resources.max_concurrent or slots)

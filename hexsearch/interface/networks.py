@@ -12,6 +12,8 @@ from hexsearch.interface.given import Games, paths_of, settings_of
 from hexsearch.interface.trial import load_network
 
 if TYPE_CHECKING:
+    from hexsearch.analysis.comparison import Against
+    from hexsearch.analysis.predictor import Predictor
     from hexsearch.analysis.unseen import UnseenGames
     from hexsearch.analysis.value_analyzer import Analysis
     from hexsearch.data.archive import GameArchive
@@ -25,6 +27,8 @@ class Analysed:
 
     Attributes:
         unseen: the games that were evaluated, and those that were left out.
+        against: differences to another network on the same games, by cut and slice; None if it was
+            not compared.
     """
 
     checkpoint: Path
@@ -32,6 +36,7 @@ class Analysed:
     archive: GameArchive
     unseen: UnseenGames
     analysis: Analysis
+    against: Against | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of `analyze --format json`."""
@@ -44,13 +49,16 @@ class Analysed:
                 "for_confirmation": len(self.unseen.for_confirmation),
             },
             **self.analysis.to_json(),
+            **({} if self.against is None else {"against": self.against.to_json()}),
         }
 
     def __repr__(self) -> str:
         from hexsearch.interface.text import as_text
         from hexsearch.report.analysis_tables import render_analysis
 
-        return as_text(lambda width: render_analysis(self.analysis, str(self.checkpoint), width))
+        return as_text(
+            lambda width: render_analysis(self.analysis, str(self.checkpoint), width, self.against)
+        )
 
 
 def analyze(
@@ -58,37 +66,53 @@ def analyze(
     games: Games,
     *,
     symmetric: bool = False,
+    against: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Analysed:
     """Evaluate a network on games on which it was not trained, by stage.
 
     Args:
         symmetric: average the answers over the half turn of the board.
+        against: a checkpoint, which may be the same one. The differences to its plain answers are
+            paired by game. Only games that neither network was trained on are evaluated.
         say: called with messages on the games that were read and that are evaluated.
 
     Example:
         >>> hs.analyze("results/mine/winner/model.pt", "my_games/")  # doctest: +SKIP
     """
-    from hexsearch.analysis.unseen import archive_beside, unseen_games
+    from hexsearch.analysis.comparison import Against
+    from hexsearch.analysis.unseen import unseen_by, unseen_by_both
     from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
     from hexsearch.data.collection.importing import import_games
 
     path = Path(checkpoint)
     loaded = load_network(path).loaded
+    other = None if against is None else load_network(Path(against)).loaded
+    if other is not None and other.data.board_size != loaded.data.board_size:
+        raise ConfigError(
+            f"{against} is for boards of {other.data.board_size}, {path} for boards of "
+            f"{loaded.data.board_size}; networks for different boards cannot be compared"
+        )
     archive, imported = import_games(paths_of(games), loaded.data.board_size, say=say)
     say(imported.summary())
-    training = loaded.games
-    if archive.content_hash == loaded.archive_hash:
-        training = archive.hashes
-    elif training is None:
-        training = archive_beside(path, loaded.archive_hash)
-    unseen = unseen_games(archive, loaded.data, training)
+    unseen = unseen_by(path, loaded, archive)
+    if other is not None and against is not None:
+        unseen = unseen_by_both(unseen, unseen_by(Path(against), other, archive))
     say(str(unseen))
+
+    def analyzer(predictor: Predictor) -> ValueHeadAnalyzer:
+        return ValueHeadAnalyzer(
+            predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
+        )
+
     predictor = loaded.predictor.averaged() if symmetric else loaded.predictor
-    analysis = ValueHeadAnalyzer(
-        predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
-    ).analyse()
-    return Analysed(path, loaded.positions_seen, archive, unseen, analysis)
+    analysis = analyzer(predictor).analyse()
+    compared = None
+    if other is not None:
+        compared = Against.of(
+            str(against), analysis.evaluation, analyzer(other.predictor).evaluate()
+        )
+    return Analysed(path, loaded.positions_seen, archive, unseen, analysis, compared)
 
 
 def doctor(

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hexsearch.analysis.bootstrap import Interval
+from hexsearch.analysis.comparison import Against
 from hexsearch.analysis.learnability import LearnabilityStep
 from hexsearch.analysis.value_analyzer import Analysis
 from hexsearch.game.board import BLUE, RED, Stones
@@ -38,12 +39,15 @@ class Prediction:
     best_moves: tuple[tuple[str, float], ...]
 
 
-def render_analysis(analysis: Analysis, checkpoint: str, width: int) -> RenderableType:
+def render_analysis(
+    analysis: Analysis, checkpoint: str, width: int, against: Against | None = None
+) -> RenderableType:
     """All figures of an analysis as tables."""
     overall = analysis.metrics.overall
     return Group(
         Text(f"{checkpoint}: {overall.positions:,} positions of {overall.games:,} held-out games"),
         _slices(analysis, width >= _WIDE_FROM),
+        *([] if against is None else [_comparison(against)]),
         _known(analysis, width >= _WIDE_FROM),
         *(Text(line, style="dim") for line in _notes(analysis)),
     )
@@ -108,6 +112,21 @@ def _slice_cells(
             f"{part.bias:+.3f}",
         ]
     return cells
+
+
+def _comparison(against: Against) -> Table:
+    table = _table(f"value loss, compared with {against.checkpoint}")
+    table.add_column("positions")
+    for title in ("this", "other", "difference", "95% interval, paired by game"):
+        table.add_column(title, justify="right")
+    titles = {"to_end": "{} plies to go", "to_move": "{} to move"}
+    for cut, parts in against.differences.items():
+        table.add_section()
+        for name, found in parts.items():
+            interval = f"{found.low:+.4f} to {found.high:+.4f}" if found.low == found.low else ""
+            cells = [_loss(found.value_loss), _loss(found.other), f"{found.difference:+.4f}"]
+            table.add_row(titles.get(cut, "{}").format(name), *cells, interval)
+    return table
 
 
 def _known(analysis: Analysis, wide: bool) -> Table:

@@ -28,8 +28,8 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
     schedule = zip([*plan["rungs"], plan["max_positions"]], plan["trials_per_rung"], strict=True)
     steps = ", ".join(f"{max(1, round(trials)):,} reach {level:,}" for level, trials in schedule)
     samples = [
-        Text("  " + ", ".join(f"{name}={_value(value)}" for name, value in sample.items()))
-        for sample in plan["samples"]
+        Text(f"  {_settings(sample)}{_own(plan, positions)}")
+        for sample, positions in zip(plan["samples"], plan["sample_positions"], strict=True)
     ]
     return Group(
         Text(plan["question"], style="bold"),
@@ -45,6 +45,15 @@ def render_plan(plan: dict[str, Any]) -> RenderableType:
         Text("for example:"),
         *samples,
     )
+
+
+def _settings(sample: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={_value(value)}" for name, value in sample.items())
+
+
+def _own(plan: dict[str, Any], positions: int) -> str:
+    """On how many positions a network is trained, where that differs between networks."""
+    return f": {positions:,} positions of its own" if plan["equal_compute"] else ""
 
 
 def _placement(plan: dict[str, Any]) -> str:

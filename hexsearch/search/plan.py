@@ -27,7 +27,7 @@ from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
 from hexsearch.training.machine import usable_cpus
-from hexsearch.training.report_points import reference_trial
+from hexsearch.training.report_points import PositionCount, reference_trial
 
 _EXACT = 1000  # trials whose probability to continue is computed one by one
 _SAMPLES = 5
@@ -42,7 +42,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     if it will be measured how many share one, at most `most_trials_per_gpu`. `estimated_seconds`
     follows from the time of one training step on this machine. It is `None` if trials need a GPU
     and there is none. `disk_bytes` is the size of the checkpoints of the best and of the running
-    trials.
+    trials. `sample_positions` are those on which each of the samples would be trained.
     """
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
     arrivals = expected_arrivals(config.run.trials, make_pruner(config.scheduler, schedule))
@@ -92,6 +92,10 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "gpu_hours": gpu_hours,
         "disk_bytes": kept * _parameters(largest, config) * _BYTES_PER_PARAMETER,
         "samples": samples,
+        "sample_positions": [
+            _own_positions(space.resolve(values), config, schedule.max_positions)
+            for values in samples
+        ],
     }
 
 
@@ -133,6 +137,12 @@ def _samples(config: StudyConfig, space: SearchSpace) -> list[Values]:
             outlook.apply(suggested)
         proposer.apply(suggested)
     return samples
+
+
+def _own_positions(trial: TrialConfig, config: StudyConfig, max_positions: int) -> int:
+    """Positions on which a whole trial is trained."""
+    counted = config.scheduler.equal_compute
+    return PositionCount.of((max_positions,), trial, config.data, counted).own[0]
 
 
 def _distinct(space: SearchSpace, combinations: float) -> int | None:

@@ -32,6 +32,23 @@ def test_analyze_prints_only_json_with_the_agreed_names(
     assert 0 <= found["consistency"]["half_turn"] < 0.5
 
 
+def test_the_gain_of_averaging_is_a_difference_paired_by_game(
+    checkpoint: Path, games_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["analyze", str(checkpoint), "--games", str(games_file), "--format", "json"]
+    assert main(command) == 0
+    plain = json.loads(capsys.readouterr().out)["overall"]
+    assert main([*command, "--symmetric", "--against", str(checkpoint)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    overall = found["against"]["overall"]
+    assert overall["other"] == pytest.approx(plain["value_loss"], abs=1e-6)
+    assert overall["value_loss"] == pytest.approx(found["overall"]["value_loss"], abs=1e-6)
+    assert overall["low"] < overall["difference"] < overall["high"]
+    width = plain["value_loss_high"] - plain["value_loss_low"]
+    assert 0 < overall["high"] - overall["low"] < width
+    assert set(found["against"]["stages"]) == set(found["stages"])
+
+
 @pytest.mark.parametrize("columns", [80, 160])
 def test_the_tables_fit_the_terminal(
     columns: int,
@@ -41,10 +58,18 @@ def test_the_tables_fit_the_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert main(["analyze", str(checkpoint), "--games", str(games_file)]) == 0
+    command = ["analyze", str(checkpoint), "--games", str(games_file)]
+    assert main([*command, "--against", str(checkpoint)]) == 0
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= columns
-    for word in ("early", "0-5 plies to go", "nobody to move", "edge template", "half turn"):
+    for word in (
+        "early",
+        "0-5 plies to go",
+        "nobody to move",
+        "edge template",
+        "half turn",
+        "paired",
+    ):
         assert word in printed
 
 

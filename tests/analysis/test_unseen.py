@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexsearch.analysis.unseen import archive_beside, unseen_games
+from hexsearch.analysis.unseen import archive_beside, unseen_by_both, unseen_games
 from hexsearch.cli.main import main
 from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import build_archive, write_archive
@@ -55,6 +55,18 @@ def test_the_training_archive_itself_is_judged_on_its_validation_games() -> None
     guess = unseen_games(TRAINED, DATA, None)
     np.testing.assert_array_equal(found.judged, guess.judged)
     assert "may have been" in str(guess)
+
+
+def test_two_networks_are_judged_on_games_that_neither_has_seen() -> None:
+    other = build_archive(OTHERS)
+    both = build_archive([*(TRAINED.game(index) for index in range(len(TRAINED))), *OTHERS])
+    first = unseen_games(both, DATA, TRAINED.hashes)
+    second = unseen_games(both, DATA, other.hashes)
+    found = unseen_by_both(first, second)
+    assert len(first.judged) > len(found.judged) < len(second.judged)
+    assert not set(found.judged) & {*first.trained_on, *second.trained_on}
+    parts = (found.judged, found.trained_on, found.for_confirmation)
+    assert sorted(np.concatenate(parts)) == list(range(len(both)))
 
 
 def test_nothing_left_to_judge_is_an_error() -> None:

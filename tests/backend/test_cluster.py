@@ -21,7 +21,7 @@ from hexsearch.backend import cluster, local_ray
 from hexsearch.backend.cluster import environment
 from hexsearch.backend.local_ray import private_folder
 from hexsearch.config.run import RunConfig
-from hexsearch.errors import HexsearchError
+from hexsearch.errors import ConfigError, HexsearchError
 from hexsearch.search.placement import trials_on
 from hexsearch.study.signals import signals_as_ctrl_c
 
@@ -59,6 +59,26 @@ def test_trials_are_counted_as_they_can_be_placed(gpus: int, share: float) -> No
     assert trials_on(gpus, share) == placed
 
 
+def test_a_cluster_that_grows_has_room_for_the_trials_that_will_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead = {"Alive": False, "Resources": {"CPU": 9.0}}
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}, dead]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    for settings, slots in (
+        ({}, 2),
+        ({"autoscale_to": 5}, 5),
+        ({"autoscale_to": 1}, 2),
+        ({"autoscale_to": 5, "max_concurrent": 3}, 3),
+    ):
+        assert cluster.trial_slots(ON_CPU.model_copy(update=settings))() == slots
+    nodes.clear()
+    assert cluster.trial_slots(ON_CPU.model_copy(update={"autoscale_to": 5}))() == 5
+    monkeypatch.setattr(ray, "cluster_resources", dict)
+    with pytest.raises(ConfigError, match=r"run\.autoscale_to"):
+        cluster.trial_slots(ON_CPU)
+
+
 def test_a_local_ray_listens_on_the_loopback_alone_and_leaves_no_folder() -> None:
     """In a process of its own, for Ray starts once in each."""
     code = (
@@ -87,6 +107,22 @@ def test_a_local_ray_listens_on_the_loopback_alone_and_leaves_no_folder() -> Non
     mode, *addresses = first.split()
     assert mode == "0o700" and last == "False"
     assert len(addresses) >= 3 and all("127.0.0.1]" in a or "127.0.0.1:" in a for a in addresses)
+
+
+def test_workers_have_the_priority_of_the_command() -> None:
+    """Ray's default would leave them next to nothing beside other work on the machine."""
+    code = (
+        "import os, ray\n"
+        "from hexsearch.backend.cluster import ray_cluster\n"
+        "from hexsearch.config.run import RunConfig\n"
+        "os.nice(1)\n"
+        "with ray_cluster(None, RunConfig(max_concurrent=1)):\n"
+        "    print(os.nice(0), ray.get(ray.remote(lambda: os.nice(0)).remote()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    driver, worker = done.stdout.split()
+    assert worker == driver
 
 
 def test_folders_of_drivers_that_were_killed_are_swept(

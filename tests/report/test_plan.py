@@ -36,6 +36,7 @@ PLAN: dict[str, Any] = {
     "gpu_hours": None,
     "disk_bytes": 1e6,
     "samples": [{"value_head": "512->1", "augment": True, "optimiser.learning_rate": 0.00123456}],
+    "sample_positions": [4608],
 }
 
 
@@ -53,4 +54,6 @@ def test_a_plan_writes_values_as_yaml_does_and_trials_as_whole_numbers() -> None
 def test_a_plan_at_equal_compute_says_whose_positions_it_counts() -> None:
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(render_plan({**PLAN, "equal_compute": "small"}))
-    assert "60,000 positions of small, or as many operations of other" in console.export_text()
+    text = console.export_text()
+    assert "60,000 positions of small, or as many operations of other" in text
+    assert "optimiser.learning_rate=0.00123: 4,608 positions of its own" in text

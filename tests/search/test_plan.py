@@ -31,6 +31,19 @@ def test_a_finite_space_is_counted() -> None:
     assert plan_study(config, build_space(config))["configurations"] == 2
 
 
+def test_a_costlier_network_is_trained_on_fewer_positions_at_equal_compute() -> None:
+    config = study_config(
+        search={"trunk": {"choice": ["tiny", "small"]}},
+        scheduler={"equal_compute": "tiny", "max_t": 64_000, "grace_period": 6400},
+    )
+    plan = plan_study(config, build_space(config))
+    positions = dict(
+        zip((x["trunk"] for x in plan["samples"]), plan["sample_positions"], strict=True)
+    )
+    assert positions["tiny"] == 64_000
+    assert 64 <= positions["small"] < 32_000
+
+
 def test_configurations_that_train_alike_are_counted_once_and_sampled_once() -> None:
     heads = ["512->1", "512->8->1", {"family": "mlp", "widths": [8]}, "512->9->1"]
     config = study_config(search={"value_head": {"choice": heads}}, run={"trials": 3})

@@ -38,6 +38,7 @@ def register(commands: Any) -> None:
         [
             "results/NAME/winner/model.pt --games my_games/",
             "results/NAME/winner/model.pt --games starter --output pictures/",
+            "new/model.pt --games my_games/ --against old/model.pt",
         ],
         "Evaluate a checkpoint on games on which it was not trained, and on positions whose winner "
         "is certain.",
@@ -48,6 +49,12 @@ def register(commands: Any) -> None:
         "--symmetric",
         action="store_true",
         help="average the answers over the half turn of the board",
+    )
+    analyze.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="also print the differences to its answers, paired by game",
     )
     analyze.add_argument("--output", type=Path, metavar="DIR", help="also draw pictures, as SVG")
     add_format(analyze)
@@ -82,6 +89,7 @@ def run_analyze(arguments: argparse.Namespace) -> int:
         arguments.checkpoint,
         arguments.games,
         symmetric=arguments.symmetric,
+        against=arguments.against,
         say=lambda line: messages.print(Text(line), soft_wrap=True),
     )
     if arguments.output is not None:
@@ -93,7 +101,8 @@ def run_analyze(arguments: argparse.Namespace) -> int:
         print()
     else:
         console = stdout()
-        console.print(render_analysis(found.analysis, str(arguments.checkpoint), console.width))
+        name = str(arguments.checkpoint)
+        console.print(render_analysis(found.analysis, name, console.width, found.against))
     return 0
 
 
