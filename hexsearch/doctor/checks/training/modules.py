@@ -179,8 +179,8 @@ def _lost_part(norms: dict[str, _BatchNorm]) -> Iterator[Finding]:
             f"{kept} are trained",
             f"the batch norms' {lost}s are at their initial value and the {kept} are not: they "
             "were lost in a conversion or an export",
-            "convert weight and bias of every norm, together with its statistics; if the norms were "
-            f"made without {lost}s on purpose, all is well",
+            "convert weight and bias of every norm, together with its statistics; if the norms "
+            f"were made without {lost}s on purpose, all is well",
             root="norms",
         )
 
