@@ -117,7 +117,7 @@ def _unexplained(
                 f"the value is constant and about Red's share of wins ({mean:.3f}): the network "
                 "has learnt the mean of the labels. Labels do not belong to their positions (they "
                 "are shuffled), each answer is compared with every label (shapes [B, 1] and [B] "
-                "are broadcast), or the head sees nothing of the board"
+                "are broadcast), or it has a dead value head, which sees nothing of the board"
             )
         return (
             "the value is constant: it has initial weights, a dead value head, weights that "
