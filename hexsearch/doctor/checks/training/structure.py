@@ -58,8 +58,8 @@ def _in_train_mode(found: Calls) -> Iterator[Finding]:
         "modes",
         f"{len(found.training)} of {found.switchable} batch norms and dropouts, such as "
         f"{found.training[0]}, are in train mode while the network answers",
-        "the model is in train mode at inference (eval() is missing, or train() is called before each "
-        "answer): dropout is active, and batch norm uses the statistics of the batch",
+        "the model is in train mode at inference (eval() is missing, or train() is called before "
+        "each answer): dropout is active, and batch norm uses the statistics of the batch",
         "call eval() on the model in load(), and do not call train() in forward()",
         root="modes",
     )
