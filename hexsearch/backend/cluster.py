@@ -191,7 +191,8 @@ def require_room(resources: Resources) -> None:
         raise ConfigError(
             f"a trial needs {resources.cpus} CPU(s) and {resources.gpus:g} "
             f"GPU(s), but Ray has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; lower "
-            "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address"
+            "run.cpus_per_trial or run.gpus_per_trial, or join a larger cluster with --address; on "
+            "one with an autoscaler, set run.autoscale_to"
         )
 
 
@@ -206,4 +207,5 @@ def _count_slots(resources: Resources) -> int:
             gpus = int(node["Resources"].get("GPU", 0))
             room = min(room, trials_on(gpus, resources.gpus))
         slots += room
+    slots = max(slots, resources.autoscale_to or 0)  # Ray's autoscaler sees only trials that wait
     return min(slots, resources.max_concurrent or slots)

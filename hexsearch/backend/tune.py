@@ -8,7 +8,7 @@ Resuming a study is a new run with the same ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,17 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self._engine, self._searcher, self._signs = engine, searcher, signs
         self._say, self._note = say, note
+        self._controller: Any = None
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Keep the controller, which alone can take a trial back."""
+        self._controller = tune_controller
+
+    def take_back(self, trials: Iterable[Any]) -> None:
+        """Take back the trials that no worker has begun, such as those that wait for a node."""
+        for trial in trials:
+            if trial.status == "PENDING":
+                self._controller.stop_trial(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
@@ -144,10 +155,21 @@ class TuneScheduler(_Unpicklable, FIFOScheduler):  # type: ignore[misc]
 
 
 class EngineCallback(_Unpicklable, Callback):  # type: ignore[misc]
-    """Tells the engine about starts of jobs, and calls `beat` for deadlines and the console."""
+    """Tells the engine about starts of jobs, and calls `beat` for deadlines and the console.
 
-    def __init__(self, engine: Engine, signs: SignsOfLife, beat: Callable[[], None]) -> None:
+    Args:
+        take_back: called with all of Tune's trials while the study drains.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        signs: SignsOfLife,
+        beat: Callable[[], None],
+        take_back: Callable[[Iterable[Any]], None] = lambda trials: None,
+    ) -> None:
         self._engine, self._signs, self._beat = engine, signs, beat
+        self._take_back = take_back
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell the engine that a worker has started, or started again after an error."""
@@ -157,6 +179,8 @@ class EngineCallback(_Unpicklable, Callback):  # type: ignore[misc]
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Call `beat`. Tune's loop calls this several times in a second."""
         self._beat()
+        if self._engine.draining:
+            self._take_back(trials)
 
 
 @dataclass(frozen=True)
@@ -191,11 +215,12 @@ def run_jobs(engine: Engine, run: TuneRun) -> None:
     trainable = tune.with_parameters(TrialWorker, shipped=shipped)
     each = {"cpu": resources.cpus, "gpu": resources.gpus}
     searcher, signs = TuneSearcher(engine, run.assign), SignsOfLife()
+    scheduler = TuneScheduler(engine, searcher, signs, run.say, run.note)
     tuner = tune.Tuner(
         tune.with_resources(trainable, each),
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=TuneScheduler(engine, searcher, signs, run.say, run.note),
+            scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.config["job"]),
@@ -204,7 +229,7 @@ def run_jobs(engine: Engine, run: TuneRun) -> None:
             name="tune",
             storage_path=str((run.folder.path / "ray").resolve()),
             verbose=0,
-            callbacks=[EngineCallback(engine, signs, run.beat)],
+            callbacks=[EngineCallback(engine, signs, run.beat, scheduler.take_back)],
             # The engine counts retries. Tune counts the death of a reused worker twice, so that a
             # trial that has just begun would fail (ray 2.60, TuneController._actor_failed).
             failure_config=FailureConfig(max_failures=0),

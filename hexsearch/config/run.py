@@ -93,6 +93,13 @@ class RunConfig(Section):
     max_concurrent: int | None = Field(
         None, ge=1, le=MAX_TRIALS, description="most trials at the same time; null: as many as fit"
     )
+    autoscale_to: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_TRIALS,
+        description="Number of trials for which a Ray cluster with an autoscaler may add nodes. "
+        "Trials for which there is no room yet wait. null: only as many as fit.",
+    )
     time_budget: Seconds = Field(
         None,
         gt=0.0,

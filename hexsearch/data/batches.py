@@ -153,7 +153,7 @@ class BatchBuilder:
         """
         if self.backend == "torch" or (self.backend == "auto" and self.device.type != "cpu"):
             built = self._on_device.build(games, plies, turn, swap, weights, auxiliary)
-            return self._mixed(Batch(**built), search_value)
+            return self._mixed(Batch(**built), games, plies, search_value)
         archive, encoder = self.archive, self.encoder
         offsets = archive.offsets[games].astype(np.int64)
         lengths = archive.offsets[games + 1].astype(np.int64) - offsets
@@ -182,7 +182,7 @@ class BatchBuilder:
             "weight": np.ones(len(games), np.float32) if weights is None else weights.take(stage),
         }
         columns: dict[str, Any] = {name: self._to_device(array) for name, array in arrays.items()}
-        batch = self._mixed(Batch(**columns), search_value)
+        batch = self._mixed(Batch(**columns), games, plies, search_value)
         if not auxiliary.weights:
             return batch
         played = self._whole_games(games, plies, symmetries)
@@ -207,11 +207,10 @@ class BatchBuilder:
         index += np.arange(len(index))
         return self.archive.moves.take(index)
 
-    def _mixed(self, batch: Batch, share: float) -> Batch:
+    def _mixed(self, batch: Batch, games: Indices, plies: Indices, share: float) -> Batch:
         """The batch with a value target that mixes outcome and search value."""
         if not share:
             return batch
-        games, plies = batch.game.cpu().numpy(), batch.ply.cpu().numpy()
         known = self._to_device(self.archive.search_values_of(games, plies))
         known = torch.where(batch.complement, 1.0 - known, known)
         return replace(batch, search_shift=(share * (known - batch.outcome)).nan_to_num(0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -43,6 +44,7 @@ from hexsearch.report.terminal import Console
 
 DECISIONS = (Decided, Promoted, Discarded, Failed)  # what becomes of trials
 _REFRESH_S = 0.25
+_PAUSE = 20.0  # times what a drawing took is waited for the next one, since it grows with a study
 _QUIET_S = 60.0  # time without a line after which a log gets one
 _REMIND_S = 1.0  # between two looks whether a line is due
 _KEPT = 3  # decisions in the live view
@@ -119,7 +121,7 @@ class LiveProgress:
     ) -> None:
         self._canvas, self._say_above = canvas, say
         self._max_positions, self._clock = max_positions, clock
-        self._drawn_at = 0.0
+        self._due_at = -math.inf
         self._started = clock()
         self._decisions: deque[str] = deque(maxlen=_KEPT)
         self._progress = StudyProgress()
@@ -141,25 +143,27 @@ class LiveProgress:
         self._canvas.draw(Text(f"waiting for {what}  {elapsed}"))
 
     def record(self, event: Event, history: StudyHistory) -> None:
-        """Redraw. Failures, retries and ends of phases are also printed as lines."""
+        """Keep a decision. Failures, retries and ends of phases are printed as lines."""
         line = describe_event(event, history)
         if isinstance(event, (Failed, Retried, Compared, Chosen)):
             self.say(line)
         if isinstance(event, DECISIONS) and line:
             self._decisions.append(line)
-        self._draw(history)
+        self._draw_if_due(history)
 
     def beat(self, history: StudyHistory, progress: StudyProgress) -> None:
         """Redraw a few times a second."""
         self._progress = progress
-        if self._clock() - self._drawn_at >= _REFRESH_S:
-            self._draw(history)
+        self._draw_if_due(history)
 
-    def _draw(self, history: StudyHistory) -> None:
-        self._drawn_at = self._clock()
-        elapsed = self._clock() - self._started
+    def _draw_if_due(self, history: StudyHistory) -> None:
+        now = self._clock()
+        if now < self._due_at:
+            return
         shown = Shown(history, self._progress, self._max_positions, tuple(self._decisions))
-        self._canvas.draw(live_view(shown, elapsed, self._canvas.width))
+        self._canvas.draw(live_view(shown, now - self._started, self._canvas.width))
+        took = self._clock() - now
+        self._due_at = now + max(_REFRESH_S, _PAUSE * took)
 
 
 Progress = PlainProgress | LiveProgress

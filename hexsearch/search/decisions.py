@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from hexsearch.config.study import StudyConfig
@@ -110,10 +110,9 @@ class Decisions:
         number = self._pruner.choose_paused(may_propose, left)
         return None if number is None else self._outlook.forecast.entries[number].name
 
-    @property
-    def paused(self) -> list[str]:
+    def paused(self) -> Iterator[str]:
         """Names of paused trials, the one that promises least first."""
-        return [] if self._outlook is None else self._outlook.forecast.least_promising()
+        return iter(()) if self._outlook is None else self._outlook.forecast.least_promising()
 
     def _is_unhealthy(self, trial: TrialHistory) -> bool:
         """Whether the verdict of a trial's last report ends it here."""

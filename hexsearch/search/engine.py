@@ -109,13 +109,14 @@ class Engine:
         return self
 
     def next_job(self) -> Job | Literal["wait", "finished"]:
-        """The next job to start. Unfinished jobs of an earlier session come first.
+        """The next job to start, or `wait` while none can, or `finished` when none will.
 
-        Returns:
-            The job, or `wait` while no job can start, or `finished` when no job will start.
+        Unfinished jobs of an earlier session come first.
         """
         if self.draining:
             return "finished"
+        if self._live and len(self._live) >= self.setup.slots():
+            return "wait"
         paused = None if self._queue else self._paused_to_go_on()
         if not self._queue and not self._may_propose and paused is None:
             if self._live:
@@ -123,7 +124,7 @@ class Engine:
                 return "wait"
             if not self.plan() or not (self._queue or self._may_propose):
                 return "finished"
-        if len(self._live) >= self.setup.slots():
+        if self.setup.slots() < 1:
             return "wait"
         if self._queue:
             name = self._queue.pop(0)
@@ -177,8 +178,7 @@ class Engine:
 
         A retried job is started first, so that later proposals know its result.
         """
-        going = self._going(job)
-        if not going:
+        if not (going := self._going(job)):
             return
         if max(trial.losses for trial in going) >= self.config.run.retries:
             self.fail(job, reason, log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from hexsearch.search.schedules import PhaseSchedules
 
 _SPEED_S = 30.0  # over which a trial's speed is a mean
 _STORE_S = 1.0
+_READ_S = 0.25  # a thousand trials take milliseconds, and Tune's loop turns at every message
 
 
 class _Track:
@@ -60,6 +62,12 @@ class ProgressMeter:
         self._path, self._schedules, self._clock = folder.progress, schedules, clock
         self._tracks: dict[str, _Track] = {}
         self._stored_at: float | None = None
+        self._read_at = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last reading is a quarter of a second old."""
+        return self._clock() - self._read_at >= _READ_S
 
     def note(self, trials: list[TrialHistory], positions: int) -> None:
         """A worker has come so far with the trials of its job."""
@@ -77,6 +85,7 @@ class ProgressMeter:
 
     def read(self, history: StudyHistory) -> StudyProgress:
         """Where the running trials are."""
+        self._read_at = self._clock()
         trials = {
             name: self._of(history.trials[name], track) for name, track in self._tracks.items()
         }

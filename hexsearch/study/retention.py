@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 from hexsearch.backend.remote.trial_files import TrialFiles
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
@@ -26,6 +26,7 @@ class CheckpointRetention:
         self._files, self._best, self._history = files, best, history
         self._paused_bytes = paused_bytes
         self._paused: dict[str, int] = {}  # trial -> bytes of its checkpoint
+        self._total = 0  # bytes of all of them
         self._kept: list[tuple[float, int, str]] = []  # value loss, number, trial; best first
         for trial in history.trials.values():
             if trial.told:
@@ -38,9 +39,10 @@ class CheckpointRetention:
                 self._files.drop_checkpoint(trial.job)
             return
         if trial.status == "paused":
+            self.leave(trial.trial)
             self._paused[trial.trial] = self._files.checkpoint_bytes(trial.trial)
+            self._total += self._paused[trial.trial]
             return
-        self._paused.pop(trial.trial, None)
         if trial.status != "completed" or trial.is_control:
             self._files.drop_checkpoint(trial.trial)
             return
@@ -51,22 +53,27 @@ class CheckpointRetention:
             self._files.drop_checkpoint(loser)
         del self._kept[self._best :]
 
-    def surplus(self, least_first: Sequence[str]) -> list[str]:
+    def leave(self, trial: str) -> None:
+        """Count the checkpoint of a trial no more, since it goes on or is removed."""
+        self._total -= self._paused.pop(trial, 0)
+
+    def surplus(self, least_first: Callable[[], Iterable[str]]) -> list[str]:
         """Paused trials whose checkpoints exceed the allowed disk space.
 
         Args:
-            least_first: paused trials, the least promising one first.
+            least_first: function for the paused trials, the least promising one first. It is called
+                only if there is something to remove.
         """
-        total = sum(self._paused.get(name, 0) for name in least_first)
-        removed = []
-        for name in least_first:
-            if total <= self._paused_bytes:
-                break
-            total -= self._paused.get(name, 0)
-            removed.append(name)
+        total, removed = self._total, []
+        if total > self._paused_bytes:
+            for name in least_first():
+                total -= self._paused.get(name, 0)
+                removed.append(name)
+                if total <= self._paused_bytes:
+                    break
         return removed
 
     def discard(self, trial: str) -> None:
         """Remove the checkpoint of a paused trial, after the ledger has recorded it as pruned."""
-        self._paused.pop(trial, None)
+        self.leave(trial)
         self._files.drop_checkpoint(trial)

@@ -17,7 +17,7 @@ from hexsearch.backend.storage import Storage
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import DiskError
 from hexsearch.leaderboard.paired_losses import paired_difference
-from hexsearch.ledger.events import Discarded, Event, Finished, Interrupted, Told
+from hexsearch.ledger.events import Discarded, Event, Finished, Interrupted, Promoted, Told
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import StudyHistory
 from hexsearch.ledger.ledger import Ledger
@@ -193,6 +193,8 @@ class Session:
         """Update files, export and listener after an event was written."""
         history = self._engine.history
         self._meter.apply(event)
+        if isinstance(event, Promoted):
+            self._retention.leave(event.trial)
         if isinstance(event, Told):
             ended = history.trials[event.trial]
             self._files.fetch(ended.trial, checkpoint=ended.status == "completed")
@@ -216,9 +218,10 @@ class Session:
             self._say(f"{engine.halted} reached: running trials stop at their next report")
         if self._export is not None and self._export.fault is not None:
             self._warn_of_export()
-        progress = self._meter.read(engine.history)
-        self._meter.store(progress)
-        self._study.listener.beat(engine.history, progress)
+        if self._meter.is_due:
+            progress = self._meter.read(engine.history)
+            self._meter.store(progress)
+            self._study.listener.beat(engine.history, progress)
 
     def _close_export(self) -> None:
         if self._export is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
@@ -30,7 +31,21 @@ _WATCHED_BATCH = 256
 _BUILT = {"cpu": 1024, "cuda": 16_384}  # positions whose planes are built together
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
 _AUXILIARY_POSITIONS = 4096  # positions for the losses of auxiliary heads, at most
-_COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")
+_COLUMNS: dict[str, type[np.generic]] = {  # of a batch, and what an evaluation has them as
+    "red_won": np.float64,
+    "stage": np.int8,
+    "to_end": np.int64,
+    "final": np.bool_,
+    "game": np.int64,
+    "ply": np.int64,
+}
+
+
+def on_host(columns: Sequence[Tensor]) -> list[NDArray[np.float64]]:
+    """Columns in one copy. float64 holds float32, and integers below 2**53, exactly."""
+    together = torch.cat([column.double() for column in columns]).cpu().numpy()
+    ends = np.cumsum([len(column) for column in columns])
+    return np.split(together, ends[:-1])
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,10 @@ class Evaluator:
     def evaluate(
         self, network: ManyHeads, positions: PositionSet
     ) -> tuple[tuple[Evaluation, ...], float]:
-        """Answers of each head, and the mean policy loss in nats."""
+        """Answers of each head, and the mean policy loss in nats.
+
+        The device is waited for once: at the end everything is copied to the host together.
+        """
         network.eval()
         columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
         answers: list[list[Tensor]] = []
@@ -79,14 +97,16 @@ class Evaluator:
             moves.append(count)
             for name in _COLUMNS:
                 columns[name].append(getattr(batch, name))
-        arrays = {name: torch.cat(tensors).cpu().numpy() for name, tensors in columns.items()}
-        arrays["red_won"] = arrays["red_won"].astype(np.float64)
-        evaluations = tuple(
-            Evaluation(win_prob_red=torch.cat(parts).cpu().numpy().astype(np.float64), **arrays)
-            for parts in zip(*answers, strict=True)
-        )
         mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
-        return evaluations, float(mean_policy_loss)
+        joined = [
+            torch.cat(list(parts)) for parts in (*columns.values(), *zip(*answers, strict=True))
+        ]
+        *rows, policy_read = on_host([*joined, mean_policy_loss[None]])
+        arrays = {
+            name: row.astype(_COLUMNS[name]) for name, row in zip(_COLUMNS, rows, strict=False)
+        }
+        evaluations = tuple(Evaluation(win_prob_red=row, **arrays) for row in rows[len(_COLUMNS) :])
+        return evaluations, float(policy_read[0])
 
     def reported(self, raw: Tensor, batch: Batch, number: int = 0) -> Tensor:
         """[B] win_prob_red from raw values [B] of a head for a batch."""
@@ -111,10 +131,11 @@ class Evaluator:
                 count = counted(batch.auxiliary[name])
                 counts[name].append(count)
                 sums[name].append(loss * count)
-        return {
-            name: float(torch.stack(each).sum() / torch.stack(counts[name]).sum().clamp(min=1))
+        means = [
+            torch.stack(each).sum() / torch.stack(counts[name]).sum().clamp(min=1)
             for name, each in sums.items()
-        }
+        ]
+        return dict(zip(sums, torch.stack(means).tolist(), strict=True))
 
     @torch.inference_mode()
     def watch(

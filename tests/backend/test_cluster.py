@@ -21,7 +21,7 @@ from hexsearch.backend import cluster, local_ray
 from hexsearch.backend.cluster import environment
 from hexsearch.backend.local_ray import private_folder
 from hexsearch.config.run import RunConfig
-from hexsearch.errors import HexsearchError
+from hexsearch.errors import ConfigError, HexsearchError
 from hexsearch.search.placement import trials_on
 from hexsearch.study.signals import signals_as_ctrl_c
 
@@ -57,6 +57,26 @@ def test_trials_are_counted_as_they_can_be_placed(gpus: int, share: float) -> No
             room[place] -= wanted[0]
         placed += 1
     assert trials_on(gpus, share) == placed
+
+
+def test_a_cluster_that_grows_has_room_for_the_trials_that_will_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead = {"Alive": False, "Resources": {"CPU": 9.0}}
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}, dead]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    for settings, slots in (
+        ({}, 2),
+        ({"autoscale_to": 5}, 5),
+        ({"autoscale_to": 1}, 2),
+        ({"autoscale_to": 5, "max_concurrent": 3}, 3),
+    ):
+        assert cluster.trial_slots(ON_CPU.model_copy(update=settings))() == slots
+    nodes.clear()
+    assert cluster.trial_slots(ON_CPU.model_copy(update={"autoscale_to": 5}))() == 5
+    monkeypatch.setattr(ray, "cluster_resources", dict)
+    with pytest.raises(ConfigError, match=r"run\.autoscale_to"):
+        cluster.trial_slots(ON_CPU)
 
 
 def test_a_local_ray_listens_on_the_loopback_alone_and_leaves_no_folder() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -132,7 +133,8 @@ class Attempts:
         signs = SignsOfLife(lambda: self.now)
         self.searcher = TuneSearcher(self.engine, self._assign)
         self.scheduler = TuneScheduler(self.engine, self.searcher, signs)
-        self.callback = EngineCallback(self.engine, signs, lambda: None)
+        take_back = self.scheduler.take_back
+        self.callback = EngineCallback(self.engine, signs, lambda: None, take_back)
         self._folder, self._storage, self._tried = folder, storage, 0
 
     def _assign(self, job: Job) -> Assignment:
@@ -167,6 +169,41 @@ class Attempts:
     @property
     def history(self) -> TrialHistory:
         return self.engine.history.trials["t0000"]
+
+
+class Controller:
+    """Stops a trial as Tune does where no worker has begun it."""
+
+    def __init__(self, searcher: TuneSearcher) -> None:
+        self.searcher, self.stopped = searcher, list[str]()
+
+    def stop_trial(self, trial: Any) -> None:
+        trial.status = "TERMINATED"
+        self.stopped.append(trial.trial_id)
+        self.searcher.on_trial_complete(trial.trial_id)
+
+
+def test_a_study_that_drains_takes_back_the_trials_that_wait_for_a_node(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path, retries=1)
+    attempts.engine.setup = replace(attempts.engine.setup, slots=lambda: 3)
+    trials = [attempts.next() for _ in range(3)]
+    controller = Controller(attempts.searcher)
+    for trial in trials:
+        trial.status = "PENDING"
+        attempts.scheduler.on_trial_add(controller, trial)
+    trials[0].status = "RUNNING"
+    attempts.callback.on_trial_start(0, [], trials[0])
+    attempts.callback.on_step_end(0, trials)
+    assert controller.stopped == []
+    attempts.engine.drain()
+    for _ in range(2):
+        attempts.callback.on_step_end(0, trials)
+    assert controller.stopped == ["ray2", "ray3"]
+    attempts.engine.ledger.close()
+    again = make_engine(tmp_path / "ledger.jsonl", attempts.engine.config, slots=lambda: 3)
+    jobs = [again.next_job() for _ in range(3)]
+    assert [job.name for job in jobs if isinstance(job, Job)] == ["t0000", "t0001", "t0002"]
+    assert [trial.attempts for trial in again.history.trials.values()] == [1, 0, 0]
 
 
 def test_a_trial_that_raises_is_retried_and_then_fails_with_its_own_words(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import RenderableType
 
 from hexsearch.leaderboard.rows import variant_name
+from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.history import StudyHistory, TrialHistory
 from hexsearch.ledger.progress import StudyProgress, TrialProgress
 from hexsearch.report.canvas import TerminalCanvas
@@ -109,15 +111,36 @@ def live_progress(console: Console, clock: Callable[[], float]) -> LiveProgress:
     return LiveProgress(TerminalCanvas(console), lambda line: None, 100, clock)
 
 
-def test_the_view_is_redrawn_by_the_clock_and_not_at_every_beat() -> None:
+class SlowCanvas:
+    """Notes when it draws, which takes a time of its own."""
+
+    width = 80
+
+    def __init__(self, now: list[float], takes: float) -> None:
+        self.now, self.takes = now, takes
+        self.drawn: list[float] = []
+
+    def open(self) -> None: ...
+
+    def draw(self, view: RenderableType) -> None:
+        self.drawn.append(self.now[0])
+        self.now[0] += self.takes
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(("takes", "drawn"), [(0.0, [0, 2, 4, 6, 8, 10]), (0.0625, [0, 10])])
+def test_the_view_is_redrawn_by_the_clock_and_seldom_when_it_is_slow(
+    takes: float, drawn: list[int]
+) -> None:
     now = [0.0]
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    progress = live_progress(console, lambda: now[0])
-    drawn = []
-    progress._draw = lambda history: drawn.append(now[0])  # type: ignore[method-assign]
-    for now[0] in (0.1, 0.3, 0.4):
+    canvas = SlowCanvas(now, takes)
+    progress = LiveProgress(canvas, lambda line: None, 100, lambda: now[0])
+    for eighth in range(12):
+        now[0] = eighth / 8
+        progress.record(StudyOpened(), StudyHistory())
         progress.beat(StudyHistory(), StudyProgress())
-    assert drawn == [0.3, 0.4]
+    assert canvas.drawn == [eighth / 8 for eighth in drawn]
 
 
 def test_a_view_moves_between_reports_and_keeps_the_last_decisions(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import ndtr
 
 from hexsearch.config.readout import CONTROLS
 from hexsearch.ledger.events import (
@@ -230,16 +231,31 @@ class Forecast:
         ending = [level for level, share in shares.items() if share <= left]
         return self.paused.best(self.version, ending) or self.paused.best(self.version, shares)
 
-    def least_promising(self) -> list[str]:
+    def least_promising(self) -> Iterator[str]:
         """Names of the paused trials in ascending order of their promises."""
-        numbers = list(self.paused.levels)
+        entries = self.entries
         if self.is_ready:
-            promised = self.promises_of(numbers)
-            numbers.sort(key=lambda number: (promised[number], -number))
+            numbers = self.paused.least_first(self.version)
         else:  # by the number of rungs, then by the value at the last one
-            entries = self.entries
-            numbers.sort(key=lambda n: (len(entries[n].losses), -entries[n].losses[-1], -n))
-        return [self.entries[number].name for number in numbers]
+            by_rung = sorted(
+                self.paused.levels,
+                key=lambda n: (len(entries[n].losses), -entries[n].losses[-1], -n),
+            )
+            numbers = iter(by_rung)
+        return (entries[number].name for number in numbers)
+
+    def likeliest(self, chance: float) -> int | None:
+        """The most promising paused trial that improves on the best with this probability."""
+
+        def improves(numbers: Sequence[int]) -> list[bool]:
+            chances: dict[int, float] = {}
+            for there, means, variances in self._expected_of(numbers):
+                improving = ndtr((self.best - means) / np.sqrt(variances))
+                # They are rounded for the same reason as promises.
+                chances |= dict(zip(there, np.round(improving, 9), strict=True))
+            return [bool(chances[number] >= chance) for number in numbers]
+
+        return self.paused.first(self.version, improves)
 
     def share_left(self, number: int) -> float:
         """Share of a whole training that a trial has not done yet."""
@@ -248,17 +264,22 @@ class Forecast:
 
     def promises_of(self, numbers: Iterable[int]) -> dict[int, float]:
         """Promises of trials, computed together for all trials at one rung."""
-        by_level: dict[int, list[int]] = defaultdict(list)
-        for number in numbers:
-            by_level[len(self.entries[number].losses)].append(number)
         found: dict[int, float] = {}
-        for level, there in by_level.items():
-            losses = np.array([self.entries[number].losses for number in there])
-            at = np.array([self.entries[number].at for number in there])
-            promised = self.promises_at(level, *self.fit.at_level(level - 1, losses, at))
+        for there, means, variances in self._expected_of(numbers):
+            promised = self.promises_at(len(self.entries[there[0]].losses), means, variances)
             # They are rounded, since the last digits depend on the trials computed with them.
             found |= {n: round(float(p), 9) for n, p in zip(there, promised, strict=True)}
         return found
+
+    def _expected_of(self, numbers: Iterable[int]) -> Iterator[tuple[list[int], Floats, Floats]]:
+        """Trials at one rung, with means and variances of their predicted final values."""
+        by_level: dict[int, list[int]] = defaultdict(list)
+        for number in numbers:
+            by_level[len(self.entries[number].losses)].append(number)
+        for level, there in by_level.items():
+            losses = np.array([self.entries[number].losses for number in there])
+            at = np.array([self.entries[number].at for number in there])
+            yield there, *self.fit.at_level(level - 1, losses, at)
 
     def _chosen(self) -> list[tuple[int, int, bool]]:
         """The trials of a fit: all of them, or the best and the newest."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_BLOCK = 64  # trials that are asked about together
 
 
 class PausedTrials:
@@ -25,6 +28,8 @@ class PausedTrials:
         self._new: list[int] = []
         self._promised: dict[int, float] = {}
         self._ranked: dict[int, list[tuple[float, int]]] = {}  # level -> (-promise, number)
+        self._open: list[tuple[float, int]] | None = None  # heap of those that may hold
+        self._held: set[tuple[float, int]] = set()
 
     def add(self, number: int, level: int) -> None:
         """Add a trial that was paused."""
@@ -36,6 +41,7 @@ class PausedTrials:
         level = self.levels.pop(number, None)
         promised = self._promised.pop(number, None)
         if level is not None and promised is not None:
+            self._held.discard((-promised, number))
             ranked = self._ranked[level]
             del ranked[bisect_left(ranked, (-promised, number))]
 
@@ -49,26 +55,57 @@ class PausedTrials:
         heads = [self._ranked[level][0] for level in levels if self._ranked.get(level)]
         return (min(heads)[1], -min(heads)[0]) if heads else None
 
-    def in_order(self, version: int) -> list[tuple[int, float]]:
-        """Number and promise of each trial, the most promising first."""
+    def first(self, version: int, holds: Callable[[Sequence[int]], Sequence[bool]]) -> int | None:
+        """The most promising trial for which `holds`. Each is asked about once in a version."""
         self._rank(version)
-        every = sorted(pair for ranked in self._ranked.values() for pair in ranked)
-        return [(number, -negative) for negative, number in every]
+        if self._open is None:
+            self._open = [place for ranked in self._ranked.values() for place in ranked]
+            heapq.heapify(self._open)
+        while block := self._best_open(self._open):
+            unknown = [place for place in block if place not in self._held]
+            if unknown:
+                answers = holds([number for _, number in unknown])
+                self._held |= {p for p, held in zip(unknown, answers, strict=True) if held}
+            kept = [place for place in block if place in self._held]
+            for place in kept:
+                heapq.heappush(self._open, place)
+            if kept:
+                return kept[0][1]
+        return None
+
+    def least_first(self, version: int) -> Iterator[int]:
+        """The trials in ascending order of their promises."""
+        self._rank(version)
+        ranked = [reversed(places) for places in self._ranked.values()]
+        return (number for _, number in heapq.merge(*ranked, reverse=True))
+
+    def _best_open(self, heap: list[tuple[float, int]]) -> list[tuple[float, int]]:
+        """Take the next trials, as far as they still wait with this promise."""
+        block: list[tuple[float, int]] = []
+        while heap and len(block) < _BLOCK and not (block and block[0] in self._held):
+            place = heapq.heappop(heap)
+            if self._promised.get(place[1]) == -place[0] and place not in block:
+                block.append(place)
+        return block
 
     def _rank(self, version: int) -> None:
         if version != self._version:
             self._version, self._new = version, list(self.levels)
             self._promised, self._ranked = {}, {}
+            self._open, self._held = None, set()
         new = [n for n in dict.fromkeys(self._new) if n in self.levels and n not in self._promised]
         self._new = []
         if not new:
             return
         promised = self._promises_of(new)
         self._promised |= promised
-        if len(new) == 1:
-            insort(self._ranked.setdefault(self.levels[new[0]], []), (-promised[new[0]], new[0]))
-            return
-        for number in new:
-            self._ranked.setdefault(self.levels[number], []).append((-promised[number], number))
-        for ranked in self._ranked.values():
-            ranked.sort()
+        places = [(-promised[number], number) for number in new]
+        if self._open is not None:
+            for place in places:
+                heapq.heappush(self._open, place)
+        put = insort if len(new) <= _BLOCK else list.append
+        for place in places:
+            put(self._ranked.setdefault(self.levels[place[1]], []), place)
+        if put is not insort:
+            for ranked in self._ranked.values():
+                ranked.sort()

@@ -3,8 +3,8 @@
 1. A trial in the best 1/k of a rung continues, now or when a worker is free: ASHA in its promotion
    form.
 2. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
-   next rung, of six trials or more, do not agree by a standard error of their correlation. Ranks
-   then decide nothing: trials continue, and once a trial has ended, promises (rule 5) decide.
+   next rung, of six trials or more, do not agree by a standard error of their correlation. It
+   then pauses no trial.
 3. Before the first trial has ended, nothing is known about final values, and a trial also continues
    if it is behind by less than the standard error of the paired difference of per-game losses. New
    trials are chosen by values at the highest rung from max_t / k^2 on that three trials have
@@ -28,7 +28,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import ndtr
 
 from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided, Discarded, Event, Promoted
@@ -60,8 +59,6 @@ class EvidencePruner(Pruner):
         if number not in self._forecast.entries:  # a control
             return decision
         if not record.is_open:
-            if self._forecast.is_ready:
-                return self._by_promise(decision, number, left)
             return replace(decision, reason=_CLOSED)
         by_rank = self._by_rank(decision, number, value_loss)
         if by_rank.action == "continue":
@@ -87,8 +84,7 @@ class EvidencePruner(Pruner):
             return best[0] if best[1] >= self._fresh_promise() else None
         if best is not None and (may_propose or left < math.inf):
             return best[0]
-        in_order = forecast.paused.in_order(forecast.version)
-        return next((n for n, _ in in_order if self._chance(n) >= _CHANCE), None)
+        return forecast.likeliest(_CHANCE)
 
     def apply(self, event: Event) -> None:
         """Update the rungs with a decision."""
@@ -176,12 +172,6 @@ class EvidencePruner(Pruner):
         above = any(self._records[other].waiting for other in self.rungs if other > rung)
         here = self._records[rung].waiting
         return not above and (not here or place < here[0])
-
-    def _chance(self, number: int) -> float:
-        """Probability that a trial improves on the best final value."""
-        forecast = self._forecast
-        mean, variance = forecast.expected(number)
-        return float(ndtr((forecast.best - mean) / math.sqrt(variance)))
 
     def _explain(self, number: int, other: float) -> tuple[str, float | None]:
         """A reason, and the predicted final value that the trial would need to continue."""

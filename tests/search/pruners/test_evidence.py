@@ -159,7 +159,7 @@ def test_a_study_finds_its_first_rung_itself(
     paused = [event for event in first[40:] if event.decision == "pause"]
     closed = [event for event in first if "do not predict" in event.reason]
     assert bool(closed) != cuts
-    assert any("cut-off" in event.reason for event in paused)
+    assert bool(paused) == cuts
     assert engine.history.trials  # the study has ended by itself
 
 
