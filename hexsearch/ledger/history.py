@@ -29,7 +29,7 @@ from hexsearch.ledger.events import (
     TrialEvent,
 )
 from hexsearch.ledger.kinds import fitting
-from hexsearch.ledger.ledger import read_events
+from hexsearch.ledger.ledger import events_in
 from hexsearch.ledger.report import Baseline, CurvePoint, ReportSummary
 
 Status = Literal["waiting", "running", "completed", "paused", "pruned", "stopped", "failed"]
@@ -170,7 +170,7 @@ class StudyHistory:
         Raises:
             LedgerError: the ledger is missing, damaged, or written by another version.
         """
-        return cls.of(read_events(ledger))
+        return cls.of(events_in(ledger))
 
     @property
     def all_failed(self) -> bool:

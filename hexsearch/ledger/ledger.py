@@ -169,16 +169,26 @@ def steady_clock() -> Callable[[], float]:
 
 
 def read_events(path: Path) -> list[Event]:
-    """All complete events. An incomplete last line, which may be being written, is ignored.
+    """All complete events, as by `events_in`."""
+    return list(events_in(path))
+
+
+def events_in(path: Path) -> Iterator[Event]:
+    """Each complete event. An incomplete last line, which may be being written, is ignored.
+
+    All events of 100,000 trials together would take gigabytes of memory.
 
     Raises:
         LedgerError: the ledger is missing, holds no record, is damaged before its last line, or was
             written by another version.
     """
-    records = read_ledger(path)
-    if not records:
+    number = 0
+    with _collector_paused():
+        for number, (_, body) in enumerate(lines(path), start=1):
+            where = f"{path} line {number}"
+            yield event_of(record_of(body, where), where)
+    if not number:
         raise LedgerError(_no_record(path))
-    return [event_of(record, f"{path} line {n}") for n, record in enumerate(records, start=1)]
 
 
 def _no_record(path: Path) -> str:
