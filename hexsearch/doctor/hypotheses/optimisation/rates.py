@@ -30,7 +30,8 @@ def explain_rates(
     if factors and max(factors) - min(factors) < 1e-3 * max(factors):
         cause = f"the learning rate is {factors[0]:.3g} times the configured one"
         return Hypothesis("factor", cause, "set the configured rate without another factor")
-    more = [b / a for a, b in pairwise(factors)] if len(factors) == len(rates) else []
+    follows = len(factors) == len(rates) and min(factors, default=0.0) > 0
+    more = [b / a for a, b in pairwise(factors)] if follows else []
     if len(more) > 1 and max(more) - min(more) < 1e-3 * max(more):
         cause = (
             f"the learning rate is multiplied by {more[0]:.3g} more at every step, on top of the "
