@@ -141,6 +141,10 @@ RATES: dict[str, tuple[Callable[[OptimiserConfig, float], float], str]] = {
         lambda c, at: learning_rate(c.model_copy(update={"schedule": "cosine"}), at),
         "schedule cosine",
     ),
+    "second scheduler": (
+        lambda c, at: learning_rate(c, at) * 0.9 ** PROGRESS.index(at),
+        "multiplied by 0.9 more at every step",
+    ),
     "geometric": (lambda c, at: 1e-3 * 0.5 ** PROGRESS.index(at), "multiplied by 0.5"),
 }
 
