@@ -32,7 +32,8 @@ def beyond_a_number(evaluation: Evaluation, table: Floats) -> str:
             if min(len(np.unique(evaluation.game[mask])) for mask in (low, high)) < _FEW:
                 continue
             for good, bad, where in ((low, high, "at least"), (high, low, "below")):
-                gap = float(lost[bad].mean() - lost[good].mean())
+                # It must be much worse than the table, not only than where it beats the table.
+                gap = float(lost[bad].mean() - max(lost[good].mean(), 0.0))
                 noise = clustered_error(lost[bad] - lost[bad].mean(), evaluation.game[bad])
                 if lost[good].mean() < _AS_GOOD and gap > max(clearest, 3 * noise):
                     clearest = gap
