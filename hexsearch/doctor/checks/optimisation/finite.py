@@ -20,8 +20,8 @@ def check_finite(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             if broken.any():
                 yield Finding.error(
                     "finite numbers",
-                    f"batch {number}: {float(broken.float().mean()):.0%} of the {place} are not "
-                    "finite; everything that is computed before them is",
+                    f"batch {number}: of the {place}, {int(broken.sum()):,} of {broken.numel():,} "
+                    "numbers are not finite; everything that is computed before them is",
                     cause,
                     remedy,
                     root="not finite",
