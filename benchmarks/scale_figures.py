@@ -77,7 +77,7 @@ def draw(points: list[Point], exponents: dict[str, float]) -> str:
         top = _round_above(max(getattr(point, name) for point in points))
         left, above = gap + place % _A_ROW * (side + gap), place // _A_ROW * high
         axes = Axes(picture, left, above + 50, side, side, (0, 1.05 * most), (0, top))
-        axes.ticks([0, most / 2, most], [0, top / 2, top], "{:,.0f}", "{:.3g}")
+        axes.ticks([0, most / 2, most], [0, top / 2, top], "{:,.0f}", "{:,g}")
         picture.text((left, above + 22), f"{title}, {unit}", 13, INK, bold=True)
         picture.text((left, above + 40), f"grows as trials^{exponents[name]:.2f}", 11, FAINT)
         found = [axes.at(point.trials, getattr(point, name)) for point in points]
