@@ -34,7 +34,6 @@ def metric_intervals(
     """
     games, index = np.unique(evaluation.game, return_inverse=True)
     weights = games_drawn(len(games), rng)
-    cuts = {"overall": {"all": np.ones(len(index), dtype=bool)}, **evaluation.masks()}
     return {
         cut: {
             name: _slice_intervals(
@@ -43,8 +42,13 @@ def metric_intervals(
             for name, mask in parts.items()
             if mask.any()
         }
-        for cut, parts in cuts.items()
+        for cut, parts in slices(evaluation).items()
     }
+
+
+def slices(evaluation: Evaluation) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """[P] masks of the positions of each slice, by cut, with the cut `overall`."""
+    return {"overall": {"all": np.ones(len(evaluation.ply), dtype=bool)}, **evaluation.masks()}
 
 
 def games_drawn(count: int, rng: np.random.Generator) -> NDArray[np.float32]:

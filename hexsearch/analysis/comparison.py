@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.analysis.bootstrap import games_drawn
+from hexsearch.analysis.bootstrap import games_drawn, slices
 from hexsearch.training.metrics import Evaluation
 
 _LEAST_GAMES = 10
@@ -75,14 +75,13 @@ def differences(
     others = np.square(other.win_prob_red - other.red_won)
     games, index = np.unique(evaluation.game, return_inverse=True)
     weights = games_drawn(len(games), rng)
-    cuts = {"overall": {"all": np.ones(len(index), dtype=bool)}, **evaluation.masks()}
     return {
         cut: {
             name: _difference(errors[mask], others[mask], index[mask], weights)
             for name, mask in parts.items()
             if mask.any()
         }
-        for cut, parts in cuts.items()
+        for cut, parts in slices(evaluation).items()
     }
 
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from hexsearch.config.phases import PHASE_TRIALS, PhaseSection
+from hexsearch.config.run import RunConfig
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
@@ -62,12 +63,8 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     phases = further_phases(config, schedule.max_positions, config.run.trials - arrivals[-1])
     positions += sum(phase["positions"] for phase in phases)
     wants_gpu = run.gpus > 0
-    seconds = None
-    if not wants_gpu or torch.cuda.is_available():
-        counted = config.scheduler.equal_compute
-        timed = largest if counted is None else reference_trial(counted)
-        rate = _positions_per_second(timed, config, wants_gpu, run.cpus)
-        seconds = round(positions / (rate * slots), 1)
+    rate = _rate(largest, config, run)
+    seconds = None if rate is None else round(positions / (rate * slots), 1)
     gpu_hours = None
     if wants_gpu and seconds is not None:
         gpu_hours = round(seconds * slots * run.gpus / 3600, 2)
@@ -193,6 +190,15 @@ def _encoder(trial: TrialConfig, config: StudyConfig) -> PositionEncoder:
 def _parameters(trial: TrialConfig, config: StudyConfig) -> int:
     encoder = _encoder(trial, config)
     return count_parameters(build_network(trial, encoder.planes, encoder.size, seed=0))
+
+
+def _rate(largest: TrialConfig, config: StudyConfig, run: RunConfig) -> float | None:
+    """Positions per second of a trial; None if it needs a GPU and there is none."""
+    if run.gpus and not torch.cuda.is_available():
+        return None
+    counted = config.scheduler.equal_compute
+    timed = largest if counted is None else reference_trial(counted)
+    return _positions_per_second(timed, config, run.gpus > 0, run.cpus)
 
 
 def _positions_per_second(

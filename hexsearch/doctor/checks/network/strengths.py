@@ -109,20 +109,7 @@ def _unexplained(
     if lopsided:
         return f"{lopsided}; {excluded}"
     if p.std() < CONSTANT:
-        if raws := _saturated(observed):
-            return raws
-        mean = float(p.mean())
-        if abs(mean - 0.5) > _CONSTANT_HALF and abs(mean - won.mean()) < _LIKE_PRIOR:
-            return (
-                f"the value is constant and about Red's share of wins ({mean:.3f}): the network "
-                "has learnt the mean of the labels. Labels do not belong to their positions (they "
-                "are shuffled), each answer is compared with every label (shapes [B, 1] and [B] "
-                "are broadcast), or it has a dead value head, which sees nothing of the board"
-            )
-        return (
-            "the value is constant: it has initial weights, a dead value head, weights that "
-            "decayed to 0, or an average of weights that is never updated"
-        )
+        return _constant(observed)
     if alone := follows_a_number(evaluation):
         return f"{alone}; {excluded}"
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
@@ -183,6 +170,25 @@ def _lopsided(evaluation: Evaluation) -> str:
             "output off at 0"
         )
     return ""
+
+
+def _constant(observed: Observed) -> str:
+    """The likeliest cause of a value that is the same everywhere."""
+    if raws := _saturated(observed):
+        return raws
+    mean = float(observed.evaluation.win_prob_red.mean())
+    wins = float(observed.evaluation.red_won.mean())
+    if abs(mean - 0.5) > _CONSTANT_HALF and abs(mean - wins) < _LIKE_PRIOR:
+        return (
+            f"the value is constant and about Red's share of wins ({mean:.3f}): the network "
+            "has learnt the mean of the labels. Labels do not belong to their positions (they "
+            "are shuffled), each answer is compared with every label (shapes [B, 1] and [B] "
+            "are broadcast), or it has a dead value head, which sees nothing of the board"
+        )
+    return (
+        "the value is constant: it has initial weights, a dead value head, weights that "
+        "decayed to 0, or an average of weights that is never updated"
+    )
 
 
 def _saturated(observed: Observed) -> str:
