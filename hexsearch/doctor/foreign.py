@@ -46,7 +46,7 @@ Example, a two-headed ResNet whose value is a logit of the side to move:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -133,6 +133,21 @@ class ForeignNetwork:
             )
         self.is_list = value.shape[1] > 1
         return policy.reshape(count, -1), value[:, 0] if value.shape[1] == 1 else value
+
+    def with_gradient(self, planes: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Value and policy with their names and the planes that they are computed from.
+
+        Only those through which a gradient passes to the planes: a model need not have one.
+        """
+        leaves = planes.clone().requires_grad_(True)
+        try:
+            with torch.enable_grad():
+                answer = self.model(leaves * 1.0)  # it may write into its input
+        except RuntimeError:  # such as numpy() on a tensor with a gradient
+            return
+        for name, part in zip(("policy", "value"), answer, strict=False):
+            if isinstance(part, Tensor) and part.requires_grad:
+                yield name, part.float(), leaves
 
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
         """[P] the model's own win_prob_red, or what its raw values stand for without one."""

@@ -6,7 +6,7 @@ add a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import beginnings, games, results, split
+from hexsearch.doctor.checks import beginnings, games, refused, results, split
 from hexsearch.doctor.checks.data import (
     auxiliary,
     columns,
@@ -26,6 +26,7 @@ from hexsearch.doctor.checks.network import (
     policies,
     randomness,
     records,
+    seen,
     strengths,
     turns,
     values,
@@ -53,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     Check("value heads", "quick", ("configs",), readouts.check_heads),
     Check("weights", "quick", ("loaded",), records.check_weights),
     Check("edges", "quick", ("imported",), games.check_edges),
+    Check("refused games", "quick", ("imported",), refused.check_refused),
     Check("labels", "quick", ("imported",), games.check_labels),
     Check("results", "quick", ("archive",), results.check_results),
     Check("duplicates", "quick", ("archive",), games.check_duplicates),
@@ -90,6 +92,8 @@ CHECKS: tuple[Check, ...] = (
     Check("modules of the network", "answers", ("examined",), modules.check_loaded_modules),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
+    Check("inputs of the norms", "answers", ("foreign", "observed"), seen.check_seen),
+    Check("what answers read", "answers", ("foreign", "observed"), reading.check_answers),
     Check("modules that run", "answers", ("foreign", "observed"), structure.check_called),
     Check("answers", "answers", _OBSERVED, values.check_range),
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours
 from hexsearch.doctor.networks import Observed
 
+SCALED = "with its logits multiplied by"
+PERMUTED = "by another numbering of the cells"
 PROBABILITIES = "as probabilities, without another softmax"
+_FEW_PLAYS, _OWN = 3, 1e-3  # plays that tell the entry of a cell, and the preference for its own
+_FITTED = 1000  # moves on which a factor on the logits is fitted
+_FACTORS = np.exp(np.linspace(-3.0, 5.0, 33))
+_LEAST, _MOST = 0.3, 3.0  # factors that training alone explains
 _COLUMN_MAJOR = "column by column (column-major)"
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -58,7 +65,44 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
     for name, table, cells in _readings(log_p, inverted, played, game, ply, size):
         valid = cells >= 0
         add(name, np.where(valid, table[np.arange(len(rows)), np.where(valid, cells, 0)], base))
+    some = slice(None, None, max(len(rows) // _FITTED, 1))
+    factor = _best_factor(logits[some], played[some])
+    if not _LEAST < factor < _MOST:
+        scored = log_softmax(factor * logits)[np.arange(len(rows)), played]
+        add(f"{SCALED} {factor:.2g}", scored)
+    # A permutation is learnt in every second game, and scored in the others.
+    learnt = np.unique(game, return_inverse=True)[1] % 2 == 0
+    cells = assigned_cells(log_p[learnt], played[learnt])[played]
+    scored = log_p[np.arange(len(rows)), cells]
+    add(PERMUTED, np.where(learnt, base, scored))
     return scores
+
+
+def _best_factor(logits: Floats, played: Ints) -> float:
+    """The factor on the logits under which the moves played are likeliest."""
+    rows = np.arange(len(played))
+    return float(max(_FACTORS, key=lambda f: float(log_softmax(f * logits)[rows, played].mean())))
+
+
+def assigned_cells(log_p: Floats, played: Ints) -> Ints:
+    """[N*N] for each cell the entry of the policy that rises most where the cell is played.
+
+    Every entry stands for one cell. Entries of cells that are seldom played are their own.
+
+    Args:
+        log_p: [M, N*N] log probabilities.
+        played: [M] cells.
+    """
+    count = log_p.shape[1]
+    plays = np.bincount(played, minlength=count)
+    rise = np.zeros((count, count))
+    np.add.at(rise, played, log_p - log_p.mean(axis=0))
+    rise /= np.maximum(plays, 1)[:, None]
+    seldom = plays < _FEW_PLAYS
+    rise[seldom] = 0.0
+    rise[seldom, np.flatnonzero(seldom)] = _OWN
+    cells: Ints = linear_sum_assignment(-rise)[1].astype(np.int64)
+    return cells
 
 
 def uniform_likelihood(size: int) -> float:

@@ -9,7 +9,9 @@ import numpy as np
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.policies import (
+    PERMUTED,
     PROBABILITIES,
+    SCALED,
     log_softmax,
     policy_scores,
     uniform_likelihood,
@@ -169,7 +171,8 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     if len(scores) < 2:
         return
     uniform = uniform_likelihood(size)
-    best = max(scores[1:], key=lambda score: score.gain)
+    # A permutation is learnt from the games, so it must be much better than a known reading.
+    best = max(scores[1:], key=lambda s: s.gain * (0.6 if s.name == PERMUTED else 1.0))
     learnt = best.likelihood > uniform + 0.1
     if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = "the policy's cells are numbered in another way than the board's"
@@ -182,6 +185,12 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
         if best.name == PROBABILITIES:
             kind = "a softmax is applied twice to the policy"
             remedy = "return logits from the model, without a softmax"
+        elif best.name.startswith(SCALED):
+            kind = (
+                "the policy's logits are on another scale than in training (a temperature or a "
+                "division that is applied on one side only, or targets that were smoothed)"
+            )
+            remedy = "use one formula from features to logits in training and at inference"
         elif "the move" in best.name:
             kind = "the policy belongs to another ply"
             remedy = "train the policy on the move that was played in the same position"

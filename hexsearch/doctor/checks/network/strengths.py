@@ -7,7 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number, follows_a_number
+from hexsearch.doctor.hypotheses.general.beyond import (
+    beyond_a_number,
+    follows_a_number,
+    inverted_where,
+)
 from hexsearch.doctor.hypotheses.values import compression, finished_boards
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, is_young
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -40,6 +44,7 @@ def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "error" if certain else "warning",
         f"{strength.problem}; {finished}" if finished else strength.problem,
         _of_other_games(pipeline, observed)
+        or _inverted(pipeline, observed)
         or _of_one_part(observed, table)
         or _unexplained(examined, observed, strength, young),
         _next_step(pipeline, young),
@@ -63,6 +68,17 @@ def _of_other_games(pipeline: ExaminedPipeline, observed: Observed) -> str:
                 "index is off by one)"
             )
     return ""
+
+
+def _inverted(pipeline: ExaminedPipeline, observed: Observed) -> str:
+    """The cause if answers are inverted in some part of the positions; else empty.
+
+    Answers that nearly all speak for one colour are wrong where the other one wins.
+    """
+    assert pipeline.archive is not None
+    if _lopsided(observed.evaluation) or observed.evaluation.win_prob_red.std() < CONSTANT:
+        return ""
+    return inverted_where(observed.evaluation, pipeline.archive)
 
 
 def _of_one_part(observed: Observed, table: Floats) -> str:
