@@ -17,6 +17,7 @@ from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.policies import check_policy_cells
 from hexsearch.doctor.checks.network.seen import check_seen
 from hexsearch.doctor.checks.network.strengths import check_strength
+from hexsearch.doctor.checks.training.modules import check_loaded_modules
 from hexsearch.doctor.checks.training.reading import check_answers
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -99,7 +100,7 @@ def test_answers_that_are_inverted_in_some_games_are_named_by_their_condition(
 
 
 def test_answers_that_lean_to_one_colour_are_named(games: GameArchive) -> None:
-    leaning = Oracle(games, lambda p, v, first: (p, v + 1.4))
+    leaning = Oracle(games, lambda p, v, first: (p, v + 2.0))
     (finding,) = check_compression(_examined(games, leaning))
     assert "answers lean to Red, by a factor of" in finding.cause, finding
 
@@ -120,6 +121,14 @@ def test_policies_on_another_scale_and_with_permuted_cells_are_named(
 
     (finding,) = check_policy_cells(_examined(games, Oracle(games, changed)))
     assert words in finding.cause, finding
+
+
+def test_moves_that_were_not_turned_with_their_boards_are_named(games: GameArchive) -> None:
+    def mixed(policy: Tensor, value: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.logaddexp(policy, policy.flip(1)), value
+
+    (finding,) = check_policy_cells(_examined(games, Oracle(games, mixed)))
+    assert "from the same move turned by 180 degrees" in finding.cause, finding
 
 
 def test_a_value_of_a_side_that_no_plane_shows_is_named(games: GameArchive) -> None:
@@ -202,6 +211,24 @@ def test_a_plane_that_the_value_does_not_read_is_named(games: GameArchive) -> No
     model.read = without
     (finding,) = check_answers(_examined(games, model))
     assert "does not depend on plane 1" in finding.cause, finding
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weight: (weight * 8).round() / 8, "rounded to few levels"),
+        (lambda weight: weight * (weight.abs() > 0.05), "are exactly 0"),
+    ],
+)
+def test_weights_that_are_rounded_or_cut_are_named(
+    change: Callable[[Tensor], Tensor], words: str, games: GameArchive
+) -> None:
+    model = Normed(games)
+    assert not any(words in f.cause for f in check_loaded_modules(_examined(games, model)))
+    with torch.no_grad():
+        model.second.weight.copy_(change(model.second.weight))
+    found = list(check_loaded_modules(_examined(games, model)))
+    assert any(words in finding.cause for finding in found), found
 
 
 def _upper(planes: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ _FEW_PLAYS, _OWN = 3, 1e-3  # plays that tell the entry of a cell, and the prefe
 _FITTED = 1000  # moves on which a factor on the logits is fitted
 _FACTORS = np.exp(np.linspace(-3.0, 5.0, 33))
 _LEAST, _MOST = 0.3, 3.0  # factors that training alone explains
+_MAPS, _CLEARLY, _AS_LIKELY = 5, 0.3, 0.6  # maps that are needed; gain of the cell, share of it
 _COLUMN_MAJOR = "column by column (column-major)"
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -76,6 +77,37 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
     scored = log_p[np.arange(len(rows)), cells]
     add(PERMUTED, np.where(learnt, base, scored))
     return scores
+
+
+def equal_image(observed: Observed, size: int) -> tuple[str, float, float] | None:
+    """The symmetry under which the image of the cell played is about as likely as that cell.
+
+    Returns:
+        Its name, and how much likelier than a free cell the cell played and its image are, in nats.
+        None if there is none. Other symmetries must not have such likely images, which preferences
+        for the middle or the edges explain.
+    """
+    rows = np.flatnonzero(observed.played >= 0)
+    logits, played = observed.policy[rows].astype(np.float64), observed.played[rows]
+    if len(rows) < _FITTED // 2 or logits.shape[1] < size * size:
+        return None
+    log_p, each = log_softmax(logits[:, : size * size]), np.arange(len(rows))
+    free = observed.positions.stones.reshape(len(observed.played), -1)[rows] == 0
+    usual = (log_p * free).sum(axis=1) / free.sum(axis=1)
+    gains = {}
+    for name, cells in moved_cells(played, size).items():
+        valid = (cells != played) & free[each, cells]
+        if valid.sum() > _FITTED // 4:
+            own = float((log_p[each, played] - usual)[valid].mean())
+            gains[name] = own, float((log_p[each, cells] - usual)[valid].mean())
+    if len(gains) < _MAPS:
+        return None
+    name = max(gains, key=lambda key: gains[key][1])
+    own, image = gains[name]
+    others = float(np.median([gain for _, gain in gains.values()]))
+    if own < _CLEARLY or image < _AS_LIKELY * own or others > _AS_LIKELY / 2 * own:
+        return None
+    return name, own, image
 
 
 def _best_factor(logits: Floats, played: Ints) -> float:

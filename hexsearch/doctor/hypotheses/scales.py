@@ -29,7 +29,7 @@ def offset(observed: Observed) -> tuple[str, str, str] | None:
         shift = float(shifts[int(np.argmin(losses))])
         gains = np.square(p - won) - np.square(sigmoid(odds - shift * column) - won)
         noise = clustered_error(gains - gains.mean(), evaluation.game)
-        if abs(shift) < _LEANS or gains.mean() < max(_LEAN_GAIN, 4 * noise):
+        if abs(shift) < _LEANS or gains.mean() < max(_LEAN_GAIN, 3 * noise):
             continue
         lean = who if shift > 0 else {"Red": "Blue"}.get(who, "the side that has just moved")
         return (

@@ -12,6 +12,7 @@ from hexsearch.doctor.hypotheses.policies import (
     PERMUTED,
     PROBABILITIES,
     SCALED,
+    equal_image,
     log_softmax,
     policy_scores,
     uniform_likelihood,
@@ -42,7 +43,8 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     shown_for_mover = pipeline.foreign is not None and pipeline.foreign.for_mover
     found = list(policy_findings("policy cells", observed, examined.size))
-    yield from () if found else _unlearnt(observed, examined.size)
+    yield from [] if found else _turned_moves(observed, examined.size)
+    yield from [] if found else _unlearnt(observed, examined.size)
     for finding in found:
         if shown_for_mover and "where Red is to move" in finding.cause:
             yield replace(
@@ -127,6 +129,23 @@ def _filled_cells(observed: Observed, size: int) -> Iterator[Finding]:
                 root="policy cells",
             )
         return
+
+
+def _turned_moves(observed: Observed, size: int) -> Iterator[Finding]:
+    """Report a policy that finds the image of the move about as likely as the move."""
+    image = equal_image(observed, size)
+    if image is not None:
+        name, own, other = image
+        yield Finding.warning(
+            "policy cells",
+            f"the cell that was played is {own:.2f} nats likelier than free cells on average, and "
+            f"the same cell {name} is {other:.2f} nats likelier",
+            f"the policy cannot tell a move from the same move {name}: in training boards were "
+            "turned or mirrored and the moves were not (or were moved in another way), so part of "
+            "the policy targets was wrong",
+            "apply the same symmetry to the stones and to the move of each training sample",
+            root="policy cells",
+        )
 
 
 def _unlearnt(observed: Observed, size: int) -> Iterator[Finding]:
