@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +18,14 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import baseline_predictions, stones_at
 from hexsearch.data.batches import BatchBuilder, evaluation_batches
+from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.data.positions import PositionSet, all_positions
 from hexsearch.game.board import BLUE, EMPTY, RED
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.metrics import Evaluation, StageMetrics
 
 _BATCH = 1024
+_SAY_EVERY_S = 15.0
 _PROBED = 512  # positions for the tests of symmetry and monotonicity
 _RELIABILITY_BINS = 10
 _HISTOGRAM_BINS = 20
@@ -121,6 +124,7 @@ class ValueHeadAnalyzer:
         archive: games.
         held_out: indices of the games for the evaluation.
         train: indices of the games on which baselines are fitted; none leaves the baselines out.
+        say: called now and then with how many positions have been answered.
     """
 
     def __init__(
@@ -131,8 +135,10 @@ class ValueHeadAnalyzer:
         train: NDArray[np.int64],
         stages: StagesConfig,
         seed: int = 0,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._predictor, self._archive, self._stages = predictor, archive, stages
+        self._said = at_intervals(say, "positions answered", _SAY_EVERY_S)
         self._train = train
         self._positions: PositionSet = all_positions(archive, held_out)
         self._rng = np.random.default_rng(seed)
@@ -160,7 +166,8 @@ class ValueHeadAnalyzer:
         )
         answers: list[NDArray[np.float64]] = []
         columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
-        for batch in evaluation_batches(builder, self._positions, _BATCH):
+        for number, batch in enumerate(evaluation_batches(builder, self._positions, _BATCH)):
+            self._said(number * _BATCH, len(self._positions))
             output = self._predictor.forward(batch.planes)
             probability = win_prob_red(self._predictor.readout, output.value_raw, batch.complement)
             answers.append(probability.cpu().numpy().astype(np.float64))
