@@ -141,7 +141,7 @@ SCRIPTS: dict[str, Foreign] = {
         "|(win|loss).*(first|last|order)|negat",
         cause="The classes were trained in the order loss, draw, win and are read as win, draw, "
         "loss, so the value is that of the other side.",
-        report="LeelaChessZero/lczero-training#46",
+        report="forum, from memory: order of win, draw and loss",
     ),
     "softmax in the network and in the loss": replace(
         WDL,
@@ -160,7 +160,7 @@ SCRIPTS: dict[str, Foreign] = {
         "|reading|lean|read-?out|offset|pessimis",
         cause="The target is the mean of a result in 0..1 and of a search value in -1..1, so "
         "that it lies in -0.4..0.9 and is read as a probability.",
-        report="google-deepmind/open_spiel#875; tensorflow/minigo#296",
+        report="the mixture of tensorflow/minigo#296, its mistake from memory",
     ),
     "result discounted by ply": replace(
         ALPHAZERO,
@@ -168,7 +168,7 @@ SCRIPTS: dict[str, Foreign] = {
         named_by=f"discount|early|plies|{_POOR}|calibrat",
         cause="The result is discounted by 0.85 for each ply to the end, so positions far from "
         "the end are answered near one half.",
-        report="werner-duvaud/muzero-general, discount of a board game; forum, from memory",
+        report="forum, from memory: discount factor in a board game",
     ),
     "value head renamed before loading": replace(
         ALPHAZERO,
@@ -185,7 +185,7 @@ SCRIPTS: dict[str, Foreign] = {
         named_by=f"reward|only.*(last|final|end|won)|early|draw|{_POOR}|{NOT_LEARNT}|confiden",
         cause="The target is the reward of the ply, which is 0 except before the last move, "
         "instead of the result: the value is one half until shortly before the end.",
-        report="datascience.stackexchange.com/questions/43153; forum, from memory",
+        report="symptom: datascience.stackexchange.com/questions/43153; cause from memory",
     ),
     "result for the last player at every position": replace(
         ALPHAZERO,
@@ -195,7 +195,7 @@ SCRIPTS: dict[str, Foreign] = {
         f"|one answer|all positions|does not depend|collapse|{NOT_LEARNT}",
         cause="The result for the player to move at the end was stored for every position, "
         "without a change of sign: the target is always a loss of the side to move.",
-        report="suragnair/alpha-zero-general, the sign in Coach.executeEpisode; forum",
+        report="forum, from memory: the sign in executeEpisode of alpha-zero-general",
     ),
     "history planes empty at inference": replace(
         ALPHAZERO,
@@ -225,7 +225,7 @@ SCRIPTS: dict[str, Foreign] = {
         "|read-only|(board|stones).*chang|twice",
         cause="The encoder exchanges colours and transposes in the caller's array, so that a "
         "board is another one after it has been encoded for Red.",
-        report="suragnair/alpha-zero-general#44; forum, from memory: numpy array without a copy",
+        report="forum, from memory: array changed by the function that reads it",
     ),
     "value sliced at the wrong end of the output": replace(
         ONE_OUTPUT,
