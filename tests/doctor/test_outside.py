@@ -6,12 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from hexsearch.data.archive import GameArchive
+from hexsearch.data.archive import GameArchive, build_archive
 from tests.doctor.conftest import SIZE
+from tests.doctor.controls_of_ninth import CONTROLS
+from tests.doctor.games import lopsided_games
+from tests.doctor.games_files import GamesFile, imported
 from tests.doctor.outside import Foreign, encoded, samples_of
 from tests.doctor.outside_networks import SOUND
+from tests.doctor.slips_ninth_games import GAMES
+from tests.doctor.slips_ninth_scripts import SCRIPTS
 
 _LEAST_AUC = 0.7
+SOUND_SCRIPTS = {**SOUND, **{n: c for n, c in CONTROLS.items() if isinstance(c, Foreign)}}
+FOREIGN = {**SOUND_SCRIPTS, **SCRIPTS}
+FILES = {**GAMES, **{n: c for n, c in CONTROLS.items() if isinstance(c, GamesFile)}}
+
+
+@pytest.fixture(scope="module")
+def few() -> GameArchive:
+    return build_archive(lopsided_games(60, SIZE))
 
 
 def auc_of(script: Foreign, archive: GameArchive) -> float:
@@ -31,8 +44,28 @@ def auc_of(script: Foreign, archive: GameArchive) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("name", SOUND_SCRIPTS)
 def test_a_script_without_a_slip_learns(name: str, archive: GameArchive) -> None:
-    auc = auc_of(SOUND[name], archive)
+    auc = auc_of(SOUND_SCRIPTS[name], archive)
     print(f"{name}: AUC {auc:.3f}")
     assert auc > _LEAST_AUC
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_network_of_the_ninth_set_answers(name: str, few: GameArchive) -> None:
+    network, encode = FOREIGN[name].begun(3).trained(few, SIZE)
+    planes = torch.from_numpy(np.stack([encode(np.zeros((SIZE, SIZE), np.int8), -1)] * 2))
+    with torch.no_grad():
+        policy, value = network(planes)
+    assert policy.shape == (2, SIZE * SIZE)
+    assert len(value) == 2
+    assert torch.isfinite(policy).all()
+    assert torch.isfinite(value).all()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_the_ninth_set_has_usable_games(name: str, few: GameArchive) -> None:
+    games = imported(FILES[name], few)
+    assert games is not None
+    assert len(games) >= 20
