@@ -39,24 +39,24 @@ AnySlip = Slip | Script | Foreign | GamesFile
 SLIPS: dict[str, Slip] = {**slips_of_data.SLIPS, **slips_of_training.SLIPS}
 # The third set was looked at. The fourth and the fifth set were first run
 # when the checks were complete, and looked at afterwards.
-THIRD: dict[str, Slip | Script] = {
+THIRD: dict[str, AnySlip] = {
     **slips_third_data.SLIPS,
     **slips_third_training.SLIPS,
     **slips_third_training.SCRIPTS,
 }
-FOURTH: dict[str, Slip | Script] = {
+FOURTH: dict[str, AnySlip] = {
     **slips_fourth_data.SLIPS,
     **slips_fourth_training.SLIPS,
     **slips_fourth_training.SCRIPTS,
 }
-FIFTH: dict[str, Slip | Script] = {
+FIFTH: dict[str, AnySlip] = {
     **slips_fifth_data.SLIPS,
     **slips_fifth_training.SLIPS,
     **slips_fifth_scripts.SCRIPTS,
 }
 # Half of the sixth and of the seventh set was looked at, and the other half was run once when the
 # checks were complete.
-SIXTH: dict[str, Slip | Script] = {
+SIXTH: dict[str, AnySlip] = {
     **slips_sixth_data.SLIPS,
     **slips_sixth_training.SLIPS,
     **slips_sixth_reports.SLIPS,
@@ -68,7 +68,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_NINTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
-SEVENTH: dict[str, Slip | Script] = {
+SEVENTH: dict[str, AnySlip] = {
     **slips_seventh_data.SLIPS,
     **slips_seventh_training.SLIPS,
     **slips_seventh_reports.SLIPS,
@@ -76,7 +76,7 @@ SEVENTH: dict[str, Slip | Script] = {
 }
 SEVENTH_PUT_ASIDE = held_out(sorted(SEVENTH), seed=71126)
 # The eighth set was taken from public reports, half of it run once when the checks were complete.
-EIGHTH: dict[str, Slip | Script] = {
+EIGHTH: dict[str, AnySlip] = {
     **slips_eighth_data.SLIPS,
     **slips_eighth_training.SLIPS,
     **slips_eighth_scripts.SCRIPTS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -33,7 +35,7 @@ def auc_of(script: Foreign, archive: GameArchive) -> float:
     samples = samples_of(archive, SIZE, first=1)
     with torch.no_grad():
         raw = network(encoded(samples, encode))[1]
-        decode = network.win_prob_red
+        decode: Any = network.win_prob_red
         p = decode(raw, samples.to_move) if "mover" in decode.__name__ else decode(raw)
     won = samples.won.numpy() > 0
     order = np.argsort(p.numpy(), kind="stable")
