@@ -156,9 +156,9 @@ class ForeignNetwork:
         with torch.no_grad(), plugin_code(f"{self._model_name}: win_prob_red()"):
             if self.for_mover:
                 to_move = torch.from_numpy(self._as_encoded(positions).to_move.astype(np.int64))
-                reported = self._decode(raw, to_move)
+                reported = _of_values(self._decode, raw, to_move)
             else:
-                reported = self._decode(raw)
+                reported = _of_values(self._decode, raw)
             answered = torch.as_tensor(reported).float()
         if answered.numel() != len(raw):
             raise ContractError(
@@ -193,13 +193,14 @@ class _ForeignReadout(Readout):
         self._loss, self._decode, self._for_mover = loss, decode, for_mover
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        return self._loss(raw, target)
+        return _of_values(self._loss, raw, target)
 
     def win_prob(self, raw: Tensor) -> Tensor:
         # The model may never put out such raw values. Its real answers are checked elsewhere.
         if self._for_mover:  # where Red is to move, the mover's probability is Red's
-            return self._decode(raw, torch.ones(len(raw), dtype=torch.int64)).clamp(0.0, 1.0)
-        return self._decode(raw).clamp(0.0, 1.0)
+            red = torch.ones(len(raw), dtype=torch.int64)
+            return _of_values(self._decode, raw, red).clamp(0.0, 1.0)
+        return _of_values(self._decode, raw).clamp(0.0, 1.0)
 
 
 def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
@@ -233,6 +234,16 @@ def _takes_two(decode: Callable[..., Any]) -> bool:
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(each.kind in kinds for each in parameters) >= 2
+
+
+def _of_values(function: Callable[..., Any], raw: Tensor, *given: Tensor) -> Any:
+    """What a user's function makes of raw values [P], or of [P, 1] if it can read only these."""
+    try:
+        return function(raw, *given)
+    except (IndexError, RuntimeError):
+        if raw.ndim != 1:
+            raise
+    return function(raw[:, None], *given).reshape(len(raw))
 
 
 def _of_list(raw: Tensor) -> Tensor:

@@ -93,6 +93,7 @@ CHECKS: tuple[Check, ...] = (
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
     Check("inputs of the norms", "answers", ("foreign", "observed"), seen.check_seen),
+    Check("order of features", "answers", ("foreign", "observed"), seen.check_flat_orders),
     Check("what answers read", "answers", ("foreign", "observed"), reading.check_answers),
     Check("modules that run", "answers", ("foreign", "observed"), structure.check_called),
     Check("answers", "answers", _OBSERVED, values.check_range),

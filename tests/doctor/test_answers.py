@@ -14,8 +14,9 @@ from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.doctor.checks.network.calibration import check_compression
 from hexsearch.doctor.checks.network.encoders import check_encoder
+from hexsearch.doctor.checks.network.independence import check_trained
 from hexsearch.doctor.checks.network.policies import check_policy_cells
-from hexsearch.doctor.checks.network.seen import check_seen
+from hexsearch.doctor.checks.network.seen import check_flat_orders, check_seen
 from hexsearch.doctor.checks.network.strengths import check_strength
 from hexsearch.doctor.checks.training.modules import check_loaded_modules
 from hexsearch.doctor.checks.training.reading import check_answers
@@ -89,6 +90,15 @@ def test_an_oracle_has_no_finding(games: GameArchive) -> None:
     pipeline = _examined(games, Oracle(games))
     for check in (check_compression, check_policy_cells, check_strength):
         assert not (found := list(check(pipeline))), found
+
+
+def test_a_decoding_may_read_values_as_a_column(games: GameArchive) -> None:
+    model = Oracle(games)
+    model.win_prob_red = lambda raw: raw[:, 0].sigmoid()  # type: ignore[method-assign]
+    plain, column = _examined(games, Oracle(games)).observed, _examined(games, model).observed
+    assert plain is not None
+    assert column is not None
+    assert np.array_equal(plain.answered, column.answered)
 
 
 def test_answers_that_are_inverted_in_some_games_are_named_by_their_condition(
@@ -199,6 +209,49 @@ def test_another_computation_is_placed_between_two_norms(games: GameArchive) -> 
     model.rectify = torch.neg
     (finding,) = check_seen(_examined(games, model))
     assert "between norms.0 and norms.1" in finding.cause, finding
+
+
+class Ending(nn.Module):
+    """Reads the oracle's value from features that are flattened by row, column and channel."""
+
+    def __init__(self, games: GameArchive, last: bool) -> None:
+        super().__init__()
+        self.oracle, self.last = Oracle(games), last
+        self.value = nn.Linear(2 * _CELLS, 1, bias=False)
+        with torch.no_grad():
+            self.value.weight.zero_()
+            self.value.weight[0, 7] = 1.0  # the second channel of the fourth cell
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, logit = self.oracle(planes)
+        features = torch.randn(len(planes), 2, SIZE, SIZE)
+        features[:, 1, 0, 3] = logit
+        flat = features.permute(0, 2, 3, 1) if self.last else features
+        return policy, self.value(flat.flatten(1)).squeeze(1)
+
+    def win_prob_red(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid()
+
+
+def test_features_that_are_flattened_in_another_order_are_named(games: GameArchive) -> None:
+    assert not list(check_flat_orders(_examined(games, Ending(games, last=True))))
+    (finding,) = check_flat_orders(_examined(games, Ending(games, last=False)))
+    assert "flattened by row, column, channel" in finding.cause, finding
+
+
+class Counting(nn.Module):
+    """A value of the stones without their places."""
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = planes.flatten(2).transpose(1, 2)
+        value = (tokens * torch.tensor([1.0, 1.3, 0.2])).sum(dim=2).exp().mean(dim=1)
+        return tokens.sum(dim=2), value
+
+
+def test_cells_without_a_place_are_named(games: GameArchive) -> None:
+    pipeline = _examined(games, Counting())
+    causes = [finding.cause for finding in check_trained(pipeline)]
+    assert any("cells have no position" in cause for cause in causes), causes
 
 
 def test_a_plane_that_the_value_does_not_read_is_named(games: GameArchive) -> None:

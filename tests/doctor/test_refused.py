@@ -98,7 +98,7 @@ def test_wrong_winners_of_refused_games_are_explained(
 @pytest.mark.parametrize(
     ("moves", "cause"),
     [
-        (lambda g: g.moves[:-1], "the last move of each game is missing"),
+        (lambda g: g.moves[:-1], "the last move of each game, which wins it, is missing"),
         (lambda g: tuple(sorted(g.moves)), "not in the order in which they were played"),
     ],
 )
@@ -108,6 +108,14 @@ def test_moves_that_are_missing_or_sorted_are_named(
     games = [replace(game, moves=moves(game), finished=False) for game in GAMES]
     pipeline = ExaminedPipeline("games", archive=build_archive(games))
     assert any(cause in finding.cause for finding in check_results(pipeline))
+
+
+def test_a_lost_move_whose_opponent_is_named_as_the_winner_is_one_finding() -> None:
+    games = [
+        replace(game, moves=game.moves[:-1], winner=-game.winner, finished=False) for game in GAMES
+    ]
+    (finding,) = check_results(ExaminedPipeline("games", archive=build_archive(games)))
+    assert "the side that moved last is named as the winner" in finding.cause
 
 
 def test_games_that_are_resigned_at_several_distances_miss_no_move() -> None:

@@ -33,8 +33,8 @@ def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Check winners of unfinished games, moves, board size, ends of games, and search values."""
     archive = needed(pipeline.archive)
     yield from _one_winner(archive)
-    yield from _unfinished(archive)
-    yield from _one_move_short(archive)
+    short = list(_one_move_short(archive))
+    yield from short or _unfinished(archive)
     yield from _sorted_moves(archive)
     yield from _played_twice(archive)
     yield from _unused_edge(archive)
@@ -107,7 +107,7 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
 
 
 def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
-    """Report games that nearly all stop one move before a connection of their winner.
+    """Report games that nearly all stop one move before a connection.
 
     Games that were resigned stop at several distances.
     """
@@ -117,14 +117,19 @@ def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
     blue, red = connection_distances(stones_at(archive, games, archive.lengths[games]))
     mover = np.where(archive.lengths[games] % 2 == 0, BLUE, RED)
     won = archive.winners[games]
-    missing = np.where(won == BLUE, blue, red) == 1
-    if (missing & (mover == won)).mean() > _ALL:
-        yield Finding.warning(
+    missing = np.where(mover == BLUE, blue, red) == 1
+    if missing.mean() <= _ALL:
+        return
+    right = (mover == won).mean() > _ALL
+    named = "" if right else " and the side that moved last is named as the winner"
+    if right or (mover == won).mean() < 1 - _ALL:
+        yield Finding(
             "results",
-            f"in {(missing & (mover == won)).sum():,} of {len(games):,} games that end without a "
-            "connection the winner is to move, and lacks one stone",
-            "the last move of each game is missing (a record that is cut off by one): no board "
-            "is finished, so nothing shows a network who has won",
+            "warning" if right else "error",
+            f"in {missing.sum():,} of {len(games):,} games that end without a connection the side "
+            f"to move lacks one stone{named}",
+            f"the last move of each game, which wins it, is missing (a record that is cut off by "
+            f"one),{named or ' so no board shows who has won'}",
             "write the last move of each game, too, and import the games again",
             root="recorded",
         )

@@ -14,6 +14,7 @@ from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.general.flat_orders import flat_layers, orders, read_in_order
 from hexsearch.doctor.hypotheses.general.norm_statistics import (
     NormGap,
     first_gap,
@@ -32,6 +33,7 @@ _EQUAL = 1.15  # factor on the smallest gap up to which a simpler change is pref
 _SAME, _APART = 0.35, 0.6  # gaps of a norm that is as in training, and of one that is not
 _JUMP = 4.0  # factor by which the gap grows from one norm to the next
 _STALE, _GAIN = 0.3, 0.01  # gap from which on new statistics are tried, and what they must gain
+_NEAR, _REORDERED = 6, 0.03  # plies to the end, and gain of another order of features
 _LEVEL = 0.1  # difference of the means of a plane that is told
 _REMEDY = (
     "encode as in training: compare encode() and what load() returns with the code of the training "
@@ -160,3 +162,41 @@ def _other_computation(gaps: list[NormGap]) -> Iterator[Finding]:
                 root="norms",
             )
             return
+
+
+def check_flat_orders(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Try other orders in which linear layers may have read the board's features in training."""
+    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
+    network, near = foreign.model, np.flatnonzero(observed.evaluation.to_end <= _NEAR)
+    if not isinstance(network, nn.Module) or len(near) < _TRIED:
+        return
+    chosen = np.sort(np.random.default_rng(SEED).permutation(near)[: 2 * _TRIED])
+    positions = take(observed.positions, chosen)
+    planes = foreign.planes(positions)
+    won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
+
+    def errors() -> NDArray[np.float64]:
+        answers = foreign.reported(foreign.respond(planes)[1], positions).double().numpy()
+        return np.square(np.clip(np.nan_to_num(answers, nan=0.5), 0.0, 1.0) - won)
+
+    own = errors()
+    best, told = 0.0, ("", "", own)
+    for name, layer in flat_layers(network, foreign.size**2).items():
+        for words, places in orders(layer, foreign.size):
+            with read_in_order(layer, places):
+                other = errors()
+            if float((own - other).mean()) > best:
+                best, told = float((own - other).mean()), (name, words, other)
+    name, words, other = told
+    gains = own - other
+    if name and best > max(_REORDERED, 4 * clustered_error(gains - gains.mean(), game)):
+        yield Finding.error(
+            "order of features",
+            f"within {_NEAR} plies of the end the value loss is {own.mean():.3f}, and "
+            f"{other.mean():.3f} if {name} reads its {len(planes[0, 0].flatten())} cells {words}",
+            f"{name} reads the features of the board in another order than in training: its "
+            f"weights belong to features that are flattened {words} (an export from another "
+            "library, or a permute() or view() that is missing)",
+            "flatten the features as in training, or reorder the columns of this layer's weights",
+            root="reading",
+        )
