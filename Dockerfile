@@ -17,7 +17,8 @@ RUN --mount=type=bind,target=/tmp/hexsearch,rw \
 
 # What the NVIDIA container runtime puts into the container, if there are GPUs.
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
-USER hexsearch
+# By its number: Kubernetes cannot tell from a name that this is not root.
+USER 1000
 WORKDIR /work
 VOLUME /work/results
 ENTRYPOINT ["hexsearch"]

@@ -83,6 +83,8 @@ def main() -> int:
         what = f"evaluation of {len(positions):,} positions by {size:,}, built by {built:,}"
         print(f"| {what} | {found} |")
         print(f"| the same, bare | {each * -(-len(positions) // size)} |")
+    answered, _ = evaluator.evaluate(trial.body, positions)
+    print(f"| metrics and losses by game of these answers | {counted(answered[0].metrics)} |")
     return 0
 
 

@@ -35,6 +35,12 @@ if [[ ${1:-} == launch || ${1:-} == compare ]]; then
     fi
 fi
 
+# The steps of the job inherit its requests, and a step on one node cannot have those of all nodes.
+if [[ -n ${SLURM_GPUS:-} ]]; then
+    echo "error: --gpus=$SLURM_GPUS counts the GPUs of the whole job; ask for --gpus-per-node=N" >&2
+    exit 2
+fi
+
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${SLURMD_NODENAME:-${nodes[0]}}  # where this script runs, also after a node has gone
 address=$(srun --overlap --nodes=1 --ntasks=1 -w "$head" hostname -I | awk '{print $1}'):$port
@@ -47,8 +53,6 @@ export RAY_AUTH_TOKEN
 export RAY_health_check_period_ms=2000 RAY_health_check_timeout_ms=2000
 export RAY_health_check_failure_threshold=5
 
-cpus=${SLURM_CPUS_ON_NODE:-$(nproc)}
-gpus=${SLURM_GPUS_ON_NODE:-0}
 sessions=/tmp/hexsearch-$SLURM_JOB_ID  # short: Ray's sockets lie below it
 ray_log=$PWD/hexsearch-$SLURM_JOB_ID.ray.log  # what Ray's nodes say; the job's own log stays clean
 steps=()
@@ -58,15 +62,19 @@ driver=
 trap 'if [[ -n $driver ]]; then kill -TERM "$driver" 2>/dev/null || true; fi' TERM INT
 trap 'for step in "${steps[@]}"; do kill "$step" 2>/dev/null || true; done' EXIT
 
-# start_ray NODE OPTION...: a Ray node until the step is ended, which also ends its folder.
+# start_ray NODE OPTION...: a Ray node until the step is ended, which also ends its folder. CPUs and
+# GPUs are counted in the step: this script itself sees all GPUs of its node, since the job has the
+# node alone, while steps see those that were asked for.
 start_ray() {
     local node=$1
     shift
     # shellcheck disable=SC2016  # expanded on the node
     srun --overlap --nodes=1 --ntasks=1 -w "$node" bash -c \
-        'sessions=$1; shift; trap : TERM INT; "$@" || true; rm -rf "$sessions"' - "$sessions" \
+        'sessions=$1; shift; trap : TERM INT
+        "$@" --num-cpus="${SLURM_CPUS_ON_NODE:-$(nproc)}" --num-gpus="${SLURM_GPUS_ON_NODE:-0}" || true
+        rm -rf "$sessions"' - "$sessions" \
         "$python" -m ray.scripts.scripts start "$@" \
-        --num-cpus="$cpus" --num-gpus="$gpus" --disable-usage-stats --block >>"$ray_log" 2>&1 &
+        --disable-usage-stats --block >>"$ray_log" 2>&1 &
     steps+=($!)
 }
 

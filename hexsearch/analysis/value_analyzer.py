@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,18 +12,20 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions, positions_of_boards
 from hexsearch.analysis.bootstrap import Interval, metric_intervals
-from hexsearch.analysis.known_positions import FAMILIES, as_positions, known_positions, outcomes
+from hexsearch.analysis.known_scores import FamilyScore, score_known_positions
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import baseline_predictions, stones_at
 from hexsearch.data.batches import BatchBuilder, evaluation_batches
+from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.data.positions import PositionSet, all_positions
 from hexsearch.game.board import BLUE, EMPTY, RED
 from hexsearch.model.readout import win_prob_red
 from hexsearch.training.metrics import Evaluation, StageMetrics
 
 _BATCH = 1024
+_SAY_EVERY_S = 15.0
 _PROBED = 512  # positions for the tests of symmetry and monotonicity
 _RELIABILITY_BINS = 10
 _HISTOGRAM_BINS = 20
@@ -71,15 +74,6 @@ class Consistency:
 
 
 @dataclass(frozen=True)
-class FamilyScore:
-    """Known positions of one family: accuracy, and mean win probability of the winner."""
-
-    accuracy: float
-    count: int
-    winner_prob: float
-
-
-@dataclass(frozen=True)
 class Analysis:
     """The result of `analyze`."""
 
@@ -121,6 +115,7 @@ class ValueHeadAnalyzer:
         archive: games.
         held_out: indices of the games for the evaluation.
         train: indices of the games on which baselines are fitted; none leaves the baselines out.
+        say: called now and then with how many positions have been answered.
     """
 
     def __init__(
@@ -131,8 +126,10 @@ class ValueHeadAnalyzer:
         train: NDArray[np.int64],
         stages: StagesConfig,
         seed: int = 0,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._predictor, self._archive, self._stages = predictor, archive, stages
+        self._said = at_intervals(say, "positions answered", _SAY_EVERY_S)
         self._train = train
         self._positions: PositionSet = all_positions(archive, held_out)
         self._rng = np.random.default_rng(seed)
@@ -160,7 +157,8 @@ class ValueHeadAnalyzer:
         )
         answers: list[NDArray[np.float64]] = []
         columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
-        for batch in evaluation_batches(builder, self._positions, _BATCH):
+        for number, batch in enumerate(evaluation_batches(builder, self._positions, _BATCH)):
+            self._said(number * _BATCH, len(self._positions))
             output = self._predictor.forward(batch.planes)
             probability = win_prob_red(self._predictor.readout, output.value_raw, batch.complement)
             answers.append(probability.cpu().numpy().astype(np.float64))
@@ -218,28 +216,6 @@ class ValueHeadAnalyzer:
             name: replace(evaluation, win_prob_red=answers).metrics()
             for name, answers in predictions.items()
         }
-
-
-def score_known_positions(
-    predictor: Predictor, shapes: int = 8, seed: int = 0
-) -> dict[str, FamilyScore]:
-    """Scores of a network on positions whose winner is certain, by family."""
-    size = predictor.encoder.size
-    known = known_positions(size, shapes, seed)
-    answers = predictor.answer(as_positions(known, size)).win_prob_red
-    red_wins = outcomes(known)
-    winner_prob = np.where(red_wins == 1.0, answers, 1.0 - answers)
-    families = np.array([FAMILIES.index(position.family) for position in known])
-    scores = {}
-    for number, family in enumerate(FAMILIES):
-        chances = winner_prob[families == number]
-        if len(chances):
-            scores[family] = FamilyScore(
-                accuracy=float(np.where(chances == 0.5, 0.5, chances > 0.5).mean()),
-                count=len(chances),
-                winner_prob=float(chances.mean()),
-            )
-    return scores
 
 
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")

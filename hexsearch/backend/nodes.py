@@ -1,4 +1,4 @@
-"""Checks every node of a cluster before the first trial: its version and its storage."""
+"""Checks every node of a cluster before the first trial: version, storage, torch for its GPUs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hexsearch import __version__
@@ -28,31 +29,39 @@ class Node:
     Attributes:
         name: name and address for messages.
         identity: Ray's id of the node.
+        gpus: number of GPUs that Ray counts there.
     """
 
     name: str
     identity: str
+    gpus: int
 
 
 def living_nodes() -> list[Node]:
     """The nodes that Ray can reach now, in a stable order."""
     found = [
-        Node(f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})", node["NodeID"])
+        Node(
+            f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
+            node["NodeID"],
+            int(node["Resources"].get("GPU", 0)),
+        )
         for node in ray.nodes()
         if node["Alive"]
     ]
     return sorted(found, key=lambda node: (node.name, node.identity))
 
 
-def require_shared_storage(folder: Path, url: str | None) -> None:
+def require_usable_nodes(folder: Path, url: str | None, on_gpus: bool) -> None:
     """Check that every node can store trials where the driver and other nodes can read them.
 
-    Each node reads a file of the driver, and writes, renames and reads back its own file. Then the
-    driver reads the file of each node. A single machine with a local folder needs no check.
+    It must have the driver's version and, for trials on its GPUs, torch with CUDA. Each node reads
+    a file of the driver, and writes, renames and reads back its own file. Then the driver reads the
+    file of each node. A single machine with a local folder needs no check.
 
     Args:
         folder: folder of the study. Files of the check are removed.
         url: `run.trial_files`, if trials store their files there.
+        on_gpus: whether trials train on GPUs.
     Raises:
         StorageError: a node cannot; one line for each such node.
     """
@@ -64,7 +73,7 @@ def require_shared_storage(folder: Path, url: str | None) -> None:
     check = f".check-{uuid.uuid4().hex}"
     try:
         storage.write(f"{check}/driver", check.encode())
-        problems = _ask(nodes, storage, check)
+        problems = _ask(nodes, storage, check, on_gpus)
     finally:
         with suppress(StorageError):
             storage.delete_folder(check)
@@ -75,7 +84,7 @@ def require_shared_storage(folder: Path, url: str | None) -> None:
         raise StorageError(problems)
 
 
-def _ask(nodes: list[Node], storage: Storage, check: str) -> list[str]:
+def _ask(nodes: list[Node], storage: Storage, check: str, on_gpus: bool) -> list[str]:
     """Ask all nodes. Returns one line for each node that cannot run the study."""
     questions = {
         ray.remote(examine_node)
@@ -93,13 +102,13 @@ def _ask(nodes: list[Node], storage: Storage, check: str) -> list[str]:
         if question not in answered:
             problem = f"did not answer within {_ANSWER_S:g} s; remove it from the cluster"
         else:
-            problem = _judge(question, node, storage, check)
+            problem = _judge(question, node, storage, check, on_gpus)
         if problem:
             problems.append(f"node {node.name}: {problem}")
     return problems
 
 
-def _judge(question: Any, node: Node, storage: Storage, check: str) -> str:
+def _judge(question: Any, node: Node, storage: Storage, check: str, on_gpus: bool) -> str:
     """The fault of a node that has answered; empty if there is none."""
     try:
         answer = ray.get(question)
@@ -111,14 +120,23 @@ def _judge(question: Any, node: Node, storage: Storage, check: str) -> str:
             f"has hexsearch {answer['hexsearch']}, but the driver has {__version__}; install the "
             "same version"
         )
+    if on_gpus and node.gpus and not answer["cuda"]:
+        return (
+            f"has {node.gpus} GPU(s), but its torch is a build without CUDA; install a CUDA build "
+            "there, or set run.gpus_per_trial to 0"
+        )
     problem: str = answer["problem"]
     if not problem and storage.read(f"{check}/{node.identity}") != check.encode():
         problem = "the driver cannot read the file that it wrote"
     return f"{problem}; {_REMEDY}" if problem else ""
 
 
-def examine_node(url: str, check: str, identity: str) -> dict[str, str]:
-    """Runs on a node: read the driver's file, then write, move and read back another file."""
+def examine_node(url: str, check: str, identity: str) -> dict[str, Any]:
+    """Runs on a node: read the driver's file, then write, move and read back another file.
+
+    Whether torch finds the GPUs is not asked: this process has none, and would remember that when a
+    trial that has one gets it.
+    """
     storage, name = Storage(url), f"{check}/{identity}"
     problem = ""
     try:
@@ -130,4 +148,5 @@ def examine_node(url: str, check: str, identity: str) -> dict[str, str]:
                 problem = f"{url}: a file that was written reads back differently"
     except StorageError as error:
         problem = str(error)
-    return {"hexsearch": __version__, "problem": problem}
+    has_cuda = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]
+    return {"hexsearch": __version__, "problem": problem, "cuda": has_cuda}

@@ -123,11 +123,15 @@ class Storage:
 
     def names(self, folder: str) -> list[str]:
         """Sorted names of the files in a folder; none if there is no such folder."""
+        return sorted(self.files(folder))
+
+    def files(self, folder: str) -> dict[str, int]:
+        """Bytes of each file in a folder, by its name, without those of further folders."""
         system, root = self._opened
         with self._explained(folder):
             selector = FileSelector(f"{root}/{folder}", allow_not_found=True)
             found = system.get_file_info(selector)
-        return sorted(info.base_name for info in found if info.type == FileType.File)
+        return {info.base_name: info.size for info in found if info.type == FileType.File}
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of every file below a folder, by its name there (`t0001/checkpoint.pt`)."""

@@ -75,7 +75,8 @@ def analyze(
         symmetric: average the answers over the half turn of the board.
         against: a checkpoint, which may be the same one. The differences to its plain answers are
             paired by game. Only games that neither network was trained on are evaluated.
-        say: called with messages on the games that were read and that are evaluated.
+        say: called with messages on the games that were read and that are evaluated, and now and
+            then with how many positions have been answered.
 
     Example:
         >>> hs.analyze("results/mine/winner/model.pt", "my_games/")  # doctest: +SKIP
@@ -102,7 +103,7 @@ def analyze(
 
     def analyzer(predictor: Predictor) -> ValueHeadAnalyzer:
         return ValueHeadAnalyzer(
-            predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages
+            predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages, say=say
         )
 
     predictor = loaded.predictor.averaged() if symmetric else loaded.predictor

@@ -50,7 +50,7 @@ def launch(request: LaunchRequest) -> Ended:
     folder, address = request.folder, request.address
     request.listener.wait(_ray(address))
     from hexsearch.backend.cluster import ray_cluster, require_room
-    from hexsearch.backend.nodes import require_shared_storage
+    from hexsearch.backend.nodes import require_usable_nodes
     from hexsearch.backend.placement.placing import placed
 
     say = request.listener.say
@@ -58,7 +58,7 @@ def launch(request: LaunchRequest) -> Ended:
         held_lease(folder.path, config.run.trial_files, say) as lease,
         ray_cluster(address, config.run) as ray_up_at,
     ):
-        require_shared_storage(folder.path, config.run.trial_files)
+        require_usable_nodes(folder.path, config.run.trial_files, bool(config.run.gpus_per_trial))
         config, placement = placed(config, build_space(config), admitted.archive, say)
         require_room(config.run)
         admitted = replace(admitted, request=replace(request, config=config))
@@ -93,7 +93,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
             up.
     """
     from hexsearch.backend.cluster import ray_cluster
-    from hexsearch.backend.nodes import require_shared_storage
+    from hexsearch.backend.nodes import require_usable_nodes
     from hexsearch.backend.placement.placing import placed
 
     description, config = folder.read_description()
@@ -133,7 +133,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
                 require_newest(folder, url, description.get("name"))
             listener.wait(_ray(address))
             with ray_cluster(address, config.run):
-                require_shared_storage(folder.path, url)
+                require_usable_nodes(folder.path, url, bool(config.run.gpus_per_trial))
                 archive = open_archive(folder.archive, check=False)
                 config, _ = placed(config, build_space(config), archive, listener.say)
                 ledger.append(Resumed(trials=trials))

@@ -20,7 +20,7 @@ from hexsearch.model.network import Network, taught
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.model.readout import Readout, win_prob_red
 from hexsearch.training.calibration import calibrate_norms
-from hexsearch.training.metrics import Evaluation
+from hexsearch.training.metrics import Evaluation, reduce
 from hexsearch.training.monitors.activations import ActivationHealth, ActivationMonitor
 from hexsearch.training.seeds import derive_seed
 
@@ -28,6 +28,7 @@ from hexsearch.training.seeds import derive_seed
 # larger batches are faster there.
 _BATCH = {"cpu": 1024, "cuda": 4096}
 _WATCHED_BATCH = 256
+_REDUCED_THERE = frozenset({"cuda"})  # devices on which metrics are computed at once
 _BUILT = {"cpu": 1024, "cuda": 16_384}  # positions whose planes are built together
 _CALIBRATION_BATCHES, _CALIBRATION_BATCH = 8, 256
 _AUXILIARY_POSITIONS = 4096  # positions for the losses of auxiliary heads, at most
@@ -82,7 +83,8 @@ class Evaluator:
     ) -> tuple[tuple[Evaluation, ...], float]:
         """Answers of each head, and the mean policy loss in nats.
 
-        The device is waited for once: at the end everything is copied to the host together.
+        A GPU is not waited for in a batch. Metrics are computed there, and at the end everything is
+        copied to the host together.
         """
         network.eval()
         columns: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
@@ -98,15 +100,22 @@ class Evaluator:
             for name in _COLUMNS:
                 columns[name].append(getattr(batch, name))
         mean_policy_loss = torch.stack(policy_sums).sum() / torch.stack(moves).sum().clamp(min=1)
-        joined = [
-            torch.cat(list(parts)) for parts in (*columns.values(), *zip(*answers, strict=True))
-        ]
-        *rows, policy_read = on_host([*joined, mean_policy_loss[None]])
-        arrays = {
-            name: row.astype(_COLUMNS[name]) for name, row in zip(_COLUMNS, rows, strict=False)
-        }
-        evaluations = tuple(Evaluation(win_prob_red=row, **arrays) for row in rows[len(_COLUMNS) :])
-        return evaluations, float(policy_read[0])
+        known = {name: torch.cat(parts) for name, parts in columns.items()}
+        given = [torch.cat(list(parts)) for parts in zip(*answers, strict=True)]
+        there = [reduce(answer, known) for answer in given] if self._is_reduced_there else []
+        figures = [column for reduced in there for column in reduced.columns]
+        rows = iter(on_host([*known.values(), *given, mean_policy_loss[None], *figures]))
+        arrays = {name: next(rows).astype(kind) for name, kind in _COLUMNS.items()}
+        evaluations = tuple(Evaluation(win_prob_red=next(rows), **arrays) for _ in given)
+        read_policy_loss = float(next(rows)[0])
+        for evaluation, reduced in zip(evaluations, there, strict=False):
+            evaluation.keep(reduced.filled([next(rows) for _ in reduced.columns]))
+        return evaluations, read_policy_loss
+
+    @property
+    def _is_reduced_there(self) -> bool:
+        """Whether metrics are computed on the device. On a CPU they are when somebody asks."""
+        return self.stream.builder.device.type in _REDUCED_THERE
 
     def reported(self, raw: Tensor, batch: Batch, number: int = 0) -> Tensor:
         """[B] win_prob_red from raw values [B] of a head for a batch."""

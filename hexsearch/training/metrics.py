@@ -5,18 +5,26 @@ No loss weight and no smoothed label of the search enters, so trials may be rank
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from hexsearch.data.positions import STAGE_NAMES, to_end_band, to_end_names
+from hexsearch.data.positions import STAGE_NAMES, TO_END_BANDS, to_end_names
+from hexsearch.statistics import slices
+from hexsearch.statistics.slices import Answers
 
 Floats = NDArray[np.float64]
-_CLIP = 1e-6  # keeps the log loss of a confident error finite
-_BINS = 15  # equal-width bins of the calibration error
-_NEWTON_STEPS = 30  # limit for the calibration slope, which usually needs six
+# Slices by cut, in the order of `slice_masks`.
+SLICES: dict[str, tuple[str, ...]] = {
+    "stages": (*STAGE_NAMES, "penultimate", "final"),
+    "to_end": to_end_names(),
+    "to_move": ("blue", "red", "nobody"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,12 @@ class StageMetrics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers on a validation set: arrays of length P, with one entry for each position."""
+    """Answers on a validation set: arrays of length P, with one entry for each position.
+
+    Attributes:
+        reduced: the figures of these answers, when they have been computed, which is done where the
+            answers are. A copy with other answers (`dataclasses.replace`) does not take them over.
+    """
 
     win_prob_red: Floats
     red_won: Floats
@@ -89,47 +102,108 @@ class Evaluation:
     final: NDArray[np.bool_]
     game: NDArray[np.int64]
     ply: NDArray[np.int64]
+    reduced: Reduced | None = field(init=False, default=None, compare=False, repr=False)
 
     def masks(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
         """Masks of the positions in each slice, by cut: `stages`, `to_end` and `to_move`."""
-        stages = {name: self.stage == number for number, name in enumerate(STAGE_NAMES)}
-        bands = to_end_band(self.to_end)
-        blue_moves = self.ply % 2 == 0
-        return {
-            "stages": {**stages, "penultimate": self.to_end == 1, "final": self.final},
-            "to_end": {name: bands == number for number, name in enumerate(to_end_names())},
-            "to_move": {
-                "blue": blue_moves & ~self.final,
-                "red": ~blue_moves & ~self.final,
-                "nobody": self.final,
-            },
-        }
+        rows = iter(slice_masks(self._columns()).numpy())
+        return {cut: {name: next(rows) for name in names} for cut, names in SLICES.items()}
 
     def metrics(self) -> StageMetrics:
         """StageMetrics of the whole set."""
-        cuts = {
-            cut: {name: self._slice(mask) for name, mask in parts.items() if mask.any()}
-            for cut, parts in self.masks().items()
-        }
-        return StageMetrics(
-            overall=slice_metrics(self.win_prob_red, self.red_won, self.game), **cuts
-        )
-
-    def _slice(self, mask: NDArray[np.bool_]) -> SliceMetrics:
-        return slice_metrics(self.win_prob_red[mask], self.red_won[mask], self.game[mask])
+        return self._reduced().metrics()
 
     def game_losses(self) -> GameLosses:
         """Sums of squared errors by game, the unit of paired comparisons."""
-        games, index = np.unique(self.game, return_inverse=True)
-        errors = np.square(self.win_prob_red - self.red_won)
-        width = len(STAGE_NAMES)
-        cell = index * width + self.stage
-        total = len(games) * width
+        return self._reduced().game_losses()
+
+    def keep(self, reduced: Reduced) -> Reduced:
+        """Keep the figures of these answers."""
+        object.__setattr__(self, "reduced", reduced)
+        return reduced
+
+    def _reduced(self) -> Reduced:
+        if self.reduced is None:
+            return self.keep(reduce(_tensor(self.win_prob_red), self._columns()))
+        return self.reduced
+
+    def _columns(self) -> dict[str, Tensor]:
+        names = ("red_won", "stage", "to_end", "final", "game", "ply")
+        return {name: _tensor(getattr(self, name)) for name in names}
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What a report needs of P answers.
+
+    Attributes:
+        figures: [1 + S, 14] figures of all positions and of each slice, in the order of SLICES.
+        games: [G] the games, ascending.
+        sums, counts: [G, 3] as in GameLosses.
+    """
+
+    figures: Tensor
+    games: Tensor
+    sums: Tensor
+    counts: Tensor
+
+    @property
+    def columns(self) -> list[Tensor]:
+        """All numbers in a row, to be copied together with other ones."""
+        return [self.figures.flatten(), self.games, self.sums.flatten(), self.counts.flatten()]
+
+    def filled(self, columns: Sequence[Floats]) -> Reduced:
+        """The same with the numbers of `columns`, which are on the host."""
+        shapes = (self.figures.shape, self.games.shape, self.sums.shape, self.counts.shape)
+        tensors = [torch.tensor(column) for column in columns]
+        return Reduced(*(t.reshape(shape) for t, shape in zip(tensors, shapes, strict=True)))
+
+    def metrics(self) -> StageMetrics:
+        """StageMetrics, without slices that have no positions."""
+        overall, *parts = (_slice_of(row) for row in self.figures.tolist())
+        rows = iter(parts)
+        cuts = {cut: {name: next(rows) for name in names} for cut, names in SLICES.items()}
+        known = {
+            cut: {name: part for name, part in of.items() if part.positions}
+            for cut, of in cuts.items()
+        }
+        return StageMetrics(overall=overall, **known)
+
+    def game_losses(self) -> GameLosses:
+        """Sums of squared errors by game."""
         return GameLosses(
-            games=games,
-            sums=np.bincount(cell, errors, total).reshape(-1, width).astype(np.float32),
-            counts=np.bincount(cell, minlength=total).reshape(-1, width).astype(np.int32),
+            games=self.games.numpy().astype(np.int64),
+            sums=self.sums.numpy().astype(np.float32),
+            counts=self.counts.numpy().astype(np.int32),
         )
+
+
+def reduce(win_prob_red: Tensor, columns: Mapping[str, Tensor]) -> Reduced:
+    """Reduce [P] answers on their device.
+
+    Args:
+        columns: the other columns of an Evaluation, on the same device.
+    """
+    answers = Answers.by_game(win_prob_red, columns["red_won"], columns["game"])
+    masks = slice_masks(columns)
+    everything = torch.ones_like(masks[:1])
+    return Reduced(
+        slices.figures(answers, torch.cat([everything, masks])),
+        torch.unique(columns["game"]),
+        *slices.losses_by_game(answers, columns["stage"], len(STAGE_NAMES)),
+    )
+
+
+def slice_masks(columns: Mapping[str, Tensor]) -> Tensor:
+    """[S, P] whether a position is in a slice, in the order of SLICES."""
+    stage, to_end, final = columns["stage"], columns["to_end"], columns["final"]
+    blue = columns["ply"] % 2 == 0
+    bands = [
+        (to_end >= low) if high is None else (to_end >= low) & (to_end <= high)
+        for low, high in TO_END_BANDS
+    ]
+    stages = [stage == number for number in range(len(STAGE_NAMES))]
+    return torch.stack([*stages, to_end == 1, final, *bands, blue & ~final, ~blue & ~final, final])
 
 
 @dataclass(frozen=True)
@@ -157,85 +231,19 @@ def slice_metrics(win_prob_red: Floats, red_won: Floats, game: NDArray[np.int64]
     count = len(win_prob_red)
     if not count:
         return SliceMetrics(0, 0, *(float("nan"),) * 12)
-    p, won = win_prob_red.astype(np.float64), red_won.astype(np.float64)
-    gap = p - won
-    errors = gap * gap
-    clipped = np.clip(p, _CLIP, 1 - _CLIP)
-    called = (p > 0.5) == (won == 1)
-    confident = (p < 0.3) | (p > 0.7)
-    confident_count = int(confident.sum())
-    value_loss = float(errors.mean())
-    games, standard_error = _clustered(errors - value_loss, game)
-    return SliceMetrics(
-        positions=count,
-        games=games,
-        value_loss=value_loss,
-        value_loss_se=standard_error,
-        log_loss=float(-(won * np.log(clipped) + (1 - won) * np.log(1 - clipped)).mean()),
-        accuracy=float(np.where(p == 0.5, 0.5, called).mean()),
-        strict_accuracy=float((np.abs(gap) < 0.3).mean()),
-        confident_share=confident_count / count,
-        confident_accuracy=float(called[confident].mean()) if confident_count else float("nan"),
-        auc=_auc(p, won),
-        calibration_error=_calibration_error(p, won),
-        calibration_slope=_calibration_slope(clipped, won),
-        correlation=_correlation(p, won),
-        bias=float(gap.mean()),
-    )
+    p, won, games = (_tensor(column) for column in (win_prob_red, red_won, game))
+    answers = Answers.by_game(p, won, games)
+    return _slice_of(slices.figures(answers, torch.ones(1, count, dtype=torch.bool))[0].tolist())
 
 
-def _clustered(residuals: Floats, game: NDArray[np.int64]) -> tuple[int, float]:
-    """Number of games, and the standard error of a mean of residuals, clustered by game."""
-    _, index = np.unique(game, return_inverse=True)
-    sums = np.bincount(index, residuals)
-    games = len(sums)
-    if games < 2:
-        return games, float("nan")
-    return games, float(np.sqrt(games / (games - 1) * np.square(sums).sum()) / len(residuals))
+def _tensor(column: NDArray[Any]) -> Tensor:
+    """A copy, since a column may be reversed or not be writable."""
+    return torch.tensor(np.ascontiguousarray(column))
 
 
-def _auc(p: Floats, won: Floats) -> float:
-    """Mann-Whitney U over the pairs of a Red win and a Blue win."""
-    ones = int(won.sum())
-    zeros = len(won) - ones
-    if not ones or not zeros:
-        return float("nan")
-    _, index, counts = np.unique(p, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2  # mean rank of each distinct answer, from 1
-    return float((ranks[index][won == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
-
-
-def _calibration_error(p: Floats, won: Floats) -> float:
-    bins = np.minimum((p * _BINS).astype(np.int64), _BINS - 1)
-    return float(np.abs(np.bincount(bins, p - won, _BINS)).sum() / len(p))
-
-
-def _calibration_slope(clipped: Floats, won: Floats) -> float:
-    """Slope of a logistic regression of results on log odds, by Newton's method.
-
-    If the answers separate the results, the likelihood has no maximum and the slope is nan.
-    """
-    log_odds = np.log(clipped) - np.log1p(-clipped)
-    if np.ptp(log_odds) == 0.0 or np.ptp(won) == 0.0:
-        return float("nan")
-    columns = np.stack([np.ones_like(log_odds), log_odds])
-    weights = np.zeros(2)
-    for _ in range(_NEWTON_STEPS):
-        fitted = 0.5 * (1.0 + np.tanh(0.5 * (weights @ columns)))
-        curvature = (columns * (fitted * (1.0 - fitted))) @ columns.T
-        if np.linalg.det(curvature) <= 1e-12 * len(won) ** 2:
-            return float("nan")
-        step = np.linalg.solve(curvature, columns @ (won - fitted))
-        weights = weights + step
-        if np.abs(step).max() < 1e-8:
-            return float(weights[1])
-    return float("nan")
-
-
-def _correlation(p: Floats, won: Floats) -> float:
-    if np.ptp(p) == 0.0 or np.ptp(won) == 0.0:
-        return float("nan")
-    return float(np.corrcoef(p, won)[0, 1])
+def _slice_of(row: list[float]) -> SliceMetrics:
+    positions, games, *rest = row
+    return SliceMetrics(int(positions), int(games), *rest)
 
 
 def _plain(part: SliceMetrics) -> dict[str, float | int | None]:

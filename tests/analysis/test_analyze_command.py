@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from hexsearch.analysis import value_analyzer
 from hexsearch.cli.main import main
 
 FIELDS = {"value_loss", "log_loss", "accuracy", "auc", "calibration_error", "value_loss_low"}
@@ -47,6 +48,18 @@ def test_the_gain_of_averaging_is_a_difference_paired_by_game(
     width = plain["value_loss_high"] - plain["value_loss_low"]
     assert 0 < overall["high"] - overall["low"] < width
     assert set(found["against"]["stages"]) == set(found["stages"])
+
+
+def test_a_long_analysis_says_how_far_it_is(
+    checkpoint: Path,
+    games_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(value_analyzer, "_SAY_EVERY_S", 0.0)
+    monkeypatch.setattr(value_analyzer, "_BATCH", 100)
+    assert main(["analyze", str(checkpoint), "--games", str(games_file)]) == 0
+    assert "100 of " in (said := capsys.readouterr().err) and " positions answered" in said
 
 
 @pytest.mark.parametrize("columns", [80, 160])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ ReturnToService=2
 SlurmdTimeout=20
 KillWait=10
 MpiDefault=none
+GresTypes=gpu
 {nodes}
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
@@ -48,7 +50,7 @@ def run(*command: object, check: bool = True) -> str:
     return done.stdout
 
 
-def wait_until(condition: Callable[[], bool], patience_s: float = 300.0) -> None:
+def wait_until(condition: Callable[[], bool], patience_s: float = 1800.0) -> None:
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "Slurm did not get there in time"
@@ -62,11 +64,17 @@ class Slurm:
     folder: Path
     nodes: tuple[str, str]
 
-    def submit(self, *arguments: object, options: tuple[str, ...] = ()) -> int:
-        """Send `cluster/slurm.sh` with arguments to the queue; the number of the job."""
+    def submit(
+        self, *arguments: object, options: tuple[str, ...] = (), package: Path = ROOT
+    ) -> int:
+        """Send `cluster/slurm.sh` with arguments to the queue; the number of the job.
+
+        Args:
+            package: the folder that holds the hexsearch of the job.
+        """
         environment = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(package),
             "HEXSEARCH_SETUP": f"export PATH={Path(sys.executable).parent}:$PATH",
         }
         done = subprocess.run(
@@ -100,10 +108,14 @@ class Slurm:
 
 
 @contextmanager
-def slurm_of_two_nodes(folder: Path) -> Iterator[Slurm]:
+def slurm_of_two_nodes(folder: Path, cpus: int = 1, gpus: int = 0) -> Iterator[Slurm]:
     """Start munge, a controller and two nodes, and end them afterwards.
 
     Skips the test where Slurm is not installed or namespaces cannot be made.
+
+    Args:
+        cpus: number of CPUs of a node, at most those of this machine.
+        gpus: number of GPUs that a node offers. They are device files without a device behind.
     """
     missing = [name for name in NEEDED if shutil.which(name, path=_path()) is None]
     if missing or os.geteuid() != 0:
@@ -119,7 +131,7 @@ def slurm_of_two_nodes(folder: Path) -> Iterator[Slurm]:
     daemons: list[subprocess.Popen[bytes]] = []
     try:
         _make_network(bridge, nodes, f"10.79.{network}")
-        _write_conf(folder, nodes, f"10.79.{network}")
+        _write_conf(folder, nodes, f"10.79.{network}", cpus, gpus)
         daemons = _start_daemons(folder, nodes)
         wait_until(lambda: run("sinfo", "-h", "-o", "%t %D", check=False).strip() == "idle 2", 60)
         yield Slurm(folder, nodes)
@@ -161,7 +173,7 @@ def _make_network(bridge: str, nodes: tuple[str, str], network: str) -> None:
         pytest.skip(f"no network namespaces here: {error.stderr.strip()}")
 
 
-def _write_conf(folder: Path, nodes: tuple[str, str], network: str) -> None:
+def _write_conf(folder: Path, nodes: tuple[str, str], network: str, cpus: int, gpus: int) -> None:
     (folder / "state").mkdir()
     (folder / "spool").mkdir()
     key = folder / "munge.key"
@@ -169,8 +181,8 @@ def _write_conf(folder: Path, nodes: tuple[str, str], network: str) -> None:
     key.chmod(0o400)
     host = socket.gethostname().partition(".")[0]
     lines = [
-        f"NodeName={node} NodeHostname={host} NodeAddr={network}.{number} Port=16818 CPUs=1 "
-        "RealMemory=4000 State=UNKNOWN"
+        f"NodeName={node} NodeHostname={host} NodeAddr={network}.{number} Port=16818 "
+        f"CPUs={cpus} RealMemory=4000 {f'Gres=gpu:{gpus} ' if gpus else ''}State=UNKNOWN"
         for number, node in enumerate(nodes, start=1)
     ]
     conf = _CONF.format(
@@ -181,6 +193,16 @@ def _write_conf(folder: Path, nodes: tuple[str, str], network: str) -> None:
         nodes="\n".join(lines),
     )
     (folder / "slurm.conf").write_text(conf, encoding="utf-8")
+    if gpus:
+        _write_devices(folder, gpus)
+
+
+def _write_devices(folder: Path, gpus: int) -> None:
+    """Offer device files as GPUs, which both nodes share since nothing opens them."""
+    for number in range(gpus):
+        os.mknod(folder / f"nvidia{number}", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    conf = f"AutoDetect=off\nName=gpu File={folder}/nvidia[0-{gpus - 1}]\n"
+    (folder / "gres.conf").write_text(conf, encoding="utf-8")
 
 
 def _start_daemons(folder: Path, nodes: tuple[str, str]) -> list[subprocess.Popen[bytes]]:

@@ -50,7 +50,7 @@ class Driver:
     def warnings(self) -> list[str]:
         return [line for line in self.said.splitlines() if "warning: " in line]
 
-    def wait(self, patience_s: float = 900.0) -> int:
+    def wait(self, patience_s: float = 3600.0) -> int:
         return self.process.wait(patience_s)
 
     def kill(self) -> None:
@@ -145,7 +145,7 @@ def of_the_study(ledger: Path) -> list[Record]:
     return [without_times(record) for record in records(ledger) if record["event"] not in _SESSIONS]
 
 
-def wait_until(condition: Callable[[], bool], patience_s: float = 300.0) -> None:
+def wait_until(condition: Callable[[], bool], patience_s: float = 1800.0) -> None:
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "the study did not get there in time"

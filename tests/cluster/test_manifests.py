@@ -65,6 +65,12 @@ def test_every_container_of_the_rayjob_has_storage_image_and_no_rights_of_root()
         assert container["image"]
 
 
+def test_the_rayjob_names_the_ray_that_the_image_has() -> None:
+    """KubeRay asks pods for their health in the way of this version."""
+    version = load("rayjob.yaml")["spec"]["rayClusterSpec"]["rayVersion"]
+    assert f"ray=={version}" in (ROOT / "constraints.txt").read_text().splitlines()
+
+
 def test_kuberay_makes_the_token_of_the_rayjob() -> None:
     """A token that only Ray's containers knew would lock out the submitter and the operator."""
     job = load("rayjob.yaml")

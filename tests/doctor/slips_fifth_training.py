@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch.nn import functional
 from hexsearch.data.batches import Batch
 from hexsearch.data.position_set import PositionSet
 from hexsearch.model.readout import SmoothedReadout
-from hexsearch.training import metrics
+from hexsearch.statistics import slices
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.optimisation.average import AveragedNetwork
@@ -176,13 +175,14 @@ def _finished_boards_only(patch: Patch) -> None:
 
 
 def _absolute_error(patch: Patch) -> None:
-    sound = metrics.slice_metrics
+    sound, column = slices.figures, slices.FIGURES.index("value_loss")
 
-    def of(answers: Any, results: Any, games: Any) -> Any:
-        error = float(np.abs(answers - results).mean())
-        return replace(sound(answers, results, games), value_loss=error)
+    def of(answers: Any, masks: Any) -> Any:
+        found, inside = sound(answers, masks), masks[:, answers.order].double()
+        found[:, column] = inside @ (answers.p - answers.won).abs() / inside.sum(1)
+        return found
 
-    patch.setattr(metrics, "slice_metrics", of)
+    patch.setattr(slices, "figures", of)
 
 
 SLIPS: dict[str, Slip] = {

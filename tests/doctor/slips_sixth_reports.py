@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hexsearch.statistics import slices
 from hexsearch.training import metrics
-from hexsearch.training.metrics import Evaluation
 from hexsearch.training.trial import Trial
 from tests.doctor.scripts import NOT_LEARNT, Script, asked_with
 from tests.doctor.slips import Patch, Slip
@@ -25,8 +25,13 @@ _AREA = 25
 
 
 def _auc_of_decisions(patch: Patch) -> None:
-    sound = metrics._auc
-    patch.setattr(metrics, "_auc", lambda p, won: sound((p > 0.5).astype(np.float64), won))
+    sound = slices._Slices._auc
+
+    def auc(self: Any, *args: Any) -> Any:
+        decided = (self.answers.p > 0.5).long()
+        return sound(replace(self, rank=decided, distinct=2), *args)
+
+    patch.setattr(slices._Slices, "_auc", auc)
 
 
 def _best_so_far(patch: Patch) -> None:
@@ -44,24 +49,24 @@ def _best_so_far(patch: Patch) -> None:
 
 
 def _by_position(patch: Patch) -> None:
-    sound = metrics._clustered
+    sound = slices._Slices._clustered
 
-    def clustered(residuals: Any, game: Any) -> Any:
-        return sound(residuals, game)[0], float(residuals.std() / np.sqrt(len(residuals)))
+    def clustered(self: Any, weights: Any, mean: Any, count: Any) -> Any:
+        residuals = weights * (self.answers.errors - mean[:, None])
+        games, _ = sound(self, weights, mean, count)
+        return games, residuals.square().sum(1).sqrt() / count
 
-    patch.setattr(metrics, "_clustered", clustered)
+    patch.setattr(slices._Slices, "_clustered", clustered)
 
 
 def _stages_exchanged(patch: Patch) -> None:
-    sound = Evaluation.masks
+    sound, exchanged = metrics.slice_masks, [2, 1, 0]
 
-    def masks(self: Any) -> Any:
-        made = sound(self)
-        stages = made["stages"]
-        stages["early"], stages["late"] = stages["late"], stages["early"]
-        return made
+    def masks(columns: Any) -> Any:
+        made = sound(columns)
+        return torch.cat([made[exchanged], made[3:]])
 
-    patch.setattr(Evaluation, "masks", masks)
+    patch.setattr(metrics, "slice_masks", masks)
 
 
 def _in_bfloat16(patch: Patch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
@@ -19,6 +20,7 @@ from hexsearch.doctor.hypotheses.general.regions import region, trend
 from hexsearch.doctor.hypotheses.optimisation.directions import explain_directions
 from hexsearch.doctor.hypotheses.optimisation.step_factors import explain_offsets
 from hexsearch.doctor.hypotheses.truth import Planes, truth_of
+from hexsearch.training import metrics
 from hexsearch.training.metrics import Evaluation
 
 _RNG = np.random.default_rng(0)
@@ -139,18 +141,11 @@ def test_figures_of_sound_metrics_are_those_that_are_computed_again() -> None:
     assert list(metric_findings(_evaluation())) == []
 
 
-def test_a_wrong_figure_is_named_by_what_gives_it() -> None:
-    evaluation = _evaluation()
-    masks = evaluation.masks()
-
-    class Exchanged(Evaluation):
-        def masks(self):  # type: ignore[no-untyped-def]
-            stages = dict(masks["stages"])
-            stages["early"], stages["late"] = stages["late"], stages["early"]
-            return {**masks, "stages": stages}
-
-    columns = {name: getattr(evaluation, name) for name in evaluation.__dataclass_fields__}
-    (finding,) = metric_findings(Exchanged(**columns))
+def test_a_wrong_figure_is_named_by_what_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation, sound = _evaluation(), metrics.slice_masks
+    exchanged = [2, 1, 0, *range(3, 12)]
+    monkeypatch.setattr(metrics, "slice_masks", lambda columns: sound(columns)[exchanged])
+    (finding,) = metric_findings(evaluation)
     assert "those of 'early' are the figures of 'late'" in finding.cause
     assert set(own_slices(evaluation)) >= {"overall", "early", "final", "red"}
 

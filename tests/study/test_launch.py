@@ -58,7 +58,7 @@ def machinery(monkeypatch: pytest.MonkeyPatch) -> Machinery:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: made.machines[0].gpus)
     monkeypatch.setattr("hexsearch.backend.cluster.ray_cluster", made.ray)
     monkeypatch.setattr("hexsearch.backend.cluster.require_room", lambda run: None)
-    monkeypatch.setattr("hexsearch.backend.nodes.require_shared_storage", lambda *_: None)
+    monkeypatch.setattr("hexsearch.backend.nodes.require_usable_nodes", lambda *_: None)
     monkeypatch.setattr(placing, "living_machines", lambda: made.machines)
     monkeypatch.setattr(placing, "one_card", made.one_card)
     monkeypatch.setattr(studies, "Session", made.session)

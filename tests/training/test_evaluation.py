@@ -102,3 +102,38 @@ def test_columns_that_are_copied_together_keep_their_values() -> None:
     ]
     for column, read in zip(columns, evaluation.on_host(columns), strict=True):
         np.testing.assert_array_equal(read.astype(column.numpy().dtype), column.numpy())
+
+
+def test_figures_that_are_computed_with_the_answers_are_those_of_the_answers(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make(dataset)
+    later, _ = trial.evaluate()
+    monkeypatch.setattr(evaluation, "_REDUCED_THERE", {"cpu"})
+    at_once, _ = trial.evaluate()
+    assert later.reduced is None and at_once.reduced is not None
+    assert at_once.metrics().to_json() == later.metrics().to_json()
+    one, other = at_once.game_losses(), later.game_losses()
+    for name in ("games", "sums", "counts"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert getattr(one, name).dtype == getattr(other, name).dtype
+    changed = replace(at_once, win_prob_red=np.full_like(at_once.win_prob_red, 0.5))
+    assert changed.metrics().overall.value_loss == 0.25
+
+
+def test_computing_figures_there_waits_no_more_often_with_more_batches(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "_REDUCED_THERE", {"cpu"})
+    trial = as_on_a_gpu(make(dataset))
+    asked = []
+    with Waits(monkeypatch) as waits:
+        for size in (32, 128):
+            monkeypatch.setattr(evaluation, "_BATCH", {"cpu": size})
+            monkeypatch.setattr(evaluation, "_BUILT", {"cpu": size})
+            trial.evaluate()
+            asked.append([*waits.found])
+            waits.found.clear()
+    assert asked[0] == asked[1]
+    assert asked[0].count("cpu") == 1
+    assert len(asked[0]) < 20  # distinct games and answers, and steps of the calibration slope

@@ -1,8 +1,8 @@
 """Keeps a copy of a study in storage while its driver runs, so that another host can resume it.
 
 The ledger stays on the driver's disk, because object storage cannot append, and each record must
-be synced. Its copy is sent seconds after it has changed; if a copy takes long, less often, but each
-minute. What trials store is in storage already. A checkpoint is removed only after a copy that
+be synced. What is new is sent seconds after it was written; if a copy takes long, less often, but
+each minute. What trials store is in storage already. A checkpoint is removed only after a copy that
 knows that its trial has ended, so every copy finds the checkpoints of its unfinished trials.
 """
 
@@ -16,6 +16,7 @@ from types import TracebackType
 
 from hexsearch.backend.file_sync import FileSync
 from hexsearch.backend.remote.lease import RENEW_EVERY_S, Lease
+from hexsearch.backend.remote.ledger_copy import LedgerCopy
 from hexsearch.backend.remote.outage import Outage
 from hexsearch.backend.storage import Storage, patiently
 from hexsearch.errors import DiskError, StorageError
@@ -35,6 +36,7 @@ class StudyCopies:
         self.storage, self.outage = storage, outage
         self._folder, self._lease = folder, lease
         self._sync = FileSync(storage, folder.name, folder.path)
+        self._ledger = LedgerCopy(storage, folder.name, folder.ledger)
         self._to_delete: deque[str] = deque()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tend, name="study copies", daemon=True)
@@ -99,7 +101,8 @@ class StudyCopies:
         for tree in TREES:
             files += sorted((root / tree).rglob("*"))
         names = [path.relative_to(root).as_posix() for path in files if path.is_file()]
-        self._sync.push([*names, folder.ledger.name])
+        self._sync.push(names)
+        self._ledger.push()
         for _ in range(to_delete):
             self.storage.delete(self._to_delete[0])
             self._to_delete.popleft()

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 
 from hexsearch.backend.remote.copies import TREES
 from hexsearch.backend.remote.lease import LEASE, Holder, Lease, Watch
+from hexsearch.backend.remote.ledger_copy import FIRST_PART, is_part, read_copy
 from hexsearch.backend.storage import Storage, patiently
 from hexsearch.errors import CheckpointError, ConfigError, DiskError, LedgerError, StorageError
 from hexsearch.ledger.folder import StudyFolder, require_name
 from hexsearch.ledger.ledger import is_held
 from hexsearch.training.atomic import write_atomically
-
-_LEDGER = "ledger.jsonl"
 
 
 def study_url(base: str, name: str) -> str:
@@ -48,7 +47,7 @@ def holds_study(url: str, name: str) -> bool:
     Raises:
         StorageError: storage cannot be read.
     """
-    return _LEDGER in Storage(url).names(name)
+    return FIRST_PART in Storage(url).names(name)
 
 
 def require_unused(folder: StudyFolder, url: str | None) -> None:
@@ -76,7 +75,7 @@ def fetch_study(url: str, results: Path, watch: Watch) -> StudyFolder:
     """
     base, name = split_study_url(url)
     folder, storage = StudyFolder(results / name), Storage(base)
-    if patiently(lambda: storage.read(f"{name}/{_LEDGER}"), waits_s=(1.0, 2.0)) is None:
+    if not patiently(lambda: holds_study(base, name), waits_s=(1.0, 2.0)):
         raise LedgerError(f"{url}: no study is stored there")
     if not folder.has_records:
         folder.require_new()
@@ -86,7 +85,7 @@ def fetch_study(url: str, results: Path, watch: Watch) -> StudyFolder:
     holder = Holder.of_folder(folder.path)
     lease = Lease.take(storage, name, holder, watch)
     # Another driver may have written until now. Nobody does from here on.
-    copied = patiently(lambda: storage.read(f"{name}/{_LEDGER}")) or b""
+    copied = patiently(lambda: read_copy(storage, name)) or b""
     try:
         if folder.has_records and _goes_on(folder, copied):
             watch.say(f"{folder.path} holds this study, which goes on from there")
@@ -117,7 +116,7 @@ def require_newest(folder: StudyFolder, url: str, stored_name: object) -> None:
             f"{folder.path}: storage has its trials under the name {stored_name}; name the folder "
             "so again"
         )
-    copied = patiently(lambda: Storage(url).read(f"{folder.name}/{_LEDGER}"))
+    copied = patiently(lambda: read_copy(Storage(url), folder.name))
     if copied is not None and not _is_within(copied, folder.ledger.read_bytes()):
         raise ConfigError(
             f"{folder.path}: the study went on on another host, whose records are in storage; move "
@@ -150,7 +149,7 @@ def _is_within(shorter: bytes, longer: bytes) -> bool:
 def _fetch(storage: Storage, folder: StudyFolder, ledger: bytes) -> None:
     """Write all files of a study but those of its trials, completely or not at all."""
     name = folder.name
-    files = [file for file in storage.names(name) if file not in (LEASE, _LEDGER)]
+    files = [file for file in storage.names(name) if file != LEASE and not is_part(file)]
     for tree in TREES:
         files += [f"{tree}/{file}" for file in storage.sizes(f"{name}/{tree}")]
     files = [file for file in files if not file.endswith(".partial")]
@@ -161,7 +160,7 @@ def _fetch(storage: Storage, folder: StudyFolder, ledger: bytes) -> None:
             content = patiently(lambda file=file: storage.read(f"{name}/{file}"))  # type: ignore[misc]
             if content is not None:
                 write_atomically(target / file, content)
-        write_atomically(target / _LEDGER, ledger)
+        write_atomically(target / folder.ledger.name, ledger)
         if target == partial:
             if folder.path.exists():
                 folder.path.rmdir()

@@ -1,0 +1,84 @@
+"""The copy of a ledger in storage, in parts, since object storage cannot append to a file.
+
+`ledger.jsonl` has the first 4 MiB, `ledger-0001.jsonl` the next, and so on. A part is only sent
+again while it grows, so a record costs the same in a long study as in a short one. Parts are sent
+from the last to the first that has changed, and a reader stops at one that is not full. So it finds
+the copy as it was before, or complete.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hexsearch.backend.storage import Storage
+
+FIRST_PART = "ledger.jsonl"
+_PART_BYTES = 4 * 2**20
+_PART = re.compile(r"ledger(?:-(\d{4,}))?\.jsonl")
+
+
+class LedgerCopy:
+    """Sends the ledger of a study to storage, as its driver writes it.
+
+    Args:
+        study: name of the study's folder in storage.
+    """
+
+    def __init__(self, storage: Storage, study: str, ledger: Path) -> None:
+        self._storage, self._study, self._ledger = storage, study, ledger
+        self._sent = -1  # bytes
+
+    def push(self) -> None:
+        """Send what is new. Parts that another driver left otherwise are replaced or removed.
+
+        Raises:
+            StorageError: storage cannot be read or written.
+        """
+        size = self._ledger.stat().st_size
+        if size == self._sent:
+            return
+        stored = _parts_in(self._storage, self._study)
+        last = max(size - 1, 0) // _PART_BYTES
+        for number in sorted(stored, reverse=True):
+            if number > last:
+                self._storage.delete(f"{self._study}/{_name(number)}")
+        with self._ledger.open("rb") as file:
+            for number in range(last, -1, -1):
+                start = number * _PART_BYTES
+                length = min(_PART_BYTES, size - start)
+                if number < last and stored.get(number) == length:
+                    continue
+                file.seek(start)
+                self._storage.write(f"{self._study}/{_name(number)}", file.read(length))
+        self._sent = size
+
+
+def read_copy(storage: Storage, study: str) -> bytes | None:
+    """The copy of a study's ledger; None if there is none.
+
+    Raises:
+        StorageError: storage cannot be read.
+    """
+    parts: list[bytes] = []
+    while True:
+        part = storage.read(f"{study}/{_name(len(parts))}")
+        if part is not None:
+            parts.append(part)
+        if part is None or len(part) != _PART_BYTES:
+            return b"".join(parts) if parts else None
+
+
+def is_part(name: str) -> bool:
+    """Whether a file in storage is a part of a ledger's copy."""
+    return _PART.fullmatch(name) is not None
+
+
+def _parts_in(storage: Storage, study: str) -> dict[int, int]:
+    """Bytes of each part in storage, by its number."""
+    found = {_PART.fullmatch(name): size for name, size in storage.files(study).items()}
+    return {int(match[1] or 0): size for match, size in found.items() if match}
+
+
+def _name(number: int) -> str:
+    return f"ledger-{number:04d}.jsonl" if number else FIRST_PART
