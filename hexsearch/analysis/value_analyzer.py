@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions, positions_of_boards
 from hexsearch.analysis.bootstrap import Interval, metric_intervals
-from hexsearch.analysis.known_positions import FAMILIES, as_positions, known_positions, outcomes
+from hexsearch.analysis.known_scores import FamilyScore, score_known_positions
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
@@ -71,15 +71,6 @@ class Consistency:
     reflection: float
     monotone: float
     stone_gain: float
-
-
-@dataclass(frozen=True)
-class FamilyScore:
-    """Known positions of one family: accuracy, and mean win probability of the winner."""
-
-    accuracy: float
-    count: int
-    winner_prob: float
 
 
 @dataclass(frozen=True)
@@ -225,28 +216,6 @@ class ValueHeadAnalyzer:
             name: replace(evaluation, win_prob_red=answers).metrics()
             for name, answers in predictions.items()
         }
-
-
-def score_known_positions(
-    predictor: Predictor, shapes: int = 8, seed: int = 0
-) -> dict[str, FamilyScore]:
-    """Scores of a network on positions whose winner is certain, by family."""
-    size = predictor.encoder.size
-    known = known_positions(size, shapes, seed)
-    answers = predictor.answer(as_positions(known, size)).win_prob_red
-    red_wins = outcomes(known)
-    winner_prob = np.where(red_wins == 1.0, answers, 1.0 - answers)
-    families = np.array([FAMILIES.index(position.family) for position in known])
-    scores = {}
-    for number, family in enumerate(FAMILIES):
-        chances = winner_prob[families == number]
-        if len(chances):
-            scores[family] = FamilyScore(
-                accuracy=float(np.where(chances == 0.5, 0.5, chances > 0.5).mean()),
-                count=len(chances),
-                winner_prob=float(chances.mean()),
-            )
-    return scores
 
 
 _COLUMNS = ("red_won", "stage", "to_end", "final", "game", "ply")

@@ -16,9 +16,10 @@ from hexsearch.analysis.boards import (
     positions_of_moves,
     read_positions,
 )
+from hexsearch.analysis.known_scores import score_known_positions
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
-from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer, score_known_positions
+from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.dataset import Dataset
 from hexsearch.errors import CheckpointError, GamesError
