@@ -95,3 +95,16 @@ class MaxHead(nn.Module):
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         out: Tensor = self.output(pooled)
         return out.squeeze(1)
+
+
+class EqualHead(nn.Module):
+    """Begins with the same weights for every seed."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.output = nn.Linear(inputs, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        out: Tensor = self.output(features.mean(dim=(2, 3)))
+        return out.squeeze(1)

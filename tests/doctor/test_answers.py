@@ -15,8 +15,9 @@ from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.doctor.checks.network.calibration import check_compression
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.independence import check_trained
+from hexsearch.doctor.checks.network.orders import check_flat_orders
 from hexsearch.doctor.checks.network.policies import check_policy_cells
-from hexsearch.doctor.checks.network.seen import check_flat_orders, check_seen
+from hexsearch.doctor.checks.network.seen import check_seen
 from hexsearch.doctor.checks.network.strengths import check_strength
 from hexsearch.doctor.checks.training.modules import check_loaded_modules
 from hexsearch.doctor.checks.training.reading import check_answers
@@ -195,6 +196,16 @@ def test_planes_of_training_are_told_by_the_statistics_of_the_first_norm(
     (finding,) = check_seen(_examined(games, Normed(games, shown)))
     assert finding.severity == "error"
     assert words in finding.cause, finding
+
+
+def test_positions_of_training_are_told_by_the_statistics_of_the_first_norm(
+    games: GameArchive,
+) -> None:
+    def last(planes: Tensor) -> Tensor:
+        return planes[planes[:, 2, 0, 0] == 0.5]
+
+    (finding,) = check_seen(_examined(games, Normed(games, last)))
+    assert "trained on finished boards only" in finding.cause, finding
 
 
 def test_levels_of_planes_are_told_where_no_known_change_explains_them(games: GameArchive) -> None:

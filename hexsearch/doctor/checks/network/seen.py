@@ -14,7 +14,6 @@ from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
-from hexsearch.doctor.hypotheses.general.flat_orders import flat_layers, orders, read_in_order
 from hexsearch.doctor.hypotheses.general.norm_statistics import (
     NormGap,
     first_gap,
@@ -33,7 +32,8 @@ _EQUAL = 1.15  # factor on the smallest gap up to which a simpler change is pref
 _SAME, _APART = 0.35, 0.6  # gaps of a norm that is as in training, and of one that is not
 _JUMP = 4.0  # factor by which the gap grows from one norm to the next
 _STALE, _GAIN = 0.3, 0.01  # gap from which on new statistics are tried, and what they must gain
-_NEAR, _REORDERED = 6, 0.03  # plies to the end, and gain of another order of features
+_OF_A_KIND, _FEW = 0.2, 40  # gap from which on kinds of positions are compared; positions of each
+_RIGHT = 0.25  # gap that the right planes stay below
 _LEVEL = 0.1  # difference of the means of a plane that is told
 _REMEDY = (
     "encode as in training: compare encode() and what load() returns with the code of the training "
@@ -55,16 +55,65 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     gaps = norm_gaps(network, lambda: foreign.respond(planes))
     if not gaps:
         return
+    evaluation = observed.evaluation
+    won, game = evaluation.red_won[chosen], evaluation.game[chosen]
+    red = torch.from_numpy(positions.plies % 2 == 1)
+    found = []
     if gaps[0].gap > _OTHER:
-        red = torch.from_numpy(positions.plies % 2 == 1)
-        yield from _other_planes(network, gaps[0], planes, red)
-        return
-    found = list(_other_computation(gaps))
-    yield from found
+        found = list(_other_planes(network, gaps[0], planes, red))
+    if not found and gaps[0].gap > _OF_A_KIND:
+        kinds = _kinds(evaluation.to_end[chosen], evaluation.ply[chosen])
+        found = list(_other_positions(network, gaps[0], planes, kinds))
+    if not found:
+        found = list(_other_computation(gaps))
     if not found and max(each.gap for each in gaps) > _STALE:
-        won = observed.evaluation.red_won[chosen]
-        game = observed.evaluation.game[chosen]
-        yield from _stale(foreign, network, positions, planes, won, game)
+        found = list(_stale(foreign, network, positions, planes, won, game))
+    if not found and gaps[0].gap > _FAR:
+        found = [_unknown(network, gaps[0], planes)]
+    yield from found
+
+
+def _kinds(to_end: NDArray[np.int64], ply: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+    """[P] whether positions are of a kind that a network may have been trained on alone."""
+    share = ply / np.maximum(ply + to_end, 1)
+    return {
+        "finished boards": to_end == 0,
+        "positions at most three plies before the end": to_end <= 3,
+        "the last third of each game": share >= 2 / 3,
+        "the first third of each game": share <= 1 / 3,
+        "the first half of each game": share <= 1 / 2,
+        "positions where Red is to move": ply % 2 == 1,
+        "positions where Blue is to move": ply % 2 == 0,
+    }
+
+
+def _other_positions(
+    network: nn.Module, norm: NormGap, planes: Tensor, kinds: dict[str, NDArray[np.bool_]]
+) -> Iterator[Finding]:
+    """The finding for statistics that fit the positions of one kind alone."""
+    gaps = {
+        name: _gap_of(network, norm.name, planes[torch.from_numpy(rows)])
+        for name, rows in kinds.items()
+        if rows.sum() >= _FEW
+    }
+    name = min(gaps, key=lambda each: gaps[each], default="")
+    if name and gaps[name] < _RESTORED * norm.gap:
+        yield Finding.warning(
+            "positions of the network",
+            f"the inputs of the first batch norm, {norm.name}, differ from its statistics of "
+            f"training by {norm.gap:.2f} on all positions of these games, and by "
+            f"{gaps[name]:.2f} on {name}",
+            f"the network was trained on {name} only, by the statistics of its first batch norm: "
+            "it has not seen other positions (a filter, a board that is not copied, so that all "
+            "samples of a game hold its last board, or the wrong rows)",
+            "train on positions of all stages, each with its own board",
+            root="norms",
+        )
+
+
+def _gap_of(network: nn.Module, norm: str, planes: Tensor) -> float:
+    with torch.no_grad():
+        return first_gap(network, norm, lambda: network(planes.contiguous()))
 
 
 def _stale(
@@ -100,45 +149,55 @@ def _other_planes(
     network: nn.Module, norm: NormGap, planes: Tensor, red: Tensor
 ) -> Iterator[Finding]:
     """The finding for a first norm that gets other inputs than in training."""
+    step = max(len(planes) // _TRIED, 1)
+    some, rows = planes[::step], red[::step]
+
+    own = _gap_of(network, norm.name, some)
+    tried = [
+        (_gap_of(network, norm.name, change(some)), name)
+        for name, change in all_changes(some, rows)
+    ]
+    least = min((each for each, _ in tried), default=float("inf"))
+    if least < min(_RESTORED * own, _RIGHT):
+        name = next(name for each, name in tried if each <= _EQUAL * least)
+        yield Finding.error(
+            "planes of the network",
+            f"{_differing(norm)}, and by {least:.2f} if the network is given {name}"
+            f"{_levels(network, norm, planes)}",
+            f"the network was trained on other planes than it is given: it expects {name}",
+            "encode as in training: the same order, scale and meaning of planes",
+            root="reading",
+        )
+
+
+def _differing(norm: NormGap) -> str:
+    return (
+        f"the inputs of the first batch norm, {norm.name}, differ from its statistics of training "
+        f"by {norm.gap:.2f} (median over its channels of the difference of the means in standard "
+        "deviations plus the logarithm of the ratio of the deviations)"
+    )
+
+
+def _levels(network: nn.Module, norm: NormGap, planes: Tensor) -> str:
+    """In words, the planes whose mean is another one than in training; empty if none is known."""
     levels = [
         f"plane {number}: {then:.2f} in training, {now:.2f} now"
         for number, (then, now) in enumerate(trained_levels(network, norm.name, planes))
         if abs(then - now) > _LEVEL
     ]
-    told = f"; by these statistics the means of the planes are {', '.join(levels)}"
-    told = told if levels else ""
-    step = max(len(planes) // _TRIED, 1)
-    some, rows = planes[::step], red[::step]
-
-    def gap(shown: Tensor) -> float:
-        with torch.no_grad():
-            return first_gap(network, norm.name, lambda: network(shown.contiguous()))
-
-    own = gap(some)
-    tried = [(gap(change(some)), name) for name, change in all_changes(some, rows)]
-    least = min((each for each, _ in tried), default=float("inf"))
-    evidence = (
-        f"the inputs of the first batch norm, {norm.name}, differ from its statistics of training "
-        f"by {norm.gap:.1f} (median over its channels of the difference of the means in standard "
-        "deviations plus the logarithm of the ratio of the deviations)"
+    return (
+        f"; by these statistics the means of the planes are {', '.join(levels)}" if levels else ""
     )
-    if least < _RESTORED * own:
-        name = next(name for each, name in tried if each <= _EQUAL * least)
-        yield Finding.error(
-            "planes of the network",
-            f"{evidence}, and by {least:.1f} if the network is given {name}{told}",
-            f"the network was trained on other planes than it is given: it expects {name}",
-            "encode as in training: the same order, scale and meaning of planes",
-            root="reading",
-        )
-        return
-    if norm.gap < _FAR:
-        return
-    yield Finding.warning(
+
+
+def _unknown(network: nn.Module, norm: NormGap, planes: Tensor) -> Finding:
+    """The finding for a first norm that gets other inputs, which nothing explains."""
+    levels = _levels(network, norm, planes)
+    return Finding.warning(
         "planes of the network",
-        f"{evidence}{told}; turned, shifted, scaled and exchanged planes do not explain it",
-        "the network gets other inputs than in training: other planes ("
-        f"{'; '.join(levels) or 'another scale, another meaning or another order'}), positions of "
+        f"{_differing(norm)}{levels}; turned, shifted, scaled and exchanged planes do not explain "
+        "it, nor positions of one stage or side",
+        f"the network gets other inputs than in training: other planes{levels}, positions of "
         "another kind than these games, or the statistics of its batch norms are not those of its "
         "weights",
         _REMEDY,
@@ -162,41 +221,3 @@ def _other_computation(gaps: list[NormGap]) -> Iterator[Finding]:
                 root="norms",
             )
             return
-
-
-def check_flat_orders(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Try other orders in which linear layers may have read the board's features in training."""
-    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
-    network, near = foreign.model, np.flatnonzero(observed.evaluation.to_end <= _NEAR)
-    if not isinstance(network, nn.Module) or len(near) < _TRIED:
-        return
-    chosen = np.sort(np.random.default_rng(SEED).permutation(near)[: 2 * _TRIED])
-    positions = take(observed.positions, chosen)
-    planes = foreign.planes(positions)
-    won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
-
-    def errors() -> NDArray[np.float64]:
-        answers = foreign.reported(foreign.respond(planes)[1], positions).double().numpy()
-        return np.square(np.clip(np.nan_to_num(answers, nan=0.5), 0.0, 1.0) - won)
-
-    own = errors()
-    best, told = 0.0, ("", "", own)
-    for name, layer in flat_layers(network, foreign.size**2).items():
-        for words, places in orders(layer, foreign.size):
-            with read_in_order(layer, places):
-                other = errors()
-            if float((own - other).mean()) > best:
-                best, told = float((own - other).mean()), (name, words, other)
-    name, words, other = told
-    gains = own - other
-    if name and best > max(_REORDERED, 4 * clustered_error(gains - gains.mean(), game)):
-        yield Finding.error(
-            "order of features",
-            f"within {_NEAR} plies of the end the value loss is {own.mean():.3f}, and "
-            f"{other.mean():.3f} if {name} reads its {len(planes[0, 0].flatten())} cells {words}",
-            f"{name} reads the features of the board in another order than in training: its "
-            f"weights belong to features that are flattened {words} (an export from another "
-            "library, or a permute() or view() that is missing)",
-            "flatten the features as in training, or reorder the columns of this layer's weights",
-            root="reading",
-        )

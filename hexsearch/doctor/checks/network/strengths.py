@@ -9,6 +9,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.beyond import (
     beyond_a_number,
+    follows_a_cell,
     follows_a_number,
     inverted_where,
 )
@@ -126,7 +127,8 @@ def _unexplained(
         return f"{lopsided}; {excluded}"
     if p.std() < CONSTANT:
         return _constant(observed)
-    if alone := follows_a_number(evaluation):
+    stones = observed.positions.stones
+    if alone := follows_a_number(evaluation) or follows_a_cell(p, stones):
         return f"{alone}; {excluded}"
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
     if final.sum() >= FEW and right[final].mean() > 0.9 and right[~final].mean() < 0.65:

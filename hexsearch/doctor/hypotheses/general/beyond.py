@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.hypotheses.general.regions import Columns, conditions
+from hexsearch.game.board import cell_name
 from hexsearch.training.metrics import Evaluation
 
 Floats = NDArray[np.float64]
 _WORSE, _AS_GOOD = 0.08, 0.04  # value loss beyond a table's that is much worse, or as good
 _FEW = 20  # games on each side
+_SPREAD = 0.01  # standard deviation of answers that are not constant
 _FOLLOWS = 0.6  # share of the variance of the answers that a number explains
 _LEARNT = 0.65  # AUC from which on a value has learnt something
 _NEAR = 6  # plies to the end within which a value should be right
@@ -72,6 +74,35 @@ def follows_a_number(evaluation: Evaluation) -> str:
                 "result (another column as the label)"
             )
     return ""
+
+
+def follows_a_cell(p: Floats, stones: NDArray[np.int8]) -> str:
+    """In words, the one cell whose content explains most of the answers; empty if none does.
+
+    Args:
+        p: [P] answers.
+        stones: [P, N, N] -1, 0 or 1.
+    """
+    content = stones.reshape(len(p), -1).astype(np.int64) + 1
+    spread = float(p.var())
+    if spread < _SPREAD**2:
+        return ""
+    explained = np.zeros(content.shape[1])
+    for kind in range(3):
+        here = content == kind
+        count = here.sum(axis=0)
+        means = (here * p[:, None]).sum(axis=0) / np.maximum(count, 1)
+        explained += count / len(p) * np.square(means - p.mean())
+    cell = int(explained.argmax())
+    if explained[cell] < _FOLLOWS * spread:
+        return ""
+    side = stones.shape[1]
+    return (
+        f"answers follow what lies on one cell ({cell_name(cell, side)}, number {cell}), which "
+        f"explains {explained[cell] / spread:.0%} of their variance: the value is another output "
+        "of the network, such as the logit of the move there (a wrong entry, a slice that is off "
+        "by one or at the wrong end), or a head that sees one cell"
+    )
 
 
 def inverted_where(evaluation: Evaluation, archive: GameArchive) -> str:
