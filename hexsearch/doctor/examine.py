@@ -48,6 +48,7 @@ _FOLLOWS = {
         "parameter groups",
     ),
     "parameter groups": ("movement", "state"),
+    "train mode": ("slopes", "modes", "state", "perspective"),
 }
 
 

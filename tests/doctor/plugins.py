@@ -108,3 +108,24 @@ class EqualHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         out: Tensor = self.output(features.mean(dim=(2, 3)))
         return out.squeeze(1)
+
+
+class Cautious(Readout):
+    """A focal loss, which is not proper and says so."""
+
+    proper = False
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        entropy = functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
+        return (target - raw.sigmoid()).square() * entropy
+
+    def win_prob(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid()
+
+
+def sigmoid_layers(planes: int, size: int, features: int) -> nn.Module:
+    """A trunk whose activations are sigmoids, one behind another."""
+    layers: list[nn.Module] = []
+    for inputs in (planes, *[features] * 7):
+        layers += [nn.Conv2d(inputs, features, 3, padding=1), nn.Sigmoid()]
+    return nn.Sequential(*layers)

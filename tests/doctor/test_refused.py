@@ -118,6 +118,18 @@ def test_a_lost_move_whose_opponent_is_named_as_the_winner_is_one_finding() -> N
     assert "the side that moved last is named as the winner" in finding.cause
 
 
+def test_games_that_are_transposed_are_described_by_their_lines() -> None:
+    turned = [
+        replace(g, moves=tuple(c % SIZE * SIZE + c // SIZE for c in g.moves), finished=False)
+        if index % 2
+        else g
+        for index, g in enumerate(lopsided_games(120, SIZE))
+    ]
+    (finding,) = check_results(ExaminedPipeline("games", archive=build_archive(turned)))
+    assert "rows and columns are exchanged" in finding.cause
+    assert "exactly where the line of the file is 0 modulo 2" in finding.cause, finding
+
+
 def test_games_that_are_resigned_at_several_distances_miss_no_move() -> None:
     games = [
         replace(game, moves=game.moves[: -1 - index % 4], finished=False)

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.checks.training.ranges import check_ranges
+from hexsearch.doctor.checks.training.readouts import check_contract
 from hexsearch.doctor.checks.training.structure import check_seeds, check_train_mode
 from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacency
 from hexsearch.doctor.hypotheses.general.beyond import follows_a_cell
@@ -77,6 +79,20 @@ def test_a_seed_that_is_set_inside_a_plug_in_is_named(archive: GameArchive) -> N
     head = tiny(value_head={"family": "tests.doctor.plugins:EqualHead"})
     (finding,) = check_seeds(pipeline(archive, head))
     assert "a seed is set inside the network (value head)" in finding.cause
+
+
+def test_a_read_out_that_is_not_proper_is_told_by_how_much(archive: GameArchive) -> None:
+    assert not list(check_contract(pipeline(archive, tiny(readout={"name": "logcosh"}))))
+    cautious = tiny(readout={"name": "tests.doctor.plugins:Cautious"})
+    (finding,) = check_contract(pipeline(archive, cautious))
+    assert "win_prob is too near to one half" in finding.cause
+
+
+def test_features_that_hardly_differ_between_positions_are_named(archive: GameArchive) -> None:
+    family = "tests.doctor.plugins:sigmoid_layers"
+    faded = tiny(trunk={"family": family, "features": 32}, value_head="32->1")
+    found = list(check_ranges(pipeline(archive, faded)))
+    assert any("positions give nearly the same features" in f.cause for f in found), found
 
 
 def test_answers_that_follow_one_cell_are_told() -> None:

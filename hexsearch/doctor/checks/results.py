@@ -12,6 +12,7 @@ from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_readings import other_reading
 from hexsearch.doctor.hypotheses.boards.move_orders import ordered_cells
+from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.table import wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import BLUE, RED, winners
@@ -76,6 +77,11 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
     if differ.sum() < _FEW or high > 0.5 + _AGREES * (expected - 0.5):
         return
     reading = other_reading(archive, games)
+    place = region(
+        archive.finished == 0,
+        {"line of the file": archive.lines.astype(np.int64), "source": archive.files},
+    )
+    reading += f", {place}" if reading and place.startswith("exactly") else ""
     last = np.where(archive.lengths[games] % 2 == 1, BLUE, RED)
     explanations = (
         (won == BLUE, "all are given to Blue"),

@@ -20,6 +20,7 @@ from hexsearch.model.network import build_network
 _POSITIONS = 4
 _TOLD = 3
 _COMPARED = 32
+_IN_EACH = "in each"  # output: a constant is added
 _DIFFERS, _NOISY = 0.05, 4.0  # gaps in standard deviations, and in what two passes differ by
 
 
@@ -77,8 +78,9 @@ def check_train_mode(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     name = differing[-1]
     kind = type(plain[name]).__name__
-    yield Finding.warning(
+    yield Finding(
         "modes",
+        "error" if found[name].endswith(_IN_EACH) else "warning",
         f"for the same {len(planes)} inputs {name} ({kind}) puts out other numbers in train mode "
         f"than in eval mode: {found[name]}",
         f"{name} computes something else in training than at inference: {found[name]} (something "
@@ -86,7 +88,7 @@ def check_train_mode(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "a mask), though it has no norm and no dropout",
         "do the same in both modes, or undo at inference what training does; if it is a norm of "
         "your own, all is well",
-        root="modes",
+        root="train mode",
     )
 
 
@@ -98,18 +100,22 @@ def _is_plain(module: nn.Module) -> bool:
 def _gap_of_modes(module: nn.Module, given: Tensor) -> str:
     """In words, how outputs in train mode differ from those in eval mode; empty if they do not."""
     kept = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    with torch.no_grad(), in_eval_mode(module.modules()):
+    modes = {each: each.training for each in module.modules()}
+    with torch.no_grad():
+        module.eval()
         plain = module(given.clone())
         module.train()
         first, second = module(given.clone()), module(given.clone())
     module.load_state_dict(kept)
+    for each, training in modes.items():
+        each.training = training
     if not isinstance(plain, Tensor) or plain.shape != first.shape:
         return ""
     gap, noise = first - plain, float((first - second).abs().max())
     if float(gap.abs().max()) < max(_DIFFERS * float(plain.std()), _NOISY * noise, 1e-6):
         return ""
     if float(gap.std()) < _DIFFERS * float(gap.abs().mean()):
-        return f"they are {float(gap.mean()):+.3g} in each"
+        return f"they are {float(gap.mean()):+.3g} {_IN_EACH}"
     largest, spread = float(gap.abs().max()), float(plain.std())
     return f"they differ by up to {largest:.3g} (standard deviation {spread:.3g})"
 
