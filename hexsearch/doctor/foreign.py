@@ -193,14 +193,15 @@ class _ForeignReadout(Readout):
         self._loss, self._decode, self._for_mover = loss, decode, for_mover
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        return _of_values(self._loss, raw, target)
+        loss: Tensor = _of_values(self._loss, raw, target)
+        return loss
 
     def win_prob(self, raw: Tensor) -> Tensor:
         # The model may never put out such raw values. Its real answers are checked elsewhere.
-        if self._for_mover:  # where Red is to move, the mover's probability is Red's
-            red = torch.ones(len(raw), dtype=torch.int64)
-            return _of_values(self._decode, raw, red).clamp(0.0, 1.0)
-        return _of_values(self._decode, raw).clamp(0.0, 1.0)
+        # Where Red is to move, the mover's probability is Red's.
+        side = [torch.ones(len(raw), dtype=torch.int64)] if self._for_mover else []
+        probability: Tensor = _of_values(self._decode, raw, *side)
+        return probability.clamp(0.0, 1.0)
 
 
 def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:

@@ -123,7 +123,7 @@ class Cautious(Readout):
         return raw.sigmoid()
 
 
-def sigmoid_layers(planes: int, size: int, features: int) -> nn.Module:
+def sigmoid_layers(planes: int, side: int, features: int) -> nn.Module:
     """A trunk whose activations are sigmoids, one behind another."""
     layers: list[nn.Module] = []
     for inputs in (planes, *[features] * 7):

@@ -82,7 +82,7 @@ def test_a_seed_that_is_set_inside_a_plug_in_is_named(archive: GameArchive) -> N
 
 
 def test_a_read_out_that_is_not_proper_is_told_by_how_much(archive: GameArchive) -> None:
-    assert not list(check_contract(pipeline(archive, tiny(readout={"name": "logcosh"}))))
+    assert not list(check_contract(pipeline(archive, tiny(readout={"name": "tanh_logcosh"}))))
     cautious = tiny(readout={"name": "tests.doctor.plugins:Cautious"})
     (finding,) = check_contract(pipeline(archive, cautious))
     assert "win_prob is too near to one half" in finding.cause
