@@ -32,7 +32,7 @@ _EQUAL = 1.15  # factor on the smallest gap up to which a simpler change is pref
 _SAME, _APART = 0.35, 0.6  # gaps of a norm that is as in training, and of one that is not
 _JUMP = 4.0  # factor by which the gap grows from one norm to the next
 _STALE, _GAIN = 0.3, 0.01  # gap from which on new statistics are tried, and what they must gain
-_OF_A_KIND, _FEW = 0.2, 40  # gap from which on kinds of positions are compared; positions of each
+_OF_A_KIND, _FEW = 0.25, 40  # gap from which on kinds of positions are compared; positions of each
 _RIGHT = 0.25  # gap that the right planes stay below
 _LEVEL = 0.1  # difference of the means of a plane that is told
 _REMEDY = (
@@ -125,7 +125,10 @@ def _stale(
     game: NDArray[np.int64],
 ) -> Iterator[Finding]:
     """The finding for norms whose statistics of these planes give clearly better answers."""
-    renewed = ForeignNetwork(with_statistics_of(network, planes), foreign.encoded, foreign.size)
+    copy = with_statistics_of(network, planes)
+    if copy is None:
+        return
+    renewed = ForeignNetwork(copy, foreign.encoded, foreign.size)
     errors = []
     for each in (foreign, renewed):
         answers = each.reported(each.respond(planes)[1], positions).double().numpy()
