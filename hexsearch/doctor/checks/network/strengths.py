@@ -122,13 +122,14 @@ def _unexplained(
     )
     evaluation = observed.evaluation
     p, won, final = evaluation.win_prob_red, evaluation.red_won, evaluation.final
+    if of_a_cell := follows_a_cell(p, observed.positions.stones):
+        return f"{of_a_cell}; {excluded}"
     lopsided = _lopsided(evaluation)
     if lopsided:
         return f"{lopsided}; {excluded}"
     if p.std() < CONSTANT:
         return _constant(observed)
-    stones = observed.positions.stones
-    if alone := follows_a_number(evaluation) or follows_a_cell(p, stones):
+    if alone := follows_a_number(evaluation):
         return f"{alone}; {excluded}"
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
     if final.sum() >= FEW and right[final].mean() > 0.9 and right[~final].mean() < 0.65:
