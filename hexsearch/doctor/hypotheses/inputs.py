@@ -21,6 +21,7 @@ _INVERTED = ", and gives 1 - p"
 _POSITIONS = 800  # positions that each transformation is tried on
 NEAR = 14  # plies to the end within which a network should be rather sure
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
         policy = examined.on_board(policy, positions)
         table = torch.log_softmax(policy, dim=1).double().numpy()
         fits = table.shape[1] > int(played.max(initial=0))
+        if not scores and fits and getattr(examined, "for_mover", False):
+            played = _as_shown(table, played, positions.plies % 2 == 1, examined.size)
         log_p = table[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
         if not scores:
             base_errors, base_policy = np.square(p - won), log_p
@@ -100,6 +103,19 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
                 )
             )
     return scores
+
+
+def _as_shown(table: Floats, played: Ints, red: NDArray[np.bool_], size: int) -> Ints:
+    """[P] the cells played, on reflected boards for Red if the policy belongs to these.
+
+    Args:
+        table: [P, N*N] log probabilities.
+        played: [P] cells, -1 where there is none.
+    """
+    rows = np.flatnonzero(played >= 0)
+    shown = np.where(red & (played >= 0), played % size * size + played // size, played)
+    better = table[rows, shown[rows]].mean() > table[rows, played[rows]].mean()
+    return shown if better else played
 
 
 def restoring(scores: list[InputScore], least: float) -> InputScore | None:
