@@ -123,11 +123,11 @@ def trained_levels(network: nn.Module, norm: str, planes: Tensor) -> list[tuple[
         planes: [P, C, N, N] planes as the network gets them now.
     """
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None or first.in_channels != planes.shape[1] or first.groups != 1:
+        return []
     if first.weight.dtype != torch.float32 or first.weight.device.type != "cpu":
         return []
     after = network.get_submodule(norm)
-    if first is None or first.in_channels != planes.shape[1] or first.groups != 1:
-        return []
     if after.num_features != first.out_channels or first.out_channels < 2 * first.in_channels:
         return []
     with torch.no_grad():
