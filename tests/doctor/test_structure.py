@@ -22,10 +22,10 @@ from hexsearch.doctor.pipeline import needed
 from hexsearch.game.board import BLUE, RED, winners
 from hexsearch.game.distance import connection_distances
 from tests.doctor.conftest import pipeline, quick, tiny
+from tests.doctor.sets_of_slips import EIGHTH_PUT_ASIDE
 from tests.doctor.slips import Patch, in_losses, in_value_loss
 from tests.doctor.slips_eighth_data import _ended_early
 from tests.doctor.slips_eighth_training import SLIPS
-from tests.doctor.test_yardstick import EIGHTH_PUT_ASIDE
 
 
 class _Parts(nn.Module):

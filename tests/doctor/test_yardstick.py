@@ -19,78 +19,32 @@ from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import QUICK, TRAINING
 from hexsearch.errors import HexsearchError
 from hexsearch.training.trial import Trial
-from tests.doctor import (
-    slips_drawn_last,
-    slips_eighth_data,
-    slips_eighth_scripts,
-    slips_eighth_training,
-    slips_fifth_data,
-    slips_fifth_scripts,
-    slips_fifth_training,
-    slips_fourth_data,
-    slips_fourth_training,
-    slips_of_data,
-    slips_of_training,
-    slips_seventh_data,
-    slips_seventh_reports,
-    slips_seventh_training,
-    slips_sixth_data,
-    slips_sixth_reports,
-    slips_sixth_training,
-    slips_third_data,
-    slips_third_training,
-)
+from tests.doctor import slips_drawn_last
 from tests.doctor.conftest import SIZE, alarms, pipeline, tiny
-from tests.doctor.controls_of_seventh import CONTROLS as CONTROLS_OF_SEVENTH
-from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
+from tests.doctor.games_files import GamesFile, findings_on_file, imported
+from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script, sound_script, trained_by
-from tests.doctor.slips import Slip, held_out, in_value_loss
+from tests.doctor.sets_of_slips import (
+    CONTROLS,
+    EIGHTH,
+    EIGHTH_PUT_ASIDE,
+    FIFTH,
+    FOURTH,
+    HELD_OUT_SCRIPTS,
+    HELD_OUT_SLIPS,
+    NINTH,
+    NINTH_PUT_ASIDE,
+    SEVENTH,
+    SEVENTH_PUT_ASIDE,
+    SIXTH,
+    SIXTH_PUT_ASIDE,
+    SLIPS,
+    THIRD,
+    AnySlip,
+)
+from tests.doctor.slips import Slip, in_value_loss, nothing
 from tests.doctor.slips_of_scripts import SCRIPTS
 
-SLIPS: dict[str, Slip] = {**slips_of_data.SLIPS, **slips_of_training.SLIPS}
-# The third set was looked at. The fourth and the fifth set were first run
-# when the checks were complete, and looked at afterwards.
-THIRD: dict[str, Slip | Script] = {
-    **slips_third_data.SLIPS,
-    **slips_third_training.SLIPS,
-    **slips_third_training.SCRIPTS,
-}
-FOURTH: dict[str, Slip | Script] = {
-    **slips_fourth_data.SLIPS,
-    **slips_fourth_training.SLIPS,
-    **slips_fourth_training.SCRIPTS,
-}
-FIFTH: dict[str, Slip | Script] = {
-    **slips_fifth_data.SLIPS,
-    **slips_fifth_training.SLIPS,
-    **slips_fifth_scripts.SCRIPTS,
-}
-# Half of the sixth and of the seventh set was looked at, and the other half was run once when the
-# checks were complete.
-SIXTH: dict[str, Slip | Script] = {
-    **slips_sixth_data.SLIPS,
-    **slips_sixth_training.SLIPS,
-    **slips_sixth_reports.SLIPS,
-    **slips_sixth_reports.SCRIPTS,
-}
-CONTROLS = {**CONTROLS_OF_SIXTH, **CONTROLS_OF_SEVENTH}
-SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
-SEVENTH: dict[str, Slip | Script] = {
-    **slips_seventh_data.SLIPS,
-    **slips_seventh_training.SLIPS,
-    **slips_seventh_reports.SLIPS,
-    **slips_seventh_reports.SCRIPTS,
-}
-SEVENTH_PUT_ASIDE = held_out(sorted(SEVENTH), seed=71126)
-# The eighth set was taken from public reports, half of it run once when the checks were complete.
-EIGHTH: dict[str, Slip | Script] = {
-    **slips_eighth_data.SLIPS,
-    **slips_eighth_training.SLIPS,
-    **slips_eighth_scripts.SCRIPTS,
-}
-EIGHTH_PUT_ASIDE = held_out(sorted(EIGHTH), seed=81126)
-HELD_OUT_SLIPS = held_out(sorted(SLIPS), seed=1126)
-HELD_OUT_SCRIPTS = held_out(sorted(SCRIPTS), seed=1127)
 _RIVAL_POSITIONS = 64 * 120
 
 
@@ -103,10 +57,28 @@ def findings_on(slip: Slip, archive: GameArchive) -> list[Finding]:
         return found or alarms(examine(pipeline(games, config), TRAINING))
 
 
-def findings_on_script(script: Script, archive: GameArchive) -> list[Finding]:
+def findings_on_script(script: Script | Foreign, archive: GameArchive) -> list[Finding]:
     """Errors and warnings on the network that a script gives."""
-    network = trained_by(script, archive, SIZE)
-    return alarms(examine(_foreign(network, archive)))
+    return alarms(examine(_foreign(_trained(script, archive), archive)))
+
+
+def findings_of(slip: AnySlip, archive: GameArchive) -> list[Finding]:
+    """Errors and warnings on any slip."""
+    if isinstance(slip, Slip):
+        return findings_on(slip, archive)
+    if isinstance(slip, GamesFile):
+        return findings_on_file(slip, archive)
+    return findings_on_script(slip, archive)
+
+
+def rival_finds_any(slip: AnySlip, archive: GameArchive) -> bool:
+    """Whether the simplest rival finds any slip; files without a usable game are found."""
+    if isinstance(slip, Slip):
+        return rival_finds(slip, archive)
+    if isinstance(slip, GamesFile):
+        games = imported(slip, archive)
+        return games is None or rival_finds(Slip(nothing, ""), games)
+    return rival_finds_script(slip, archive)
 
 
 def rival_finds(slip: Slip, archive: GameArchive) -> bool:
@@ -127,9 +99,9 @@ def rival_finds(slip: Slip, archive: GameArchive) -> bool:
         )
 
 
-def rival_finds_script(script: Script, archive: GameArchive) -> bool:
+def rival_finds_script(script: Script | Foreign, archive: GameArchive) -> bool:
     """Whether the network's AUC is near 0.5, or its Brier score above 0.25."""
-    observed = _foreign(trained_by(script, archive, SIZE), archive).observed
+    observed = _foreign(_trained(script, archive), archive).observed
     assert observed is not None
     overall = observed.evaluation.metrics().overall
     return _near_chance(overall.auc) or overall.value_loss > 0.25
@@ -137,6 +109,12 @@ def rival_finds_script(script: Script, archive: GameArchive) -> bool:
 
 def _near_chance(auc: float | None) -> bool:
     return auc is None or not auc > 0.6
+
+
+def _trained(script: Script | Foreign, archive: GameArchive) -> ForeignNetwork:
+    if isinstance(script, Foreign):
+        return ForeignNetwork(*script.trained(archive, SIZE), SIZE)
+    return trained_by(script, archive, SIZE)
 
 
 def _foreign(network: ForeignNetwork, archive: GameArchive) -> ExaminedPipeline:
@@ -231,7 +209,7 @@ def test_numbers_that_are_not_finite_are_one_finding(archive: GameArchive) -> No
     assert broken.is_named_in(found[0].cause)
 
 
-SETS: dict[str, tuple[dict[str, Slip | Script], float, float]] = {
+SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "put aside": ({name: SLIPS[name] for name in HELD_OUT_SLIPS}, 0.9, 0.85),
     "scripts put aside": ({name: SCRIPTS[name] for name in HELD_OUT_SCRIPTS}, 0.9, 0.6),
     "drawn last": ({**slips_drawn_last.SLIPS}, 0.85, 0.75),
@@ -256,6 +234,12 @@ SETS: dict[str, tuple[dict[str, Slip | Script], float, float]] = {
         0.0,
     ),
     "eighth, put aside": ({name: EIGHTH[name] for name in EIGHTH_PUT_ASIDE}, 0.0, 0.0),
+    "ninth, looked at": (
+        {name: slip for name, slip in NINTH.items() if name not in NINTH_PUT_ASIDE},
+        0.0,
+        0.0,
+    ),
+    "ninth, put aside": ({name: NINTH[name] for name in NINTH_PUT_ASIDE}, 0.0, 0.0),
 }
 
 
@@ -266,12 +250,8 @@ def test_most_slips_of_a_set_are_found_and_named(name: str, archive: GameArchive
     slips, least_found, least_named = SETS[name]
     found = named = rival = 0
     for slip in slips.values():
-        if isinstance(slip, Script):
-            findings = findings_on_script(slip, archive)
-            rival += rival_finds_script(slip, archive)
-        else:
-            findings = findings_on(slip, archive)
-            rival += rival_finds(slip, archive)
+        findings = findings_of(slip, archive)
+        rival += rival_finds_any(slip, archive)
         found += bool(findings)
         named += any(slip.is_named_in(finding.cause) for finding in findings)
     print(f"{name}: {len(slips)} slips, {found} found, {named} named; the rival finds {rival}")
@@ -283,11 +263,7 @@ def test_most_slips_of_a_set_are_found_and_named(name: str, archive: GameArchive
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_control_of_the_slips_raises_no_error(name: str, archive: GameArchive) -> None:
-    control = CONTROLS[name]
-    if isinstance(control, Script):
-        found = findings_on_script(control, archive)
-    else:
-        found = findings_on(control, archive)
+    found = findings_of(CONTROLS[name], archive)
     assert all(finding.severity != "error" for finding in found), found
     assert len(found) <= 1, found
 

@@ -18,6 +18,9 @@ from scipy.linalg import solve_triangular
 from hexsearch.search.forecasting.draws import Floats
 
 _CONSTANT = 4.0  # prior variance of the constant, in units of the spread of final values
+# A trial that is further behind than this is not less certain for it. The unknown slope would
+# otherwise make the worst trials the most promising ones while few have ended.
+_BEHIND = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,16 @@ class RungModel:
             features: [m, F] as in the fit.
             apart: [m, n] distances to the trials of the fit.
         """
-        prior = self.prior
+        means = self._solved(features, apart).T @ self._weights + features @ self._slopes
+        near = np.minimum(features, _BEHIND)
+        own = _CONSTANT + self.prior.settings + near**2 @ self._slope_variances
+        explained = (self._solved(near, apart) ** 2).sum(0)
+        return means, np.maximum(own - explained, 1e-6) + self.noise
+
+    def _solved(self, features: Floats, apart: Floats) -> Floats:
+        """[n, m] covariances of trials with those of the fit, in units of their spread."""
         with_fit = _CONSTANT + (features * self._slope_variances) @ self._features.T
-        with_fit = with_fit + prior.settings * np.exp(-self._decay * apart)
-        own = _CONSTANT + prior.settings + features**2 @ self._slope_variances
-        solved = solve_triangular(self._factor, with_fit.T, lower=True, check_finite=False)
-        means = solved.T @ self._weights + features @ self._slopes
-        return means, np.maximum(own - (solved**2).sum(0), 1e-6) + self.noise
+        with_fit = with_fit + self.prior.settings * np.exp(-self._decay * apart)
+        return np.asarray(
+            solve_triangular(self._factor, with_fit.T, lower=True, check_finite=False)
+        )

@@ -11,7 +11,8 @@
    passed, or else at random.
 4. Afterwards, the study learns at each rung how the value there, its change since the rung before,
    and the settings predict final values, from the trials that continued. If a rung predicts
-   nothing, all predictions are alike.
+   nothing, all predictions are alike. A trial far behind is not less certain than one a little
+   behind.
 5. The promise of a trial is its expected improvement on the best final value, per training that
    it still costs. A trial also continues if no paused trial and no new one has a higher promise.
 6. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.

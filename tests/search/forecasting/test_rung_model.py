@@ -29,3 +29,12 @@ def test_the_first_rung_has_no_change_and_needs_none() -> None:
     model = fitted(values, 0.8 * values[:, 0])
     means, _ = model.predict(np.array([[-1.0], [1.0]]), np.full((2, 12), 3.0))
     assert means[0] < -0.4 and means[1] > 0.4
+
+
+def test_the_trial_furthest_behind_is_not_the_least_certain() -> None:
+    leaders = np.array([[-1.6], [-1.5], [-1.4]])
+    model = fitted(leaders, np.array([-1.6, -1.5, -1.7]))
+    values = np.array([[0.5], [1.5], [2.5]])
+    means, variances = model.predict(values, np.full((3, 3), 3.0))
+    assert means[0] < means[1] < means[2]
+    np.testing.assert_allclose(variances, variances[0])

@@ -1,0 +1,94 @@
+"""The sets of slips and their controls, and the half of each set that a seed puts aside."""
+
+from __future__ import annotations
+
+from tests.doctor import (
+    slips_eighth_data,
+    slips_eighth_scripts,
+    slips_eighth_training,
+    slips_fifth_data,
+    slips_fifth_scripts,
+    slips_fifth_training,
+    slips_fourth_data,
+    slips_fourth_training,
+    slips_ninth_games,
+    slips_ninth_plugins,
+    slips_ninth_scripts,
+    slips_of_data,
+    slips_of_training,
+    slips_seventh_data,
+    slips_seventh_reports,
+    slips_seventh_training,
+    slips_sixth_data,
+    slips_sixth_reports,
+    slips_sixth_training,
+    slips_third_data,
+    slips_third_training,
+)
+from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
+from tests.doctor.controls_of_seventh import CONTROLS as CONTROLS_OF_SEVENTH
+from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
+from tests.doctor.games_files import GamesFile
+from tests.doctor.outside import Foreign
+from tests.doctor.scripts import Script
+from tests.doctor.slips import Slip, held_out
+from tests.doctor.slips_of_scripts import SCRIPTS
+
+AnySlip = Slip | Script | Foreign | GamesFile
+
+SLIPS: dict[str, Slip] = {**slips_of_data.SLIPS, **slips_of_training.SLIPS}
+# The third set was looked at. The fourth and the fifth set were first run
+# when the checks were complete, and looked at afterwards.
+THIRD: dict[str, AnySlip] = {
+    **slips_third_data.SLIPS,
+    **slips_third_training.SLIPS,
+    **slips_third_training.SCRIPTS,
+}
+FOURTH: dict[str, AnySlip] = {
+    **slips_fourth_data.SLIPS,
+    **slips_fourth_training.SLIPS,
+    **slips_fourth_training.SCRIPTS,
+}
+FIFTH: dict[str, AnySlip] = {
+    **slips_fifth_data.SLIPS,
+    **slips_fifth_training.SLIPS,
+    **slips_fifth_scripts.SCRIPTS,
+}
+# Half of the sixth and of the seventh set was looked at, and the other half was run once when the
+# checks were complete.
+SIXTH: dict[str, AnySlip] = {
+    **slips_sixth_data.SLIPS,
+    **slips_sixth_training.SLIPS,
+    **slips_sixth_reports.SLIPS,
+    **slips_sixth_reports.SCRIPTS,
+}
+CONTROLS: dict[str, AnySlip] = {
+    **CONTROLS_OF_SIXTH,
+    **CONTROLS_OF_SEVENTH,
+    **CONTROLS_OF_NINTH,
+}
+SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
+SEVENTH: dict[str, AnySlip] = {
+    **slips_seventh_data.SLIPS,
+    **slips_seventh_training.SLIPS,
+    **slips_seventh_reports.SLIPS,
+    **slips_seventh_reports.SCRIPTS,
+}
+SEVENTH_PUT_ASIDE = held_out(sorted(SEVENTH), seed=71126)
+# The eighth set was taken from public reports, half of it run once when the checks were complete.
+EIGHTH: dict[str, AnySlip] = {
+    **slips_eighth_data.SLIPS,
+    **slips_eighth_training.SLIPS,
+    **slips_eighth_scripts.SCRIPTS,
+}
+EIGHTH_PUT_ASIDE = held_out(sorted(EIGHTH), seed=81126)
+# The ninth set comes from outside only: foreign networks, plug-ins and files of games. Its author
+# had read none of the checks.
+NINTH: dict[str, AnySlip] = {
+    **slips_ninth_scripts.SCRIPTS,
+    **slips_ninth_plugins.PLUGINS,
+    **slips_ninth_games.GAMES,
+}
+NINTH_PUT_ASIDE = held_out(sorted(NINTH), seed=91127)
+HELD_OUT_SLIPS = held_out(sorted(SLIPS), seed=1126)
+HELD_OUT_SCRIPTS = held_out(sorted(SCRIPTS), seed=1127)
