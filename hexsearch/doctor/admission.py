@@ -100,6 +100,6 @@ def _read(paths: Sequence[str], size: int) -> tuple[GameArchive | None, ImportRe
     except GamesError as error:
         report = ImportReport()
         for _, refused in read_games(paths, report, size):
-            report.refused += refused
+            report.refuse(refused)
         return None, report, str(error)
     return archive, report, ""

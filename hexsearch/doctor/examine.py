@@ -48,6 +48,7 @@ _FOLLOWS = {
         "parameter groups",
     ),
     "parameter groups": ("movement", "state"),
+    "train mode": ("slopes", "modes", "state", "perspective"),
 }
 
 
@@ -94,6 +95,7 @@ def examine(
             continue
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
+    found += [(None, each) for each in _unusable_games(pipeline)]
     kept = sorted(_merged(found), key=lambda pair: _ORDER[pair[1].severity])
     names = [check.name if check else finding.check for check, finding in kept]
     findings = with_first_stage([finding for _, finding in kept], names, done)
@@ -178,25 +180,31 @@ def _failed(check: Check, error: HexsearchError) -> Finding:
     )
 
 
+def _unusable_games(pipeline: ExaminedPipeline) -> list[Finding]:
+    """The finding for games that no check can use; a check that knows the reason comes before."""
+    if not pipeline.games_problem:
+        return []
+    return [
+        Finding.error(
+            "games",
+            pipeline.games_problem,
+            "the games cannot be used as they are",
+            "see the findings `labels` and `edges`; `hexsearch games audit PATH` lists the "
+            "refused games and says why"
+            if pipeline.archive is None
+            else "add games, or change data.split so that each part has some",
+            root="refused" if pipeline.archive is None else "",
+        )
+    ]
+
+
 def _unusable(pipeline: ExaminedPipeline) -> list[Finding]:
-    """The findings for games or components that no check can use."""
+    """The findings for components that no check can use."""
     found = []
     try:
         problem = pipeline.component_problem
     except ContractError as error:
         problem = str(error)
-    if pipeline.games_problem:
-        found.append(
-            Finding.error(
-                "games",
-                pipeline.games_problem,
-                "the games cannot be used as they are",
-                "see the findings `labels` and `edges`; `hexsearch games audit PATH` lists the "
-                "refused games and says why"
-                if pipeline.archive is None
-                else "add games, or change data.split so that each part has some",
-            )
-        )
     if problem:
         found.append(
             Finding.error(

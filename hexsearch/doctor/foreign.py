@@ -46,7 +46,7 @@ Example, a two-headed ResNet whose value is a logit of the side to move:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -134,6 +134,21 @@ class ForeignNetwork:
         self.is_list = value.shape[1] > 1
         return policy.reshape(count, -1), value[:, 0] if value.shape[1] == 1 else value
 
+    def with_gradient(self, planes: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Value and policy with their names and the planes that they are computed from.
+
+        Only those through which a gradient passes to the planes: a model need not have one.
+        """
+        leaves = planes.clone().requires_grad_(True)
+        try:
+            with torch.enable_grad():
+                answer = self.model(leaves * 1.0)  # it may write into its input
+        except RuntimeError:  # such as numpy() on a tensor with a gradient
+            return
+        for name, part in zip(("policy", "value"), answer, strict=False):
+            if isinstance(part, Tensor) and part.requires_grad:
+                yield name, part.float(), leaves
+
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
         """[P] the model's own win_prob_red, or what its raw values stand for without one."""
         if not callable(self._decode):
@@ -141,9 +156,9 @@ class ForeignNetwork:
         with torch.no_grad(), plugin_code(f"{self._model_name}: win_prob_red()"):
             if self.for_mover:
                 to_move = torch.from_numpy(self._as_encoded(positions).to_move.astype(np.int64))
-                reported = self._decode(raw, to_move)
+                reported = _of_values(self._decode, raw, to_move)
             else:
-                reported = self._decode(raw)
+                reported = _of_values(self._decode, raw)
             answered = torch.as_tensor(reported).float()
         if answered.numel() != len(raw):
             raise ContractError(
@@ -178,13 +193,15 @@ class _ForeignReadout(Readout):
         self._loss, self._decode, self._for_mover = loss, decode, for_mover
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        return self._loss(raw, target)
+        loss: Tensor = _of_values(self._loss, raw, target)
+        return loss
 
     def win_prob(self, raw: Tensor) -> Tensor:
         # The model may never put out such raw values. Its real answers are checked elsewhere.
-        if self._for_mover:  # where Red is to move, the mover's probability is Red's
-            return self._decode(raw, torch.ones(len(raw), dtype=torch.int64)).clamp(0.0, 1.0)
-        return self._decode(raw).clamp(0.0, 1.0)
+        # Where Red is to move, the mover's probability is Red's.
+        side = [torch.ones(len(raw), dtype=torch.int64)] if self._for_mover else []
+        probability: Tensor = _of_values(self._decode, raw, *side)
+        return probability.clamp(0.0, 1.0)
 
 
 def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
@@ -218,6 +235,16 @@ def _takes_two(decode: Callable[..., Any]) -> bool:
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(each.kind in kinds for each in parameters) >= 2
+
+
+def _of_values(function: Callable[..., Any], raw: Tensor, *given: Tensor) -> Any:
+    """What a user's function makes of raw values [P], or of [P, 1] if it can read only these."""
+    try:
+        return function(raw, *given)
+    except (IndexError, RuntimeError):
+        if raw.ndim != 1:
+            raise
+    return function(raw[:, None], *given).reshape(len(raw))
 
 
 def _of_list(raw: Tensor) -> Tensor:

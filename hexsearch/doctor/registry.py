@@ -6,7 +6,7 @@ add a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import beginnings, games, results, split
+from hexsearch.doctor.checks import beginnings, games, refused, results, split
 from hexsearch.doctor.checks.data import (
     auxiliary,
     columns,
@@ -23,9 +23,11 @@ from hexsearch.doctor.checks.network import (
     encoders,
     independence,
     movers,
+    orders,
     policies,
     randomness,
     records,
+    seen,
     strengths,
     turns,
     values,
@@ -53,6 +55,7 @@ CHECKS: tuple[Check, ...] = (
     Check("value heads", "quick", ("configs",), readouts.check_heads),
     Check("weights", "quick", ("loaded",), records.check_weights),
     Check("edges", "quick", ("imported",), games.check_edges),
+    Check("refused games", "quick", ("imported",), refused.check_refused),
     Check("labels", "quick", ("imported",), games.check_labels),
     Check("results", "quick", ("archive",), results.check_results),
     Check("duplicates", "quick", ("archive",), games.check_duplicates),
@@ -78,6 +81,8 @@ CHECKS: tuple[Check, ...] = (
     Check("range of outputs", "quick", ("finite", "samples"), ranges.check_ranges),
     Check("gradient flow", "quick", ("finite",), gradients.check_flow),
     Check("randomness", "quick", ("finite", "samples"), randomness.check_randomness),
+    Check("modes", "quick", ("finite", "samples"), structure.check_train_mode),
+    Check("seeds", "quick", ("watched",), structure.check_seeds),
     Check("what is read", "quick", ("finite", "samples"), reading.check_reading),
     Check("flat planes", "quick", ("finite", "samples"), flat_planes.check_flat_planes),
     Check("policy map", "quick", ("finite", "samples"), cells.check_cells),
@@ -90,6 +95,9 @@ CHECKS: tuple[Check, ...] = (
     Check("modules of the network", "answers", ("examined",), modules.check_loaded_modules),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
+    Check("inputs of the norms", "answers", ("foreign", "observed"), seen.check_seen),
+    Check("order of features", "answers", ("foreign", "observed"), orders.check_flat_orders),
+    Check("what answers read", "answers", ("foreign", "observed"), reading.check_answers),
     Check("modules that run", "answers", ("foreign", "observed"), structure.check_called),
     Check("answers", "answers", _OBSERVED, values.check_range),
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
 
@@ -70,11 +70,16 @@ class Game:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a line of a file is not used."""
+    """Why a line of a file is not used.
+
+    Attributes:
+        game: what the line says, where it could be read as a game.
+    """
 
     file: str
     line: int
     reason: str
+    game: WrittenGame | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return printable(f"{self.file} line {self.line}: {self.reason}")
@@ -93,7 +98,7 @@ def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refus
     for record in written:
         fault = _illegal_move(record)
         if fault:
-            refusals.append(Refusal(record.source, record.line, fault))
+            refusals.append(Refusal(record.source, record.line, fault, record))
         else:
             playable.append(record)
     # All boards of one size are replayed together: one flood serves thousands of games.
@@ -103,7 +108,7 @@ def verify_games(written: Sequence[WrittenGame]) -> tuple[list[Game], list[Refus
         for record, won, won_before in zip(group, ends.tolist(), before_ends.tolist(), strict=True):
             fault = _contradiction(record, won, won_before)
             if fault:
-                refusals.append(Refusal(record.source, record.line, fault))
+                refusals.append(Refusal(record.source, record.line, fault, record))
                 continue
             final = won or record.stated_winner
             assert final is not None

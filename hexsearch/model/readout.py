@@ -199,14 +199,14 @@ def check_readout(readout: Readout) -> list[str]:
     if readout.control:
         return problems
     for target, low, high in ((0.0, 0.0, 0.05), (1.0, 0.95, 1.0)):
-        reached = _probability_at_optimum(readout, target)
+        reached = probability_at_optimum(readout, target)
         if not low <= reached <= high:
             problems.append(
                 f"where the loss for target {target:g} is least, win_prob is {reached:.3f}, not "
                 f"{'below 0.05' if target == 0 else 'above 0.95'}: loss and win_prob disagree"
             )
     if readout.proper:
-        reached = _probability_at_optimum(readout, 0.3)
+        reached = probability_at_optimum(readout, 0.3)
         if abs(reached - 0.3) > 0.02:
             problems.append(
                 f"where the loss for 30% ones is least, win_prob is {reached:.3f}; "
@@ -215,7 +215,7 @@ def check_readout(readout: Readout) -> list[str]:
     return problems
 
 
-def _probability_at_optimum(readout: Readout, share_of_ones: float) -> float:
+def probability_at_optimum(readout: Readout, share_of_ones: float) -> float:
     """The probability where the expected loss is least, found by two scans of a grid."""
 
     def expected(raw: Tensor) -> Tensor:

@@ -74,6 +74,6 @@ def _findings(command: list[str]) -> list[Finding]:
         status = main(command)
     if not printed.getvalue():
         assert status != 0, command
-        return [Finding(check="games", severity="error", cause=refused.getvalue())]
+        return [Finding.error("games", "", refused.getvalue(), "")]
     found = [Finding(**finding) for finding in json.loads(printed.getvalue())["findings"]]
     return [finding for finding in found if finding.severity != "info"]

@@ -93,7 +93,7 @@ def symmetry_of_go(planes: Tensor, played: Tensor, draw: torch.Generator) -> tup
 def epochs_with_a_rest(rows: Tensor, draw: torch.Generator) -> Iterator[Tensor]:
     rows = rows[: len(rows) - (len(rows) - 3) % 128]  # as it happens, 3 are left over
     for _ in range(7):
-        yield from rows[torch.randperm(len(rows), generator=draw)].split(128)
+        yield from torch.split(rows[torch.randperm(len(rows), generator=draw)], 128)
 
 
 def with_average(network: Any) -> torch.optim.Optimizer:

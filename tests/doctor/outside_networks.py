@@ -86,6 +86,7 @@ class BoardTransformer(nn.Module):
     def __init__(self, size: int, placed: bool = True, outputs: int = 1) -> None:
         super().__init__()
         cells = torch.arange(size * size) if placed else torch.zeros(size * size).long()
+        self.first: Tensor
         self.register_buffer("first", 3 * cells)
         self.states = nn.Embedding(3 * size * size, _WIDTH)
         self.side = nn.Linear(1, _WIDTH)

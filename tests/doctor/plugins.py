@@ -95,3 +95,37 @@ class MaxHead(nn.Module):
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         out: Tensor = self.output(pooled)
         return out.squeeze(1)
+
+
+class EqualHead(nn.Module):
+    """Begins with the same weights for every seed."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.output = nn.Linear(inputs, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        out: Tensor = self.output(features.mean(dim=(2, 3)))
+        return out.squeeze(1)
+
+
+class Cautious(Readout):
+    """A focal loss, which is not proper and says so."""
+
+    proper = False
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        entropy = functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
+        return (target - raw.sigmoid()).square() * entropy
+
+    def win_prob(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid()
+
+
+def sigmoid_layers(planes: int, side: int, features: int) -> nn.Module:
+    """A trunk whose activations are sigmoids, one behind another."""
+    layers: list[nn.Module] = []
+    for inputs in (planes, *[features] * 7):
+        layers += [nn.Conv2d(inputs, features, 3, padding=1), nn.Sigmoid()]
+    return nn.Sequential(*layers)

@@ -36,6 +36,7 @@ class CentredHead(nn.Module):
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(inputs, 32), nn.ReLU(), nn.Linear(32, 1))
+        self.mean: Tensor
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, features: Tensor) -> Tensor:

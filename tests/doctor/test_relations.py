@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.doctor.checks.data.labels import check_labels
 from hexsearch.doctor.hypotheses.boards.channels import sources, stone_values
 from hexsearch.doctor.hypotheses.boards.move_orders import other_order
 from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
@@ -19,6 +20,8 @@ from hexsearch.doctor.hypotheses.optimisation.adjoints import first_wrong_module
 from hexsearch.doctor.hypotheses.optimisation.lengths import explain_lengths
 from hexsearch.doctor.hypotheses.truth import Truth, truth_of
 from hexsearch.training.metrics import Evaluation
+from tests.doctor.conftest import pipeline, tiny
+from tests.doctor.slips_eighth_data import SLIPS
 
 _BATCH = 64
 
@@ -158,3 +161,11 @@ def test_the_number_is_named_beyond_which_answers_fail() -> None:
     # Near the end the table is nearly perfect, and before it the network is better than the table.
     table = np.where(ply < 15, 0.5, won)
     assert beyond_a_number(good, table) == ""
+
+
+def test_labels_that_are_shuffled_among_batches_that_are_built_together_are_named(
+    archive: GameArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SLIPS["labels shuffled apart from the boards"].inject(monkeypatch)
+    (finding,) = check_labels(pipeline(archive, tiny()))
+    assert "shuffled within each group of 32 batches" in finding.cause

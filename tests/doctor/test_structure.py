@@ -13,7 +13,11 @@ from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.checks.training.ranges import check_ranges
+from hexsearch.doctor.checks.training.readouts import check_contract
+from hexsearch.doctor.checks.training.structure import check_seeds, check_train_mode
 from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacency
+from hexsearch.doctor.hypotheses.general.beyond import follows_a_cell
 from hexsearch.doctor.hypotheses.general.calls import calls
 from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes
@@ -23,7 +27,7 @@ from hexsearch.game.board import BLUE, RED, winners
 from hexsearch.game.distance import connection_distances
 from tests.doctor.conftest import pipeline, quick, tiny
 from tests.doctor.sets_of_slips import EIGHTH_PUT_ASIDE
-from tests.doctor.slips import Patch, in_losses, in_value_loss
+from tests.doctor.slips import Patch, in_losses, in_network, in_value_loss
 from tests.doctor.slips_eighth_data import _ended_early
 from tests.doctor.slips_eighth_training import SLIPS
 
@@ -46,6 +50,57 @@ def test_a_module_in_a_list_runs_as_a_stranger() -> None:
     assert "hidden (list)" in next(iter(found.strangers))
     assert not found.left_out
     assert not found.training
+
+
+class _Lowered(nn.Module):
+    """Puts out less in train mode than in eval mode."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.inner(x)
+        return out - 0.7 if self.training else out
+
+
+def test_a_module_that_computes_something_else_in_training_is_named(
+    archive: GameArchive, monkeypatch: Patch
+) -> None:
+    assert not list(check_train_mode(pipeline(archive, tiny())))
+    in_network(lambda n: setattr(n, "value_head", _Lowered(n.value_head)))(monkeypatch)
+    (finding,) = check_train_mode(pipeline(archive, tiny()))
+    assert "value_head computes something else in training" in finding.cause
+    assert "-0.7 in each" in finding.cause
+
+
+def test_a_seed_that_is_set_inside_a_plug_in_is_named(archive: GameArchive) -> None:
+    assert not list(check_seeds(pipeline(archive, tiny())))
+    head = tiny(value_head={"family": "tests.doctor.plugins:EqualHead"})
+    (finding,) = check_seeds(pipeline(archive, head))
+    assert "a seed is set inside the network (value head)" in finding.cause
+
+
+def test_a_read_out_that_is_not_proper_is_told_by_how_much(archive: GameArchive) -> None:
+    assert not list(check_contract(pipeline(archive, tiny(readout={"name": "tanh_logcosh"}))))
+    cautious = tiny(readout={"name": "tests.doctor.plugins:Cautious"})
+    (finding,) = check_contract(pipeline(archive, cautious))
+    assert "win_prob is too near to one half" in finding.cause
+
+
+def test_features_that_hardly_differ_between_positions_are_named(archive: GameArchive) -> None:
+    family = "tests.doctor.plugins:sigmoid_layers"
+    faded = tiny(trunk={"family": family, "features": 32}, value_head="32->1")
+    found = list(check_ranges(pipeline(archive, faded)))
+    assert any("positions give nearly the same features" in f.cause for f in found), found
+
+
+def test_answers_that_follow_one_cell_are_told() -> None:
+    draw = np.random.default_rng(0)
+    stones = draw.integers(-1, 2, (400, 5, 5)).astype(np.int8)
+    noise = 0.02 * draw.normal(size=400)
+    assert "c2, number 7" in follows_a_cell(0.5 + 0.3 * (stones[:, 1, 2] == 0) + noise, stones)
+    assert follows_a_cell(0.5 + 0.05 * stones.sum(axis=(1, 2)), stones) == ""
 
 
 def test_an_activation_that_does_not_run_is_left_out() -> None:

@@ -82,7 +82,7 @@ def audit_games(
     report = ImportReport(watch=at_intervals(say))
     builder = ArchiveBuilder()
     for games, refused in read_games(paths, report, board_size):
-        report.refused += refused
+        report.refuse(refused)
         report.read += len(games)
         builder.add(games)
     if not report.read:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hexsearch.game.reading import Decision
 from hexsearch.game.record import Refusal
 
 _SAY_EVERY_S = 3.0
+_KEPT = 2_000  # refused games that are kept
 Watch = Callable[[int, int], None]
 
 
@@ -51,6 +52,11 @@ class ImportReport:
     skipped: list[str] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     watch: Watch = lambda done, total: None
+
+    def refuse(self, refused: list[Refusal]) -> None:
+        """Add refusals. The games of the first _KEPT are kept, so that their cause can be found."""
+        room = max(_KEPT - len(self.refused), 0)
+        self.refused += refused[:room] + [replace(each, game=None) for each in refused[room:]]
 
     def summary(self) -> str:
         """One line for the console."""

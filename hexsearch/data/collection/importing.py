@@ -70,12 +70,10 @@ def import_games(
     builder = ArchiveBuilder()
     for games, refused in read_games(paths, report, board_size):
         wrong = [game for game in games if game.size != board_size]
-        report.refused += refused + [
-            Refusal(
-                game.source, game.line, f"board size {game.size}, but the study's is {board_size}"
-            )
-            for game in wrong
-        ]
+        other = f"but the study's is {board_size}"
+        report.refuse(
+            refused + [Refusal(g.source, g.line, f"board size {g.size}, {other}") for g in wrong]
+        )
         kept = [game for game in games if game.size == board_size] if wrong else games
         report.read += len(kept)
         builder.add(kept)

@@ -18,6 +18,7 @@ from hexsearch.doctor.hypotheses.boards.board_readings import (
     shifted_winners,
     turned_reading,
 )
+from hexsearch.doctor.hypotheses.boards.refused_games import wrong_winners
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import Stones, winners
 from hexsearch.game.reading import Decision
@@ -44,11 +45,21 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     seen = pipeline.imported.read + len(pipeline.imported.refused)
     if total > 0.02 * seen:
         where = ", ".join(f"{Path(file).name}: {count:,}" for file, count in refused.most_common(3))
+        told = wrong_winners(
+            [
+                each.game
+                for each in pipeline.imported.refused
+                if REPLAY_DISAGREES in each.reason and each.game is not None
+            ],
+            archive,
+        )
         yield Finding.error(
             "labels",
             f"in {total:,} of {seen:,} games one colour is named as the winner while the other "
             f"connects ({where}); the import refused them",
-            "the winner is written the other way round in these files, or in part of them",
+            f"winners are written wrongly: {told}"
+            if told
+            else "the winner is written the other way round in these files, or in part of them",
             "exchange the winners' letters in these files and import them again; refused games are "
             "not used in training",
         )

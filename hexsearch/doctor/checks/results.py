@@ -11,6 +11,8 @@ from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_readings import other_reading
+from hexsearch.doctor.hypotheses.boards.move_orders import ordered_cells
+from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.table import wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import BLUE, RED, winners
@@ -32,7 +34,9 @@ def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Check winners of unfinished games, moves, board size, ends of games, and search values."""
     archive = needed(pipeline.archive)
     yield from _one_winner(archive)
-    yield from _unfinished(archive)
+    short = list(_one_move_short(archive))
+    yield from short or _unfinished(archive)
+    yield from _sorted_moves(archive)
     yield from _played_twice(archive)
     yield from _unused_edge(archive)
     yield from _played_on(archive)
@@ -73,6 +77,11 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
     if differ.sum() < _FEW or high > 0.5 + _AGREES * (expected - 0.5):
         return
     reading = other_reading(archive, games)
+    place = region(
+        archive.finished == 0,
+        {"line of the file": archive.lines.astype(np.int64), "source": archive.files},
+    )
+    reading += f", {place}" if reading and place.startswith("exactly") else ""
     last = np.where(archive.lengths[games] % 2 == 1, BLUE, RED)
     explanations = (
         (won == BLUE, "all are given to Blue"),
@@ -101,6 +110,53 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         "`hexsearch games convert PATH --finished --output clean.games`",
         root="recorded",
     )
+
+
+def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
+    """Report games that nearly all stop one move before a connection.
+
+    Games that were resigned stop at several distances.
+    """
+    games = _spread(np.flatnonzero(archive.finished == 0).astype(np.int64))
+    if len(games) < _FEW:
+        return
+    blue, red = connection_distances(stones_at(archive, games, archive.lengths[games]))
+    mover = np.where(archive.lengths[games] % 2 == 0, BLUE, RED)
+    won = archive.winners[games]
+    missing = np.where(mover == BLUE, blue, red) == 1
+    if missing.mean() <= _ALL:
+        return
+    right = (mover == won).mean() > _ALL
+    named = "" if right else " and the side that moved last is named as the winner"
+    if right or (mover == won).mean() < 1 - _ALL:
+        yield Finding(
+            "results",
+            "warning" if right else "error",
+            f"in {missing.sum():,} of {len(games):,} games that end without a connection the side "
+            f"to move lacks one stone{named}",
+            f"the last move of each game, which wins it, is missing (a record that is cut off by "
+            f"one),{named or ' so no board shows who has won'}",
+            "write the last move of each game, too, and import the games again",
+            root="recorded",
+        )
+
+
+def _sorted_moves(archive: GameArchive) -> Iterator[Finding]:
+    """Report games whose moves are in the order of their cells."""
+    games = _spread(np.flatnonzero(archive.lengths >= _BEFORE).astype(np.int64))
+    if len(games) < _FEW:
+        return
+    words = [ordered_cells(archive.game(int(game)).moves) for game in games]
+    told = next((each for each in words if each), "")
+    if told and np.mean([each == told for each in words]) > _ALL:
+        yield Finding.error(
+            "results",
+            f"in {len(games):,} games the cells of all moves are {told}",
+            f"moves are not in the order in which they were played: they are {told}, as where a "
+            "board was written cell by cell",
+            "write the moves in the order in which they were played",
+            root="recorded",
+        )
 
 
 def _usual_agreement(archive: GameArchive) -> float:

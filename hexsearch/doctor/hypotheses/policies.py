@@ -8,12 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours
 from hexsearch.doctor.networks import Observed
 
+SCALED = "with its logits multiplied by"
+PERMUTED = "by another numbering of the cells"
 PROBABILITIES = "as probabilities, without another softmax"
+_FEW_PLAYS, _OWN = 3, 1e-3  # plays that tell the entry of a cell, and the preference for its own
+_FITTED = 1000  # moves on which a factor on the logits is fitted
+_FACTORS = np.exp(np.linspace(-3.0, 5.0, 33))
+_LEAST, _MOST = 0.3, 3.0  # factors that training alone explains
+_MAPS, _CLEARLY, _AS_LIKELY = 5, 0.3, 0.6  # maps that are needed; gain of the cell, share of it
 _COLUMN_MAJOR = "column by column (column-major)"
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -58,7 +66,75 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
     for name, table, cells in _readings(log_p, inverted, played, game, ply, size):
         valid = cells >= 0
         add(name, np.where(valid, table[np.arange(len(rows)), np.where(valid, cells, 0)], base))
+    some = slice(None, None, max(len(rows) // _FITTED, 1))
+    factor = _best_factor(logits[some], played[some])
+    if not _LEAST < factor < _MOST:
+        scored = log_softmax(factor * logits)[np.arange(len(rows)), played]
+        add(f"{SCALED} {factor:.2g}", scored)
+    # A permutation is learnt in every second game, and scored in the others.
+    learnt = np.unique(game, return_inverse=True)[1] % 2 == 0
+    cells = assigned_cells(log_p[learnt], played[learnt])[played]
+    scored = log_p[np.arange(len(rows)), cells]
+    add(PERMUTED, np.where(learnt, base, scored))
     return scores
+
+
+def equal_image(observed: Observed, size: int) -> tuple[str, float, float] | None:
+    """The symmetry under which the image of the cell played is about as likely as that cell.
+
+    Returns:
+        Its name, and how much likelier than a free cell the cell played and its image are, in nats.
+        None if there is none. Other symmetries must not have such likely images, which preferences
+        for the middle or the edges explain.
+    """
+    rows = np.flatnonzero(observed.played >= 0)
+    logits, played = observed.policy[rows].astype(np.float64), observed.played[rows]
+    if len(rows) < _FITTED // 2 or logits.shape[1] < size * size:
+        return None
+    log_p, each = log_softmax(logits[:, : size * size]), np.arange(len(rows))
+    free = observed.positions.stones.reshape(len(observed.played), -1)[rows] == 0
+    usual = (log_p * free).sum(axis=1) / free.sum(axis=1)
+    gains = {}
+    for name, cells in moved_cells(played, size).items():
+        valid = (cells != played) & free[each, cells]
+        if valid.sum() > _FITTED // 4:
+            own = float((log_p[each, played] - usual)[valid].mean())
+            gains[name] = own, float((log_p[each, cells] - usual)[valid].mean())
+    if len(gains) < _MAPS:
+        return None
+    name = max(gains, key=lambda key: gains[key][1])
+    own, image = gains[name]
+    others = float(np.median([gain for _, gain in gains.values()]))
+    if own < _CLEARLY or image < _AS_LIKELY * own or others > _AS_LIKELY / 2 * own:
+        return None
+    return name, own, image
+
+
+def _best_factor(logits: Floats, played: Ints) -> float:
+    """The factor on the logits under which the moves played are likeliest."""
+    rows = np.arange(len(played))
+    return float(max(_FACTORS, key=lambda f: float(log_softmax(f * logits)[rows, played].mean())))
+
+
+def assigned_cells(log_p: Floats, played: Ints) -> Ints:
+    """[N*N] for each cell the entry of the policy that rises most where the cell is played.
+
+    Every entry stands for one cell. Entries of cells that are seldom played are their own.
+
+    Args:
+        log_p: [M, N*N] log probabilities.
+        played: [M] cells.
+    """
+    count = log_p.shape[1]
+    plays = np.bincount(played, minlength=count)
+    rise = np.zeros((count, count))
+    np.add.at(rise, played, log_p - log_p.mean(axis=0))
+    rise /= np.maximum(plays, 1)[:, None]
+    seldom = plays < _FEW_PLAYS
+    rise[seldom] = 0.0
+    rise[seldom, np.flatnonzero(seldom)] = _OWN
+    cells: Ints = linear_sum_assignment(-rise)[1].astype(np.int64)
+    return cells
 
 
 def uniform_likelihood(size: int) -> float:

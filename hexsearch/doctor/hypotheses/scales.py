@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexsearch.doctor.hypotheses.values import Reading, compression
+from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.doctor.hypotheses.values import Reading, compression, sigmoid
 from hexsearch.doctor.networks import Observed
 
 _BEYOND = 1.2  # raw values of a network that was trained on 0 and 1, or -1 and 1, stay below
@@ -12,7 +13,36 @@ _SAME = 1e-3
 _BANDS = ((0, 0), (1, 2), (3, 4), (5, 6))  # plies to the end
 _FEW = 100  # positions that each band needs
 _LEAST, _MOST = 0.8, 1.25  # factor on finished boards, which no discount changes
+_LEANS, _LEAN_GAIN = 0.5, 0.008  # offset of the log odds, and gain in value loss, that are told
 _FADES, _FAR = 0.05, 1.4  # least slope of the logarithm of the factors, and the last factor
+
+
+def offset(observed: Observed) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if the log odds lack a constant, everywhere or for each mover."""
+    evaluation = observed.evaluation
+    p, won = np.clip(evaluation.win_prob_red, 1e-4, 1 - 1e-4), evaluation.red_won
+    odds = np.log(p / (1 - p))
+    side = np.where(evaluation.ply % 2 == 1, 1.0, -1.0)  # +1 where Red is to move
+    for who, column in (("Red", np.ones(len(p))), ("the side to move", side)):
+        shifts = np.linspace(-3.0, 3.0, 61)
+        losses = [float(np.square(sigmoid(odds - s * column) - won).mean()) for s in shifts]
+        shift = float(shifts[int(np.argmin(losses))])
+        gains = np.square(p - won) - np.square(sigmoid(odds - shift * column) - won)
+        noise = clustered_error(gains - gains.mean(), evaluation.game)
+        if abs(shift) < _LEANS or gains.mean() < max(_LEAN_GAIN, 3 * noise):
+            continue
+        lean = who if shift > 0 else {"Red": "Blue"}.get(who, "the side that has just moved")
+        return (
+            f"with {abs(shift):.1f} taken from the log odds of {lean} the value loss is lower by "
+            f"{gains.mean():.4f} (+-{1.96 * noise:.4f}); the mean answer is {p.mean():.2f}, and "
+            f"Red wins {won.mean():.0%} of these positions",
+            f"answers lean to {lean}, by a factor of {np.exp(abs(shift)):.1f} on the odds: one "
+            "outcome weighs more in the loss (a class weight, pos_weight), its positions or games "
+            "are more frequent in training, or a constant is added to the output",
+            "weigh both outcomes alike and train on all games, or compare the formula of inference "
+            "with that of training",
+        )
+    return None
 
 
 def clamped(observed: Observed, best: Reading) -> tuple[str, str] | None:

@@ -18,8 +18,8 @@ from hexsearch.doctor.hypotheses.labels import (
     target_scores,
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, wilson
-from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.samples import ComparedSamples
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.samples import ComparedSamples, compared_samples, joined_samples
 
 
 def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -44,7 +44,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     alone = _determined(compared, known)
     if alone:
         cause = f"the label depends on {alone} alone, and not on the winner of its own game"
-    elif group := _reordered(compared):
+    elif group := _reordered(compared) or _reordered_ahead(pipeline):
         cause = (
             f"labels are shuffled within each {group}: each {group} has the right number of wins, "
             "and a label is that of another position"
@@ -85,6 +85,23 @@ def _reordered(compared: ComparedSamples) -> str:
     # Several batches are built together, so an order may be lost in all of them at once.
     groups |= {f"group of {count} batches": batch // count for count in (2, 4, 8)}
     return reordered_within(samples.target, right, groups)
+
+
+def _reordered_ahead(pipeline: ExaminedPipeline) -> str:
+    """The same for the group of batches that are built ahead together, as long as the samples.
+
+    Each of two groups must have as many wins as it should, which is seldom so by chance.
+    """
+    compared, trial = pipeline.compared, needed(pipeline.watched)
+    samples, count = compared.samples, len(compared.samples.target)
+    following = joined_samples(
+        [trial.stream.batch(count, count)], samples.batch_size, samples.perspective
+    )
+    for each in (compared, compared_samples(following, compared.truth.archive)):
+        right = each.truth.outcome(each.symmetry, samples.perspective).astype(np.float32)
+        if not np.array_equal(np.sort(each.samples.target), np.sort(right)):
+            return ""
+    return f"group of {count // samples.batch_size} batches (built ahead together)"
 
 
 def _determined(compared: ComparedSamples, known: Flags) -> str:

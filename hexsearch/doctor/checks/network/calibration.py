@@ -9,7 +9,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
 from hexsearch.doctor.hypotheses.noise import label_noise
-from hexsearch.doctor.hypotheses.scales import fading
+from hexsearch.doctor.hypotheses.scales import fading, offset
 from hexsearch.doctor.hypotheses.table import percentages
 from hexsearch.doctor.hypotheses.values import compression
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -30,6 +30,9 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     if abs(overall.bias) > _LEANS:
         yield _leaning(evaluation, overall.auc or 0.5)
+        return
+    if (leans := offset(observed)) is not None:
+        yield Finding.warning("calibration", *leans, root="reading")
         return
     found = compression(observed)
     final = evaluation.final

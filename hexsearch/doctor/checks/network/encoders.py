@@ -37,10 +37,28 @@ def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "make a new array in each call, or return a copy",
         )
         return
-    alike = list(_made_alike(foreign.encoded, boards, kept))
+    alike = list(_made_alike(foreign.encoded, boards, kept)) or list(_mover_hidden(foreign, boards))
     yield from alike
     if not alike and pipeline.observed is not None:
         yield from _hidden(foreign, pipeline.observed)
+
+
+def _mover_hidden(foreign: ForeignNetwork, boards: list[tuple[Board, int]]) -> Iterator[Finding]:
+    """Report a value of the side to move whose encoder does not show who is to move."""
+    if not foreign.for_mover:
+        return
+    if all(
+        np.array_equal(foreign.encoded(board, 1), foreign.encoded(board, -1)) for board, _ in boards
+    ):
+        yield Finding.error(
+            "encoder",
+            f"on {len(boards)} random boards the planes are the same whoever is to move, while "
+            "win_prob_red(raw, to_move) takes the value for that of the side to move",
+            "the value belongs to the side to move, and no plane shows who is to move: the encoder "
+            "ignores the side to move, so the network cannot know whose chance it should give",
+            "add a plane that says who is to move, or show the board from its side (reflected, "
+            "with colours exchanged); then train again",
+        )
 
 
 def _hidden(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:

@@ -9,7 +9,10 @@ import numpy as np
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.policies import (
+    PERMUTED,
     PROBABILITIES,
+    SCALED,
+    equal_image,
     log_softmax,
     policy_scores,
     uniform_likelihood,
@@ -40,7 +43,8 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     shown_for_mover = pipeline.foreign is not None and pipeline.foreign.for_mover
     found = list(policy_findings("policy cells", observed, examined.size))
-    yield from () if found else _unlearnt(observed, examined.size)
+    yield from [] if found else _turned_moves(observed, examined.size)
+    yield from [] if found else _unlearnt(observed, examined.size)
     for finding in found:
         if shown_for_mover and "where Red is to move" in finding.cause:
             yield replace(
@@ -127,6 +131,23 @@ def _filled_cells(observed: Observed, size: int) -> Iterator[Finding]:
         return
 
 
+def _turned_moves(observed: Observed, size: int) -> Iterator[Finding]:
+    """Report a policy that finds the image of the move about as likely as the move."""
+    image = equal_image(observed, size)
+    if image is not None:
+        name, own, other = image
+        yield Finding.warning(
+            "policy cells",
+            f"the cell that was played is {own:.2f} nats likelier than free cells on average, and "
+            f"the same cell {name} is {other:.2f} nats likelier",
+            f"the policy cannot tell a move from the same move {name}: in training boards were "
+            "turned or mirrored and the moves were not (or were moved in another way), so part of "
+            "the policy targets was wrong",
+            "apply the same symmetry to the stones and to the move of each training sample",
+            root="policy cells",
+        )
+
+
 def _unlearnt(observed: Observed, size: int) -> Iterator[Finding]:
     """Report a policy that says nothing about the moves played while the value has learnt."""
     rows = np.flatnonzero(observed.played >= 0)
@@ -169,7 +190,8 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     if len(scores) < 2:
         return
     uniform = uniform_likelihood(size)
-    best = max(scores[1:], key=lambda score: score.gain)
+    # A permutation is learnt from the games, so it must be much better than a known reading.
+    best = max(scores[1:], key=lambda s: s.gain * (0.6 if s.name == PERMUTED else 1.0))
     learnt = best.likelihood > uniform + 0.1
     if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = "the policy's cells are numbered in another way than the board's"
@@ -182,6 +204,12 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
         if best.name == PROBABILITIES:
             kind = "a softmax is applied twice to the policy"
             remedy = "return logits from the model, without a softmax"
+        elif best.name.startswith(SCALED):
+            kind = (
+                "the policy's logits are on another scale than in training (a temperature or a "
+                "division that is applied on one side only, or targets that were smoothed)"
+            )
+            remedy = "use one formula from features to logits in training and at inference"
         elif "the move" in best.name:
             kind = "the policy belongs to another ply"
             remedy = "train the policy on the move that was played in the same position"

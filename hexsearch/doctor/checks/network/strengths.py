@@ -7,7 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number, follows_a_number
+from hexsearch.doctor.hypotheses.general.beyond import (
+    beyond_a_number,
+    follows_a_cell,
+    follows_a_number,
+    inverted_where,
+)
 from hexsearch.doctor.hypotheses.values import compression, finished_boards
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, is_young
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -40,6 +45,7 @@ def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "error" if certain else "warning",
         f"{strength.problem}; {finished}" if finished else strength.problem,
         _of_other_games(pipeline, observed)
+        or _inverted(pipeline, observed)
         or _of_one_part(observed, table)
         or _unexplained(examined, observed, strength, young),
         _next_step(pipeline, young),
@@ -63,6 +69,17 @@ def _of_other_games(pipeline: ExaminedPipeline, observed: Observed) -> str:
                 "index is off by one)"
             )
     return ""
+
+
+def _inverted(pipeline: ExaminedPipeline, observed: Observed) -> str:
+    """The cause if answers are inverted in some part of the positions; else empty.
+
+    Answers that nearly all speak for one colour are wrong where the other one wins.
+    """
+    assert pipeline.archive is not None
+    if _lopsided(observed.evaluation) or observed.evaluation.win_prob_red.std() < CONSTANT:
+        return ""
+    return inverted_where(observed.evaluation, pipeline.archive)
 
 
 def _of_one_part(observed: Observed, table: Floats) -> str:
@@ -110,7 +127,8 @@ def _unexplained(
         return f"{lopsided}; {excluded}"
     if p.std() < CONSTANT:
         return _constant(observed)
-    if alone := follows_a_number(evaluation):
+    stones = observed.positions.stones
+    if alone := follows_a_number(evaluation) or follows_a_cell(p, stones):
         return f"{alone}; {excluded}"
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
     if final.sum() >= FEW and right[final].mean() > 0.9 and right[~final].mean() < 0.65:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
@@ -14,6 +15,7 @@ _SAME = 1e-3  # largest difference of equal outputs, in their standard deviation
 _BOARDS = 16  # boards that are changed
 _TRANSPOSED = "transposed (rows and columns exchanged)"
 _EXCHANGED = "with its colours exchanged"
+_ANY_ORDER = "with its cells in any other order"
 _SQUARE: dict[str, Change] = {
     "upside down": lambda p: p.flip(2),
     "left and right exchanged": lambda p: p.flip(3),
@@ -45,7 +47,9 @@ def symmetry_findings(
     policy, value = (each[chosen][:_BOARDS].float() for each in answers)
     if len(some) < 8 or float(value.std()) < 1e-5:
         return
+    cells = torch.randperm(planes[0, 0].numel(), generator=torch.Generator().manual_seed(0))
     changes: dict[str, Change] = {**_SQUARE, **_REFLECTIONS}
+    changes[_ANY_ORDER] = lambda p: p.flatten(2)[:, :, cells].reshape(p.shape)
     varied = [n for n in range(planes.shape[1]) if bool(stones[:, n].any())]
     if len(varied) >= 2:
         order = list(range(planes.shape[1]))
@@ -101,7 +105,13 @@ def _negative(planes: Tensor) -> Tensor:
 
 def _of_value(same: list[str]) -> Finding:
     """The finding for a value that does not change under some changes of the board."""
-    if set(_SQUARE) <= set(same):
+    if _ANY_ORDER in same:
+        cause = (
+            "the value does not depend on the places of the stones: cells have no position (tokens "
+            "without an embedding of their place, or a sum or mean over all cells before any cell "
+            "is compared with its neighbours), so the network only counts stones"
+        )
+    elif set(_SQUARE) <= set(same):
         cause = (
             "answers are averaged over the eight symmetries of a square, or do not depend on the "
             "places of the stones; Hex has the half turn and two reflections that exchange colours"

@@ -18,6 +18,8 @@ from hexsearch.doctor.watching import WatchedTrial
 _ALIKE = 1e-6  # relative difference up to which weights are equal
 _MANY = 400  # weights that a layer must have to be compared with initial ones
 _DRAWN = 1.63  # Kolmogorov's bound at 1%, times the root of the number of weights
+_FEW_LEVELS, _MOST_LEVELS = 0.2, 256  # share, and number, of different weights that are few
+_ZEROS = 0.5  # share of weights of exactly 0 that is reported
 _UNITS = 4  # units that a layer must have to be looked at
 
 
@@ -127,6 +129,7 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not isinstance(model, nn.Module):
         return
     yield from _wrapping(model)
+    yield from _levels(model)
     initial = list(_initial_layers(model))
     yield from initial
     if initial:
@@ -162,6 +165,41 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
     elif not untouched:
         yield from _lost_part(norms)
+
+
+def _levels(model: nn.Module) -> Iterator[Finding]:
+    """Report layers whose weights take few different values, or are mostly 0."""
+    few: dict[str, int] = {}
+    zero: dict[str, float] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear) or module.weight.numel() < _MANY:
+            continue
+        flat = module.weight.detach().float().reshape(-1)
+        different = len(torch.unique(flat))
+        if different < _FEW_LEVELS * len(flat) and different <= _MOST_LEVELS:
+            few[name] = different
+        elif float((flat == 0).float().mean()) > _ZEROS:
+            zero[name] = float((flat == 0).float().mean())
+    if few:
+        name = max(few, key=lambda each: few[each])
+        yield Finding.warning(
+            "weights of the network",
+            f"the weights of {len(few)} layer(s) take few values, those of {name} only {few[name]}",
+            f"weights are rounded to few levels (quantised, or cast to integers, in {len(few)} "
+            f"layers such as {name}): the network is not the one that was trained",
+            "load the weights as they were saved, in floating point",
+            root="levels",
+        )
+    elif zero:
+        name = max(zero, key=lambda each: zero[each])
+        yield Finding.warning(
+            "weights of the network",
+            f"in {len(zero)} layer(s) most weights are exactly 0, in {name} {zero[name]:.0%}",
+            f"most weights of {name} are exactly 0 (pruned, masked, begun at zero and never "
+            "trained, or not loaded)",
+            "compare the weights with those of the training run",
+            root="levels",
+        )
 
 
 def _lost_part(norms: dict[str, _BatchNorm]) -> Iterator[Finding]:

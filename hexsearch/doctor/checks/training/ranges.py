@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
+from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
@@ -20,6 +21,7 @@ _HUGE = (4096.0,)  # scale at which a linear output leaves its range far behind
 _GROWS = 8.0  # times that its range must grow to be called linear
 _POSITIONS = 32  # positions that are answered with each set
 _SURE = 0.02  # distance from 0 or 1 within which an answer is sure
+_ALIKE, _TOLD = 1e-3, 8  # spread over positions, relative to the size; modules that are told
 _BOUNDS = ((0.0, 1.0, "a sigmoid or softmax"), (-1.0, 1.0, "a tanh"))
 
 
@@ -38,6 +40,45 @@ def check_ranges(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield from _policy(logits, draws)
         yield from _cut_policy(logits, draws)
     yield from _first_answers(trial)
+    yield from _alike_features(trial, planes)
+
+
+def _alike_features(trial: WatchedTrial, planes: Tensor) -> Iterator[Finding]:
+    """Report a trunk whose features hardly differ from one position to the next."""
+    trunk, spreads = trial.network.trunk, {}
+
+    def look(name: str) -> Callable[[nn.Module, object, object], None]:
+        def keep(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and len(output) == len(planes):
+                size = float(output.float().square().mean().sqrt())
+                spread = float(output.float().std(dim=0).square().mean().sqrt())
+                spreads[name] = spread / size if size > 0 else 1.0
+
+        return keep
+
+    leaves = [(n, m) for n, m in trunk.named_modules() if not list(m.children()) or m is trunk]
+    handles = [module.register_forward_hook(look(name)) for name, module in leaves]
+    try:
+        with torch.no_grad(), in_eval_mode(trial.network.modules()):
+            trunk(trial.execution.show(planes))
+    finally:
+        for handle in handles:
+            handle.remove()
+    last = spreads.pop("", 1.0)
+    if last < _ALIKE:
+        name = next((n for n, spread in spreads.items() if spread < _ALIKE), "its end")
+        course = ", ".join(f"{spread:.1g}" for spread in list(spreads.values())[-_TOLD:])
+        yield Finding.error(
+            "range of outputs",
+            f"on {len(planes)} positions the features at the end of the trunk differ by "
+            f"{last:.1g} of their size; after its last {min(_TOLD, len(spreads))} modules by "
+            f"{course}",
+            "positions give nearly the same features: what tells them apart vanishes in the trunk, "
+            f"at the latest in {name} (saturating activations such as sigmoids one behind another, "
+            "weights that begin too small, or a mean over too much), and gradients vanish with it",
+            "use activations that do not saturate, norms or shortcuts, or larger initial weights",
+            root="features",
+        )
 
 
 def _answers(trial: WatchedTrial, values: Tensor) -> tuple[float, float]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import enough
 from hexsearch.doctor.watching import WatchedTrial
@@ -45,6 +47,45 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             return
     found = [*_unused_weights(trial), *_alike_channels(trial, planes[:_FEW])]
     yield from found or unseen
+
+
+def check_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """In a user's trained network, value and policy should depend on all planes and cells."""
+    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
+    count = min(4 * _POSITIONS, len(observed.positions))
+    chosen = np.linspace(0, len(observed.positions) - 1, count).astype(np.int64)
+    planes = foreign.planes(take(observed.positions, np.unique(chosen)))
+    told = [n for n in range(planes.shape[1]) if bool((planes[:, n] != planes[:1, n]).any())]
+    generator = torch.Generator().manual_seed(0)
+    for output, values, leaves in foreign.with_gradient(planes):
+        weights = torch.randn(values.shape, generator=generator)
+        total = (values * weights).sum()
+        try:
+            (gradient,) = torch.autograd.grad(total, [leaves], retain_graph=True, allow_unused=True)
+        except RuntimeError:  # a model that only answers may write into what a gradient needs
+            return
+        if gradient is None:
+            continue
+        unread = _unread(gradient.abs().amax(dim=0)[told], tuple("" for _ in told))
+        if unread.startswith("plane "):
+            number = told[int(unread.split()[1])]
+            flat = bool((planes[:, number].flatten(1).std(dim=1) < 1e-6).all())
+            unread = f"plane {number}" + (" (one number on each board)" if flat else "")
+        else:
+            flat = False
+        if unread and (output == "value" or not flat):
+            yield Finding(
+                "what is read",
+                "warning" if flat else "error",
+                f"on {len(planes)} positions the gradient of the {output} with respect to "
+                f"{unread} is exactly 0",
+                f"the {output} does not depend on {unread}: it is masked, cut off, sliced away or "
+                "overwritten in the network, or its weights are 0",
+                "look for slices, masks, pooling and padding in forward(), and for weights that "
+                "were not loaded",
+                root="unread",
+            )
+            return
 
 
 def _alike_channels(trial: WatchedTrial, planes: Tensor) -> Iterator[Finding]:
@@ -165,14 +206,14 @@ def _unread_features(largest: Tensor, spare: float) -> str:
     )
 
 
-def _unread(largest: Tensor) -> str:
+def _unread(largest: Tensor, names: tuple[str, ...] = _NAMES) -> str:
     """In words, the plane, rows, columns or cells that an output does not read; empty if none."""
     dead = largest == 0
     if bool(dead.all()) or not bool(dead.any()):
         return ""  # check `gradient flow` reports an output without any gradient
     for number in range(len(largest)):
         if bool(dead[number].all()):
-            name = _NAMES[number] if number < len(_NAMES) else ""
+            name = names[number] if number < len(names) else ""
             return f"plane {number}" + (f", {name}" if name else "")
     cells = dead.all(dim=0)
     side = cells.shape[-1]

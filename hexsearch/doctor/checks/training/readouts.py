@@ -9,16 +9,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hexsearch.config.section import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 from hexsearch.errors import ContractError
-from hexsearch.model.readout import Readout, SmoothedReadout, check_readout
+from hexsearch.model.readout import (
+    Readout,
+    SmoothedReadout,
+    check_readout,
+    probability_at_optimum,
+)
 from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import check_whole
 
+_SHARE, _OFF = 0.3, 0.04  # share of ones, and accepted difference of its optimum
 _NEAR = 0.03  # probabilities with a smaller difference are equal
 _SMOOTH = 0.3  # largest label smoothing that is not reported
 _SIDE = 13  # side of the board if no games are given
@@ -68,6 +75,26 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "this read-out as a control",
                 "remove it from the space if you do not want a control; it is never ranked",
             )
+        elif not inner.proper and is_import_path(name.split(" ")[0]):
+            yield from _improper(name, inner)
+
+
+def _improper(name: str, readout: Readout) -> Iterator[Finding]:
+    """Report a plug-in that says itself that it is not proper, and by how much it is not."""
+    reached = probability_at_optimum(readout, _SHARE)
+    if abs(reached - _SHARE) < _OFF:
+        return
+    how = "too near to one half (too cautious)" if reached > _SHARE else "too near to 0 and 1"
+    yield Finding.warning(
+        "read-out",
+        f"{name}: where {_SHARE:.0%} of the targets are 1 the loss is least at a win_prob of "
+        f"{reached:.3f}",
+        f"the loss is least at another probability than the true one, so win_prob is {how} even in "
+        "a perfect network (a focal loss, a margin, an absolute error): the read-out is not proper",
+        "use a loss whose minimum is the true probability, or undo its bias in win_prob; "
+        "calibration and Brier score are worse by it",
+        root="reading",
+    )
 
 
 def check_heads(pipeline: ExaminedPipeline) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ _FITS, _CONTRAST = 0.9, 0.4  # share of games that end with a connection, and th
 Games = NDArray[np.int64]
 Cells = NDArray[np.int64]
 
-_ORDERS: dict[str, Callable[[Cells], Cells]] = {
+ORDERS: dict[str, Callable[[Cells], Cells]] = {
     "from the last to the first (the order of moves is reversed)": lambda m: m[::-1],
     "with the two moves of each turn exchanged": lambda m: m[_paired(len(m))],
     "with the last move at the beginning (rotated by one)": lambda m: np.roll(m, -1),
@@ -54,13 +54,25 @@ def other_order(archive: GameArchive, games: Games) -> str:
     won = archive.winners[some]
     size = int(archive.sizes[some[0]])
     as_it_is = _ends_well(moves, won, size)
-    for words, order in _ORDERS.items():
+    for words, order in ORDERS.items():
         share = _ends_well([order(each) for each in moves], won, size)
         if share > _FITS and share > as_it_is + _CONTRAST:
             return (
                 f"moves are listed {words}: read so, {share:.0%} of the games end with the first "
                 f"connection of the named winner, and as they are {as_it_is:.0%}"
             )
+    return ""
+
+
+def ordered_cells(moves: Sequence[int]) -> str:
+    """In words, the order of the cells of a game's moves, or of each side's; empty if in none."""
+    cells = np.array(moves, dtype=np.int64)
+    for words, parts in (
+        ("in ascending order", (cells,)),
+        ("of each colour in ascending order", (cells[::2], cells[1::2])),
+    ):
+        if all((np.diff(part) > 0).all() for part in parts):
+            return words
     return ""
 
 

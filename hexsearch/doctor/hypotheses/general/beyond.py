@@ -1,4 +1,4 @@
-"""Finds the number that answers follow, or beyond which they are much worse than a table's."""
+"""Finds the number that answers follow, and where they are inverted or much worse than a table."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.hypotheses.general.regions import Columns, conditions
+from hexsearch.game.board import cell_name
 from hexsearch.training.metrics import Evaluation
 
 Floats = NDArray[np.float64]
 _WORSE, _AS_GOOD = 0.08, 0.04  # value loss beyond a table's that is much worse, or as good
 _FEW = 20  # games on each side
+_SPREAD = 0.01  # standard deviation of answers that are not constant
 _FOLLOWS = 0.6  # share of the variance of the answers that a number explains
 _LEARNT = 0.65  # AUC from which on a value has learnt something
+_NEAR = 6  # plies to the end within which a value should be right
+_RIGHT, _WRONG = 0.7, 0.35  # share of right answers outside and inside a part that is inverted
 
 
 def beyond_a_number(evaluation: Evaluation, table: Floats) -> str:
@@ -68,3 +74,81 @@ def follows_a_number(evaluation: Evaluation) -> str:
                 "result (another column as the label)"
             )
     return ""
+
+
+def follows_a_cell(p: Floats, stones: NDArray[np.int8]) -> str:
+    """In words, the one cell whose content explains most of the answers; empty if none does.
+
+    Args:
+        p: [P] answers.
+        stones: [P, N, N] -1, 0 or 1.
+    """
+    content = stones.reshape(len(p), -1).astype(np.int64) + 1
+    spread = float(p.var())
+    if spread < _SPREAD**2:
+        return ""
+    explained = np.zeros(content.shape[1])
+    for kind in range(3):
+        here = content == kind
+        count = here.sum(axis=0)
+        means = (here * p[:, None]).sum(axis=0) / np.maximum(count, 1)
+        explained += count / len(p) * np.square(means - p.mean())
+    cell = int(explained.argmax())
+    if explained[cell] < _FOLLOWS * spread:
+        return ""
+    side = stones.shape[1]
+    return (
+        f"answers follow what lies on one cell ({cell_name(cell, side)}, number {cell}), which "
+        f"explains {explained[cell] / spread:.0%} of their variance: the value is another output "
+        "of the network, such as the logit of the move there (a wrong entry, a slice that is off "
+        "by one or at the wrong end), or a head that sees one cell"
+    )
+
+
+def inverted_where(evaluation: Evaluation, archive: GameArchive) -> str:
+    """In words, the condition under which answers are inverted near the end; else empty.
+
+    Whether a condition holds may depend on the game, which the network only sees by its board.
+    """
+    near = evaluation.to_end <= _NEAR
+    game, won = evaluation.game[near], evaluation.red_won[near] == 1
+    right = (evaluation.win_prob_red[near] > 0.5) == won
+    columns = {name: column[near] for name, column in _columns(evaluation, archive).items()}
+    clearest, text = 0.0, ""
+    for each in conditions(~right, columns):
+        inside, outside = each.holds, ~each.holds
+        if min(len(np.unique(game[mask])) for mask in (inside, outside)) < _FEW:
+            continue
+        gap = float(right[outside].mean() - right[inside].mean())
+        if right[inside].mean() < _WRONG and right[outside].mean() > _RIGHT and gap > clearest:
+            clearest = gap
+            text = (
+                f"answers are inverted {each.words}: within {_NEAR} plies of the end "
+                f"{right[inside].mean():.0%} of them are right there and "
+                f"{right[outside].mean():.0%} elsewhere. Labels or colours were exchanged there in "
+                "training, or are at inference"
+            )
+    return text
+
+
+def _columns(evaluation: Evaluation, archive: GameArchive) -> Columns:
+    """[P] what answers may depend on, by the words of `conditions`."""
+    game = evaluation.game
+    size = int(archive.sizes[0])
+    first = archive.moves[archive.offsets[game].astype(np.int64)].astype(np.int64)
+    row, column = np.divmod(first, size)
+    length = evaluation.ply + evaluation.to_end
+    return {
+        "where Red is to move": evaluation.ply % 2 == 1,
+        "where Red wins": evaluation.red_won == 1,
+        "where the first move lies on an edge": (
+            np.minimum(np.minimum(row, column), size - 1 - np.maximum(row, column)) == 0
+        ),
+        "number of stones": evaluation.ply,
+        "number of plies to the end": evaluation.to_end,
+        "length of the game": length,
+        "number of the game": game,
+        "source of the game": archive.files[game].astype(np.int64),
+        "row of the first move": row,
+        "column of the first move": column,
+    }

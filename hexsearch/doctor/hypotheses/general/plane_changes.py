@@ -10,6 +10,7 @@ from torch import Tensor
 
 Change = Callable[[Tensor], Tensor]
 _FEW_VALUES = 4  # different numbers of a plane up to which each is replaced by others
+_VALUES = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 255.0)  # that are tried for another
 _SCALES = 16  # scales from 1/256 to 256 are tried on a plane of many numbers, by 4th roots of 2
 
 
@@ -90,9 +91,19 @@ def _of_values(planes: Tensor) -> Iterator[tuple[str, Change]]:
         if not 2 <= len(held) <= _FEW_VALUES:
             continue
         for old in held:
-            for new in (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 255.0):
+            for new in _VALUES:
                 if all(abs(new - each) > 1e-6 for each in held):
                     yield f"plane {number} with {new:g} for {old:g}", _replaced(number, old, new)
+
+    held = torch.unique(planes).tolist()
+    for old in held if len(held) <= _FEW_VALUES + 1 else ():
+        for new in _VALUES:
+            if all(abs(new - each) > 1e-6 for each in held):
+                yield f"{new:g} for {old:g} on all planes", _replaced_everywhere(old, new)
+
+
+def _replaced_everywhere(old: float, new: float) -> Change:
+    return lambda planes: torch.where(planes == old, new, planes)
 
 
 def _replaced(index: int, old: float, new: float) -> Change:

@@ -1,0 +1,57 @@
+"""Other orders in which a linear layer may have read the features of a board in training.
+
+A layer that reads all channels of all cells gets them as one row of numbers. Libraries differ in
+the order: channels first or last, rows before columns or after them. Weights that were trained in
+one order and answer in another are not changed, but read the wrong numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import permutations
+
+import torch
+from torch import Tensor, nn
+
+_MOST = 4  # layers that are tried
+_AXES = ("channel", "row", "column")
+
+
+def flat_layers(network: nn.Module, cells: int) -> dict[str, nn.Linear]:
+    """The linear layers that read several channels of all cells, by name."""
+    found = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+        and module.in_features % cells == 0
+        and module.in_features > cells
+    }
+    return dict(list(found.items())[:_MOST])
+
+
+def orders(layer: nn.Linear, size: int) -> Iterator[tuple[str, Tensor]]:
+    """Other orders of a layer's inputs, in words, with the places of the inputs in each."""
+    shape = (layer.in_features // size**2, size, size)
+    usual = ", ".join(_AXES)
+    for axes in list(permutations(range(3)))[1:]:
+        places = torch.arange(layer.in_features).reshape(shape).permute(axes).reshape(-1)
+        other = ", ".join(_AXES[axis] for axis in axes)
+        yield f"by {other} and not by {usual}", places
+        back = torch.argsort(places)
+        if not torch.equal(back, places):
+            yield f"by {usual} and not by {other}", back
+
+
+@contextmanager
+def read_in_order(layer: nn.Linear, places: Tensor) -> Iterator[None]:
+    """Let a layer read its inputs from other places."""
+
+    def reorder(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (inputs[0][..., places], *inputs[1:])
+
+    handle = layer.register_forward_pre_hook(reorder)
+    try:
+        yield
+    finally:
+        handle.remove()

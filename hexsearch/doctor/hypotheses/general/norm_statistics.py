@@ -1,0 +1,141 @@
+"""What the running statistics of batch norms say about the inputs that a network was trained on.
+
+A batch norm keeps the mean and the variance of its inputs in training. They can be compared with
+those of the inputs that it gets now. Where they differ, the network is given something else than in
+training: at the first norm other planes, and between two norms another computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+_PART = 256  # positions of a batch
+_LEAST = 4  # channels that a norm needs
+_SOLVABLE = 1e-3  # least singular value, relative to the largest, of the system for the levels
+_FITS = 0.35  # share of the difference that other levels of the planes may leave over
+
+
+@dataclass(frozen=True)
+class NormGap:
+    """How far the inputs of a norm are from those that it was trained on.
+
+    Attributes:
+        name: of the norm.
+        gap: median over the channels of the difference of the means in standard deviations plus
+            the absolute logarithm of the ratio of the standard deviations.
+    """
+
+    name: str
+    gap: float
+
+
+class _SeenEnough(Exception):
+    """Ends a call of the network after its first norm."""
+
+
+def norm_gaps(network: nn.Module, run: Callable[[], object]) -> list[NormGap]:
+    """The gaps of all norms in eval mode that `run()`, which calls the network, uses, in order."""
+    found: list[NormGap] = []
+    names = {id(module): name for name, module in network.named_modules()}
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(module, _BatchNorm) and (gap := _gap(module, inputs[0])) is not None:
+            found.append(NormGap(names[id(module)], gap))
+
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    handles = [norm.register_forward_pre_hook(look) for norm in norms]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def first_gap(network: nn.Module, norm: str, run: Callable[[], object]) -> float:
+    """The gap of one norm in `run()`, which calls the network and is ended there."""
+    gaps: list[float] = []
+
+    def look(module: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
+        gap = _gap(module, inputs[0])
+        gaps.append(float("inf") if gap is None else gap)
+        raise _SeenEnough
+
+    module = network.get_submodule(norm)
+    handle = module.register_forward_pre_hook(look)
+    try:
+        run()
+    except _SeenEnough:
+        pass
+    finally:
+        handle.remove()
+    return gaps[0] if gaps else float("inf")
+
+
+def with_statistics_of(network: nn.Module, planes: Tensor) -> nn.Module:
+    """A copy of a network in eval mode, with the batch norms' statistics of some planes."""
+    copy = deepcopy(network).eval()
+    norms = [m for m in copy.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    with torch.no_grad():
+        for part in torch.split(planes, _PART):
+            if len(part) > 1:
+                copy(part)
+    return copy.eval()
+
+
+def _gap(norm: _BatchNorm, inputs: Tensor) -> float | None:
+    if norm.training or norm.running_mean is None or norm.running_var is None:
+        return None
+    seen = inputs.detach().float().transpose(0, 1).flatten(1)
+    kept = norm.running_var.float().sqrt()
+    used = kept > 1e-3 * float(kept.max())  # others are of units that have died
+    if int(used.sum()) < _LEAST or seen.shape[1] < 2:
+        return None
+    mean, deviation = seen.mean(dim=1)[used], seen.std(dim=1)[used].clamp(min=1e-6)
+    off = (norm.running_mean.float()[used] - mean).abs() / kept[used]
+    return float((off + (kept[used] / deviation).log().abs()).median())
+
+
+def trained_levels(network: nn.Module, norm: str, planes: Tensor) -> list[tuple[float, float]]:
+    """The mean of each plane in training, and its mean now; empty if they are not known.
+
+    A convolution turns the means of its planes into the means of its channels, so means of the
+    channels in training, which the first norm keeps, give those of the planes.
+
+    Args:
+        norm: name of the first norm, which follows a convolution of the planes.
+        planes: [P, C, N, N] planes as the network gets them now.
+    """
+    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    after = network.get_submodule(norm)
+    if first is None or first.in_channels != planes.shape[1] or first.groups != 1:
+        return []
+    if after.num_features != first.out_channels or first.out_channels < 2 * first.in_channels:
+        return []
+    with torch.no_grad():
+        ones = torch.zeros(planes.shape[1], *planes.shape[1:])
+        for number in range(planes.shape[1]):
+            ones[number, number] = 1.0
+        bias = 0.0 if first.bias is None else first.bias.float()
+        # [channels, planes] how the mean of a channel changes with the level of each plane
+        slopes = (first(ones).float().mean(dim=(2, 3)) - bias).T
+        wanted = after.running_mean.float() - first(planes).float().mean(dim=(0, 2, 3))
+        values = torch.linalg.svdvals(slopes)
+        if float(values[-1]) < _SOLVABLE * float(values[0]):
+            return []
+        change = torch.linalg.lstsq(slopes, wanted[:, None]).solution[:, 0]
+        left = wanted - slopes @ change
+    if float(left.norm()) > _FITS * float(wanted.norm()):
+        return []
+    now = planes.mean(dim=(0, 2, 3))
+    return [(float(old + more), float(old)) for old, more in zip(now, change, strict=True)]
