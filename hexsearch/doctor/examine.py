@@ -48,6 +48,7 @@ _FOLLOWS = {
         "parameter groups",
     ),
     "parameter groups": ("movement", "state"),
+    "positions": ("reads the mover",),
     "train mode": ("slopes", "modes", "state", "perspective"),
 }
 

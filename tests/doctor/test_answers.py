@@ -222,6 +222,41 @@ def test_another_computation_is_placed_between_two_norms(games: GameArchive) -> 
     assert "between norms.0 and norms.1" in finding.cause, finding
 
 
+class Stale(nn.Module):
+    """The oracle's value behind a norm whose statistics are not those of its inputs."""
+
+    def __init__(self, games: GameArchive, off: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.oracle = Oracle(games)
+        self.first, self.norm = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8, momentum=None)
+        self.last = nn.BatchNorm1d(4, momentum=None)
+        foreign = _examined(games, self).foreign
+        assert foreign is not None
+        with torch.no_grad():
+            self(foreign.planes(_positions(games)))
+            assert self.norm.running_var is not None
+            assert self.last.running_mean is not None
+            assert self.last.running_var is not None
+            self.norm.running_var *= 1.6
+            self.last.running_mean += off * self.last.running_var.sqrt()
+        self.eval()
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        self.norm(self.first(planes))
+        policy, logit = self.oracle(planes)
+        return policy, 2 * self.last(logit[:, None].repeat(1, 4)).mean(dim=1)
+
+    def win_prob_red(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid()
+
+
+def test_statistics_that_are_not_those_of_the_inputs_are_named(games: GameArchive) -> None:
+    assert not list(check_seen(_examined(games, Stale(games, 0.0))))
+    (finding,) = check_seen(_examined(games, Stale(games, 0.9)))
+    assert "statistics are not those of what the network is given" in finding.cause, finding
+
+
 class Ending(nn.Module):
     """Reads the oracle's value from features that are flattened by row, column and channel."""
 

@@ -95,19 +95,10 @@ def test_wrong_winners_of_refused_games_are_explained(
     assert cause in finding.cause, finding
 
 
-@pytest.mark.parametrize(
-    ("moves", "cause"),
-    [
-        (lambda g: g.moves[:-1], "the last move of each game, which wins it, is missing"),
-        (lambda g: tuple(sorted(g.moves)), "not in the order in which they were played"),
-    ],
-)
-def test_moves_that_are_missing_or_sorted_are_named(
-    moves: Callable[[Game], tuple[int, ...]], cause: str
-) -> None:
-    games = [replace(game, moves=moves(game), finished=False) for game in GAMES]
-    pipeline = ExaminedPipeline("games", archive=build_archive(games))
-    assert any(cause in finding.cause for finding in check_results(pipeline))
+def test_moves_that_are_sorted_are_named() -> None:
+    games = [replace(g, moves=tuple(sorted(g.moves)), finished=False) for g in GAMES]
+    found = list(check_results(ExaminedPipeline("games", archive=build_archive(games))))
+    assert any("not in the order in which they were played" in f.cause for f in found), found
 
 
 def test_a_lost_move_whose_opponent_is_named_as_the_winner_is_one_finding() -> None:

@@ -15,7 +15,12 @@ from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.checks.training.ranges import check_ranges
 from hexsearch.doctor.checks.training.readouts import check_contract
-from hexsearch.doctor.checks.training.structure import check_seeds, check_train_mode
+from hexsearch.doctor.checks.training.structure import (
+    check_seeds,
+    check_settings,
+    check_train_mode,
+)
+from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacency
 from hexsearch.doctor.hypotheses.general.beyond import follows_a_cell
 from hexsearch.doctor.hypotheses.general.calls import calls
@@ -79,6 +84,26 @@ def test_a_seed_that_is_set_inside_a_plug_in_is_named(archive: GameArchive) -> N
     head = tiny(value_head={"family": "tests.doctor.plugins:EqualHead"})
     (finding,) = check_seeds(pipeline(archive, head))
     assert "a seed is set inside the network (value head)" in finding.cause
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.BatchNorm2d(8, momentum=0.99), "0.01 here"),
+        (nn.BatchNorm2d(8, eps=1.0), "epsilon of 1 in norms"),
+        (nn.Dropout(0.95), "the share that is dropped"),
+    ],
+)
+def test_settings_that_are_seldom_meant_are_named(
+    module: nn.Module, words: str, archive: GameArchive
+) -> None:
+    foreign = ForeignNetwork(nn.Sequential(nn.BatchNorm2d(8), nn.Dropout(0.5), module), _nothing, 5)
+    (finding,) = check_settings(pipeline(archive, tiny(), foreign=foreign))
+    assert words in finding.cause
+
+
+def _nothing(stones: object, to_move: int) -> Any:
+    raise AssertionError("no position is encoded")
 
 
 def test_a_read_out_that_is_not_proper_is_told_by_how_much(archive: GameArchive) -> None:

@@ -113,30 +113,25 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
 
 
 def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
-    """Report games that nearly all stop one move before a connection.
+    """Report games that stop one move before a connection, and are given to the other side.
 
-    Games that were resigned stop at several distances.
+    Games that were resigned stop at several distances, and are given to the side that is near.
     """
     games = _spread(np.flatnonzero(archive.finished == 0).astype(np.int64))
     if len(games) < _FEW:
         return
     blue, red = connection_distances(stones_at(archive, games, archive.lengths[games]))
     mover = np.where(archive.lengths[games] % 2 == 0, BLUE, RED)
-    won = archive.winners[games]
     missing = np.where(mover == BLUE, blue, red) == 1
-    if missing.mean() <= _ALL:
-        return
-    right = (mover == won).mean() > _ALL
-    named = "" if right else " and the side that moved last is named as the winner"
-    if right or (mover == won).mean() < 1 - _ALL:
-        yield Finding(
+    lost = missing & (archive.winners[games] == -mover)
+    if lost.mean() > _ALL:
+        yield Finding.error(
             "results",
-            "warning" if right else "error",
-            f"in {missing.sum():,} of {len(games):,} games that end without a connection the side "
-            f"to move lacks one stone{named}",
-            f"the last move of each game, which wins it, is missing (a record that is cut off by "
-            f"one),{named or ' so no board shows who has won'}",
-            "write the last move of each game, too, and import the games again",
+            f"in {lost.sum():,} of {len(games):,} games that end without a connection the side to "
+            "move lacks one stone, and the other side is named as the winner",
+            "the last move of each game, which wins it, is missing (a record that is cut off by "
+            "one), and the side that moved last is named as the winner, which is the loser",
+            "write the last move of each game, too, and take the winner from the board after it",
             root="recorded",
         )
 

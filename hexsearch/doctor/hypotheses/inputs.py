@@ -16,9 +16,12 @@ from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_part
 from hexsearch.training.metrics import slice_metrics
 
 OTHER_PLY = "boards of one ply"
+_MORE = 0.2  # share of the gain by an inversion that planes must add to it
+_INVERTED = ", and gives 1 - p"
 _POSITIONS = 800  # positions that each transformation is tried on
 NEAR = 14  # plies to the end within which a network should be rather sure
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,14 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
         policy = examined.on_board(policy, positions)
         table = torch.log_softmax(policy, dim=1).double().numpy()
         fits = table.shape[1] > int(played.max(initial=0))
+        if not scores and fits and getattr(examined, "for_mover", False):
+            played = _as_shown(table, played, positions.plies % 2 == 1, examined.size)
         log_p = table[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
         if not scores:
             base_errors, base_policy = np.square(p - won), log_p
         policy_gains = log_p - base_policy
-        # The same planes may also belong to the other side's answer, but not those as they are.
-        for told, answers in ((name, p), (f"{name}, and gives 1 - p", 1 - p))[: 1 + bool(scores)]:
+        # The same planes may also belong to the other side's answer.
+        for told, answers in ((name, p), (f"{name}{_INVERTED}", 1 - p)):
             errors = np.square(answers - won)
             gains = base_errors - errors
             scores.append(
@@ -100,6 +105,19 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     return scores
 
 
+def _as_shown(table: Floats, played: Ints, red: NDArray[np.bool_], size: int) -> Ints:
+    """[P] the cells played, on reflected boards for Red if the policy belongs to these.
+
+    Args:
+        table: [P, N*N] log probabilities.
+        played: [P] cells, -1 where there is none.
+    """
+    rows = np.flatnonzero(played >= 0)
+    shown = np.where(red & (played >= 0), played % size * size + played // size, played)
+    better = table[rows, shown[rows]].mean() > table[rows, played[rows]].mean()
+    return shown if better else played
+
+
 def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     """The transformation that clearly restores value or policy; None if there is none.
 
@@ -107,6 +125,10 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
         scores: all scores, as `input_scores` gives them.
         least: AUC that the value must exceed.
     """
+    # Planes must explain more than an answer for the other side does.
+    inverted = [s for s in scores[1:] if s.name == f"{scores[0].name}{_INVERTED}"]
+    plain = max((score.gain for score in inverted), default=0.0)
+    scores = [score for score in scores if score not in inverted]
     # The value of a board one ply later is better anyway, so only the policy is used for these.
     # A transformation that makes the moves played less likely is not that of training.
     candidates = [
@@ -121,11 +143,13 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
         others = [each for each in candidates if " set to " not in each.name]
         best = max(others, key=lambda score: score.gain, default=value)
         value = best if best.gain > value.gain - max(2.0 * value.noise, 0.3 * value.gain) else value
-    if value.gain > max(0.015, 4.0 * value.noise) and value.auc > max(least, scores[0].auc + 0.02):
+    more = value.gain - plain if plain > 0 else value.gain
+    clear = more > max(0.015, _MORE * plain if plain > 0 else 4.0 * value.noise)
+    if clear and value.auc > max(least, scores[0].auc + 0.02):
         return value
     policy = max(scores[1:], key=lambda score: score.policy_gain)
-    clear = policy.policy_gain > max(0.1, 4.0 * policy.policy_noise) and policy.gain > -0.005
-    if clear and policy.likelihood > 0.1:
+    sure = policy.policy_gain > max(0.1, 4.0 * policy.policy_noise) and policy.gain > -0.005
+    if sure and policy.likelihood > 0.1:
         return policy
     return None
 

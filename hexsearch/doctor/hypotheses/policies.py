@@ -159,6 +159,10 @@ def _readings(
         yield f"{name} where Blue is to move", log_p, np.where(red, played, moved[name])
     for (rows, columns), cells in neighbours(played, size).items():
         yield f"shifted by ({rows}, {columns})", log_p, cells
+    for shift, name in ((1, "one entry later (the first entry is no cell)"), (-1, "one earlier")):
+        entries = played + shift
+        inside = (entries >= 0) & (entries < size * size)
+        yield name, log_p, np.where(inside, entries, -1)
     yield "with its sign inverted", inverted, played
     for shift, name in ((1, "as the move after"), (-1, "as the move before")):
         same_game = np.roll(game, -shift) == game

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.networks import Observed, respond_in_parts, take
+from hexsearch.doctor.networks import respond_in_parts, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
 
@@ -22,7 +22,7 @@ _FEW = 20  # finished boards that are needed
 def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report answers that follow from who is to move, on finished boards or everywhere."""
     found = list(_on_finished_boards(pipeline))
-    yield from found or _told_by_the_mover(needed(pipeline.observed))
+    yield from found or _told_by_the_mover(pipeline)
 
 
 def _on_finished_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -69,26 +69,41 @@ def _on_finished_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
 
 
-def _told_by_the_mover(observed: Observed) -> Iterator[Finding]:
+def _told_by_the_mover(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report answers that differ by the side to move, and hardly by the board."""
+    observed, foreign = needed(pipeline.observed), pipeline.foreign
     going = ~observed.evaluation.final
     answers, red = observed.evaluation.win_prob_red[going], observed.evaluation.ply[going] % 2 == 1
     if red.all() or not red.any() or float(answers.std()) < _SPREAD:
         return
     means = np.where(red, answers[red].mean(), answers[~red].mean())
     share = float(means.var() / answers.var())
-    if share > _ALONE:
-        yield Finding.error(
-            "reads the mover",
-            f"on {going.sum():,} positions {share:.0%} of the variance of the answers is explained "
-            f"by who is to move: they are {answers[red].mean():.2f} on average where Red is to "
-            f"move and {answers[~red].mean():.2f} where Blue is",
-            "the answer is who is to move, whatever the board: in training the side to move was "
-            "the label (only positions of the winner, or only last moves), or a value of the side "
-            "to move that is nearly constant is reported",
-            "train on all positions of a game, those of the loser's turn as well",
-            root="reads the mover",
+    own = float(np.where(red, answers, 1 - answers).mean())  # chance of the side to move
+    of_mover = foreign is not None and foreign.for_mover
+    if share <= _ALONE:
+        return
+    cause = (
+        "the answer is who is to move, whatever the board: in training the side to move was the "
+        "label (only positions of the winner, or only last moves), or a value of the side to move "
+        "that is nearly constant is reported"
+    )
+    remedy = "train on all positions of a game, those of the loser's turn as well"
+    if of_mover:
+        cause = (
+            f"the value of the side to move is {own:.2f} at every position, whatever the board: "
+            "its label was constant (the result of one player, such as the one to move at the end, "
+            "was stored for all positions without a change of sign from ply to ply)"
         )
+        remedy = "give each position the result of the side that is to move in it"
+    yield Finding.error(
+        "reads the mover",
+        f"on {going.sum():,} positions {share:.0%} of the variance of the answers is explained by "
+        f"who is to move: they are {answers[red].mean():.2f} on average where Red is to move and "
+        f"{answers[~red].mean():.2f} where Blue is",
+        cause,
+        remedy,
+        root="reads the mover",
+    )
 
 
 def _answers(

@@ -213,8 +213,9 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
         elif "the move" in best.name:
             kind = "the policy belongs to another ply"
             remedy = "train the policy on the move that was played in the same position"
-        yield Finding.error(
+        yield Finding(
             check,
+            "warning" if best.name.startswith(SCALED) else "error",
             f"the moves played have a mean log probability of {best.likelihood:.2f} if the policy "
             f"is read {best.name}, {scores[0].likelihood:.2f} if it is read as it is, and "
             f"{uniform:.2f} under a uniform policy",

@@ -32,8 +32,9 @@ _EQUAL = 1.15  # factor on the smallest gap up to which a simpler change is pref
 _SAME, _APART = 0.35, 0.6  # gaps of a norm that is as in training, and of one that is not
 _JUMP = 4.0  # factor by which the gap grows from one norm to the next
 _STALE, _GAIN = 0.3, 0.01  # gap from which on new statistics are tried, and what they must gain
-_OF_A_KIND, _FEW = 0.2, 40  # gap from which on kinds of positions are compared; positions of each
+_OF_A_KIND, _FEW = 0.25, 40  # gap from which on kinds of positions are compared; positions of each
 _RIGHT = 0.25  # gap that the right planes stay below
+_FINISHED = "finished boards"  # a network that has seen nothing else cannot play
 _LEVEL = 0.1  # difference of the means of a plane that is told
 _REMEDY = (
     "encode as in training: compare encode() and what load() returns with the code of the training "
@@ -77,7 +78,7 @@ def _kinds(to_end: NDArray[np.int64], ply: NDArray[np.int64]) -> dict[str, NDArr
     """[P] whether positions are of a kind that a network may have been trained on alone."""
     share = ply / np.maximum(ply + to_end, 1)
     return {
-        "finished boards": to_end == 0,
+        _FINISHED: to_end == 0,
         "positions at most three plies before the end": to_end <= 3,
         "the last third of each game": share >= 2 / 3,
         "the first third of each game": share <= 1 / 3,
@@ -98,8 +99,9 @@ def _other_positions(
     }
     name = min(gaps, key=lambda each: gaps[each], default="")
     if name and gaps[name] < _RESTORED * norm.gap:
-        yield Finding.warning(
+        yield Finding(
             "positions of the network",
+            "error" if name == _FINISHED else "warning",
             f"the inputs of the first batch norm, {norm.name}, differ from its statistics of "
             f"training by {norm.gap:.2f} on all positions of these games, and by "
             f"{gaps[name]:.2f} on {name}",
@@ -107,7 +109,7 @@ def _other_positions(
             "it has not seen other positions (a filter, a board that is not copied, so that all "
             "samples of a game hold its last board, or the wrong rows)",
             "train on positions of all stages, each with its own board",
-            root="norms",
+            root="positions",
         )
 
 
@@ -125,7 +127,10 @@ def _stale(
     game: NDArray[np.int64],
 ) -> Iterator[Finding]:
     """The finding for norms whose statistics of these planes give clearly better answers."""
-    renewed = ForeignNetwork(with_statistics_of(network, planes), foreign.encoded, foreign.size)
+    copy = with_statistics_of(network, planes)
+    if copy is None:
+        return
+    renewed = ForeignNetwork(copy, foreign.encoded, foreign.size)
     errors = []
     for each in (foreign, renewed):
         answers = each.reported(each.respond(planes)[1], positions).double().numpy()

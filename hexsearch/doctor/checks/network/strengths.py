@@ -13,6 +13,7 @@ from hexsearch.doctor.hypotheses.general.beyond import (
     follows_a_number,
     inverted_where,
 )
+from hexsearch.doctor.hypotheses.noise import label_noise
 from hexsearch.doctor.hypotheses.values import compression, finished_boards
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, is_young
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -25,6 +26,7 @@ _LEAN = 0.25  # difference of the mean answer to the share of Red's wins that is
 _ONE_SIDED = 0.97  # share of answers for one side that is reported
 _CONSTANT_HALF, _LIKE_PRIOR = 0.002, 0.08  # a constant that is no 0.5, and near Red's share
 _FAR_OUT = 6.0  # size of a raw value beyond which a sigmoid is flat
+_NOISY = 0.08  # share of wrong labels that explains a weakness
 _HALF = 0.35  # distance to 0 or 1 that all answers keep if half of the range is not used
 
 
@@ -122,13 +124,14 @@ def _unexplained(
     )
     evaluation = observed.evaluation
     p, won, final = evaluation.win_prob_red, evaluation.red_won, evaluation.final
+    if of_a_cell := follows_a_cell(p, observed.positions.stones):
+        return f"{of_a_cell}; {excluded}"
     lopsided = _lopsided(evaluation)
     if lopsided:
         return f"{lopsided}; {excluded}"
     if p.std() < CONSTANT:
         return _constant(observed)
-    stones = observed.positions.stones
-    if alone := follows_a_number(evaluation) or follows_a_cell(p, stones):
+    if alone := follows_a_number(evaluation):
         return f"{alone}; {excluded}"
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
     if final.sum() >= FEW and right[final].mean() > 0.9 and right[~final].mean() < 0.65:
@@ -156,6 +159,14 @@ def _unexplained(
         return (
             "the network has learnt nothing that holds on these games: it has initial weights, or "
             f"labels did not belong to their positions; {excluded}"
+        )
+    noise = label_noise(observed)
+    if noise is not None and noise.low > _NOISY:
+        return (
+            f"label noise: about {noise.drawn} of the training labels were drawn at random, or "
+            f"{noise.share:.0%} inverted (winners that are wrong, or signs, in a part of the "
+            f"games): on finished boards the loser gets {noise.share:.0%} on average, though "
+            f"{noise.right:.0%} of the answers are right; {excluded}"
         )
     pressed = compression(observed)
     if pressed.noise_share > 0.1 and pressed.noise_gain > 2 * pressed.error:

@@ -20,6 +20,7 @@ from hexsearch.model.network import build_network
 _POSITIONS = 4
 _TOLD = 3
 _COMPARED = 32
+_LARGE, _MOSTLY = 0.05, 0.9  # epsilon of a norm, and share that is dropped, seldom meant
 _IN_EACH = "in each"  # output: a constant is added
 _DIFFERS, _NOISY = 0.05, 4.0  # gaps in standard deviations, and in what two passes differ by
 
@@ -143,6 +144,46 @@ def check_seeds(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "weights for every seed, so replicates of a configuration are not independent",
             "let the factory draw from torch's generator, which is seeded before it is called: "
             "no manual_seed(), and no generator of its own",
+        )
+
+
+def check_settings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report modules with settings that are seldom meant."""
+    foreign = pipeline.foreign
+    network = needed(pipeline.watched).network if foreign is None else foreign.model
+    if not isinstance(network, nn.Module):
+        return
+    found: dict[str, list[str]] = {}
+    for name, module in network.named_modules():
+        for words in _unusual(module):
+            found.setdefault(words, []).append(name)
+    for words, names in found.items():
+        yield Finding.warning(
+            "settings of modules",
+            f"{len(names)} module(s), such as {names[0]}, have {words.split(':')[0]}",
+            f"modules have {words}",
+            "look up what the setting means in torch; if it is meant, all is well",
+            root="norms",
+        )
+
+
+def _unusual(module: nn.Module) -> Iterator[str]:
+    if isinstance(module, _BatchNorm) and module.momentum is not None and module.momentum > 0.5:
+        yield (
+            f"a momentum of {module.momentum:g} in batch norms: in torch it is the share of the "
+            "newest batch, so the running statistics are those of the last batch or two (a "
+            f"momentum of {module.momentum:g} in Keras is {1 - module.momentum:.2g} here)"
+        )
+    epsilon = getattr(module, "eps", None)
+    if isinstance(epsilon, float) and epsilon > _LARGE:
+        yield (
+            f"an epsilon of {epsilon:g} in norms: it is added to a variance that should be about "
+            "1, so weak features are hardly normalised"
+        )
+    if isinstance(module, _DropoutNd) and module.p >= _MOSTLY:
+        yield (
+            f"a dropout of {module.p:g}: it is the share that is dropped, not the share that is "
+            "kept, so hardly anything passes in training"
         )
 
 

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 _WORSE, _AS_GOOD = 0.08, 0.04  # value loss beyond a table's that is much worse, or as good
 _FEW = 20  # games on each side
 _SPREAD = 0.01  # standard deviation of answers that are not constant
+_OF_ONE_CELL = 0.35  # share of the variance of the answers that one cell explains
 _FOLLOWS = 0.6  # share of the variance of the answers that a number explains
 _LEARNT = 0.65  # AUC from which on a value has learnt something
 _NEAR = 6  # plies to the end within which a value should be right
@@ -94,7 +95,7 @@ def follows_a_cell(p: Floats, stones: NDArray[np.int8]) -> str:
         means = (here * p[:, None]).sum(axis=0) / np.maximum(count, 1)
         explained += count / len(p) * np.square(means - p.mean())
     cell = int(explained.argmax())
-    if explained[cell] < _FOLLOWS * spread:
+    if explained[cell] < _OF_ONE_CELL * spread:
         return ""
     side = stones.shape[1]
     return (

@@ -78,9 +78,15 @@ def first_gap(network: nn.Module, norm: str, run: Callable[[], object]) -> float
     return gaps[0] if gaps else float("inf")
 
 
-def with_statistics_of(network: nn.Module, planes: Tensor) -> nn.Module:
-    """A copy of a network in eval mode, with the batch norms' statistics of some planes."""
-    copy = deepcopy(network).eval()
+def with_statistics_of(network: nn.Module, planes: Tensor) -> nn.Module | None:
+    """A copy of a network in eval mode, with the batch norms' statistics of some planes.
+
+    None if the network cannot be copied, such as one that keeps the output of a call.
+    """
+    try:
+        copy = deepcopy(network).eval()
+    except RuntimeError:
+        return None
     norms = [m for m in copy.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
     for norm in norms:
         norm.reset_running_stats()
@@ -117,9 +123,11 @@ def trained_levels(network: nn.Module, norm: str, planes: Tensor) -> list[tuple[
         planes: [P, C, N, N] planes as the network gets them now.
     """
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
-    after = network.get_submodule(norm)
     if first is None or first.in_channels != planes.shape[1] or first.groups != 1:
         return []
+    if first.weight.dtype != torch.float32 or first.weight.device.type != "cpu":
+        return []
+    after = network.get_submodule(norm)
     if after.num_features != first.out_channels or first.out_channels < 2 * first.in_channels:
         return []
     with torch.no_grad():
