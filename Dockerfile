@@ -1,5 +1,8 @@
-# Runs the main job:   docker build -t hexsearch . && docker run --rm --shm-size=2g -v "$PWD/results:/work/results" hexsearch
-# Any other command:   docker run --rm -v "$PWD/results:/work/results" hexsearch leaderboard results/NAME
+# Runs the main job, as the user who calls it:
+#     docker build -t hexsearch . && mkdir -p results
+#     docker run --rm --shm-size=2g --user "$(id -u):$(id -g)" -v "$PWD/results:/work/results" hexsearch
+# Any other command: the same with more words, as in `... hexsearch leaderboard results/NAME`.
+# Without --user the folder must belong to user 1000.
 # The image holds torch for CPUs. For GPUs build with --build-arg TORCH=https://pypi.org/simple, and run with --gpus all.
 # For KubeRay (cluster/rayjob.yaml) add --build-arg EXTRAS='[kuberay]', which brings Ray's job server.
 # Ray keeps the games in shared memory; without --shm-size it falls back to files, which is slower.

@@ -32,7 +32,8 @@ def _cut(game: Game) -> Game:
 
 
 def _resigned(game: Game) -> Game:
-    return replace(game, moves=game.moves[:-1], finished=False)
+    """The loser, to move, gives up."""
+    return replace(game, moves=game.moves[:-2], finished=False)
 
 
 def test_sound_games_and_rightly_resigned_ones_raise_nothing(archive: GameArchive) -> None:
