@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hexsearch import __version__
@@ -137,6 +136,8 @@ def examine_node(url: str, check: str, identity: str) -> dict[str, Any]:
     Whether torch finds the GPUs is not asked: this process has none, and would remember that when a
     trial that has one gets it.
     """
+    import torch  # seconds that `launch --help` should not take
+
     storage, name = Storage(url), f"{check}/{identity}"
     problem = ""
     try:

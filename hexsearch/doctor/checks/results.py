@@ -88,12 +88,14 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         (won == RED, "all are given to Red"),
         (won == last, "each is given to the side that moved last"),
         (won == -last, "each is given to the side to move"),
-        ((shorter == -won) | ~differ, "their winners are inverted"),
     )
+    inverted = agree < 1 - (0.5 + _AGREES * (expected - 0.5))
     cause = next(
         (words for fits, words in explanations if fits.mean() > _ALL),
-        "winners do not fit the boards: colours are exchanged, or there is one move too many or "
-        "too few (a swap kept as a stone, or a first move that was lost)",
+        "their winners are inverted: the side that gave up, or was behind, is named"
+        if inverted
+        else "winners do not fit the boards: colours are exchanged, or there is one move too many "
+        "or too few (a swap that was left out or kept as a stone, or a first move that was lost)",
     )
     yield Finding.error(
         "results",

@@ -50,7 +50,9 @@ def other_reading(archive: GameArchive, games: Games) -> str:
     for words, others in changed.items():
         if (winners(others) == won).mean() > _FITS:
             return words
-    if _shorter(boards, won) < _SHORTER - _CONTRAST / 2:
+    # Where other games fit their winners as they are read, short paths alone are no evidence.
+    fitting = int((archive.finished == 1).sum())
+    if fitting < _FEW and _shorter(boards, won) < _SHORTER - _CONTRAST / 2:
         for words, others in changed.items():
             if _shorter(others, won) > _SHORTER:
                 return words
