@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hexsearch.data.positions import STAGE_NAMES, TO_END_BANDS, to_end_names
-from hexsearch.statistics import slices
-from hexsearch.statistics.slices import Answers
+
+if TYPE_CHECKING:  # torch takes a second to import, which commands that only read need not wait for
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 # Slices by cut, in the order of `slice_masks`.
@@ -155,7 +154,7 @@ class Reduced:
     def filled(self, columns: Sequence[Floats]) -> Reduced:
         """The same with the numbers of `columns`, which are on the host."""
         shapes = (self.figures.shape, self.games.shape, self.sums.shape, self.counts.shape)
-        tensors = [torch.tensor(column) for column in columns]
+        tensors = [_tensor(column) for column in columns]
         return Reduced(*(t.reshape(shape) for t, shape in zip(tensors, shapes, strict=True)))
 
     def metrics(self) -> StageMetrics:
@@ -184,7 +183,11 @@ def reduce(win_prob_red: Tensor, columns: Mapping[str, Tensor]) -> Reduced:
     Args:
         columns: the other columns of an Evaluation, on the same device.
     """
-    answers = Answers.by_game(win_prob_red, columns["red_won"], columns["game"])
+    import torch
+
+    from hexsearch.statistics import slices
+
+    answers = slices.Answers.by_game(win_prob_red, columns["red_won"], columns["game"])
     masks = slice_masks(columns)
     everything = torch.ones_like(masks[:1])
     return Reduced(
@@ -196,6 +199,8 @@ def reduce(win_prob_red: Tensor, columns: Mapping[str, Tensor]) -> Reduced:
 
 def slice_masks(columns: Mapping[str, Tensor]) -> Tensor:
     """[S, P] whether a position is in a slice, in the order of SLICES."""
+    import torch
+
     stage, to_end, final = columns["stage"], columns["to_end"], columns["final"]
     blue = columns["ply"] % 2 == 0
     bands = [
@@ -231,13 +236,17 @@ def slice_metrics(win_prob_red: Floats, red_won: Floats, game: NDArray[np.int64]
     count = len(win_prob_red)
     if not count:
         return SliceMetrics(0, 0, *(float("nan"),) * 12)
+    from hexsearch.statistics import slices
+
     p, won, games = (_tensor(column) for column in (win_prob_red, red_won, game))
-    answers = Answers.by_game(p, won, games)
-    return _slice_of(slices.figures(answers, torch.ones(1, count, dtype=torch.bool))[0].tolist())
+    everything = _tensor(np.ones((1, count), dtype=bool))
+    return _slice_of(slices.figures(slices.Answers.by_game(p, won, games), everything)[0].tolist())
 
 
 def _tensor(column: NDArray[Any]) -> Tensor:
     """A copy, since a column may be reversed or not be writable."""
+    import torch
+
     return torch.tensor(np.ascontiguousarray(column))
 
 
