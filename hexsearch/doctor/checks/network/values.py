@@ -174,17 +174,20 @@ def _other_planes(best: InputScore, as_it_is: InputScore, mover: int | None) -> 
     )
 
 
-def reading_findings(check: str, observed: Observed, table: Floats) -> Iterator[Finding]:
+def reading_findings(
+    check: str, observed: Observed, table: Floats, least: float = _GAIN
+) -> Iterator[Finding]:
     """Report a reading of the outputs that is clearly better than the reported one.
 
     Args:
         check: name of the check in the findings.
         table: [P] answers of a table of shortest paths.
+        least: by how much the value loss of the other reading must be lower.
     """
     if np.isnan(observed.evaluation.metrics().overall.auc):
         return
     found = readings(observed)
-    best = simplest_of_the_best(found, _GAIN)
+    best = simplest_of_the_best(found, least)
     if best is None or not _restores(best, observed, table):
         return
     sides = inverted_against(best, found)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import enough
@@ -73,6 +74,9 @@ def check_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             unread = f"plane {number}" + (" (one number on each board)" if flat else "")
         else:
             flat = False
+        still = gradient.abs().amax(dim=0) == 0.0
+        if _tells(foreign, output, values, planes, still):
+            continue  # stones that are looked up in a table have no gradient
         if unread and (output == "value" or not flat):
             yield Finding(
                 "what is read",
@@ -86,6 +90,15 @@ def check_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="unread",
             )
             return
+
+
+def _tells(
+    foreign: ForeignNetwork, output: str, values: Tensor, planes: Tensor, still: Tensor
+) -> bool:
+    """Whether an output changes if entries of the planes are those of the position before."""
+    moved = torch.where(still, planes.roll(1, dims=0), planes)
+    others = {name: each for name, each, _ in foreign.with_gradient(moved)}
+    return output in others and bool((others[output] != values).any())
 
 
 def _alike_channels(trial: WatchedTrial, planes: Tensor) -> Iterator[Finding]:

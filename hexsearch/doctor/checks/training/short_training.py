@@ -21,6 +21,8 @@ from hexsearch.errors import TrialError
 from hexsearch.training.report import TrialReport
 from hexsearch.training.trial import Trial
 
+# Gain in value loss from which another reading is one: answers of a short training are not sure.
+_READ_OTHERWISE = 0.02
 _LONGER = 4  # factor on the number of steps, if the short training has learnt nothing
 _CLIPPED, _DEAD, _SATURATED = 0.95, 0.5, 0.95  # shares of steps, features and answers to report
 
@@ -53,7 +55,7 @@ def check_short_training(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _health(report, observed)
     yield from _reported(trial, report)
     yield from norm_findings(trial)
-    findings = list(reading_findings("short training", observed, table))
+    findings = list(reading_findings("short training", observed, table, _READ_OTHERWISE))
     if is_control:
         findings = [as_control(finding) for finding in findings]
     findings += policy_findings("short training", observed, observed.positions.size)
