@@ -32,7 +32,8 @@ FIGURES = (
 _CLIP = 1e-6  # keeps the log loss of a confident error finite
 _BINS = 15  # equal-width bins of the calibration error
 _NEWTON_STEPS = 30  # limit for the calibration slope, which usually needs six
-_AT_ONCE = 4_000_000  # positions times slices that are reduced together, 32 MB an array
+_AT_ONCE = 4_000_000  # positions times slices whose weights are made together, 32 MB an array
+_ROWS = 250_000  # positions whose columns are made together, 60 MB
 _NAN = float("nan")
 
 
@@ -76,10 +77,15 @@ def figures(answers: Answers, masks: Tensor) -> Tensor:
     Args:
         masks: [S, P] whether a position is in a slice, in the answers' own former order.
     """
-    at_once = _AT_ONCE // max(len(answers.p), 1)
+    if not len(answers.p):
+        return masks.new_full((len(masks), len(FIGURES)), _NAN, dtype=torch.float64).index_fill_(
+            1, torch.arange(2, device=masks.device), 0.0
+        )
     all_slices, ordered = _Slices.of(answers), masks[:, answers.order]
-    parts = torch.split(ordered, max(1, at_once))
-    return torch.cat([all_slices.figures(part) for part in parts])
+    sums = all_slices.sums(ordered)
+    parts = torch.split(ordered, max(1, _AT_ONCE // len(answers.p)))
+    some = torch.split(sums, len(parts[0])) if len(parts) else ()
+    return torch.cat([all_slices.figures(*each) for each in zip(parts, some, strict=True)])
 
 
 def losses_by_game(answers: Answers, kinds: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -99,33 +105,44 @@ class _Slices:
     """What the figures of all slices are computed from.
 
     Attributes:
-        columns: [P, K] what is summed over a slice.
         log_odds: [P] log odds of the answers, which are kept from 0 and 1.
         rank, distinct: [P] rank of each answer, and number of different ones.
+        middle: [2] mean answer and result. Moments are taken around them, since answers that
+            hardly differ would lose their digits.
     """
 
     answers: Answers
-    columns: Tensor
     log_odds: Tensor
     rank: Tensor
     distinct: int
+    middle: Tensor
 
     @classmethod
     def of(cls, answers: Answers) -> _Slices:
-        p, won = answers.p, answers.won
+        clipped = answers.p.clamp(_CLIP, 1 - _CLIP)
+        values, rank = torch.unique(answers.p, return_inverse=True)
+        middle = torch.stack([answers.p.mean(), answers.won.mean()])
+        return cls(answers, clipped.log() - torch.log1p(-clipped), rank, len(values), middle)
+
+    def sums(self, inside: Tensor) -> Tensor:
+        """[S, K] sums of the columns over slices [S, P], for some positions at a time."""
+        some = [slice(at, at + _ROWS) for at in range(0, inside.shape[1], _ROWS)]
+        return torch.stack([inside[:, rows].double() @ self._columns(rows) for rows in some]).sum(0)
+
+    def _columns(self, rows: slice) -> Tensor:
+        """[n, K] what is summed over a slice."""
+        p, won = self.answers.p[rows], self.answers.won[rows]
         gap = p - won
         clipped = p.clamp(_CLIP, 1 - _CLIP)
-        log_p, log_rest = clipped.log(), torch.log1p(-clipped)
         called = ((p > 0.5) == (won == 1)).double()
         confident = ((p < 0.3) | (p > 0.7)).double()
-        # Moments around the means of all, since answers that hardly differ would lose their digits.
-        p_off, won_off = p - p.mean(), won - won.mean()
+        p_off, won_off = p - self.middle[0], won - self.middle[1]
         bins = (p * _BINS).clamp(0, _BINS - 1).floor()
         columns = [
             torch.ones_like(p),
             won,
             gap * gap,
-            -(won * log_p + (1 - won) * log_rest),
+            -(won * clipped.log() + (1 - won) * torch.log1p(-clipped)),
             torch.where(p == 0.5, 0.5, called),
             (gap.abs() < 0.3).double(),
             confident,
@@ -138,14 +155,11 @@ class _Slices:
             p_off * won_off,
         ]
         binned = (bins == torch.arange(_BINS, device=p.device)[:, None]) * gap
-        values, rank = torch.unique(p, return_inverse=True)
-        together = torch.cat([torch.stack(columns), binned]).T.contiguous()
-        return cls(answers, together, log_p - log_rest, rank, len(values))
+        return torch.cat([torch.stack(columns), binned]).T
 
-    def figures(self, inside: Tensor) -> Tensor:
-        """[S, 14] figures of slices [S, P], given in the answers' own order."""
+    def figures(self, inside: Tensor, sums: Tensor) -> Tensor:
+        """[S, 14] figures of slices [S, P], given in the answers' own order, with their `sums`."""
         weights = inside.double()
-        sums = weights @ self.columns
         count, ones, error, log_loss, right, strict, sure, sure_right, bias, *moments = sums[
             :, :-_BINS
         ].T

@@ -127,3 +127,12 @@ def test_a_slice_with_one_outcome_has_no_auc_and_json_says_null() -> None:
     stages = evaluation().metrics().to_json()["stages"]
     assert stages["penultimate"]["auc"] is None
     assert stages["late"]["auc"] == 1.0
+
+
+def test_an_evaluation_without_positions_has_no_slices() -> None:
+    columns = {
+        name: getattr(evaluation(), name)[:0]
+        for name in ("win_prob_red", "red_won", "stage", "to_end", "final", "game", "ply")
+    }
+    metrics = Evaluation(**columns).metrics()
+    assert metrics.overall.positions == 0 and not metrics.stages

@@ -36,7 +36,7 @@ class StudyCopies:
         self.storage, self.outage = storage, outage
         self._folder, self._lease = folder, lease
         self._sync = FileSync(storage, folder.name, folder.path)
-        self._ledger = LedgerCopy(storage, folder.name, folder.ledger)
+        self._ledger = LedgerCopy(storage, folder.name, folder.ledger, self._holds_lease)
         self._to_delete: deque[str] = deque()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tend, name="study copies", daemon=True)
@@ -91,9 +91,13 @@ class StudyCopies:
 
     def _finish(self) -> None:
         if self._lease.renew():
-            self._copy()
+            self._copy(everything=True)
 
-    def _copy(self) -> None:
+    def _holds_lease(self) -> bool:
+        """Whether no other driver has taken the study; a request may have hung for long."""
+        return self.lost is None and self._lease.renew()
+
+    def _copy(self, everything: bool = False) -> None:
         """Send what has changed, the ledger last, and remove what its copy no longer needs."""
         folder, root = self._folder, self._folder.path
         to_delete = len(self._to_delete)
@@ -102,7 +106,9 @@ class StudyCopies:
             files += sorted((root / tree).rglob("*"))
         names = [path.relative_to(root).as_posix() for path in files if path.is_file()]
         self._sync.push(names)
-        self._ledger.push()
+        self._ledger.push(everything)
+        if self.lost is not None:
+            return  # the other driver's copy may need them
         for _ in range(to_delete):
             self.storage.delete(self._to_delete[0])
             self._to_delete.popleft()

@@ -1,14 +1,16 @@
 """The copy of a ledger in storage, in parts, since object storage cannot append to a file.
 
 `ledger.jsonl` has the first 4 MiB, `ledger-0001.jsonl` the next, and so on. A part is only sent
-again while it grows, so a record costs the same in a long study as in a short one. Parts are sent
-from the last to the first that has changed, and a reader stops at one that is not full. So it finds
+again while it grows, so a record costs the same in a long study as in a short one. A driver sends
+all of them once, at its first copy and at its end. Parts are sent from the last to the first that
+has changed, and a reader stops at one that is not full. So it finds
 the copy as it was before, or complete.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from hexsearch.backend.storage import Storage
@@ -23,34 +25,50 @@ class LedgerCopy:
 
     Args:
         study: name of the study's folder in storage.
+        may_write: asked before each part; False if another driver has the study now.
     """
 
-    def __init__(self, storage: Storage, study: str, ledger: Path) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        study: str,
+        ledger: Path,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._storage, self._study, self._ledger = storage, study, ledger
+        self._may_write = may_write
         self._sent = -1  # bytes
+        self._own: set[int] = set()  # full parts that this driver has sent
 
-    def push(self) -> None:
-        """Send what is new. Parts that another driver left otherwise are replaced or removed.
+    def push(self, everything: bool = False) -> None:
+        """Send what is new. Parts that another driver left are replaced or removed.
 
+        Args:
+            everything: send all parts, since a request of a driver that was cut off may have
+                arrived late and replaced one.
         Raises:
             StorageError: storage cannot be read or written.
         """
         size = self._ledger.stat().st_size
-        if size == self._sent:
+        if size == self._sent and not everything:
             return
         stored = _parts_in(self._storage, self._study)
         last = max(size - 1, 0) // _PART_BYTES
         for number in sorted(stored, reverse=True):
-            if number > last:
+            if number > last and self._may_write():
                 self._storage.delete(f"{self._study}/{_name(number)}")
         with self._ledger.open("rb") as file:
             for number in range(last, -1, -1):
                 start = number * _PART_BYTES
                 length = min(_PART_BYTES, size - start)
-                if number < last and stored.get(number) == length:
+                if number in self._own and stored.get(number) == length and not everything:
                     continue
+                if not self._may_write():
+                    return
                 file.seek(start)
                 self._storage.write(f"{self._study}/{_name(number)}", file.read(length))
+                if length == _PART_BYTES:
+                    self._own.add(number)
         self._sent = size
 
 

@@ -13,6 +13,7 @@ from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.hypotheses.general.plane_changes import Change, all_changes, scaled
 from hexsearch.doctor.hypotheses.policies import uniform_likelihood
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_parts, take
+from hexsearch.errors import PluginError
 from hexsearch.training.metrics import slice_metrics
 
 OTHER_PLY = "boards of one ply"
@@ -75,7 +76,12 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     changes += all_changes(planes, torch.from_numpy(positions.plies % 2 == 1))
     changes += [(name, _replaced_by(other)) for name, other in others.items()]
     for name, change in changes:
-        policy, raw = respond_in_parts(examined, change(planes).contiguous())
+        try:
+            policy, raw = respond_in_parts(examined, change(planes).contiguous())
+        except PluginError:  # a model that looks stones up in a table takes no other numbers
+            if not scores:
+                raise
+            continue
         p = np.clip(examined.reported(raw, positions).double().numpy(), 0.0, 1.0)
         policy = examined.on_board(policy, positions)
         table = torch.log_softmax(policy, dim=1).double().numpy()
@@ -148,7 +154,7 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     if clear and value.auc > max(least, scores[0].auc + 0.02):
         return value
     policy = max(scores[1:], key=lambda score: score.policy_gain)
-    sure = policy.policy_gain > max(0.1, 4.0 * policy.policy_noise) and policy.gain > -0.005
+    sure = policy.policy_gain > max(0.2, 4.0 * policy.policy_noise) and policy.gain > -0.005
     if sure and policy.likelihood > 0.1:
         return policy
     return None

@@ -20,7 +20,7 @@ PROBABILITIES = "as probabilities, without another softmax"
 _FEW_PLAYS, _OWN = 3, 1e-3  # plays that tell the entry of a cell, and the preference for its own
 _FITTED = 1000  # moves on which a factor on the logits is fitted
 _FACTORS = np.exp(np.linspace(-3.0, 5.0, 33))
-_LEAST, _MOST = 0.3, 3.0  # factors that training alone explains
+_MOST = 3.0  # factor on the logits that training alone explains
 _MAPS, _CLEARLY, _AS_LIKELY = 5, 0.3, 0.6  # maps that are needed; gain of the cell, share of it
 _COLUMN_MAJOR = "column by column (column-major)"
 Ints = NDArray[np.int64]
@@ -68,7 +68,7 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
         add(name, np.where(valid, table[np.arange(len(rows)), np.where(valid, cells, 0)], base))
     some = slice(None, None, max(len(rows) // _FITTED, 1))
     factor = _best_factor(logits[some], played[some])
-    if not _LEAST < factor < _MOST:
+    if factor > _MOST:  # a network is too sure of its moves wherever games are new to it
         scored = log_softmax(factor * logits)[np.arange(len(rows)), played]
         add(f"{SCALED} {factor:.2g}", scored)
     # A permutation is learnt in every second game, and scored in the others.

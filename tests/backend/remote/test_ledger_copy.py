@@ -94,3 +94,24 @@ def test_a_copy_in_one_file_is_read_and_goes_on_in_parts(storage: Counting, tmp_
     LedgerCopy(storage, "heads", path).push()
     assert storage.files("heads")["ledger.jsonl"] == PART
     assert read_copy(storage, "heads") == path.read_bytes()
+
+
+def test_full_parts_of_another_driver_are_replaced(storage: Counting, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b"theirs".ljust(3 * PART, b"."))
+    LedgerCopy(storage, "heads", path).push()
+    path.write_bytes(b"own".ljust(3 * PART, b"-"))
+    copy = LedgerCopy(storage, "heads", path)
+    copy.push()
+    assert read_copy(storage, "heads") == path.read_bytes()
+    storage.write("heads/ledger.jsonl", b"late".ljust(PART, b"."))  # a request that had hung
+    copy.push(everything=True)
+    assert read_copy(storage, "heads") == path.read_bytes()
+
+
+def test_a_driver_that_was_cut_off_overwrites_no_part(storage: Counting, tmp_path: Path) -> None:
+    path = written(tmp_path / "ledger.jsonl", 20)
+    storage.write("heads/ledger.jsonl", b"theirs")
+    answers = iter([True, False])
+    LedgerCopy(storage, "heads", path, lambda: next(answers)).push()
+    assert read_copy(storage, "heads") == b"theirs"  # a later part came before the lease was lost

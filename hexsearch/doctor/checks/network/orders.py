@@ -16,6 +16,7 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 _TRIED = 256  # positions that are needed; twice as many are used
 _NEAR, _REORDERED = 6, 0.03  # plies to the end, and gain of another order of features
+_USEFUL = 0.2  # value loss that the right order must reach so near to the end
 
 
 def check_flat_orders(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -48,7 +49,8 @@ def check_flat_orders(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 best, told = float((own - other).mean()), (name, words, other)
     name, words, other = told
     gains = own - other
-    if name and best > max(_REORDERED, 4 * clustered_error(gains - gains.mean(), game)):
+    clear = best > max(_REORDERED, 4 * clustered_error(gains - gains.mean(), game))
+    if name and clear and float(other.mean()) < _USEFUL:
         yield Finding.error(
             "order of features",
             f"within {_NEAR} plies of the end the value loss is {own.mean():.3f}, and "

@@ -115,6 +115,7 @@ def inverted_where(evaluation: Evaluation, archive: GameArchive) -> str:
     game, won = evaluation.game[near], evaluation.red_won[near] == 1
     right = (evaluation.win_prob_red[near] > 0.5) == won
     columns = {name: column[near] for name, column in _columns(evaluation, archive).items()}
+    columns.pop("where Red wins")  # one-sided answers are always wrong where the other side wins
     clearest, text = 0.0, ""
     for each in conditions(~right, columns):
         inside, outside = each.holds, ~each.holds
