@@ -5,7 +5,8 @@
 # Arguments are those of hexsearch without --address. Folders must be on a disk that all nodes see.
 # HEXSEARCH_SETUP holds commands that make `python` the right one, on every node:
 #     export HEXSEARCH_SETUP='module load python/3.11; source ~/hexsearch/.venv/bin/activate'
-# After the time limit or `scancel`, submit again with: sbatch cluster/slurm.sh resume STUDY_DIR
+# After the time limit or `scancel`, submit again with: sbatch OPTIONS cluster/slurm.sh resume STUDY_DIR
+# where OPTIONS are those of the first time (--nodes, --gpus-per-node).
 # A job that Slurm puts back into the queue (preemption, a lost head node) resumes by itself.
 #SBATCH --job-name=hexsearch
 #SBATCH --ntasks-per-node=1
