@@ -46,7 +46,7 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the inputs of a user's batch norms with the statistics that they kept."""
     foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
     network = foreign.model
-    if not isinstance(network, nn.Module):
+    if not isinstance(network, nn.Module) or _has_seen_nothing(network):
         return
     rng = np.random.default_rng(SEED)
     count = min(_POSITIONS, len(observed.positions))
@@ -72,6 +72,12 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not found and gaps[0].gap > _FAR:
         found = [_unknown(network, gaps[0], planes)]
     yield from found
+
+
+def _has_seen_nothing(network: nn.Module) -> bool:
+    """Whether all statistics are the initial ones, as in a network that was never trained."""
+    means = [b for name, b in network.named_buffers() if name.endswith("running_mean")]
+    return all(not mean.any() for mean in means)
 
 
 def _kinds(to_end: NDArray[np.int64], ply: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:

@@ -19,6 +19,7 @@ _OF_ONE_CELL = 0.35  # share of the variance of the answers that one cell explai
 _FOLLOWS = 0.6  # share of the variance of the answers that a number explains
 _LEARNT = 0.65  # AUC from which on a value has learnt something
 _NEAR = 6  # plies to the end within which a value should be right
+_ONE_SIDED = 0.05  # share of other answers where one side is to move
 _RIGHT, _WRONG = 0.7, 0.35  # share of right answers outside and inside a part that is inverted
 
 
@@ -113,7 +114,12 @@ def inverted_where(evaluation: Evaluation, archive: GameArchive) -> str:
     """
     near = evaluation.to_end <= _NEAR
     game, won = evaluation.game[near], evaluation.red_won[near] == 1
-    right = (evaluation.win_prob_red[near] > 0.5) == won
+    for_red = evaluation.win_prob_red[near] > 0.5
+    right = for_red == won
+    red = evaluation.ply[near] % 2 == 1
+    shares = [float(for_red[moving].mean()) for moving in (red, ~red)]
+    if all(min(share, 1 - share) < _ONE_SIDED for share in shares):
+        return ""  # who moves last wins: an answer by the side to move is right on every other ply
     columns = {name: column[near] for name, column in _columns(evaluation, archive).items()}
     columns.pop("where Red wins")  # one-sided answers are always wrong where the other side wins
     clearest, text = 0.0, ""
@@ -122,7 +128,12 @@ def inverted_where(evaluation: Evaluation, archive: GameArchive) -> str:
         if min(len(np.unique(game[mask])) for mask in (inside, outside)) < _FEW:
             continue
         gap = float(right[outside].mean() - right[inside].mean())
-        if right[inside].mean() < _WRONG and right[outside].mean() > _RIGHT and gap > clearest:
+        # Where one side wins all games of a part, an answer for the other side proves nothing.
+        sides = (won, ~won)
+        both = all(min((inside & w).sum(), (outside & w).sum()) >= _FEW for w in sides) and all(
+            right[inside & w].mean() < _WRONG and right[outside & w].mean() > _RIGHT for w in sides
+        )
+        if both and gap > clearest:
             clearest = gap
             text = (
                 f"answers are inverted {each.words}: within {_NEAR} plies of the end "
