@@ -144,6 +144,12 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
         and score.policy_gain > -max(0.05, 3.0 * score.policy_noise)
     ]
     value = max(candidates, key=lambda score: score.gain, default=scores[0])
+    # In Hex a board with exchanged colours is another view of the same one, so a plain change comes
+    # before one with inverted answers that is about as good.
+    if value.name.endswith(_INVERTED):
+        kept = [each for each in candidates if not each.name.endswith(_INVERTED)]
+        best = max(kept, key=lambda score: score.gain, default=value)
+        value = best if best.gain > value.gain - max(2.0 * value.noise, 0.1 * value.gain) else value
     # Setting a plane to a constant is reported only if nothing that keeps it is about as good.
     if " set to " in value.name:
         others = [each for each in candidates if " set to " not in each.name]
