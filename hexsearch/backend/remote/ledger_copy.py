@@ -2,9 +2,9 @@
 
 `ledger.jsonl` has the first 4 MiB, `ledger-0001.jsonl` the next, and so on. A part is only sent
 again while it grows, so a record costs the same in a long study as in a short one. A driver sends
-all of them once, at its first copy and at its end. Parts are sent from the last to the first that
-has changed, and a reader stops at one that is not full. So it finds
-the copy as it was before, or complete.
+all parts at its first copy and at its end. They are sent from the last to the first that has
+changed, and a reader stops at one that is not full. So it finds the copy as it was before, or
+complete.
 """
 
 from __future__ import annotations

@@ -160,6 +160,11 @@ def _unexplained(
             "the network has learnt nothing that holds on these games: it has initial weights, or "
             f"labels did not belong to their positions; {excluded}"
         )
+    return _read_rightly(observed, excluded)
+
+
+def _read_rightly(observed: Observed, excluded: str) -> str:
+    """The likeliest cause of weakness if the answers are better than chance."""
     noise = label_noise(observed)
     if noise is not None and noise.low > _NOISY:
         return (

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.hypotheses.boards.move_orders import ORDERS, ordered_cells
 from hexsearch.doctor.hypotheses.general.regions import region
+from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours
 from hexsearch.game.board import BLUE, RED, cell_name
 from hexsearch.game.record import WrittenGame, decided_at, verify_games
 
@@ -32,27 +33,27 @@ def _twice_dropped(moves: Cells, size: int) -> Cells:
     return tuple(dict.fromkeys(moves))
 
 
-def _turned(row: Callable[[int, int, int], int], column: Callable[[int, int, int], int]) -> Moves:
-    def turned(moves: Cells, size: int) -> Cells:
-        pairs = [divmod(cell, size) for cell in moves]
-        return tuple(row(r, c, size - 1) * size + column(r, c, size - 1) for r, c in pairs)
-
-    return turned
-
-
-_TURNS: dict[str, Moves] = {
-    "rows and columns exchanged": _turned(lambda r, c, n: c, lambda r, c, n: r),
-    "rows counted from the other side": _turned(lambda r, c, n: n - r, lambda r, c, n: c),
-    "columns counted from the other side": _turned(lambda r, c, n: r, lambda r, c, n: n - c),
-    "boards given a half turn": _turned(lambda r, c, n: n - r, lambda r, c, n: n - c),
-    "boards given a quarter turn": _turned(lambda r, c, n: c, lambda r, c, n: n - r),
-    "boards mirrored in the short diagonal": _turned(lambda r, c, n: n - c, lambda r, c, n: n - r),
+_TURNS = {  # words, and the symmetry of `moved_cells`
+    "rows and columns exchanged": "transposed",
+    "rows counted from the other side": "upside down",
+    "columns counted from the other side": "mirrored left to right",
+    "boards given a half turn": "turned by 180 degrees",
+    "boards given a quarter turn": "given a quarter turn to the right",
+    "boards mirrored in the short diagonal": "mirrored in the short diagonal",
 }
 _SHIFTS = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1))
 
 
+def _turned(symmetry: str) -> Moves:
+    return lambda moves, size: tuple(
+        moved_cells(np.array(moves, dtype=np.int64), size)[symmetry].tolist()
+    )
+
+
 def _shifted(rows: int, columns: int) -> Moves:
-    return _turned(lambda r, c, n: (r + rows) % (n + 1), lambda r, c, n: (c + columns) % (n + 1))
+    return lambda moves, size: tuple(
+        neighbours(np.array(moves, dtype=np.int64), size)[rows, columns].tolist()
+    )
 
 
 def _of_one(turn: Moves, first: int) -> Moves:
@@ -79,7 +80,8 @@ def _readings() -> dict[str, Moves]:
     }
     for words, order in ORDERS.items():
         found[f"moves are listed {words}: read so"] = _ordered(order)
-    for words, turn in _TURNS.items():
+    for words, symmetry in _TURNS.items():
+        turn = _turned(symmetry)
         found[f"cells are numbered in another way: with {words}"] = turn
         for colour, first in (("first", 0), ("second", 1)):
             found[f"only the {colour} mover's cells are right: with {words} for the other"] = (
