@@ -46,6 +46,19 @@ def test_cut_games_that_are_all_given_to_blue_are_wrong_labels(archive: GameArch
     assert any("all are given to Blue" in finding.cause for finding in found), found
 
 
+def test_winners_of_every_third_resigned_game_that_are_inverted_are_placed(
+    archive: GameArchive,
+) -> None:
+    games = [_resigned(archive.game(index)) for index in range(len(archive))]
+    given = [
+        replace(game, winner=-game.winner if index % 3 == 0 else game.winner, line=index + 1)
+        for index, game in enumerate(games)
+    ]
+    (finding,) = _findings(build_archive(given))
+    assert "winners are inverted exactly where the line of the file is 1 modulo 3" in finding.cause
+    assert "where 85% is usual" in finding.evidence
+
+
 def test_games_of_one_winner_are_reported(archive: GameArchive) -> None:
     won = np.flatnonzero(archive.winners == BLUE)
     found = _findings(build_archive(archive.game(int(index)) for index in won))

@@ -73,14 +73,12 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
     shorter = np.where(blue < red, BLUE, RED)
     agree = float((shorter == won)[differ].mean()) if differ.any() else 1.0
     _, high = wilson(agree, int(differ.sum()))
-    expected = _usual_agreement(archive)
-    if differ.sum() < _FEW or high > 0.5 + _AGREES * (expected - 0.5):
+    expected, usual = _usual_agreement(archive)
+    fits = 0.5 + _AGREES * (expected - 0.5)
+    if differ.sum() < _FEW or high > fits:
         return
     reading = other_reading(archive, games)
-    place = region(
-        archive.finished == 0,
-        {"line of the file": archive.lines.astype(np.int64), "source": archive.files},
-    )
+    place = region(archive.finished == 0, _places(archive, np.arange(len(archive))))
     reading += f", {place}" if reading and place.startswith("exactly") else ""
     last = np.where(archive.lengths[games] % 2 == 1, BLUE, RED)
     explanations = (
@@ -89,20 +87,20 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         (won == last, "each is given to the side that moved last"),
         (won == -last, "each is given to the side to move"),
     )
-    inverted = agree < 1 - (0.5 + _AGREES * (expected - 0.5))
-    cause = next(
-        (words for fits, words in explanations if fits.mean() > _ALL),
-        "their winners are inverted: the side that gave up, or was behind, is named"
-        if inverted
-        else "winners do not fit the boards: colours are exchanged, or there is one move too many "
-        "or too few (a swap that was left out or kept as a stone, or a first move that was lost)",
+    cause = next((words for holds, words in explanations if holds.mean() > _ALL), "")
+    wrong = region((shorter == -won)[differ], _places(archive, games[differ]))
+    if not cause and (agree < 1 - fits or wrong.startswith("exactly")):
+        where = "" if agree < 1 - fits else f" {wrong}"
+        cause = f"their winners are inverted{where}: the side that gave up, or was behind, is named"
+    cause = cause or (
+        "winners do not fit the boards: colours are exchanged, or there is one move too many "
+        "or too few (a swap that was left out or kept as a stone, or a first move that was lost)"
     )
     yield Finding.error(
         "results",
         f"of {len(games):,} games that end without a connection (resigned, or cut off at a limit) "
         f"{differ.sum():,} have shortest paths of different length; the winner has the shorter one "
-        f"in {agree:.0%} of these, and in {expected:.0%} of finished games {_BEFORE} plies before "
-        "their end",
+        f"in {agree:.0%} of these, {usual}",
         f"games are read wrongly: {reading}"
         if reading
         else f"winners of unfinished games are wrong labels: {cause}",
@@ -112,6 +110,14 @@ def _unfinished(archive: GameArchive) -> Iterator[Finding]:
         "`hexsearch games convert PATH --finished --output clean.games`",
         root="recorded",
     )
+
+
+def _places(archive: GameArchive, games: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Where games stand, by the words of `region`."""
+    return {
+        "line of the file": archive.lines[games].astype(np.int64),
+        "source": archive.files[games].astype(np.int64),
+    }
 
 
 def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
@@ -156,19 +162,24 @@ def _sorted_moves(archive: GameArchive) -> Iterator[Finding]:
         )
 
 
-def _usual_agreement(archive: GameArchive) -> float:
-    """Share of finished games whose winner has the shorter path _BEFORE plies before the end."""
+def _usual_agreement(archive: GameArchive) -> tuple[float, str]:
+    """Share of finished games whose winner has the shorter path _BEFORE plies before the end.
+
+    With words for it. If there are too few finished games, it is what is usual.
+    """
+    unknown = _USUAL, f"where {_USUAL:.0%} is usual"
     games = _spread(
         np.flatnonzero((archive.finished == 1) & (archive.lengths > _BEFORE)).astype(np.int64)
     )
     if len(games) < _FEW:
-        return _USUAL
+        return unknown
     plies = archive.lengths[games].astype(np.int64) - _BEFORE
     blue, red = connection_distances(stones_at(archive, games, plies))
     differ = blue != red
     if differ.sum() < _FEW:
-        return _USUAL
-    return float((np.where(blue < red, BLUE, RED) == archive.winners[games])[differ].mean())
+        return unknown
+    share = float((np.where(blue < red, BLUE, RED) == archive.winners[games])[differ].mean())
+    return share, f"and in {share:.0%} of finished games {_BEFORE} plies before their end"
 
 
 def _played_twice(archive: GameArchive) -> Iterator[Finding]:
