@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hexsearch.backend import cluster, tune
+from hexsearch.backend.remote.copies import StudyCopies
 from hexsearch.backend.remote.lease import Holder, Lease, Watch
 from hexsearch.backend.storage import Storage
 from hexsearch.errors import DiskError
@@ -131,6 +132,7 @@ def test_a_driver_whose_study_was_taken_over_stops_and_says_who_has_it(
     folder = StudyFolder(tmp_path / "study")
     config = study_config(run={"trials": 6, "optuna_storage": None, "trial_files": storage.url})
     ledger = opened(folder.ledger, config)
+    monkeypatch.setattr(StudyCopies, "_tend", lambda copies: None)  # renewed by hand below
     lease = Lease.take(storage, "study", Holder.of_folder(folder.path), Watch())
     said: list[str] = []
     session = Session(
