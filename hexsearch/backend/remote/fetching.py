@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hexsearch.backend.remote.copies import TREES
 from hexsearch.backend.remote.lease import LEASE, Holder, Lease, Watch
-from hexsearch.backend.remote.ledger_copy import FIRST_PART, is_part, read_copy
+from hexsearch.backend.remote.ledger_copy import FIRST_PART, copied_parts, is_part, store_copy
 from hexsearch.backend.storage import Storage, patiently
 from hexsearch.errors import CheckpointError, ConfigError, DiskError, LedgerError, StorageError
 from hexsearch.ledger.folder import StudyFolder, require_name
 from hexsearch.ledger.ledger import is_held
 from hexsearch.training.atomic import write_atomically
+
+_BLOCK_BYTES = 4 * 2**20  # of a ledger that is compared; none is held in memory as a whole
 
 
 def study_url(base: str, name: str) -> str:
@@ -84,14 +87,12 @@ def fetch_study(url: str, results: Path, watch: Watch) -> StudyFolder:
         raise LedgerError(f"{folder.path}: another process is running this study; wait for it")
     holder = Holder.of_folder(folder.path)
     lease = Lease.take(storage, name, holder, watch)
-    # Another driver may have written until now. Nobody does from here on.
-    copied = patiently(lambda: read_copy(storage, name)) or b""
     try:
-        if folder.has_records and _goes_on(folder, copied):
-            watch.say(f"{folder.path} holds this study, which goes on from there")
-        else:
-            _fetch(storage, folder, copied)
+        # Another driver may have written until now. Nobody does from here on.
+        if _fetch(storage, folder):
             watch.say(f"fetched {url} to {folder.path}")
+        else:
+            watch.say(f"{folder.path} holds this study, which goes on from there")
         lease.remember(folder.path)
     except (CheckpointError, OSError) as error:
         lease.release()
@@ -116,24 +117,22 @@ def require_newest(folder: StudyFolder, url: str, stored_name: object) -> None:
             f"{folder.path}: storage has its trials under the name {stored_name}; name the folder "
             "so again"
         )
-    copied = patiently(lambda: read_copy(Storage(url), folder.name))
-    if copied is not None and not _is_within(copied, folder.ledger.read_bytes()):
+    if not _is_within(copied_parts(Storage(url), folder.name), folder.ledger):
         raise ConfigError(
             f"{folder.path}: the study went on on another host, whose records are in storage; move "
             f"this folder away, then 'resume {study_url(url, folder.name)}'"
         )
 
 
-def _goes_on(folder: StudyFolder, copied: bytes) -> bool:
+def _goes_on(folder: StudyFolder, copied: Path) -> bool:
     """Whether the folder has all records of the copy; False if it has older ones.
 
     Raises:
         ConfigError: it has other ones.
     """
-    local = folder.ledger.read_bytes()
-    if _is_within(copied, local):
+    if _is_within(_blocks(copied), folder.ledger):
         return True
-    if _is_within(local, copied):
+    if _is_within(_blocks(folder.ledger), copied):
         return False
     raise ConfigError(
         f"{folder.path}: holds records that storage does not have; move the folder away, or give "
@@ -141,29 +140,70 @@ def _goes_on(folder: StudyFolder, copied: bytes) -> bool:
     )
 
 
-def _is_within(shorter: bytes, longer: bytes) -> bool:
-    """Whether a ledger begins with all complete lines of another one."""
-    return longer.startswith(shorter[: shorter.rfind(b"\n") + 1])
+def _is_within(shorter: Iterable[bytes], longer: Path) -> bool:
+    """Whether the ledger in a file begins with all complete lines of another one.
+
+    Args:
+        shorter: the bytes of the other one, in blocks of any length.
+    """
+    differs = False
+    with longer.open("rb") as file:
+        for block in shorter:
+            start = 0 if differs else _common(block, file.read(len(block)))
+            differs = differs or start < len(block)
+            if block.find(b"\n", start) >= 0:  # a complete line ends behind the first difference
+                return False
+    return True
 
 
-def _fetch(storage: Storage, folder: StudyFolder, ledger: bytes) -> None:
-    """Write all files of a study but those of its trials, completely or not at all."""
-    name = folder.name
-    files = [file for file in storage.names(name) if file != LEASE and not is_part(file)]
-    for tree in TREES:
-        files += [f"{tree}/{file}" for file in storage.sizes(f"{name}/{tree}")]
-    files = [file for file in files if not file.endswith(".partial")]
-    partial = folder.path.with_name(f".{name}.{os.getpid()}.partial")
-    target = folder.path if folder.has_records else partial
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes are equal before the first that is not."""
+    if other.startswith(one):
+        return len(one)
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The content of a file, a few MiB at a time."""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block
+
+
+def _fetch(storage: Storage, folder: StudyFolder) -> bool:
+    """Write all files of a study but those of its trials, completely or not at all.
+
+    Returns:
+        False if the folder had all records of storage already, so that nothing was written.
+    """
+    partial = folder.path.with_name(f".{folder.name}.{os.getpid()}.partial")
+    copied = partial / folder.ledger.name
     try:
-        for file in files:
-            content = patiently(lambda file=file: storage.read(f"{name}/{file}"))  # type: ignore[misc]
-            if content is not None:
-                write_atomically(target / file, content)
-        write_atomically(target / folder.ledger.name, ledger)
-        if target == partial:
+        store_copy(storage, folder.name, copied)
+        if not folder.has_records:
+            _fetch_files(storage, folder.name, partial)
             if folder.path.exists():
                 folder.path.rmdir()
             partial.rename(folder.path)
+        elif _goes_on(folder, copied):
+            return False
+        else:
+            _fetch_files(storage, folder.name, folder.path)
+            copied.replace(folder.ledger)
+        return True
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fetch_files(storage: Storage, name: str, target: Path) -> None:
+    """Write the files of a study to a folder, without its ledger and those of its trials."""
+    files = [file for file in storage.names(name) if file != LEASE and not is_part(file)]
+    for tree in TREES:
+        files += [f"{tree}/{file}" for file in storage.sizes(f"{name}/{tree}")]
+    for file in files:
+        if file.endswith(".partial"):
+            continue
+        content = patiently(lambda file=file: storage.read(f"{name}/{file}"))  # type: ignore[misc]
+        if content is not None:
+            write_atomically(target / file, content)

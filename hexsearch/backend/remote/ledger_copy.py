@@ -9,11 +9,14 @@ complete.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 
-from hexsearch.backend.storage import Storage
+from hexsearch.backend.storage import Storage, patiently
 
 FIRST_PART = "ledger.jsonl"
 _PART_BYTES = 4 * 2**20
@@ -72,19 +75,39 @@ class LedgerCopy:
         self._sent = size
 
 
-def read_copy(storage: Storage, study: str) -> bytes | None:
-    """The copy of a study's ledger; None if there is none.
+def copied_parts(storage: Storage, study: str) -> Iterator[bytes]:
+    """The parts of a study's copied ledger, in order; none if there is no copy.
+
+    One part at a time is in memory, however long the study is. Each is asked for again, for five
+    minutes, if storage fails.
 
     Raises:
         StorageError: storage cannot be read.
     """
-    parts: list[bytes] = []
-    while True:
-        part = storage.read(f"{study}/{_name(len(parts))}")
+    for number in count():
+        part = patiently(partial(storage.read, f"{study}/{_name(number)}"))
         if part is not None:
-            parts.append(part)
+            yield part
         if part is None or len(part) != _PART_BYTES:
-            return b"".join(parts) if parts else None
+            return
+
+
+def store_copy(storage: Storage, study: str, path: Path) -> None:
+    """Write the copied ledger of a study to a new file, part by part as they arrive.
+
+    The file is on the disk when this returns. A caller that is interrupted leaves an incomplete
+    one, so `path` lies in a folder that only becomes the study's when everything is there.
+
+    Raises:
+        StorageError: storage cannot be read.
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for part in copied_parts(storage, study):
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def is_part(name: str) -> bool:

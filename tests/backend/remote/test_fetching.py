@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from hexsearch.backend.remote import ledger_copy
 from hexsearch.backend.remote.fetching import (
+    _is_within,
     fetch_study,
     require_newest,
     require_unused,
@@ -15,8 +17,9 @@ from hexsearch.backend.remote.fetching import (
     study_url,
 )
 from hexsearch.backend.remote.lease import LEASE, Holder, Lease, Watch
+from hexsearch.backend.remote.ledger_copy import LedgerCopy
 from hexsearch.backend.storage import Storage
-from hexsearch.errors import ConfigError, LedgerError
+from hexsearch.errors import ConfigError, LedgerError, StorageError
 from hexsearch.ledger.folder import StudyFolder
 from tests.backend.remote.made import made_copies, written_study
 
@@ -83,6 +86,54 @@ def test_an_older_folder_is_brought_up_to_date_and_a_newer_one_is_kept(
     second.ledger.write_bytes(newer)
     assert fetch_study(url, tmp_path / "second", WATCH).ledger.read_bytes() == newer
     require_newest(second, url.rpartition("/")[0], "study")
+
+
+def test_a_fetch_that_storage_ends_in_the_middle_leaves_no_folder_and_no_lease(
+    first: StudyFolder, storage: Storage, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_copy, "_PART_BYTES", 8)
+    LedgerCopy(storage, "study", first.ledger).push()
+    read = Storage.read
+
+    def fails(self: Storage, name: str) -> bytes | None:
+        if name.endswith("ledger-0001.jsonl"):
+            raise StorageError(f"{name}: away")
+        return read(self, name)
+
+    monkeypatch.setattr(Storage, "read", fails)
+    monkeypatch.setattr("hexsearch.backend.storage._WAITS_S", (0.0,))
+    with pytest.raises(StorageError, match=r"ledger-0001\.jsonl: away"):
+        fetch_study(url, tmp_path / "second", WATCH)
+    assert list((tmp_path / "second").iterdir()) == []
+    assert LEASE not in storage.names("study")
+    monkeypatch.undo()
+    monkeypatch.setattr(ledger_copy, "_PART_BYTES", 8)
+    second = fetch_study(url, tmp_path / "second", WATCH)
+    assert second.ledger.read_bytes() == first.ledger.read_bytes()
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("shorter", "longer", "expected"),
+    [
+        (b"", b"", True),
+        (b"a\nb\n", b"a\nb\nc\n", True),
+        (b"a\nb\nxx", b"a\nb\ncc\n", True),  # its last line is incomplete
+        (b"a\nb\nccccc", b"a\nb\n", True),
+        (b"a\nb\nc\n", b"a\nb\n", False),
+        (b"a\nx\n", b"a\nb\nc\n", False),
+        (b"a\nx", b"b\n", False),
+        (b"a\nb\n", b"a\nb", False),
+        (b"xx\n", b"", False),
+    ],
+)
+def test_one_ledger_is_within_another_by_its_complete_lines(
+    shorter: bytes, longer: bytes, expected: bool, block: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(longer)
+    blocks = [shorter[at : at + block] for at in range(0, len(shorter), block)]
+    assert _is_within(blocks, path) == expected
 
 
 def test_a_folder_with_other_records_is_neither_overwritten_nor_resumed(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from hexsearch.backend.remote import ledger_copy
-from hexsearch.backend.remote.ledger_copy import LedgerCopy, read_copy
+from hexsearch.backend.remote.ledger_copy import LedgerCopy, copied_parts, store_copy
 from hexsearch.backend.storage import Storage
 from hexsearch.errors import StorageError
 
@@ -45,13 +47,17 @@ def written(path: Path, lines: int) -> Path:
     return path
 
 
+def copied(storage: Storage) -> bytes:
+    return b"".join(copied_parts(storage, "heads"))
+
+
 def test_a_copy_is_the_ledger_at_each_length(storage: Counting, tmp_path: Path) -> None:
     copy = LedgerCopy(storage, "heads", tmp_path / "ledger.jsonl")
-    assert read_copy(storage, "heads") is None
+    assert copied(storage) == b""
     for lines in range(40):
         ledger = written(tmp_path / "ledger.jsonl", lines)
         copy.push()
-        assert read_copy(storage, "heads") == ledger.read_bytes()
+        assert copied(storage) == ledger.read_bytes()
 
 
 def test_a_record_costs_the_same_in_a_long_study(storage: Counting, tmp_path: Path) -> None:
@@ -72,10 +78,10 @@ def test_an_interrupted_copy_leaves_the_one_before(storage: Counting, tmp_path: 
     written(path, 30)
     with pytest.raises(StorageError):
         copy.push()
-    assert read_copy(storage, "heads") == before
+    assert copied(storage) == before
     storage.__dict__["refused"] = ""
     copy.push()
-    assert read_copy(storage, "heads") == path.read_bytes()
+    assert copied(storage) == path.read_bytes()
 
 
 def test_a_shorter_ledger_leaves_no_part_of_a_longer_one(storage: Counting, tmp_path: Path) -> None:
@@ -90,10 +96,10 @@ def test_a_shorter_ledger_leaves_no_part_of_a_longer_one(storage: Counting, tmp_
 def test_a_copy_in_one_file_is_read_and_goes_on_in_parts(storage: Counting, tmp_path: Path) -> None:
     path = written(tmp_path / "ledger.jsonl", 20)
     storage.write("heads/ledger.jsonl", path.read_bytes())
-    assert read_copy(storage, "heads") == path.read_bytes()
+    assert copied(storage) == path.read_bytes()
     LedgerCopy(storage, "heads", path).push()
     assert storage.files("heads")["ledger.jsonl"] == PART
-    assert read_copy(storage, "heads") == path.read_bytes()
+    assert copied(storage) == path.read_bytes()
 
 
 def test_full_parts_of_another_driver_are_replaced(storage: Counting, tmp_path: Path) -> None:
@@ -103,10 +109,10 @@ def test_full_parts_of_another_driver_are_replaced(storage: Counting, tmp_path: 
     path.write_bytes(b"own".ljust(3 * PART, b"-"))
     copy = LedgerCopy(storage, "heads", path)
     copy.push()
-    assert read_copy(storage, "heads") == path.read_bytes()
+    assert copied(storage) == path.read_bytes()
     storage.write("heads/ledger.jsonl", b"late".ljust(PART, b"."))  # a request that had hung
     copy.push(everything=True)
-    assert read_copy(storage, "heads") == path.read_bytes()
+    assert copied(storage) == path.read_bytes()
 
 
 def test_a_driver_that_was_cut_off_overwrites_no_part(storage: Counting, tmp_path: Path) -> None:
@@ -114,4 +120,41 @@ def test_a_driver_that_was_cut_off_overwrites_no_part(storage: Counting, tmp_pat
     storage.write("heads/ledger.jsonl", b"theirs")
     answers = iter([True, False])
     LedgerCopy(storage, "heads", path, lambda: next(answers)).push()
-    assert read_copy(storage, "heads") == b"theirs"  # a later part came before the lease was lost
+    assert copied(storage) == b"theirs"  # a later part came before the lease was lost
+
+
+def test_a_stored_copy_is_the_ledger_and_never_in_memory_as_a_whole(
+    storage: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_copy, "_PART_BYTES", 2**18)
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b"".join(b"record %06d of a study\n" % n for n in range(200_000)))
+    LedgerCopy(storage, "heads", path).push()
+    assert len(storage.names("heads")) == 20
+    tracemalloc.start()
+    try:
+        store_copy(storage, "heads", tmp_path / "another host" / "ledger.jsonl")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * 2**18
+    assert filecmp.cmp(path, tmp_path / "another host" / "ledger.jsonl", shallow=False)
+
+
+def test_each_part_is_asked_for_again_if_storage_fails(
+    storage: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LedgerCopy(storage, "heads", written(tmp_path / "ledger.jsonl", 20)).push()
+    asked: list[str] = []
+
+    def read(self: Storage, name: str) -> bytes | None:
+        asked.append(name)
+        if asked.count(name) == 1:
+            raise StorageError(f"{name}: 503")
+        return whole(self, name)
+
+    whole = Storage.read
+    monkeypatch.setattr(Storage, "read", read)
+    monkeypatch.setattr("hexsearch.backend.storage._WAITS_S", (0.0,))
+    assert copied(storage) == (tmp_path / "ledger.jsonl").read_bytes()
+    assert max(map(asked.count, asked)) == 2
