@@ -21,6 +21,8 @@ from tests.data.games import random_games
 __all__ = ["hosts"]  # a fixture
 pytestmark = pytest.mark.slow
 MOST, PATIENCE_S = 3, 600.0
+# After 3 s, the autoscaler ended a new node to which Ray was just sending a trial.
+IDLE_S = 10.0
 SETTINGS = {
     "phases": "[search, confirm]",
     "data.board_size": 5,
@@ -28,8 +30,8 @@ SETTINGS = {
     "confirm.winners": 1,
     "confirm.seeds": 1,
     "scheduler.name": "none",
-    "scheduler.max_t": 12800,
-    "scheduler.grace_period": 6400,
+    "scheduler.max_t": 76800,  # longer than a node may be idle, on two free cores
+    "scheduler.grace_period": 38400,
 }
 
 
@@ -40,7 +42,7 @@ def autoscaling(folder: Path) -> Path:
         "cluster_name": "growing",
         "max_workers": MOST,
         "upscaling_speed": 100.0,
-        "idle_timeout_minutes": 0.05,
+        "idle_timeout_minutes": IDLE_S / 60,
         "provider": {
             "type": "external",
             "module": kind,

@@ -105,7 +105,8 @@ def test_ray_up_makes_a_cluster_of_ones_own_hosts_that_runs_a_study(
         assert driver.wait(300) == 0
         records = read_ledger(tmp_path / "up" / "ledger.jsonl")
         assert records[-1]["event"] == "finished"
-        assert sum(record["event"] == "told" for record in records) == 5
+        # A trial that was paused at a rung and went on later is told more than once.
+        assert len({record["trial"] for record in records if record["event"] == "told"}) == 5
         stranger = ray_status(hosts[1], {**environment, "RAY_AUTH_MODE": "disabled"})
         assert stranger.returncode != 0
     finally:
