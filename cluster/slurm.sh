@@ -5,6 +5,7 @@
 # Arguments are those of hexsearch without --address. Folders must be on a disk that all nodes see.
 # HEXSEARCH_SETUP holds commands that make `python` the right one, on every node:
 #     export HEXSEARCH_SETUP='module load python/3.11; source ~/hexsearch/.venv/bin/activate'
+# Where a job does not know `module`, begin with: source /etc/profile.d/modules.sh; ...
 # After the time limit or `scancel`, submit again with: sbatch OPTIONS cluster/slurm.sh resume STUDY_DIR
 # where OPTIONS are those of the first time (--nodes, --gpus-per-node).
 # A job that Slurm puts back into the queue (preemption, a lost head node) resumes by itself.
@@ -54,7 +55,7 @@ export RAY_AUTH_TOKEN
 export RAY_health_check_period_ms=2000 RAY_health_check_timeout_ms=2000
 export RAY_health_check_failure_threshold=5
 
-sessions=/tmp/hexsearch-$SLURM_JOB_ID  # short: Ray's sockets lie below it
+sessions=/tmp/hexsearch-slurm-$SLURM_JOB_ID  # short: Ray's sockets lie below it
 ray_log=$PWD/hexsearch-$SLURM_JOB_ID.ray.log  # what Ray's nodes say; the job's own log stays clean
 steps=()
 driver=
@@ -65,13 +66,22 @@ trap 'for step in "${steps[@]}"; do kill "$step" 2>/dev/null || true; done' EXIT
 
 # start_ray NODE OPTION...: a Ray node until the step is ended, which also ends its folder. CPUs and
 # GPUs are counted in the step: this script itself sees all GPUs of its node, since the job has the
-# node alone, while steps see those that were asked for.
+# node alone, while steps see those that were asked for. Folders of jobs that Slurm killed before they
+# could remove them are removed first: those of this user whose jobs Slurm no longer knows as waiting
+# or running. If Slurm does not answer, they stay.
 start_ray() {
     local node=$1
     shift
     # shellcheck disable=SC2016  # expanded on the node
     srun --overlap --nodes=1 --ntasks=1 -w "$node" bash -c \
         'sessions=$1; shift; trap : TERM INT
+        if jobs=$(squeue --noheader --user="$(id -un)" --format=%A); then
+            for old in "${sessions%-*}"-*; do
+                if [[ -d $old && ! -L $old && -O $old ]] && ! grep -qx "${old##*-}" <<<"$jobs"; then
+                    rm -rf "$old" || true
+                fi
+            done
+        fi
         "$@" --num-cpus="${SLURM_CPUS_ON_NODE:-$(nproc)}" --num-gpus="${SLURM_GPUS_ON_NODE:-0}" || true
         rm -rf "$sessions"' - "$sessions" \
         "$python" -m ray.scripts.scripts start "$@" \

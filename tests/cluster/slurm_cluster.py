@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+BIN = str(Path(sys.executable).parent)
+ON_PATH = f"export PATH={BIN}:$PATH"
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "ip", "nsenter")
 _CONF = """\
 ClusterName=hexsearch
@@ -65,17 +67,25 @@ class Slurm:
     nodes: tuple[str, str]
 
     def submit(
-        self, *arguments: object, options: tuple[str, ...] = (), package: Path = ROOT
+        self,
+        *arguments: object,
+        options: tuple[str, ...] = (),
+        package: Path = ROOT,
+        setup: str = ON_PATH,
     ) -> int:
         """Send `cluster/slurm.sh` with arguments to the queue; the number of the job.
 
         Args:
             package: the folder that holds the hexsearch of the job.
+            setup: commands of the job that make `python` the one of these tests, which it is not
+                where they are submitted.
         """
+        search = os.environ["PATH"].split(os.pathsep)
         environment = {
             **os.environ,
+            "PATH": os.pathsep.join(each for each in search if each != BIN),
             "PYTHONPATH": str(package),
-            "HEXSEARCH_SETUP": f"export PATH={Path(sys.executable).parent}:$PATH",
+            "HEXSEARCH_SETUP": setup,
         }
         done = subprocess.run(
             [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,15 @@ import pytest
 
 from hexsearch.game.formats.trmph import format_trmph
 from hexsearch.ledger.ledger import read_ledger
-from tests.cluster.slurm_cluster import ROOT, Slurm, run, slurm_of_two_nodes, wait_until
+from tests.cluster.slurm_cluster import (
+    BIN,
+    ON_PATH,
+    ROOT,
+    Slurm,
+    run,
+    slurm_of_two_nodes,
+    wait_until,
+)
 from tests.data.games import random_games
 
 pytestmark = pytest.mark.slow
@@ -31,12 +40,13 @@ def slurm() -> Iterator[Slurm]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def launch(slurm: Slurm, *more: str) -> int:
+def launch(slurm: Slurm, *more: str, setup: str = ON_PATH) -> int:
     """A study that takes about a minute on two nodes."""
     return slurm.submit(
         *("launch", ROOT / "search_spaces" / "smoke.yaml", "--games", "games.trmph"),
         *("--no-doctor", "--trials", TRIALS, "--set", "data.board_size=5"),
         *("--set", "scheduler.max_t=11520", "--set", "scheduler.grace_period=1280", *more),
+        setup=setup,
     )
 
 
@@ -114,3 +124,48 @@ def test_a_study_goes_on_when_one_node_is_set_down(slurm: Slurm) -> None:
     finally:
         run("scontrol", "update", f"NodeName={other}", "State=RESUME", check=False)
     assert all_is_done(ledger)
+
+
+def test_a_module_brings_python_and_one_that_is_missing_ends_the_job(slurm: Slurm) -> None:
+    """With Debian's environment-modules, as a user of a cluster has them in a profile."""
+    profile = Path("/etc/profile.d/modules.sh")
+    if not profile.exists():
+        pytest.skip("wants environment-modules; see scripts/test-cluster")
+    modules = slurm.folder / "modules"
+    modules.mkdir()
+    (modules / "hexsearch").write_text(f"#%Module1.0\nprepend-path PATH {BIN}\n")
+    setup = f"source {profile}; module use {modules}; module load "
+    missing = launch(slurm, "--name", "missing", setup=setup + "hexsearhc")
+    assert slurm.wait(missing) == "FAILED"
+    assert "hexsearhc" in slurm.log(missing)
+    assert not (slurm.folder / "results" / "missing").exists()
+    job = launch(slurm, "--name", "module", setup=setup + "hexsearch")
+    assert slurm.wait(job) == "COMPLETED", slurm.log(job)
+    ledger = slurm.folder / "results" / "module" / "ledger.jsonl"
+    assert all_is_done(ledger) and workers_seen(ledger) == 2
+
+
+def test_what_a_killed_job_left_is_removed_by_the_next_one_and_nothing_else(slurm: Slurm) -> None:
+    """The two nodes have one /tmp here."""
+    job = launch(slurm, "--name", "killed")
+    left = Path(f"/tmp/hexsearch-slurm-{job}")
+    wait_until(lambda: any(left.glob("session_latest/sockets/raylet*")))
+    run("scancel", "--signal=KILL", "--full", job)
+    assert slurm.wait(job) in {"CANCELLED", "FAILED"}
+    assert left.exists(), "this test wants a folder that is left"
+    others = Path(f"/tmp/hexsearch-slurm-{job + 100_000}")
+    waiting = slurm.submit("resume", "results/killed", options=("--hold",))
+    kept = Path(f"/tmp/hexsearch-slurm-{waiting}")
+    others.mkdir()
+    os.chown(others, 65534, 65534)  # another user's
+    kept.mkdir()
+    try:
+        again = slurm.submit("no_such_command")
+        assert slurm.wait(again) == "FAILED"
+        assert "no_such_command" in slurm.log(again)
+        assert not left.exists() and not Path(f"/tmp/hexsearch-slurm-{again}").exists()
+        assert others.exists() and kept.exists()
+    finally:
+        run("scancel", waiting)
+        others.rmdir()
+        shutil.rmtree(kept, ignore_errors=True)

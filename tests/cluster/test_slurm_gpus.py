@@ -94,8 +94,12 @@ def test_a_study_has_one_trial_on_each_gpu_that_the_job_asked_for(
     assert not any(trial.losses for trial in history.trials.values())
 
 
-def test_torch_without_cuda_is_one_line_for_each_node_before_any_trial(slurm: Slurm) -> None:
-    lines = errors(slurm, launch(slurm, "no_cuda", f"--gpus-per-node={ASKED}"))
+@pytest.mark.parametrize("option", ["--gpus-per-node=", "--gres=gpu:", "--gpus-per-task="])
+def test_torch_without_cuda_is_one_line_for_each_node_before_any_trial(
+    slurm: Slurm, option: str
+) -> None:
+    """Each way to ask for GPUs of a node gives its Ray as many, and no more."""
+    lines = errors(slurm, launch(slurm, "no_cuda", f"{option}{ASKED}"))
     assert len(lines) == 2
     for line in lines:
         assert f"has {ASKED} GPU(s), but its torch is a build without CUDA" in line
