@@ -5,6 +5,8 @@ and reports of realistic size, and with what the driver does beside it: progress
 are kept, leaderboard. Every record is synced to the disk as in a study. `--workers 1000 --faults`
 makes a cluster in which nodes are lost, some are slow, and the network parts once. DIR is then the
 folder of a study, with scale.svg and scale.json: each term with its exponent, fitted on logarithms.
+Points before a worker has had five trials on average are printed and stored, and neither drawn nor
+fitted.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any
 import numpy as np
 from leaderboard_scale import SimulatedGames, example_report
 from scale_cluster import REALISTIC, Faults, SimulatedCluster
-from scale_figures import TERMS, Point, draw, exponents_of
+from scale_figures import TERMS, Point, draw, exponents_of, without_the_start
 
 from hexsearch.backend.remote.trial_files import TrialFiles
 from hexsearch.cli.main import main as command_line
@@ -74,10 +76,11 @@ def main() -> int:
     for point in points:
         measure_reading(folder, point, args.trials, args.rules)
         print(point)
-    exponents = exponents_of(points)
+    settled = without_the_start(points, args.workers)
+    exponents = exponents_of(settled)
     said = {"points": [asdict(point) for point in points], "exponents": exponents}
     (folder.path / "scale.json").write_text(json.dumps(said, indent=2))
-    (folder.path / "scale.svg").write_text(draw(points, exponents))
+    (folder.path / "scale.svg").write_text(draw(settled, exponents))
     print(", ".join(f"{TERMS[name][0]} ~ n^{power:.2f}" for name, power in exponents.items()))
     print(simulated.happened)
     return 0

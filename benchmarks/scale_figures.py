@@ -18,6 +18,7 @@ TERMS = {  # name of a figure -> title and unit
     "leaderboard_s": ("leaderboard", "s"),
 }
 _A_ROW = 3  # panels
+_STARTING = 5  # trials a worker, until which most records are suggestions and not reports
 
 
 @dataclass
@@ -65,6 +66,12 @@ def exponents_of(points: list[Point]) -> dict[str, float]:
         name: float(np.polyfit(x, np.log([getattr(point, name) for point in points]), 1)[0])
         for name in TERMS
     }
+
+
+def without_the_start(points: list[Point], workers: int) -> list[Point]:
+    """The points at which the workers are a small part of the study; all if fewer than two are."""
+    settled = [point for point in points if point.trials >= _STARTING * workers]
+    return settled if len(settled) > 1 else points
 
 
 def draw(points: list[Point], exponents: dict[str, float]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from scale import SimulatedStudy, open_engine
 from scale_cluster import Faults
+from scale_figures import Point, without_the_start
 
 from hexsearch.ledger.events import Event, Reported, Retried, Started
 from hexsearch.ledger.folder import StudyFolder
@@ -69,3 +70,9 @@ def test_a_simulated_study_is_repeated_and_replayed_exactly(tmp_path: Path) -> N
     replayed.ledger.close()
     assert replayed.next_job() == "finished"
     assert replayed.history == first.engine.history
+
+
+def test_points_at_which_the_workers_are_most_of_the_study_are_not_drawn() -> None:
+    points = [Point(trials, 0, 0, 0, 0.0, 0.0, 0.0, 0.0) for trials in (200, 500, 1000, 2000)]
+    assert without_the_start(points, workers=100) == points[1:]
+    assert without_the_start(points, workers=1000) == points  # none is left to fit otherwise
