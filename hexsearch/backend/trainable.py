@@ -41,6 +41,7 @@ from hexsearch.errors import TrialError
 from hexsearch.ledger.folder import CHECKPOINT
 from hexsearch.ledger.game_losses import store_evidence, write_game_losses
 from hexsearch.ledger.report import MetricsSummary, ReportSummary
+from hexsearch.model.plugins import is_sigterm
 from hexsearch.training.checkpoint import load_last_good, save_checkpoint
 from hexsearch.training.frozen_trunk import SharedTrunk, read_frozen_trunk
 from hexsearch.training.report_points import PositionCount
@@ -86,6 +87,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         except Unwritable as error:
             message = Message(unwritable=str(error))
         except (TrialError, SystemExit) as error:  # Ray would end the process without a word
+            if is_sigterm(error):
+                raise  # the process ends, and the trial goes on in another one
             message = Message(failure=failure_of(error))
         if message.progress is None:
             self._watchdog.reported()

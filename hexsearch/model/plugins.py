@@ -30,7 +30,7 @@ _IMPORTED: set[str] = set()  # folders of the modules that were imported by thei
 
 @contextmanager
 def plugin_code(what: str) -> Iterator[None]:
-    """Run code of a plug-in, and report every exception but Ctrl-C as its error.
+    """Run code of a plug-in, and report every exception but Ctrl-C and SIGTERM as its error.
 
     Args:
         what: the call, such as `value_head my:Head: its factory`.
@@ -42,7 +42,17 @@ def plugin_code(what: str) -> Iterator[None]:
     except (HexsearchError, KeyboardInterrupt):
         raise
     except BaseException as error:  # code of a plug-in may raise anything
+        if is_sigterm(error):
+            raise
         raise PluginError("\n".join([f"{what} {_raised(error)}", *_own_frames(error)])) from error
+
+
+def is_sigterm(error: BaseException) -> bool:
+    """Whether it is the SystemExit that Ray raises in a worker that gets SIGTERM (ray 2.60).
+
+    Slurm sends SIGTERM to every process of a job that is cancelled or put back into the queue.
+    """
+    return isinstance(error, SystemExit) and hasattr(error, "ray_terminate_msg")
 
 
 def _raised(error: BaseException) -> str:

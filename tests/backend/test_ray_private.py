@@ -18,6 +18,7 @@ from ray.tune.experiment import Trial
 from hexsearch.backend import ray_private
 from hexsearch.backend.cluster import environment
 from hexsearch.config.run import RunConfig
+from hexsearch.model.plugins import is_sigterm
 
 PACKAGE = Path(ray_private.__file__).parents[1]
 CHANGED = f"Ray {ray.__version__} has changed {{}}: adapt hexsearch/backend/ray_private.py"
@@ -50,6 +51,15 @@ def test_ray_sets_its_handler_of_sigterm_by_the_name_that_is_replaced() -> None:
     with ray_private.own_signals():
         utils.set_sigterm_handler(lambda number, frame: None)
     assert utils.set_sigterm_handler is before and signal.getsignal(signal.SIGTERM) is ours
+
+
+def test_ray_marks_the_exit_of_a_worker_that_gets_sigterm() -> None:
+    name = "raise_sys_exit_with_custom_error_message"
+    changed = f"Ray {ray.__version__} ends workers in another way: adapt plugins.is_sigterm"
+    assert f"{name}(" in inspect.getsource(worker.Worker.main_loop), changed
+    with pytest.raises(SystemExit) as caught:
+        getattr(worker, name)("The process receives a SIGTERM.", exit_code=1)
+    assert is_sigterm(caught.value), changed
 
 
 def test_the_actor_manager_tells_of_failures_by_the_method_that_is_replaced() -> None:

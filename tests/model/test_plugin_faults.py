@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray._private.worker import raise_sys_exit_with_custom_error_message
 
 from hexsearch.backend.trainable import TrialWorker
 from hexsearch.cli.main import main
@@ -145,3 +147,36 @@ def test_a_worker_outlives_a_plugin_that_calls_sys_exit(
     worker = TrialWorker({**task, "configs": (config,), "points": (2560,)})
     failure = heard(worker).failure
     assert failure is not None and "a plug-in called sys.exit(0)" in failure
+
+
+@pytest.fixture
+def sigterm_as_in_a_worker_of_ray() -> Iterator[None]:
+    def handler(number: int, frame: object) -> None:
+        raise_sys_exit_with_custom_error_message("The process receives a SIGTERM.", exit_code=1)
+
+    before = signal.signal(signal.SIGTERM, handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("where", ["import", "factory", "training"])
+def test_a_worker_that_gets_sigterm_ends_and_fails_no_trial(
+    plugins: Path, archive: Path, tmp_path: Path, where: str, sigterm_as_in_a_worker_of_ray: None
+) -> None:
+    """As every process of a Slurm job that is cancelled; the trial goes on from its checkpoint."""
+    code = "__import__('os').kill(__import__('os').getpid(), 15)"
+    name = f"gets_sigterm_in_{where}"
+    path = write(
+        plugins,
+        name,
+        "self.calls = 0" if where == "training" else code,
+        LATE.format(code=code) if where == "training" else "pass",
+    )
+    if where == "import":
+        (plugins / f"{name}.py").write_text(code)
+    task = assignment(archive, None, str(tmp_path / "t0000"))
+    config = {**task["configs"][0], "value_head": {"family": path}}
+    worker = TrialWorker({**task, "configs": (config,), "points": (2560,)})
+    with pytest.raises(SystemExit) as caught:
+        heard(worker)
+    assert caught.value.code == 1
