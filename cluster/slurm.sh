@@ -54,6 +54,8 @@ export RAY_AUTH_TOKEN
 # A node that has gone is noticed after 5 checks of 2 s; Ray's own settings take a minute.
 export RAY_health_check_period_ms=2000 RAY_health_check_timeout_ms=2000
 export RAY_health_check_failure_threshold=5
+# Nodes end after the study or with the whole job, when no work can move to another node.
+export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
 
 sessions=/tmp/hexsearch-slurm-$SLURM_JOB_ID  # short: Ray's sockets lie below it
 ray_log=$PWD/hexsearch-$SLURM_JOB_ID.ray.log  # what Ray's nodes say; the job's own log stays clean
@@ -62,7 +64,18 @@ driver=
 # A job killed for its time or by preemption gets SIGTERM first: the driver drains and stays
 # resumable, then the nodes go.
 trap 'if [[ -n $driver ]]; then kill -TERM "$driver" 2>/dev/null || true; fi' TERM INT
-trap 'for step in "${steps[@]}"; do kill "$step" 2>/dev/null || true; done' EXIT
+trap end_steps EXIT
+
+# Ray's nodes get SIGTERM and half a minute to end, after which they remove their folders. A signal to
+# `srun` itself would kill them at once.
+end_steps() {
+    if ((${#steps[@]})); then
+        scancel --signal=TERM "$SLURM_JOB_ID" 2>/dev/null || true  # the steps, not this script
+        local end=$((SECONDS + 30))
+        while kill -0 "${steps[@]}" 2>/dev/null && ((SECONDS < end)); do sleep 0.5; done
+        kill "${steps[@]}" 2>/dev/null || true
+    fi
+}
 
 # start_ray NODE OPTION...: a Ray node until the step is ended, which also ends its folder. CPUs and
 # GPUs are counted in the step: this script itself sees all GPUs of its node, since the job has the
