@@ -105,10 +105,13 @@ class Slurm:
         shown = run("scontrol", "show", "job", job, "--oneliner")
         return next(p.partition("=")[2] for p in shown.split() if p.startswith("JobState="))
 
+    def has_ended(self, job: int) -> bool:
+        """Whether a job neither waits nor runs."""
+        return self.state(job) in {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL"}
+
     def wait(self, job: int) -> str:
         """The state in which a job ends."""
-        ended = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL"}
-        wait_until(lambda: self.state(job) in ended)
+        wait_until(lambda: self.has_ended(job))
         return self.state(job)
 
     def log(self, job: int) -> str:

@@ -26,6 +26,12 @@ from tests.data.games import random_games
 
 pytestmark = pytest.mark.slow
 TRIALS = 6
+# Without pauses: Tune gives a trial that waits for the start of its worker to a worker that becomes
+# free, and where trials pause after a second, one node could train them all before the other is up.
+ON_BOTH_NODES = (
+    *("--set", "scheduler.name=none", "--set", "scheduler.report_every=1280"),
+    *("--set", "scheduler.max_t=46080"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +71,12 @@ def workers_seen(ledger: Path) -> int:
     return len({report["timings"]["pid"] for report in reported})  # type: ignore[index]
 
 
+def wait_for_both_nodes(slurm: Slurm, job: int, ledger: Path) -> None:
+    """Wait until workers of both nodes have reported, while the job runs."""
+    wait_until(lambda: workers_seen(ledger) == 2 or slurm.has_ended(job))
+    assert not slurm.has_ended(job), slurm.log(job)
+
+
 def require_all_done(ledger: Path) -> None:
     """Finished, the end of every trial is known, none failed, and nothing was trained twice.
 
@@ -83,9 +95,9 @@ def require_all_done(ledger: Path) -> None:
 
 
 def test_a_cancelled_study_is_resumed_by_a_second_job(slurm: Slurm) -> None:
-    job = launch(slurm, "--name", "cancelled")
+    job = launch(slurm, "--name", "cancelled", *ON_BOTH_NODES)
     study = slurm.folder / "results" / "cancelled"
-    wait_until(lambda: workers_seen(study / "ledger.jsonl") == 2)
+    wait_for_both_nodes(slurm, job, study / "ledger.jsonl")
     run("scancel", job)
     assert slurm.wait(job) == "CANCELLED"
     told = count(study / "ledger.jsonl", "told")
@@ -111,9 +123,9 @@ def test_a_requeued_job_resumes_its_own_study(slurm: Slurm) -> None:
 
 
 def test_a_study_goes_on_when_one_node_is_set_down(slurm: Slurm) -> None:
-    job = launch(slurm, "--name", "down", "--set", "run.retries=3")
+    job = launch(slurm, "--name", "down", "--set", "run.retries=3", *ON_BOTH_NODES)
     ledger = slurm.folder / "results" / "down" / "ledger.jsonl"
-    wait_until(lambda: workers_seen(ledger) == 2)
+    wait_for_both_nodes(slurm, job, ledger)
     head = run("scontrol", "show", "job", job, "--oneliner").partition("BatchHost=")[2].split()[0]
     other = next(node for node in slurm.nodes if node != head)
     run("scontrol", "update", f"NodeName={other}", "State=DOWN", "Reason=test")
