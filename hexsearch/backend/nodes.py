@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hexsearch import __version__
-from hexsearch.backend.storage import Storage
+from hexsearch.backend.storage import Result, Storage, patiently
 from hexsearch.errors import StorageError
 
 _ANSWER_S = 90.0  # time limit; a node's first task starts a process and imports modules
+_WAITS_S = (0.5, 1.0, 2.0)  # between tries of a request
 _REMEDY = (
     "put --results on a folder that all nodes share, or set run.trial_files to a URL (s3://...)"
 )
@@ -71,7 +73,7 @@ def require_usable_nodes(folder: Path, url: str | None, on_gpus: bool) -> None:
     storage = Storage(url) if url else Storage.of_path(folder)
     check = f".check-{uuid.uuid4().hex}"
     try:
-        storage.write(f"{check}/driver", check.encode())
+        _soon(lambda: storage.write(f"{check}/driver", check.encode()))
         problems = _ask(nodes, storage, check, on_gpus)
     finally:
         with suppress(StorageError):
@@ -125,9 +127,21 @@ def _judge(question: Any, node: Node, storage: Storage, check: str, on_gpus: boo
             "there, or set run.gpus_per_trial to 0"
         )
     problem: str = answer["problem"]
-    if not problem and storage.read(f"{check}/{node.identity}") != check.encode():
+    if not problem and _soon(lambda: storage.read(f"{check}/{node.identity}")) != check.encode():
         problem = "the driver cannot read the file that it wrote"
     return f"{problem}; {_REMEDY}" if problem else ""
+
+
+def _soon(action: Callable[[], Result]) -> Result:
+    """The result of a request for a small file, which is repeated for some seconds if it fails.
+
+    The client of S3 repeats a request that is answered by 503, but not if the answer is longer than
+    the file (pyarrow 26 reads into a buffer of the file's size).
+
+    Raises:
+        StorageError: the last try has failed.
+    """
+    return patiently(action, _WAITS_S)
 
 
 def examine_node(url: str, check: str, identity: str) -> dict[str, Any]:
@@ -141,11 +155,11 @@ def examine_node(url: str, check: str, identity: str) -> dict[str, Any]:
     storage, name = Storage(url), f"{check}/{identity}"
     problem = ""
     try:
-        if storage.read(f"{check}/driver") != check.encode():
+        if _soon(lambda: storage.read(f"{check}/driver")) != check.encode():
             problem = f"{url} is not the driver's folder: the file of the driver is missing there"
         else:
-            storage.write(name, check.encode())
-            if storage.read(name) != check.encode():
+            _soon(lambda: storage.write(name, check.encode()))
+            if _soon(lambda: storage.read(name)) != check.encode():
                 problem = f"{url}: a file that was written reads back differently"
     except StorageError as error:
         problem = str(error)

@@ -100,7 +100,32 @@ def test_a_checkpoint_that_storage_does_not_give_back_replaces_none(tmp_path: Pa
     assert storage.read(f"t/{PREVIOUS}") is None
 
 
-def test_a_node_that_does_not_see_the_drivers_file_is_told_apart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["read", "write"])
+def test_one_request_that_storage_refuses_does_not_refuse_a_node(
+    action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client of S3 does not repeat a request for a file that is smaller than a 503's text."""
+    storage = Storage.of_path(tmp_path)
+    storage.write("check/driver", b"check")
+    whole = getattr(Storage, action)
+    refused: list[str] = []
+
+    def once(self: Storage, name: str, *more: bytes) -> object:
+        if not refused:
+            refused.append(name)
+            raise StorageError(f"{name}: 503")
+        return whole(self, name, *more)
+
+    monkeypatch.setattr(Storage, action, once)
+    monkeypatch.setattr("hexsearch.backend.nodes._WAITS_S", (0.0,))
+    assert examine_node(storage.url, "check", "n1")["problem"] == ""
+    assert refused
+
+
+def test_a_node_that_does_not_see_the_drivers_file_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hexsearch.backend.nodes._WAITS_S", (0.0,))
     driver, elsewhere = Storage.of_path(tmp_path / "a"), Storage.of_path(tmp_path / "b")
     driver.write("check/driver", b"check")
     assert examine_node(driver.url, "check", "n1")["problem"] == ""
