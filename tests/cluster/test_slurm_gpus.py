@@ -75,7 +75,7 @@ def test_a_study_has_one_trial_on_each_gpu_that_the_job_asked_for(
     shutil.copytree(ROOT / "hexsearch", package / "hexsearch")
     for name, instead in (
         ("trainable", _INSTEAD_OF_A_GPU),
-        ("nodes", "\ntorch.backends.cuda.is_built = lambda: True\n"),
+        ("nodes", "\nimport torch\ntorch.backends.cuda.is_built = lambda: True\n"),
     ):
         with open(package / "hexsearch" / "backend" / f"{name}.py", "a") as file:
             file.write(instead)
