@@ -67,13 +67,15 @@ class MemoryLedger(Ledger):
 
     def __init__(self, clock: Clock) -> None:
         self._virtual, self._count = clock, 0
+        self._events: list[Event] = []
 
     def __iter__(self) -> Iterator[Event]:
-        return iter(())
+        return iter(self._events)
 
     def append(self, event: Event) -> Event:
         self._count += 1
-        return event.written(self._virtual.now)
+        self._events.append(event.written(self._virtual.now))
+        return self._events[-1]
 
 
 @cache

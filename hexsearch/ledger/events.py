@@ -73,7 +73,13 @@ class StudyOpened(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStarted(Event):
-    """A trial of another study that the searcher is told at the start."""
+    """A trial of another study that the searcher is told at the start.
+
+    Attributes:
+        expected: its final value as that study predicts it, 0 for the median of its trials and
+            about -1.7 for the best; None if that study predicts none.
+        variance: of this prediction.
+    """
 
     event = "warm_started"
     source: str
@@ -81,6 +87,8 @@ class WarmStarted(Event):
     values: dict[str, Any]
     state: str
     report: ReportSummary
+    expected: float | None = None
+    variance: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hexsearch.config.section import quoted
+from hexsearch.config.section import build, quoted
+from hexsearch.config.study import StudyConfig
 from hexsearch.errors import ConfigError
-from hexsearch.ledger.events import WarmStarted
+from hexsearch.ledger.events import Event, WarmStarted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import ENDED, SEARCHED, StudyHistory, TrialHistory
+from hexsearch.ledger.ledger import events_in
+from hexsearch.search.forecasting.forecast import Forecast
+from hexsearch.search.schedules import PhaseSchedules
 from hexsearch.search.searchers import SEARCHERS
 from hexsearch.search.searchers.base import Searcher
 from hexsearch.search.space import Dimension, SearchSpace, Values
+from hexsearch.search.space_parsing import build_space
 
 
 def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarted], list[str]]:
@@ -31,6 +36,11 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
     """
     history = StudyHistory.read(source.ledger).only(SEARCHED)
     ended = [trial for trial in history.trials.values() if trial.status in ENDED and trial.curve]
+    try:
+        theirs, unreadable = build(StudyConfig, history.study.config, ""), None
+        expected = expected_finals(theirs, build_space(theirs), events_in(source.ledger))
+    except ConfigError as error:
+        expected, unreadable = {}, error.problems[0]
     taken: list[WarmStarted] = []
     misfits: Counter[str] = Counter()
     differing: Counter[str] = Counter()
@@ -49,6 +59,8 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
                 values=values,
                 state=trial.told_as,
                 report=trial.last_report,
+                expected=expected.get(trial.trial, (None, 0.0))[0],
+                variance=expected.get(trial.trial, (None, 0.0))[1],
             )
         )
     reasons = "; ".join(f"{count} because {reason}" for reason, count in misfits.most_common(5))
@@ -58,6 +70,8 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
             + (f": {reasons}" if reasons else "")
         )
     lines = [f"warm start: {len(taken)} of {len(ended)} ended trials of {source.name} are used"]
+    if unreadable is not None:
+        lines.append(f"warm start: what {source.name} predicts is not known: {unreadable}")
     if misfits:
         lines.append(f"warm start: left out {reasons}")
     if differing:
@@ -68,13 +82,38 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
     return taken, lines
 
 
-def ignored_by(searcher: str) -> str | None:
-    """A line of text if a searcher learns nothing from other studies."""
-    if SEARCHERS[searcher].learn is not Searcher.learn:
+def expected_finals(
+    config: StudyConfig, space: SearchSpace, events: Iterable[Event]
+) -> dict[str, tuple[float, float]]:
+    """Mean and variance of each trial's final value, as its own study predicts it, standardised.
+
+    Empty if no trial has come far enough for a prediction.
+    """
+    levels = PhaseSchedules.of(config, space).rungs.levels
+    forecast = Forecast(space, levels, least=levels[-1] / config.scheduler.reduction_factor**2)
+    for event in events:
+        forecast.apply(event)
+    if not forecast.top:
+        return {}
+    fit = forecast.fit
+    names = [forecast.entries[number].name for number in fit.numbers]
+    figures = zip(fit.means.tolist(), fit.variances.tolist(), strict=True)
+    return dict(zip(names, figures, strict=True))
+
+
+def ignored_by(searcher: str, learned: Sequence[WarmStarted]) -> str | None:
+    """A line of text if a searcher learns nothing from these trials of other studies."""
+    if searcher == "forecast":
+        if any(event.expected is not None for event in learned):
+            return None
+        why = "since no three of these trials have passed a ninth of their training"
+    elif SEARCHERS[searcher].learn is not Searcher.learn:
         return None
+    else:
+        why = "whatever they hold"
     return (
-        f"warning: the searcher {searcher} learns nothing from --warm-start; to use these trials, "
-        "add --set searcher.name=tpe"
+        f"warning: the searcher {searcher} learns nothing from --warm-start, {why}; to use these "
+        "trials, add --set searcher.name=tpe"
     )
 
 

@@ -130,6 +130,6 @@ def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted
         learned += taken
         for line in lines:
             request.listener.say(line)
-    if learned and (ignored := ignored_by(request.config.searcher.name)) is not None:
+    if learned and (ignored := ignored_by(request.config.searcher.name, learned)) is not None:
         request.listener.say(ignored)
     return learned

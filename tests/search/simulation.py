@@ -96,7 +96,7 @@ def opened(path: Path, config: StudyConfig, clock: Callable[[], float] = lambda:
     ledger = Ledger(path, clock=clock)
     OPENED.append(ledger)
     if not len(ledger):
-        plain = config.model_dump(mode="json")
+        plain = config.model_dump(mode="json", by_alias=True, exclude_none=True)
         ledger.append(StudyOpened(trials=config.run.trials, config=plain))
     return ledger
 

@@ -28,10 +28,12 @@ from hexsearch.ledger.events import (
     Reported,
     Suggested,
     TrialEvent,
+    WarmStarted,
 )
 from hexsearch.ledger.history import phase_of
 from hexsearch.search.forecasting.draws import Floats, coordinates, distances
 from hexsearch.search.forecasting.forecast_fit import ForecastFit, Row
+from hexsearch.search.forecasting.learned import Learned
 from hexsearch.search.forecasting.paused import PausedTrials
 from hexsearch.search.forecasting.promise import promises
 from hexsearch.search.space import SearchSpace, Values
@@ -67,6 +69,7 @@ class Forecast:
         least: lowest level in positions that can stand for the end before a trial has ended.
 
     Attributes:
+        learned: what other studies say about settings.
         tried: coordinates of all trials, as bytes.
         top: number of levels up to the one that the models predict; 0 if they predict none yet.
         version: number that grows when promises change.
@@ -76,6 +79,7 @@ class Forecast:
         self.space, self.levels = space, tuple(levels)
         self.entries: dict[int, Entry] = {}
         self.paused = PausedTrials(self.promises_of)
+        self.learned = Learned(space)
         self.tried: set[bytes] = set()
         self.suggested = self.version = self.top = 0
         self._numbers: dict[str, int] = {}
@@ -99,6 +103,8 @@ class Forecast:
                 self.entries[event.number] = self._silent[event.number] = entry
                 self._numbers[event.trial] = event.number
                 self.tried.add(at.tobytes())
+        elif isinstance(event, WarmStarted):
+            self.learned.add(event)
         elif isinstance(event, TrialEvent) and event.trial in self._numbers:
             self._apply_to(self.entries[self._numbers[event.trial]], event)
 
@@ -158,9 +164,9 @@ class Forecast:
         return self._numbers.get(trial)
 
     @property
-    def state(self) -> tuple[int, int, int]:
+    def state(self) -> tuple[int, ...]:
         """Two equal states give the same choice of a new configuration."""
-        return (self.version, self.suggested, len(self._silent))
+        return (self.version, self.suggested, len(self._silent), len(self.learned))
 
     @property
     def fit(self) -> ForecastFit:
@@ -170,7 +176,7 @@ class Forecast:
             for number, count, broken in self._chosen():
                 entry = self.entries[number]
                 rows.append(Row(number, entry.at, entry.losses[: min(count, self.top)], broken))
-            self._made = ForecastFit(self.space, rows, self.top)
+            self._made = ForecastFit(self.space, rows, self.top, self.learned)
         return self._made
 
     @property

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.search.forecasting.draws import Floats, distances
-from hexsearch.search.forecasting.rung_model import FROM_RUNG, FROM_SETTINGS, RungModel
+from hexsearch.search.forecasting.learned import Learned
+from hexsearch.search.forecasting.rung_model import FROM_RUNG, RungModel
 from hexsearch.search.space import SearchSpace
 
 _WORST = 2.5  # standardised value of a failed trial, and upper limit of all others
@@ -73,13 +74,16 @@ class ForecastFit:
     Args:
         rows: trials, of which at least one has a loss.
         levels: number of rungs, including the end.
+        learned: what other studies say about settings.
 
     Attributes:
         means, variances: [n] of the standardised final values of `numbers`.
         later: remaining variance at each rung.
     """
 
-    def __init__(self, space: SearchSpace, rows: Sequence[Row], levels: int) -> None:
+    def __init__(
+        self, space: SearchSpace, rows: Sequence[Row], levels: int, learned: Learned
+    ) -> None:
         self._space, self._levels = space, levels
         at = np.array([row.at for row in rows])
         counts = np.array([len(row.losses) for row in rows])
@@ -104,10 +108,8 @@ class ForecastFit:
                     self.later[level] = float(variances[last].mean())
         known = ~np.isnan(means)
         self.numbers = [row.number for row, is_known in zip(rows, known, strict=True) if is_known]
-        self.means, self.variances, self._at = means[known], variances[known], at[known]
-        apart = distances(space, self._at, self._at)
-        none = np.zeros((len(self.means), 0))
-        self._settings = RungModel(FROM_SETTINGS, none, apart, self.means, self.variances)
+        self.means, self.variances = means[known], variances[known]
+        self._settings = learned.model(at[known], self.means, self.variances)
 
     def standardised(self, loss: float) -> float:
         """A final value loss in standardised units."""
@@ -142,7 +144,7 @@ class ForecastFit:
 
     def of_settings(self, at: Floats) -> tuple[Floats, Floats]:
         """[n] means and variances of final values, from settings alone."""
-        return self._settings.predict(np.zeros((len(at), 0)), distances(self._space, at, self._at))
+        return self._settings.predict(at)
 
     def _fit_rung(
         self,

@@ -40,7 +40,7 @@ class Outlook:
         self.seed, self.trials, self.proposes = seed, trials, proposes
         self._listed = list(space.variants().values()) if space.count <= _LISTED else []
         self._places = np.array([coordinates(space, values) for values in self._listed])
-        self._made: tuple[tuple[int, int, int], tuple[Values, float]] | None = None
+        self._made: tuple[tuple[int, ...], tuple[Values, float]] | None = None
 
     @classmethod
     def of(
@@ -80,8 +80,11 @@ class Outlook:
         candidates, places = self._drawn(rng)
         # A second seed is useful for one of the best configurations only.
         untried = [n for n, at in enumerate(places) if at.tobytes() not in forecast.tried]
-        if not forecast.top:
+        if not forecast.top and (at_random or not untried or not forecast.learned):
             return candidates[untried[0] if untried else 0], 0.0
+        if not forecast.top:
+            improvement = forecast.learned.improvement(places[untried])
+            return candidates[untried[int(np.argmax(improvement))]], 0.0
         if not untried:
             (best,) = forecast.most_expected(1)
             return best, forecast.average_promise()
@@ -99,7 +102,8 @@ class Outlook:
             order = rng.permutation(len(self._listed))
             return [dict(self._listed[place]) for place in order], self._places[order]
         drawn = [random_values(self.space, rng) for _ in range(_DRAWN)]
-        parents = self.forecast.most_expected(_PARENTS) if self.forecast.top else []
+        known = self.forecast
+        parents = known.most_expected(_PARENTS) if known.top else known.learned.best(_PARENTS)
         for place in range(_NEIGHBOURS if parents else 0):
             drawn.append(mutated(self.space, parents[place % len(parents)], rng))
         return drawn, np.array([coordinates(self.space, values) for values in drawn])

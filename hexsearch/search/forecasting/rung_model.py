@@ -11,13 +11,16 @@ Processes for Machine Learning", 2006, algorithm 2.1 and section 2.7 (with a lin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from hexsearch.search.forecasting.draws import Floats
 
 _CONSTANT = 4.0  # prior variance of the constant, in units of the spread of final values
+_OFFSET = 1.0  # prior variance of the difference between another study's scale and this one's
 # A trial that is further behind than this is not less certain for it. The unknown slope would
 # otherwise make the worst trials the most promising ones while few have ended.
 _BEHIND = 0.5
@@ -34,6 +37,8 @@ class Prior:
         decays: decay rates of the kernel by distance that are tried.
         noises: noise variances that are tried.
         usual_noise: noise that is expected; 0 if all are equally likely.
+        deviations: variances that are tried for how the effect of settings in another study
+            differs from that in this one.
     """
 
     slopes: tuple[float, ...]
@@ -42,9 +47,10 @@ class Prior:
     decays: tuple[float, ...]
     noises: tuple[float, ...]
     usual_noise: float
+    deviations: tuple[float, ...] = (0.0,)
 
 
-FROM_SETTINGS = Prior((), (), 1.0, (0.3, 1.0), (0.05, 0.4), 0.0)
+FROM_SETTINGS = Prior((), (), 1.0, (0.3, 1.0), (0.05, 0.4), 0.0, (0.1, 0.5, 2.0))
 FROM_RUNG = Prior((0.6, 0.1), (0.3, 0.3), 0.15, (0.5,), (0.02, 0.1, 0.4, 1.0), 0.4)
 
 
@@ -57,10 +63,19 @@ class RungModel:
         apart: [n, n] distances between their settings.
         targets: [n] standardised final values.
         variances: [n] variances of the targets that are predicted.
+        studies: [n] which study a trial belongs to, 0 for the one that is predicted; all 0 if left
+            out. Each other study has an offset and a smooth deviation of its own, so that however
+            many trials it has, they say only so much.
     """
 
     def __init__(
-        self, prior: Prior, features: Floats, apart: Floats, targets: Floats, variances: Floats
+        self,
+        prior: Prior,
+        features: Floats,
+        apart: Floats,
+        targets: Floats,
+        variances: Floats,
+        studies: NDArray[np.int64] | None = None,
     ) -> None:
         count = features.shape[1]
         self.prior, self._features = prior, features
@@ -69,8 +84,15 @@ class RungModel:
         linear = _CONSTANT + (features * self._slope_variances) @ features.T
         residuals = targets - features @ self._slopes
         best = -np.inf
-        for decay in prior.decays:
-            smooth = linear + prior.settings * np.exp(-decay * apart)
+        deviations: tuple[float, ...] = (0.0,)
+        other = np.zeros_like(linear)  # 1 for two trials of the same other study
+        if studies is not None and studies.any():
+            other[(studies[:, None] == studies) & (studies > 0)] = 1.0
+            deviations = prior.deviations
+            linear = linear + _OFFSET * other
+        for decay, deviation in product(prior.decays, deviations):
+            alike = np.exp(-decay * apart)
+            smooth = linear + (prior.settings + deviation * other) * alike
             for noise in prior.noises:
                 factor = np.linalg.cholesky(smooth + np.diag(variances + noise + 1e-6))
                 weights = solve_triangular(factor, residuals, lower=True, check_finite=False)
