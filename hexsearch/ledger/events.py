@@ -30,8 +30,7 @@ class Event:
     def to_record(self) -> Record:
         """The event as plain values, as they are written."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        report = values.get("report")
-        if isinstance(report, ReportSummary):
+        if isinstance(report := values.get("report"), ReportSummary):
             values["report"] = report.to_json()
         if isinstance(self, Chosen):
             values["places"] = [asdict(place) for place in self.places]
@@ -75,11 +74,7 @@ class StudyOpened(Event):
 class WarmStarted(Event):
     """A trial of another study that the searcher is told at the start.
 
-    Attributes:
-        expected: its final value as that study predicts it, 0 for the median of its trials and
-            about -1.7 for the best; None if that study predicts none.
-        variance: of this prediction.
-    """
+    Its study predicts its final value: `expected` and `variance`, in units of its own."""
 
     event = "warm_started"
     source: str
