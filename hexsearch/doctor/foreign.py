@@ -60,6 +60,8 @@ from hexsearch.errors import ContractError
 from hexsearch.model.plugins import import_factory, plugin_code
 from hexsearch.model.readout import Readout
 
+_ENCODE = "encode()"
+
 
 class ForeignNetwork:
     """A user's model with the interface of an ExaminedNetwork.
@@ -69,6 +71,7 @@ class ForeignNetwork:
     Attributes:
         for_mover: whether the value belongs to the side to move.
         is_list: whether the value is a list of outcomes, as far as the model has been called.
+        written: arguments that functions of the user have written into, by the function's name.
     """
 
     positions_seen: int | None = None
@@ -85,6 +88,7 @@ class ForeignNetwork:
         self._decode = getattr(model, "win_prob_red", None)
         self.for_mover = callable(self._decode) and _takes_two(self._decode)
         self.is_list = False
+        self.written: dict[str, str] = {}
 
     def planes(self, positions: Positions) -> Tensor:
         """[P, C, N, N] planes, made by the user's encoder."""
@@ -92,7 +96,7 @@ class ForeignNetwork:
         planes = []
         with plugin_code(self._encoder_name):
             for board, mover in zip(encoded.stones, encoded.to_move, strict=True):
-                array = np.asarray(self._encode(board, int(mover)))
+                array = self._planes_of(board, int(mover))
                 planes.append(torch.as_tensor(array).float())
         first = planes[0]
         odd = next((each for each in planes if each.shape != first.shape), first)
@@ -106,12 +110,25 @@ class ForeignNetwork:
     def encoded(self, board: NDArray[np.int8], to_move: int) -> NDArray[Any]:
         """What the user's encoder returns, the very array."""
         with plugin_code(self._encoder_name):
-            return np.asarray(self._encode(board, to_move))
+            return self._planes_of(board, to_move)
+
+    def _planes_of(self, board: NDArray[np.int8], to_move: int) -> NDArray[Any]:
+        """The encoder's answer for a copy of the board, which it may write into."""
+        given = board.copy()
+        made = np.asarray(self._encode(given, to_move))
+        if not np.array_equal(given, board) and _ENCODE not in self.written:
+            cells = int((given != board).sum())
+            side = {1: "Red", -1: "Blue"}.get(to_move, "nobody")
+            self.written[_ENCODE] = f"stones ({cells} of {board.size} cells, {side} to move)"
+        return made
 
     def respond(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Policy [P, N*N] and value [P] or [P, K], in the mode in which `load` left the model."""
         with torch.no_grad(), plugin_code(self._model_name):
-            answer = self.model(planes.clone())
+            given = planes.clone()
+            answer = self.model(given)
+        if not torch.equal(given, planes):
+            self.written.setdefault("the model", f"planes {list(planes.shape)}")
         if not isinstance(answer, tuple | list) or len(answer) < 2:
             raise ContractError(
                 f"{self._model_name} returned a {type(answer).__name__}, expected (policy, value)"
@@ -156,9 +173,9 @@ class ForeignNetwork:
         with torch.no_grad(), plugin_code(f"{self._model_name}: win_prob_red()"):
             if self.for_mover:
                 to_move = torch.from_numpy(self._as_encoded(positions).to_move.astype(np.int64))
-                reported = _of_values(self._decode, raw, to_move)
+                reported = _of_values(self._decode, raw.clone(), to_move)
             else:
-                reported = _of_values(self._decode, raw)
+                reported = _of_values(self._decode, raw.clone())
             answered = torch.as_tensor(reported).float()
         if answered.numel() != len(raw):
             raise ContractError(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.doctor.hypotheses.general.fades import faded_labels
 from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours
 from hexsearch.doctor.hypotheses.table import (
     TOGETHER,
@@ -108,6 +109,10 @@ def _other_numbers(
     cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1, and inverted"
     yield "scaled and inverted", cause, _PLAIN, np.where(wrong, low + high - scaled, right)
     length = truth.archive.lengths[truth.game].astype(np.int64)
+    counts = {"ply to the end": length - truth.ply, "ply from the beginning": truth.ply}
+    if told := faded_labels(target, right, counts, 1e-3):
+        yield "faded", f"labels are discounted: {told}", _PLAIN, target
+        return
     for name, column in (
         ("moves to the end (they are discounted)", length - truth.ply),
         ("the ply (they are discounted)", truth.ply),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from hexsearch.data.batches import Batch
+from hexsearch.doctor.hypotheses.general.loss_inversion import explain_by_inversion
 from hexsearch.doctor.hypotheses.loss_formulas import (
     ONE_FORMULA,
     SAME_LABELS,
@@ -50,6 +51,7 @@ def explain_value_loss(
         or of_changed_arguments(found, raw, batch, readout)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
+        or explain_by_inversion(found, raw, batch, readout)
         or by_region(found, right, raw, batch)
         or other_formula(found, right, raw, batch)
     )

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes, never_filled
 from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
 from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
@@ -23,6 +25,7 @@ def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """On random boards, which are asymmetrical."""
     foreign = needed(pipeline.foreign)
     boards = _boards(foreign.size)
+    yield from _written(foreign, boards)
     made = [foreign.encoded(board, mover) for board, mover in boards]
     kept = [np.array(foreign.encoded(board, mover)) for board, mover in boards]
     changed = sum(not np.array_equal(a, b) for a, b in zip(made, kept, strict=True))
@@ -41,6 +44,59 @@ def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from alike
     if not alike and pipeline.observed is not None:
         yield from _hidden(foreign, pipeline.observed)
+        yield from _blank(foreign, pipeline.observed)
+
+
+def _written(foreign: ForeignNetwork, boards: list[tuple[Board, int]]) -> Iterator[Finding]:
+    """Report an encoder that writes into the board that it is given."""
+    for board, mover in boards:
+        foreign.encoded(board, mover)
+    for name, what in foreign.written.items():
+        if name.startswith("encode"):
+            yield Finding.error(
+                "encoder",
+                f"after a call of {name} the array that it was given holds something else: {what}; "
+                "the checks give it copies",
+                f"{name} writes into its argument: it changes the caller's board in place (by an "
+                "operation such as *= or stones[...] = ...), so a board that is encoded a second "
+                "time, or goes on to be played, is another one",
+                "copy the array at the beginning: stones = stones.copy(); look at training, too, "
+                "if it encodes the boards of a game one after another",
+                root="written",
+            )
+
+
+def _blank(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
+    """Report planes that are empty or copies of others on all positions."""
+    chosen = np.linspace(0, len(observed.positions) - 1, _LOOKED_AT).astype(np.int64)
+    planes = foreign.planes(take(observed.positions, np.unique(chosen)))
+    blank = BlankPlanes(planes)
+    if not blank.numbers:
+        return
+    before: bool | None = None
+    if isinstance(foreign.model, nn.Module) and blank.empty:
+        cells = planes[0, 0].numel()
+        before = never_filled(foreign.model, planes.shape[1], cells, blank.empty)
+    weights = {
+        True: "; the weights of the empty ones in the first layer are still as torch draws them, "
+        "so they were empty in training, too",
+        False: "; the weights of the empty ones in the first layer are not those that torch draws",
+        None: "",
+    }[before]
+    yield Finding.warning(
+        "encoder",
+        f"on {len(planes)} positions {blank}{weights}",
+        f"{blank} in every position: what should be on them (such as earlier positions, a history) "
+        + (
+            "was never shown to the network, which could not learn from it"
+            if before
+            else "is not shown, so the network gets other planes than in training, unless they "
+            "were the same there"
+        ),
+        "fill these planes as the network's description says, in training and at inference alike; "
+        "if they are spare on purpose, leave them out",
+        root="blank planes",
+    )
 
 
 def _mover_hidden(foreign: ForeignNetwork, boards: list[tuple[Board, int]]) -> Iterator[Finding]:

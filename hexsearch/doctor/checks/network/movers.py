@@ -16,6 +16,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
 
 _SPREAD, _ALONE = 0.05, 0.8  # spread of answers, and share of it that the mover may explain
+_STILL = 0.6  # share of right answers with the mover inverted, above which the board is read
 _FEW = 20  # finished boards that are needed
 
 
@@ -55,8 +56,11 @@ def _on_finished_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if right < 0.8 or right_without < max(0.85, majority + 0.15) or not sure:
             continue
         flipped = planes.clone()
-        flipped[:, constant] = 1.0 - flipped[:, constant]
+        ends = everywhere.amin(dim=(0, 2, 3)) + everywhere.amax(dim=(0, 2, 3))
+        flipped[:, constant] = ends[constant][:, None, None] - flipped[:, constant]
         other = accuracy(_answers(pipeline, flipped, positions), won)
+        if other > _STILL:
+            continue  # the board decides: without stones it is one that never occurs
         yield Finding.error(
             "reads the mover",
             f"on finished boards {right:.1%} of the answers are right {how}, {right_without:.1%} "

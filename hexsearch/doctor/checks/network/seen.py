@@ -14,6 +14,7 @@ from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes, with_history
 from hexsearch.doctor.hypotheses.general.norm_statistics import (
     NormGap,
     first_gap,
@@ -59,8 +60,8 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     evaluation = observed.evaluation
     won, game = evaluation.red_won[chosen], evaluation.game[chosen]
     red = torch.from_numpy(positions.plies % 2 == 1)
-    found = []
-    if gaps[0].gap > _OTHER:
+    found = list(_blank_planes(foreign, network, gaps[0], positions, planes))
+    if not found and gaps[0].gap > _OTHER:
         found = list(_other_planes(network, gaps[0], planes, red))
     if not found and gaps[0].gap > _OF_A_KIND:
         kinds = _kinds(evaluation.to_end[chosen], evaluation.ply[chosen])
@@ -72,6 +73,45 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not found and gaps[0].gap > _FAR:
         found = [_unknown(network, gaps[0], planes)]
     yield from found
+
+
+def _blank_planes(
+    foreign: ForeignNetwork,
+    network: nn.Module,
+    norm: NormGap,
+    positions: Positions,
+    planes: Tensor,
+) -> Iterator[Finding]:
+    """The finding for planes that tell nothing here and were filled in training."""
+    blank = BlankPlanes(planes)
+    if norm.gap < _OF_A_KIND or not blank.numbers or not blank.told:
+        return
+    rows = np.arange(0, len(planes), max(len(planes) // _TRIED, 1))
+    some = torch.from_numpy(rows)
+    tried = [
+        (_gap_of(network, norm.name, filled), name)
+        for name, filled in with_history(
+            foreign.encoded, take(positions, rows), planes[some], blank
+        )
+    ]
+    own = _gap_of(network, norm.name, planes[some])
+    least, name = min(tried, default=(float("inf"), ""))
+    restored = least < min(_RESTORED * own, _RIGHT)
+    yield Finding.error(
+        "planes of the network",
+        f"{_differing(norm)}{_levels(network, norm, planes)}; here {blank}"
+        + (f", and the difference is {least:.2f} with {name}" if restored else ""),
+        f"{blank} at every position here, and were filled in training, by the statistics of the "
+        "first batch norm"
+        + (
+            f": the network expects {name}, its history, which the encoder leaves out"
+            if restored
+            else ": the encoder leaves something out (a history, or another feature)"
+        ),
+        "fill these planes as in training; an encoder that gets only the board cannot show a "
+        "history, so keep the earlier boards of the game, or train without history planes",
+        root="blank planes",
+    )
 
 
 def _has_seen_nothing(network: nn.Module) -> bool:

@@ -94,6 +94,7 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"{_EXCLUDED if best is _UNKNOWN else ''}",
             best.cause,
             best.remedy,
+            root="detached value" if best.name == "clamped" else "",
         )
         return
 

@@ -95,8 +95,8 @@ def _spans(trial: WatchedTrial, values: Tensor) -> bool:
 
 def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> Iterator[Finding]:
     """Report a value head whose answers cannot come near 0 and 1."""
-    if _spans(trial, values):
-        return
+    if _spans(trial, values) or not _spans(trial, torch.tensor([-40.0, 40.0])):
+        return  # check `read-out` reports a probability that cannot come near 0 and 1
     low, high = float(values.min()), float(values.max())
     least, most = _answers(trial, values)
     if high - low < 1e-6:
@@ -118,6 +118,8 @@ def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> I
         (name for a, b, name in _BOUNDS if low >= a - 1e-3 and high <= b + 1e-3),
         "a relu" if low >= -1e-6 else "an activation",
     )
+    if _clamped(_reached(trial, planes, _DRAWS, _SCALES[:1])[0]):
+        by = "a clamp (its output is clipped, and passes no gradient at the ends)"
     yield Finding.error(
         "range of outputs",
         f"with {draws} draws of random weights the raw value stays between {low:.3g} and "
@@ -128,6 +130,14 @@ def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> I
         "end the value head in a plain linear layer; sigmoid and tanh belong to the read-out",
         root="detached value",
     )
+
+
+def _clamped(values: Tensor) -> bool:
+    """Whether values reach their ends exactly, and not by coming ever nearer, as in a tanh."""
+    low, high = values.min(), values.max()
+    at = (values == low) | (values == high)
+    near = ((values - low) < 0.02 * (high - low)) | ((high - values) < 0.02 * (high - low))
+    return float(at.float().mean()) > 0.05 and float(near.sum()) < 1.3 * float(at.sum())
 
 
 def _policy(logits: Tensor, draws: int) -> Iterator[Finding]:
@@ -168,7 +178,7 @@ def _first_answers(trial: WatchedTrial) -> Iterator[Finding]:
     raw = trial.steps[0].raw.float()
     answers = trial.readout.win_prob(raw)
     sure = float(((answers < _SURE) | (answers > 1 - _SURE)).float().mean())
-    if sure > 0.3:
+    if sure > 0.3 and float(raw.abs().max()) > 1.0:  # otherwise it is the read-out's fault
         yield Finding.warning(
             "range of outputs",
             f"{sure:.0%} of the answers before any step are within {_SURE:g} of 0 or 1 "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +12,13 @@ from hexsearch.config.section import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.readout_causes import (
+    explain,
+    explain_cut_off,
+    not_smoothed,
+    optimum,
+)
+from hexsearch.doctor.hypotheses.general.readout_forms import ends_of_answers
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 from hexsearch.errors import ContractError
@@ -26,33 +32,12 @@ from hexsearch.model.value_heads import build_value_head, check_value_head
 from hexsearch.model.whole_network import check_whole
 
 _SHARE, _OFF = 0.3, 0.04  # share of ones, and accepted difference of its optimum
-_NEAR = 0.03  # probabilities with a smaller difference are equal
 _SMOOTH = 0.3  # largest label smoothing that is not reported
 _SIDE = 13  # side of the board if no games are given
 _ROWS = 64  # answers that are also computed one by one
+_OWN = "the model's own"
+_CUT = 0.02  # distance from 0 and 1 that no answer may be kept from
 _MAP_SIDE = 2  # side of the feature map that heads are tried on
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """Raw output of least loss, and the probability that the read-out reports for it."""
-
-    raw: float
-    probability: float
-
-
-def optimum(readout: Readout, target: float) -> Optimum:
-    """The optimum for a target in [0, 1]; raw outputs are searched in [-12, 12]."""
-    low, high = -12.0, 12.0
-    for _ in range(3):
-        grid = torch.linspace(low, high, 2401, dtype=torch.float64)
-        with torch.no_grad():
-            losses = readout.loss(grid, torch.full_like(grid, target))
-        best = int(losses.argmin())
-        low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, 2400)])
-    raw = (low + high) / 2
-    reported = readout.win_prob(torch.tensor([raw], dtype=torch.float64))
-    return Optimum(raw, float(reported))
 
 
 def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -60,10 +45,22 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     for name, readout in pipeline.readouts.items():
         inner = readout.inner if isinstance(readout, SmoothedReadout) else readout
         problems = check_readout(inner)
+        cut = explain_cut_off(inner) if is_import_path(name.split(" ")[0]) or _OWN in name else None
         if problems:
-            cause, remedy = explain(inner)
             evidence = f"{name}: {'; '.join(problems)}"
+            cause, remedy = explain(inner)
+            if cut is not None:
+                evidence, (cause, remedy) = f"{evidence}; {cut[0]}", cut[1:]
             yield Finding.error("read-out", evidence, cause, remedy, root="reading")
+        elif cut is not None:
+            least, most = ends_of_answers(inner)
+            yield Finding(
+                "read-out",
+                "error" if least > _CUT or most < 1.0 - _CUT else "warning",
+                f"{name}: {cut[0]}; answers go from {least:.3g} to {most:.3g}",
+                *cut[1:],
+                root="reading",
+            )
         elif inner.control:
             zero, one = optimum(inner, 0.0), optimum(inner, 1.0)
             yield Finding(
@@ -143,37 +140,6 @@ def _network(
         )
 
 
-def explain(readout: Readout) -> tuple[str, str]:
-    """Cause and remedy for a read-out whose loss and probability do not belong together."""
-    zero, one = optimum(readout, 0.0), optimum(readout, 1.0)
-    sigmoid = [float(torch.tensor(best.raw).sigmoid()) for best in (zero, one)]
-    reads_sigmoid = (
-        abs(zero.probability - sigmoid[0]) < _NEAR and abs(one.probability - sigmoid[1]) < _NEAR
-    )
-    if one.probability < zero.probability - 0.1:
-        return (
-            "the reported probability is that of the other side: it is high where the loss is "
-            "least for target 0",
-            "return the probability of the outcome with target 1 from win_prob",
-        )
-    for low, high, scale in ((0.0, 1.0, "0 and 1"), (-1.0, 1.0, "-1 and 1")):
-        if abs(zero.raw - low) < _NEAR and abs(one.raw - high) < _NEAR and reads_sigmoid:
-            return (
-                f"the loss compares the raw output with {scale}, and a sigmoid is applied "
-                f"afterwards: a perfect network is reported as {zero.probability:.2f} and "
-                f"{one.probability:.2f}",
-                "apply the sigmoid inside the loss as well (readout sigmoid_mse or bce), or report "
-                "the raw output itself"
-                if low == 0.0
-                else "report (raw + 1) / 2, or set readout to tanh_mse",
-            )
-    return (
-        f"loss and win_prob are on different scales: the loss is least at raw {zero.raw:.2f} and "
-        f"{one.raw:.2f}, which are reported as {zero.probability:.2f} and {one.probability:.2f}",
-        "compute the loss from win_prob(raw), so that both use one formula",
-    )
-
-
 def check_smoothing(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Label smoothing must be moderate, and be applied once."""
     for name, readout in pipeline.readouts.items():
@@ -204,24 +170,9 @@ def check_smoothing(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "label smoothing",
                 f"{name}: the loss of a certain win is least at {reached:.3f}; smoothed by "
                 f"{smoothing:g} it would be {wanted:.3f}",
-                _not_smoothed(readout),
+                not_smoothed(readout),
                 "let the target be t (1 - s) + s / 2, between 0 and 1",
             )
-
-
-def _not_smoothed(readout: SmoothedReadout) -> str:
-    """Why answers are not kept from 0 and 1."""
-    raw = torch.linspace(-4.0, 4.0, 9)
-    s, target = readout.smoothing, torch.ones(9)
-    with torch.no_grad():
-        found = readout.loss(raw, target)
-        beyond = readout.inner.loss(raw, target * (1.0 + s) - 0.5 * s)
-    if torch.allclose(found, beyond, 1e-4, 1e-5):
-        return (
-            "label smoothing has the wrong sign: targets are pushed beyond 0 and 1 "
-            f"({-s / 2:g} and {1 + s / 2:g}), and sure answers are rewarded without bound"
-        )
-    return "label smoothing is configured and has no effect on the loss"
 
 
 def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:

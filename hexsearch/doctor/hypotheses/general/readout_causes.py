@@ -1,0 +1,143 @@
+"""Explains why the loss and the probability of a read-out do not belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from hexsearch.doctor.hypotheses.general.readout_forms import answer_form, cut_off, loss_form
+from hexsearch.model.readout import Readout, SmoothedReadout
+
+_NEAR = 0.03  # probabilities with a smaller difference are equal
+_STABLE = (
+    "leave the raw output as it is: binary_cross_entropy_with_logits is stable for any raw output, "
+    "and an epsilon of 1e-7 is enough before a logarithm"
+)
+
+
+def explain_cut_off(readout: Readout) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if the loss does not change beyond some raw values."""
+    ends = cut_off(readout)
+    if ends is None:
+        return None
+    with torch.no_grad():
+        told = readout.win_prob(torch.tensor(ends, dtype=torch.float64).clamp(-40.0, 40.0))
+    low, high = (float(each) for each in told)
+    form = loss_form(readout)
+    what = f" (between them it is {form})" if form else ""
+    below = "" if ends[0] == -torch.inf else f"below {ends[0]:.3g}"
+    above = "" if ends[1] == torch.inf else f"above {ends[1]:.3g}"
+    return (
+        f"for raw outputs {' and '.join(filter(None, (below, above)))} the loss is the same "
+        f"number, whatever the target{what}",
+        f"the loss clamps (clips) the output: beyond an answer of {low:.3g} and {high:.3g} it does "
+        "not change, so no gradient passes there, nothing teaches surer answers, and an output "
+        "that is sure of the wrong side never comes back",
+        _STABLE,
+    )
+
+
+def explain_forms(readout: Readout) -> tuple[str, str] | None:
+    """Cause and remedy if loss and probability are usual formulas that do not belong together."""
+    form, answer = loss_form(readout), answer_form(readout)
+    if form is None:
+        return None
+    told = f"win_prob is {answer}" if answer else "win_prob is another function"
+    if form.targets:
+        return (
+            f"{form.targets}: the loss is {form} with these targets, so a perfect network answers "
+            f"{min(form.zero, form.one):.2g} to {max(form.zero, form.one):.2g} (a one-sided or "
+            "wrong smoothing, or targets on another scale)",
+            "use targets of 0 and 1; to smooth them evenly set readout.label_smoothing, which "
+            "gives t (1 - s) + s / 2",
+        )
+    if "two " in form.answer or "two " in answer:
+        return (
+            f"two squashing functions stand one behind the other: the loss is {form}, and {told}",
+            "apply the sigmoid once: give the loss of logits the raw output, and report its "
+            "sigmoid",
+        )
+    if answer.startswith(form.answer) and ", cut off" in answer:
+        return (
+            f"win_prob is clamped (clipped): it is {answer}, so no answer is nearer to 0 or 1, "
+            f"however sure the network is, while the loss is {form} without an end",
+            "report the probability without cutting it off",
+        )
+    if not answer or answer == form.answer:
+        return None
+    return (
+        f"loss and win_prob do not belong together: the loss is {form}, so the answer that it "
+        f"trains is that, and {told}",
+        f"report {form.answer}, or compute the loss from what win_prob gives",
+    )
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Raw output of least loss, and the probability that the read-out reports for it."""
+
+    raw: float
+    probability: float
+
+
+def optimum(readout: Readout, target: float) -> Optimum:
+    """The optimum for a target in [0, 1]; raw outputs are searched in [-12, 12]."""
+    low, high = -12.0, 12.0
+    for _ in range(3):
+        grid = torch.linspace(low, high, 2401, dtype=torch.float64)
+        with torch.no_grad():
+            losses = readout.loss(grid, torch.full_like(grid, target))
+        best = int(losses.argmin())
+        low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, 2400)])
+    raw = (low + high) / 2
+    reported = readout.win_prob(torch.tensor([raw], dtype=torch.float64))
+    return Optimum(raw, float(reported))
+
+
+def explain(readout: Readout) -> tuple[str, str]:
+    """Cause and remedy for a read-out whose loss and probability do not belong together."""
+    zero, one = optimum(readout, 0.0), optimum(readout, 1.0)
+    sigmoid = [float(torch.tensor(best.raw).sigmoid()) for best in (zero, one)]
+    reads_sigmoid = (
+        abs(zero.probability - sigmoid[0]) < _NEAR and abs(one.probability - sigmoid[1]) < _NEAR
+    )
+    if one.probability < zero.probability - 0.1:
+        return (
+            "the reported probability is that of the other side: it is high where the loss is "
+            "least for target 0",
+            "return the probability of the outcome with target 1 from win_prob",
+        )
+    for low, high, scale in ((0.0, 1.0, "0 and 1"), (-1.0, 1.0, "-1 and 1")):
+        if abs(zero.raw - low) < _NEAR and abs(one.raw - high) < _NEAR and reads_sigmoid:
+            return (
+                f"the loss compares the raw output with {scale}, and a sigmoid is applied "
+                f"afterwards: a perfect network is reported as {zero.probability:.2f} and "
+                f"{one.probability:.2f}",
+                "apply the sigmoid inside the loss as well (readout sigmoid_mse or bce), or report "
+                "the raw output itself"
+                if low == 0.0
+                else "report (raw + 1) / 2, or set readout to tanh_mse",
+            )
+    if (forms := explain_forms(readout)) is not None:
+        return forms
+    return (
+        f"loss and win_prob are on different scales: the loss is least at raw {zero.raw:.2f} and "
+        f"{one.raw:.2f}, which are reported as {zero.probability:.2f} and {one.probability:.2f}",
+        "compute the loss from win_prob(raw), so that both use one formula",
+    )
+
+
+def not_smoothed(readout: SmoothedReadout) -> str:
+    """Why answers are not kept from 0 and 1."""
+    raw = torch.linspace(-4.0, 4.0, 9)
+    s, target = readout.smoothing, torch.ones(9)
+    with torch.no_grad():
+        found = readout.loss(raw, target)
+        beyond = readout.inner.loss(raw, target * (1.0 + s) - 0.5 * s)
+    if torch.allclose(found, beyond, 1e-4, 1e-5):
+        return (
+            "label smoothing has the wrong sign: targets are pushed beyond 0 and 1 "
+            f"({-s / 2:g} and {1 + s / 2:g}), and sure answers are rewarded without bound"
+        )
+    return "label smoothing is configured and has no effect on the loss"

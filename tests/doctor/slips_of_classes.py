@@ -1,0 +1,455 @@
+"""Slips of stated classes, by the author of the checks for them; no set that was put aside.
+
+Each class has at least one edit of hexsearch's own pipeline or plug-in and, where that is
+possible, one network of somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hexsearch.data.batches import Batch
+from hexsearch.training.monitors.losses import LossMonitor, MeanLosses
+from tests.doctor import mistakes_ninth as mistakes
+from tests.doctor.outside import Encode, Foreign, Samples, as_played, encoded
+from tests.doctor.outside_networks import (
+    ALPHAZERO,
+    POOLED,
+    WDL,
+    Pooled,
+    Tower,
+    absolute,
+    canonical,
+    cross_entropy,
+    for_red,
+)
+from tests.doctor.slips import Inject, Patch, Slip, in_batches, in_labels, in_losses
+
+_HERE = "tests.doctor.plugins_of_classes:"
+_POLICY: dict[str, Any] = {"policy_head": {"weight": 1.0}}
+
+
+def _in_loss(of: Callable[[Tensor, Batch], Tensor]) -> Inject:
+    def change(losses: Any, batch: Batch, stepper: Any) -> Any:
+        raw = stepper.network(batch.planes).value_raw.float()
+        return losses._replace(values=(of(raw, batch),))
+
+    return in_losses(change)
+
+
+def _policy_of(of: Callable[[Tensor, Batch], Tensor]) -> Inject:
+    def change(losses: Any, batch: Batch, stepper: Any) -> Any:
+        return losses._replace(policy=of(stepper.network(batch.planes).policy_logits, batch))
+
+    return in_losses(change)
+
+
+def _games_cast(change: Callable[[Any, Any], Any]) -> Inject:
+    """Positions are drawn from other games."""
+    from hexsearch.data.positions import PositionSet
+
+    def inject(patch: Patch) -> None:
+        sound = PositionSet.draw
+
+        def draw(self: Any, *arguments: Any) -> Any:
+            return change(*sound(self, *arguments))
+
+        patch.setattr(PositionSet, "draw", draw)
+
+    return inject
+
+
+def _taken(change: Callable[[Any, MeanLosses], MeanLosses]) -> Inject:
+    def inject(patch: Patch) -> None:
+        sound = LossMonitor.take
+
+        def take(self: Any) -> Any:
+            steps = self._steps
+            return [change(steps, each) for each in sound(self)]
+
+        patch.setattr(LossMonitor, "take", take)
+
+    return inject
+
+
+def _never_reset(patch: Patch) -> None:
+    def take(self: Any) -> Any:
+        means = (self._sums / max(self._steps, 1)).tolist()
+        policy, *auxiliary = means[len(self._heads) :]
+        by_name = dict(zip(self._auxiliary, auxiliary, strict=True))
+        return [MeanLosses(value, policy, by_name) for value in means[: len(self._heads)]]
+
+    patch.setattr(LossMonitor, "take", take)
+
+
+def _last_only(patch: Patch) -> None:
+    def add(self: Any, losses: Any) -> None:
+        self._sums = (self._steps + 1) * torch.stack([each.detach() for each in losses]).double()
+
+    patch.setattr(LossMonitor, "add", add)
+
+
+def _decoded_labels(change: Callable[[Batch], Tensor]) -> Inject:
+    return in_labels(change)
+
+
+def _wrong_winner_beyond(batch: Batch) -> Tensor:
+    return torch.where(batch.game >= 400, 1 - batch.outcome, batch.outcome)
+
+
+SLIPS: dict[str, Slip] = {
+    "a: probability clamped in the loss": Slip(
+        lambda patch: None,
+        "clamp|clip|cut off",
+        {"readout": {"name": _HERE + "CutProbability"}},
+        cause="The loss clamps the probability to 0.1..0.9, so sure answers get no gradient.",
+    ),
+    "a: network clamps its value": Slip(
+        lambda patch: None,
+        "clamp|clip|cut off",
+        {"network": _HERE + "ClampedValue", **_POLICY},
+        cause="The network clamps its raw value to -1..1.",
+    ),
+    "a: logit clamped in training only": Slip(
+        _in_loss(
+            lambda raw, batch: functional.binary_cross_entropy_with_logits(
+                raw.clamp(-0.3, 0.3), batch.outcome, reduction="none"
+            )
+        ),
+        "clamp|clip|cut off",
+        {"readout": {"name": "bce"}},
+        cause="The raw value is clamped to -0.3..0.3 before the loss.",
+    ),
+    "c: labels discounted to zero": Slip(
+        in_labels(lambda batch: batch.outcome * 0.97**batch.to_end),
+        "discount",
+        cause="The label is discounted by 0.97 for each ply to the end, towards 0.",
+    ),
+    "c: labels discounted in the loss": Slip(
+        in_losses(
+            lambda losses, batch, stepper: losses._replace(
+                values=(
+                    stepper._readouts[0].loss(
+                        stepper.network(batch.planes).value_raw.float(),
+                        0.5 + (batch.outcome - 0.5) * 0.95**batch.to_end,
+                    ),
+                )
+            )
+        ),
+        "discount",
+        cause="The result is discounted inside the loss by 0.95 for each ply to the end.",
+    ),
+    "c: result scaled by the length of the game": Slip(
+        in_labels(
+            lambda batch: 0.5 + (batch.outcome - 0.5) * (1 - (batch.ply + batch.to_end) / 40.0)
+        ),
+        "length of the game|shorter|longer",
+        cause="Longer games have a result nearer to one half (1 - length / 40).",
+    ),
+    "d: two sigmoids, the first is shown": Slip(
+        lambda patch: None,
+        "two sigmoids|sigmoid.*twice|second sigmoid|sigmoid of (a|the) sigmoid|sigmoid.*probabilit",
+        {"readout": {"name": _HERE + "TwoSigmoids"}},
+        cause="The loss applies a sigmoid to the probability.",
+    ),
+    "d: two sigmoids, both are shown": Slip(
+        lambda patch: None,
+        "two sigmoids|sigmoid.*twice|second sigmoid|sigmoid of (a|the) sigmoid|sigmoid.*probabilit",
+        {"readout": {"name": _HERE + "TwoSigmoidsShown"}},
+        cause="Loss and probability both apply a sigmoid to a sigmoid.",
+    ),
+    "d: negative log likelihood of logits": Slip(
+        _policy_of(
+            lambda logits, batch: functional.nll_loss(
+                logits[batch.has_move], batch.policy_target[batch.has_move]
+            )
+        ),
+        "log_?softmax|logarithm|normalis|logit itself|without.*softmax",
+        _POLICY,
+        cause="The policy loss is the negative logit of the move, without a log_softmax.",
+    ),
+    "d: cross-entropy of the softmax": Slip(
+        _policy_of(
+            lambda logits, batch: functional.cross_entropy(
+                logits.softmax(dim=1)[batch.has_move], batch.policy_target[batch.has_move]
+            )
+        ),
+        "softmax",
+        _POLICY,
+        cause="The policy loss applies a softmax to probabilities.",
+    ),
+    "f: targets not transposed for Red": Slip(
+        in_batches(
+            lambda batch, stream, _: replace(
+                batch,
+                policy_target=torch.where(
+                    batch.complement & batch.has_move,
+                    batch.policy_target % stream.builder.encoder.size * stream.builder.encoder.size
+                    + batch.policy_target // stream.builder.encoder.size,
+                    batch.policy_target,
+                ),
+            )
+        ),
+        "transpos|reflect|column",
+        {**_POLICY},
+        cause="Where colours are exchanged the policy target is not transposed with the board.",
+    ),
+    "g: policy by columns": Slip(
+        lambda patch: None,
+        "transpos|column",
+        {"network": "tests.doctor.plugins_ninth:ByColumns", **_POLICY},
+        cause="The policy logits are ordered by column * N + row.",
+    ),
+    "g: policy rows reversed": Slip(
+        lambda patch: None,
+        "mirror|flip|revers|row|transpos|order",
+        {"network": _HERE + "RowsReversed", **_POLICY},
+        cause="The policy logits begin with the last row.",
+    ),
+    "h: training loss includes the policy": Slip(
+        _taken(lambda steps, m: MeanLosses(m.value + m.policy, m.policy, m.auxiliary)),
+        "training loss",
+        _POLICY,
+        cause="The reported training value loss includes the policy loss.",
+    ),
+    "h: training loss of the last batch": Slip(
+        _last_only, "training loss", _POLICY, cause="Only the last batch's loss is reported."
+    ),
+    "h: training loss since the beginning": Slip(
+        _never_reset, "training loss", _POLICY, cause="Sums are never reset after a report."
+    ),
+    "h: training loss in bits": Slip(
+        _taken(lambda steps, m: MeanLosses(m.value / 0.6931, m.policy / 0.6931, m.auxiliary)),
+        "training loss",
+        _POLICY,
+        cause="Reported training losses are in bits, and validation losses in nats.",
+    ),
+    "i: number of the game in a byte": Slip(
+        _games_cast(lambda games, plies: (games % 256, np.minimum(plies, 8))),
+        "256|byte|overflow|modulo",
+        cause="The number of the game is kept in one byte, so only the first 256 games are used.",
+    ),
+    "i: only the first games are drawn": Slip(
+        _games_cast(lambda games, plies: (games // 4, np.minimum(plies, 8))),
+        "first|number of the game|part of the games|never drawn",
+        cause="Positions come from the first quarter of the games only.",
+    ),
+    "i: winners wrong beyond game 400": Slip(
+        in_labels(_wrong_winner_beyond),
+        "number of the game.*(400|39\\d)|game.*(400|39\\d)",
+        cause="From game 400 on labels are inverted.",
+    ),
+}
+
+
+def _always_empty(samples: Samples, encode: Encode) -> Tensor:
+    return encoded(samples, _with_empty)
+
+
+def _with_empty(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    planes = canonical(stones, to_move)
+    return np.concatenate([planes, np.zeros_like(planes)])
+
+
+def _with_copies(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    planes = canonical(stones, to_move)
+    return np.concatenate([planes, planes])
+
+
+def _constant_side(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    return absolute(stones, 1)
+
+
+def _discounted_to_zero(samples: Samples) -> Tensor:
+    return for_red(samples) * 0.95**samples.left
+
+
+def _linear(samples: Samples) -> Tensor:
+    return samples.result * (1 - samples.left / 25.0).clamp(min=0)
+
+
+def _cut_logit(raw: Tensor, target: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(
+        raw.reshape(len(raw)).clamp(-1.5, 1.5), target
+    )
+
+
+def _cut_probability(raw: Tensor, target: Tensor) -> Tensor:
+    p = raw.reshape(len(raw)).sigmoid().clamp(0.1, 0.9)
+    return functional.binary_cross_entropy(p, target)
+
+
+class SigmoidEnd(Pooled):
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(planes)
+        return policy, value.sigmoid()
+
+
+class SoftmaxPolicy(Pooled):
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(planes)
+        return policy.softmax(dim=1), value
+
+
+def _replaced(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    stones[stones == -1] = 2
+    return np.stack([stones == 1, stones == 2, np.full(stones.shape, to_move)]).astype(np.float32)
+
+
+def _one_colour_transposed(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    """Own stones are transposed for Red and the other side's are not."""
+    own, other = stones == to_move, stones == -to_move
+    if to_move == 0:
+        own, other = stones == -1, stones == 1
+    return np.stack([own.T if to_move > 0 else own, other]).astype(np.float32)
+
+
+def _red_mirrored(samples: Samples) -> Tensor:
+    size = samples.stones.shape[1]
+    row, column = samples.played // size, samples.played % size
+    red = (samples.to_move > 0) & (samples.played >= 0)
+    return torch.where(red, (size - 1 - column) * size + row, samples.played)
+
+
+_SIGMOID = lambda raw: raw.reshape(len(raw)).sigmoid()  # noqa: E731
+FOREIGN: dict[str, Foreign] = {
+    "a: logit clamped in loss and answer": replace(
+        POOLED,
+        loss=_cut_logit,
+        decode=lambda raw: raw[:, 0].clamp(-1.5, 1.5).sigmoid(),
+        named_by="clamp|clip|cut off",
+        cause="The logit is clamped to -1.5..1.5 in the loss and in the answer.",
+    ),
+    "a: probability clamped in the loss": replace(
+        POOLED,
+        loss=_cut_probability,
+        decode=_SIGMOID,
+        named_by="clamp|clip|cut off",
+        cause="The loss clamps the probability to 0.1..0.9: nothing teaches surer answers.",
+    ),
+    "b: history always empty": replace(
+        ALPHAZERO,
+        network=lambda size: Tower(size, planes=4),
+        planes=_always_empty,
+        asked=_with_empty,
+        named_by="planes? .*(empty|constant|0|zero)",
+        cause="Planes 2 and 3 are empty in training and at inference.",
+    ),
+    "b: history is a copy of now": replace(
+        ALPHAZERO,
+        network=lambda size: Tower(size, planes=4),
+        encode=_with_copies,
+        named_by="cop(y|ies)|same as plane|equal|duplicat",
+        cause="Planes 2 and 3 are copies of planes 0 and 1.",
+    ),
+    "b: history a copy of now at inference": replace(
+        ALPHAZERO,
+        network=lambda size: Tower(size, planes=4),
+        planes=mistakes.with_history,
+        asked=_with_copies,
+        named_by="cop(y|ies)|same as plane|equal|duplicat",
+        cause="Planes 2 and 3 show the position before in training and this one at inference.",
+    ),
+    "b: side to move constant at inference": replace(
+        WDL,
+        asked=_constant_side,
+        named_by="plane.*(constant|always|same)|side to move",
+        cause="At inference the plane of the side to move is always 1.",
+    ),
+    "c: discounted towards zero": replace(
+        POOLED,
+        targets=_discounted_to_zero,
+        named_by="discount",
+        cause="Red's win counts 0.95 for each ply to the end and his loss 0.",
+    ),
+    "c: result fades linearly": replace(
+        ALPHAZERO,
+        targets=_linear,
+        named_by="discount|fade",
+        cause="The result is multiplied by 1 - left / 25.",
+    ),
+    "c: result times 0.6": replace(
+        ALPHAZERO,
+        targets=lambda samples: 0.6 * samples.result,
+        named_by="scale|factor|times|smooth",
+        cause="The result is multiplied by 0.6.",
+    ),
+    "d: sigmoid in the network and in the loss": replace(
+        POOLED,
+        network=SigmoidEnd,
+        loss=cross_entropy,
+        decode=lambda raw: raw[:, 0],
+        named_by="two sigmoids|sigmoid.*twice",
+        cause="The network ends in a sigmoid, and the loss applies another one.",
+    ),
+    "d: sigmoid twice in loss and answer": replace(
+        POOLED,
+        network=SigmoidEnd,
+        loss=cross_entropy,
+        decode=_SIGMOID,
+        named_by="two sigmoids|sigmoid.*twice",
+        cause="The network ends in a sigmoid, and loss and answer apply another one.",
+    ),
+    "d: softmax in the policy and in its loss": replace(
+        POOLED,
+        network=SoftmaxPolicy,
+        named_by="softmax",
+        cause="The policy ends in a softmax, and its loss applies another one.",
+    ),
+    "d: negative log likelihood of softmax": replace(
+        WDL,
+        loss=lambda raw, target: functional.nll_loss(raw.softmax(dim=1), target),
+        named_by="likelihood|logarithm|log_softmax|over-?confident|sure",
+        cause="nll_loss gets probabilities instead of their logarithms.",
+    ),
+    "d: negative log likelihood of logits": replace(
+        WDL,
+        loss=lambda raw, target: functional.nll_loss(raw, target),
+        named_by="log_?softmax|normalis|unbounded|over-?confident|sure",
+        cause="nll_loss gets logits that no log_softmax has normalised.",
+    ),
+    "e: encoder turns the board in place": replace(
+        ALPHAZERO,
+        asked=mistakes.in_place,
+        named_by="in place|argument|writes",
+        cause="The encoder exchanges colours and transposes in the caller's array.",
+    ),
+    "e: encoder replaces numbers in place": replace(
+        WDL,
+        asked=_replaced,
+        named_by="in place|argument|writes",
+        cause="The encoder replaces -1 by 2 in the caller's array.",
+    ),
+    "f: Red's moves not transposed": replace(
+        ALPHAZERO,
+        moves=as_played,
+        named_by="(policy|move).*(transpos|reflect|Red)",
+        cause="The board is transposed for Red, and Red's move is not.",
+    ),
+    "f: Red's moves turned in place of transposed": replace(
+        ALPHAZERO,
+        moves=_red_mirrored,
+        named_by="(policy|move).*(turn|mirror|Red)",
+        cause="The board is transposed for Red, and Red's move is turned by a quarter.",
+    ),
+    "f: one colour's plane not transposed": replace(
+        ALPHAZERO,
+        encode=_one_colour_transposed,
+        named_by="plane 1.*(transpos|reflect)|transpos.*plane",
+        cause="For Red the own stones are transposed, and the other side's are not.",
+    ),
+    "g: policy by columns": replace(
+        WDL,
+        moves=mistakes.cells_by_columns,
+        named_by="column|transpos",
+        cause="The policy is numbered column * N + row.",
+    ),
+}
