@@ -12,9 +12,22 @@ _BEYOND = 1.2  # raw values of a network that was trained on 0 and 1, or -1 and 
 _SAME = 1e-3
 _BANDS = ((0, 0), (1, 2), (3, 4), (5, 6))  # plies to the end
 _FEW = 100  # positions that each band needs
-_LEAST, _MOST = 0.8, 1.25  # factor on finished boards, which no discount changes
+# Numbers that answers may fade to: words for the distance from them and for the case, range of the
+# factor on finished boards, which no discount changes, least factor far from the end, and slope.
+_CENTRES = (
+    (0.5, "p - 0.5", "", (0.8, 1.25), 1.4, 0.05),
+    (0.0, "p", ", towards 0 (Red's wins count less the later they come)", (0.9, 1.1), 1.25, 0.035),
+    (
+        1.0,
+        "1 - p",
+        ", towards 1 (Blue's wins count less the later they come)",
+        (0.9, 1.1),
+        1.25,
+        0.035,
+    ),
+)
+_SHRUNK, _UNIFORM = 1.2, 1.25  # least factor of answers that are shrunk, and ratio of the factors
 _LEANS, _LEAN_GAIN = 0.5, 0.008  # offset of the log odds, and gain in value loss, that are told
-_FADES, _FAR = 0.05, 1.4  # least slope of the logarithm of the factors, and the last factor
 
 
 def offset(observed: Observed) -> tuple[str, str, str] | None:
@@ -79,32 +92,95 @@ def scaled_answers(observed: Observed, best: Reading) -> tuple[str, str] | None:
 
 
 def fading(observed: Observed) -> tuple[str, str, str] | None:
-    """Evidence, cause and remedy if answers are nearer to 0.5 the farther the end of the game is.
+    """Evidence, cause and remedy if answers come nearer to one number with the moves to the end.
 
-    For each distance it is measured which factor on p - 0.5 fits the results best. A sound network
-    needs a factor of 1 or below, whatever the distance.
+    For each distance it is measured which factor on p - 0.5, on p, or on 1 - p fits the results
+    best. A sound network needs a factor of about 1 or below, whatever the distance.
     """
+    for centre, words, others, (low, high), last, least in _CENTRES:
+        factors = _factors(observed, centre)
+        if factors is None or min(factors) <= 0 or not low < factors[0] < high:
+            continue
+        distance = np.array([(first + end) / 2 for first, end in _BANDS])
+        slope = float(np.polyfit(distance, np.log(factors), 1)[0])
+        steps = np.diff(factors).min()
+        if slope < least or factors[-1] < last or steps < (-0.05 if centre == 0.5 else 0.03):
+            continue
+        told = ", ".join(f"{each:.2f}" for each in factors)
+        return (
+            f"0, 1 to 2, 3 to 4 and 5 to 6 plies before the end {words} must be multiplied by "
+            f"{told} to fit the results",
+            "confidence fades with the moves to the end, by a factor of about "
+            f"{np.exp(-slope):.2f} for each{others}: the value was trained on discounted results "
+            "(a discount factor below 1)",
+            "train on results without a discount, or undo it where the number of moves is known",
+        )
+    return None
+
+
+def shrunk(observed: Observed) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if answers are too near to 0.5 by one factor at all distances."""
+    factors = _factors(observed, 0.5)
+    if factors is None or min(factors) < _SHRUNK or max(factors) > _UNIFORM * min(factors):
+        return None
     evaluation = observed.evaluation
-    p, won = evaluation.win_prob_red - 0.5, evaluation.red_won - 0.5
+    p, won = evaluation.win_prob_red, evaluation.red_won
+    near = evaluation.to_end <= _BANDS[-1][1]
+    factor = float(np.mean(factors))
+    wider = np.clip(0.5 + factor * (p - 0.5), 0.0, 1.0)
+    gains = (np.square(p - won) - np.square(wider - won))[near]
+    noise = clustered_error(gains - gains.mean(), evaluation.game[near])
+    if gains.mean() < 4 * noise:
+        return None
+    told = ", ".join(f"{each:.2f}" for each in factors)
+    return (
+        f"0, 1 to 2, 3 to 4 and 5 to 6 plies before the end p - 0.5 must be multiplied by {told} "
+        f"to fit the results; with {factor:.2f} the value loss there is lower by "
+        f"{gains.mean():.4f} (+-{1.96 * noise:.4f})",
+        f"answers are {1 / factor:.2f} times as far from one half as they should be, at every "
+        "distance from the end: the target was scaled down (a result or reward times a factor, "
+        "smoothed labels), or a factor of training is left out at inference",
+        f"train on results of 0 and 1 (or -1 and 1), or report 0.5 + {factor:.2f} (p - 0.5), cut "
+        "to 0..1",
+    )
+
+
+def _factors(observed: Observed, centre: float) -> list[float] | None:
+    """For each band of distances, the factor on p - centre that fits the results best."""
+    evaluation = observed.evaluation
+    p, won = evaluation.win_prob_red - centre, evaluation.red_won - centre
     factors = []
     for low, high in _BANDS:
         band = (evaluation.to_end >= low) & (evaluation.to_end <= high)
         if band.sum() < _FEW or not p[band].any():
             return None
         factors.append(float((p * won)[band].sum() / np.square(p)[band].sum()))
-    if min(factors) <= 0 or not _LEAST < factors[0] < _MOST:
+    return factors
+
+
+def other_scale(observed: Observed) -> tuple[str, str] | None:
+    """Cause and remedy if finished boards have raw values of another scale than 0..1 or -1..1."""
+    evaluation, raw = observed.evaluation, observed.raw
+    if raw.ndim > 1:
         return None
-    distance = np.array([(low + high) / 2 for low, high in _BANDS])
-    slope = float(np.polyfit(distance, np.log(factors), 1)[0])
-    if slope < _FADES or factors[-1] < _FAR or np.diff(factors).min() < -0.05:
+    ends = []
+    for won in (0, 1):
+        values = raw[evaluation.final & (evaluation.red_won == won)]
+        if len(values) < _FEW // 4:
+            return None
+        ends.append(np.quantile(values, (0.5, 0.25, 0.75)))
+    low, high = float(ends[0][0]), float(ends[1][0])
+    width = high - low
+    spread = max(float(end[2] - end[1]) for end in ends)
+    known = min(abs(low - a) + abs(high - b) for a, b in ((0.0, 1.0), (-1.0, 1.0)))
+    if not 0.3 < width < 3.0 or spread > 0.35 * width or known < 0.3 * width:
         return None
-    told = ", ".join(f"{each:.2f}" for each in factors)
     return (
-        f"0, 1 to 2, 3 to 4 and 5 to 6 plies before the end p - 0.5 must be multiplied by {told} "
-        "to fit the results",
-        f"confidence fades with the moves to the end, by a factor of about {np.exp(-slope):.2f} "
-        "for each: the value was trained on discounted results (a discount factor below 1)",
-        "train on results without a discount, or undo it where the number of moves is known",
+        f"the raw output is about {low:.2g} on finished boards that Red has lost and {high:.2g} "
+        "where Red has won: it was trained on targets of this scale, which is neither 0..1 nor "
+        "-1..1 (results of one scale mixed with values of another, or a shifted reward)",
+        "bring results and search values to one scale before they are mixed, and train again; "
+        f"until then report (raw - {low:.2g}) / {width:.2g}, cut to 0..1".replace("- -", "+ "),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
 from hexsearch.doctor.hypotheses.noise import label_noise
-from hexsearch.doctor.hypotheses.scales import fading, offset
+from hexsearch.doctor.hypotheses.scales import fading, offset, shrunk
 from hexsearch.doctor.hypotheses.table import percentages
 from hexsearch.doctor.hypotheses.values import compression
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -33,6 +33,9 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     if (leans := offset(observed)) is not None:
         yield Finding.warning("calibration", *leans, root="reading")
+        return
+    if not _smoothing(pipeline) and (scaled := shrunk(observed)) is not None:
+        yield Finding.warning("calibration", *scaled, root="reading")
         return
     found = compression(observed)
     final = evaluation.final
@@ -97,8 +100,8 @@ def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Estimate label noise from the answers on finished boards, whose winner is certain."""
     observed = needed(pipeline.observed)
     found = label_noise(observed)
-    if found is None:
-        return
+    if found is None or fading(observed) is not None:
+        return  # check `calibration` reports answers that fade
     if found.low < _smoothing(pipeline) / 2 + 0.02:
         return
     beyond = beyond_a_number(observed.evaluation, needed(pipeline.table))

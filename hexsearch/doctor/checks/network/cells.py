@@ -47,19 +47,21 @@ def check_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             return
         reaches.append(np.abs(logits[1:] - logits[:1]))
     reach = np.mean(reaches, axis=0)
-    own = _rank(reach, cells)
+    # Cells that a map leaves where they are tell nothing of it.
     others = {
         name: _rank(reach[moved != cells], moved[moved != cells])
         for name, moved in moved_cells(cells, size).items()
     }
     best = max(others, key=lambda name: others[name])
-    noise = _BY_CHANCE / np.sqrt(len(cells))
+    away = moved_cells(cells, size)[best] != cells
+    own = _rank(reach[away], cells[away])
+    noise = _BY_CHANCE / np.sqrt(away.sum())
     if others[best] > _HIGH and others[best] - own > max(_CLEAR, 4 * noise):
         yield Finding.error(
             "policy map",
             f"a single stone changes the policy's logit of its own cell more than those of "
             f"{own:.0%} of all cells, and that of the cell that is {best} more than those of "
-            f"{others[best]:.0%}, on average over {len(cells)} cells",
+            f"{others[best]:.0%}, on average over {int(away.sum())} cells",
             f"the policy's cells lie in another order than those of the board: the policy map is "
             f"{best} where it is flattened (for example column by column), so each logit looks at "
             "the wrong part of the board",

@@ -12,6 +12,7 @@ from torch import nn
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes, never_filled
+from hexsearch.doctor.hypotheses.boards.plane_frames import odd_frames
 from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
 from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
@@ -125,6 +126,18 @@ def _hidden(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
     positions = take(observed.positions, going)
     planes = foreign.planes(positions).double().numpy()
     to_move = positions.to_move.astype(np.int64)
+    if odd := odd_frames(planes, positions.stones, to_move):
+        yield Finding.error(
+            "encoder",
+            f"on {len(going)} positions of these games, {odd}",
+            f"planes of one board do not lie alike: {odd} (one colour's stones are transposed or "
+            "turned and the other's are not), so stones of both colours are shown on wrong cells "
+            "to each other, and can meet on one cell",
+            "turn the board once, before it is split into planes: stones = -stones.T where the "
+            "board is shown from Red's side; then train again",
+            root="encoder",
+        )
+        return
     told = hidden_stones(planes, positions.stones, to_move)
     if told:
         yield Finding.error(

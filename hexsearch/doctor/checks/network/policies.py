@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.policy_frames import frames_of
 from hexsearch.doctor.hypotheses.policies import (
     PERMUTED,
     PROBABILITIES,
@@ -43,6 +44,10 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     shown_for_mover = pipeline.foreign is not None and pipeline.foreign.for_mover
     found = list(policy_findings("policy cells", observed, examined.size))
+    double = list(_two_frames(observed, examined.size))
+    if double:
+        yield from double
+        return
     yield from [] if found else _turned_moves(observed, examined.size)
     yield from [] if found else _unlearnt(observed, examined.size)
     for finding in found:
@@ -129,6 +134,26 @@ def _filled_cells(observed: Observed, size: int) -> Iterator[Finding]:
                 root="policy cells",
             )
         return
+
+
+def _two_frames(observed: Observed, size: int) -> Iterator[Finding]:
+    """Report a policy that knows the moves of a side under two symmetries of the board."""
+    frames = frames_of(observed, size)
+    double = sorted((each for each in frames if each.double), key=lambda f: -f.gains[1])
+    if not double or len({each.names for each in double}) == 1 < len(double):
+        return  # the same two for both sides: moves and boards were turned at random
+    side, names = double[0].side, double[0].names
+    yield Finding.error(
+        "policy cells",
+        "; ".join(map(str, frames)),
+        f"{side}'s moves are known {names[0]} and {names[1]}: in training the moves of one side "
+        f"({side}'s, or those of the other) were not transposed or turned with their board as "
+        "encode() turns it, so part of the policy targets lay on other cells than the stones, and "
+        "the network cannot tell which part",
+        "move the cell of each move exactly as encode() moves the stones of its board, for both "
+        "sides, and move the policy's cells back at inference; then train again",
+        root="policy cells",
+    )
 
 
 def _turned_moves(observed: Observed, size: int) -> Iterator[Finding]:

@@ -10,7 +10,13 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
-from hexsearch.doctor.hypotheses.scales import carried_by_the_mover, clamped, fading, scaled_answers
+from hexsearch.doctor.hypotheses.scales import (
+    carried_by_the_mover,
+    clamped,
+    fading,
+    other_scale,
+    scaled_answers,
+)
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
     DECODINGS,
@@ -216,6 +222,7 @@ def reading_findings(
         other = (
             clamped(observed, best)
             or carried_by_the_mover(observed, best)
+            or other_scale(observed)
             or _other_decoding(best, observed)
         )
         yield Finding.error(check, evidence, *other, root="reading")

@@ -1,0 +1,42 @@
+"""Checks whether reported answers are cut off, and never come near 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_INSIDE = 0.01  # distance from 0 and 1 of an end that is no natural one
+_AT, _FEW = 0.02, 10  # share of the answers at both ends, and different raw values behind them
+_SAME = 1e-6
+
+
+def check_cut_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Many different raw values must not be reported as the same smallest or largest answer."""
+    observed = needed(pipeline.observed)
+    answers = observed.answered
+    if not np.isfinite(answers).all():
+        return
+    low, high = float(answers.min()), float(answers.max())
+    at = [np.abs(answers - end) < _SAME for end in (low, high)]
+    many = [len(np.unique(observed.value[each].round(5))) >= _FEW for each in at]
+    shares = [float(each.mean()) for each in at]
+    if low < _INSIDE or high > 1 - _INSIDE or min(shares) < _AT or not all(many):
+        return
+    raw = observed.value
+    inside = ~(at[0] | at[1])
+    ends = f"{raw[inside].min():.3g} to {raw[inside].max():.3g}" if inside.any() else "none"
+    yield Finding.error(
+        "answers",
+        f"{shares[0]:.0%} of {len(answers):,} answers are exactly {low:.3g} and {shares[1]:.0%} "
+        f"exactly {high:.3g}, though their raw values differ ({raw.min():.3g} to {raw.max():.3g}; "
+        f"those of the other answers go from {ends})",
+        f"answers are clamped (clipped) to {low:.3g}..{high:.3g}: no board is reported as surer, "
+        "however sure the network is; a loss with the same clamp passes no gradient beyond it",
+        "report the probability without cutting it off; if the loss clamps, too, take the clamp "
+        "out there (a cross-entropy of logits needs none) and train again",
+        root="reading",
+    )

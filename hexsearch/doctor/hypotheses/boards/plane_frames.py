@@ -1,0 +1,69 @@
+"""Under which symmetries of the board each plane of an encoder shows its stones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.doctor.hypotheses.squares import moved_cells
+
+Floats = NDArray[np.float64]
+_FEW = 20  # boards of each side that are needed
+_SAME = 1e-6
+_AS_IT_IS = "as it is"
+
+
+def odd_frames(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int64]) -> str:
+    """In words, the planes whose stones lie otherwise than those of other planes; else empty.
+
+    Args:
+        planes: [P, C, N, N] planes, or with a ring round them.
+        stones: [P, N, N] stones, -1, 0 or 1.
+        to_move: [P] -1 or 1.
+    """
+    size = stones.shape[1]
+    ring, odd = divmod(planes.shape[-1] - size, 2)
+    if odd or ring < 0 or planes.shape[-2] != planes.shape[-1]:
+        return ""
+    inner = planes[:, :, ring : ring + size, ring : ring + size].reshape(*planes.shape[:2], -1)
+    flat, cells = stones.reshape(len(stones), -1), np.arange(size * size)
+    maps = {_AS_IT_IS: cells, **moved_cells(cells, size)}
+    for side, who in ((1, "Red"), (-1, "Blue")):
+        rows = to_move == side
+        if rows.sum() < _FEW:
+            continue
+        shown: dict[int, set[str]] = {}
+        for number in range(planes.shape[1]):
+            values = inner[rows, number]
+            fits = {n for n, to in maps.items() if _tells(values[:, to], flat[rows])}
+            if fits:
+                shown[number] = fits
+        if len(shown) < 2 or set.intersection(*shown.values()):
+            continue
+        usual = next(iter(shown.values()))
+        other = [n for n, fits in shown.items() if not fits & usual]
+        if len(other) == 0:
+            continue
+        first = next(number for number in shown)
+        return (
+            f"where {who} is to move, plane {first} shows its stones {_name(usual)}, and plane "
+            f"{', '.join(map(str, other))} {_name(shown[other[0]])}"
+        )
+    return ""
+
+
+def _name(fits: set[str]) -> str:
+    return next((name for name in (_AS_IT_IS, "transposed") if name in fits), min(fits))
+
+
+def _tells(values: Floats, stones: NDArray[np.int8]) -> bool:
+    """Whether a plane's number on a cell depends on what lies there alone, and differs by it."""
+    usual = []
+    for content in (-1, 0, 1):
+        here = values[stones == content]
+        if not len(here):
+            return False
+        if np.ptp(here) > _SAME:
+            return False
+        usual.append(here[0])
+    return bool(np.ptp(usual) > _SAME)
