@@ -130,12 +130,14 @@ class ExaminedPipeline:
     def new_trial(self, max_positions: int) -> Trial | None:
         """A new trial of the first configuration, also with a read-out that breaks its contract.
 
-        None without a configuration or games.
-
         Raises:
             ContractError: a component cannot be built at all.
         """
         return self._new(Trial, max_positions)
+
+    @property
+    def _batch_size(self) -> int:
+        return self.trial_config.batch_size if self.trial_config else 0
 
     def _new(self, kind: type[AnyTrial], max_positions: int) -> AnyTrial | None:
         config, dataset = self.trial_config, self.brief_dataset
@@ -153,8 +155,7 @@ class ExaminedPipeline:
         Raises:
             ContractError: a component cannot be built at all.
         """
-        size = self.trial_config.batch_size if self.trial_config else 0
-        return self._new(WatchedTrial, size * (_WATCHED_STEPS + _LATER_STEPS))
+        return self._new(WatchedTrial, self._batch_size * (_WATCHED_STEPS + _LATER_STEPS))
 
     @cached_property
     def watched(self) -> WatchedTrial | None:
@@ -162,6 +163,11 @@ class ExaminedPipeline:
         if self.untrained is not None:
             self.untrained.watch(_WATCHED_STEPS)
         return self.untrained
+
+    @property
+    def watched_again(self) -> WatchedTrial | None:
+        """One more new trial, for a check that takes a few steps and makes reports."""
+        return self._new(WatchedTrial, self._batch_size * SHORT_STEPS)
 
     @cached_property
     def finite(self) -> WatchedTrial | None:
@@ -175,8 +181,7 @@ class ExaminedPipeline:
         Raises:
             TrialError: it diverges before.
         """
-        size = self.trial_config.batch_size if self.trial_config else 0
-        trial = self._new(WatchedTrial, size * SHORT_STEPS)
+        size, trial = self._batch_size, self.watched_again
         if trial is not None:
             trial.recording = False
             trial.train_to(round(_HALFWAY * SHORT_STEPS) * size)

@@ -15,7 +15,7 @@ from hexsearch.doctor.checks.data import (
     positions,
     sampling,
 )
-from hexsearch.doctor.checks.evaluation import evaluation, state
+from hexsearch.doctor.checks.evaluation import evaluation, figures, state, whole
 from hexsearch.doctor.checks.network import (
     answers,
     calibration,
@@ -117,6 +117,8 @@ CHECKS: tuple[Check, ...] = (
     Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
     Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
     Check("later steps", "training", ("finite", "samples"), later.check_later),
+    Check("whole evaluation", "training", ("finite", "samples"), whole.check_whole, symptom=True),
+    Check("figures of reports", "training", ("finite",), figures.check_figures),
     Check("overfit", "training", ("watched",), overfit.check_overfit, symptom=True),
     Check(
         "short training",

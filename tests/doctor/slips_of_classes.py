@@ -7,7 +7,7 @@ possible, one network of somebody else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.data.batches import Batch
+from hexsearch.training.evaluation import Evaluator
+from hexsearch.training.metrics import Evaluation
 from hexsearch.training.monitors.losses import LossMonitor, MeanLosses
 from tests.doctor import mistakes_ninth as mistakes
 from tests.doctor.outside import Encode, Foreign, Samples, as_played, encoded
@@ -99,6 +101,35 @@ def _last_only(patch: Patch) -> None:
 
 def _decoded_labels(change: Callable[[Batch], Tensor]) -> Inject:
     return in_labels(change)
+
+
+def _evaluated_until(count: int) -> Inject:
+    def change(evaluation: Evaluation) -> Evaluation:
+        columns = {each.name: getattr(evaluation, each.name) for each in fields(evaluation)}
+        return Evaluation(**{n: c[:count] for n, c in columns.items() if isinstance(c, np.ndarray)})
+
+    return _in_evaluation(change)
+
+
+def _results_wrap(count: int) -> Inject:
+    def change(evaluation: Evaluation) -> Evaluation:
+        index = np.arange(len(evaluation.ply)) % count
+        return replace(evaluation, red_won=evaluation.red_won[index])
+
+    return _in_evaluation(change)
+
+
+def _in_evaluation(change: Callable[[Evaluation], Evaluation]) -> Inject:
+    def inject(patch: Patch) -> None:
+        sound = Evaluator.evaluate
+
+        def evaluate(self: Any, *arguments: Any) -> Any:
+            evaluations, policy_loss = sound(self, *arguments)
+            return tuple(change(each) for each in evaluations), policy_loss
+
+        patch.setattr(Evaluator, "evaluate", evaluate)
+
+    return inject
 
 
 def _wrong_winner_beyond(batch: Batch) -> Tensor:
@@ -241,6 +272,16 @@ SLIPS: dict[str, Slip] = {
         _games_cast(lambda games, plies: (games // 4, np.minimum(plies, 8))),
         "first|number of the game|part of the games|never drawn",
         cause="Positions come from the first quarter of the games only.",
+    ),
+    "i: evaluation of the first batch": Slip(
+        _evaluated_until(512),
+        "leaves positions out|first.*(512|51\\d)",
+        cause="The evaluation holds the first 512 positions only.",
+    ),
+    "i: results of an evaluation in a small buffer": Slip(
+        _results_wrap(600),
+        "number of the position.*(600|59\\d)",
+        cause="Results are kept in a ring of 600 entries, which overwrites the first ones.",
     ),
     "i: winners wrong beyond game 400": Slip(
         in_labels(_wrong_winner_beyond),

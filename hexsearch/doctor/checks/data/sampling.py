@@ -10,6 +10,7 @@ import torch
 
 from hexsearch.data.batches import Batch
 from hexsearch.data.collection.leaks import check_curriculum
+from hexsearch.doctor.checks.data.bounds import bound_findings
 from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
@@ -100,6 +101,10 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     samples, dataset = needed(pipeline.samples), needed(pipeline.dataset)
     game, ply = samples.batch.game.numpy(), samples.batch.ply.numpy()
     keys = position_keys(game, ply)
+    bounded = list(bound_findings(pipeline, game))
+    if bounded:
+        yield from bounded
+        return
     strange = ~np.isin(game, dataset.train_games)
     if strange.any():
         yield Finding.error(

@@ -47,6 +47,7 @@ def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "error" if certain else "warning",
         f"{strength.problem}; {finished}" if finished else strength.problem,
         _of_other_games(pipeline, observed)
+        or _of_finished_boards(observed)
         or _inverted(pipeline, observed)
         or _of_one_part(observed, table)
         or _unexplained(examined, observed, strength, young),
@@ -82,6 +83,21 @@ def _inverted(pipeline: ExaminedPipeline, observed: Observed) -> str:
     if _lopsided(observed.evaluation) or observed.evaluation.win_prob_red.std() < CONSTANT:
         return ""
     return inverted_where(observed.evaluation, pipeline.archive)
+
+
+def _of_finished_boards(observed: Observed) -> str:
+    """The cause if answers are right on finished boards and on no others; else empty."""
+    evaluation = observed.evaluation
+    p, won, final = evaluation.win_prob_red, evaluation.red_won, evaluation.final
+    right = ((p > 0.5) == (won == 1)) & (p != 0.5)
+    if final.sum() < FEW or right[final].mean() < 0.9 or right[~final].mean() > 0.65:
+        return ""
+    return (
+        f"answers are right on finished boards ({right[final].mean():.0%}) and not elsewhere "
+        f"({right[~final].mean():.0%}): the network was trained on finished boards or last "
+        "positions only (a board that is not copied, so that every sample of a game holds its last "
+        "one), or only their labels were right"
+    )
 
 
 def _of_one_part(observed: Observed, table: Floats) -> str:
@@ -123,7 +139,7 @@ def _unexplained(
         "other decodings, exchanged sides, turned, shifted or exchanged planes do not explain it"
     )
     evaluation = observed.evaluation
-    p, won, final = evaluation.win_prob_red, evaluation.red_won, evaluation.final
+    p = evaluation.win_prob_red
     if of_a_cell := follows_a_cell(p, observed.positions.stones):
         return f"{of_a_cell}; {excluded}"
     lopsided = _lopsided(evaluation)
@@ -133,13 +149,6 @@ def _unexplained(
         return _constant(observed)
     if alone := follows_a_number(evaluation):
         return f"{alone}; {excluded}"
-    right = ((p > 0.5) == (won == 1)) & (p != 0.5)
-    if final.sum() >= FEW and right[final].mean() > 0.9 and right[~final].mean() < 0.65:
-        return (
-            "answers are right on finished boards and not elsewhere: the network was trained on "
-            "finished boards or last positions only, or only their labels were right; "
-            f"{excluded}"
-        )
     certain = strength.at_chance or strength.above_quarter
     if certain and strength.policy_gain > 0.1:
         return (

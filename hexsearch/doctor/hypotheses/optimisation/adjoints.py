@@ -55,12 +55,19 @@ def in_double(network: nn.Module) -> nn.Module:
     return copy
 
 
-def gap(value: Callable[[], Tensor], moved: Sequence[Tensor]) -> Gap | None:
+def gap(
+    value: Callable[[], Tensor], moved: Sequence[Tensor], beside: Sequence[Tensor] = ()
+) -> Gap | None:
     """The gap of the gradient of `value()` with respect to leaves that it reads.
 
     None if neither is different from 0, or something is not finite.
+
+    Args:
+        beside: leaves whose gradients are computed, too. Torch's backward of a group norm on a CPU
+            crashes if only those of its weights are wanted.
     """
-    gradients = torch.autograd.grad(_same_draws(value), moved, allow_unused=True)
+    wanted = [*moved, *beside]
+    gradients = torch.autograd.grad(_same_draws(value), wanted, allow_unused=True)[: len(moved)]
     generator = torch.Generator().manual_seed(_SEED)
     said, found = [], []
     for _ in range(_DIRECTIONS):
@@ -145,5 +152,5 @@ def _gaps_of(module: nn.Module, given: Tensor) -> list[tuple[str, Gap | None]]:
     found = [("input", gap(value, [leaf]))]
     own = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if own:
-        found.append(("weights", gap(value, own)))
+        found.append(("weights", gap(value, own, [leaf])))
     return found
