@@ -49,6 +49,9 @@ _FOLLOWS = {
     ),
     "parameter groups": ("movement", "state"),
     "positions": ("reads the mover",),
+    "unbounded": ("modes", "reading", "policy cells"),
+    "untrained": ("reading", "norms"),
+    "blank planes": ("norms",),
     "train mode": ("slopes", "modes", "state", "perspective"),
 }
 

@@ -27,6 +27,7 @@ from hexsearch.doctor.hypotheses.truth import (
 )
 from hexsearch.doctor.watching import WatchedTrial
 
+PLIES = 4096  # more than any game has
 _LARGE = 9  # side of planes from which on fewer positions are compared
 _SAMPLES, _BATCHES = 2048, 18  # at least so many are compared; most are fetched, not trained on
 
@@ -99,7 +100,7 @@ def enough(count: int, side: int) -> int:
 
 def position_keys(game: Ints, ply: Ints) -> Ints:
     """[P] one number for each position, from its game and its ply."""
-    keys: Ints = game * 4096 + ply
+    keys: Ints = game * PLIES + ply
     return keys
 
 

@@ -19,6 +19,7 @@ _FEW = 40  # finished boards that are needed
 _READS = 0.75  # share of right answers from which on a network can be judged
 _LEAST = 0.06  # mean probability of the loser that a sound network stays below
 _SURE = 0.9  # probability above which an answer is sure
+_WRONG = 0.02  # share of the sure answers that is wrong where wrong labels were memorised
 _CAP = 0.96  # a sound network gives the winner more than this on the best tenth of the boards
 
 
@@ -64,7 +65,9 @@ def label_noise(observed: Observed) -> LabelNoise | None:
     wrong = float((for_winner[sure] < 0.5).mean()) if sure.any() else 0.0
     cap = float(np.quantile(for_winner, 0.9))
     # Sure of most boards and often wrong: wrong labels were learnt, too.
-    memorised = right >= _READS and sure.mean() >= 0.5 and share - error >= _LEAST
+    memorised = (
+        right >= _READS and sure.mean() >= 0.5 and share - error >= _LEAST and wrong >= _WRONG
+    )
     # Right on nearly all boards but sure on none: the answer is the share of right labels.
     capped = right > 0.95 and cap < _CAP and float(np.quantile(for_winner, 0.1)) > 0.65
     if not (memorised or capped) or share - error < _LEAST / 2:

@@ -15,7 +15,7 @@ from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_fi
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.samples import position_keys
+from hexsearch.doctor.samples import PLIES, position_keys
 
 _OTHER_CURRICULUM = (
     "do not judge networks by this curriculum; use curriculum last_k with an even k, or all"
@@ -102,6 +102,10 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     game, ply = samples.batch.game.numpy(), samples.batch.ply.numpy()
     keys = position_keys(game, ply)
     bounded = list(bound_findings(pipeline, game))
+    if bounded:  # batches that are not shuffled begin with the first games, and go on to the others
+        far = _far_batches(pipeline, len(keys), len(needed(pipeline.stream).positions))
+        games = np.concatenate([game, *(each // PLIES for each in far)])
+        bounded = list(bound_findings(pipeline, games))
     if bounded:
         yield from bounded
         return

@@ -26,6 +26,7 @@ _LEAN = 0.25  # difference of the mean answer to the share of Red's wins that is
 _ONE_SIDED = 0.97  # share of answers for one side that is reported
 _CONSTANT_HALF, _LIKE_PRIOR = 0.002, 0.08  # a constant that is no 0.5, and near Red's share
 _FAR_OUT = 6.0  # size of a raw value beyond which a sigmoid is flat
+_NEAR_END = 0.02  # distance from 0 or 1 of the output of a sigmoid that is at its end
 _NOISY = 0.08  # share of wrong labels that explains a weakness
 _HALF = 0.35  # distance to 0 or 1 that all answers keep if half of the range is not used
 
@@ -217,7 +218,7 @@ def _lopsided(evaluation: Evaluation) -> str:
 
 def _constant(observed: Observed) -> str:
     """The likeliest cause of a value that is the same everywhere."""
-    if raws := _saturated(observed):
+    if raws := _saturated(observed) or _squashed(observed):
         return raws
     mean = float(observed.evaluation.win_prob_red.mean())
     wins = float(observed.evaluation.red_won.mean())
@@ -231,6 +232,21 @@ def _constant(observed: Observed) -> str:
     return (
         "the value is constant: it has initial weights, a dead value head, weights that "
         "decayed to 0, or an average of weights that is never updated"
+    )
+
+
+def _squashed(observed: Observed) -> str:
+    """The cause if raw outputs are those of a sigmoid that was driven to one end; else empty."""
+    raw = observed.raw
+    if raw.ndim != 1 or len(np.unique(raw)) < len(raw) // 10:
+        return ""  # those of a dead unit are all the same
+    low, high = float(raw.min()), float(raw.max())
+    if not (0.0 < low <= high < _NEAR_END) and not (1.0 - _NEAR_END < low <= high < 1.0):
+        return ""
+    return (
+        f"the output lies in 0..1 and is at one end everywhere ({low:.2g} to {high:.2g}), so the "
+        "answers are the same: the network ends in a sigmoid, and a loss of logits, which applies "
+        "one itself, drove it there; two sigmoids stand one behind the other"
     )
 
 

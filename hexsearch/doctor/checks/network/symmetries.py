@@ -63,9 +63,10 @@ def symmetry_findings(
                     change, order, flags, invert
                 )
     same = []
+    spread_of_value = float(value.std(dim=0).max())  # a list has a column for each outcome
     for name, change in changes.items():
         changed = respond(change(some).contiguous())[1].float()
-        if float((changed - value).abs().max()) < _SAME * float(value.std()):
+        if float((changed - value).abs().max()) < _SAME * spread_of_value:
             same.append(name)
     if same:
         yield _of_value(same)

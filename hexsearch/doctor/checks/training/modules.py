@@ -12,10 +12,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_maps import described
+from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.strength import Floats, strength_of
 from hexsearch.doctor.watching import WatchedTrial
 
 _ALIKE = 1e-6  # relative difference up to which weights are equal
+_LEARNT = 0.65  # AUC from which on a network has learnt something
+_KNOWS = 0.05  # nats above a uniform policy, from which a policy has learnt something
 _MANY = 400  # weights that a layer must have to be compared with initial ones
 _DRAWN = 1.63  # Kolmogorov's bound at 1%, times the root of the number of weights
 _FEW_LEVELS, _MOST_LEVELS = 0.2, 256  # share, and number, of different weights that are few
@@ -130,7 +134,7 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     yield from _wrapping(model)
     yield from _levels(model)
-    initial = list(_initial_layers(model))
+    initial = list(_initial_layers(model, pipeline.observed, pipeline.table))
     yield from initial
     if initial:
         return
@@ -223,7 +227,9 @@ def _lost_part(norms: dict[str, _BatchNorm]) -> Iterator[Finding]:
         )
 
 
-def _initial_layers(model: nn.Module) -> Iterator[Finding]:
+def _initial_layers(
+    model: nn.Module, observed: Observed | None, table: Floats | None
+) -> Iterator[Finding]:
     """Report layers whose weights are still distributed as torch draws them, if others are not.
 
     By default torch draws weights and biases uniformly within 1 / sqrt(inputs of a unit).
@@ -236,17 +242,35 @@ def _initial_layers(model: nn.Module) -> Iterator[Finding]:
     initial = [name for name, layer in layers.items() if _is_drawn(layer)]
     if not initial or len(initial) == len(layers):
         return  # a network that is untrained as a whole is found by its answers
-    yield Finding.warning(
+    auc = None if observed is None else observed.evaluation.metrics().overall.auc
+    poor = auc is not None and not auc > _LEARNT
+    answers = f"; positions are ranked with an AUC of {auc:.2f}" if poor else ""
+    yield Finding(
         "untrained layers",
+        "error" if poor else "warning",
         f"the weights of {len(initial)} of {len(layers)} larger layers, {', '.join(initial[:3])}, "
         "are uniform within 1 / sqrt(inputs), as torch draws initial weights; those of "
-        f"{', '.join(name for name in layers if name not in initial)[:60]} are not",
-        f"part of the network was never trained, or its weights were not loaded: "
-        f"{', '.join(initial[:3])} {'has' if len(initial) == 1 else 'have'} initial weights",
+        f"{', '.join(name for name in layers if name not in initial)[:60]} are not"
+        f"{answers}",
+        _whole_or_part(initial, poor, table, observed),
         "give the optimiser all parameters of the network, and load the whole state_dict() with "
         "strict=True; if these layers were kept at random on purpose, all is well",
-        root="norms",
+        root="untrained" if poor else "norms",
     )
+
+
+def _whole_or_part(
+    initial: list[str], poor: bool, table: Floats | None, observed: Observed | None
+) -> str:
+    names = f"{', '.join(initial[:3])} {'has' if len(initial) == 1 else 'have'} initial weights"
+    if poor and observed is not None and table is not None:
+        if strength_of(observed, table).policy_gain < _KNOWS:
+            return (
+                f"the network has learnt nothing: {names}, and neither value nor policy know these "
+                "games. It was never trained, its weights were not loaded, or they are an average "
+                "(EMA) that has hardly moved from the initial ones"
+            )
+    return f"part of the network was never trained, or its weights were not loaded: {names}"
 
 
 def _is_drawn(layer: nn.Conv2d | nn.Linear) -> bool:
