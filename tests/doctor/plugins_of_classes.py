@@ -42,3 +42,24 @@ class RowsReversed(Network):
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(planes)
         return self.moves(features).flip(1).flatten(1), self.judged(features)
+
+
+class Tempered(Readout):
+    """One temperature in loss and probability. Sound."""
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(raw / 2.0, target, reduction="none")
+
+    def win_prob(self, raw: Tensor) -> Tensor:
+        return (raw / 2.0).sigmoid()
+
+
+class SmallEpsilon(Readout):
+    """Probabilities are kept from 0 and 1 by a millionth. Sound."""
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        p = raw.sigmoid().clamp(1e-6, 1 - 1e-6)
+        return functional.binary_cross_entropy(p, target.to(p.dtype), reduction="none")
+
+    def win_prob(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid()
