@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_maps import described
+from hexsearch.doctor.hypotheses.general.policy_frames import frames_of
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import Floats, strength_of
@@ -20,6 +21,7 @@ from hexsearch.doctor.watching import WatchedTrial
 _ALIKE = 1e-6  # relative difference up to which weights are equal
 _LEARNT = 0.65  # AUC from which on a network has learnt something
 _KNOWS = 0.05  # nats above a uniform policy, from which a policy has learnt something
+_RANKS = 0.2  # nats above free cells, from which on it knows the moves of a side
 _MANY = 400  # weights that a layer must have to be compared with initial ones
 _DRAWN = 1.63  # Kolmogorov's bound at 1%, times the root of the number of weights
 _FEW_LEVELS, _MOST_LEVELS = 0.2, 256  # share, and number, of different weights that are few
@@ -243,7 +245,12 @@ def _initial_layers(
     if not initial or len(initial) == len(layers):
         return  # a network that is untrained as a whole is found by its answers
     auc = None if observed is None else observed.evaluation.metrics().overall.auc
-    poor = auc is not None and not auc > _LEARNT
+    poor = (
+        observed is not None
+        and table is not None
+        and not (auc or 0.5) > _LEARNT
+        and _policy_knows(observed, table)
+    )
     answers = f"; positions are ranked with an AUC of {auc:.2f}" if poor else ""
     yield Finding(
         "untrained layers",
@@ -252,25 +259,18 @@ def _initial_layers(
         "are uniform within 1 / sqrt(inputs), as torch draws initial weights; those of "
         f"{', '.join(name for name in layers if name not in initial)[:60]} are not"
         f"{answers}",
-        _whole_or_part(initial, poor, table, observed),
+        f"part of the network was never trained, or its weights were not loaded: "
+        f"{', '.join(initial[:3])} {'has' if len(initial) == 1 else 'have'} initial weights",
         "give the optimiser all parameters of the network, and load the whole state_dict() with "
         "strict=True; if these layers were kept at random on purpose, all is well",
         root="untrained" if poor else "norms",
     )
 
 
-def _whole_or_part(
-    initial: list[str], poor: bool, table: Floats | None, observed: Observed | None
-) -> str:
-    names = f"{', '.join(initial[:3])} {'has' if len(initial) == 1 else 'have'} initial weights"
-    if poor and observed is not None and table is not None:
-        if strength_of(observed, table).policy_gain < _KNOWS:
-            return (
-                f"the network has learnt nothing: {names}, and neither value nor policy know these "
-                "games. It was never trained, its weights were not loaded, or they are an average "
-                "(EMA) that has hardly moved from the initial ones"
-            )
-    return f"part of the network was never trained, or its weights were not loaded: {names}"
+def _policy_knows(observed: Observed, table: Floats) -> bool:
+    """Whether the policy has learnt something; if not, `strength` reports the whole network."""
+    known = any(each.gains[0] > _RANKS for each in frames_of(observed, observed.positions.size))
+    return known or strength_of(observed, table).policy_gain > _KNOWS
 
 
 def _is_drawn(layer: nn.Conv2d | nn.Linear) -> bool:
