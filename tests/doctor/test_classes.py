@@ -15,7 +15,12 @@ from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes
 from hexsearch.doctor.hypotheses.boards.plane_frames import odd_frames
 from hexsearch.doctor.hypotheses.general.fades import faded_labels
 from hexsearch.doctor.hypotheses.general.loss_inversion import seen_outputs, seen_targets
-from hexsearch.doctor.hypotheses.general.readout_causes import explain_cut_off, explain_forms
+from hexsearch.doctor.hypotheses.general.readout_causes import (
+    explain_cut_off,
+    explain_forms,
+    explain_rounded,
+    explain_written,
+)
 from hexsearch.doctor.hypotheses.general.readout_forms import answer_form, cut_off, loss_form
 from hexsearch.model.readout import Bce, RawMse, Readout, SigmoidMse, TanhLogcosh, TanhMse
 from tests.doctor import plugins_ninth, plugins_of_classes
@@ -94,6 +99,67 @@ def test_a_loss_and_an_answer_are_told_by_their_formulas(
 def test_a_sound_loss_is_not_cut_off(readout: Readout) -> None:
     assert cut_off(readout) is None
     assert explain_cut_off(readout) is None
+
+
+class _Weighted(Bce):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return super().loss(raw, target) * (1.0 + 2.0 * target)
+
+
+class _Times(Bce):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return super().loss(4.0 * raw, target)
+
+
+class _Epsilon(Bce):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        p = raw.sigmoid()
+        return -(target * (p + 0.1).log() + (1.0 - target) * (1.1 - p).log())
+
+
+class _Linear(Bce):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        p = raw.sigmoid()
+        return -(target * p + (1.0 - target) * (1.0 - p))
+
+
+class _Cut(Bce):
+    def win_prob(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid().clamp(0.1, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("readout", "words"),
+    [
+        (_Weighted(), "a target of 1 weighs 3 times"),
+        (_Times(), "the raw output is multiplied by 4 before the loss"),
+        (_Epsilon(), "with 0.1 added inside its logarithms"),
+        (_Linear(), "the absolute error of sigmoid(raw), which is not least at the true"),
+        (_Cut(), "win_prob is clamped"),
+    ],
+)
+def test_loss_and_answer_that_differ_are_named(readout: Readout, words: str) -> None:
+    explained = explain_forms(readout)
+    assert explained is not None
+    assert words in explained[0]
+
+
+class _InPlace(Bce):
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        return super().loss(raw, target.mul_(0.9))
+
+    def win_prob(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid().round(decimals=1)
+
+
+def test_a_read_out_that_writes_into_its_labels_or_rounds_is_named() -> None:
+    written, rounded = explain_written(_InPlace()), explain_rounded(_InPlace())
+    assert written is not None and rounded is not None
+    assert "loss() writes into target, in place" in written[1]
+    assert "rounded to 11 numbers" in rounded[1]
+    for sound in (Bce(), RawMse(False), TanhMse()):
+        assert explain_written(sound) is None
+        assert explain_rounded(sound) is None
 
 
 def test_targets_that_a_loss_changes_are_told() -> None:

@@ -185,7 +185,7 @@ def other_labels(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> 
     return Hypothesis("other labels", cause, SAME_LABELS)
 
 
-def _formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]:
+def usual_formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Usual losses of a binary outcome, each [B] with its name."""
     p, signed = raw.sigmoid(), 2.0 * outcome - 1.0
     likely = torch.where(outcome > 0.5, p, 1.0 - p).clamp(min=1e-7)
@@ -221,7 +221,7 @@ def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hy
         ("the read-out's loss cut off from above (clamped)", right.clamp(max=float(found.max()))),
         ("the read-out's loss cut off from below", right.clamp(min=float(found.min()))),
     ]
-    for name, expected in [*_formulas(raw, batch.outcome), *own]:
+    for name, expected in [*usual_formulas(raw, batch.outcome), *own]:
         factor = float((found * expected).sum() / expected.square().sum().clamp(min=1e-12))
         if _close_within(found, factor * expected, 0.005) and abs(factor) > 1e-6:
             times = "" if abs(factor - 1.0) < 0.01 else f", times {factor:.3g}"
@@ -245,7 +245,7 @@ def as_a_sum(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothe
         "the output itself": raw,
         "(p - 1/2) squared": (p - 0.5).square(),
         "1": torch.ones_like(raw),
-        **dict(_formulas(raw, batch.outcome)),
+        **dict(usual_formulas(raw, batch.outcome)),
     }
     for name, mask in subsets_of(batch).items():
         terms[f"the read-out's loss {name}"] = right * torch.from_numpy(mask)

@@ -15,6 +15,8 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.readout_causes import (
     explain,
     explain_cut_off,
+    explain_rounded,
+    explain_written,
     not_smoothed,
     optimum,
 )
@@ -45,6 +47,10 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     for name, readout in pipeline.readouts.items():
         inner = readout.inner if isinstance(readout, SmoothedReadout) else readout
         problems = check_readout(inner)
+        for each in (explain_written(inner), explain_rounded(inner)):
+            if each is not None:
+                evidence, cause, remedy = each
+                yield Finding.error("read-out", f"{name}: {evidence}", cause, remedy)
         cut = explain_cut_off(inner) if is_import_path(name.split(" ")[0]) or _OWN in name else None
         if problems:
             evidence = f"{name}: {'; '.join(problems)}"

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 import torch
 
-from hexsearch.doctor.hypotheses.general.readout_forms import answer_form, cut_off, loss_form
+from hexsearch.doctor.hypotheses.general.readout_forms import (
+    answer_form,
+    cut_off,
+    levels_of_answers,
+    loss_form,
+    other_form,
+    scale_of_output,
+    written_arguments,
+)
 from hexsearch.model.readout import Readout, SmoothedReadout
 
+_FEW_LEVELS = 60  # different probabilities below which they are rounded
 _NEAR = 0.03  # probabilities with a smaller difference are equal
 _STABLE = (
     "leave the raw output as it is: binary_cross_entropy_with_logits is stable for any raw output, "
@@ -24,6 +33,9 @@ def explain_cut_off(readout: Readout) -> tuple[str, str, str] | None:
     with torch.no_grad():
         told = readout.win_prob(torch.tensor(ends, dtype=torch.float64).clamp(-40.0, 40.0))
     low, high = (float(each) for each in told)
+    reached = " and ".join(
+        f"{answer:.3g}" for answer, end in ((low, ends[0]), (high, ends[1])) if abs(end) < torch.inf
+    )
     form = loss_form(readout)
     what = f" (between them it is {form})" if form else ""
     below = "" if ends[0] == -torch.inf else f"below {ends[0]:.3g}"
@@ -31,8 +43,8 @@ def explain_cut_off(readout: Readout) -> tuple[str, str, str] | None:
     return (
         f"for raw outputs {' and '.join(filter(None, (below, above)))} the loss is the same "
         f"number, whatever the target{what}",
-        f"the loss clamps (clips) the output: beyond an answer of {low:.3g} and {high:.3g} it does "
-        "not change, so no gradient passes there, nothing teaches surer answers, and an output "
+        f"the loss clamps (clips) the output: beyond an answer of {reached} it does not "
+        "change, so no gradient passes there, nothing teaches surer answers, and an output "
         "that is sure of the wrong side never comes back",
         _STABLE,
     )
@@ -41,22 +53,31 @@ def explain_cut_off(readout: Readout) -> tuple[str, str, str] | None:
 def explain_forms(readout: Readout) -> tuple[str, str] | None:
     """Cause and remedy if loss and probability are usual formulas that do not belong together."""
     form, answer = loss_form(readout), answer_form(readout)
-    if form is None:
-        return None
     told = f"win_prob is {answer}" if answer else "win_prob is another function"
-    if form.targets:
+    if form is None or form.formula == "the absolute error":
+        return _improper(readout) or _scaled(readout, told)
+    if abs(form.weight - 1.0) > 0.01:
         return (
-            f"{form.targets}: the loss is {form} with these targets, so a perfect network answers "
-            f"{min(form.zero, form.one):.2g} to {max(form.zero, form.one):.2g} (a one-sided or "
-            "wrong smoothing, or targets on another scale)",
-            "use targets of 0 and 1; to smooth them evenly set readout.label_smoothing, which "
-            "gives t (1 - s) + s / 2",
+            f"a target of 1 weighs {form.weight:.3g} times as much as one of 0 in the loss (a "
+            f"pos_weight, or a class weight), which is {form} otherwise: a perfect network answers "
+            "too much for one side, and win_prob does not undo it",
+            "weigh both outcomes alike, or undo the weight in win_prob",
         )
     if "two " in form.answer or "two " in answer:
         return (
             f"two squashing functions stand one behind the other: the loss is {form}, and {told}",
             "apply the sigmoid once: give the loss of logits the raw output, and report its "
             "sigmoid",
+        )
+    if form.targets:
+        even = abs(form.zero + form.one - 1.0) < 0.01
+        return (
+            f"{form.targets}: the loss is {form} with these targets, so a perfect network answers "
+            f"{round(min(form.zero, form.one), 3) + 0.0:g} to {max(form.zero, form.one):.2g} ("
+            + ("label smoothing" if even else "a one-sided or wrong smoothing")
+            + " inside the loss, or targets on another scale)",
+            "use targets of 0 and 1; to smooth them evenly set readout.label_smoothing, which "
+            "gives t (1 - s) + s / 2",
         )
     if answer.startswith(form.answer) and ", cut off" in answer:
         return (
@@ -70,6 +91,58 @@ def explain_forms(readout: Readout) -> tuple[str, str] | None:
         f"loss and win_prob do not belong together: the loss is {form}, so the answer that it "
         f"trains is that, and {told}",
         f"report {form.answer}, or compute the loss from what win_prob gives",
+    )
+
+
+def _improper(readout: Readout) -> tuple[str, str] | None:
+    """The same for a loss that is not least at the true probability."""
+    other = other_form(readout)
+    if not other:
+        return None
+    return (
+        f"the loss is {other}, which is not least at the true probability, so win_prob is another "
+        "number than the share of wins even in a perfect network",
+        "use the cross-entropy or the squared error of the probability; with a loss that is not "
+        "proper on purpose set proper = False",
+    )
+
+
+def _scaled(readout: Readout, told: str) -> tuple[str, str] | None:
+    """The same for a loss that gets a multiple of the output."""
+    scale = scale_of_output(readout)
+    if scale is None:
+        return None
+    factor, offset = scale
+    shifted = "" if abs(offset) < 0.02 else f" and {offset:.3g} is added to it"
+    return (
+        f"the raw output is multiplied by {factor:.3g}{shifted} before the loss (a temperature or "
+        f"a scale), and not where it is reported: {told}",
+        "apply the same factor in win_prob, or in neither",
+    )
+
+
+def explain_written(readout: Readout) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if its functions write into what they are given."""
+    written = written_arguments(readout)
+    if not written:
+        return None
+    return (
+        f"after a call the tensors that were given hold something else: {', '.join(written)}",
+        f"{' and '.join(written)}, in place: labels or outputs are other ones after the call, so "
+        "a second call (a report, another head, the next epoch) gets changed numbers",
+        "use operations that return a new tensor (mul, not mul_; a + b, not +=)",
+    )
+
+
+def explain_rounded(readout: Readout) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if few different probabilities are reported."""
+    levels = levels_of_answers(readout)
+    if levels > _FEW_LEVELS:
+        return None
+    return (
+        f"for 4,001 raw outputs from -6 to 6 win_prob gives {levels} different numbers",
+        f"win_prob is rounded to {levels} numbers: positions that differ are reported alike",
+        "report the probability without rounding",
     )
 
 
