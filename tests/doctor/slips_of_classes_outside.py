@@ -74,6 +74,12 @@ class SoftmaxPolicy(Pooled):
         return policy.softmax(dim=1), value
 
 
+class ClampedEnd(Pooled):
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(planes)
+        return policy, value.clamp(-2.0, 2.0)
+
+
 def _replaced(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
     stones[stones == -1] = 2
     return np.stack([stones == 1, stones == 2, np.full(stones.shape, to_move)]).astype(np.float32)
@@ -102,6 +108,14 @@ FOREIGN: dict[str, Foreign] = {
         decode=lambda raw: raw[:, 0].clamp(-1.5, 1.5).sigmoid(),
         named_by="clamp|clip|cut off",
         cause="The logit is clamped to -1.5..1.5 in the loss and in the answer.",
+    ),
+    "a: value clamped in the network": replace(
+        POOLED,
+        network=ClampedEnd,
+        loss=cross_entropy,
+        decode=_SIGMOID,
+        named_by="clamp|clip",
+        cause="The network clamps its value to -2..2, and a sigmoid is applied to it.",
     ),
     "a: probability clamped in the loss": replace(
         POOLED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -24,9 +25,12 @@ def check_cut_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     at = [np.abs(answers - end) < _SAME for end in (low, high)]
     many = [len(np.unique(observed.value[each].round(5))) >= _FEW for each in at]
     shares = [float(each.mean()) for each in at]
-    if low < _INSIDE or high > 1 - _INSIDE or min(shares) < _AT or not all(many):
+    if low < _INSIDE or high > 1 - _INSIDE or min(shares) < _AT:
         return
     raw = observed.value
+    if not all(many):
+        yield from _cut_outputs(raw, low, high)
+        return
     inside = ~(at[0] | at[1])
     ends = f"{raw[inside].min():.3g} to {raw[inside].max():.3g}" if inside.any() else "none"
     yield Finding.error(
@@ -38,5 +42,23 @@ def check_cut_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "however sure the network is; a loss with the same clamp passes no gradient beyond it",
         "report the probability without cutting it off; if the loss clamps, too, take the clamp "
         "out there (a cross-entropy of logits needs none) and train again",
+        root="reading",
+    )
+
+
+def _cut_outputs(raw: NDArray[np.float64], low: float, high: float) -> Iterator[Finding]:
+    """Report raw outputs that are exactly at their ends on many positions."""
+    least, most = float(raw.min()), float(raw.max())
+    ends = [float((raw == end).mean()) for end in (least, most)]
+    if min(ends) < _AT or len(np.unique(raw)) < 4 * _FEW:
+        return  # few different values are rounded ones
+    yield Finding.error(
+        "answers",
+        f"{ends[0]:.0%} of {len(raw):,} raw outputs are exactly {least:.3g} and {ends[1]:.0%} "
+        f"exactly {most:.3g}, which are reported as {low:.3g} and {high:.3g}",
+        f"the network clamps (clips) its value to {least:.3g}..{most:.3g}, or squashes it (a tanh "
+        f"before another squashing function): no answer lies outside {low:.3g}..{high:.3g}, and "
+        "at the ends no gradient passes",
+        "end the value head in a plain linear layer; the read-out alone squashes its output",
         root="reading",
     )
