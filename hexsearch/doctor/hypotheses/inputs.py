@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.value_analyzer import clustered_error
-from hexsearch.doctor.hypotheses.general.plane_changes import Change, all_changes, scaled
+from hexsearch.doctor.hypotheses.general.plane_changes import (
+    TURNS,
+    Change,
+    all_changes,
+    scaled,
+)
 from hexsearch.doctor.hypotheses.policies import uniform_likelihood
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_parts, take
 from hexsearch.errors import PluginError
@@ -89,6 +94,11 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
         if not scores and fits and getattr(examined, "for_mover", False):
             played = _as_shown(table, played, positions.plies % 2 == 1, examined.size)
         log_p = table[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
+        turn = TURNS.get(name.removeprefix("the board "))
+        if turn is not None and fits:  # a network of turned boards gives turned moves
+            turned = _turned_cells(turn, examined.size)[played[moving]]
+            other_p = table[np.flatnonzero(moving), turned]
+            log_p = other_p if other_p.mean() > log_p.mean() else log_p
         if not scores:
             base_errors, base_policy = np.square(p - won), log_p
         policy_gains = log_p - base_policy
@@ -109,6 +119,13 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
                 )
             )
     return scores
+
+
+def _turned_cells(turn: Change, size: int) -> Ints:
+    """[N*N] where each cell lies on a board that is turned."""
+    cells = torch.arange(size * size).reshape(1, 1, size, size)
+    order: Ints = np.argsort(turn(cells).reshape(-1).numpy())
+    return order
 
 
 def _as_shown(table: Floats, played: Ints, red: NDArray[np.bool_], size: int) -> Ints:

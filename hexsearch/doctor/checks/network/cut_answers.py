@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _INSIDE = 0.01  # distance from 0 and 1 of an end that is no natural one
@@ -60,5 +61,22 @@ def _cut_outputs(raw: NDArray[np.float64], low: float, high: float) -> Iterator[
         f"before another squashing function): no answer lies outside {low:.3g}..{high:.3g}, and "
         "at the ends no gradient passes",
         "end the value head in a plain linear layer; the read-out alone squashes its output",
+        root="reading",
+    )
+
+
+def rounded_answers(observed: Observed) -> Iterator[Finding]:
+    """Report answers that take few values although raw values take many."""
+    answers, many = np.unique(observed.answered.round(6)), len(np.unique(observed.value.round(6)))
+    if not 2 <= len(answers) <= 12 or many < 10 * len(answers):
+        return
+    examples = ", ".join(f"{answer:.3g}" for answer in answers[:4])
+    yield Finding.error(
+        "answers",
+        f"{many:,} different raw values are reported as {len(answers)} different answers: "
+        f"{examples}",
+        "answers are rounded or cut to few values, such as 0 and 1: a decision is reported instead "
+        "of a probability",
+        "report the probability without rounding",
         root="reading",
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hexsearch.doctor.checks.network.cut_answers import rounded_answers
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
@@ -78,7 +79,7 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     found = readings(observed)
     # Answers of a usual decoding are near 0 and 1 where raw values are large, and not rounded.
     if reported_reading(found) is None:
-        yield from _rounded(observed)
+        yield from rounded_answers(observed)
     outside = (answered < -1e-3) | (answered > 1 + 1e-3)
     if outside.any():
         best = min(found[1:], key=lambda reading: reading.value_loss)
@@ -92,23 +93,6 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"report {_words(best, found)} in win_prob_red",
             root="reading",
         )
-
-
-def _rounded(observed: Observed) -> Iterator[Finding]:
-    """Report answers that take few values although raw values take many."""
-    answers, many = np.unique(observed.answered.round(6)), len(np.unique(observed.value.round(6)))
-    if not 2 <= len(answers) <= 12 or many < 10 * len(answers):
-        return
-    examples = ", ".join(f"{answer:.3g}" for answer in answers[:4])
-    yield Finding.error(
-        "answers",
-        f"{many:,} different raw values are reported as {len(answers)} different answers: "
-        f"{examples}",
-        "answers are rounded or cut to few values, such as 0 and 1: a decision is reported instead "
-        "of a probability",
-        "report the probability without rounding",
-        root="reading",
-    )
 
 
 def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -228,6 +212,11 @@ def reading_findings(
         yield Finding.error(check, evidence, *other, root="reading")
         return
     place, cause = _SIDES[sides] if any(sides) else ("", "")
+    if observed.raw.ndim > 1 and all(sides):
+        cause = (
+            "the list of outcomes is read in the opposite order (loss, draw, win as win, draw, "
+            f"loss, or the other way round): {cause}"
+        )
     if decoded:
         cause = f"{cause}, and the output is {DECODINGS[best.decoding]}, not what is reported"
     only_finished = sides == (True, False, False)
