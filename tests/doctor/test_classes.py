@@ -13,24 +13,29 @@ from hexsearch.doctor.checks.optimisation.slopes import check_slopes
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes
 from hexsearch.doctor.hypotheses.boards.plane_frames import odd_frames
-from hexsearch.doctor.hypotheses.general.fades import faded_labels
-from hexsearch.doctor.hypotheses.general.loss_inversion import seen_outputs, seen_targets
-from hexsearch.doctor.hypotheses.general.readout_causes import (
+from hexsearch.doctor.hypotheses.formulas.fades import faded_labels
+from hexsearch.doctor.hypotheses.formulas.loss_inversion import seen_outputs, seen_targets
+from hexsearch.doctor.hypotheses.formulas.readout_causes import (
     explain_cut_off,
     explain_forms,
     explain_rounded,
     explain_written,
 )
-from hexsearch.doctor.hypotheses.general.readout_forms import answer_form, cut_off, loss_form
+from hexsearch.doctor.hypotheses.formulas.readout_forms import answer_form, cut_off, loss_form
 from hexsearch.model.readout import Bce, RawMse, Readout, SigmoidMse, TanhLogcosh, TanhMse
-from tests.doctor import plugins_ninth, plugins_of_classes
+from tests.doctor import (
+    plugins_ninth,
+    plugins_of_classes,
+    slips_of_classes,
+    slips_of_classes_reports,
+)
 from tests.doctor.conftest import pipeline, tiny
 from tests.doctor.controls_of_classes import CONTROLS
 from tests.doctor.sets_of_slips import AnySlip
-from tests.doctor.slips_of_classes import SLIPS
 from tests.doctor.slips_of_classes_outside import FOREIGN
 from tests.doctor.test_yardstick import findings_of
 
+SLIPS = {**slips_of_classes.SLIPS, **slips_of_classes_reports.SLIPS}
 # Slips that only checks find that train, or that need a trained network, take some seconds each.
 _QUICK = [name for name in SLIPS if name[0] in "acdfg" or "drawn" in name or "byte" in name]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.doctor.hypotheses.general.fades import faded_labels
+from hexsearch.doctor.hypotheses.formulas.fades import faded_labels
 from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours
 from hexsearch.doctor.hypotheses.table import (
     TOGETHER,

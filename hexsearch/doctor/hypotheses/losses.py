@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from hexsearch.data.batches import Batch
-from hexsearch.doctor.hypotheses.general.loss_inversion import explain_by_inversion
+from hexsearch.doctor.hypotheses.formulas.loss_inversion import explain_by_inversion
 from hexsearch.doctor.hypotheses.loss_formulas import (
     ONE_FORMULA,
     SAME_LABELS,
@@ -48,10 +48,10 @@ def explain_value_loss(
     return (
         _scaled(found, right, batch)
         or _masked(found, right, raw, batch)
-        or of_changed_arguments(found, raw, batch, readout)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
         or explain_by_inversion(found, raw, batch, readout)
+        or of_changed_arguments(found, raw, batch, readout)
         or by_region(found, right, raw, batch)
         or other_formula(found, right, raw, batch)
     )

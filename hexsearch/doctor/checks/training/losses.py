@@ -9,6 +9,7 @@ import torch
 
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.formulas.policy_curves import explain_curves
 from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes
 from hexsearch.doctor.hypotheses.general.policy_rows import explain_rows
 from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA, as_a_sum
@@ -178,6 +179,7 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     best = (
         explain_policy_loss(steps)
         or explain_rows(trial, step.batch)
+        or explain_curves(steps)
         or explain_by_slopes(trial, step.batch)
         or explain_temperature(steps)
         or _UNKNOWN_POLICY

@@ -10,7 +10,7 @@ import torch
 
 from hexsearch.data.batches import Batch
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.readout_causes import optimum
+from hexsearch.doctor.hypotheses.formulas.readout_causes import optimum
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.training.optimisation.eager import eager
 from hexsearch.training.trial import Trial

@@ -12,7 +12,7 @@ from hexsearch.config.section import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.readout_causes import (
+from hexsearch.doctor.hypotheses.formulas.readout_causes import (
     explain,
     explain_cut_off,
     explain_rounded,
@@ -20,7 +20,7 @@ from hexsearch.doctor.hypotheses.general.readout_causes import (
     not_smoothed,
     optimum,
 )
-from hexsearch.doctor.hypotheses.general.readout_forms import ends_of_answers
+from hexsearch.doctor.hypotheses.formulas.readout_forms import ends_of_answers
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 from hexsearch.errors import ContractError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hexsearch.doctor.hypotheses.general.readout_forms import (
+from hexsearch.doctor.hypotheses.formulas.readout_forms import (
     answer_form,
     cut_off,
     levels_of_answers,

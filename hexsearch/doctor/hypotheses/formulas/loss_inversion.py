@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.data.batches import Batch
-from hexsearch.doctor.hypotheses.general.fades import faded_labels
+from hexsearch.doctor.hypotheses.formulas.fades import faded_labels
 from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.model.readout import Readout
@@ -39,7 +39,34 @@ def explain_by_inversion(
         raw: [B] raw values.
         readout: the read-out whose loss is expected.
     """
-    return _of_output(found, raw, batch, readout) or _of_target(found, raw, batch, readout)
+    return (
+        _of_loss(found, raw, batch, readout)
+        or _of_output(found, raw, batch, readout)
+        or _of_target(found, raw, batch, readout)
+    )
+
+
+def _of_loss(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hypothesis | None:
+    """A loss that is cut off from above, or has a number inside its logarithm."""
+    right, highest = readout.loss(raw, batch.outcome), float(found.max())
+    cut = right > highest * (1 + 1e-3)
+    if bool(cut.any()) and torch.allclose(found, right.clamp(max=highest), 1e-3, 1e-5):
+        return Hypothesis(
+            "cut off",
+            f"the loss is cut off (clamped) from above at {highest:.3g}, in "
+            f"{float(cut.float().mean()):.0%} of these positions: the worst errors get no gradient",
+            _ONE_FORMULA,
+        )
+    p = readout.win_prob(raw).double()
+    added = (-found.double()).exp() - torch.where(batch.outcome > 0.5, p, 1.0 - p)
+    if float(added.std()) < 1e-5 and float(added.mean()) > 1e-4:
+        return Hypothesis(
+            "epsilon",
+            f"{float(added.mean()):.3g} is added inside the logarithm of the loss (an epsilon that "
+            "is too large), so that sure errors cost little",
+            _ONE_FORMULA,
+        )
+    return None
 
 
 def _of_output(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hypothesis | None:
@@ -70,6 +97,15 @@ def _of_output(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hy
                 _ONE_FORMULA + ", without a clamp",
             )
         return None
+    factor, offset = np.polyfit(own, used, 1) if own.std() > 1e-6 else (1.0, 0.0)
+    if own.std() > 1e-6 and np.abs(factor * own + offset - used).max() < _EXACT:
+        shifted = "" if abs(offset) < _EXACT else f" and {offset:.3g} is added to it"
+        return Hypothesis(
+            "temperature",
+            f"the raw output is multiplied by {factor:.3g}{shifted} before the loss (a "
+            "temperature, or a scale), but not where it is reported",
+            _ONE_FORMULA,
+        )
     told = function_of(used, own)
     if not told:
         return None
@@ -93,6 +129,17 @@ def _of_target(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> Hy
     }
     told = faded_labels(targets, label, columns, _EXACT)
     if not told:
+        own = readout.win_prob(raw.double()).numpy()[known]
+        terms = np.stack([label, own, np.ones_like(own)], axis=1)
+        shares, *_ = np.linalg.lstsq(terms, targets, rcond=None)
+        if np.abs(terms @ shares - targets).max() < _EXACT and abs(shares[1]) > 0.02:
+            return Hypothesis(
+                "bootstrapped",
+                f"the target inside the loss is {shares[0]:.3g} times the label plus "
+                f"{shares[1]:.3g} times the network's own answer (a bootstrapped or soft target), "
+                "so that its errors teach it less",
+                "give the loss the outcome itself",
+            )
         return None
     return Hypothesis(
         "faded",

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hexsearch.doctor.hypotheses.general.loss_inversion import seen_outputs
+from hexsearch.doctor.hypotheses.formulas.loss_inversion import seen_outputs
 from hexsearch.doctor.hypotheses.loss_formulas import usual_formulas
 from hexsearch.model.readout import Bce, Readout, SigmoidMse, TanhMse
 

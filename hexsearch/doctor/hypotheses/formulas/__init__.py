@@ -1,0 +1,1 @@
+"""Which formulas losses and answers are, found by asking them for many numbers."""
