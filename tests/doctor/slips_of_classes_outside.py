@@ -117,7 +117,7 @@ FOREIGN: dict[str, Foreign] = {
         named_by="clamp|clip",
         cause="The network clamps its value to -2..2, and a sigmoid is applied to it.",
     ),
-    "a: probability clamped in the loss": replace(
+    "a: probability clamped in the loss (foreign)": replace(
         POOLED,
         loss=_cut_probability,
         decode=_SIGMOID,
@@ -199,7 +199,7 @@ FOREIGN: dict[str, Foreign] = {
         named_by="likelihood|logarithm|log_softmax|over-?confident|sure",
         cause="nll_loss gets probabilities instead of their logarithms.",
     ),
-    "d: negative log likelihood of logits": replace(
+    "d: negative log likelihood of logits (foreign)": replace(
         WDL,
         loss=lambda raw, target: functional.nll_loss(raw, target),
         named_by="log_?softmax|normalis|unbounded|over-?confident|sure",
@@ -235,7 +235,7 @@ FOREIGN: dict[str, Foreign] = {
         named_by="plane 1.*(transpos|reflect)|transpos.*plane",
         cause="For Red the own stones are transposed, and the other side's are not.",
     ),
-    "g: policy by columns": replace(
+    "g: policy by columns (foreign)": replace(
         WDL,
         moves=mistakes.cells_by_columns,
         named_by="column|transpos",
