@@ -52,7 +52,7 @@ VALUE_LOSSES: dict[str, tuple[Loss, str]] = {
         "squared error of sigmoid",
     ),
     "root": (lambda raw, b: (BCE.loss(raw, b.outcome) + 1e-8).sqrt(), "the root of"),
-    "temperature": (lambda raw, b: BCE.loss(0.3 * raw, b.outcome), "multiplied by about 0.3"),
+    "temperature": (lambda raw, b: BCE.loss(0.3 * raw, b.outcome), "multiplied by 0.3 before"),
     "smoothed": (lambda raw, b: BCE.loss(raw, 0.8 * b.outcome + 0.1), "smoothed by about 0.2"),
     "penalty": (
         lambda raw, b: BCE.loss(raw, b.outcome) + 0.05 * raw.square(),
