@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hexsearch.doctor.checks.network.cut_answers import rounded_answers
+from hexsearch.doctor.checks.network.outputs import rounded_answers
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
