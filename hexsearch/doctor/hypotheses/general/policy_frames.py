@@ -28,17 +28,24 @@ class Frames:
     Attributes:
         side: Red or Blue.
         names, gains: symmetries, and how much likelier than a free cell the move is, in nats.
+        third: the same for the next one.
     """
 
     side: str
     names: tuple[str, str]
     gains: tuple[float, float]
+    third: float
 
     @property
     def double(self) -> bool:
-        """Whether both are known."""
+        """Whether both are known, no third one is, and one is that of boards as encoders show them.
+
+        A weak policy, which knows where moves are frequent, likes many images of a cell.
+        """
         best, second = self.gains
-        return best >= _KNOWN and second >= max(_SECOND, _SHARE * best)
+        usual = _AS_PLAYED in self.names or "transposed" in self.names
+        known = best >= _KNOWN and second >= max(_SECOND, _SHARE * best)
+        return usual and known and self.third < _SHARE * second
 
     def __str__(self) -> str:
         return (
@@ -68,8 +75,11 @@ def frames_of(observed: Observed, size: int) -> list[Frames]:
             # [M, N*N] log probability of each cell as played, under this symmetry
             shown = log_p[some][:, to]
             free = stones[some] == 0
+            # What the policy prefers in any position, such as the middle, tells nothing of a frame.
+            usually = (shown * free).sum(axis=0) / np.maximum(free.sum(axis=0), 1)
+            shown = shown - usually
             usual = (shown * free).sum(axis=1) / np.maximum(free.sum(axis=1), 1)
             gains[name] = float((shown[np.arange(len(some)), played[some]] - usual).mean())
-        best, second = sorted(gains, key=lambda name: -gains[name])[:2]
-        found.append(Frames(side, (best, second), (gains[best], gains[second])))
+        best, second, third = sorted(gains, key=lambda name: -gains[name])[:3]
+        found.append(Frames(side, (best, second), (gains[best], gains[second]), gains[third]))
     return found
