@@ -31,6 +31,14 @@ def at_least(lowest: int) -> Callable[[str], int]:
     return number
 
 
+def share(text: str) -> float:
+    """A type for shares from 0 to 1."""
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text}: must be from 0 to 1")
+    return value
+
+
 def seconds(text: str) -> float:
     """A type for lengths of time, above 0 and at most ten years."""
     value = float(text)

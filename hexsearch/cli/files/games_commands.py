@@ -1,4 +1,4 @@
-"""`games audit`, `convert`, `generate` and `show`: commands for game files."""
+"""`games audit`, `convert`, `generate`, `annotate` and `show`: commands for game files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hexsearch.cli.arguments import add_command, add_format
+from hexsearch.cli.files.annotate_command import register_annotate
 from hexsearch.cli.files.games_view import audit_json, draw_board, position_json, print_audit
 from hexsearch.cli.files.generate_command import register_generate
 from hexsearch.cli.number_types import at_least, board_size
@@ -49,6 +50,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             "audit my_games/",
             "convert my_games/ --output games.trmph",
             "generate new.trmph --games 100 --playouts 200",
+            "annotate my_games/ --network results/train/model.pt --output taught.trmph",
             "show '#5,a1b2c3'",
         ],
     )
@@ -84,6 +86,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     convert.set_defaults(run=_convert)
 
     register_generate(commands)
+    register_annotate(commands)
 
     show = commands.add_parser("show", help="draw a game or a position")
     show.add_argument("path", metavar="PATH", help="a game file, or a position such as '#5,a1b2'")
