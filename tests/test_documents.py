@@ -158,7 +158,7 @@ def test_every_command_of_a_page_runs(page: str, workplace: Path) -> None:
         # Pages use the same names for studies and files of their own.
         own = f"{Path(page).stem}-{number}"
         run(workplace, re.sub(r"--name (\w+)", rf"--name \1-{own}", command))
-    for made in ("mine.yaml", "all.games", "all.trmph", "new.trmph"):
+    for made in ("mine.yaml", "all.games", "all.trmph", "new.trmph", "taught.trmph"):
         (workplace / made).unlink(missing_ok=True)
 
 
