@@ -121,7 +121,7 @@ class CurriculumConfig(RuleConfig):
         ge=0.0,
         le=1.0,
         description="Share of the search's value in what the value is taught, where the games "
-        "hold one (`games generate --root-values`); the rest is the result.",
+        "hold one (`games annotate`, `games generate --root-values`); the rest is the result.",
     )
 
     @model_validator(mode="before")

@@ -73,6 +73,6 @@ class Dataset:
         if curriculum.search_value and self.archive.search_values is None:
             raise GamesError(
                 "curriculum.search_value: none of the games holds values of a search; make some "
-                "with `games generate --network CHECKPOINT --root-values`, or set it to 0"
+                "with `games annotate`, or with `games generate --root-values`; or set it to 0"
             )
         return curriculum_positions(self.archive, self.train_games, curriculum, self.config.stages)
