@@ -1,4 +1,4 @@
-"""The scripts and plug-ins of the ninth set run, and their versions without a slip learn."""
+"""Scripts and files of the ninth and tenth set run, and the versions without a slip learn."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from hexsearch.data.archive import GameArchive, build_archive
+from tests.doctor import slips_tenth_plugins, slips_tenth_scripts
 from tests.doctor.conftest import SIZE
-from tests.doctor.controls_of_ninth import CONTROLS
+from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
+from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
 from tests.doctor.games import lopsided_games
 from tests.doctor.games_files import GamesFile, imported
 from tests.doctor.outside import Foreign, encoded, samples_of
@@ -19,9 +21,14 @@ from tests.doctor.slips_ninth_games import GAMES
 from tests.doctor.slips_ninth_scripts import SCRIPTS
 
 _LEAST_AUC = 0.7
+CONTROLS = {**CONTROLS_OF_NINTH, **CONTROLS_OF_TENTH}
 SOUND_SCRIPTS = {**SOUND, **{n: c for n, c in CONTROLS.items() if isinstance(c, Foreign)}}
-FOREIGN = {**SOUND_SCRIPTS, **SCRIPTS}
-FILES = {**GAMES, **{n: c for n, c in CONTROLS.items() if isinstance(c, GamesFile)}}
+FOREIGN = {**SOUND_SCRIPTS, **SCRIPTS, **slips_tenth_scripts.SCRIPTS}
+FILES = {
+    **GAMES,
+    **slips_tenth_plugins.GAMES,
+    **{n: c for n, c in CONTROLS.items() if isinstance(c, GamesFile)},
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,7 @@ def test_a_script_without_a_slip_learns(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_foreign_network_of_the_ninth_set_answers(name: str, few: GameArchive) -> None:
+def test_a_foreign_network_from_outside_answers(name: str, few: GameArchive) -> None:
     network, encode = FOREIGN[name].begun(3).trained(few, SIZE)
     planes = torch.from_numpy(np.stack([encode(np.zeros((SIZE, SIZE), np.int8), -1)] * 2))
     with torch.no_grad():
@@ -71,7 +78,7 @@ def test_a_foreign_network_of_the_ninth_set_answers(name: str, few: GameArchive)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_the_ninth_set_has_usable_games(name: str, few: GameArchive) -> None:
+def test_a_file_from_outside_has_usable_games(name: str, few: GameArchive) -> None:
     games = imported(FILES[name], few)
     assert games is not None
     assert len(games) >= 20

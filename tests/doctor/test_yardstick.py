@@ -39,6 +39,7 @@ from tests.doctor.sets_of_slips import (
     SIXTH,
     SIXTH_PUT_ASIDE,
     SLIPS,
+    TENTH,
     THIRD,
     AnySlip,
 )
@@ -240,6 +241,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
         0.0,
     ),
     "ninth, put aside": ({name: NINTH[name] for name in NINTH_PUT_ASIDE}, 0.0, 0.0),
+    "tenth, all put aside": (TENTH, 0.0, 0.0),
 }
 
 
