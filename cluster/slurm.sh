@@ -21,7 +21,10 @@ set -euo pipefail
 umask 077
 
 set +u  # scripts that activate an environment read variables that may be unset
+# Not by `||`, after which the first of several commands could fail unnoticed.
+trap 'echo "error: HEXSEARCH_SETUP failed or ended the job: $HEXSEARCH_SETUP" >&2; exit 1' EXIT
 eval "${HEXSEARCH_SETUP:-}"
+trap - EXIT
 set -u
 port=${HEXSEARCH_RAY_PORT:-6379}
 start_s=${HEXSEARCH_START_SECONDS:-120}

@@ -20,6 +20,7 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.game.board import RED
 from hexsearch.game.record import Game
+from hexsearch.game.search_values import UNKNOWN
 
 
 def annotated(
@@ -39,14 +40,15 @@ def annotated(
     every, none = np.arange(len(archive), dtype=np.int64), np.zeros(0, dtype=np.int64)
     analyzer = ValueHeadAnalyzer(predictor, archive, every, none, StagesConfig(), say=say)
     answers = analyzer.evaluate().win_prob_red
-    ends = np.cumsum(archive.lengths + 1)
+    ends = np.cumsum(archive.lengths - archive.setups + 1)  # positions begin after a set-up
 
     def games() -> Iterator[Game]:
         for index, end in enumerate(ends):
             game = archive.game(index)
-            own = answers[end - len(game.moves) - 1 : end]
+            own = answers[end - (len(game.moves) - game.setup) - 1 : end]
             values = lambda_returns(own, float(game.winner == RED), decay)
-            percent = np.rint(100.0 * values).astype(np.uint8)
+            percent = np.full(len(game.moves), UNKNOWN, dtype=np.uint8)
+            percent[game.setup :] = np.rint(100.0 * values)
             yield replace(game, search_values=percent.tobytes())
 
     return build_archive(games())

@@ -16,7 +16,6 @@ from hexsearch.ledger.ledger import events_in
 from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.schedules import PhaseSchedules
 from hexsearch.search.searchers import SEARCHERS
-from hexsearch.search.searchers.base import Searcher
 from hexsearch.search.space import Dimension, SearchSpace, Values
 from hexsearch.search.space_parsing import build_space
 
@@ -107,7 +106,7 @@ def ignored_by(searcher: str, learned: Sequence[WarmStarted]) -> str | None:
         if any(event.expected is not None for event in learned):
             return None
         why = "since no three of these trials have passed a ninth of their training"
-    elif SEARCHERS[searcher].learn is not Searcher.learn:
+    elif SEARCHERS[searcher].learns:
         return None
     else:
         why = "whatever they hold"

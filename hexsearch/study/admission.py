@@ -125,8 +125,11 @@ def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
 
 def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted]:
     learned: list[WarmStarted] = []
-    for source in request.warm_starts:
+    sources = {source.path.resolve(): source for source in request.warm_starts}
+    for source in sources.values():
         taken, lines = warm_start(source, space)
+        if any(event.source == source.name for event in learned):  # folders of one name
+            taken = [replace(event, source=str(source.path)) for event in taken]
         learned += taken
         for line in lines:
             request.listener.say(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from hexsearch.analysis.later_answers import annotated, lambda_returns
 from hexsearch.analysis.loading import load_network
-from hexsearch.data.archive import GameArchive
+from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.collection.importing import import_games
 from hexsearch.errors import GamesError
+from hexsearch.game.search_values import UNKNOWN
 from tests.cli.files.test_games_commands import run
 
 
@@ -50,6 +52,20 @@ def test_a_file_with_values_is_written_read_and_not_replaced(
     assert len(archive) == len(import_games([str(games_file)], 5)[0])
     with pytest.raises(GamesError, match="exists already"):
         run(*given)
-    with pytest.raises(GamesError, match=r"only \.trmph files and \.games archives"):
+    with pytest.raises(GamesError, match=r"end the name in \.trmph, \.trmph\.gz or \.games"):
         run(*given[:-1], tmp_path / "taught.sgf")
     assert not (tmp_path / "taught.sgf").exists()
+
+
+def test_set_up_stones_have_no_values_and_shift_none(
+    archive: GameArchive, checkpoint: Path
+) -> None:
+    first, second = archive.game(0), archive.game(1)
+    given = build_archive([replace(first, setup=2), second])
+    predictor = load_network(checkpoint).predictor
+    found = annotated(given, predictor, 0.5)
+    alone = annotated(build_archive([first, second]), predictor, 0.5)
+    assert found.search_values is not None and alone.search_values is not None
+    assert len(found.search_values) == len(found.moves)
+    assert (found.search_values[:2] == UNKNOWN).all()
+    assert (found.search_values[2:] == alone.search_values[2:]).all()

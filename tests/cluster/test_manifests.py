@@ -167,3 +167,15 @@ def test_the_rayjob_fits_the_definition_that_kuberay_publishes() -> None:
 def test_the_slurm_script_is_bash() -> None:
     checked = subprocess.run(["bash", "-n", str(CLUSTER / "slurm.sh")], capture_output=True)
     assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("setup", ["false", "exit 0", "true; false; true"])
+def test_a_slurm_job_whose_setup_fails_says_so(setup: str) -> None:
+    done = subprocess.run(
+        ["bash", str(CLUSTER / "slurm.sh"), "launch", "smoke"],
+        env={**os.environ, "HEXSEARCH_SETUP": setup},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"error: HEXSEARCH_SETUP failed or ended the job: {setup}\n"

@@ -77,7 +77,9 @@ def test_a_study_of_which_nothing_fits_is_refused(source: StudyFolder) -> None:
         warm_start(source, build_space(config))
 
 
-@pytest.mark.parametrize("searcher, learns", [("forecast", True), ("grid", False), ("tpe", True)])
+@pytest.mark.parametrize(
+    "searcher, learns", [("forecast", True), ("grid", False), ("random", False), ("tpe", True)]
+)
 def test_a_searcher_that_learns_nothing_from_other_studies_is_named(
     source: StudyFolder, tmp_path: Path, searcher: str, learns: bool
 ) -> None:

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from hexsearch.backend.storage import Storage, patiently
+from hexsearch.errors import StorageError
 
 FIRST_PART = "ledger.jsonl"
 _PART_BYTES = 4 * 2**20
@@ -82,14 +83,22 @@ def copied_parts(storage: Storage, study: str) -> Iterator[bytes]:
     minutes, if storage fails.
 
     Raises:
-        StorageError: storage cannot be read.
+        StorageError: storage cannot be read, or a part in the middle is missing.
     """
     for number in count():
         part = patiently(partial(storage.read, f"{study}/{_name(number)}"))
         if part is not None:
             yield part
         if part is None or len(part) != _PART_BYTES:
-            return
+            break
+    if part is not None:
+        return  # one that is not full: a later part may have been sent already
+    later = [further for further in sorted(_parts_in(storage, study)) if further > number]
+    if later:  # a driver sends a part before the one below it is full, so this was lost
+        raise StorageError(
+            f"{storage.url} {study}: {_name(number)} is missing, though {_name(later[0])} is "
+            "there; restore it from a backup or an older version of the object"
+        )
 
 
 def store_copy(storage: Storage, study: str, path: Path) -> None:

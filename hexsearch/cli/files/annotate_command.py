@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from hexsearch.cli.number_types import share
-from hexsearch.data.collection.exporting import ARCHIVE, format_for, write_games
+from hexsearch.data.collection.exporting import ARCHIVE, write_games
 from hexsearch.data.collection.importing import import_games
 from hexsearch.errors import GamesError
 from hexsearch.report.terminal import Console
@@ -55,11 +56,7 @@ def _run(args: argparse.Namespace) -> int:
     from hexsearch.analysis.later_answers import annotated
     from hexsearch.analysis.loading import load_network
 
-    kind = format_for(args.output)
-    if kind not in (ARCHIVE, "trmph"):
-        raise GamesError(f"{args.output}: only .trmph files and .games archives hold search values")
-    if args.output.exists() and not args.force:
-        raise GamesError(f"{args.output}: exists already; give another file, or --force")
+    kind = _writable_kind(args.output, args.force)
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     messages = Console(stderr=True, highlight=False)
@@ -71,7 +68,33 @@ def _run(args: argparse.Namespace) -> int:
     archive, report = import_games(args.paths, loaded.data.board_size, say=say)
     for line in (report.summary(), *report.decision_lines()):
         say(line)
+    if kind != ARCHIVE and archive.setups.any():
+        raise GamesError(
+            f"{args.output}: trmph cannot hold set-up stones; write an archive (.games) instead"
+        )
     found = annotated(archive, loaded.predictor.averaged(), args.decay, say)
     write_games(args.output, found, kind)
     say(f"{len(found):,} games with values written to {args.output}")
     return 0
+
+
+def _writable_kind(output: Path, force: bool) -> str:
+    """The format of the file to write, which is asked before minutes are spent on the games.
+
+    Raises:
+        GamesError: it cannot hold search values, exists already, or its folder cannot be written.
+    """
+    name = output.name.lower()
+    if not name.endswith((".trmph", ".trmph.gz", ".games")):
+        raise GamesError(
+            f"{output}: only text in TRMPH and archives hold search values; end the name in "
+            ".trmph, .trmph.gz or .games"
+        )
+    if output.is_dir():
+        raise GamesError(f"{output}: is a folder; give the name of a file in it")
+    if output.exists() and not force:
+        raise GamesError(f"{output}: exists already; give another file, or --force")
+    above = next(folder for folder in output.absolute().parents if folder.exists())
+    if not os.access(above, os.W_OK):
+        raise GamesError(f"{output}: cannot be written: {above} is read-only")
+    return ARCHIVE if name.endswith(".games") else "trmph"

@@ -39,6 +39,7 @@ class Searcher:
     can_redraw = True
     # Whether a space with no more configurations than trials is enumerated.
     lists = True
+    learns = False  # whether `learn` makes a difference
     outlook: Outlook | None = None  # for searchers that use one
 
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:

@@ -40,6 +40,8 @@ _DRAWN = "tpe:relative_params"  # Optuna's name, in the attributes of a running 
 class OptunaSearcher(Searcher):
     """Proposes by one of Optuna's samplers, which a subclass defines."""
 
+    learns = True
+
     def __init__(self, space: SearchSpace, config: SearcherConfig, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         super().__init__(space, config, seed)

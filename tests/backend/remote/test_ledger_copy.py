@@ -158,3 +158,14 @@ def test_each_part_is_asked_for_again_if_storage_fails(
     monkeypatch.setattr("hexsearch.backend.storage._WAITS_S", (0.0,))
     assert copied(storage) == (tmp_path / "ledger.jsonl").read_bytes()
     assert max(map(asked.count, asked)) == 2
+
+
+def test_a_part_that_was_lost_is_named_and_not_passed_over(
+    storage: Counting, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    ledger.write_bytes(b"x" * (3 * PART + 10))
+    LedgerCopy(storage, "study", ledger).push()
+    storage.delete("study/ledger-0001.jsonl")
+    with pytest.raises(StorageError, match=r"ledger-0001\.jsonl is missing, though ledger-0002"):
+        store_copy(storage, "study", tmp_path / "copy" / "ledger.jsonl")
