@@ -51,6 +51,7 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
             continue
         here, there = flat(space.resolve(values).model_dump(mode="json")), flat(trial.config)
         differing.update(key for key in here if here[key] != there.get(key))
+        mean, variance = expected.get(trial.trial, (None, 0.0))
         taken.append(
             WarmStarted(
                 source=source.name,
@@ -58,8 +59,8 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
                 values=values,
                 state=trial.told_as,
                 report=trial.last_report,
-                expected=expected.get(trial.trial, (None, 0.0))[0],
-                variance=expected.get(trial.trial, (None, 0.0))[1],
+                expected=mean,
+                variance=variance,
             )
         )
     reasons = "; ".join(f"{count} because {reason}" for reason, count in misfits.most_common(5))

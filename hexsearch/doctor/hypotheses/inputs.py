@@ -93,12 +93,9 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
         fits = table.shape[1] > int(played.max(initial=0))
         if not scores and fits and getattr(examined, "for_mover", False):
             played = _as_shown(table, played, positions.plies % 2 == 1, examined.size)
-        log_p = table[np.flatnonzero(moving), played[moving]] if fits else np.zeros(moving.sum())
-        turn = TURNS.get(name.removeprefix("the board "))
-        if turn is not None and fits:  # a network of turned boards gives turned moves
-            turned = _turned_cells(turn, examined.size)[played[moving]]
-            other_p = table[np.flatnonzero(moving), turned]
-            log_p = other_p if other_p.mean() > log_p.mean() else log_p
+        log_p = np.zeros(moving.sum())
+        if fits:
+            log_p = _likelihoods(table[moving], played[moving], name, examined.size)
         if not scores:
             base_errors, base_policy = np.square(p - won), log_p
         policy_gains = log_p - base_policy
@@ -119,6 +116,17 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
                 )
             )
     return scores
+
+
+def _likelihoods(table: Floats, played: Ints, change: str, size: int) -> Floats:
+    """[n] log-probabilities of the moves, turned like the board where these fit better."""
+    rows = np.arange(len(played))
+    log_p = np.asarray(table[rows, played])
+    turn = TURNS.get(change.removeprefix("the board "))
+    if turn is not None:  # a network of turned boards gives turned moves
+        turned = np.asarray(table[rows, _turned_cells(turn, size)[played]])
+        log_p = turned if turned.mean() > log_p.mean() else log_p
+    return log_p
 
 
 def _turned_cells(turn: Change, size: int) -> Ints:

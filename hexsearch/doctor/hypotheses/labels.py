@@ -122,8 +122,7 @@ def _other_numbers(
         means = _mean_by(target, np.stack([column, right], axis=1))
         few = 2 * len(np.unique(column)) < len(column) // 3
         if few and np.abs(target - means).max() < 1e-3:
-            order = np.argsort(column, kind="stable")
-            ends = np.abs(target - 0.5)[order]
+            ends = np.abs(target - 0.5)[np.argsort(column, kind="stable")]
             cause = (
                 f"labels depend on {name}: they go from {low:.3g} to {high:.3g} instead of being 0 "
                 f"and 1, and are {ends[:20].mean():.2g} away from a half where it is least and "

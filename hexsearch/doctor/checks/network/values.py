@@ -197,19 +197,8 @@ def reading_findings(
         return
     own = reported_reading(found)
     decoded = best.decoding not in (AS_REPORTED, own.decoding if own else AS_REPORTED)
-    if decoded and best.decoding in ("raw", "signed") and not any(sides):
-        scaled = scaled_answers(observed, best)
-        if scaled is not None:
-            yield Finding.error(check, evidence, *scaled, root="reading")
-            return
     if decoded and not any(sides):
-        other = (
-            clamped(observed, best)
-            or carried_by_the_mover(observed, best)
-            or other_scale(observed)
-            or _other_decoding(best, observed)
-        )
-        yield Finding.error(check, evidence, *other, root="reading")
+        yield Finding.error(check, evidence, *_why_decoded(best, observed), root="reading")
         return
     place, cause = _SIDES[sides] if any(sides) else ("", "")
     if observed.raw.ndim > 1 and all(sides):
@@ -249,6 +238,18 @@ def _restores(best: Reading, observed: Observed, table: Floats) -> bool:
     auc = slice_metrics(best.answers, won, observed.evaluation.game).auc
     right = best.accuracy > majority + 0.03
     return best.value_loss < 0.24 and right and auc > sensible_auc(table, won)
+
+
+def _why_decoded(best: Reading, observed: Observed) -> tuple[str, str]:
+    """Cause and remedy of a better decoding, the most particular cause first."""
+    scaled = scaled_answers(observed, best) if best.decoding in ("raw", "signed") else None
+    return (
+        scaled
+        or clamped(observed, best)
+        or carried_by_the_mover(observed, best)
+        or other_scale(observed)
+        or _other_decoding(best, observed)
+    )
 
 
 def _other_decoding(best: Reading, observed: Observed) -> tuple[str, str]:
