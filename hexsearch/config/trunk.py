@@ -115,6 +115,11 @@ class TrunkConfig(Section):
         le=_LARGEST["blocks"],
         description="every k-th block pools over the whole map; 0: none",
     )
+    equivariant: bool = Field(
+        False,
+        description="group convolutions for the half turn of the board, at the cost of ordinary "
+        "ones: a board and the turned board get the same answer",
+    )
     features: int = Field(512, ge=1, le=MAX_WIDTH, description="channels that the heads get")
     norm: Literal["batch", "layer", "group", "none"] = Field(
         "batch", description="normalisation after each convolution"
@@ -172,6 +177,12 @@ class TrunkConfig(Section):
                 raise ValueError(
                     f"{name} {list(entries)}: every entry must be at most {_LARGEST[name]:,}"
                 )
+        odd = [width for width in (*self.channels, self.features) if width % 2]
+        if self.equivariant and odd:
+            raise ValueError(
+                f"equivariant trunks divide their channels between a board and the turned board; "
+                f"make {odd[0]} in channels or features an even number"
+            )
         if self.global_pooling_every > sum(self.blocks):
             raise ValueError(
                 f"global_pooling_every is {self.global_pooling_every}, but there are "
@@ -193,7 +204,8 @@ class TrunkConfig(Section):
             rest = 9 * inside**2 + inside * channels if self.block == "bottleneck" else later
             total += first + before * channels + (blocks - 1) * later + blocks * rest
             before = channels
-        return total + before * self.features
+        total += before * self.features
+        return total // 2 if self.equivariant else total
 
     def activations(self, side: int) -> int:
         """Approximate number of stored activations for one position; 0 for a plug-in."""
@@ -220,6 +232,7 @@ _BUILT_IN_ONLY = (
     "block",
     "squeeze_excitation",
     "global_pooling_every",
+    "equivariant",
     "norm",
     "activation",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hexsearch.config.trunk import TrunkConfig
-from hexsearch.model.layers import make_activation, make_norm
+from hexsearch.model.layers import make_activation, make_convolution, make_norm
 from hexsearch.model.pooling import GlobalPooling
 
 _SE_RATIO = 4  # channels of a map per hidden unit of its squeeze-and-excitation
@@ -42,7 +42,7 @@ class GlobalPoolingBias(nn.Module):
         super().__init__()
         pooled = max(4, channels_in // _POOLED_SHARE)
         self.look = nn.Sequential(
-            nn.Conv2d(channels_in, pooled, 3, padding=1, bias=config.norm == "none"),
+            make_convolution(config, channels_in, pooled, 3),
             make_norm(config.norm, pooled),
             make_activation(config.activation),
         )
@@ -85,7 +85,7 @@ class Block(nn.Module):
         self, channels_in: int, channels: int, stride: int, config: TrunkConfig
     ) -> nn.Module:
         return nn.Sequential(
-            nn.Conv2d(channels_in, channels, 1, stride, bias=config.norm == "none"),
+            make_convolution(config, channels_in, channels, 1, stride),
             make_norm(config.norm, channels),
         )
 
@@ -103,11 +103,10 @@ class PlainBlock(Block):
     """Two 3x3 convolutions with a shortcut (He et al., arXiv:1512.03385)."""
 
     def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
-        bias = config.norm == "none"
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=bias)
+        self.conv1 = make_convolution(config, channels_in, channels, 3, stride)
         self.norm1 = make_norm(config.norm, channels)
         self.act1 = make_activation(config.activation)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.conv2 = make_convolution(config, channels, channels, 3)
         self.norm2 = make_norm(config.norm, channels)
         self.act2 = make_activation(config.activation)
 
@@ -122,18 +121,17 @@ class PreactivationBlock(Block):
     """Norm and activation before each convolution, none on the shortcut (arXiv:1603.05027)."""
 
     def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
-        bias = config.norm == "none"
         self.norm1 = make_norm(config.norm, channels_in)
         self.act1 = make_activation(config.activation)
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=bias)
+        self.conv1 = make_convolution(config, channels_in, channels, 3, stride)
         self.norm2 = make_norm(config.norm, channels)
         self.act2 = make_activation(config.activation)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.conv2 = make_convolution(config, channels, channels, 3)
 
     def _make_shortcut(
         self, channels_in: int, channels: int, stride: int, config: TrunkConfig
     ) -> nn.Module:
-        return nn.Conv2d(channels_in, channels, 1, stride, bias=config.norm == "none")
+        return make_convolution(config, channels_in, channels, 1, stride)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         ready = self.act1(self.norm1(features_BCHW))
@@ -151,14 +149,14 @@ class BottleneckBlock(Block):
     """
 
     def _build(self, channels_in: int, channels: int, stride: int, config: TrunkConfig) -> None:
-        bias, inside = config.norm == "none", max(1, channels // _BOTTLENECK)
-        self.conv1 = nn.Conv2d(channels_in, inside, 1, bias=bias)
+        inside = max(1, channels // _BOTTLENECK)
+        self.conv1 = make_convolution(config, channels_in, inside, 1)
         self.norm1 = make_norm(config.norm, inside)
         self.act1 = make_activation(config.activation)
-        self.conv2 = nn.Conv2d(inside, inside, 3, stride, padding=1, bias=bias)
+        self.conv2 = make_convolution(config, inside, inside, 3, stride)
         self.norm2 = make_norm(config.norm, inside)
         self.act2 = make_activation(config.activation)
-        self.conv3 = nn.Conv2d(inside, channels, 1, bias=bias)
+        self.conv3 = make_convolution(config, inside, channels, 1)
         self.norm3 = make_norm(config.norm, channels)
         self.act3 = make_activation(config.activation)
 

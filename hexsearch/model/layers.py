@@ -7,6 +7,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hexsearch.config.trunk import TrunkConfig
+from hexsearch.model.equivariance import TwoViewConvolution
+
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
@@ -18,6 +21,19 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def make_activation(name: str) -> nn.Module:
     """A new activation module. Each place gets its own, so that monitors can tell them apart."""
     return _ACTIVATIONS[name]()
+
+
+def make_convolution(
+    config: TrunkConfig, channels_in: int, channels: int, kernel: int, stride: int = 1
+) -> nn.Conv2d:
+    """A convolution of a trunk that keeps the side of the map, up to the stride.
+
+    Args:
+        channels_in: channels of the map, or of one of its two views if the trunk is equivariant.
+    """
+    kind = TwoViewConvolution if config.equivariant else nn.Conv2d
+    bias = config.norm == "none"  # a norm has a bias of its own
+    return kind(channels_in, channels, kernel, stride, kernel // 2, bias=bias)
 
 
 def make_norm(name: str, channels: int) -> nn.Module:

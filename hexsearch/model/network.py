@@ -13,6 +13,7 @@ from hexsearch.config.section import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.auxiliary import build_auxiliary_head
+from hexsearch.model.equivariance import TwoViewHead
 from hexsearch.model.policy_head import build_policy_head, check_policy_head
 from hexsearch.model.trunk import build_trunk, check_trunk, map_side
 from hexsearch.model.value_heads import build_value_head, check_value_head
@@ -116,7 +117,7 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
         with torch.random.fork_rng(devices=[]):
             seeded(_TRUNK)
             return Network(*whole_parts(config.network, planes, side, size))
-    features = config.trunk.features
+    features, equivariant = config.trunk.features, config.trunk.equivariant
     side = size + 2 * config.encoder.edge_ring
     with torch.random.fork_rng(devices=[]):
         seeded(_TRUNK)
@@ -128,10 +129,13 @@ def build_network(config: TrialConfig, planes: int, size: int, seed: int) -> Net
         value_head = build_value_head(config.value_head, rows)
         seeded(_POLICY)
         policy_head = build_policy_head(config.policy_head, features, size, rows)
-        auxiliary = {}
+        auxiliary: dict[str, nn.Module] = {}
         for name in config.auxiliary.weights:
             seeded(_AUXILIARY + AUXILIARY_HEADS.index(name))
             auxiliary[name] = build_auxiliary_head(name, features, size, rows)
+        if equivariant:
+            value_head, policy_head = TwoViewHead(value_head), TwoViewHead(policy_head)
+            auxiliary = {name: TwoViewHead(head) for name, head in auxiliary.items()}
         _raise_any(
             [
                 *check_value_head(value_head, features, rows, config.value_head.name),

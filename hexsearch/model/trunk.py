@@ -14,7 +14,8 @@ from hexsearch.config.section import is_import_path
 from hexsearch.config.trunk import TrunkConfig
 from hexsearch.errors import ContractError
 from hexsearch.model.blocks import BLOCKS
-from hexsearch.model.layers import make_activation, make_norm
+from hexsearch.model.equivariance import both_views, joined_views
+from hexsearch.model.layers import make_activation, make_convolution, make_norm
 from hexsearch.model.plugins import build_plugin, plugin_code
 
 
@@ -23,21 +24,27 @@ class Trunk(nn.Module):
 
     def __init__(self, config: TrunkConfig, planes: int) -> None:
         super().__init__()
-        width = config.channels[0]
-        bias = config.norm == "none"
+        self._equivariant = config.equivariant
+        views = 2 if config.equivariant else 1  # the channels are divided between them
+        width = config.channels[0] // views
         self.stem = nn.Sequential(
+            # Ordinary, also if equivariant: both views of the planes turned back are the same.
             nn.Conv2d(
-                planes, width, config.stem_kernel, padding=config.stem_kernel // 2, bias=bias
+                planes,
+                width,
+                config.stem_kernel,
+                padding=config.stem_kernel // 2,
+                bias=config.norm == "none",
             ),
             make_norm(config.norm, width),
             make_activation(config.activation),
         )
         block_class = BLOCKS[config.block]
         stages, number, every = [], 0, config.global_pooling_every
-        for channels, blocks, stride in zip(
+        for whole, blocks, stride in zip(
             config.channels, config.blocks, config.strides, strict=True
         ):
-            stage: list[nn.Module] = []
+            channels, stage = whole // views, list[nn.Module]()
             for place in range(blocks):
                 number += 1
                 pooled = every > 0 and number % every == 0
@@ -54,21 +61,23 @@ class Trunk(nn.Module):
                 make_norm(config.norm, width), make_activation(config.activation)
             )
         self.widen: nn.Module = nn.Identity()
-        if width != config.features:
+        features = config.features // views
+        if width != features:
             self.widen = nn.Sequential(
-                nn.Conv2d(width, config.features, 1, bias=bias),
-                make_norm(config.norm, config.features),
+                make_convolution(config, width, features, 1),
+                make_norm(config.norm, features),
                 make_activation(config.activation),
             )
         _initialise(self)
 
     def forward(self, planes_BCNN: Tensor) -> Tensor:
         """[B, C, N, N] planes to [B, features, H, W]."""
-        features: Tensor = self.stem(planes_BCNN)
+        shown = both_views(planes_BCNN) if self._equivariant else planes_BCNN
+        features: Tensor = self.stem(shown)
         for stage in self.stages:
             features = stage(features)
         out: Tensor = self.widen(self.finish(features))
-        return out
+        return joined_views(out) if self._equivariant else out
 
 
 def build_trunk(config: TrunkConfig, planes: int, side: int) -> nn.Module:

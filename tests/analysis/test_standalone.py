@@ -129,6 +129,11 @@ def test_onnxruntime_agrees_for_every_readout_and_encoder(
     agrees(loaded, tmp_path)
 
 
+def test_onnxruntime_agrees_for_an_equivariant_trunk(dataset: Dataset, tmp_path: Path) -> None:
+    trunk = {"preset": "tiny", "equivariant": True}
+    agrees(stored(dataset, tmp_path / "model.pt", trunk=trunk), tmp_path)
+
+
 def test_the_example_needs_neither_hexsearch_nor_torch_and_says_the_same(
     dataset: Dataset, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ KNOBS: dict[type[Section], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "block": (BASE, trunk(block="preact")),
         "squeeze_excitation": (BASE, trunk(squeeze_excitation=True)),
         "global_pooling_every": (BASE, trunk(global_pooling_every=2)),
+        "equivariant": (BASE, trunk(equivariant=True)),
         "features": (BASE, {**trunk(features=16), **head(inputs=16)}),
         "norm": (BASE, trunk(norm="layer")),
         "activation": (BASE, trunk(activation="mish")),
