@@ -30,7 +30,7 @@ def joined_views(features_2BCHW: Tensor) -> Tensor:
 
     For a turned board the halves of the channels are exchanged and the map is turned.
     """
-    own, other = features_2BCHW.unflatten(0, (2, -1)).unbind()
+    own, other = torch.unflatten(features_2BCHW, 0, (2, -1)).unbind()
     return torch.cat([own, turned(other)], dim=1)
 
 
@@ -48,7 +48,7 @@ class TwoViewConvolution(nn.Conv2d):
         super().__init__(2 * channels_in, channels, kernel, stride, padding, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        exchanged = turned(input.unflatten(0, (2, -1)).flip(0).flatten(0, 1))
+        exchanged = turned(torch.unflatten(input, 0, (2, -1)).flip(0).flatten(0, 1))
         return super().forward(torch.cat([input, exchanged], dim=1))
 
 
@@ -65,7 +65,7 @@ class TwoViewHead(nn.Module):
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """The answer of the head, with the answer to the turned board turned back."""
-        exchanged = turned(features_BCHW.unflatten(1, (2, -1)).flip(1).flatten(1, 2))
+        exchanged = turned(torch.unflatten(features_BCHW, 1, (2, -1)).flip(1).flatten(1, 2))
         there: Tensor = self.head(exchanged)
         # In row-major order, the cells of a turned board stand in the opposite order.
         back = there if there.ndim == 1 else there.flip(-1)

@@ -71,7 +71,13 @@ def test_a_turned_board_gets_the_same_answers_whatever_the_trunk(
 
 
 @pytest.mark.parametrize(
-    "head", ["flatten 32->8->1", "mean_max 32->8->1", "gpool 32->8->1", "attention reduced 32->16->1 heads 2"]
+    "head",
+    [
+        "flatten 32->8->1",
+        "mean_max 32->8->1",
+        "gpool 32->8->1",
+        "attention reduced 32->16->1 heads 2",
+    ],
 )
 @pytest.mark.parametrize("policy", ["linear", "convolution"])
 def test_a_turned_board_gets_the_same_answers_whatever_the_heads(head: str, policy: str) -> None:
@@ -88,7 +94,9 @@ def test_every_channel_is_learnt_and_the_views_are_not_alike() -> None:
     made = network().train()
     features = made.trunk(boards(5, 2))
     own, other = features.chunk(2, dim=1)
-    assert float((own - other).detach().abs().max()) > 0.1  # an invariant trunk could not name cells
+    assert (
+        float((own - other).detach().abs().max()) > 0.1
+    )  # an invariant trunk could not name cells
     out = made(boards(5, 2), auxiliary=True)
     (out.value_raw.square().sum() + out.policy_logits.square().sum()).backward()
     trained = [*made.trunk.parameters(), *made.value_head.parameters()]
@@ -102,9 +110,7 @@ def test_it_has_half_the_weights_at_the_same_cost() -> None:
         raw = {"trunk": {"preset": "small", "equivariant": equivariant}}
         made = build_network(build(TrialConfig, raw, "trial"), 2, 13, 0)
         costs.append(measure_cost(made, 2, 15, cpu, made))
-        assert count_parameters(made.trunk) == pytest.approx(
-            375_000 / (1 + equivariant), rel=0.02
-        )
+        assert count_parameters(made.trunk) == pytest.approx(375_000 / (1 + equivariant), rel=0.02)
     # The heads look at both views.
     assert 1.0 < costs[1].mflops / costs[0].mflops < 1.03
 
