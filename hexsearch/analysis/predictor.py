@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.analysis.boards import Positions
+from hexsearch.analysis.mean_answers import NextMoveMean, TurnedMean, opposite_raw
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.game.board import cell_name
 from hexsearch.game.symmetry import symmetry_cells
@@ -40,22 +41,6 @@ class Answers:
     policy: Floats
 
 
-class TurnedMean(nn.Module):
-    """A network whose raw outputs are means over a position and its half turn."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, planes: Tensor) -> NetworkOutput:
-        """Means of the outputs for planes [B, C, N, N] and for the turned planes, turned back."""
-        as_is, turned = self.network(planes), self.network(planes.flip((-2, -1)))
-        return NetworkOutput(
-            (as_is.policy_logits + turned.policy_logits.flip(-1)) / 2,
-            (as_is.value_raw + turned.value_raw) / 2,
-        )
-
-
 @dataclass(frozen=True)
 class Predictor:
     """A network with its read-out and encoder.
@@ -80,6 +65,20 @@ class Predictor:
     def averaged(self) -> Predictor:
         """A predictor that averages over the half turn of the board, for twice the time."""
         return replace(self, network=TurnedMean(self.network))
+
+    def looking_ahead(self) -> Predictor:
+        """A predictor that averages over the position after the likeliest move, for twice the time.
+
+        Raises:
+            ContractError: the read-out has no rule from one side's raw value to the other's.
+        """
+        after = NextMoveMean(self.network, self.encoder, opposite_raw(self.readout))
+        return replace(self, network=after)
+
+    def with_looks(self, symmetric: bool, look_ahead: bool) -> Predictor:
+        """This predictor, averaged as the options of commands say."""
+        averaged = self.averaged() if symmetric else self
+        return averaged.looking_ahead() if look_ahead else averaged
 
     @cached_property
     def _modules(self) -> list[nn.Module]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,16 @@ class UnseenGames:
         if len(self.for_confirmation):
             text += f"; {len(self.for_confirmation):,} are test games, kept for confirmation"
         return text
+
+    def confirming(self) -> UnseenGames:
+        """The same games, where the test games are evaluated instead of the validation games.
+
+        Raises:
+            GamesError: there are no test games.
+        """
+        if not len(self.for_confirmation):
+            raise GamesError(f"there are no test games among these games: {self}")
+        return replace(self, judged=self.for_confirmation, for_confirmation=self.judged[:0])
 
 
 def unseen_games(

@@ -100,6 +100,20 @@ def add_games(parser: argparse._ActionsContainer, required: bool = False) -> Non
     )
 
 
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which one answer becomes a mean of several."""
+    parser.add_argument(
+        "--symmetric",
+        action="store_true",
+        help="average the answers over the half turn of the board",
+    )
+    parser.add_argument(
+        "--look-ahead",
+        action="store_true",
+        help="average each answer with that for the position after the likeliest move",
+    )
+
+
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Add the options for the games, the name and the folder of a new study."""
     data = parser.add_argument_group("games and results")

@@ -14,7 +14,7 @@ from hexsearch.analysis.ensemble import METHODS, choose_ensembles
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.value_analyzer import ValueHeadAnalyzer
-from hexsearch.cli.arguments import add_command, add_format, add_study, positive
+from hexsearch.cli.arguments import add_command, add_format, add_looks, add_study, positive
 from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.data.archive import open_archive
 from hexsearch.data.dataset import Dataset
@@ -50,6 +50,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--method", choices=METHODS, action="append", help="may be repeated (default: both)"
     )
+    add_looks(parser)
     add_format(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON here")
     parser.set_defaults(run=run_ensemble)
@@ -75,7 +76,10 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
         )
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # as in `analyze`
-    networks = [_network(folder, trial, dataset) for trial in trials]
+    networks = [
+        _network(folder, trial, dataset).with_looks(arguments.symmetric, arguments.look_ahead)
+        for trial in trials
+    ]
     messages = Console(stderr=True, highlight=False)
 
     def answers(games: Indices, split: str) -> list[Evaluation]:

@@ -66,6 +66,8 @@ def analyze(
     games: Games,
     *,
     symmetric: bool = False,
+    look_ahead: bool = False,
+    test_games: bool = False,
     against: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Analysed:
@@ -73,6 +75,9 @@ def analyze(
 
     Args:
         symmetric: average the answers over the half turn of the board.
+        look_ahead: average each answer with that for the position after the likeliest move.
+        test_games: evaluate the test games, by which nothing was chosen, in place of the
+            validation games. Each use makes them less independent.
         against: a checkpoint, which may be the same one. The differences to its plain answers are
             paired by game. Only games that neither network was trained on are evaluated.
         say: called with messages on the games that were read and that are evaluated, and now and
@@ -99,6 +104,8 @@ def analyze(
     unseen = unseen_by(path, loaded, archive)
     if other is not None and against is not None:
         unseen = unseen_by_both(unseen, unseen_by(Path(against), other, archive))
+    if test_games:
+        unseen = unseen.confirming()
     say(str(unseen))
 
     def analyzer(predictor: Predictor) -> ValueHeadAnalyzer:
@@ -106,8 +113,7 @@ def analyze(
             predictor, archive, unseen.judged, unseen.trained_on, loaded.data.stages, say=say
         )
 
-    predictor = loaded.predictor.averaged() if symmetric else loaded.predictor
-    analysis = analyzer(predictor).analyse()
+    analysis = analyzer(loaded.predictor.with_looks(symmetric, look_ahead)).analyse()
     compared = None
     if other is not None:
         compared = Against.of(

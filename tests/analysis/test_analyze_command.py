@@ -50,6 +50,21 @@ def test_the_gain_of_averaging_is_a_difference_paired_by_game(
     assert set(found["against"]["stages"]) == set(found["stages"])
 
 
+def test_test_games_are_evaluated_only_if_they_are_asked_for(
+    checkpoint: Path, games_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["analyze", str(checkpoint), "--games", str(games_file), "--format", "json"]
+    assert main([*command, "--look-ahead"]) == 0
+    usual, said = capsys.readouterr()
+    assert main([*command, "--look-ahead", "--test-games"]) == 0
+    asked = json.loads(capsys.readouterr().out)
+    found = json.loads(usual)
+    assert asked["games"] == found["left_out"]["for_confirmation"] > 0
+    assert asked["left_out"]["for_confirmation"] == 0
+    assert asked["overall"]["value_loss"] != found["overall"]["value_loss"]
+    assert "test games, kept for confirmation" in said
+
+
 def test_a_long_analysis_says_how_far_it_is(
     checkpoint: Path,
     games_file: Path,

@@ -16,7 +16,7 @@ from hexsearch.analysis.boards import Positions, mover_name, read_positions
 from hexsearch.analysis.loading import LoadedCheckpoint, load_network
 from hexsearch.analysis.predictor import Predictor, best_moves
 from hexsearch.analysis.value_analyzer import Analysis
-from hexsearch.cli.arguments import add_command, add_format, add_games
+from hexsearch.cli.arguments import add_command, add_format, add_games, add_looks
 from hexsearch.data.archive import GameArchive
 from hexsearch.errors import ConfigError
 from hexsearch.game.formats.lines import position_lines
@@ -45,10 +45,11 @@ def register(commands: Any) -> None:
     )
     analyze.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model.pt")
     add_games(analyze, required=True)
+    add_looks(analyze)
     analyze.add_argument(
-        "--symmetric",
+        "--test-games",
         action="store_true",
-        help="average the answers over the half turn of the board",
+        help="evaluate the test games, once, when everything has been chosen",
     )
     analyze.add_argument(
         "--against",
@@ -89,6 +90,8 @@ def run_analyze(arguments: argparse.Namespace) -> int:
         arguments.checkpoint,
         arguments.games,
         symmetric=arguments.symmetric,
+        look_ahead=arguments.look_ahead,
+        test_games=arguments.test_games,
         against=arguments.against,
         say=lambda line: messages.print(Text(line), soft_wrap=True),
     )

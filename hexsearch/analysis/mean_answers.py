@@ -1,0 +1,111 @@
+"""Networks whose answer is a mean: over the half turn, or with the likeliest next move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.data.encoder import PositionEncoder
+from hexsearch.errors import ContractError
+from hexsearch.model.network import NetworkOutput
+from hexsearch.model.readout import Readout
+
+_OWN, _OTHER, _MOVER = 0, 1, 2  # planes; in the absolute perspective Blue, Red and side to move
+_PROBES = torch.tensor([-1.5, -0.4, 0.3, 0.5, 0.9, 2.0])  # raw values at which rules are compared
+
+
+class TurnedMean(nn.Module):
+    """A network whose raw outputs are means over a position and its half turn."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, planes: Tensor) -> NetworkOutput:
+        """Means of the outputs for planes [B, C, N, N] and for the turned planes, turned back."""
+        as_is, turned = self.network(planes), self.network(planes.flip((-2, -1)))
+        return NetworkOutput(
+            (as_is.policy_logits + turned.policy_logits.flip(-1)) / 2,
+            (as_is.value_raw + turned.value_raw) / 2,
+        )
+
+
+class NextMoveMean(nn.Module):
+    """A network whose raw value is the mean over a position and the one after its likeliest move.
+
+    In the mover's perspective the second position is shown from the other side, so the network
+    judges nearly the same board twice, by unlike inputs.
+
+    Args:
+        encoder: the encoder of the planes.
+        opposite: raw value [B] of one side -> raw value of the other one; see `opposite_raw`.
+    """
+
+    def __init__(
+        self, network: nn.Module, encoder: PositionEncoder, opposite: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._encoder = encoder
+        self._opposite = opposite
+
+    def forward(self, planes: Tensor) -> NetworkOutput:
+        """The policy for planes [B, C, N, N], and the mean of the two raw values."""
+        output = self.network(planes)
+        after, moved = after_likeliest_move(planes, output.policy_logits, self._encoder)
+        value = self.network(after).value_raw
+        if self._encoder.perspective == "mover":
+            value = self._opposite(value)
+        mean = (output.value_raw + value) / 2
+        return NetworkOutput(output.policy_logits, torch.where(moved, mean, output.value_raw))
+
+
+def after_likeliest_move(
+    planes: Tensor, policy_logits: Tensor, encoder: PositionEncoder
+) -> tuple[Tensor, Tensor]:
+    """Planes after the likeliest legal move, as the encoder shows them to the side that is next.
+
+    Planes in the mover's perspective do not say that a game is over; a finished board gets one
+    more stone there, which does not change who has won.
+
+    Args:
+        planes: [B, C, N, N], or N + 2 with the edge ring.
+        policy_logits: [B, N*N].
+    Returns:
+        The planes, and [B] bool: whether there was a move. Without one the planes have no meaning.
+    """
+    size, margin = encoder.size, int(encoder.edge_ring)
+    board = planes[:, :, margin : margin + size, margin : margin + size]
+    taken = (board[:, _OWN] + board[:, _OTHER]).flatten(1) > 0
+    cell = policy_logits.masked_fill(taken, -torch.inf).argmax(dim=1)
+    moved = ~taken.all(dim=1)
+    batch = torch.arange(len(planes), device=planes.device)
+    row, column = cell // size + margin, cell % size + margin
+    after = planes.clone()
+    if encoder.perspective == "mover":
+        after[batch, _OWN, row, column] = 1.0
+        # The other side connects top to bottom now: reflect the board and exchange the colours.
+        return after.flip(1).transpose(-2, -1), moved
+    mover = planes[:, _MOVER, 0, 0]
+    after[batch, mover.round().long(), row, column] = 1.0
+    after[:, _MOVER] = 1.0 - planes[:, _MOVER]
+    return after, moved & (mover != 0.5)  # 0.5: the game is over
+
+
+def opposite_raw(readout: Readout) -> Callable[[Tensor], Tensor]:
+    """The rule that gives the raw value of 1 - p from that of p.
+
+    Raises:
+        ContractError: the read-out is symmetric neither about 0 nor about 0.5.
+    """
+    rules: tuple[Callable[[Tensor], Tensor], ...] = (torch.neg, lambda raw: 1.0 - raw)
+    for rule in rules:
+        there = readout.win_prob(rule(_PROBES))
+        if torch.allclose(there, 1.0 - readout.win_prob(_PROBES), atol=1e-5):
+            return rule
+    raise ContractError(
+        "the read-out gives no rule from the raw value of one side to that of the other (1 - p for "
+        "-raw or for 1 - raw), so the answers of two sides cannot be averaged"
+    )
