@@ -14,6 +14,7 @@ from hexsearch.config.run import RunConfig
 from hexsearch.config.study import StudyConfig
 from hexsearch.config.trial import TrialConfig
 from hexsearch.data.encoder import PositionEncoder
+from hexsearch.model.many_heads import build_many_heads
 from hexsearch.model.network import build_network, count_parameters
 from hexsearch.search.forecasting.outlook import Outlook
 from hexsearch.search.placement import (
@@ -27,6 +28,7 @@ from hexsearch.search.proposer import MAX_LISTED, Proposer
 from hexsearch.search.pruning import Pruner, RungSchedule, make_pruner
 from hexsearch.search.reruns import PlannedRun
 from hexsearch.search.space import Dimension, SearchSpace, Values, position_unit
+from hexsearch.training.frozen_trunk import begin_with
 from hexsearch.training.machine import usable_cpus
 from hexsearch.training.report_points import PositionCount, reference_trial
 
@@ -44,10 +46,15 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     follows from the time of one training step on this machine. It is `None` if trials need a GPU
     and there is none. `disk_bytes` is the size of the checkpoints of the best and of the running
     trials. `sample_positions` are those on which each of the samples would be trained.
+
+    Raises:
+        CheckpointError: a sample cannot begin with the weights that it is to start from.
     """
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
     arrivals = expected_arrivals(config.run.trials, make_pruner(config.scheduler, schedule))
     samples = _samples(config, space)
+    for values in samples:
+        _require_start(space.resolve(values), config)
     largest = max(
         (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
     )
@@ -190,6 +197,13 @@ def _encoder(trial: TrialConfig, config: StudyConfig) -> PositionEncoder:
 def _parameters(trial: TrialConfig, config: StudyConfig) -> int:
     encoder = _encoder(trial, config)
     return count_parameters(build_network(trial, encoder.planes, encoder.size, seed=0))
+
+
+def _require_start(trial: TrialConfig, config: StudyConfig) -> None:
+    """Begin with the weights of the checkpoint that a trial starts from, if there is one."""
+    if trial.start_from is not None:
+        encoder = _encoder(trial, config)
+        begin_with(build_many_heads((trial,), encoder.planes, encoder.size, 0), trial.start_from)
 
 
 def _rate(largest: TrialConfig, config: StudyConfig, run: RunConfig) -> float | None:

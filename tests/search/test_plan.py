@@ -6,6 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from hexsearch.errors import CheckpointError
 from hexsearch.report.plan import render_plan
 from hexsearch.search import plan as plans
 from hexsearch.search.plan import expected_arrivals, plan_study
@@ -65,6 +66,12 @@ def test_trials_that_want_a_gpu_have_no_estimate_where_there_is_none() -> None:
     plan = plan_study(config, build_space(config))
     if not torch.cuda.is_available():
         assert plan["estimated_seconds"] is None and plan["gpu_hours"] is None
+
+
+def test_a_plan_says_that_a_trunk_cannot_start_from_a_checkpoint() -> None:
+    config = study_config(trial={"start_from": "starter.pt", "trunk": "small"})
+    with pytest.raises(CheckpointError, match=r"starter\.pt: its trunk does not fit"):
+        plan_study(config, build_space(config))
 
 
 def test_the_phases_besides_the_search_are_part_of_the_cost() -> None:
