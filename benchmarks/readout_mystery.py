@@ -24,7 +24,8 @@ from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.data import DataConfig
 from hexsearch.config.section import build
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.collection.importing import import_games
 from hexsearch.data.dataset import Dataset
 from hexsearch.training.calibration import calibrate_norms

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import positions_of_boards
 from hexsearch.analysis.predictor import Predictor
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.game.board import BLUE, RED
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout

@@ -115,7 +115,12 @@ class CurriculumConfig(RuleConfig):
         description="Weight of a position in the value loss by stage; 1 if left out. The weights "
         "are scaled to a mean of 1 over the samples, so that learning rates stay comparable.",
     )
-
+    stage_smoothing: dict[str, float] = Field(
+        default_factory=dict,
+        max_length=len(STAGES),
+        description="Share by which the value target of a position is moved towards 0.5 by stage; "
+        "0 if left out. Reports are judged by the results themselves.",
+    )
     search_value: float = Field(
         0.0,
         ge=0.0,
@@ -150,6 +155,11 @@ class CurriculumConfig(RuleConfig):
                 raise ValueError(f"stage_weights.{stage} is {weight:g}; it must not be negative")
             if weight > MAX_WEIGHT:
                 raise ValueError(f"stage_weights.{stage} is {weight:g}; at most {MAX_WEIGHT:g}")
+        for stage, share in self.stage_smoothing.items():
+            if stage not in STAGES:
+                raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")
+            if not 0.0 <= share < 1.0:
+                raise ValueError(f"stage_smoothing.{stage} is {share:g}; at least 0, below 1")
         if len(self.stage_weights) == len(STAGES) and not any(self.stage_weights.values()):
             raise ValueError("stage_weights are all 0: nothing would be learned")
         return self

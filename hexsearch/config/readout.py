@@ -21,7 +21,7 @@ class ReadoutConfig(Section):
         description=f"{', '.join(READOUTS)}, or package.module:factory",
     )
     label_smoothing: float = Field(
-        0.0, ge=0.0, lt=0.5, description="distance by which targets are moved from 0 and 1"
+        0.0, ge=0.0, lt=0.5, description="share by which targets are moved towards 0.5"
     )
     start_at_prior: bool = Field(
         False,

@@ -7,8 +7,8 @@ trains.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,10 +22,12 @@ from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.auxiliary import TargetBuilder, WholeGames
+from hexsearch.data.batch import Batch
 from hexsearch.data.device import DeviceGames
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.order import keyed_bits
 from hexsearch.data.positions import Indices, PositionSet, stage_of
+from hexsearch.data.stages import STAGE_NAMES
 from hexsearch.data.weights import stage_weights
 from hexsearch.errors import GamesError
 from hexsearch.game.board import RED
@@ -33,86 +35,6 @@ from hexsearch.game.symmetry import symmetry_cells
 
 NOTHING_ELSE = AuxiliaryConfig()  # no auxiliary targets
 _TURN_AND_SWAP = 7  # key that makes the bits for symmetries independent of those that draw plies
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Encoded positions with their targets.
-
-    Attributes:
-        planes: [B, C, N, N] float32; N + 2 with the encoder's edge ring.
-        policy_target: [B] int64, encoded cell of the next move; 0 where there is none.
-        has_move: [B] bool, whether there is a next move; the policy loss ignores other positions.
-        outcome: [B] float32, 1.0 or 0.0 in the network's own perspective.
-        search_shift: [B] float32, share of the way from the outcome to what a search found; or 0.
-        complement: [B] bool, whether win_prob_red is 1 minus the network's probability.
-        red_won: [B] float32, 1.0 if Red won the game, before any symmetry is applied.
-        stage: [B] int8, index into STAGE_NAMES.
-        to_end: [B] int64, plies to the end of the game.
-        final: [B] bool, whether the position is finished, so that nobody is to move.
-        game: [B] int64, index into the archive; ply: [B] int64.
-        weight: [B] float32, weight in the value loss; its mean over the stream is 1.
-        auxiliary: targets of the auxiliary heads by name, [B] or [B, N*N]; -1 is ignored. Empty
-            if none were requested. See hexsearch.data.auxiliary.
-    """
-
-    planes: Tensor
-    policy_target: Tensor
-    has_move: Tensor
-    outcome: Tensor
-    search_shift: Tensor
-    complement: Tensor
-    red_won: Tensor
-    stage: Tensor
-    to_end: Tensor
-    final: Tensor
-    game: Tensor
-    ply: Tensor
-    weight: Tensor
-    auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.outcome)
-
-    @property
-    def value_target(self) -> Tensor:
-        """[B] target of the value loss."""
-        return self.outcome + self.search_shift
-
-    def piece(self, start: int, size: int) -> Batch:
-        """At most `size` positions, beginning at `start`, as views."""
-        if start == 0 and size >= len(self):
-            return self
-        return self.rows(slice(start, start + size))
-
-    def rows(self, index: slice | Tensor) -> Batch:
-        """The positions of an index. A slice gives views, not copies."""
-        columns: dict[str, Any] = {name: each[index] for name, each in self.columns().items()}
-        auxiliary = {name: each[index] for name, each in self.auxiliary.items()}
-        return Batch(**columns, auxiliary=auxiliary)
-
-    @staticmethod
-    def joined(batches: Sequence[Batch]) -> Batch:
-        """One batch made of several batches that have the same auxiliary targets."""
-        columns: dict[str, Any] = {
-            name: torch.cat([getattr(batch, name) for batch in batches])
-            for name in batches[0].columns()
-        }
-        auxiliary = {
-            name: torch.cat([batch.auxiliary[name] for batch in batches])
-            for name in batches[0].auxiliary
-        }
-        return Batch(**columns, auxiliary=auxiliary)
-
-    def columns(self) -> dict[str, Tensor]:
-        """All tensors except the auxiliary targets, by name."""
-        return {
-            each.name: getattr(self, each.name) for each in fields(self) if each.name != "auxiliary"
-        }
-
-    def parts(self, size: int) -> Iterator[Batch]:
-        """The batch in pieces of `size` positions; the last one may be shorter."""
-        return (self.piece(start, size) for start in range(0, len(self), size))
 
 
 @dataclass(frozen=True)
@@ -166,12 +88,13 @@ class BatchBuilder:
         shown_move = symmetry_cells(encoder.size)[symmetries, following]
         red_won = archive.winners[games] == RED
         stage = stage_of(plies, encoder.size, self.stages)
+        zeros = np.zeros(len(games), np.float32)
         arrays = {
             "planes": encoder.encode(self._moves(offsets, plies), plies, symmetries, final),
             "policy_target": np.where(has_move, shown_move, 0),
             "has_move": has_move,
             "outcome": encoder.outcome(red_won, symmetries),
-            "search_shift": np.zeros(len(games), np.float32),
+            "search_shift": zeros,
             "complement": encoder.complement(symmetries),
             "red_won": red_won.astype(np.float32),
             "stage": stage,
@@ -179,7 +102,8 @@ class BatchBuilder:
             "final": final,
             "game": games,
             "ply": plies,
-            "weight": np.ones(len(games), np.float32) if weights is None else weights.take(stage),
+            "smoothing": zeros,
+            "weight": zeros + 1 if weights is None else weights.take(stage),
         }
         columns: dict[str, Any] = {name: self._to_device(array) for name, array in arrays.items()}
         batch = self._mixed(Batch(**columns), games, plies, search_value)
@@ -254,7 +178,15 @@ class TrainingStream:
                 swap = np.zeros_like(swap)
         weights = self._weights(cursor)
         share = self.curriculum.search_value
-        return self.builder.build(games, plies, turn, swap, weights, self.auxiliary, share)
+        batch = self.builder.build(games, plies, turn, swap, weights, self.auxiliary, share)
+        if not self.curriculum.stage_smoothing:
+            return batch
+        return replace(batch, smoothing=self._smoothing[batch.stage.long()])
+
+    @cached_property
+    def _smoothing(self) -> Tensor:
+        shares = [self.curriculum.stage_smoothing.get(name, 0.0) for name in STAGE_NAMES]
+        return torch.tensor(shares, dtype=torch.float32, device=self.builder.device)
 
     def _weights(self, cursor: int) -> NDArray[np.float32] | None:
         if not self.curriculum.stage_weights:

@@ -96,6 +96,7 @@ class DeviceGames:
             "final": final,
             "game": game,
             "ply": ply,
+            "smoothing": torch.zeros_like(outcome),
             "weight": weight,
             "auxiliary": taught,
         }

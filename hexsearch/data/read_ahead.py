@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 
 # Positions that are built together; a thousand of them take 1 to 2 MB on 13x13.
 _POSITIONS = {"cpu": 2_048, "cuda": 16_384}

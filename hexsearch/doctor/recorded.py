@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.model.readout import Readout
 
 Flat = dict[str, Tensor]  # for each part of the network, all its numbers as one vector

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.hypotheses.general.regions import Columns, region
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
@@ -61,8 +61,8 @@ def training_samples(trial: WatchedTrial) -> TrainingSamples:
         planes.append(step.planes if complete else step.batch.planes)
         outcome, target = step.batch.outcome, step.targets
         if target is not None and target.shape == outcome.shape:
-            # Search values that the curriculum mixes in are no fault of the labels.
-            outcome = target - step.batch.search_shift
+            # Search values and smoothing of the curriculum are no fault of the labels.
+            outcome = step.batch.outcome_of(target)
         targets.append(outcome)
     cursor = trial.positions_seen
     while sum(map(len, batches)) < max(_SAMPLES, _BATCHES * size):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.recorded import Flat, WatchedReadout, WatchedStep
 from hexsearch.errors import TrialError
 from hexsearch.model.network import NetworkOutput

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 
 
 def calibrate_norms(

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.config.auxiliary import AuxiliaryConfig
-from hexsearch.data.batches import NOTHING_ELSE, Batch, TrainingStream, evaluation_batches
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import NOTHING_ELSE, TrainingStream, evaluation_batches
 from hexsearch.data.position_set import PositionSet
 from hexsearch.model.auxiliary import auxiliary_losses, counted
 from hexsearch.model.cost import NetworkCost, measure_cost

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.model.auxiliary import auxiliary_losses, counted
 from hexsearch.model.many_heads import ManyHeads, Parts
 from hexsearch.model.network import NetworkOutput, taught

@@ -12,7 +12,8 @@ import torch
 
 from hexsearch import __version__
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import ENCODER_VERSION, PositionEncoder
 from hexsearch.data.position_set import PositionSet

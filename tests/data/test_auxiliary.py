@@ -13,7 +13,8 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.config.section import build
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.auxiliary import joining_stones
-from hexsearch.data.batches import Batch, BatchBuilder
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import all_positions
 from hexsearch.game.board import BLUE, EMPTY, RED, Stones, stones_after, winner

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream, evaluation_batches
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream, evaluation_batches
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import all_positions, curriculum_positions
 from hexsearch.errors import GamesError
@@ -237,6 +238,29 @@ def test_stage_weights_reach_the_batch(archive: GameArchive) -> None:
     assert float(batch.weight.mean()) == pytest.approx(1.0, abs=1e-5)
     plain = TrainingStream(builder, positions, CurriculumConfig(), True, 5).batch(0, 64)
     assert (plain.weight == 1).all()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_stage_smoothing_moves_targets_and_leaves_outcomes(
+    archive: GameArchive, backend: str
+) -> None:
+    curriculum = CurriculumConfig(stage_smoothing={"early": 0.4})
+    positions = curriculum_positions(archive, np.arange(40), curriculum)
+    builder = builder_of(archive, PositionEncoder(7, "mover"), backend)
+    batch = TrainingStream(builder, positions, curriculum, True, 5).batch(0, len(positions))
+    early = batch.stage == 0
+    assert 0 < int(early.sum()) < len(batch)
+    expected = torch.where(early, 0.6 * batch.outcome + 0.2, batch.outcome)
+    assert torch.allclose(batch.value_target, expected)
+    assert torch.allclose(batch.outcome_of(batch.value_target), batch.outcome, atol=1e-6)
+    plain = TrainingStream(builder, positions, CurriculumConfig(), True, 5).batch(0, 64)
+    assert torch.equal(plain.value_target, plain.outcome)
+
+
+@pytest.mark.parametrize(("stage", "share"), [("early", 1.0), ("late", -0.1), ("first", 0.1)])
+def test_impossible_stage_smoothing_is_refused(stage: str, share: float) -> None:
+    with pytest.raises(ValueError, match=stage):
+        CurriculumConfig(stage_smoothing={stage: share})
 
 
 def test_evaluation_covers_every_position_once_in_order(archive: GameArchive) -> None:

@@ -10,7 +10,8 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.config.section import build
 from hexsearch.data import read_ahead
 from hexsearch.data.archive import build_archive
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import curriculum_positions
 from hexsearch.data.read_ahead import ReadAhead

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from hexsearch.data import batches as batch_building
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.order import keyed_bits
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from tests.doctor.path_edits import PATH_EDITS
 from tests.doctor.slips import Inject, Named, Patch
 

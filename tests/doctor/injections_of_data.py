@@ -12,7 +12,8 @@ import torch
 from hexsearch.data import dataset as datasets
 from hexsearch.data import position_set
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import all_positions
@@ -111,6 +112,16 @@ def finished_with_mover(patch: Patch) -> None:
             self, cells, plies, s, np.zeros_like(finished)
         )
     )(patch)
+
+
+def smoothed_unasked(patch: Patch) -> None:
+    sound = TrainingStream.batch
+
+    def batch(self: Any, cursor: int, size: int) -> Batch:
+        drawn = sound(self, cursor, size)
+        return replace(drawn, smoothing=torch.full_like(drawn.smoothing, 0.4))
+
+    patch.setattr(TrainingStream, "batch", batch)
 
 
 def empty_targets_count(patch: Patch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.model.many_heads import ManyHeads
 from hexsearch.model.network import Network

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.model.network import Network
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.trial import Trial

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.game.symmetry import symmetry_cells
 from hexsearch.model import many_heads

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from hexsearch.data import position_set as drawing
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.data.order import keyed_bits
 from hexsearch.game.board import BLUE, RED
 from hexsearch.game.record import Game

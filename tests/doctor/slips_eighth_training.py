@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.model.many_heads import ManyHeads
 from hexsearch.model.network import Network
 from hexsearch.training.evaluation import Evaluator

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.game.record import Game
 from tests.doctor.slips import Slip, in_batches, in_labels, in_planes, nothing
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.data.position_set import PositionSet
 from hexsearch.model.readout import SmoothedReadout
 from hexsearch.statistics import slices

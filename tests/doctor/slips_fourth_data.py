@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.game.board import RED
 from tests.doctor.boards import symmetries_of, with_boards
 from tests.doctor.slips import Slip, in_batches, in_encoder, in_planes, nothing

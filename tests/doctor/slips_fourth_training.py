@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hexsearch.data import batches as batch_building
-from hexsearch.data.batches import Batch, BatchBuilder
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder
 from hexsearch.training import evaluation
 from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.step import Stepper

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from tests.doctor.slips import Inject, Slip, in_batches, in_labels, in_losses, in_value_loss
 
 _HERE = "tests.doctor.plugins_of_classes:"

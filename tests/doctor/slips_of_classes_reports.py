@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.data.positions import PositionSet
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.metrics import Evaluation

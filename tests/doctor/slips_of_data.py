@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.position_set import PositionSet
 from tests.doctor.slips import (

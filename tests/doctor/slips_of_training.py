@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.model.network import Network
 from hexsearch.model.policy_head import policy_loss
 from hexsearch.training import evaluation, step

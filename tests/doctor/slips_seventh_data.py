@@ -15,7 +15,8 @@ from torch import Tensor
 
 from hexsearch.data import position_set as drawing
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.order import without_replacement
 from hexsearch.data.positions import stage_of

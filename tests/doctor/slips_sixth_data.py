@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.order import keyed_bits
 from hexsearch.game.board import RED

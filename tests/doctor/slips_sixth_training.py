@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.model.network import Network
 from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.optimisation.optimiser import parameter_groups

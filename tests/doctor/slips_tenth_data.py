@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.order import keyed_bits
 from hexsearch.data.position_set import PositionSet, position_set

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import TrainingStream
 from hexsearch.game.board import BLUE, RED
 from hexsearch.game.record import Game
 from tests.doctor.boards import symmetries_of, with_boards

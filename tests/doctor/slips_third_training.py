@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.data.auxiliary import TargetBuilder
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.model.many_heads import ManyHeads
 from hexsearch.model.network import Network
 from hexsearch.training import evaluation

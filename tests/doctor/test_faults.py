@@ -116,6 +116,7 @@ FAULTS = [
         curriculum="final",
     ),
     fault(data.empty_targets_count, "finished boards", "read as cell 0"),
+    fault(data.smoothed_unasked, "columns", "otherwise than curriculum.stage_smoothing asks"),
     fault(training.mask_ignored, "policy loss", "without a next move count"),
     fault(data.split_by_position, "split", "by position, not by game"),
     fault(training.never_stepped, "schedule", "never stepped"),
@@ -189,6 +190,7 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "edge_ring": {"encoder": {"perspective": "absolute", "edge_ring": True}},
     "edge_ring_mover": {"encoder": {"perspective": "mover", "edge_ring": True}},
     "weighted": {"curriculum": {"name": "all", "stage_weights": {"early": 0.5}}},
+    "smoothed by stage": {"curriculum": {"name": "all", "stage_smoothing": {"early": 0.3}}},
     "averaged": {"optimiser": {"ema_half_life": 2_000}},
     "auxiliary_heads": {
         "auxiliary": {

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.config.optimiser import OptimiserConfig
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.data.dataset import Dataset
 from hexsearch.doctor.hypotheses.loss_formulas import as_a_sum
 from hexsearch.doctor.hypotheses.losses import explain_value_loss

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.checks.training.ranges import check_ranges
 from hexsearch.doctor.checks.training.readouts import check_contract
 from hexsearch.doctor.checks.training.structure import (

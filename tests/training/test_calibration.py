@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.training.calibration import calibrate_norms
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.hypotheses.formulas.loss_inversion import explain_by_inversion
 from hexsearch.doctor.hypotheses.loss_formulas import (
     ONE_FORMULA,

@@ -11,7 +11,8 @@ from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.data import StagesConfig
 from hexsearch.config.section import build
 from hexsearch.data.archive import GameArchive, build_archive
-from hexsearch.data.batches import Batch, BatchBuilder, TrainingStream
+from hexsearch.data.batch import Batch
+from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import curriculum_positions

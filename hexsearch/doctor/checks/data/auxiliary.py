@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.predictor import in_eval_mode
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import Columns
 from hexsearch.doctor.hypotheses.general.relations import other_positions, relation

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.data.positions import stage_of
+from hexsearch.data.positions import STAGE_NAMES, stage_of
 from hexsearch.doctor.checks.data.weights import search_findings, weight_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected
@@ -62,6 +62,8 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     lengths = truth.archive.lengths[truth.game]
     data, config = needed(pipeline.data), needed(pipeline.config)
     mixes = config.curriculum.search_value > 0
+    shares = config.curriculum.stage_smoothing
+    smoothed = np.array([shares.get(name, 0.0) for name in STAGE_NAMES], np.float32)
     for what, wrong, cause in (
         (
             "there is no next move (has_move) where there should be one",
@@ -88,6 +90,11 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "a search value is mixed into the label",
             np.abs(batch.search_shift.numpy()) > (1e-3 if not mixes else np.inf),
             "labels are mixed with search values, but the curriculum asks for none",
+        ),
+        (
+            "the share by which the label is moved towards 0.5 (smoothing) is another one",
+            np.abs(batch.smoothing.numpy() - smoothed[batch.stage.numpy()]) > 1e-6,
+            "labels are smoothed otherwise than curriculum.stage_smoothing asks",
         ),
         (
             "the mark of a finished board (final) is wrong",

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.checks.data.columns import check_columns, check_finished
 from hexsearch.doctor.checks.data.labels import check_labels, check_targets
 from hexsearch.doctor.checks.data.positions import check_boards

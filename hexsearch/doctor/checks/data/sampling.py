@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.data.bounds import bound_findings
 from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings

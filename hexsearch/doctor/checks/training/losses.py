@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.formulas.policy_curves import explain_curves
 from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes

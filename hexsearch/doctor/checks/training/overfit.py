@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.formulas.readout_causes import optimum
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed

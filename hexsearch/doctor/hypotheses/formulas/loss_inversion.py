@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.hypotheses.formulas.fades import faded_labels
 from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.hypotheses.table import Hypothesis

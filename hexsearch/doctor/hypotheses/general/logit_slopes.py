@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.hypotheses.general.regions import Columns, region
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.watching import WatchedTrial

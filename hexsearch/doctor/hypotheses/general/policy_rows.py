@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.predictor import in_eval_mode
-from hexsearch.data.batches import Batch
+from hexsearch.data.batch import Batch
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.loss_formulas import subsets_of
