@@ -16,7 +16,8 @@ from hexsearch.analysis.ensemble import Ensemble, mix
 from hexsearch.statistics.intervals import bootstrap_interval, bootstrap_means, game_table
 from hexsearch.training.metrics import Evaluation, SliceMetrics
 
-_WIDE_FROM = 120  # columns of a terminal from which all figures are shown
+_STAGES = ("early", "middle", "late")
+_WIDE_FROM = 130  # columns of a terminal from which all figures are shown
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class EnsembleRow:
 
     Attributes:
         weights: trial -> its share of the answer, the largest first.
-        validation_loss: value loss on the games by which it was chosen.
+        validation: figures on the games by which it was chosen.
         test: figures on the test games.
+        stages: value loss by stage, of "validation" and of "test".
         low, high: 95% interval of its test value loss. All intervals are bootstrapped with the same
             resampled games.
         difference: difference of its test value loss to the best single network's.
@@ -35,8 +37,9 @@ class EnsembleRow:
 
     name: str
     weights: dict[str, float]
-    validation_loss: float
+    validation: SliceMetrics
     test: SliceMetrics
+    stages: dict[str, dict[str, float]]
     low: float
     high: float
     difference: float
@@ -65,12 +68,17 @@ def evaluate_ensembles(
     rows = []
     for index, (ensemble, evaluation) in enumerate(zip(ensembles, mixed, strict=True)):
         shares = [(names[i], float(ensemble.weights[i])) for i in np.argsort(-ensemble.weights)]
+        found = {"validation": mix(ensemble, validation).metrics(), "test": evaluation.metrics()}
         rows.append(
             EnsembleRow(
                 name=ensemble.name,
                 weights={name: share for name, share in shares if share},
-                validation_loss=mix(ensemble, validation).metrics().overall.value_loss,
-                test=evaluation.metrics().overall,
+                validation=found["validation"].overall,
+                test=found["test"].overall,
+                stages={
+                    split: {name: part.value_loss for name, part in metrics.stages.items()}
+                    for split, metrics in found.items()
+                },
                 low=float(low[index]),
                 high=float(high[index]),
                 difference=float(table.means[index] - table.means[0]),
@@ -82,7 +90,7 @@ def evaluate_ensembles(
 
 
 def ensemble_json(study: str, rows: Sequence[EnsembleRow]) -> dict[str, Any]:
-    """The JSON of `ensemble --format json`."""
+    """The JSON of `ensemble --format json`. Intervals and differences are of the test games."""
     return {"study": study, "split": "test", "rows": [_plain(asdict(row)) for row in rows]}
 
 
@@ -90,20 +98,23 @@ def render_ensembles(study: str, rows: Sequence[EnsembleRow], width: int) -> Ren
     """A table, the networks of each ensemble, and sentences on the results."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=study, title_justify="left")
     table.add_column("ensemble")
-    titles = ["nets", "validation", "test", "to the best", "acc"]
+    titles = ["nets", "validation", "acc", "test", "to the best", "acc"]
     wide = width >= _WIDE_FROM
-    for title in [*titles, "log loss", "calib"] if wide else titles:
+    for title in [*titles, "log loss", "calib", *_STAGES] if wide else titles:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         cells = [
             str(len(row.weights)),
-            f"{row.validation_loss:.4f}",
+            f"{row.validation.value_loss:.4f}",
+            f"{row.validation.accuracy:.1%}",
             f"{row.test.value_loss:.4f}±{(row.high - row.low) / 2:.4f}",
             "" if row is rows[0] else f"{row.difference:+.4f}±{_half(row):.4f}",
             f"{row.test.accuracy:.1%}",
         ]
         if wide:
             cells += [f"{row.test.log_loss:.4f}", f"{row.test.calibration_error:.4f}"]
+            by_stage = row.stages["test"]
+            cells += [f"{by_stage[name]:.4f}" if name in by_stage else "" for name in _STAGES]
         table.add_row(Text(row.name), *(Text(cell) for cell in cells))
     test = rows[0].test
     notes = [

@@ -61,12 +61,21 @@ def test_ensembles_and_the_heads_of_each_trunk_are_judged_on_test_games(
     assert len(document["rows"][1]["weights"]) == 4
     assert document["rows"][3]["weights"] == {"h0000": 0.5, "h0001": 0.5}
     single, _, greedy, *_ = document["rows"]
-    assert greedy["validation_loss"] <= single["validation_loss"]
+    assert greedy["validation"]["value_loss"] <= single["validation"]["value_loss"]
+    assert set(single["stages"]["test"]) >= {"early", "middle", "late"}
     records = read_ledger(cup / "ledger.jsonl")
     last = {r["trial"]: r["report"]["value_loss"] for r in records if r["event"] == "reported"}
     best = min(last.values())
-    assert single["validation_loss"] == pytest.approx(best, abs=1e-5)
+    assert single["validation"]["value_loss"] == pytest.approx(best, abs=1e-5)
     assert f"{single['test']['games']} test games" in printed.err
+
+
+def test_networks_may_look_at_several_views(cup: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = []
+    for looks in ([], ["--symmetric"], ["--look-ahead"], ["--symmetric", "--look-ahead"]):
+        assert main(["ensemble", str(cup), "--method", "average", "--format", "json", *looks]) == 0
+        losses.append(json.loads(capsys.readouterr().out)["rows"][1]["test"]["value_loss"])
+    assert len(set(losses)) == 4
 
 
 def test_the_best_few_and_one_method_can_be_asked_for(
