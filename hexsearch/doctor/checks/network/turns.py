@@ -15,6 +15,9 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 _POSITIONS = 400
 _NEAR = 6  # plies to the end within which positions are used
 _ALIKE = 0.85  # share of the half turn's correlation that another turn must reach
+# The same for transpositions. They keep which cells are neighbours, so that the side that is better
+# connected stays so: sound networks of two stages reach 0.95.
+_ALIKE_TRANSPOSED = 0.97
 _CLEAR = 0.5  # correlation under the half turn that is needed
 
 
@@ -38,7 +41,11 @@ def check_turns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     alike = {}
     for name, turn in TURNS.items():
         alike[name] = likeness(respond_in_parts(examined, turn(planes).contiguous())[1].numpy())
-    same = [name for name, each in alike.items() if each > max(_ALIKE * half, _CLEAR)]
+    same = [
+        name
+        for name, each in alike.items()
+        if each > max(half * (_ALIKE_TRANSPOSED if "transposed" in name else _ALIKE), _CLEAR)
+    ]
     if same:
         told = ", ".join(f"{name} {alike[name]:.2f}" for name in same)
         yield Finding.warning(
