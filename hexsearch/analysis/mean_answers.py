@@ -1,4 +1,4 @@
-"""Networks whose answer is a mean: over the half turn, or with the likeliest next move."""
+"""Networks whose answer is a mean: over symmetries, or with the likeliest next move."""
 
 from __future__ import annotations
 
@@ -12,19 +12,41 @@ from hexsearch.errors import ContractError
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout
 
+Rule = Callable[[Tensor], Tensor]  # raw values [B] to raw values [B]
+
 _OWN, _OTHER, _MOVER = 0, 1, 2  # planes; in the absolute perspective Blue, Red and side to move
 _PROBES = torch.tensor([-1.5, -0.4, 0.3, 0.5, 0.9, 2.0])  # raw values at which rules are compared
 
 
-class TurnedMean(nn.Module):
-    """A network whose raw outputs are means over a position and its half turn."""
+class SymmetricMean(nn.Module):
+    """A network whose raw outputs are means over the symmetries that its planes leave open.
 
-    def __init__(self, network: nn.Module) -> None:
+    These are the half turn and, in the absolute perspective, the two reflections with exchanged
+    colours. In the mover's perspective the side to move decides whether a board is reflected.
+
+    Args:
+        opposite: raw value [B] of one side -> raw value of the other one; see `opposite_raw`. None
+            in the mover's perspective.
+    """
+
+    def __init__(self, network: nn.Module, size: int, opposite: Rule | None) -> None:
         super().__init__()
         self.network = network
+        self._size = size
+        self._opposite = opposite
 
     def forward(self, planes: Tensor) -> NetworkOutput:
-        """Means of the outputs for planes [B, C, N, N] and for the turned planes, turned back."""
+        """Means of the outputs for all views of planes [B, C, N, N], turned back."""
+        mean = self._over_half_turn(planes)
+        if self._opposite is None:
+            return mean
+        reflected = self._over_half_turn(_reflected(planes))
+        policy = reflected.policy_logits.reshape(-1, self._size, self._size)
+        policy = policy.transpose(1, 2).flatten(1)
+        value = self._opposite(reflected.value_raw)
+        return NetworkOutput((mean.policy_logits + policy) / 2, (mean.value_raw + value) / 2)
+
+    def _over_half_turn(self, planes: Tensor) -> NetworkOutput:
         as_is, turned = self.network(planes), self.network(planes.flip((-2, -1)))
         return NetworkOutput(
             (as_is.policy_logits + turned.policy_logits.flip(-1)) / 2,
@@ -43,9 +65,7 @@ class NextMoveMean(nn.Module):
         opposite: raw value [B] of one side -> raw value of the other one; see `opposite_raw`.
     """
 
-    def __init__(
-        self, network: nn.Module, encoder: PositionEncoder, opposite: Callable[[Tensor], Tensor]
-    ) -> None:
+    def __init__(self, network: nn.Module, encoder: PositionEncoder, opposite: Rule) -> None:
         super().__init__()
         self.network = network
         self._encoder = encoder
@@ -94,13 +114,19 @@ def after_likeliest_move(
     return after, moved & (mover != 0.5)  # 0.5: the game is over
 
 
-def opposite_raw(readout: Readout) -> Callable[[Tensor], Tensor]:
+def _reflected(planes: Tensor) -> Tensor:
+    """Absolute planes of boards reflected in the long diagonal, with exchanged colours."""
+    exchanged = torch.cat([planes[:, [_OTHER, _OWN]], 1.0 - planes[:, _MOVER:]], dim=1)
+    return exchanged.transpose(-2, -1)
+
+
+def opposite_raw(readout: Readout) -> Rule:
     """The rule that gives the raw value of 1 - p from that of p.
 
     Raises:
         ContractError: the read-out is symmetric neither about 0 nor about 0.5.
     """
-    rules: tuple[Callable[[Tensor], Tensor], ...] = (torch.neg, lambda raw: 1.0 - raw)
+    rules: tuple[Rule, ...] = (torch.neg, lambda raw: 1.0 - raw)
     for rule in rules:
         there = readout.win_prob(rule(_PROBES))
         if torch.allclose(there, 1.0 - readout.win_prob(_PROBES), atol=1e-5):

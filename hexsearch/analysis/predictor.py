@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.analysis.boards import Positions
-from hexsearch.analysis.mean_answers import NextMoveMean, TurnedMean, opposite_raw
+from hexsearch.analysis.mean_answers import NextMoveMean, SymmetricMean, opposite_raw
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.game.board import cell_name
 from hexsearch.game.symmetry import symmetry_cells
@@ -63,8 +63,16 @@ class Predictor:
             return NetworkOutput(output.policy_logits.float(), output.value_raw.float())
 
     def averaged(self) -> Predictor:
-        """A predictor that averages over the half turn of the board, for twice the time."""
-        return replace(self, network=TurnedMean(self.network))
+        """A predictor that averages over the symmetries which its perspective leaves open.
+
+        It takes twice the time, or four times that in the absolute perspective.
+
+        Raises:
+            ContractError: the read-out has no rule from one side's raw value to the other's.
+        """
+        reflects = self.encoder.perspective == "absolute"
+        opposite = opposite_raw(self.readout) if reflects else None
+        return replace(self, network=SymmetricMean(self.network, self.encoder.size, opposite))
 
     def looking_ahead(self) -> Predictor:
         """A predictor that averages over the position after the likeliest move, for twice the time.

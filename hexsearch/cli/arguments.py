@@ -105,7 +105,7 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--symmetric",
         action="store_true",
-        help="average the answers over the half turn of the board",
+        help="average the answers over the symmetries of the board that the network sees apart",
     )
     parser.add_argument(
         "--look-ahead",

@@ -74,7 +74,8 @@ def analyze(
     """Evaluate a network on games on which it was not trained, by stage.
 
     Args:
-        symmetric: average the answers over the half turn of the board.
+        symmetric: average the answers over the half turn of the board and, in the absolute
+            perspective, the reflections with exchanged colours.
         look_ahead: average each answer with that for the position after the likeliest move.
         test_games: evaluate the test games, by which nothing was chosen, in place of the
             validation games. Each use makes them less independent.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hexsearch.analysis.boards import positions_of_moves
+from hexsearch.analysis.boards import positions_of_moves, read_positions
 from hexsearch.analysis.mean_answers import after_likeliest_move, opposite_raw
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.readout import ReadoutConfig
@@ -24,6 +24,28 @@ def planes_of(encoder: PositionEncoder, cells: list[int], finished: bool = False
     symmetries = encoder.choose_symmetries(np.array([False]), plies % 2 == 1)
     moves = np.array(cells, dtype=np.int64)
     return torch.from_numpy(encoder.encode(moves, plies, symmetries, np.array([finished])))
+
+
+@pytest.mark.parametrize("readout", ["bce", "raw_mse"])
+@pytest.mark.parametrize("edge_ring", [False, True])
+@pytest.mark.parametrize("perspective", ["absolute", "mover"])
+def test_an_averaged_predictor_answers_alike_for_all_symmetric_positions(
+    perspective: str, edge_ring: bool, readout: str, dataset: Dataset
+) -> None:
+    encoder = {"perspective": perspective, "edge_ring": edge_ring}
+    trial = Trial.of(tiny(encoder=encoder, readout=readout), dataset, 640, seed=0)
+    trial.train_to(640)
+    plain = Predictor(trial.network, trial.readout, trial.encoder, torch.device("cpu"))
+    positions = read_positions([f"#{SIZE},a1b2c3", f"#{SIZE},e1a4d2b3"], SIZE)
+    symmetries = [(turn, reflect) for reflect in (False, True) for turn in (False, True)]
+    views = [plain.answer(positions, *symmetry).win_prob_red for symmetry in symmetries]
+    assert np.abs(views[0] - views[1]).max() > 1e-4
+    averaged = [plain.averaged().answer(positions, *symmetry) for symmetry in symmetries]
+    for each in averaged[1:]:
+        assert each.win_prob_red == pytest.approx(averaged[0].win_prob_red, abs=1e-6)
+        assert each.policy == pytest.approx(averaged[0].policy, abs=1e-6)
+    if readout == "raw_mse" and 0 < np.min(views) and np.max(views) < 1:  # raw is the answer
+        assert averaged[0].win_prob_red == pytest.approx(np.mean(views, axis=0), abs=1e-6)
 
 
 @pytest.mark.parametrize("edge_ring", [False, True])

@@ -183,19 +183,3 @@ def test_a_network_beyond_all_memory_is_refused_before_it_is_built(
     save_checkpoint(tmp_path / "bad.pt", {"state": {**state, "configs": [config]}})
     with pytest.raises(CheckpointError, match="trunk"):
         load_network(tmp_path / "bad.pt")
-
-
-@pytest.mark.parametrize("perspective", ["absolute", "mover"])
-def test_an_averaged_predictor_answers_alike_for_a_position_and_its_half_turn(
-    perspective: str, dataset: Dataset
-) -> None:
-    trial = Trial.of(tiny(encoder={"perspective": perspective}), dataset, 640, seed=0)
-    trial.train_to(640)
-    plain = Predictor(trial.network, trial.readout, trial.encoder, torch.device("cpu"))
-    positions = read_positions([f"#{SIZE},a1b2c3", f"#{SIZE},e1a4d2b3"], SIZE)
-    as_is, turned = (plain.averaged().answer(positions, turn=turn) for turn in (False, True))
-    assert as_is.win_prob_red == pytest.approx(turned.win_prob_red, abs=1e-6)
-    assert as_is.policy == pytest.approx(turned.policy, abs=1e-6)
-    views = [plain.answer(positions, turn=turn).value_raw for turn in (False, True)]
-    assert np.abs(views[0] - views[1]).max() > 1e-3
-    assert as_is.value_raw == pytest.approx(np.mean(views, axis=0), abs=1e-6)
