@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.errors import ContractError
@@ -101,17 +102,16 @@ def after_likeliest_move(
     taken = (board[:, _OWN] + board[:, _OTHER]).flatten(1) > 0
     cell = policy_logits.masked_fill(taken, -torch.inf).argmax(dim=1)
     moved = ~taken.all(dim=1)
-    batch = torch.arange(len(planes), device=planes.device)
-    row, column = cell // size + margin, cell % size + margin
-    after = planes.clone()
+    # Sums, not assignments at indices: these can be exported, too.
+    stone = functional.one_hot(cell, size * size).to(planes.dtype).reshape(-1, size, size)
+    stone = functional.pad(stone, (margin,) * 4)
+    own, other = planes[:, _OWN], planes[:, _OTHER]
     if encoder.perspective == "mover":
-        after[batch, _OWN, row, column] = 1.0
         # The other side connects top to bottom now: reflect the board and exchange the colours.
-        return after.flip(1).transpose(-2, -1), moved
-    mover = planes[:, _MOVER, 0, 0]
-    after[batch, mover.round().long(), row, column] = 1.0
-    after[:, _MOVER] = 1.0 - planes[:, _MOVER]
-    return after, moved & (mover != 0.5)  # 0.5: the game is over
+        return torch.stack([other, own + stone], dim=1).transpose(-2, -1), moved
+    mover = planes[:, _MOVER]
+    after = torch.stack([own + stone * (1.0 - mover), other + stone * mover, 1.0 - mover], dim=1)
+    return after, moved & (mover[:, 0, 0] != 0.5)  # 0.5: the game is over
 
 
 def _reflected(planes: Tensor) -> Tensor:

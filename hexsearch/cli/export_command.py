@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hexsearch.analysis.standalone import (
     export_onnx,
     export_safetensors,
 )
-from hexsearch.cli.arguments import add_command, study_path
+from hexsearch.cli.arguments import add_command, add_looks, study_path
 from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -51,6 +52,7 @@ def register(commands: Any) -> None:
         metavar="DIR",
         help="(default: the folder 'winner' in the study's, or the checkpoint's own folder)",
     )
+    add_looks(export)
     export.add_argument("--trial", metavar="ID", help="(default: the winner's best trial)")
     export.set_defaults(run=run_export)
 
@@ -58,6 +60,11 @@ def register(commands: Any) -> None:
 def run_export(arguments: argparse.Namespace) -> int:
     """Write the requested files, and print their names."""
     console = Console(stderr=True, highlight=False)
+    if (arguments.symmetric or arguments.look_ahead) and arguments.format != "onnx":
+        raise ConfigError(
+            "--symmetric and --look-ahead: are for --format onnx; the other formats hold weights "
+            "alone, and `analyze` takes these options itself"
+        )
     if arguments.source.is_dir():
         checkpoint = _export_winner(arguments, console)
     else:
@@ -69,7 +76,8 @@ def run_export(arguments: argparse.Namespace) -> int:
     loaded = load_network(checkpoint)
     folder = arguments.output or checkpoint.parent
     if arguments.format == "onnx":
-        path, gap = export_onnx(loaded, folder)
+        answering = loaded.predictor.with_looks(arguments.symmetric, arguments.look_ahead)
+        path, gap = export_onnx(replace(loaded, predictor=answering), folder)
         text = f"wrote {path} and {folder / DESCRIPTION}; answers agree within {gap:.1g}"
     elif arguments.format == "checkpoint":
         text = f"wrote {export_checkpoint(loaded, folder)}, without the state for training"

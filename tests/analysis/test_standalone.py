@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,15 @@ def test_onnxruntime_agrees_for_every_readout_and_encoder(
     agrees(loaded, tmp_path)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS, ids=str)
+def test_onnxruntime_agrees_for_the_mean_of_several_looks(
+    dataset: Dataset, tmp_path: Path, encoder: dict[str, Any]
+) -> None:
+    loaded = stored(dataset, tmp_path / "model.pt", encoder=encoder)
+    both = loaded.predictor.with_looks(symmetric=True, look_ahead=True)
+    agrees(replace(loaded, predictor=both), tmp_path)
+
+
 def test_onnxruntime_agrees_for_an_equivariant_trunk(dataset: Dataset, tmp_path: Path) -> None:
     trunk = {"preset": "tiny", "equivariant": True}
     agrees(stored(dataset, tmp_path / "model.pt", trunk=trunk), tmp_path)
@@ -194,3 +204,5 @@ def test_what_cannot_be_exported_is_said_so(
     assert "would replace itself" in capsys.readouterr().err
     assert main(["export", str(path), "--format", "onnx", "--trial", "t0000"]) == 2
     assert "--trial" in capsys.readouterr().err
+    assert main(["export", str(path), "--look-ahead", "--output", str(tmp_path / "new")]) == 2
+    assert "are for --format onnx" in capsys.readouterr().err
