@@ -29,15 +29,18 @@ class UnseenGames:
         judged, trained_on, for_confirmation: ascending indices of the games that are evaluated,
             that may be training games, and that are test games. Together they are all games.
         is_guess: the training games are not known, so every game may be one of them.
+        confirms: the test games are those that are evaluated.
     """
 
     judged: Indices
     trained_on: Indices
     for_confirmation: Indices
     is_guess: bool
+    confirms: bool = False
 
     def __str__(self) -> str:
-        text = f"{len(self.judged):,} games are evaluated"
+        kind = "test games" if self.confirms else "games"
+        text = f"{len(self.judged):,} {kind} are evaluated"
         if len(self.trained_on):
             reason = "may have been (its training games are not known)" if self.is_guess else "was"
             verb = f"the network {reason} trained on them"
@@ -54,7 +57,12 @@ class UnseenGames:
         """
         if not len(self.for_confirmation):
             raise GamesError(f"there are no test games among these games: {self}")
-        return replace(self, judged=self.for_confirmation, for_confirmation=self.judged[:0])
+        return replace(
+            self,
+            judged=self.for_confirmation,
+            for_confirmation=self.judged[:0],
+            confirms=True,
+        )
 
 
 def unseen_games(

@@ -57,8 +57,9 @@ def test_test_games_are_evaluated_only_if_they_are_asked_for(
     assert main([*command, "--look-ahead"]) == 0
     usual, said = capsys.readouterr()
     assert main([*command, "--look-ahead", "--test-games"]) == 0
-    asked = json.loads(capsys.readouterr().out)
-    found = json.loads(usual)
+    confirming = capsys.readouterr()
+    asked, found = json.loads(confirming.out), json.loads(usual)
+    assert f"{asked['games']} test games are evaluated" in confirming.err
     assert asked["games"] == found["left_out"]["for_confirmation"] > 0
     assert asked["left_out"]["for_confirmation"] == 0
     assert asked["overall"]["value_loss"] != found["overall"]["value_loss"]
