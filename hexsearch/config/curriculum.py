@@ -148,16 +148,15 @@ class CurriculumConfig(RuleConfig):
         bounded = self.stages or self.first_ply or self.last_ply or self.positions_per_game
         if (self.parts or self.phases) and bounded:
             raise ValueError(f"in curriculum {self.name}, bounds belong into {self._kind_key()}")
-        for stage, weight in self.stage_weights.items():
+        for stage in (*self.stage_weights, *self.stage_smoothing):
             if stage not in STAGES:
                 raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")
+        for stage, weight in self.stage_weights.items():
             if weight < 0.0:
                 raise ValueError(f"stage_weights.{stage} is {weight:g}; it must not be negative")
             if weight > MAX_WEIGHT:
                 raise ValueError(f"stage_weights.{stage} is {weight:g}; at most {MAX_WEIGHT:g}")
         for stage, share in self.stage_smoothing.items():
-            if stage not in STAGES:
-                raise ValueError(f"unknown stage {stage!r}; {suggest(stage, list(STAGES))}")
             if not 0.0 <= share < 1.0:
                 raise ValueError(f"stage_smoothing.{stage} is {share:g}; at least 0, below 1")
         if len(self.stage_weights) == len(STAGES) and not any(self.stage_weights.values()):

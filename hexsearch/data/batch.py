@@ -20,13 +20,13 @@ class Batch:
         has_move: [B] bool, whether there is a next move; the policy loss ignores other positions.
         outcome: [B] float32, 1.0 or 0.0 in the network's own perspective.
         search_shift: [B] float32, share of the way from the outcome to what a search found; or 0.
+        smoothing: [B] float32, share of the way from there to 0.5 that the value target is moved.
         complement: [B] bool, whether win_prob_red is 1 minus the network's probability.
         red_won: [B] float32, 1.0 if Red won the game, before any symmetry is applied.
         stage: [B] int8, index into STAGE_NAMES.
         to_end: [B] int64, plies to the end of the game.
         final: [B] bool, whether the position is finished, so that nobody is to move.
         game: [B] int64, index into the archive; ply: [B] int64.
-        smoothing: [B] float32, share of the way from there to 0.5 that the value target is moved.
         weight: [B] float32, weight in the value loss; its mean over the stream is 1.
         auxiliary: targets of the auxiliary heads by name, [B] or [B, N*N]; -1 is ignored. Empty
             if none were requested. See hexsearch.data.auxiliary.
@@ -37,6 +37,7 @@ class Batch:
     has_move: Tensor
     outcome: Tensor
     search_shift: Tensor
+    smoothing: Tensor
     complement: Tensor
     red_won: Tensor
     stage: Tensor
@@ -44,7 +45,6 @@ class Batch:
     final: Tensor
     game: Tensor
     ply: Tensor
-    smoothing: Tensor
     weight: Tensor
     auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
 

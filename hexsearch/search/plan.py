@@ -53,11 +53,10 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     schedule = RungSchedule.of(config.scheduler, position_unit(space))
     arrivals = expected_arrivals(config.run.trials, make_pruner(config.scheduler, schedule))
     samples = _samples(config, space)
-    for values in samples:
-        _require_start(space.resolve(values), config)
-    largest = max(
-        (space.resolve(values) for values in samples), key=lambda trial: _parameters(trial, config)
-    )
+    trials = [space.resolve(values) for values in samples]
+    for trial in trials:
+        _require_start(trial, config)
+    largest = max(trials, key=lambda trial: _parameters(trial, config))
     machine = Machine(usable_cpus(), torch.cuda.device_count())
     run = without_measuring(config.run, [machine])
     most = 1 if run else most_trials(config, [machine])
@@ -97,8 +96,7 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
         "disk_bytes": kept * _parameters(largest, config) * _BYTES_PER_PARAMETER,
         "samples": samples,
         "sample_positions": [
-            _own_positions(space.resolve(values), config, schedule.max_positions)
-            for values in samples
+            _own_positions(trial, config, schedule.max_positions) for trial in trials
         ],
     }
 

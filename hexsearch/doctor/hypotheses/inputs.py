@@ -68,18 +68,11 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
     played = observed.played[chosen]
     moving = played >= 0
-    chosen_games = observed.evaluation.game
-    others = {
-        f"{OTHER_PLY} {name}": examined.planes(
-            take(observed.positions, _neighbours(chosen, chosen_games, plies))
-        )
-        for name, plies in (("earlier", -1), ("later", 1))
-    }
     scores: list[InputScore] = []
     base_errors, base_policy = np.zeros(0), np.zeros(0)
     changes: list[tuple[str, Change]] = [("as it is", scaled(1.0))]
     changes += all_changes(planes, torch.from_numpy(positions.plies % 2 == 1))
-    changes += [(name, _replaced_by(other)) for name, other in others.items()]
+    changes += _other_plies(examined, observed, chosen)
     for name, change in changes:
         try:
             policy, raw = respond_in_parts(examined, change(planes).contiguous())
@@ -116,6 +109,17 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
                 )
             )
     return scores
+
+
+def _other_plies(
+    examined: ExaminedNetwork, observed: Observed, chosen: Ints
+) -> list[tuple[str, Change]]:
+    """Changes that show each position as it was one ply earlier, and as it is one ply later."""
+    changes = []
+    for name, plies in (("earlier", -1), ("later", 1)):
+        near = take(observed.positions, _neighbours(chosen, observed.evaluation.game, plies))
+        changes.append((f"{OTHER_PLY} {name}", _replaced_by(examined.planes(near))))
+    return changes
 
 
 def _likelihoods(table: Floats, played: Ints, change: str, size: int) -> Floats:
