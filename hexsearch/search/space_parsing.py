@@ -21,9 +21,12 @@ _MAX_GRID = 20_000
 _MAX_CHECKED = 5_000  # configurations tried out when a study is loaded
 
 
-def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
+def build_space(config: StudyConfig, where: str = "", whole: bool = True) -> SearchSpace:
     """The typed space of a study.
 
+    Args:
+        whole: False if sections with faults have their defaults, so that combinations with these
+            sections mean nothing.
     Raises:
         ConfigError: the section has faults; lists all of them: unknown settings, values that a
             setting does not allow, parents that do not exist, combinations without a network.
@@ -52,7 +55,7 @@ def build_space(config: StudyConfig, where: str = "") -> SearchSpace:
     problems += _value_faults(space, where)
     problems += _batch_size_faults(space, config, where)
     problems += _searcher_faults(space, config, where)
-    if not problems:
+    if whole and not problems:
         # With a faulty dimension, enqueued values and combinations would give the same faults.
         problems = _enqueue_faults(space, where) or _combination_faults(space, where)
     if problems:
@@ -84,7 +87,7 @@ def load_space(
         problems += error.problems
         config = sound_parts(raw)
     try:
-        space = build_space(config, where)
+        space = build_space(config, where, whole=not problems)
     except ConfigError as error:
         problems += [problem for problem in error.problems if problem not in problems]
     if problems:

@@ -193,3 +193,17 @@ def test_one_check_says_why_a_configuration_is_none_of_a_space(
     }
     (problem,) = problems(search, enqueue=[values])
     assert problem.startswith("enqueue.0.") and said in problem
+
+
+def test_a_misspelt_key_brings_no_faults_of_combinations_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "typo.yaml"
+    path.write_text(
+        "question: A?\n"
+        "trial: {trunk: tiny, curiculum: all, value_head: 16->1}\n"
+        "search: {value_head: {choice: [16->1, 16->8->1]}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_space(path)
+    assert caught.value.problems == [
+        f"{path}: trial.curiculum: unknown key; did you mean 'curriculum'?"
+    ]
