@@ -37,6 +37,7 @@ _FOLLOWS = {
     "detached policy": ("unread", "movement", "slopes"),
     "slopes": ("unread",),
     "encoder": ("reading",),
+    "random encoder": ("modes", "reading", "policy cells"),
     "structure": (
         "reading",
         "modes",

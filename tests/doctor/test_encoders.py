@@ -14,6 +14,7 @@ from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.boards.plane_frames import broken_frame
 from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from tests.doctor.healthy_networks import ENCODERS, Encode
@@ -34,6 +35,16 @@ def _both_colours(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]
     return np.abs(stones)[None].astype(np.float32)
 
 
+def _half_turned_at_random() -> Encode:
+    rng = np.random.default_rng()
+
+    def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+        turned = stones[::-1, ::-1] if rng.random() < 0.5 else stones
+        return ENCODERS["absolute"](np.ascontiguousarray(turned), to_move)
+
+    return encode
+
+
 def _causes(encode: Encode) -> list[str]:
     model = torch.nn.Flatten()
     pipeline = ExaminedPipeline("own", foreign=ForeignNetwork(model, encode, 5))
@@ -46,6 +57,8 @@ def _causes(encode: Encode) -> list[str]:
         (_into_one_array, "same array"),
         (_times_player, "without being reflected"),
         (_both_colours, "both colours alike"),
+        (_half_turned_at_random(), "draws random numbers"),
+        (_half_turned_at_random(), "the same board after a half turn"),
     ],
 )
 def test_an_encoder_that_loses_the_position_is_named(encode: Encode, words: str) -> None:
@@ -111,3 +124,20 @@ def test_an_encoder_that_shows_all_stones_raises_nothing(
     encode: Encode, archive: GameArchive
 ) -> None:
     assert _told(archive, encode) == ""
+
+
+def test_a_board_that_is_given_a_quarter_turn_for_one_side_is_named() -> None:
+    rng = np.random.default_rng(0)
+    stones = rng.integers(-1, 2, (80, 4, 4)).astype(np.int8)
+    to_move = np.where(np.arange(80) % 2 == 0, -1, 1)
+
+    def shown(turn: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[np.float64]:
+        rows = zip(stones, to_move, strict=True)
+        boards = np.stack([turn(-board) if side > 0 else board for board, side in rows])
+        return np.stack([boards == -1, boards == 1], axis=1).astype(np.float64)
+
+    assert broken_frame(shown(np.transpose), stones, to_move) == ""
+    turned = broken_frame(shown(np.rot90), stones, to_move)
+    assert turned == "where Red is to move the board is shown given a quarter turn to the left"
+    both = shown(np.transpose)[:, :, :, ::-1]  # another drawing of every board
+    assert broken_frame(both, stones, to_move) == ""

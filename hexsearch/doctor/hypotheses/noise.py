@@ -20,6 +20,8 @@ _READS = 0.75  # share of right answers from which on a network can be judged
 _LEAST = 0.06  # mean probability of the loser that a sound network stays below
 _SURE = 0.9  # probability above which an answer is sure
 _WRONG = 0.02  # share of the sure answers that is wrong where wrong labels were memorised
+_SIDE_READ, _SIDES_APART = 0.9, 0.15  # chance of the winner on boards of the better colour; gap
+_LEAN = 0.5  # share of the expected lean of all answers that must be there
 _CAP = 0.96  # a sound network gives the winner more than this on the best tenth of the boards
 
 
@@ -74,3 +76,33 @@ def label_noise(observed: Observed) -> LabelNoise | None:
         return None
     low, high = max(share - error, 0.0), min(share + error, 0.5)
     return LabelNoise(share, low, high, len(for_winner), right, wrong, cap)
+
+
+def one_sided(observed: Observed) -> tuple[str, str, float, float, float] | None:
+    """The colour whose wins were partly taught as the other's, as finished boards show it.
+
+    Where the labels of one colour's wins are wrong by chance, finished boards of that colour get a
+    smaller chance of the winner than the others, and all answers lean to the other colour.
+
+    Returns:
+        The colour, the other one, the mean chance of the winner on finished boards that each has
+        won, and the difference of the mean answer to the share of wins; None without such a sign.
+    """
+    evaluation = observed.evaluation
+    p, won = evaluation.win_prob_red, evaluation.red_won == 1
+    ended = evaluation.final
+    if min((ended & won).sum(), (ended & ~won).sum()) < _FEW // 2:
+        return None
+    chances = {"Red": p[ended & won], "Blue": 1 - p[ended & ~won]}
+    worse = min(chances, key=lambda colour: float(chances[colour].mean()))
+    better = "Blue" if worse == "Red" else "Red"
+    low, high = float(chances[worse].mean()), float(chances[better].mean())
+    error = 1.96 * float(chances[worse].std()) / np.sqrt(len(chances[worse]))
+    leans = float((p - won)[~ended].mean()) * (1 if worse == "Blue" else -1)
+    share_won = float((won if worse == "Red" else ~won)[~ended].mean())
+    expected = (1 - low) * share_won
+    if high < _SIDE_READ or low + error > high - _SIDES_APART or low < 1 - _SIDE_READ:
+        return None
+    if not _LEAN * expected < leans < expected / _LEAN:
+        return None
+    return worse, better, low, high, leans

@@ -15,6 +15,7 @@ from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours
 from hexsearch.doctor.networks import Observed
 
 SCALED = "with its logits multiplied by"
+AMONG_FREE = "as the number of the move among the free cells"
 PERMUTED = "by another numbering of the cells"
 PROBABILITIES = "as probabilities, without another softmax"
 _FEW_PLAYS, _OWN = 3, 1e-3  # plays that tell the entry of a cell, and the preference for its own
@@ -67,6 +68,8 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
         valid = cells >= 0
         add(name, np.where(valid, table[np.arange(len(rows)), np.where(valid, cells, 0)], base))
     some = slice(None, None, max(len(rows) // _FITTED, 1))
+    cells = _places_among_free(observed.positions.stones[rows], played)
+    add(AMONG_FREE, np.where(cells >= 0, log_p[np.arange(len(rows)), cells], base))
     factor = _best_factor(logits[some], played[some])
     if factor > _MOST:  # a network is too sure of its moves wherever games are new to it
         scored = log_softmax(factor * logits)[np.arange(len(rows)), played]
@@ -77,6 +80,14 @@ def policy_scores(observed: Observed, size: int) -> list[PolicyScore]:
     scored = log_p[np.arange(len(rows)), cells]
     add(PERMUTED, np.where(learnt, base, scored))
     return scores
+
+
+def _places_among_free(stones: NDArray[np.int8], played: Ints) -> Ints:
+    """[M] how many free cells come before the cell that was played."""
+    free = stones.reshape(len(stones), -1) == 0
+    before = np.arange(free.shape[1]) < played[:, None]
+    places: Ints = (free & before).sum(axis=1)
+    return places
 
 
 def equal_image(observed: Observed, size: int) -> tuple[str, float, float] | None:

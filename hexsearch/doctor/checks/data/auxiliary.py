@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.data.batch import Batch
@@ -19,6 +19,7 @@ from hexsearch.doctor.watching import WatchedTrial
 
 _MAPS = ("ownership", "winning_chain", "future_stones")
 _SCALE, _KNEE = 20.0, 0.5  # plies that moves_left answers as 1, and where its loss gets linear
+_SLOPE = 0.1  # accepted difference of a slope, in its size
 _WRONG = 0.02  # accepted share of rows, whose symmetry may be mistaken
 
 
@@ -111,36 +112,105 @@ def _disagrees(target: Ints, owners: Ints) -> Flags:
 
 
 def _losses(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
-    """Compute the auxiliary losses of a batch again from the same outputs and targets."""
-    with torch.no_grad(), in_eval_mode(trial.network.modules()):
-        found = trial.losses(batch).auxiliary
-        outputs = trial.network(trial.execution.show(batch.planes), True).auxiliary or {}
-    for name, output in outputs.items():
-        right = _own_loss(name, output.float(), batch.auxiliary[name])
-        given = float(found.get(name, torch.zeros(())))
-        if abs(given - right) > 0.01 * max(abs(right), 0.01):
+    """Compute auxiliary losses and their slopes again from the same outputs and targets."""
+    given, outputs = _auxiliary_losses(trial, batch)
+    for name, made in outputs.items():
+        loss, target = given.get(name, torch.zeros(())), batch.auxiliary[name]
+        output, slope = _used(loss, made)
+        own = output.detach().float().requires_grad_(True)
+        right = _own_loss(name, own, target)
+        told, wanted = float(loss.detach()), float(right.detach())
+        if abs(told - wanted) > 0.01 * max(abs(wanted), 0.01):
             yield Finding.error(
                 "auxiliary targets",
-                f"the loss of auxiliary head {name} is {given:.4f}; recomputed from the same "
-                f"outputs and targets it is {right:.4f}",
-                f"the loss of auxiliary head {name} is {given / max(right, 1e-9):.4g} times what "
-                "it should be (targets or losses are not normalised, or summed and not averaged)"
-                + (": it swamps the value loss" if given > 3 * right else ""),
+                f"the loss of auxiliary head {name} is {told:.4f}; recomputed from the same "
+                f"outputs and targets it is {wanted:.4f}",
+                f"the loss of auxiliary head {name} is {told / max(wanted, 1e-9):.4g} times "
+                "what it should be (targets or losses are not normalised, or summed and not "
+                "averaged)" + (": it swamps the value loss" if told > 3 * wanted else ""),
                 "average over the entries that count, in the units that the head is trained in",
+                root="auxiliary",
+            )
+            return
+        if slope is None or not right.requires_grad:
+            continue
+        (usual,) = torch.autograd.grad(right, own)
+        gap = float((slope.float() - usual).norm() / usual.norm().clamp(min=1e-12))
+        if gap > _SLOPE:
+            pairs = _every_pair(name, own, target)
+            crossed = pairs is not None and float((slope.float() - pairs).norm()) < 0.05 * float(
+                pairs.norm()
+            )
+            yield Finding.error(
+                "auxiliary targets",
+                f"the loss of auxiliary head {name} is {told:.4f}, as it should be, but its slope "
+                f"at the outputs differs from the right one by {gap:.0%} of that",
+                f"the loss of auxiliary head {name} does not compare each output with its own "
+                "target"
+                + (
+                    ": each is compared with every target of the batch (a column [B, 1] against a "
+                    "row [B] is broadcast to [B, B])"
+                    if crossed
+                    else " (targets of other rows, or another formula)"
+                ),
+                "give output and target the same shape [B] before they are compared",
                 root="auxiliary",
             )
             return
 
 
-def _own_loss(name: str, output: Tensor, target: Tensor) -> float:
+def _auxiliary_losses(
+    trial: WatchedTrial, batch: Batch
+) -> tuple[Mapping[str, Tensor], dict[str, list[Tensor]]]:
+    """The losses of a batch by head, and all outputs of each head meanwhile."""
+    outputs: dict[str, list[Tensor]] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def look(module: nn.Module, inputs: object, output: Tensor) -> None:
+            outputs.setdefault(name, []).append(output)
+
+        return look
+
+    heads = trial.network.auxiliary.items()
+    handles = [head.register_forward_hook(keep(name)) for name, head in heads]
+    try:
+        with in_eval_mode(trial.network.modules()):
+            given = trial.losses(batch).auxiliary
+    finally:
+        for handle in handles:
+            handle.remove()
+    return given, outputs
+
+
+def _used(loss: Tensor, outputs: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """The output that a loss was computed from, and the slope of the loss there."""
+    if loss.requires_grad:
+        usable = [output for output in outputs if output.requires_grad]
+        slopes = torch.autograd.grad(loss, usable, allow_unused=True) if usable else ()
+        for output, slope in zip(usable, slopes, strict=True):
+            if slope is not None:
+                return output, slope
+    return outputs[-1], None
+
+
+def _every_pair(name: str, output: Tensor, target: Tensor) -> Tensor | None:
+    """The slope if each output was compared with each target; None for targets of cells."""
+    if name != "moves_left":
+        return None
+    count = len(output)
+    loss = _own_loss(name, output.repeat_interleave(count), target.repeat(count))
+    return torch.autograd.grad(loss, output)[0]
+
+
+def _own_loss(name: str, output: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy of the cells that count; Huber's loss of plies / 20 for moves_left."""
     known = target >= 0
     if not bool(known.any()):
-        return 0.0
+        return torch.zeros(())
     if name == "moves_left":
         gap = (output - 2 * target.clamp(min=0) / _SCALE).abs()
         each = torch.where(gap < _KNEE, 0.5 * gap.square(), _KNEE * (gap - 0.5 * _KNEE))
     else:
         log_p = output.log_softmax(dim=1)
         each = -log_p.gather(1, target.clamp(min=0).long()[:, None])[:, 0]
-    return float(each[known].mean())
+    return each[known].mean()

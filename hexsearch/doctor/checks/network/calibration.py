@@ -8,7 +8,7 @@ import numpy as np
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
-from hexsearch.doctor.hypotheses.noise import label_noise
+from hexsearch.doctor.hypotheses.noise import label_noise, one_sided
 from hexsearch.doctor.hypotheses.scales import fading, offset, shrunk
 from hexsearch.doctor.hypotheses.table import percentages
 from hexsearch.doctor.hypotheses.values import compression
@@ -23,8 +23,8 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     observed = needed(pipeline.observed)
     evaluation = observed.evaluation
     overall = evaluation.metrics().overall
-    if not overall.auc > 0.65:
-        return
+    if not overall.auc > 0.65 or one_sided(observed) is not None:
+        return  # check `label noise` reports labels that are wrong for one colour
     if (fades := fading(observed)) is not None:
         yield Finding.warning("calibration", *fades, root="reading")
         return
@@ -99,6 +99,9 @@ def _leaning(evaluation: Evaluation, auc: float) -> Finding:
 def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Estimate label noise from the answers on finished boards, whose winner is certain."""
     observed = needed(pipeline.observed)
+    if (lopsided := one_sided(observed)) is not None:
+        yield _of_one_colour(*lopsided)
+        return
     found = label_noise(observed)
     if found is None or fading(observed) is not None:
         return  # check `calibration` reports answers that fade
@@ -122,6 +125,22 @@ def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         beyond or noise,
         "look for wrong winners in the training games by `hexsearch games audit PATH`; compare "
         "each label with the finished board of its game",
+        root="reading",
+    )
+
+
+def _of_one_colour(worse: str, better: str, low: float, high: float, leans: float) -> Finding:
+    """The finding for wins of one colour that were taught as the other's."""
+    return Finding(
+        "label noise",
+        "error" if leans > _LEANS / 2 else "warning",
+        f"on finished boards the winner gets {high:.0%} on average where {better} has won, and "
+        f"{low:.0%} where {worse} has; on all others the answers lean to {better} by {leans:.0%}",
+        f"part of {worse}'s wins, about {1 - low:.0%}, was taught as {better}'s, and none or few "
+        "the other way round: labels are wrong for one colour (a winner that is written in two "
+        "ways and compared with one of them, or a default for games whose winner is not known)",
+        f"count the wins of each colour among the labels of training, and follow one of {worse}'s "
+        "games from the file to its label",
         root="reading",
     )
 

@@ -12,15 +12,23 @@ from torch import nn
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes, never_filled
-from hexsearch.doctor.hypotheses.boards.plane_frames import odd_frames
+from hexsearch.doctor.hypotheses.boards.plane_frames import broken_frame, odd_frames
 from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
 from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.errors import HexsearchError
 
 Board = NDArray[np.int8]
 _KNOWS = 0.95  # share of right answers on finished boards of a network that reads them
-_BOARDS = 12
+_BOARDS, _CALLS = 12, 6
 _LOOKED_AT = 200  # positions of games whose planes are compared with the stones
+
+_IMAGES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "after a half turn": lambda planes: planes[..., ::-1, ::-1],
+    "transposed": lambda planes: planes.swapaxes(-1, -2),
+    "mirrored left to right": lambda planes: planes[..., ::-1],
+    "upside down": lambda planes: planes[..., ::-1, :],
+}
 
 
 def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -32,6 +40,9 @@ def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     kept = [np.array(foreign.encoded(board, mover)) for board, mover in boards]
     changed = sum(not np.array_equal(a, b) for a, b in zip(made, kept, strict=True))
     if changed:
+        if (drawn := _random_planes(foreign, boards)) is not None:
+            yield drawn
+            return
         shared = sum(np.shares_memory(made[0], each) for each in made[1:])
         yield Finding.error(
             "encoder",
@@ -45,8 +56,34 @@ def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     alike = list(_made_alike(foreign.encoded, boards, kept)) or list(_mover_hidden(foreign, boards))
     yield from alike
     if not alike and pipeline.observed is not None:
+        yield from _finished_alike(foreign, pipeline.observed)
         yield from _hidden(foreign, pipeline.observed)
         yield from _blank(foreign, pipeline.observed)
+
+
+def _random_planes(foreign: ForeignNetwork, boards: list[tuple[Board, int]]) -> Finding | None:
+    """The finding for an encoder that draws random numbers; None if it draws none.
+
+    One that keeps the board of an earlier call gives the same planes from the second call on.
+    """
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    for board, mover in boards:
+        first, *later = [np.array(foreign.encoded(board, mover)) for _ in range(_CALLS)][1:]
+        pairs += [(first, other) for other in later if not np.array_equal(first, other)]
+    if not pairs:
+        return None
+    turned = [n for n, of in _IMAGES.items() if all(np.array_equal(of(a), b) for a, b in pairs)]
+    how = f": the same board {turned[0]}" if turned else ""
+    return Finding.error(
+        "encoder",
+        f"in {_CALLS} calls one after the other for each of {len(boards)} boards, encode() gives "
+        f"other planes for the same board in {len(pairs)}{how}",
+        f"encode() draws random numbers{how} (an augmentation of training that is still on at "
+        "inference), so answers change from call to call, and the policy's cells are those of the "
+        "board as it was shown",
+        "augment in training only; or average over all images, and turn the policy back",
+        root="random encoder",
+    )
 
 
 def _written(foreign: ForeignNetwork, boards: list[tuple[Board, int]]) -> Iterator[Finding]:
@@ -148,6 +185,17 @@ def _hidden(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
             root="encoder",
         )
         return
+    if broken := broken_frame(planes, positions.stones, to_move):
+        yield Finding.error(
+            "encoder",
+            f"on {len(going)} positions of these games, {broken}",
+            f"{broken}: cells that touch on the board do not touch there, nor on the boards of the "
+            "other side, so the network sees two different games",
+            "show the board from Red's side by exchanging rows and columns (stones = -stones.T), "
+            "not by a quarter turn or a flip; then train again",
+            root="encoder",
+        )
+        return
     told = hidden_stones(planes, positions.stones, to_move)
     if told:
         yield Finding.error(
@@ -158,6 +206,31 @@ def _hidden(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
             "fill the planes from the stones that encode() gets, and from nothing else",
             root="encoder",
         )
+
+
+def _finished_alike(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
+    """Report an encoder that shows all finished boards, where nobody is to move, alike."""
+    ended = np.flatnonzero(observed.positions.finished)[:_LOOKED_AT]
+    if len(ended) < _BOARDS or (foreign.for_mover and _knows_the_end(observed)):
+        return
+    boards = take(observed.positions, ended).stones
+    try:
+        planes = np.stack([foreign.encoded(board, 0) for board in boards])
+    except HexsearchError:  # it takes no 0, so training cannot have given it one
+        return
+    if not (planes == planes[:1]).all():
+        return
+    shown = "without any stone" if not planes.any() else "by the same planes"
+    yield Finding.warning(
+        "encoder",
+        f"{len(ended)} finished boards of these games are all shown {shown} if to_move is 0; "
+        "nobody is to move there",
+        f"the encoder shows every finished board {shown}: the stones are multiplied by the side "
+        "to move, which is 0, or looked up by it, so the network cannot have learnt such boards",
+        "encode a finished board from one fixed side, by code that does not need a side to move; "
+        "then train again",
+        root="encoder",
+    )
 
 
 def _made_alike(

@@ -11,6 +11,7 @@ from torch import Tensor
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.checks.network.symmetries import symmetry_findings
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.chance import is_random
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
@@ -118,13 +119,7 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
     third, fourth = respond(asked), respond(asked)
     repeated = spread.gap(second, fourth)
     if repeated > _CLOSE:
-        yield _finding(
-            f"repeated calls with the same planes give different answers (by {repeated:.3g} "
-            "standard deviations)",
-            "dropout or running statistics are active: the model is in train mode at inference, or "
-            "its answers are random",
-            "call eval() on the model before inference, and use no random numbers in forward()",
-        )
+        yield _unsteady(respond, asked, spread, repeated)
         return
     history = max(spread.gap(third, fourth), spread.gap(first, second))
     if history > _CLOSE:
@@ -159,6 +154,32 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
         )
         return
     yield from symmetry_findings(respond, asked, second)
+
+
+def _unsteady(respond: Respond, asked: Tensor, spread: _Spread, gap: float) -> Finding:
+    """The finding for calls with the same planes that give different answers."""
+    is_chance = is_random(
+        lambda: respond(asked), lambda some, others: spread.gap(some, others) <= _CLOSE
+    )
+    evidence = (
+        f"repeated calls with the same planes give different answers (by {gap:.3g} standard "
+        "deviations), "
+    )
+    if is_chance:
+        return _finding(
+            f"{evidence}and equal ones if the random generators begin at the same state",
+            "answers are random: dropout is active (the model is in train mode at inference), or "
+            "forward() draws random numbers",
+            "call eval() on the model before inference, and use no random numbers in forward()",
+        )
+    return _finding(
+        f"{evidence}also if the random generators begin at the same state",
+        "the network keeps something from one call to the next: a state that is not reset between "
+        "evaluations (of a recurrent layer, or running statistics in train mode), a cache, or a "
+        "buffer that is overwritten",
+        "compute every answer from its own planes: reset the state before each evaluation, call "
+        "eval() on the model, and store nothing on self in forward()",
+    )
 
 
 def _by_rows(respond: Respond, planes: Tensor, spread: _Spread) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.policy_frames import frames_of
 from hexsearch.doctor.hypotheses.policies import (
+    AMONG_FREE,
     PERMUTED,
     PROBABILITIES,
     SCALED,
@@ -235,6 +236,11 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
                 "division that is applied on one side only, or targets that were smoothed)"
             )
             remedy = "use one formula from features to logits in training and at inference"
+        elif best.name == AMONG_FREE:
+            kind = "the policy's entries are numbers of legal moves, not of cells"
+            remedy = (
+                "give each cell an entry of its own, occupied or not, and mask what is occupied"
+            )
         elif "the move" in best.name:
             kind = "the policy belongs to another ply"
             remedy = "train the policy on the move that was played in the same position"

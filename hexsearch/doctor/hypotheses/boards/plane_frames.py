@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,8 @@ Floats = NDArray[np.float64]
 _FEW = 20  # boards of each side that are needed
 _SAME = 1e-6
 _AS_IT_IS = "as it is"
+# Under these, cells that touch on a board of Hex touch in the image, too.
+_KEEPING = {_AS_IT_IS, "transposed", "turned by 180 degrees", "mirrored in the short diagonal"}
 
 
 def odd_frames(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int64]) -> str:
@@ -28,16 +32,7 @@ def odd_frames(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int
     inner = planes[:, :, ring : ring + size, ring : ring + size].reshape(*planes.shape[:2], -1)
     flat, cells = stones.reshape(len(stones), -1), np.arange(size * size)
     maps = {_AS_IT_IS: cells, **moved_cells(cells, size)}
-    for side, who in ((1, "Red"), (-1, "Blue")):
-        rows = to_move == side
-        if rows.sum() < _FEW:
-            continue
-        shown: dict[int, set[str]] = {}
-        for number in range(planes.shape[1]):
-            values = inner[rows, number]
-            fits = {n for n, to in maps.items() if _tells(values[:, to], flat[rows])}
-            if fits:
-                shown[number] = fits
+    for shown, who in _shown_by_side(inner, flat, maps, to_move):
         if len(shown) < 2 or set.intersection(*shown.values()):
             continue
         usual = next(iter(shown.values()))
@@ -50,6 +45,47 @@ def odd_frames(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int
             f"{', '.join(map(str, other))} {_name(shown[other[0]])}"
         )
     return ""
+
+
+def broken_frame(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int64]) -> str:
+    """In words, the side whose board is turned so that other cells touch; else empty.
+
+    A board that is shown so for both sides is only another drawing of it. Arguments as above.
+    """
+    size = stones.shape[1]
+    if planes.shape[2:] != stones.shape[1:]:
+        return ""
+    inner, flat = planes.reshape(*planes.shape[:2], -1), stones.reshape(len(stones), -1)
+    cells = np.arange(size * size)
+    maps = {_AS_IT_IS: cells, **moved_cells(cells, size)}
+    frames = {}
+    for shown, who in _shown_by_side(inner, flat, maps, to_move):
+        frames[who] = set.intersection(*shown.values()) if shown else set()
+    broken = {who: min(fits) for who, fits in frames.items() if fits and not fits & _KEEPING}
+    if len(frames) == 2 and all(frames.values()) and len(broken) == 1:
+        ((who, name),) = broken.items()
+        return f"where {who} is to move the board is shown {name}"
+    return ""
+
+
+def _shown_by_side(
+    inner: Floats,
+    flat: NDArray[np.int8],
+    maps: dict[str, NDArray[np.int64]],
+    to_move: NDArray[np.int64],
+) -> Iterator[tuple[dict[int, set[str]], str]]:
+    """For each side to move, the symmetries under which each plane tells the stones."""
+    for side, who in ((1, "Red"), (-1, "Blue")):
+        rows = to_move == side
+        if rows.sum() < _FEW:
+            continue
+        shown: dict[int, set[str]] = {}
+        for number in range(inner.shape[1]):
+            values = inner[rows, number]
+            fits = {n for n, to in maps.items() if _tells(values[:, to], flat[rows])}
+            if fits:
+                shown[number] = fits
+        yield shown, who
 
 
 def _name(fits: set[str]) -> str:

@@ -1,0 +1,120 @@
+"""Checks how much of the network serves the value: layers that learn from it, and what varies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.analysis.predictor import in_eval_mode
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.recorded import Flat
+from hexsearch.doctor.samples import enough
+from hexsearch.doctor.watching import WatchedTrial
+
+_POSITIONS = 64
+_SAME = 1e-5  # standard deviation over positions, in the size of an output, of equal outputs
+_LAYERS = 6  # layers of the policy from which on depths are compared
+
+
+def check_reach(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The value must be computed from about as many layers as the policy."""
+    trial = needed(pipeline.finite)
+    steps = [step for step in trial.steps if step.value_gradient and step.policy_gradient]
+    if trial.config.policy_head.weight == 0 or len(steps) < 2:
+        return
+    for part, module in trial.network.parts().items():
+        layers = {"value": list[str](), "policy": list[str]()}
+        start = 0
+        for name, weight in module.named_parameters():
+            here = slice(start, start + weight.numel())
+            start = here.stop
+            for loss, reached in layers.items():
+                gradients: list[Flat] = [getattr(step, f"{loss}_gradient") for step in steps]
+                if weight.ndim > 1 and any(
+                    bool(g[part][here].any()) for g in gradients if part in g
+                ):
+                    reached.append(name)
+        value, policy = layers["value"], layers["policy"]
+        if not value or len(policy) < _LAYERS or 2 * len(value) > len(policy):
+            continue
+        missed = [name for name in policy if name not in value]
+        yield Finding.warning(
+            "what is read",
+            f"in {len(steps)} steps the value loss has a gradient on {len(value)} of the layers of "
+            f"the {in_words(part)} ({', '.join(value[:3])}), the policy loss on {len(policy)}; on "
+            f"{', '.join(missed[:3])} and others that of the value is exactly 0",
+            f"the value is computed from an early layer ({value[0]}), and does not depend on the "
+            "blocks behind it, which serve the policy alone: the value head is given the features "
+            "of the stem, or of a block in the middle, in place of the last ones",
+            "give the value head what the last block puts out; if it branches off there on "
+            "purpose, all is well",
+            root="unread",
+        )
+        return
+
+
+def check_variation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The value must differ between positions."""
+    trial, samples = needed(pipeline.finite), needed(pipeline.samples)
+    planes = torch.from_numpy(samples.planes[: enough(_POSITIONS, samples.planes.shape[-1])])
+    passed: list[tuple[str, nn.Module, float, float]] = []
+    value = _answered(trial, planes, passed)
+    if len(value) < 2 or _variation(value) > _SAME or not bool(value.abs().any()):
+        return
+    lost = next(((n, m) for n, m, given, made in passed if given > _SAME >= made), None)
+    before = [n for n, _, _, made in passed if made > _SAME]
+    where = "of an operation in the value head"
+    if lost is not None:
+        where = f"of {lost[0]} ({type(lost[1]).__name__})"
+    elif before:
+        where = f"of an operation behind {before[-1]}"
+    yield Finding.error(
+        "what is read",
+        f"on {len(planes)} positions the raw values lie between {float(value.min()):.6f} and "
+        f"{float(value.max()):.6f}, though the features of the trunk differ",
+        f"the value is one constant, whatever the position: the output {where} is the same for "
+        "all positions (a mean over cells of maps that were normalised for each position before, "
+        "so that it is always 0, or a part that nothing passes)",
+        "take the mean over the cells before the normalisation, or normalise over the batch",
+        root="unread",
+    )
+
+
+def _answered(
+    trial: WatchedTrial, planes: Tensor, passed: list[tuple[str, nn.Module, float, float]]
+) -> Tensor:
+    """Raw values in eval mode; the value head's leaves with the variation they get and give."""
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+        def look(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+            if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+                passed.append((name, module, _variation(inputs[0]), _variation(output)))
+
+        return look
+
+    leaves = [
+        (name, module)
+        for name, module in trial.network.named_modules()
+        if name.startswith("value_head") and not list(module.children())
+    ]
+    handles = [module.register_forward_hook(keep(name)) for name, module in leaves]
+    try:
+        with torch.no_grad(), in_eval_mode(trial.network.modules()):
+            value: Tensor = trial.network(trial.execution.show(planes)).value_raw.float()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return value
+
+
+def _variation(output: Tensor) -> float:
+    """Largest standard deviation over positions of an entry, in the size of all entries."""
+    if len(output) < 2 or not output.is_floating_point():
+        return 1.0
+    flat = (
+        output.detach().float().flatten(1) if output.ndim > 1 else output.detach().float()[:, None]
+    )
+    return float(flat.std(dim=0).max() / flat.abs().mean().clamp(min=1e-12))

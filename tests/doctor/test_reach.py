@@ -1,0 +1,138 @@
+"""What serves the value, what is random, and what is wrong for one colour, is measured."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hexsearch.config.data import StagesConfig
+from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.data.auxiliary import check_auxiliary
+from hexsearch.doctor.checks.network.encoders import check_encoder
+from hexsearch.doctor.checks.network.independence import independence_findings
+from hexsearch.doctor.checks.training.reach import check_reach, check_variation
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.noise import one_sided
+from hexsearch.doctor.hypotheses.policies import AMONG_FREE, policy_scores
+from hexsearch.doctor.networks import Observed, observe
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.training.metrics import Evaluation
+from tests.doctor.conftest import pipeline, tiny
+from tests.doctor.healthy_networks import ENCODERS
+from tests.doctor.slips import Patch, in_losses
+from tests.doctor.slips_tenth_data import _column_against_row
+
+_PLUGINS = "tests.doctor.plugins_tenth:"
+
+
+def test_a_value_that_is_read_from_the_stem_is_named(archive: GameArchive) -> None:
+    assert not list(check_reach(pipeline(archive, tiny())))
+    config = tiny(network=f"{_PLUGINS}ValueFromTheStem", policy_head={"weight": 1.0})
+    (finding,) = check_reach(pipeline(archive, config))
+    assert finding.severity == "warning"
+    assert "computed from an early layer (inner.stem.weight)" in finding.cause
+
+
+def test_a_value_that_is_the_same_for_all_positions_is_named(archive: GameArchive) -> None:
+    assert not list(check_variation(pipeline(archive, tiny())))
+    config = tiny(value_head={"family": f"{_PLUGINS}NormBeforeTheMean"})
+    (finding,) = check_variation(pipeline(archive, config))
+    assert "an operation behind value_head.norm is the same for all positions" in finding.cause
+
+
+def test_an_auxiliary_loss_of_each_with_every_one_is_named(
+    archive: GameArchive, monkeypatch: Patch
+) -> None:
+    config = tiny(auxiliary={"moves_left": 0.1})
+    assert not list(check_auxiliary(pipeline(archive, config)))
+    in_losses(_column_against_row)(monkeypatch)
+    (finding,) = check_auxiliary(pipeline(archive, config))
+    assert "as it should be, but its slope" in finding.evidence
+    assert "every target of the batch" in finding.cause
+
+
+class _Restless(nn.Module):
+    """Adds something to its value that changes from call to call."""
+
+    def __init__(self, draws: bool) -> None:
+        super().__init__()
+        self.draws, self.state = draws, 0.0
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        value = planes.flatten(1).mean(dim=1)
+        self.state = 0.5 * self.state + float(value[0])
+        extra = torch.randn(len(value)) if self.draws else torch.full_like(value, self.state)
+        return planes[:, 0].flatten(1), value + extra
+
+
+@pytest.mark.parametrize(
+    ("draws", "words"), [(True, "answers are random"), (False, "a state that is not reset")]
+)
+def test_random_numbers_are_told_from_a_state(draws: bool, words: str) -> None:
+    planes = torch.rand(32, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    before = str(np.random.get_state())
+    (finding,) = independence_findings(_Restless(draws), planes)
+    assert words in finding.cause
+    assert str(np.random.get_state()) == before
+
+
+def _evaluation(chance_of_blue: float, lean: float) -> Observed:
+    """Answers on 400 positions, a fifth of them finished, by games that each has won half of."""
+    rng = np.random.default_rng(0)
+    red_won = rng.integers(0, 2, 400).astype(float)
+    final = np.arange(400) % 5 == 0
+    p = np.clip(0.5 + lean + 0.2 * (red_won - 0.5), 0, 1)
+    p[final] = np.where(red_won[final] == 1, 0.97, 1 - chance_of_blue)
+    zeros = np.zeros(400, dtype=np.int64)
+    evaluation = Evaluation(p, red_won, zeros.astype(np.int8), zeros, final, np.arange(400), zeros)
+    return cast(Observed, type("Answers", (), {"evaluation": evaluation})())
+
+
+def test_wins_of_one_colour_that_are_taught_as_the_others_are_named() -> None:
+    found = one_sided(_evaluation(0.5, 0.25))
+    assert found is not None
+    assert found[:2] == ("Blue", "Red")
+    assert found[2:4] == pytest.approx((0.5, 0.97))
+    assert one_sided(_evaluation(0.97, 0.0)) is None
+    assert one_sided(_evaluation(0.5, 0.0)) is None  # boards of one colour that are not understood
+
+
+def test_a_policy_of_legal_moves_is_read_by_their_numbers(archive: GameArchive) -> None:
+    def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+        return ENCODERS["absolute"](stones, to_move)
+
+    network = ForeignNetwork(
+        lambda planes: (planes[:, 0].flatten(1), planes[:, 2].mean(dim=(1, 2))), encode, 5
+    )
+    observed = observe(network, archive, np.arange(40), StagesConfig(), 0)
+    free = observed.positions.stones.reshape(len(observed.played), -1) == 0
+    policy: NDArray[Any] = np.zeros_like(observed.policy)
+    for row, cell in enumerate(observed.played):
+        policy[row, free[row, : max(cell, 0)].sum()] = 5.0
+    knows = Observed(
+        observed.positions, observed.evaluation, observed.raw, observed.answered, policy,
+        observed.played,
+    )  # fmt: skip
+    best = max(policy_scores(knows, 5), key=lambda score: score.gain)
+    assert best.name == AMONG_FREE
+
+
+def test_finished_boards_that_are_all_shown_empty_are_named(archive: GameArchive) -> None:
+    def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+        shown = (stones.T if to_move > 0 else stones) * to_move
+        return np.stack([shown == 1, shown == -1]).astype(np.float32)
+
+    def model(planes: Tensor) -> tuple[Tensor, Tensor]:
+        return planes[:, 0].flatten(1), planes.sum(dim=(1, 2, 3))
+
+    network = ForeignNetwork(model, encode, 5)
+    observed = observe(network, archive, np.arange(60), StagesConfig(), 0)
+    given = ExaminedPipeline("own", foreign=network)
+    given.__dict__["observed"] = observed
+    causes = [finding.cause for finding in check_encoder(given)]
+    assert any("every finished board without any stone" in cause for cause in causes), causes
