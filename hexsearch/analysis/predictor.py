@@ -122,15 +122,6 @@ class Predictor:
             policy=np.concatenate([part.policy for part in parts]),
         )
 
-    def symmetric_answer(self, positions: Positions) -> Answers:
-        """The mean of the answers under all four symmetries."""
-        views = [self.answer(positions, bool(view & 1), bool(view & 2)) for view in range(4)]
-        return Answers(
-            win_prob_red=np.mean([view.win_prob_red for view in views], axis=0),
-            value_raw=np.mean([view.value_raw for view in views], axis=0),
-            policy=np.mean([view.policy for view in views], axis=0),
-        )
-
     def _part(
         self,
         positions: Positions,

@@ -88,9 +88,16 @@ def add_study(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_games(parser: argparse._ActionsContainer, required: bool = False) -> None:
-    """Add the option for the games that a command reads; the default is the starter games."""
+def add_games(
+    parser: argparse._ActionsContainer, required: bool = False, only_for: str = ""
+) -> None:
+    """Add the option for the games that a command reads; the default is the starter games.
+
+    Args:
+        only_for: the arguments with which alone the option is used; there is no default then.
+    """
     which = "" if required else " (default: the starter games of the package)"
+    which = f" (with {only_for} only)" if only_for else which
     parser.add_argument(
         "--games",
         action="append",

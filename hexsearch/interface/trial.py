@@ -48,13 +48,19 @@ class NetworkAnswers:
         self.loaded = loaded
 
     def answer(
-        self, positions: Sequence[str], *, symmetric: bool = False, top: int = 3
+        self,
+        positions: Sequence[str],
+        *,
+        symmetric: bool = False,
+        look_ahead: bool = False,
+        top: int = 3,
     ) -> list[Answer]:
         """Win probability and likeliest moves of each position.
 
         Args:
             positions: texts such as `#13,g7f8`, as for `predict`.
-            symmetric: average over the four symmetries of the board.
+            symmetric: average over the symmetries of the board that the network sees apart.
+            look_ahead: average with the answer for the position after the likeliest move.
             top: number of best moves.
         Raises:
             FaultyInput: a text is not a position, or has another board size.
@@ -63,8 +69,7 @@ class NetworkAnswers:
         from hexsearch.analysis.predictor import best_moves
 
         read = read_positions(list(positions), self.loaded.data.board_size)
-        predictor = self.loaded.predictor
-        answers = predictor.symmetric_answer(read) if symmetric else predictor.answer(read)
+        answers = self.loaded.predictor.with_looks(symmetric, look_ahead).answer(read)
         return [
             Answer(
                 position=text,

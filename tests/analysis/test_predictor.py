@@ -77,7 +77,8 @@ def test_answers_are_carried_back_from_every_symmetry(perspective: str, dataset:
     image = positions_of_moves(
         [tuple(SIZE * SIZE - 1 - cell for cell in sequence) for sequence in moves], SIZE
     )
-    there, back = predictor.symmetric_answer(positions), predictor.symmetric_answer(image)
+    averaged = predictor.averaged()
+    there, back = averaged.answer(positions), averaged.answer(image)
     np.testing.assert_allclose(there.win_prob_red, back.win_prob_red, atol=1e-6)
     np.testing.assert_allclose(there.policy, back.policy[:, ::-1], atol=1e-6)
 

@@ -106,3 +106,29 @@ def test_what_no_ensemble_can_be_made_of_is_refused_in_a_line(
     assert main(["ensemble", str(bare)]) == 2
     error = capsys.readouterr().err
     assert "was trained on other games" in error and "Traceback" not in error
+
+
+def test_checkpoints_of_single_trainings_can_be_averaged(
+    cup: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(cup / "trials" / name / "checkpoint.pt") for name in ("h0000", "h0001")]
+    games = ["--games", str(cup / "games.archive")]
+    assert main(["ensemble", *paths, *games, "--method", "average", "--format", "json"]) == 0
+    _, average = json.loads(capsys.readouterr().out)["rows"]
+    assert average["weights"] == dict.fromkeys(paths, 0.5)
+    assert main(["ensemble", str(cup), "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    (same,) = [row for row in rows if row["name"] == "heads of seed 1"]
+    assert [same["test"], same["validation"]] == [average["test"], average["validation"]]
+
+    refusals = {
+        (*paths,): "needs --games PATH",
+        (paths[0], *games): "needs a second checkpoint",
+        (str(cup), paths[0], *games): "is no checkpoint; give one study",
+        (*paths, *games, "--top", "2"): "--top goes with a study",
+        (paths[0], paths[0], *games): "is given twice",
+        (str(cup), *games): "--games goes with checkpoints",
+    }
+    for words, reason in refusals.items():
+        assert main(["ensemble", *words]) == 2
+        assert reason in capsys.readouterr().err

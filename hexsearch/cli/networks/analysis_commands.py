@@ -74,9 +74,7 @@ def register(commands: Any) -> None:
     predict.add_argument(
         "--file", type=Path, metavar="PATH", help="file of positions, one on each line"
     )
-    predict.add_argument(
-        "--symmetric", action="store_true", help="average over the four symmetries"
-    )
+    add_looks(predict)
     predict.add_argument("--top", type=int, default=3, metavar="N", help="best moves to list")
     add_format(predict)
     predict.set_defaults(run=run_predict)
@@ -120,7 +118,8 @@ def run_predict(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--top {arguments.top}: must be 1 or more")
     loaded = _load(arguments.checkpoint)
     positions = read_positions(texts, loaded.data.board_size)
-    predictions = _predict(loaded.predictor, texts, positions, arguments.symmetric, arguments.top)
+    predictor = loaded.predictor.with_looks(arguments.symmetric, arguments.look_ahead)
+    predictions = _predict(predictor, texts, positions, arguments.top)
     if arguments.format == "json":
         for prediction in predictions:
             print(json.dumps(_as_json(prediction), allow_nan=False))
@@ -131,9 +130,9 @@ def run_predict(arguments: argparse.Namespace) -> int:
 
 
 def _predict(
-    predictor: Predictor, texts: list[str], positions: Positions, symmetric: bool, top: int
+    predictor: Predictor, texts: list[str], positions: Positions, top: int
 ) -> list[Prediction]:
-    answers = predictor.symmetric_answer(positions) if symmetric else predictor.answer(positions)
+    answers = predictor.answer(positions)
     predictions = []
     for index, (text, stones) in enumerate(zip(texts, positions.stones, strict=True)):
         predictions.append(
