@@ -1,4 +1,4 @@
-"""Networks whose answer is a mean: over symmetries, or with the likeliest next move."""
+"""Networks whose answer is a mean: over symmetries, or with the likeliest next moves."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hexsearch.model.readout import Readout
 Rule = Callable[[Tensor], Tensor]  # raw values [B] to raw values [B]
 
 _OWN, _OTHER, _MOVER = 0, 1, 2  # planes; in the absolute perspective Blue, Red and side to move
+_TRUST = 6.0  # weight of a chance against the logarithm of a move's probability
 _PROBES = torch.tensor([-1.5, -0.4, 0.3, 0.5, 0.9, 2.0])  # raw values at which rules are compared
 
 
@@ -56,62 +57,85 @@ class SymmetricMean(nn.Module):
 
 
 class NextMoveMean(nn.Module):
-    """A network whose raw value is the mean over a position and the one after its likeliest move.
+    """A network whose raw value is the mean over a position and those after its likeliest moves.
 
-    In the mover's perspective the second position is shown from the other side, so the network
-    judges nearly the same board twice, by unlike inputs.
+    In the mover's perspective the later positions are shown from the other side, so the network
+    judges nearly the same board by unlike inputs. Each of several moves weighs as much as its
+    probability times exp(6 p), where p is the mover's chance behind it. This is the policy that a
+    search with as much trust in its values would play (regularised policy optimisation, Grill et
+    al., arXiv:2007.12509).
 
     Args:
         encoder: the encoder of the planes.
-        opposite: raw value [B] of one side -> raw value of the other one; see `opposite_raw`.
+        readout: from raw values to chances.
+        moves: number of moves.
+    Raises:
+        ContractError: the read-out has no rule from one side's raw value to the other's.
     """
 
-    def __init__(self, network: nn.Module, encoder: PositionEncoder, opposite: Rule) -> None:
+    def __init__(
+        self, network: nn.Module, encoder: PositionEncoder, readout: Readout, moves: int = 1
+    ) -> None:
         super().__init__()
         self.network = network
-        self._encoder = encoder
-        self._opposite = opposite
+        self._encoder, self._readout = encoder, readout
+        self._moves = min(moves, encoder.size**2)
+        self._opposite = opposite_raw(readout)
 
     def forward(self, planes: Tensor) -> NetworkOutput:
-        """The policy for planes [B, C, N, N], and the mean of the two raw values."""
+        """The policy for planes [B, C, N, N], and the mean of the raw values."""
         output = self.network(planes)
-        after, moved = after_likeliest_move(planes, output.policy_logits, self._encoder)
-        value = self.network(after).value_raw
+        legal = legal_logits(planes, output.policy_logits, self._encoder)
+        logits, cells = legal.topk(self._moves, dim=1)  # [B, K]
+        shown = planes.unsqueeze(1).expand(-1, self._moves, -1, -1, -1).flatten(0, 1)
+        later = after_move(shown, cells.flatten(), self._encoder)
+        value = self.network(later).value_raw.reshape(-1, self._moves)
         if self._encoder.perspective == "mover":
             value = self._opposite(value)
-        mean = (output.value_raw + value) / 2
-        return NetworkOutput(output.policy_logits, torch.where(moved, mean, output.value_raw))
+            chance = self._readout.win_prob(value)
+            can_move = legal.amax(dim=1) > -torch.inf
+        else:
+            mover = planes[:, _MOVER, 0, :1]  # [B, 1]
+            ours = torch.where(mover > 0.5, value, self._opposite(value))
+            chance = self._readout.win_prob(ours)
+            can_move = (legal.amax(dim=1) > -torch.inf) & (mover[:, 0] != 0.5)  # 0.5: game over
+        weights = torch.softmax(logits + _TRUST * chance, dim=1)
+        mean = (output.value_raw + (weights * value).sum(dim=1)) / 2
+        return NetworkOutput(output.policy_logits, torch.where(can_move, mean, output.value_raw))
 
 
-def after_likeliest_move(
-    planes: Tensor, policy_logits: Tensor, encoder: PositionEncoder
-) -> tuple[Tensor, Tensor]:
-    """Planes after the likeliest legal move, as the encoder shows them to the side that is next.
+def legal_logits(planes: Tensor, policy_logits: Tensor, encoder: PositionEncoder) -> Tensor:
+    """[B, N*N] logits of the free cells, and minus infinity for the others.
+
+    Args:
+        planes: [B, C, N, N], or N + 2 with the edge ring.
+    """
+    size, margin = encoder.size, int(encoder.edge_ring)
+    board = planes[:, :, margin : margin + size, margin : margin + size]
+    taken = (board[:, _OWN] + board[:, _OTHER]).flatten(1) > 0
+    return policy_logits.masked_fill(taken, -torch.inf)
+
+
+def after_move(planes: Tensor, cell: Tensor, encoder: PositionEncoder) -> Tensor:
+    """Planes after a move, as the encoder shows them to the side that is next.
 
     Planes in the mover's perspective do not say that a game is over; a finished board gets one
     more stone there, which does not change who has won.
 
     Args:
         planes: [B, C, N, N], or N + 2 with the edge ring.
-        policy_logits: [B, N*N].
-    Returns:
-        The planes, and [B] bool: whether there was a move. Without one the planes have no meaning.
+        cell: [B] a free cell of the board as shown.
     """
     size, margin = encoder.size, int(encoder.edge_ring)
-    board = planes[:, :, margin : margin + size, margin : margin + size]
-    taken = (board[:, _OWN] + board[:, _OTHER]).flatten(1) > 0
-    cell = policy_logits.masked_fill(taken, -torch.inf).argmax(dim=1)
-    moved = ~taken.all(dim=1)
     # Sums, not assignments at indices: these can be exported, too.
     stone = functional.one_hot(cell, size * size).to(planes.dtype).reshape(-1, size, size)
     stone = functional.pad(stone, (margin,) * 4)
     own, other = planes[:, _OWN], planes[:, _OTHER]
     if encoder.perspective == "mover":
         # The other side connects top to bottom now: reflect the board and exchange the colours.
-        return torch.stack([other, own + stone], dim=1).transpose(-2, -1), moved
+        return torch.stack([other, own + stone], dim=1).transpose(-2, -1)
     mover = planes[:, _MOVER]
-    after = torch.stack([own + stone * (1.0 - mover), other + stone * mover, 1.0 - mover], dim=1)
-    return after, moved & (mover[:, 0, 0] != 0.5)  # 0.5: the game is over
+    return torch.stack([own + stone * (1.0 - mover), other + stone * mover, 1.0 - mover], dim=1)
 
 
 def _reflected(planes: Tensor) -> Tensor:

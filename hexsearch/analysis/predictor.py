@@ -74,19 +74,21 @@ class Predictor:
         opposite = opposite_raw(self.readout) if reflects else None
         return replace(self, network=SymmetricMean(self.network, self.encoder.size, opposite))
 
-    def looking_ahead(self) -> Predictor:
-        """A predictor that averages over the position after the likeliest move, for twice the time.
+    def looking_ahead(self, moves: int = 1) -> Predictor:
+        """A predictor that averages over the positions after the likeliest moves.
+
+        It takes 1 + `moves` times as long.
 
         Raises:
             ContractError: the read-out has no rule from one side's raw value to the other's.
         """
-        after = NextMoveMean(self.network, self.encoder, opposite_raw(self.readout))
+        after = NextMoveMean(self.network, self.encoder, self.readout, moves)
         return replace(self, network=after)
 
-    def with_looks(self, symmetric: bool, look_ahead: bool) -> Predictor:
+    def with_looks(self, symmetric: bool, look_ahead: int) -> Predictor:
         """This predictor, averaged as the options of commands say."""
         averaged = self.averaged() if symmetric else self
-        return averaged.looking_ahead() if look_ahead else averaged
+        return averaged.looking_ahead(int(look_ahead)) if look_ahead else averaged
 
     @cached_property
     def _modules(self) -> list[nn.Module]:

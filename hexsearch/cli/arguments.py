@@ -108,7 +108,7 @@ def add_games(
 
 
 def add_looks(parser: argparse.ArgumentParser) -> None:
-    """Add the options by which one answer becomes a mean of several."""
+    """Add the options by which one answer becomes a mean of several; see `looks_of`."""
     parser.add_argument(
         "--symmetric",
         action="store_true",
@@ -119,6 +119,24 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="average each answer with that for the position after the likeliest move",
     )
+    parser.add_argument(
+        "--next-moves",
+        type=positive,
+        metavar="K",
+        help="with --look-ahead: after each of the K likeliest moves, good ones weighing more "
+        "(default: 1)",
+    )
+
+
+def looks_of(arguments: argparse.Namespace) -> tuple[bool, int]:
+    """Whether symmetries are averaged, and how many next moves are looked at.
+
+    Raises:
+        ConfigError: a number of moves is given without --look-ahead.
+    """
+    if arguments.next_moves is not None and not arguments.look_ahead:
+        raise ConfigError("--next-moves goes with --look-ahead")
+    return arguments.symmetric, arguments.look_ahead * (arguments.next_moves or 1)
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:

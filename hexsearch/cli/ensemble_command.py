@@ -16,6 +16,7 @@ from hexsearch.cli.arguments import (
     add_format,
     add_games,
     add_looks,
+    looks_of,
     positive,
     study_path,
 )
@@ -78,7 +79,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
         messages.print(Text(line), soft_wrap=True)
 
     found = _members(arguments, say)
-    looks = arguments.symmetric, arguments.look_ahead
+    looks = looks_of(arguments)
     members = replace(found, networks=[each.with_looks(*looks) for each in found.networks])
     answers = []
     for games, split in ((members.validation, "validation"), (members.test, "test")):

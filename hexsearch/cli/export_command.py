@@ -16,7 +16,7 @@ from hexsearch.analysis.standalone import (
     export_onnx,
     export_safetensors,
 )
-from hexsearch.cli.arguments import add_command, add_looks, study_path
+from hexsearch.cli.arguments import add_command, add_looks, looks_of, study_path
 from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.leaderboard.leaderboard import read_leaderboard
 from hexsearch.ledger.folder import StudyFolder
@@ -60,7 +60,7 @@ def register(commands: Any) -> None:
 def run_export(arguments: argparse.Namespace) -> int:
     """Write the requested files, and print their names."""
     console = Console(stderr=True, highlight=False)
-    if (arguments.symmetric or arguments.look_ahead) and arguments.format != "onnx":
+    if any(looks_of(arguments)) and arguments.format != "onnx":
         raise ConfigError(
             "--symmetric and --look-ahead: are for --format onnx; the other formats hold weights "
             "alone, and `analyze` takes these options itself"
@@ -76,7 +76,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     loaded = load_network(checkpoint)
     folder = arguments.output or checkpoint.parent
     if arguments.format == "onnx":
-        answering = loaded.predictor.with_looks(arguments.symmetric, arguments.look_ahead)
+        answering = loaded.predictor.with_looks(*looks_of(arguments))
         path, gap = export_onnx(replace(loaded, predictor=answering), folder)
         text = f"wrote {path} and {folder / DESCRIPTION}; answers agree within {gap:.1g}"
     elif arguments.format == "checkpoint":

@@ -52,7 +52,7 @@ class NetworkAnswers:
         positions: Sequence[str],
         *,
         symmetric: bool = False,
-        look_ahead: bool = False,
+        look_ahead: int = 0,
         top: int = 3,
     ) -> list[Answer]:
         """Win probability and likeliest moves of each position.
@@ -60,7 +60,8 @@ class NetworkAnswers:
         Args:
             positions: texts such as `#13,g7f8`, as for `predict`.
             symmetric: average over the symmetries of the board that the network sees apart.
-            look_ahead: average with the answer for the position after the likeliest move.
+            look_ahead: number of the likeliest next moves; each answer is averaged with those for
+                the positions after them. True is 1.
             top: number of best moves.
         Raises:
             FaultyInput: a text is not a position, or has another board size.

@@ -54,6 +54,8 @@ def test_test_games_are_evaluated_only_if_they_are_asked_for(
     checkpoint: Path, games_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["analyze", str(checkpoint), "--games", str(games_file), "--format", "json"]
+    assert main([*command, "--next-moves", "3"]) == 2
+    assert "--next-moves goes with --look-ahead" in capsys.readouterr().err
     assert main([*command, "--look-ahead"]) == 0
     usual, said = capsys.readouterr()
     assert main([*command, "--look-ahead", "--test-games"]) == 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.boards import positions_of_moves, read_positions
-from hexsearch.analysis.mean_answers import after_likeliest_move, opposite_raw
+from hexsearch.analysis.mean_answers import after_move, legal_logits, opposite_raw
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.readout import ReadoutConfig
 from hexsearch.data.dataset import Dataset
@@ -63,17 +63,20 @@ def test_planes_after_a_move_are_those_of_the_encoder(
         taken = [cell % SIZE * SIZE + cell // SIZE for cell in taken]
         last = last % SIZE * SIZE + last // SIZE
     logits[0, taken], logits[0, last] = 2.0, 1.0  # the likeliest cells are taken already
-    after, moved = after_likeliest_move(planes_of(encoder, cells[:-1]), logits, encoder)
-    assert moved.all()
-    assert torch.equal(after, planes_of(encoder, cells))
+    planes = planes_of(encoder, cells[:-1])
+    legal = legal_logits(planes, logits, encoder)
+    assert torch.equal(after_move(planes, legal.argmax(dim=1), encoder), planes_of(encoder, cells))
 
 
 @pytest.mark.parametrize("perspective", ["absolute", "mover"])
-def test_a_full_board_has_no_next_move(perspective: str) -> None:
+def test_a_full_board_has_no_next_move(perspective: str, dataset: Dataset) -> None:
     encoder = PositionEncoder(SIZE, perspective)  # type: ignore[arg-type]
     planes = planes_of(encoder, list(range(SIZE * SIZE)))
-    _, moved = after_likeliest_move(planes, torch.zeros(1, SIZE * SIZE), encoder)
-    assert not moved.any()
+    assert (legal_logits(planes, torch.zeros(1, SIZE * SIZE), encoder) == -torch.inf).all()
+    trial = Trial.of(tiny(encoder={"perspective": perspective, "edge_ring": False}), dataset, 64, 0)
+    plain = Predictor(trial.network, trial.readout, trial.encoder, torch.device("cpu"))
+    alone = plain.forward(planes).value_raw
+    assert torch.equal(plain.looking_ahead(3).forward(planes).value_raw, alone)
 
 
 @pytest.mark.parametrize("readout", ["bce", "tanh_mse"])
@@ -95,6 +98,29 @@ def test_an_answer_is_the_mean_of_two(perspective: str, readout: str, dataset: D
     )
     assert ahead.policy == pytest.approx(answers.policy, abs=1e-6)
     assert abs(ahead.win_prob_red[0] - answers.win_prob_red[0]) > 1e-4
+
+
+@pytest.mark.parametrize("red_moves", [False, True])
+@pytest.mark.parametrize("perspective", ["absolute", "mover"])
+def test_several_moves_weigh_by_policy_and_value(
+    perspective: str, red_moves: bool, dataset: Dataset
+) -> None:
+    trial = Trial.of(tiny(encoder={"perspective": perspective}), dataset, 640, seed=0)
+    trial.train_to(640)
+    plain = Predictor(trial.network, trial.readout, trial.encoder, torch.device("cpu"))
+    game = (0, 6, 12) if red_moves else (0, 6, 12, 3)
+    now = positions_of_moves([game], SIZE)
+    answers = plain.answer(now)
+    moves = np.argsort(-answers.policy[0])[:3]
+    then = [plain.answer(positions_of_moves([(*game, int(move))], SIZE)) for move in moves]
+    red = np.array([each.win_prob_red[0] for each in then])
+    weights = answers.policy[0][moves] * np.exp(6.0 * (red if red_moves else 1.0 - red))
+    raw = np.array([each.value_raw[0] for each in then])
+    sign = -1.0 if perspective == "mover" else 1.0
+    expected = (answers.value_raw[0] + sign * (weights @ raw) / weights.sum()) / 2
+    assert plain.looking_ahead(3).answer(now).value_raw[0] == pytest.approx(expected, abs=1e-5)
+    all_of_them = plain.looking_ahead(SIZE * SIZE).answer(now)
+    assert plain.looking_ahead(10_000).answer(now).value_raw[0] == all_of_them.value_raw[0]
 
 
 def test_a_finished_board_is_judged_alone_where_planes_say_so(dataset: Dataset) -> None:

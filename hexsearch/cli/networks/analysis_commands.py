@@ -16,7 +16,7 @@ from hexsearch.analysis.boards import Positions, mover_name, read_positions
 from hexsearch.analysis.loading import LoadedCheckpoint, load_network
 from hexsearch.analysis.predictor import Predictor, best_moves
 from hexsearch.analysis.value_analyzer import Analysis
-from hexsearch.cli.arguments import add_command, add_format, add_games, add_looks
+from hexsearch.cli.arguments import add_command, add_format, add_games, add_looks, looks_of
 from hexsearch.data.archive import GameArchive
 from hexsearch.errors import ConfigError
 from hexsearch.game.formats.lines import position_lines
@@ -84,11 +84,12 @@ def run_analyze(arguments: argparse.Namespace) -> int:
     """Evaluate a checkpoint on held-out games and on known positions."""
     _one_thread()
     messages = Console(stderr=True, highlight=False)
+    symmetric, look_ahead = looks_of(arguments)
     found = analyze(
         arguments.checkpoint,
         arguments.games,
-        symmetric=arguments.symmetric,
-        look_ahead=arguments.look_ahead,
+        symmetric=symmetric,
+        look_ahead=look_ahead,
         test_games=arguments.test_games,
         against=arguments.against,
         say=lambda line: messages.print(Text(line), soft_wrap=True),
@@ -118,7 +119,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--top {arguments.top}: must be 1 or more")
     loaded = _load(arguments.checkpoint)
     positions = read_positions(texts, loaded.data.board_size)
-    predictor = loaded.predictor.with_looks(arguments.symmetric, arguments.look_ahead)
+    predictor = loaded.predictor.with_looks(*looks_of(arguments))
     predictions = _predict(predictor, texts, positions, arguments.top)
     if arguments.format == "json":
         for prediction in predictions:
