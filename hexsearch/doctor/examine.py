@@ -37,6 +37,8 @@ _FOLLOWS = {
     "detached policy": ("unread", "movement", "slopes"),
     "slopes": ("unread",),
     "encoder": ("reading",),
+    "computation": ("norms", "reads the mover", "reading", "modes"),
+    "weights": ("computation", "norms", "reads the mover", "reading", "modes", "policy cells"),
     "random encoder": ("modes", "reading", "policy cells"),
     "structure": (
         "reading",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.baselines import stones_at
 
 
 def game_forms(archive: GameArchive, games: NDArray[np.int64]) -> dict[int, tuple[bytes, int]]:
@@ -37,3 +38,12 @@ def game_forms(archive: GameArchive, games: NDArray[np.int64]) -> dict[int, tupl
         start, end = 4 * int(offsets[game]), 4 * int(offsets[game + 1])
         forms[game] = min((text[start:end], colours) for text, colours in images)
     return forms
+
+
+def last_boards(archive: GameArchive, games: NDArray[np.int64]) -> list[bytes]:
+    """The last board of each game, as the smallest of its images under the symmetries of Hex."""
+    boards = stones_at(archive, games, archive.lengths[games].astype(np.int64))
+    exchanged = -boards.transpose(0, 2, 1)
+    images = (boards, boards[:, ::-1, ::-1], exchanged, exchanged[:, ::-1, ::-1])
+    whole = [np.ascontiguousarray(image).reshape(len(games), -1) for image in images]
+    return [min(image[game].tobytes() for image in whole) for game in range(len(games))]

@@ -7,6 +7,7 @@ add a line here.
 from __future__ import annotations
 
 from hexsearch.doctor.checks import beginnings, games, refused, results, split
+from hexsearch.doctor.checks.computation import loaded_weights, seen
 from hexsearch.doctor.checks.data import (
     auxiliary,
     columns,
@@ -28,7 +29,6 @@ from hexsearch.doctor.checks.network import (
     policies,
     randomness,
     records,
-    seen,
     strengths,
     turns,
     values,
@@ -89,6 +89,7 @@ CHECKS: tuple[Check, ...] = (
     Check("what is read", "quick", ("finite", "samples"), reading.check_reading),
     Check("layers of the value", "quick", ("finite",), reach.check_reach),
     Check("constant value", "quick", ("finite", "samples"), reach.check_variation),
+    Check("linear value", "quick", ("finite", "samples"), reach.check_linear),
     Check("flat planes", "quick", ("finite", "samples"), flat_planes.check_flat_planes),
     Check("policy map", "quick", ("finite", "samples"), cells.check_cells),
     Check("gradients", "quick", ("finite",), gradients.check_given),
@@ -100,6 +101,10 @@ CHECKS: tuple[Check, ...] = (
     Check("modules of the network", "answers", ("examined",), modules.check_loaded_modules),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
+    Check("linear answers", "answers", ("foreign", "observed"), reach.check_linear_answers),
+    Check(
+        "loaded weights", "answers", ("foreign", "observed"), loaded_weights.check_loaded_weights
+    ),
     Check("inputs of the norms", "answers", ("foreign", "observed"), seen.check_seen),
     Check("order of features", "answers", ("foreign", "observed"), orders.check_flat_orders),
     Check("what answers read", "answers", ("foreign", "observed"), reading.check_answers),

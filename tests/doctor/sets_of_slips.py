@@ -6,6 +6,10 @@ from tests.doctor import (
     slips_eighth_data,
     slips_eighth_scripts,
     slips_eighth_training,
+    slips_eleventh_data,
+    slips_eleventh_plugins,
+    slips_eleventh_scripts,
+    slips_eleventh_training,
     slips_fifth_data,
     slips_fifth_scripts,
     slips_fifth_training,
@@ -29,6 +33,7 @@ from tests.doctor import (
     slips_third_data,
     slips_third_training,
 )
+from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
 from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
 from tests.doctor.controls_of_seventh import CONTROLS as CONTROLS_OF_SEVENTH
 from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
@@ -72,6 +77,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_SEVENTH,
     **CONTROLS_OF_NINTH,
     **CONTROLS_OF_TENTH,
+    **CONTROLS_OF_ELEVENTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -104,6 +110,14 @@ TENTH: dict[str, AnySlip] = {
     **slips_tenth_plugins.GAMES,
     **slips_tenth_data.SLIPS,
     **slips_tenth_training.SLIPS,
+}
+# The eleventh set was put aside in the same way, and opened after its first run.
+ELEVENTH: dict[str, AnySlip] = {
+    **slips_eleventh_scripts.SCRIPTS,
+    **slips_eleventh_plugins.PLUGINS,
+    **slips_eleventh_plugins.GAMES,
+    **slips_eleventh_data.SLIPS,
+    **slips_eleventh_training.SLIPS,
 }
 HELD_OUT_SLIPS = held_out(sorted(SLIPS), seed=1126)
 HELD_OUT_SCRIPTS = held_out(sorted(SCRIPTS), seed=1127)

@@ -1,4 +1,4 @@
-"""Scripts and files of the ninth and tenth set run, and the versions without a slip learn."""
+"""Scripts and files of the ninth to the eleventh set run, and the versions without a slip learn."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import pytest
 import torch
 
 from hexsearch.data.archive import GameArchive, build_archive
-from tests.doctor import slips_tenth_plugins, slips_tenth_scripts
+from tests.doctor import (
+    slips_eleventh_plugins,
+    slips_eleventh_scripts,
+    slips_tenth_plugins,
+    slips_tenth_scripts,
+)
 from tests.doctor.conftest import SIZE
+from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
 from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
 from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
 from tests.doctor.games import lopsided_games
@@ -21,12 +27,18 @@ from tests.doctor.slips_ninth_games import GAMES
 from tests.doctor.slips_ninth_scripts import SCRIPTS
 
 _LEAST_AUC = 0.7
-CONTROLS = {**CONTROLS_OF_NINTH, **CONTROLS_OF_TENTH}
+CONTROLS = {**CONTROLS_OF_NINTH, **CONTROLS_OF_TENTH, **CONTROLS_OF_ELEVENTH}
 SOUND_SCRIPTS = {**SOUND, **{n: c for n, c in CONTROLS.items() if isinstance(c, Foreign)}}
-FOREIGN = {**SOUND_SCRIPTS, **SCRIPTS, **slips_tenth_scripts.SCRIPTS}
+FOREIGN = {
+    **SOUND_SCRIPTS,
+    **SCRIPTS,
+    **slips_tenth_scripts.SCRIPTS,
+    **slips_eleventh_scripts.SCRIPTS,
+}
 FILES = {
     **GAMES,
     **slips_tenth_plugins.GAMES,
+    **slips_eleventh_plugins.GAMES,
     **{n: c for n, c in CONTROLS.items() if isinstance(c, GamesFile)},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -11,20 +12,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.config.data import StagesConfig
-from hexsearch.data.archive import GameArchive
+from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.doctor.checks.board_sizes import size_findings
+from hexsearch.doctor.checks.computation.loaded_weights import check_loaded_weights
 from hexsearch.doctor.checks.data.auxiliary import check_auxiliary
+from hexsearch.doctor.checks.data.columns import check_finished
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.independence import independence_findings
-from hexsearch.doctor.checks.training.reach import check_reach, check_variation
+from hexsearch.doctor.checks.training.reach import check_reach, check_variation, linear_findings
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.game_forms import last_boards
 from hexsearch.doctor.hypotheses.noise import one_sided
 from hexsearch.doctor.hypotheses.policies import AMONG_FREE, policy_scores
 from hexsearch.doctor.networks import Observed, observe
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.game.record import Game
 from hexsearch.training.metrics import Evaluation
 from tests.doctor.conftest import pipeline, tiny
+from tests.doctor.games import lopsided_games
 from tests.doctor.healthy_networks import ENCODERS
 from tests.doctor.slips import Patch, in_losses
+from tests.doctor.slips_eleventh_data import _from_the_winners_side
 from tests.doctor.slips_tenth_data import _column_against_row
 
 _PLUGINS = "tests.doctor.plugins_tenth:"
@@ -136,3 +144,86 @@ def test_finished_boards_that_are_all_shown_empty_are_named(archive: GameArchive
     given.__dict__["observed"] = observed
     causes = [finding.cause for finding in check_encoder(given)]
     assert any("every finished board without any stone" in cause for cause in causes), causes
+
+
+class _Plain(nn.Module):
+    """Two layers, with or without an activation between them."""
+
+    def __init__(self, bends: bool) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.first, self.second = nn.Linear(25, 8), nn.Linear(8, 1)
+        for weight in self.parameters():
+            weight.data = torch.randn(weight.shape, generator=generator)
+        self.bends = bends
+
+    def forward(self, planes: Tensor) -> Tensor:
+        inside = self.first(planes.flatten(1))
+        out: Tensor = self.second(inside.relu() if self.bends else inside)
+        return out.detach().double()
+
+
+def test_a_linear_value_is_named() -> None:
+    planes = torch.rand(16, 1, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert not list(linear_findings(_Plain(True), planes))
+    (finding,) = linear_findings(_Plain(False), planes)
+    assert "no activation acts between the layers" in finding.cause
+
+
+def _loaded_weights(change: Callable[[Tensor], Tensor]) -> list[str]:
+    """Causes that are found for a network of four layers whose weights were changed."""
+    generator = torch.Generator().manual_seed(0)
+    layers = nn.Sequential(*(nn.Linear(16, 16) for _ in range(4)))
+    for layer in layers:
+        layer.weight.data = change(0.1 * torch.randn(16, 16, generator=generator))
+    given = ExaminedPipeline("own", foreign=ForeignNetwork(layers, ENCODERS["absolute"], 4))
+    given.__dict__["observed"] = _evaluation(0.97, 0.0)
+    return [finding.cause for finding in check_loaded_weights(given)]
+
+
+def test_weights_as_no_training_leaves_them_are_named() -> None:
+    def at_most(weight: Tensor) -> Tensor:
+        return torch.where(weight.abs() > 0.1, 0.0, weight)
+
+    def at_least(weight: Tensor) -> Tensor:
+        return torch.where(weight.abs() < 0.05, 0.0, weight)
+
+    assert _loaded_weights(lambda weight: weight) == []
+    (lengths,) = _loaded_weights(lambda weight: nn.functional.normalize(weight, dim=1))
+    assert "the lengths of the weights are lost" in lengths
+    (largest,) = _loaded_weights(at_most)
+    assert "the largest weights were removed" in largest
+    (smallest,) = _loaded_weights(at_least)
+    assert smallest == "small weights were removed (pruned)"
+
+
+def test_finished_boards_of_one_label_are_named(archive: GameArchive, monkeypatch: Patch) -> None:
+    config = tiny(encoder={"perspective": "mover"})
+    assert not list(check_finished(pipeline(archive, config)))
+    _from_the_winners_side(monkeypatch)
+    (finding,) = check_finished(pipeline(archive, config))
+    assert "encoded from the winner's side" in finding.cause
+
+
+def test_games_of_a_smaller_board_are_told_by_their_size() -> None:
+    small = [
+        Game(5, tuple(c // 4 * 5 + c % 4 for c in game.moves), game.winner, False, "small", n)
+        for n, game in enumerate(lopsided_games(40, 4))
+    ]
+    whole = lopsided_games(100, 5)
+    assert not list(size_findings(build_archive(whole)))
+    (finding,) = size_findings(build_archive([*small, *whole]))
+    assert "games are of a smaller board, 4x4" in finding.cause
+
+
+def test_games_that_end_on_the_boards_of_training_games_are_told(archive: GameArchive) -> None:
+    dataset = pipeline(archive, tiny()).dataset
+    assert dataset is not None
+    games = dataset.train_games[:60]
+    turned = [archive.game(int(game)) for game in games]
+    cells = [tuple(24 - cell for cell in game.moves) for game in turned]
+    others = [
+        Game(5, (moves[2], moves[1], moves[0], *moves[3:]), game.winner, True, "others", n)
+        for n, (moves, game) in enumerate(zip(cells, turned, strict=True))
+    ]
+    assert last_boards(build_archive(others), np.arange(60)) == last_boards(archive, games)

@@ -28,6 +28,7 @@ from tests.doctor.sets_of_slips import (
     CONTROLS,
     EIGHTH,
     EIGHTH_PUT_ASIDE,
+    ELEVENTH,
     FIFTH,
     FOURTH,
     HELD_OUT_SCRIPTS,
@@ -242,6 +243,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     ),
     "ninth, put aside": ({name: NINTH[name] for name in NINTH_PUT_ASIDE}, 0.0, 0.0),
     "tenth, all put aside": (TENTH, 0.0, 0.0),
+    "eleventh, all put aside": (ELEVENTH, 0.0, 0.0),
 }
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
+from hexsearch.doctor.checks.board_sizes import size_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_readings import other_reading
 from hexsearch.doctor.hypotheses.boards.move_orders import ordered_cells
@@ -38,7 +39,7 @@ def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from short or _unfinished(archive)
     yield from _sorted_moves(archive)
     yield from _played_twice(archive)
-    yield from _unused_edge(archive)
+    yield from size_findings(archive)
     yield from _played_on(archive)
     yield from _search_values(archive)
 
@@ -198,26 +199,6 @@ def _played_twice(archive: GameArchive) -> Iterator[Finding]:
             "numbered for another board",
             "compare the moves of one such game in its file with those that are read, which "
             "`hexsearch games show PATH --game NUMBER` draws",
-        )
-
-
-def _unused_edge(archive: GameArchive) -> Iterator[Finding]:
-    """If nobody ever plays in outer rows and columns, the games are of a smaller board."""
-    size = int(archive.sizes.max(initial=0))
-    if len(archive.moves) < 50 * size:
-        return
-    rows, columns = np.divmod(archive.moves.astype(np.int64), size)
-    used = [np.bincount(lines, minlength=size) > 0 for lines in (rows, columns)]
-    side = max(int(np.flatnonzero(each).max()) + 1 for each in used)
-    first = min(int(np.flatnonzero(each).min()) for each in used)
-    if side < size or first > 0:
-        yield Finding.error(
-            "results",
-            f"in {len(archive):,} games all moves are in rows and columns {first} to {side - 1} "
-            f"(counted from 0) of a {size}x{size} board",
-            f"the games are of a smaller board ({side - first}x{side - first}), or cells are "
-            "shifted: edges are in the wrong place",
-            f"--set data.board_size={side - first}, or count rows and columns from 0",
         )
 
 

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.game_forms import last_boards
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_ENDS, _LONG, _SAME_ENDS = 20_000, 8, 0.1  # games looked at, their least length, accepted share
 
 
 def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[Finding]:
@@ -68,3 +72,25 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "the symmetry-invariant form of a game",
                 "split by a hash of the symmetry-invariant form, or remove copies first",
             )
+            return
+    yield from _same_ends(dataset.archive, parts)
+
+
+def _same_ends(archive: GameArchive, parts: dict[str, NDArray[np.int64]]) -> Iterator[Finding]:
+    """Report games whose last boards are those of training games, by other moves."""
+    trained, held = parts["training"][:_ENDS], parts["validation"][:_ENDS]
+    held = held[archive.lengths[held] >= _LONG]
+    if not len(held) or not len(trained):
+        return
+    known = set(last_boards(archive, trained))
+    same = sum(board in known for board in last_boards(archive, held))
+    if same > max(_SAME_ENDS * len(held), 5):
+        yield Finding.warning(
+            "split",
+            f"{same:,} of {len(held):,} validation games of {_LONG} moves or more end on the last "
+            "board of a training game, as it is, mirrored or turned, after moves in another order",
+            "validation games are copies of training games in which moves were exchanged or boards "
+            "turned (games were augmented before they were split, or end in the same lines): "
+            "validation figures show what the network memorises",
+            "split before games are augmented, and keep all versions of a game in one part",
+        )

@@ -15,6 +15,8 @@ from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 
+_FEW = 20  # finished positions by which labels are judged
+
 
 def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """On a finished board nobody is to move, and there is no policy target."""
@@ -34,6 +36,25 @@ def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "these positions",
             root="policy mask",
         )
+    outcome = batch.outcome.numpy()[truth.finished]
+    if (
+        len(outcome) >= _FEW
+        and np.ptp(outcome) == 0
+        and np.ptp(truth.red_won[truth.finished].astype(int))
+    ):
+        side = "winner" if outcome[0] == 1.0 else "loser"
+        yield Finding.error(
+            "finished boards",
+            f"all {len(outcome)} finished positions of {len(batch):,} have the label "
+            f"{outcome[0]:.0f} in the network's view, though both colours win",
+            f"finished boards are always encoded from the {side}'s side, so their label is always "
+            "the same: it tells nothing, the network learns to give it without a look at the "
+            "board, and figures on finished boards are too good",
+            "encode a finished board from a side that does not depend on the winner, such as one "
+            "drawn by the game's hash",
+            root="reads the mover",
+        )
+        return
     planes = inside_ring(compared.samples.planes, truth.size)
     if planes.shape[1] != 3 or not truth.finished.any():
         return

@@ -22,6 +22,7 @@ from hexsearch.training.metrics import Evaluation
 Floats = NDArray[np.float64]
 Figures = dict[str, float]
 _CLOSE = 1e-3  # accepted difference, relative where the figure is above 1
+_BINS = 15  # of the calibration error
 _TOLD = 3  # slices and figures that a finding lists
 _NAMES = {
     "value_loss": "value loss (Brier score)",
@@ -189,8 +190,14 @@ def figures(answers: Answers) -> Figures:
         "auc": float(((pairs > 0) + 0.5 * (pairs == 0)).mean()) if pairs.size else math.nan,
         "correlation": float(np.corrcoef(p, won)[0, 1]) if spread else math.nan,
         "bias": float((p - won).mean()),
+        "calibration_error": float(np.abs(np.bincount(_bin(p), p - won)).sum() / len(p)),
         **_others(errors, p - won),
     }
+
+
+def _bin(p: Floats) -> NDArray[np.int64]:
+    """Bins of equal width, which weigh as much as the answers in them."""
+    return np.clip(p * _BINS, 0, _BINS - 1).astype(np.int64)
 
 
 def _others(errors: Floats, gaps: Floats) -> Figures:

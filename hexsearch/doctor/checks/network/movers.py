@@ -40,7 +40,7 @@ def _on_finished_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     going = replace(over, finished=np.zeros(len(over), dtype=bool))
     won = observed.evaluation.red_won[final] == 1
     everywhere = examined.planes(observed.positions)
-    constant = (everywhere.flatten(2).std(dim=2) < 1e-6).all(dim=0)
+    constant = _planes_of_the_mover(everywhere, observed.positions)
     if not bool(constant.any()):
         return  # no plane shows the side to move
     background = everywhere.amin(dim=0)  # what all positions have, such as a ring of edges
@@ -71,6 +71,22 @@ def _on_finished_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="reads the mover",
         )
         return
+
+
+def _planes_of_the_mover(planes: torch.Tensor, positions: Positions) -> torch.Tensor:
+    """[C] bool: planes of one number each, which follows from the number of stones alone.
+
+    A number that follows from the board, such as a distance, may tell the winner by right.
+    """
+    flat = planes.flatten(2)
+    constant = (flat.std(dim=2) < 1e-6).all(dim=0)
+    _, kind = np.unique(2 * positions.plies + positions.finished, return_inverse=True)
+    groups = torch.from_numpy(kind)[:, None].expand(-1, planes.shape[1])
+    size = (int(kind.max()) + 1, planes.shape[1])
+    numbers = flat[:, :, 0]
+    lowest = torch.full(size, torch.inf).scatter_reduce(0, groups, numbers, "amin")
+    highest = torch.full(size, -torch.inf).scatter_reduce(0, groups, numbers, "amax")
+    return constant & ((highest - lowest).amax(dim=0) < 1e-6)
 
 
 def _told_by_the_mover(pipeline: ExaminedPipeline) -> Iterator[Finding]:

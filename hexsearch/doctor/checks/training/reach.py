@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.recorded import Flat
 from hexsearch.doctor.samples import enough
@@ -16,6 +18,7 @@ from hexsearch.doctor.watching import WatchedTrial
 
 _POSITIONS = 64
 _SAME = 1e-5  # standard deviation over positions, in the size of an output, of equal outputs
+_LINEAR = 1e-4  # difference from a linear function, in standard deviations
 _LAYERS = 6  # layers of the policy from which on depths are compared
 
 
@@ -118,3 +121,47 @@ def _variation(output: Tensor) -> float:
         output.detach().float().flatten(1) if output.ndim > 1 else output.detach().float()[:, None]
     )
     return float(flat.std(dim=0).max() / flat.abs().mean().clamp(min=1e-12))
+
+
+def check_linear(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The value must not be a linear function of the planes."""
+    trial, samples = needed(pipeline.finite), needed(pipeline.samples)
+    planes = torch.from_numpy(samples.planes[: enough(_POSITIONS, samples.planes.shape[-1])])
+
+    def values(shown: Tensor) -> Tensor:
+        with torch.no_grad(), in_eval_mode(trial.network.modules()):
+            found: Tensor = trial.network(trial.execution.show(shown)).value_raw.double()
+        return found
+
+    yield from linear_findings(values, planes)
+
+
+def check_linear_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The same of a user's trained network."""
+    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
+    chosen = np.linspace(0, len(observed.positions) - 1, _POSITIONS).astype(np.int64)
+    planes = foreign.planes(take(observed.positions, np.unique(chosen)))
+    yield from linear_findings(lambda shown: foreign.respond(shown)[1].double(), planes)
+
+
+def linear_findings(values: Callable[[Tensor], Tensor], planes: Tensor) -> Iterator[Finding]:
+    """Report values that the sum of two boards gives as the sum of their values."""
+    half = len(planes) // 2
+    if half < 2:
+        return
+    some, others = planes[:half], planes[half : 2 * half]
+    apart, together = values(some) + values(others), values(some + others)
+    gap = (apart - together - values(torch.zeros_like(some))).abs().max()
+    spread = float(values(planes).std())
+    if spread > 0.0 and float(gap) < _LINEAR * spread:
+        yield Finding.error(
+            "what is read",
+            f"on {half} pairs of boards the raw value of the sum of two boards is the sum of their "
+            f"values within {float(gap) / spread:.1g} standard deviations",
+            "the value is a linear function of the planes: no activation acts between the layers "
+            "(none is called in forward(), or each was replaced by the identity), so all layers "
+            "are worth a single one, which cannot see whether stones are connected",
+            "put an activation behind each convolution, and look at forward() for one that is not "
+            "called",
+            root="unread",
+        )

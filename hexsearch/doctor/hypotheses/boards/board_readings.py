@@ -59,6 +59,26 @@ def other_reading(archive: GameArchive, games: Games) -> str:
     return other_order(archive, games) or _missing_move(archive, some, won)
 
 
+def smaller_boards(archive: GameArchive, games: Games) -> tuple[int, int]:
+    """How many games are finished games of a smaller board, and its size; 0 and 0 if none are.
+
+    Args:
+        games: games that end without a connection.
+    """
+    if not len(games):
+        return 0, 0
+    boards, won = stones_at(archive, games, archive.lengths[games]), archive.winners[games]
+    best = (0, 0)
+    for size in range(boards.shape[1] - 1, 2, -1):
+        inside = ~(
+            (boards[:, size:] != 0).any(axis=(1, 2)) | (boards[:, :, size:] != 0).any((1, 2))
+        )
+        part = np.ascontiguousarray(boards[:, :size, :size])
+        fits = inside & (winners(part) == won)
+        best = max(best, (int(fits.sum()), size))
+    return best
+
+
 def shifted_winners(archive: GameArchive, wrong: Games) -> str:
     """In words, whose result games have from some game on; empty if it is their own or unknown.
 

@@ -58,6 +58,30 @@ def norm_gaps(network: nn.Module, run: Callable[[], object]) -> list[NormGap]:
     return found
 
 
+def modules_between(
+    network: nn.Module, run: Callable[[], object], before: str, after: str
+) -> list[str]:
+    """Names of the innermost modules that `run()` calls between two norms, with their kinds."""
+    called: list[str] = []
+    kinds = {n: type(m).__name__ for n, m in network.named_modules() if not list(m.children())}
+    handles = [
+        network.get_submodule(name).register_forward_pre_hook(
+            lambda module, inputs, name=name: called.append(name)
+        )
+        for name in kinds
+        if name
+    ]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if before not in called or after not in called:
+        return []
+    inside = called[called.index(before) + 1 : called.index(after)]
+    return [f"{name}: {kinds[name]}" for name in dict.fromkeys(inside)]
+
+
 def first_gap(network: nn.Module, norm: str, run: Callable[[], object]) -> float:
     """The gap of one norm in `run()`, which calls the network and is ended there."""
     gaps: list[float] = []

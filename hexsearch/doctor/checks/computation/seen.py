@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.doctor.checks.computation.departures import REMEDY, located, other_computation
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes, with_history
@@ -30,17 +30,11 @@ _POSITIONS, _TRIED = 1024, 256  # positions that are compared, and those that ch
 _OTHER, _FAR = 0.4, 0.7  # gaps of the first norm with and without an explanation
 _RESTORED = 0.4  # share of it that the right planes may leave over
 _EQUAL = 1.15  # factor on the smallest gap up to which a simpler change is preferred
-_SAME, _APART = 0.35, 0.6  # gaps of a norm that is as in training, and of one that is not
-_JUMP = 4.0  # factor by which the gap grows from one norm to the next
 _STALE, _GAIN = 0.3, 0.01  # gap from which on new statistics are tried, and what they must gain
 _OF_A_KIND, _FEW = 0.25, 40  # gap from which on kinds of positions are compared; positions of each
 _RIGHT = 0.25  # gap that the right planes stay below
 _FINISHED = "finished boards"  # a network that has seen nothing else cannot play
 _LEVEL = 0.1  # difference of the means of a plane that is told
-_REMEDY = (
-    "encode as in training: compare encode() and what load() returns with the code of the training "
-    "run, plane by plane and layer by layer"
-)
 
 
 def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -67,9 +61,10 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         kinds = _kinds(evaluation.to_end[chosen], evaluation.ply[chosen])
         found = list(_other_positions(network, gaps[0], planes, kinds))
     if not found:
-        found = list(_other_computation(gaps))
+        found = list(other_computation(gaps, evaluation.metrics().overall.value_loss > 0.25))
     if not found and max(each.gap for each in gaps) > _STALE:
         found = list(_stale(foreign, network, positions, planes, won, game))
+        found = [located(each, gaps, network, lambda: foreign.respond(planes)) for each in found]
     if not found and gaps[0].gap > _FAR:
         found = [_unknown(network, gaps[0], planes)]
     yield from found
@@ -251,24 +246,6 @@ def _unknown(network: nn.Module, norm: NormGap, planes: Tensor) -> Finding:
         f"the network gets other inputs than in training: other planes{levels}, positions of "
         "another kind than these games, or the statistics of its batch norms are not those of its "
         "weights",
-        _REMEDY,
+        REMEDY,
         root="norms",
     )
-
-
-def _other_computation(gaps: list[NormGap]) -> Iterator[Finding]:
-    """The finding for a norm that gets other inputs although an earlier one gets the same."""
-    for before, norm in pairwise(gaps):
-        if before.gap < _SAME and norm.gap > max(_APART, _JUMP * before.gap):
-            yield Finding.warning(
-                "batch norm",
-                f"the inputs of the batch norms up to {before.name} agree with their statistics of "
-                f"training (within {before.gap:.2f}), and those of {norm.name} differ by "
-                f"{norm.gap:.1f}",
-                f"between {before.name} and {norm.name} the network computes something else than "
-                "in training: another activation, a part that is left out or added, other weights, "
-                "or statistics that are not those of its weights",
-                _REMEDY,
-                root="norms",
-            )
-            return

@@ -1,0 +1,91 @@
+"""The check of the weights of a user's network: lengths, zeros, and what was cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_LAYERS, _ROWS = 3, 4  # layers that are needed, and rows of each
+_SAME = 1e-4  # difference of equal lengths
+_PRUNED, _DENSE = 0.05, 64  # share of zeros that is reported; numbers that a layer needs
+_TOP, _CROWDED = 0.8, 0.08  # values above this part of the largest one, and their usual share
+_GAP = 0.1  # part of the median size below which nothing lies where small weights were removed
+
+
+def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report weights as no training leaves them."""
+    network = needed(pipeline.foreign).model
+    if not isinstance(network, nn.Module):
+        return
+    layers = {
+        name: weight.detach().float().flatten(1)
+        for name, weight in network.named_parameters()
+        if weight.ndim > 1 and weight.shape[0] >= _ROWS and weight.numel() >= _DENSE
+    }
+    if len(layers) < _LAYERS:
+        return
+    loss = needed(pipeline.observed).evaluation.metrics().overall.value_loss
+    for finding in (_equal_lengths(layers), _zeros(layers)):
+        if finding is not None:
+            evidence, cause, remedy = finding
+            yield Finding(
+                "weights of the network",
+                "error" if loss > 0.25 else "warning",
+                f"{evidence}; the value loss is {loss:.3f}",
+                cause,
+                remedy,
+                root="weights",
+            )
+            return
+
+
+def _equal_lengths(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
+    """Rows that all have the same length, which training does not give."""
+    alike = [
+        name
+        for name, rows in layers.items()
+        if float((rows.norm(dim=1) - 1.0).abs().max()) < _SAME and rows.shape[1] > 1
+    ]
+    if len(alike) < max(_LAYERS, len(layers) // 2):
+        return None
+    return (
+        f"in {len(alike)} of {len(layers)} layers, such as {alike[0]}, the weights of each output "
+        "have length 1",
+        "the lengths of the weights are lost: each row or kernel has length 1, as the directions "
+        "of a weight normalisation have without their lengths (weight_g, original0), or as after a "
+        "normalisation that training did not know",
+        "load both parts of a weight normalisation, or remove it before saving "
+        "(remove_parametrizations)",
+    )
+
+
+def _zeros(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
+    """Weights that are exactly 0, and which ones these were."""
+    count = sum(rows.numel() for rows in layers.values())
+    zero = sum(int((rows == 0).sum()) for rows in layers.values())
+    sparse = {n: rows for n, rows in layers.items() if float((rows == 0).float().mean()) > _PRUNED}
+    if zero < _PRUNED * count or len(sparse) < _LAYERS:
+        return None
+    kept = [rows[rows != 0].abs() for rows in sparse.values() if bool((rows != 0).any())]
+    crowded = [float((sizes > _TOP * sizes.max()).float().mean()) for sizes in kept]
+    gaps = [float(sizes.min() / sizes.median()) for sizes in kept]
+    half = len(kept) / 2
+    if sum(share > _CROWDED for share in crowded) > half:
+        which = (
+            "the largest weights were removed and the small ones kept (the mask of a pruning is "
+            "the wrong way round): what is left ends abruptly below a limit"
+        )
+    elif sum(gap > _GAP for gap in gaps) > half:
+        which = "small weights were removed (pruned)"
+    else:
+        which = "weights were removed at random, or their mask belongs to other layers"
+    return (
+        f"{zero / count:.0%} of {count:,} weights in matrices and kernels are exactly 0, in "
+        f"{len(sparse)} of {len(layers)} layers",
+        which,
+        "compare the answers before and after pruning; prune by the smallest sizes, and train on",
+    )
