@@ -1,4 +1,4 @@
-"""The check of games that are only the beginning of other games."""
+"""Checks of games that are the beginning of others, or follow the same few lines."""
 
 from __future__ import annotations
 
@@ -7,18 +7,49 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 _LOOKED_AT = 2_000  # unfinished games
 _GAMES = 50_000  # games that are compared, from the first one on
 _SHARED = 8  # moves that a beginning has at least; shorter ones are openings
+_LINES, _DISTINCT = 100, 0.2  # games that are needed; accepted share of different first halves
 _SHARE = 0.05  # of the games looked at, from which on it is reported
 
 
 def check_beginnings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Report games whose moves are all the first moves of a longer game."""
+    """Report games whose moves are all the first moves of a longer game, and common lines."""
     archive = needed(pipeline.archive)
+    yield from _few_lines(archive)
+    yield from _beginnings(archive)
+
+
+def _few_lines(archive: GameArchive) -> Iterator[Finding]:
+    """Report games whose first halves are nearly all those of other games."""
+    starts = archive.offsets[:-1].astype(np.int64)
+    long = np.flatnonzero(archive.lengths[:_GAMES] >= _SHARED)
+    if len(long) < _LINES:
+        return
+    halves = {
+        archive.moves[starts[game] : starts[game] + archive.lengths[game] // 2].tobytes()
+        for game in long.tolist()
+    }
+    if len(halves) < _DISTINCT * len(long):
+        yield Finding.error(
+            "duplicates",
+            f"the first halves of {len(long):,} games of {_SHARED} moves or more are only "
+            f"{len(halves):,} different lines",
+            "games follow the same few lines and differ in their ends alone (self-play without "
+            "noise, temperature or drawn openings): most positions occur in many games with either "
+            "winner, and validation games begin as training games do",
+            "play with a temperature, noise at the root, or drawn openings; or keep one game of "
+            "each line",
+        )
+
+
+def _beginnings(archive: GameArchive) -> Iterator[Finding]:
+    """Report games whose moves are all the first moves of a longer game."""
     lengths, starts = archive.lengths, archive.offsets[:-1].astype(np.int64)
     cut = np.flatnonzero((archive.finished == 0) & (lengths >= _SHARED))
     cut = cut[cut < _GAMES]

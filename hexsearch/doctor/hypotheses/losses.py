@@ -23,6 +23,7 @@ from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.model.readout import Readout
 
 Candidates = Iterator[tuple[str, Tensor]]  # causes, each with the value loss [B] that it gives
+_LEVEL = 0.02  # spread of losses that are the same, in the spread of the right ones
 _BROADCAST = "every output is compared with every label: [B, 1] against [B] is broadcast to [B, B]"
 
 
@@ -46,7 +47,8 @@ def explain_value_loss(
             if expected.shape == found.shape and close(found, expected):
                 return Hypothesis(cause, cause, remedy)
     return (
-        _scaled(found, right, batch)
+        _levelled(found, right)
+        or _scaled(found, right, batch)
         or _masked(found, right, raw, batch)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
@@ -55,6 +57,20 @@ def explain_value_loss(
         or by_region(found, right, raw, batch)
         or other_formula(found, right, raw, batch)
     )
+
+
+def _levelled(found: Tensor, right: Tensor) -> Hypothesis | None:
+    """Losses that are about the same number for all positions, where the right ones differ."""
+    mean, spread = float(found.mean()), float(found.std())
+    if not 0.0 < _LEVEL * float(right.std()) or spread > _LEVEL * min(float(right.std()), mean):
+        return None
+    cause = (
+        f"the value loss of every position is about {mean:.3g}, however wrong the answer: each "
+        "loss is divided by its own size (loss / loss.detach(), to balance several losses), or "
+        "replaced by a constant; positions that are nearly right pull as hard as wrong ones, and "
+        "answers are driven to 0 and 1"
+    )
+    return Hypothesis("levelled", cause, ONE_FORMULA)
 
 
 def _of_signs(raw: Tensor, batch: Batch, readout: Readout) -> Candidates:

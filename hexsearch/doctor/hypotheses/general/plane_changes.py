@@ -65,6 +65,15 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
             yield f"plane {flag} times {scale:.3g}", _with_plane(flag, scale, 0.0)
         for other in stones:
             yield f"planes {flag} and {other} exchanged", _exchanged(channels, flag, other)
+    area = planes[0, 0].numel()
+    yield (
+        "planes whose cells were packed eight to a byte, each byte from its other end",
+        _bits(area),
+    )
+    if channels > 1:
+        whole = "all planes packed together, eight cells to a byte, each byte from its other end"
+        yield whole, _bits(channels * area)
+    yield "the board with every second row from right to left", _snake
     if 3 <= channels <= 4:
         for order in permutations(range(channels)):
             if sum(place != number for place, number in enumerate(order)) > 2:
@@ -82,6 +91,26 @@ def _changes(planes: Tensor) -> Iterator[tuple[str, Change]]:
     for rows, columns in product((-1, 0, 1), repeat=2):
         if (rows, columns) != (0, 0):
             yield f"the board shifted by ({rows}, {columns})", _rolled(rows, columns)
+
+
+def _bits(count: int) -> Change:
+    """Groups of eight numbers in reverse, in rows of `count`; what is beyond their end is 0."""
+    place = torch.arange(count)
+    source = place // 8 * 8 + 7 - place % 8
+    inside = source < count
+
+    def changed(planes: Tensor) -> Tensor:
+        rows = planes.reshape(-1, count)
+        read = rows[:, source.clamp(max=count - 1)] * inside
+        return read.reshape(planes.shape)
+
+    return changed
+
+
+def _snake(planes: Tensor) -> Tensor:
+    out = planes.clone()
+    out[:, :, 1::2] = planes[:, :, 1::2].flip(-1)
+    return out
 
 
 def _of_values(planes: Tensor) -> Iterator[tuple[str, Change]]:
