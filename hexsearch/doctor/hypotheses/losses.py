@@ -47,8 +47,7 @@ def explain_value_loss(
             if expected.shape == found.shape and close(found, expected):
                 return Hypothesis(cause, cause, remedy)
     return (
-        _levelled(found, right)
-        or _scaled(found, right, batch)
+        _scaled(found, right, batch)
         or _masked(found, right, raw, batch)
         or weighted(found, right, batch)
         or other_labels(found, raw, batch, readout)
@@ -56,13 +55,14 @@ def explain_value_loss(
         or of_changed_arguments(found, raw, batch, readout)
         or by_region(found, right, raw, batch)
         or other_formula(found, right, raw, batch)
+        or _levelled(found, right)
     )
 
 
 def _levelled(found: Tensor, right: Tensor) -> Hypothesis | None:
     """Losses that are about the same number for all positions, where the right ones differ."""
     mean, spread = float(found.mean()), float(found.std())
-    if not 0.0 < _LEVEL * float(right.std()) or spread > _LEVEL * min(float(right.std()), mean):
+    if mean < _LEVEL * float(right.mean()) or spread > _LEVEL * min(float(right.std()), mean):
         return None
     cause = (
         f"the value loss of every position is about {mean:.3g}, however wrong the answer: each "

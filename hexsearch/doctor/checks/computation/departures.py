@@ -37,7 +37,7 @@ def located(
                 cause=f"behind {before.name}, up to {norm.name}{told}, the network computes "
                 "something else than in training (weights that were loaded in another order, "
                 "scaled or exchanged, another activation, a part that is left out or sees more "
-                "cells), or the statistics of its norms are not those of its weights",
+                "cells), or batch-norm statistics are not those of what the network is given",
                 remedy=REMEDY,
                 root="computation",
             )

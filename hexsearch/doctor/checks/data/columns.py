@@ -36,12 +36,13 @@ def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "these positions",
             root="policy mask",
         )
-    outcome = batch.outcome.numpy()[truth.finished]
-    if (
-        len(outcome) >= _FEW
-        and np.ptp(outcome) == 0
-        and np.ptp(truth.red_won[truth.finished].astype(int))
-    ):
+    labels, swaps = batch.outcome.numpy(), batch.complement.numpy()
+    outcome, winner = labels[truth.finished], truth.red_won[truth.finished]
+    shown = np.where(
+        swaps[truth.finished], 1 - winner, winner
+    )  # check `training labels` has others
+    is_one = np.ptp(labels) > 0 and len(outcome) >= _FEW and np.ptp(outcome) == 0
+    if is_one and np.ptp(winner.astype(int)) and (outcome == shown).all():
         side = "winner" if outcome[0] == 1.0 else "loser"
         yield Finding.error(
             "finished boards",
