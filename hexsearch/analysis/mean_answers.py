@@ -87,9 +87,9 @@ class NextMoveMean(nn.Module):
         output = self.network(planes)
         legal = legal_logits(planes, output.policy_logits, self._encoder)
         logits, cells = legal.topk(self._moves, dim=1)  # [B, K]
-        shown = planes.unsqueeze(1).expand(-1, self._moves, -1, -1, -1).flatten(0, 1)
-        later = after_move(shown, cells.flatten(), self._encoder)
-        value = self.network(later).value_raw.reshape(-1, self._moves)
+        # One move after the other: all at once they would need K times the memory.
+        later = [after_move(planes, cell, self._encoder) for cell in cells.unbind(dim=1)]
+        value = torch.stack([self.network(board).value_raw for board in later], dim=1)  # [B, K]
         if self._encoder.perspective == "mover":
             value = self._opposite(value)
             chance = self._readout.win_prob(value)
