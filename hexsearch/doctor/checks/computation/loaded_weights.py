@@ -29,12 +29,13 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if len(layers) < _LAYERS:
         return
     loss = needed(pipeline.observed).evaluation.metrics().overall.value_loss
-    for finding in (_equal_lengths(layers), _zeros(layers)):
+    is_poor = loss > 0.25
+    for finding in (_equal_lengths(layers), _zeros(layers, is_poor)):
         if finding is not None:
             evidence, cause, remedy = finding
             yield Finding(
                 "weights of the network",
-                "error" if loss > 0.25 else "warning",
+                "error" if is_poor else "warning",
                 f"{evidence}; the value loss is {loss:.3f}",
                 cause,
                 remedy,
@@ -59,12 +60,17 @@ def _equal_lengths(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
         "of a weight normalisation have without their lengths (weight_g, original0), or as after a "
         "normalisation that training did not know",
         "load both parts of a weight normalisation, or remove it before saving "
-        "(remove_parametrizations)",
+        "(remove_parametrizations); if weights have length 1 on purpose, all is well",
     )
 
 
-def _zeros(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
-    """Weights that are exactly 0, and which ones these were."""
+def _zeros(layers: dict[str, Tensor], is_poor: bool) -> tuple[str, str, str] | None:
+    """Weights that are exactly 0, and which ones these were.
+
+    Inputs or outputs of a layer that are 0 as a whole are its shape, such as the two corners of a
+    kernel that reads six neighbours. A network that answers well may be pruned.
+    """
+    layers = {n: rows[rows.any(dim=1)][:, rows.any(dim=0)] for n, rows in layers.items()}
     count = sum(rows.numel() for rows in layers.values())
     zero = sum(int((rows == 0).sum()) for rows in layers.values())
     sparse = {n: rows for n, rows in layers.items() if float((rows == 0).float().mean()) > _PRUNED}
@@ -79,8 +85,10 @@ def _zeros(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
             "the largest weights were removed and the small ones kept (the mask of a pruning is "
             "the wrong way round): what is left ends abruptly below a limit"
         )
+    elif not is_poor:
+        return None
     elif sum(gap > _GAP for gap in gaps) > half:
-        which = "small weights were removed (pruned)"
+        which = "small weights were removed (pruned), more than the network can do without"
     else:
         which = "weights were removed at random, or their mask belongs to other layers"
     return (
