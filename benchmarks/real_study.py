@@ -1,13 +1,14 @@
 """Real studies of a few searches on real games: what does each know after the same time?
 
-`python benchmarks/real_study.py --games GAMES --folder FOLDER --seeds 1 2 --minutes 30 --before COMMIT`
-launches a study of `real_study.yaml` for each search and seed, two at a time, one trial at a time
-each: the search as it is now, the one of an older commit with its own defaults, and random draws
+`python benchmarks/real_study.py --games GAMES --folder FOLDER --seeds 1 2 --minutes 30` launches a
+study of `real_study.yaml` for each search and seed, two at a time, one trial at a time each: the
+search as it is now, the one of an older commit (`--before`) with its own defaults, and random draws
 that are all trained to their end. A study that the folder holds already is not run again.
 
 Nothing else should run meanwhile. The best of the trials that have come furthest is what a study
-knows. It is shown after a half and three quarters of the time, too. The last winner is exported and judged on test games, which no study has seen, with
-the difference to the winner of `now` and its 95% interval, paired by game.
+knows. It is shown after a half and three quarters of the time, too. The last winner is exported and
+judged on test games, which no study has seen, with the difference to the winner of `now` and its
+95% interval, paired by game.
 """
 
 from __future__ import annotations
