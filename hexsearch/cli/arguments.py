@@ -96,8 +96,8 @@ def add_games(
     Args:
         only_for: the arguments with which alone the option is used; there is no default then.
     """
-    which = "" if required else " (default: the starter games of the package)"
-    which = f" (with {only_for} only)" if only_for else which
+    usual = f"with {only_for} only" if only_for else "default: the starter games of the package"
+    which = "" if required else f" ({usual})"
     parser.add_argument(
         "--games",
         action="append",

@@ -33,7 +33,9 @@ COMMANDS = {
         "studies", "compare_command", "compare all value heads of a space on shared trunks"
     ),
     "ensemble": Command(
-        "studies", "ensemble_command", "average a study's networks, evaluated on test games"
+        "studies",
+        "networks.ensemble_command",
+        "average a study's networks, or checkpoints, evaluated on test games",
     ),
     "export": Command(
         "studies",

@@ -76,8 +76,7 @@ def analyze(
     Args:
         symmetric: average the answers over the half turn of the board and, in the absolute
             perspective, the reflections with exchanged colours.
-        look_ahead: number of the likeliest next moves; each answer is averaged with those for the
-            positions after them. True is 1.
+        look_ahead: average each answer with those after so many of the likeliest moves; True is 1.
         test_games: evaluate the test games, by which nothing was chosen, in place of the
             validation games. Each use makes them less independent.
         against: a checkpoint, which may be the same one. The differences to its plain answers are

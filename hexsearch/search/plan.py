@@ -74,13 +74,12 @@ def plan_study(config: StudyConfig, space: SearchSpace) -> dict[str, Any]:
     gpu_hours = None
     if wants_gpu and seconds is not None:
         gpu_hours = round(seconds * slots * run.gpus / 3600, 2)
-    count = space.count
     kept = config.run.keep_checkpoints + slots
     return {
         "question": config.question,
         "dimensions": [_describe(dimension) for dimension in space.dimensions],
-        "combinations": None if count == math.inf else int(count),
-        "configurations": _distinct(space, count),
+        "combinations": None if space.count == math.inf else int(space.count),
+        "configurations": _distinct(space, space.count),
         "trials": config.run.trials,
         "rungs": list(schedule.rungs),
         "max_positions": schedule.max_positions,

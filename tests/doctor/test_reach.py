@@ -19,7 +19,12 @@ from hexsearch.doctor.checks.data.auxiliary import check_auxiliary
 from hexsearch.doctor.checks.data.columns import check_finished
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.independence import independence_findings
-from hexsearch.doctor.checks.training.reach import check_reach, check_variation, linear_findings
+from hexsearch.doctor.checks.training.reach import (
+    check_linear_answers,
+    check_reach,
+    check_variation,
+    linear_findings,
+)
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.game_forms import last_boards
 from hexsearch.doctor.hypotheses.noise import one_sided
@@ -229,3 +234,23 @@ def test_games_that_end_on_the_boards_of_training_games_are_told(archive: GameAr
         for n, (moves, game) in enumerate(zip(cells, turned, strict=True))
     ]
     assert last_boards(build_archive(others), np.arange(60)) == last_boards(archive, games)
+
+
+def test_a_model_that_looks_stones_up_is_not_given_other_numbers(archive: GameArchive) -> None:
+    table = nn.Embedding(3, 4)
+
+    def model(planes: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = table((planes[:, 0] + 2 * planes[:, 1]).long().flatten(1))
+        return tokens.sum(dim=2).detach(), tokens.sum(dim=(1, 2)).detach()
+
+    def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+        if to_move == 0:
+            raise KeyError(to_move)
+        return np.stack([stones == -1, stones == 1]).astype(np.float32)
+
+    network = ForeignNetwork(model, encode, 5)
+    network.for_mover = True  # finished boards are then encoded as if the game went on
+    given = ExaminedPipeline("own", foreign=network)
+    given.__dict__["observed"] = observe(network, archive, np.arange(60), StagesConfig(), 0)
+    assert not list(check_linear_answers(given))
+    assert not [f for f in check_encoder(given) if "finished" in f.cause]

@@ -82,7 +82,7 @@ def register(commands: Any) -> None:
 
 def run_analyze(arguments: argparse.Namespace) -> int:
     """Evaluate a checkpoint on held-out games and on known positions."""
-    _one_thread()
+    one_thread()
     messages = Console(stderr=True, highlight=False)
     symmetric, look_ahead = looks_of(arguments)
     found = analyze(
@@ -174,14 +174,15 @@ def _draw(
     return [folder / name for name in drawn]
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Let torch compute in one thread, where there is no GPU."""
     if not torch.cuda.is_available():
         # Two threads on a busy machine with two cores wait for each other; one thread is faster.
         torch.set_num_threads(1)
 
 
 def _load(path: Path) -> LoadedCheckpoint:
-    _one_thread()
+    one_thread()
     return load_network(path)
 
 

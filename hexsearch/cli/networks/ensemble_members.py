@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 
-import torch
-
 from hexsearch.analysis.loading import load_network
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.analysis.unseen import unseen_by, unseen_by_both
@@ -53,7 +51,6 @@ class Members:
         Raises:
             ConfigError, LedgerError, CheckpointError: there are too few networks or test games.
         """
-        _one_thread()
         folder = StudyFolder(path)
         _, config = folder.read_description()
         is_comparison = "search" not in config.phases
@@ -86,7 +83,6 @@ class Members:
         Raises:
             ConfigError, GamesError: they are for different boards, or no games are left.
         """
-        _one_thread()
         loaded = [load_network(path) for path in paths]
         first = loaded[0]
         for path, other in zip(paths, loaded, strict=True):
@@ -121,11 +117,6 @@ class Members:
             ValueHeadAnalyzer(network, self.archive, games, self.training, self.stages).evaluate()
             for network in self.networks
         ]
-
-
-def _one_thread() -> None:
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)  # as in `analyze`
 
 
 def _kept(history: StudyHistory, folder: StudyFolder, top: int | None) -> list[TrialHistory]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from hexsearch.cli.arguments import (
     positive,
     study_path,
 )
-from hexsearch.cli.ensemble_members import Members
-from hexsearch.cli.networks.analysis_commands import stdout
+from hexsearch.cli.networks.analysis_commands import one_thread, stdout
+from hexsearch.cli.networks.ensemble_members import Members
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.own_files import require_not_of_study
 from hexsearch.report.ensemble import ensemble_json, evaluate_ensembles, render_ensembles
@@ -73,6 +74,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     """Choose ensembles on validation games, evaluate them on test games, print."""
     if arguments.output is not None:
         require_not_of_study(arguments.output)
+    one_thread()
     messages = Console(stderr=True, highlight=False)
 
     def say(line: str) -> None:
@@ -100,7 +102,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _members(arguments: argparse.Namespace, say: Any) -> Members:
+def _members(arguments: argparse.Namespace, say: Callable[[str], None]) -> Members:
     sources: list[Path] = arguments.sources
     files = [path for path in sources if path.is_file()]
     if not files and len(sources) == 1:
