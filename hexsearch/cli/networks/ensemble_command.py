@@ -115,7 +115,8 @@ def _members(arguments: argparse.Namespace, say: Callable[[str], None]) -> Membe
         return Members.of_study(study_path(str(sources[0])), arguments.top)
     if len(files) < len(sources):
         odd = next(path for path in sources if path not in files)
-        raise ConfigError(f"{odd} is no checkpoint; give one study, or two checkpoints or more")
+        what = "is no checkpoint" if odd.exists() else "does not exist"
+        raise ConfigError(f"{odd} {what}; give one study, or two checkpoints or more")
     if len(files) == 1 or not arguments.games:
         lacking = "a second checkpoint" if len(files) == 1 else "--games PATH"
         raise ConfigError(f"an ensemble of checkpoints needs {lacking}")

@@ -36,7 +36,7 @@ def _few_lines(archive: GameArchive) -> Iterator[Finding]:
         for game in long.tolist()
     }
     if len(halves) < _DISTINCT * len(long):
-        yield Finding.error(
+        yield Finding.warning(
             "duplicates",
             f"the first halves of {len(long):,} games of {_SHARED} moves or more are only "
             f"{len(halves):,} different lines",
