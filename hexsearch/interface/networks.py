@@ -69,6 +69,7 @@ def analyze(
     look_ahead: int = 0,
     test_games: bool = False,
     against: str | Path | None = None,
+    same_looks: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Analysed:
     """Evaluate a network on games on which it was not trained, by stage.
@@ -81,6 +82,7 @@ def analyze(
             validation games. Each use makes them less independent.
         against: a checkpoint, which may be the same one. The differences to its plain answers are
             paired by game. Only games that neither network was trained on are evaluated.
+        same_looks: give the answers of `against` the same looks (`symmetric`, `look_ahead`).
         say: called with messages on the games that were read and that are evaluated, and now and
             then with how many positions have been answered.
 
@@ -93,6 +95,11 @@ def analyze(
     from hexsearch.data.collection.importing import import_games
 
     path = Path(checkpoint)
+    if same_looks and against is None:
+        raise ConfigError(
+            "same looks (--same-looks) need a checkpoint to compare with; "
+            "name it as against (--against)"
+        )
     loaded = load_network(path).loaded
     other = None if against is None else load_network(Path(against)).loaded
     if other is not None and other.data.board_size != loaded.data.board_size:
@@ -117,8 +124,11 @@ def analyze(
     analysis = analyzer(loaded.predictor.with_looks(symmetric, look_ahead)).analyse()
     compared = None
     if other is not None:
+        looks = (symmetric, look_ahead) if same_looks else (False, 0)
         compared = Against.of(
-            str(against), analysis.evaluation, analyzer(other.predictor).evaluate()
+            str(against),
+            analysis.evaluation,
+            analyzer(other.predictor.with_looks(*looks)).evaluate(),
         )
     return Analysed(path, loaded.positions_seen, archive, unseen, analysis, compared)
 

@@ -50,6 +50,18 @@ def test_the_gain_of_averaging_is_a_difference_paired_by_game(
     assert set(found["against"]["stages"]) == set(found["stages"])
 
 
+def test_another_network_can_be_given_the_same_looks(
+    checkpoint: Path, games_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["analyze", str(checkpoint), "--games", str(games_file), "--format", "json"]
+    looks = ["--symmetric", "--look-ahead", "--same-looks"]
+    assert main([*command, *looks]) == 2
+    assert "name it as against (--against)" in capsys.readouterr().err
+    assert main([*command, *looks, "--against", str(checkpoint)]) == 0
+    found = json.loads(capsys.readouterr().out)["against"]["overall"]
+    assert found["other"] == pytest.approx(found["value_loss"], abs=1e-6)  # it is the same network
+
+
 def test_test_games_are_evaluated_only_if_they_are_asked_for(
     checkpoint: Path, games_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

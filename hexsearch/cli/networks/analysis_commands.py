@@ -55,7 +55,12 @@ def register(commands: Any) -> None:
         "--against",
         type=Path,
         metavar="CHECKPOINT",
-        help="also print the differences to its answers, paired by game",
+        help="also print the differences to its plain answers, paired by game",
+    )
+    analyze.add_argument(
+        "--same-looks",
+        action="store_true",
+        help="let the network of --against look as often as this one",
     )
     analyze.add_argument("--output", type=Path, metavar="DIR", help="also draw pictures, as SVG")
     add_format(analyze)
@@ -92,6 +97,7 @@ def run_analyze(arguments: argparse.Namespace) -> int:
         look_ahead=look_ahead,
         test_games=arguments.test_games,
         against=arguments.against,
+        same_looks=arguments.same_looks,
         say=lambda line: messages.print(Text(line), soft_wrap=True),
     )
     if arguments.output is not None:
