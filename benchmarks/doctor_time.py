@@ -3,7 +3,7 @@
     python benchmarks/doctor_time.py [--games PATH] [--quick]
 
 The quick checks are those of `launch` for search_spaces/quick.yaml with the games that come with
-the package. All checks are those of `doctor` for search_spaces/best_small.yaml. One thread
+the package. All checks are those of `doctor` for search_spaces/small_trunk.yaml. One thread
 computes.
 """
 
@@ -53,7 +53,7 @@ def main() -> None:
     print(f"quick checks of a launch: {quick:.1f} s of CPU (limit 3)")
     if arguments.quick:
         return
-    whole = cpu_seconds("best_small.yaml", [], games, CHECKS)
+    whole = cpu_seconds("small_trunk.yaml", [], games, CHECKS)
     print(f"all checks with trunk small: {whole:.1f} s of CPU (limit 90)")
 
 
