@@ -13,6 +13,7 @@ from hexsearch.interface.trial import load_network
 
 if TYPE_CHECKING:
     from hexsearch.analysis.comparison import Against
+    from hexsearch.analysis.loading import LoadedCheckpoint
     from hexsearch.analysis.predictor import Predictor
     from hexsearch.analysis.unseen import UnseenGames
     from hexsearch.analysis.value_analyzer import Analysis
@@ -95,18 +96,8 @@ def analyze(
     from hexsearch.data.collection.importing import import_games
 
     path = Path(checkpoint)
-    if same_looks and against is None:
-        raise ConfigError(
-            "same looks (--same-looks) need a checkpoint to compare with; "
-            "name it as against (--against)"
-        )
     loaded = load_network(path).loaded
-    other = None if against is None else load_network(Path(against)).loaded
-    if other is not None and other.data.board_size != loaded.data.board_size:
-        raise ConfigError(
-            f"{against} is for boards of {other.data.board_size}, {path} for boards of "
-            f"{loaded.data.board_size}; networks for different boards cannot be compared"
-        )
+    other = _rival(against, same_looks, path, loaded.data.board_size)
     archive, imported = import_games(paths_of(games), loaded.data.board_size, say=say)
     say(imported.summary())
     unseen = unseen_by(path, loaded, archive)
@@ -131,6 +122,26 @@ def analyze(
             analyzer(other.predictor.with_looks(*looks)).evaluate(),
         )
     return Analysed(path, loaded.positions_seen, archive, unseen, analysis, compared)
+
+
+def _rival(
+    against: str | Path | None, same_looks: bool, path: Path, size: int
+) -> LoadedCheckpoint | None:
+    """The network that one is compared with, for the same boards."""
+    if against is None:
+        if same_looks:
+            raise ConfigError(
+                "same looks (--same-looks) need a checkpoint to compare with; "
+                "name it as against (--against)"
+            )
+        return None
+    other = load_network(Path(against)).loaded
+    if other.data.board_size != size:
+        raise ConfigError(
+            f"{against} is for boards of {other.data.board_size}, {path} for boards of "
+            f"{size}; networks for different boards cannot be compared"
+        )
+    return other
 
 
 def doctor(
