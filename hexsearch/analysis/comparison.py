@@ -38,15 +38,19 @@ class Against:
 
     Attributes:
         checkpoint: file of the other network.
+        looks: how both networks looked at each position, if either did not look once.
     """
 
     checkpoint: str
     differences: dict[str, dict[str, Difference]]
+    looks: str = ""
 
     @classmethod
-    def of(cls, checkpoint: str, evaluation: Evaluation, other: Evaluation) -> Against:
+    def of(
+        cls, checkpoint: str, evaluation: Evaluation, other: Evaluation, looks: str = ""
+    ) -> Against:
         """Compare two evaluations of the same positions."""
-        return cls(checkpoint, differences(evaluation, other, np.random.default_rng(0)))
+        return cls(checkpoint, differences(evaluation, other, np.random.default_rng(0)), looks)
 
     def to_json(self) -> dict[str, Any]:
         """Plain mappings, in which nan becomes None."""
@@ -54,7 +58,8 @@ class Against:
             cut: {name: _plain(difference) for name, difference in parts.items()}
             for cut, parts in self.differences.items()
         }
-        return {"checkpoint": self.checkpoint, **cuts, "overall": cuts["overall"]["all"]}
+        named = {"checkpoint": self.checkpoint, "looks": self.looks}
+        return {**named, **cuts, "overall": cuts["overall"]["all"]}
 
 
 def differences(

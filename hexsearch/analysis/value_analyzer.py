@@ -18,10 +18,10 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import baseline_predictions, stones_at
 from hexsearch.data.batches import BatchBuilder, evaluation_batches
-from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.data.positions import PositionSet, all_positions
 from hexsearch.game.board import BLUE, EMPTY, RED
 from hexsearch.model.readout import win_prob_red
+from hexsearch.progress import at_intervals
 from hexsearch.training.metrics import Evaluation, StageMetrics
 
 _BATCH = 1024

@@ -116,10 +116,12 @@ def analyze(
     compared = None
     if other is not None:
         looks = (symmetric, look_ahead) if same_looks else (False, 0)
+        unequal = "the other looks once at each position" if symmetric or look_ahead else ""
         compared = Against.of(
             str(against),
             analysis.evaluation,
             analyzer(other.predictor.with_looks(*looks)).evaluate(),
+            "both with the same looks" if same_looks else unequal,
         )
     return Analysed(path, loaded.positions_seen, archive, unseen, analysis, compared)
 

@@ -115,7 +115,8 @@ def _slice_cells(
 
 
 def _comparison(against: Against) -> Table:
-    table = _table(f"value loss, compared with {against.checkpoint}")
+    looks = f" ({against.looks})" if against.looks else ""
+    table = _table(f"value loss, compared with {against.checkpoint}{looks}")
     table.add_column("positions")
     for title in ("this", "other", "difference", "95% interval, paired by game"):
         table.add_column(title, justify="right")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hexsearch.config.section import as_yaml
-from hexsearch.report.live_view import duration
+from hexsearch.progress import duration
 from hexsearch.search.placement import RULE
 
 

@@ -13,12 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hexsearch.config.study import StudyConfig
-from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.leaderboard.leaderboard import build_leaderboard
 from hexsearch.leaderboard.rows import Row
 from hexsearch.leaderboard.strength import PlayedMatch, Strength, read_match
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.ledger.history import SEARCHED, StudyHistory, TrialHistory
+from hexsearch.progress import at_intervals
 from hexsearch.training.atomic import write_atomically
 
 _PLAINEST = 1  # number of arrows in the name of a head without a hidden layer, such as 512->1

@@ -41,6 +41,7 @@ def test_the_gain_of_averaging_is_a_difference_paired_by_game(
     plain = json.loads(capsys.readouterr().out)["overall"]
     assert main([*command, "--symmetric", "--against", str(checkpoint)]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["against"]["looks"] == "the other looks once at each position"
     overall = found["against"]["overall"]
     assert overall["other"] == pytest.approx(plain["value_loss"], abs=1e-6)
     assert overall["value_loss"] == pytest.approx(found["overall"]["value_loss"], abs=1e-6)
@@ -58,7 +59,9 @@ def test_another_network_can_be_given_the_same_looks(
     assert main([*command, *looks]) == 2
     assert "name it as against (--against)" in capsys.readouterr().err
     assert main([*command, *looks, "--against", str(checkpoint)]) == 0
-    found = json.loads(capsys.readouterr().out)["against"]["overall"]
+    against = json.loads(capsys.readouterr().out)["against"]
+    assert against["looks"] == "both with the same looks"
+    found = against["overall"]
     assert found["other"] == pytest.approx(found["value_loss"], abs=1e-6)  # it is the same network
 
 

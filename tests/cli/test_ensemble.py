@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hexsearch.analysis import value_analyzer
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive, write_archive
 from hexsearch.ledger.folder import StudyFolder
@@ -68,6 +69,16 @@ def test_ensembles_and_the_heads_of_each_trunk_are_judged_on_test_games(
     best = min(last.values())
     assert single["validation"]["value_loss"] == pytest.approx(best, abs=1e-5)
     assert f"{single['test']['games']} test games" in printed.err
+
+
+def test_a_long_answer_says_which_network_is_how_far(
+    cup: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(value_analyzer, "_SAY_EVERY_S", 0.0)
+    monkeypatch.setattr(value_analyzer, "_BATCH", 100)
+    assert main(["ensemble", str(cup), "--method", "average"]) == 0
+    said = capsys.readouterr().err
+    assert all(f"{name}: 100 of " in said for name in ("h0000", "h0003"))
 
 
 def test_networks_may_look_at_several_views(cup: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from hexsearch.data.collection.exporting import (
     format_for,
     write_games,
 )
-from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games, refuse_dirt
+from hexsearch.data.collection.importing import ImportReport, read_games, refuse_dirt
 from hexsearch.data.collection.leaks import AUDITED
 from hexsearch.errors import GamesError
 from hexsearch.game.board import (
@@ -33,6 +33,7 @@ from hexsearch.game.board import (
     winner,
 )
 from hexsearch.game.formats.trmph import parse_trmph
+from hexsearch.progress import at_intervals
 from hexsearch.report.terminal import Console
 
 _PATHS_HELP = (

@@ -86,7 +86,7 @@ def run_ensemble(arguments: argparse.Namespace) -> int:
     answers = []
     for games, split in ((members.validation, "validation"), (members.test, "test")):
         say(f"{len(members.networks)} networks answer {len(games):,} {split} games")
-        answers.append(members.answers(games))
+        answers.append(members.answers(games, say))
     validation, test = answers
     methods = arguments.method or METHODS
     ensembles = choose_ensembles(validation, methods, list(members.trunks.items()))

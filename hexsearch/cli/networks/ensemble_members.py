@@ -111,12 +111,20 @@ class Members:
             test,
         )
 
-    def answers(self, games: Indices) -> list[Evaluation]:
+    def answers(self, games: Indices, say: Callable[[str], None]) -> list[Evaluation]:
         """The answers of each network on all positions of some games."""
-        return [
-            ValueHeadAnalyzer(network, self.archive, games, self.training, self.stages).evaluate()
-            for network in self.networks
-        ]
+
+        def answered(name: str, network: Predictor) -> Evaluation:
+            return ValueHeadAnalyzer(
+                network,
+                self.archive,
+                games,
+                self.training,
+                self.stages,
+                say=lambda line: say(f"{name}: {line}"),
+            ).evaluate()
+
+        return list(map(answered, self.names, self.networks))
 
 
 def _kept(history: StudyHistory, folder: StudyFolder, top: int | None) -> list[TrialHistory]:

@@ -18,7 +18,6 @@ from rich.text import Text
 from hexsearch.cli.arguments import add_command, add_format, positive
 from hexsearch.cli.networks.analysis_commands import stdout
 from hexsearch.cli.number_types import at_least, board_size, seconds
-from hexsearch.data.collection.import_report import at_intervals
 from hexsearch.errors import ConfigError
 from hexsearch.interface.players import find_players, on_one_board
 from hexsearch.play.htp.session import HtpSession
@@ -26,6 +25,7 @@ from hexsearch.play.match import MINUTE_S, OPENINGS_PLAYED, MatchSettings, play_
 from hexsearch.play.openings import read_openings
 from hexsearch.play.spec import STYLES, SYNTAX, PlayerSpec, build_network_player
 from hexsearch.play.standings import standings
+from hexsearch.progress import at_intervals
 from hexsearch.report.match_table import render_standings
 from hexsearch.report.terminal import Console
 

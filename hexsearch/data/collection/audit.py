@@ -15,13 +15,14 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import ArchiveBuilder, GameArchive
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.collection.duplicates import Duplicates, find_duplicates, unique_by_ply
-from hexsearch.data.collection.importing import ImportReport, at_intervals, read_games
+from hexsearch.data.collection.importing import ImportReport, read_games
 from hexsearch.data.collection.leaks import AUDITED, Leak, check_curriculum
 from hexsearch.data.order import Indices
 from hexsearch.data.positions import all_positions
 from hexsearch.data.stages import STAGE_NAMES, stage_of, to_end_band, to_end_names
 from hexsearch.errors import GamesError
 from hexsearch.game.board import BLUE, RED
+from hexsearch.progress import at_intervals
 
 _BASELINE_POSITIONS = 250_000  # positions of each half that are evaluated, at most
 _FEWEST_GAMES = 20  # with fewer games, baselines and leaks are not computed

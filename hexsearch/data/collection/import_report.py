@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hexsearch.game.reading import Decision
 from hexsearch.game.record import Refusal
+from hexsearch.progress import Watch
 
-_SAY_EVERY_S = 3.0
 _KEPT = 2_000  # refused games that are kept
-Watch = Callable[[int, int], None]
-
-
-def at_intervals(
-    say: Callable[[str], None],
-    what: str = "files read",
-    every_s: float = _SAY_EVERY_S,
-    clock: Callable[[], float] = time.monotonic,
-) -> Watch:
-    """A progress function that calls `say` now and then, as `12 of 40 files read`."""
-    said_at = clock()
-
-    def watch(done: int, total: int) -> None:
-        nonlocal said_at
-        if clock() - said_at >= every_s:
-            said_at = clock()
-            say(f"{done:,} of {total:,} {what}")
-
-    return watch
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hexsearch.data.archive import ArchiveBuilder, GameArchive, open_archive
 from hexsearch.data.archive_header import is_archive
-from hexsearch.data.collection.import_report import ImportReport, at_intervals
+from hexsearch.data.collection.import_report import ImportReport
 from hexsearch.data.collection.sources import (
     STARTER_GAMES,
     Source,
@@ -26,11 +26,11 @@ from hexsearch.game.reading import (
     written_only,
 )
 from hexsearch.game.record import Game, Refusal, WrittenGame, verify_games
+from hexsearch.progress import at_intervals
 
 __all__ = [
     "STARTER_GAMES",
     "ImportReport",
-    "at_intervals",
     "import_games",
     "read_games",
     "starter_files",

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.kinds import stored_number
+from hexsearch.progress import duration
 from hexsearch.report.dashboard.watched import Look
 from hexsearch.report.html.markup import bullets, paragraph
 from hexsearch.report.live_view import (
     Shown,
     clock_time,
-    duration,
     progress_line,
     seconds_left,
     until_report,

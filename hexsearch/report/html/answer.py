@@ -6,8 +6,8 @@ from collections import Counter
 
 from hexsearch.leaderboard.rows import Row
 from hexsearch.ledger.kinds import stored_number
+from hexsearch.progress import duration
 from hexsearch.report.html.study import Study
-from hexsearch.report.live_view import duration
 
 
 def answer_sentences(study: Study) -> list[str]:
