@@ -32,7 +32,11 @@ python=${HEXSEARCH_PYTHON:-python}
 
 # A study that starts gets a name, so that the job finds it again when it is started once more.
 if [[ ${1:-} == launch || ${1:-} == compare ]]; then
-    if [[ " $*" != *" --name"[\ =]* ]]; then
+    named=false
+    for argument in "$@"; do  # each by itself: a question may contain the word
+        if [[ $argument == --name || $argument == --name=* ]]; then named=true; fi
+    done
+    if ! $named; then
         set -- "$@" --name "slurm-$SLURM_JOB_ID"
     fi
     if ((${SLURM_RESTART_COUNT:-0} > 0)); then

@@ -156,7 +156,8 @@ def run_launch(arguments: argparse.Namespace) -> int:
         arguments.space, settings, lambda line: console.print(Text(line), soft_wrap=True)
     )
     if arguments.dry_run:
-        return _dry_run(config, space, arguments.games, arguments.format)
+        sources = [StudyFolder(path) for path in arguments.warm_start]
+        return _dry_run(config, space, arguments.games, sources, arguments.format)
     if arguments.or_resume:
         found = started_before(
             arguments.results, arguments.name, config.run.trial_files, say_on_stderr
@@ -178,11 +179,19 @@ def run_launch(arguments: argparse.Namespace) -> int:
     )
 
 
-def _dry_run(config: StudyConfig, space: SearchSpace, games: list[str] | None, output: str) -> int:
+def _dry_run(
+    config: StudyConfig,
+    space: SearchSpace,
+    games: list[str] | None,
+    sources: list[StudyFolder],
+    output: str,
+) -> int:
     from hexsearch.data.collection.importing import import_games
     from hexsearch.report.plan import render_plan
     from hexsearch.search.plan import plan_study
+    from hexsearch.search.warm_start import warm_starts
 
+    warm_starts(sources, space, config.searcher.name, say_on_stderr)
     if games:  # those of the package are known to be good
         _, imported = import_games(games, config.data.board_size, say=say_on_stderr)
         say_on_stderr(imported.summary())

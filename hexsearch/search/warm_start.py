@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hexsearch.config.section import build, quoted
@@ -80,6 +81,30 @@ def warm_start(source: StudyFolder, space: SearchSpace) -> tuple[list[WarmStarte
             "its results may not be comparable"
         )
     return taken, lines
+
+
+def warm_starts(
+    sources: Sequence[StudyFolder], space: SearchSpace, searcher: str, say: Callable[[str], None]
+) -> list[WarmStarted]:
+    """Trials of all these studies that belong to the space.
+
+    Args:
+        searcher: its name; it is said if it learns nothing from them.
+        say: called with lines about what is used.
+    Raises:
+        LedgerError, ConfigError: as `warm_start` does.
+    """
+    learned: list[WarmStarted] = []
+    for source in {source.path.resolve(): source for source in sources}.values():
+        taken, lines = warm_start(source, space)
+        if any(event.source == source.name for event in learned):  # folders of one name
+            taken = [replace(event, source=str(source.path)) for event in taken]
+        learned += taken
+        for line in lines:
+            say(line)
+    if learned and (ignored := ignored_by(searcher, learned)) is not None:
+        say(ignored)
+    return learned
 
 
 def expected_finals(

@@ -14,7 +14,7 @@ from hexsearch.ledger.events import WarmStarted
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.space import SearchSpace
 from hexsearch.search.space_parsing import build_space
-from hexsearch.search.warm_start import ignored_by, warm_start
+from hexsearch.search.warm_start import warm_starts
 from hexsearch.study.comparison import compared_heads
 from hexsearch.study.frozen_trunk import (
     check_games,
@@ -88,7 +88,7 @@ def admit(request: LaunchRequest) -> Admitted:
         require_listener(request.address)
     check_components(space, config.data.board_size)
     _require_comparable(config, space)
-    learned = _warm_starts(request, space)
+    learned = warm_starts(request.warm_starts, space, config.searcher.name, say)
     wait("the games to be read")
     archive, imported = import_games(request.games, config.data.board_size, say=say)
     for line in (imported.summary(), *imported.decision_lines(), *trunk_lines):
@@ -121,18 +121,3 @@ def _require_comparable(config: StudyConfig, space: SearchSpace) -> None:
         refuse_frozen_trunk(config)
     heads = [trial for _, trial in compared_heads(space)]
     check_heads(heads, config.compare.mode, frozen=config.compare.trunk is not None)
-
-
-def _warm_starts(request: LaunchRequest, space: SearchSpace) -> list[WarmStarted]:
-    learned: list[WarmStarted] = []
-    sources = {source.path.resolve(): source for source in request.warm_starts}
-    for source in sources.values():
-        taken, lines = warm_start(source, space)
-        if any(event.source == source.name for event in learned):  # folders of one name
-            taken = [replace(event, source=str(source.path)) for event in taken]
-        learned += taken
-        for line in lines:
-            request.listener.say(line)
-    if learned and (ignored := ignored_by(request.config.searcher.name, learned)) is not None:
-        request.listener.say(ignored)
-    return learned

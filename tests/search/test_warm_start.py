@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hexsearch.cli.main import main
 from hexsearch.errors import ConfigError
 from hexsearch.ledger.folder import StudyFolder
 from hexsearch.search.space_parsing import build_space
@@ -69,6 +70,18 @@ def test_what_does_not_fit_is_left_out_and_said(source: StudyFolder) -> None:
     assert 0 < len(taken) < 12
     assert "because value_head: '512->32->1' is not one of 512->1, 512->8->1" in lines[1]
     assert "has other fixed values of optimiser.learning_rate" in lines[2]
+
+
+def test_a_dry_run_says_what_a_study_would_be_told_and_refuses_one_that_is_not_there(
+    source: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["launch", "smoke", "--dry-run", "--set", "searcher.name=random", "--warm-start"]
+    assert main([*command, str(source.path)]) == 0
+    said = capsys.readouterr().err
+    assert "7 of 12 ended trials of source are used" in said
+    assert "the searcher random learns nothing from --warm-start" in said
+    assert main([*command, str(source.path / "nothing")]) != 0
+    assert "nothing" in capsys.readouterr().err
 
 
 def test_a_study_of_which_nothing_fits_is_refused(source: StudyFolder) -> None:

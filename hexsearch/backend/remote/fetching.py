@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -86,10 +87,12 @@ def fetch_study(url: str, results: Path, watch: Watch) -> StudyFolder:
     elif is_held(folder.ledger):
         raise LedgerError(f"{folder.path}: another process is running this study; wait for it")
     holder = Holder.of_folder(folder.path)
-    lease = Lease.take(storage, name, holder, watch)
+    lease = Lease.take(Storage(base), name, holder, watch)  # renewed from a thread of its own
     try:
         # Another driver may have written until now. Nobody does from here on.
-        if _fetch(storage, folder):
+        with lease.kept():
+            fetched = _fetch(storage, folder)
+        if fetched:
             watch.say(f"fetched {url} to {folder.path}")
         else:
             watch.say(f"{folder.path} holds this study, which goes on from there")
@@ -97,7 +100,7 @@ def fetch_study(url: str, results: Path, watch: Watch) -> StudyFolder:
     except (CheckpointError, OSError) as error:
         lease.release()
         raise DiskError(f"{url} cannot be fetched: {error}") from error
-    except (ConfigError, StorageError):
+    except (ConfigError, DiskError, StorageError):
         lease.release()
         raise
     return folder
@@ -177,6 +180,10 @@ def _fetch(storage: Storage, folder: StudyFolder) -> bool:
     Returns:
         False if the folder had all records of storage already, so that nothing was written.
     """
+    name = re.compile(rf"\.{re.escape(folder.name)}\.\d+\.partial")
+    for left in folder.path.parent.glob(".*.partial"):
+        if name.fullmatch(left.name):  # of a driver that was killed: this one has the lease
+            shutil.rmtree(left, ignore_errors=True)
     partial = folder.path.with_name(f".{folder.name}.{os.getpid()}.partial")
     copied = partial / folder.ledger.name
     try:

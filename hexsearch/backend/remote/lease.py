@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -115,6 +116,30 @@ class Lease:
             self._holder = replace(self._holder, renewals=self._holder.renewals + 1)
             self._write()
         return self.lost is None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the lease in the background while something long is done.
+
+        Raises:
+            DiskError: at the end, if another driver has taken it.
+        """
+        ended = threading.Event()
+
+        def renew() -> None:
+            while self.lost is None and not ended.wait(RENEW_EVERY_S):
+                with suppress(StorageError):  # the next renewal may arrive
+                    self.renew()
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        if self.lost is not None:
+            raise self.lost
 
     def release(self) -> None:
         """Remove the lease, so that another host need not wait.

@@ -83,7 +83,7 @@ def copied_parts(storage: Storage, study: str) -> Iterator[bytes]:
     minutes, if storage fails.
 
     Raises:
-        StorageError: storage cannot be read, or a part in the middle is missing.
+        StorageError: storage cannot be read, or a part in the middle is missing or cut off.
     """
     for number in count():
         part = patiently(partial(storage.read, f"{study}/{_name(number)}"))
@@ -91,13 +91,15 @@ def copied_parts(storage: Storage, study: str) -> Iterator[bytes]:
             yield part
         if part is None or len(part) != _PART_BYTES:
             break
-    if part is not None:
+    if part is not None and part.endswith(b"\n"):
         return  # one that is not full: a later part may have been sent already
     later = [further for further in sorted(_parts_in(storage, study)) if further > number]
-    if later:  # a driver sends a part before the one below it is full, so this was lost
+    if later:  # a driver sends whole lines, and a part before the one below it is full
+        what = "missing" if part is None else "cut off"
         raise StorageError(
-            f"{storage.url} {study}: {_name(number)} is missing, though {_name(later[0])} is "
-            "there; restore it from a backup or an older version of the object"
+            f"{storage.url} {study}: {_name(number)} is {what}, "
+            f"though {_name(later[0])} is there; restore it from a backup or an older version of "
+            "the object"
         )
 
 

@@ -112,6 +112,17 @@ def test_a_fetch_that_storage_ends_in_the_middle_leaves_no_folder_and_no_lease(
     assert second.ledger.read_bytes() == first.ledger.read_bytes()
 
 
+def test_what_a_killed_fetch_left_is_removed_by_the_next_one_and_nothing_else(
+    first: StudyFolder, url: str, tmp_path: Path
+) -> None:
+    results = tmp_path / "second"
+    for name in (".study.123.partial", ".study.b.123.partial", "study.123.partial"):
+        (results / name).mkdir(parents=True)
+    fetch_study(url, results, WATCH)
+    names = sorted(path.name for path in results.iterdir())
+    assert names == [".study.b.123.partial", "study", "study.123.partial"]
+
+
 @pytest.mark.parametrize("block", [1, 2, 3, 100])
 @pytest.mark.parametrize(
     ("shorter", "longer", "expected"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from hexsearch.backend.remote.lease import LEASE, Holder, Lease, Watch, held_lease
 from hexsearch.backend.storage import Storage
-from hexsearch.errors import LedgerError
+from hexsearch.errors import DiskError, LedgerError
 
 
 @pytest.fixture
@@ -99,3 +100,23 @@ def test_a_study_that_ends_leaves_no_lease(storage: Storage, tmp_path: Path) -> 
     assert storage.names("study") == []
     with held_lease(tmp_path / "study", None, print) as none:
         assert none is None
+
+
+def test_a_lease_is_renewed_while_something_long_is_done(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hexsearch.backend.remote.lease.RENEW_EVERY_S", 0.01)
+    lease = Lease.take(storage, "study", FIRST, Watch())
+    with lease.kept():
+        wait_until(lambda: b'"renewals": 2' in (storage.read(f"study/{LEASE}") or b""))
+    taken = pytest.raises(DiskError, match="process 22 on node-b has taken the study over")
+    with taken, lease.kept():
+        Lease(storage, "study", SECOND)._write()
+        wait_until(lambda: lease.lost is not None)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -104,7 +104,7 @@ def test_a_copy_in_one_file_is_read_and_goes_on_in_parts(storage: Counting, tmp_
 
 def test_full_parts_of_another_driver_are_replaced(storage: Counting, tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    path.write_bytes(b"theirs".ljust(3 * PART, b"."))
+    path.write_bytes(b"theirs\n".ljust(3 * PART, b"."))
     LedgerCopy(storage, "heads", path).push()
     path.write_bytes(b"own".ljust(3 * PART, b"-"))
     copy = LedgerCopy(storage, "heads", path)
@@ -117,10 +117,10 @@ def test_full_parts_of_another_driver_are_replaced(storage: Counting, tmp_path: 
 
 def test_a_driver_that_was_cut_off_overwrites_no_part(storage: Counting, tmp_path: Path) -> None:
     path = written(tmp_path / "ledger.jsonl", 20)
-    storage.write("heads/ledger.jsonl", b"theirs")
+    storage.write("heads/ledger.jsonl", b"theirs\n")
     answers = iter([True, False])
     LedgerCopy(storage, "heads", path, lambda: next(answers)).push()
-    assert copied(storage) == b"theirs"  # a later part came before the lease was lost
+    assert copied(storage) == b"theirs\n"  # a later part came before the lease was lost
 
 
 def test_a_stored_copy_is_the_ledger_and_never_in_memory_as_a_whole(
@@ -168,4 +168,17 @@ def test_a_part_that_was_lost_is_named_and_not_passed_over(
     LedgerCopy(storage, "study", ledger).push()
     storage.delete("study/ledger-0001.jsonl")
     with pytest.raises(StorageError, match=r"ledger-0001\.jsonl is missing, though ledger-0002"):
+        store_copy(storage, "study", tmp_path / "copy" / "ledger.jsonl")
+
+
+def test_a_part_that_was_cut_off_is_named_where_later_ones_are_there(
+    storage: Counting, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    ledger.write_bytes(b"record\n" * PART)
+    LedgerCopy(storage, "study", ledger).push()
+    first = storage.read("study/ledger.jsonl")
+    assert first is not None
+    storage.write("study/ledger.jsonl", first[:10])
+    with pytest.raises(StorageError, match=r"ledger\.jsonl is cut off, though ledger-0001"):
         store_copy(storage, "study", tmp_path / "copy" / "ledger.jsonl")
