@@ -105,7 +105,7 @@ def train(config: dict[str, Any], work: Work, training: Dense, validation: Dense
 def dense_positions(work: Work) -> tuple[Dense, Dense]:
     """Training positions, as many as a trial sees, and all validation positions."""
     dataset, trial = work.dataset(), work.trial(LEARNING_RATES[0])
-    encoder = PositionEncoder(work.board_size, trial.encoder.perspective, trial.encoder.edge_ring)
+    encoder = PositionEncoder.of(trial.encoder, work.board_size)
     builder = BatchBuilder(dataset.archive, encoder, dataset.config.stages, torch.device("cpu"))
     chosen = dataset.training(trial.curriculum)
     stream = TrainingStream(builder, chosen, trial.curriculum, augment=False, seed=0)

@@ -26,12 +26,14 @@ class Positions:
         cells: [sum of plies] moves of all positions, one position after the other.
         plies: [P] number of moves of each position.
         finished: [P] bool, whether a colour has connected, so that nobody is to move.
+        ordered: whether the moves were played in this order. Boards have no order.
     """
 
     size: int
     cells: Indices
     plies: Indices
     finished: NDArray[np.bool_]
+    ordered: bool = True
 
     def __len__(self) -> int:
         return len(self.plies)
@@ -41,6 +43,11 @@ class Positions:
         """[P] the colour to move, BLUE or RED; 0 on a finished board."""
         mover = np.where(self.plies % 2 == 0, BLUE, RED)
         return np.where(self.finished, 0, mover).astype(np.int8)
+
+    @property
+    def unordered(self) -> Indices:
+        """[P] number of first moves whose order is not known: none, or all of a board."""
+        return np.zeros_like(self.plies) if self.ordered else self.plies
 
     @property
     def stones(self) -> Stones:
@@ -103,6 +110,7 @@ def positions_of_boards(boards: Stones, to_move: NDArray[np.int8]) -> Positions:
         cells=np.array([cell for sequence in moves for cell in sequence], dtype=np.int64),
         plies=np.array([len(sequence) for sequence in moves], dtype=np.int64),
         finished=to_move == 0,
+        ordered=False,
     )
 
 

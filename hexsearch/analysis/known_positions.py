@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.analysis.boards import Positions, moves_of_board
+from hexsearch.analysis.boards import Positions, positions_of_boards
 from hexsearch.analysis.winding_path import winding_path
 from hexsearch.game.board import BLUE, RED, Stones, winner
 from hexsearch.game.distance import connection_distances
@@ -99,13 +99,8 @@ def known_positions(size: int, shapes: int = 8, seed: int = 0) -> list[KnownPosi
 
 def as_positions(known: Sequence[KnownPosition], size: int) -> Positions:
     """The known positions in the form that the predictor needs, in the same order."""
-    moves = [moves_of_board(position.stones, position.to_move) for position in known]
-    return Positions(
-        size=size,
-        cells=np.array([cell for sequence in moves for cell in sequence], dtype=np.int64),
-        plies=np.array([len(sequence) for sequence in moves], dtype=np.int64),
-        finished=np.array([position.to_move == 0 for position in known]),
-    )
+    boards = np.array([position.stones for position in known]).reshape(-1, size, size)
+    return positions_of_boards(boards, np.array([position.to_move for position in known]))
 
 
 def _images(

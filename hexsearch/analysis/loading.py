@@ -66,7 +66,7 @@ def load_network(
     stored = read_stored_trial(path)
     state, config, data = stored.state, stored.config, stored.data
     size = board_size or data.board_size
-    encoder = PositionEncoder(size, config.encoder.perspective, config.encoder.edge_ring)
+    encoder = PositionEncoder.of(config.encoder, size)
     readout = build_readout(config.readout, checked)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.data.encoder import PositionEncoder
+from hexsearch.data.encoder import RECENCY, PositionEncoder
 from hexsearch.errors import ContractError
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout
 
 Rule = Callable[[Tensor], Tensor]  # raw values [B] to raw values [B]
 
-_OWN, _OTHER, _MOVER = 0, 1, 2  # planes; in the absolute perspective Blue, Red and side to move
+# Planes; in the absolute perspective Blue, Red and side to move. A history plane is the last one.
+_OWN, _OTHER, _MOVER = 0, 1, 2
 _TRUST = 6.0  # weight of a chance against the logarithm of a move's probability
 _PROBES = torch.tensor([-1.5, -0.4, 0.3, 0.5, 0.9, 2.0])  # raw values at which rules are compared
 
@@ -131,16 +132,19 @@ def after_move(planes: Tensor, cell: Tensor, encoder: PositionEncoder) -> Tensor
     stone = functional.one_hot(cell, size * size).to(planes.dtype).reshape(-1, size, size)
     stone = functional.pad(stone, (margin,) * 4)
     own, other = planes[:, _OWN], planes[:, _OTHER]
+    history = [planes[:, -1] * RECENCY + stone] if encoder.history else []
     if encoder.perspective == "mover":
         # The other side connects top to bottom now: reflect the board and exchange the colours.
-        return torch.stack([other, own + stone], dim=1).transpose(-2, -1)
+        return torch.stack([other, own + stone, *history], dim=1).transpose(-2, -1)
     mover = planes[:, _MOVER]
-    return torch.stack([own + stone * (1.0 - mover), other + stone * mover, 1.0 - mover], dim=1)
+    own, other = own + stone * (1.0 - mover), other + stone * mover
+    return torch.stack([own, other, 1.0 - mover, *history], dim=1)
 
 
 def _reflected(planes: Tensor) -> Tensor:
     """Absolute planes of boards reflected in the long diagonal, with exchanged colours."""
-    exchanged = torch.cat([planes[:, [_OTHER, _OWN]], 1.0 - planes[:, _MOVER:]], dim=1)
+    mover, history = planes[:, _MOVER : _MOVER + 1], planes[:, _MOVER + 1 :]
+    exchanged = torch.cat([planes[:, [_OTHER, _OWN]], 1.0 - mover, history], dim=1)
     return exchanged.transpose(-2, -1)
 
 

@@ -203,7 +203,9 @@ def _different_inputs(capture: Capture, predictor: Predictor) -> float:
     )
     if again.shape != planes[usable].shape:
         return 1.0
-    return float((np.abs(again - planes[usable]) > 1e-6).any(axis=(1, 2, 3)).mean())
+    shown = planes.shape[1] - predictor.encoder.history  # boards have no order of moves
+    gaps = np.abs(again - planes[usable])[:, :shown]
+    return float((gaps > 1e-6).any(axis=(1, 2, 3)).mean())
 
 
 def _raw(network: nn.Module, planes: Tensor, train: bool) -> Tensor:

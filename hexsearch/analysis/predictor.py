@@ -134,7 +134,9 @@ class Predictor:
         plies, used_symmetries = positions.plies[at], symmetries[at]
         last = ends[at]
         cells = positions.cells[int(last[0] - plies[0]) : int(last[-1])]
-        planes = self.encoder.encode(cells, plies, used_symmetries, positions.finished[at])
+        planes = self.encoder.encode_game(
+            cells, plies, used_symmetries, positions.finished[at], positions.unordered[at]
+        )
         output = self.forward(torch.from_numpy(planes))
         complement = torch.from_numpy(self.encoder.complement(used_symmetries)).to(self.device)
         probability = win_prob_red(self.readout, output.value_raw, complement)

@@ -23,6 +23,7 @@ from hexsearch import __version__
 from hexsearch.analysis.boards import Positions, positions_of_moves
 from hexsearch.analysis.loading import LoadedCheckpoint
 from hexsearch.analysis.predictor import Predictor
+from hexsearch.data.encoder import RECENCY, PositionEncoder
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.game.record import decided_at
 from hexsearch.training.atomic import write_atomically
@@ -45,7 +46,8 @@ class StandaloneNetwork(nn.Module):
     """Planes [B, 3, N, N] to `win_prob_red` [B] and `policy` [B, N*N].
 
     The planes are blue stones, red stones, and a constant plane for the side to move: 1.0 for
-    Red, 0.0 for Blue, 0.5 on a finished board.
+    Red, 0.0 for Blue, 0.5 on a finished board. A network that is shown the history has a fourth
+    plane: 1.0 on the last stone, and RECENCY times as much for each ply before it.
     """
 
     ring: Tensor
@@ -67,11 +69,16 @@ class StandaloneNetwork(nn.Module):
         chosen = reflected[:, None, None, None]
         # The reflection in the long diagonal exchanges rows and columns, and the colours.
         shown = torch.where(chosen, stones.transpose(2, 3).flip(1), stones)
+        history = planes[:, 3:]
+        history = torch.where(chosen, history.transpose(2, 3), history)
         if encoder.edge_ring:
             shown = functional.pad(shown, (1, 1, 1, 1)) + self.ring[:2]
+            history = functional.pad(history, (1, 1, 1, 1))
         if encoder.perspective == "absolute":
             side = to_move[:, None, None, None].expand(-1, 1, encoder.side, encoder.side)
             shown = torch.cat([shown, side], dim=1)
+        if encoder.history:
+            shown = torch.cat([shown, history], dim=1)
         output = self.network(shown)
         own = self._readout.win_prob(output.value_raw)
         complement = ~reflected if encoder.perspective == "mover" else reflected
@@ -85,14 +92,13 @@ class StandaloneNetwork(nn.Module):
         return win_prob_red, torch.where(finished[:, None], 0.0, policy)
 
 
-def standalone_planes(positions: Positions) -> np.ndarray:
-    """[P, 3, N, N] float32, the input of the exported graph."""
-    stones = positions.stones
-    planes = np.zeros((len(positions), 3, positions.size, positions.size), dtype=np.float32)
-    planes[:, 0], planes[:, 1] = stones < 0, stones > 0
-    side = np.where(positions.finished, 0.5, positions.plies % 2)
-    planes[:, 2] = side[:, None, None]
-    return planes
+def standalone_planes(positions: Positions, history: bool = False) -> np.ndarray:
+    """[P, 3, N, N] float32, the input of the exported graph; 4 planes with the history."""
+    plain = PositionEncoder(positions.size, "absolute", history=history)
+    as_it_is = np.zeros(len(positions), dtype=np.int64)
+    return plain.encode_game(
+        positions.cells, positions.plies, as_it_is, positions.finished, positions.unordered
+    )
 
 
 def export_onnx(loaded: LoadedCheckpoint, folder: Path) -> tuple[Path, float]:
@@ -106,7 +112,7 @@ def export_onnx(loaded: LoadedCheckpoint, folder: Path) -> tuple[Path, float]:
             written.
     """
     predictor = loaded.predictor
-    content = _onnx_bytes(StandaloneNetwork(predictor).eval().cpu(), predictor.encoder.size)
+    content = _onnx_bytes(StandaloneNetwork(predictor).eval().cpu(), predictor.encoder)
     gap = _largest_gap(content, predictor)
     if not gap <= TOLERANCE:
         raise CheckpointError(
@@ -142,6 +148,7 @@ def export_safetensors(loaded: LoadedCheckpoint, folder: Path) -> Path:
                 "shape": ["batch", encoder.planes, encoder.side, encoder.side],
                 "perspective": encoder.perspective,
                 "edge_ring": encoder.edge_ring,
+                "history": encoder.history,
             },
             "outputs": {
                 "policy_logits": ["batch", encoder.size**2],
@@ -169,8 +176,8 @@ def export_checkpoint(loaded: LoadedCheckpoint, folder: Path) -> Path:
     return path
 
 
-def _onnx_bytes(network: StandaloneNetwork, size: int) -> bytes:
-    example = torch.zeros(2, len(PLANES), size, size)
+def _onnx_bytes(network: StandaloneNetwork, encoder: PositionEncoder) -> bytes:
+    example = torch.zeros(2, len(PLANES) + encoder.history, encoder.size, encoder.size)
     try:
         with warnings.catch_warnings(), _quiet_exporter():
             warnings.simplefilter("ignore")  # warnings about the exporter's own internals
@@ -219,7 +226,8 @@ def _largest_gap(content: bytes, predictor: Predictor) -> float:
             f"the exported graph accepts only batches of {batch}: a part of the network fixes the "
             "number of positions, as len(features) does; use flatten or unflatten there"
         )
-    win_prob_red, policy = session.run(None, {"planes": standalone_planes(positions)})
+    planes = standalone_planes(positions, predictor.encoder.history)
+    win_prob_red, policy = session.run(None, {"planes": planes})
     answers = predictor.answer(positions)
     gaps = (win_prob_red - answers.win_prob_red, policy - answers.policy)
     return max(float(np.abs(gap).max()) for gap in gaps)
@@ -252,17 +260,23 @@ def _describe(loaded: LoadedCheckpoint, folder: Path, shapes: dict[str, Any]) ->
 
 
 def _onnx_input(loaded: LoadedCheckpoint) -> dict[str, Any]:
-    size = loaded.predictor.encoder.size
+    encoder = loaded.predictor.encoder
+    planes = {
+        "blue": "1.0 on cells with a blue stone",
+        "red": "1.0 on cells with a red stone",
+        "red_to_move": "constant: 1.0 if Red is to move, 0.0 if Blue is to move, 0.5 on a "
+        "finished board",
+    }
+    if encoder.history:
+        planes["history"] = (
+            f"1.0 on the stone played last, and {RECENCY:.9g} times as much on each one before it; "
+            "0.0 where the order of the moves is not known"
+        )
     return {
         "name": "planes",
         "dtype": "float32",
-        "shape": ["batch", len(PLANES), size, size],
-        "planes": {
-            "blue": "1.0 on cells with a blue stone",
-            "red": "1.0 on cells with a red stone",
-            "red_to_move": "constant: 1.0 if Red is to move, 0.0 if Blue is to move, 0.5 on a "
-            "finished board",
-        },
+        "shape": ["batch", len(planes), encoder.size, encoder.size],
+        "planes": planes,
     }
 
 

@@ -35,6 +35,11 @@ class EncoderConfig(Section):
     edge_ring: bool = Field(
         True, description="add each colour's edges as a ring of stones: boards of N + 2"
     )
+    history: bool = Field(
+        False,
+        description="add a plane that shows how recently each stone was played: 1 for the last "
+        "one, and 0.79 times as much for each ply before it",
+    )
 
 
 class TrialConfig(Section):

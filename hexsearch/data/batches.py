@@ -89,8 +89,9 @@ class BatchBuilder:
         red_won = archive.winners[games] == RED
         stage = stage_of(plies, encoder.size, self.stages)
         zeros = np.zeros(len(games), np.float32)
+        moves, setups = self._moves(offsets, plies), archive.setups[games].astype(np.int64)
         arrays = {
-            "planes": encoder.encode(self._moves(offsets, plies), plies, symmetries, final),
+            "planes": encoder.encode_game(moves, plies, symmetries, final, setups),
             "policy_target": np.where(has_move, shown_move, 0),
             "has_move": has_move,
             "outcome": encoder.outcome(red_won, symmetries),
@@ -105,7 +106,7 @@ class BatchBuilder:
             "smoothing": zeros,
             "weight": zeros + 1 if weights is None else weights.take(stage),
         }
-        columns: dict[str, Any] = {name: self._to_device(array) for name, array in arrays.items()}
+        columns: dict[str, Any] = {name: self.to_device(array) for name, array in arrays.items()}
         batch = self._mixed(Batch(**columns), games, plies, search_value)
         if not auxiliary.weights:
             return batch
@@ -117,12 +118,12 @@ class BatchBuilder:
         archive, offsets = self.archive, self.archive.offsets[games].astype(np.int64)
         lengths = archive.offsets[games + 1].astype(np.int64) - offsets
         return WholeGames(
-            cells=self._to_device(self._moves(offsets, lengths).astype(np.int64)),
-            lengths=self._to_device(lengths),
-            plies=self._to_device(plies),
-            symmetries=self._to_device(symmetries),
-            red_won=self._to_device(archive.winners[games] == RED),
-            finished=self._to_device(archive.finished[games].astype(bool)),
+            cells=self.to_device(self._moves(offsets, lengths).astype(np.int64)),
+            lengths=self.to_device(lengths),
+            plies=self.to_device(plies),
+            symmetries=self.to_device(symmetries),
+            red_won=self.to_device(archive.winners[games] == RED),
+            finished=self.to_device(archive.finished[games].astype(bool)),
         )
 
     def _moves(self, offsets: Indices, counts: Indices) -> NDArray[np.integer[Any]]:
@@ -135,7 +136,7 @@ class BatchBuilder:
         """The batch with a value target that mixes outcome and search value."""
         if not share:
             return batch
-        known = self._to_device(self.archive.search_values_of(games, plies))
+        known = self.to_device(self.archive.search_values_of(games, plies))
         known = torch.where(batch.complement, 1.0 - known, known)
         return replace(batch, search_shift=(share * (known - batch.outcome)).nan_to_num(0.0))
 
@@ -147,7 +148,8 @@ class BatchBuilder:
     def _on_device(self) -> DeviceGames:
         return DeviceGames(self.archive, self.encoder, self.stages, self.device)
 
-    def _to_device(self, array: NDArray[np.generic]) -> Tensor:
+    def to_device(self, array: NDArray[np.generic]) -> Tensor:
+        """A copy of an array on the device."""
         tensor = torch.from_numpy(array)
         if self.device.type == "cpu":
             return tensor
@@ -179,9 +181,25 @@ class TrainingStream:
         weights = self._weights(cursor)
         share = self.curriculum.search_value
         batch = self.builder.build(games, plies, turn, swap, weights, self.auxiliary, share)
+        if self.builder.encoder.history:
+            batch = replace(batch, planes=self._forgetful(batch.planes, bits))
         if not self.curriculum.stage_smoothing:
             return batch
         return replace(batch, smoothing=self._smoothing[batch.stage.long()])
+
+    def _forgetful(self, planes: Tensor, bits: NDArray[np.uint64]) -> Tensor:
+        """Planes in which the history of every eighth position is cut off.
+
+        A board without a list of moves has no history, and a search goes on from it. So a network
+        must have seen positions of which none, or only the last one to four plies, are known.
+        """
+        recency = self.builder.encoder.recency()
+        plies = np.maximum((bits >> np.uint64(5)) & np.uint64(7), 3).astype(np.int64) - 3
+        cut = (bits >> np.uint64(2)) & np.uint64(7) == 0
+        limits = self.builder.to_device(np.where(cut, recency[plies], np.float32(0.0)))
+        history = planes[:, -1]
+        kept = torch.where(history > limits[:, None, None], history, 0.0)
+        return torch.cat([planes[:, :-1], kept[:, None]], dim=1)
 
     @cached_property
     def _smoothing(self) -> Tensor:

@@ -45,6 +45,9 @@ class DeviceGames:
         self._targets = torch.from_numpy(encoder.targets().astype(np.int64)).to(device)
         self._cells = torch.from_numpy(symmetry_cells(encoder.size).copy()).to(device)
         self._ring = torch.from_numpy(encoder.ring()).to(device)
+        self._setups = torch.from_numpy(archive.setups.astype(np.int64)).to(device)
+        self._recency = torch.from_numpy(encoder.recency().copy()).to(device)
+        self._places = torch.from_numpy(encoder.history_places().copy()).to(device)
         self._lengths = archive.lengths_of
         self._auxiliary_targets = TargetBuilder(encoder, device)
         self._middle, self._late = first_plies(encoder.size, stages)[1:3]
@@ -84,7 +87,7 @@ class DeviceGames:
             played = self._whole_games(game, ply, symmetry, int(self._lengths(games).sum()))
             taught = self._auxiliary_targets.build(auxiliary, played)
         return {
-            "planes": self._planes(offset, ply, symmetry, final, stones),
+            "planes": self._planes(offset, ply, symmetry, final, self._setups[game], stones),
             "policy_target": torch.where(has_move, self._cells[symmetry, following], 0),
             "has_move": has_move,
             "outcome": outcome,
@@ -117,7 +120,13 @@ class DeviceGames:
         )
 
     def _planes(
-        self, offset: Tensor, ply: Tensor, symmetry: Tensor, final: Tensor, stones: int
+        self,
+        offset: Tensor,
+        ply: Tensor,
+        symmetry: Tensor,
+        final: Tensor,
+        setup: Tensor,
+        stones: int,
     ) -> Tensor:
         encoder = self._encoder
         batch, area = len(ply), encoder.size**2
@@ -134,6 +143,11 @@ class DeviceGames:
         if encoder.perspective == "absolute":
             mover = ((ply % 2 == 1) ^ (symmetry >= 2)).float()
             planes[:, 2] = torch.where(final, 0.5, mover)[:, None, None]
+        if encoder.history:
+            place = self._places[symmetry[position], cells] + position * planes[0].numel()
+            recency = self._recency[ply[position] - 1 - number]
+            recency = torch.where(number >= setup[position], recency, 0.0)
+            planes.view(-1).index_copy_(0, place, recency)
         return planes
 
     def _to_device(self, array: NDArray[np.generic]) -> Tensor:

@@ -5,6 +5,10 @@
 exchanged, so that the side to move connects top to bottom. A finished position has no side to
 move; it may be encoded from either side.
 
+With `history` a last plane shows how recently each stone was played: 1 for the last stone, and
+0.79 times as much for each ply before it (after Tian and Zhu, arXiv:1511.06410). A move changes
+this plane by a rule that needs no list of moves, and a stone whose ply is not known has 0.
+
 With `edge_ring` the board lies inside a ring of cells that holds the edges as stones: the rows
 above and below the board in the first plane, the columns left and right of it in the second.
 """
@@ -18,8 +22,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.config.trial import EncoderConfig
 from hexsearch.game.symmetry import symmetry_cells
 
+RECENCY = 2.0 ** (-1.0 / 3.0)  # what becomes of a stone's number in the history plane in a ply
 ENCODER_VERSION = 1  # to be raised when the planes of a position change
 
 Indices = NDArray[np.int64]
@@ -33,6 +39,12 @@ class PositionEncoder:
     size: int
     perspective: Literal["absolute", "mover"]
     edge_ring: bool = False
+    history: bool = False
+
+    @classmethod
+    def of(cls, config: EncoderConfig, size: int) -> PositionEncoder:
+        """The encoder of these settings for boards of `size`."""
+        return cls(size, config.perspective, config.edge_ring, config.history)
 
     @property
     def side(self) -> int:
@@ -42,7 +54,7 @@ class PositionEncoder:
     @property
     def planes(self) -> int:
         """Channels of the encoding."""
-        return 3 if self.perspective == "absolute" else 2
+        return (3 if self.perspective == "absolute" else 2) + self.history
 
     def choose_symmetries(self, turn: Flags, red_to_move: Flags) -> NDArray[np.int64]:
         """[B] symmetries that bring each position into the network's perspective.
@@ -93,6 +105,40 @@ class PositionEncoder:
             mover = ((plies & 1) ^ (symmetries >= 2)).astype(np.float32)
             planes[:, 2] = np.where(finished, np.float32(0.5), mover)[:, None, None]
         return planes
+
+    def encode_game(
+        self,
+        cells: NDArray[np.integer],
+        plies: Indices,
+        symmetries: NDArray[np.int64],
+        finished: Flags,
+        unordered: Indices,
+    ) -> NDArray[np.float32]:
+        """As `encode`, with the history plane if there is one.
+
+        Args:
+            unordered: [B] number of first moves that were not played in this order: set-up stones,
+                or all of a board whose moves are not known. They have 0 in that plane.
+        """
+        planes = self.encode(cells, plies, symmetries, finished)
+        if not self.history:
+            return planes
+        position = np.repeat(np.arange(len(plies)), plies)
+        number = np.arange(len(cells)) - (np.cumsum(plies) - plies)[position]
+        known = number >= unordered[position]
+        position, number = position[known], number[known]
+        age = plies[position] - 1 - number
+        place = self.history_places()[symmetries[position], cells[known]]
+        planes.reshape(len(plies), -1)[position, place] = self.recency()[age]
+        return planes
+
+    def recency(self) -> NDArray[np.float32]:
+        """[N*N] number in the history plane of a stone by its age in plies. Read-only."""
+        return _recency(self.size)
+
+    def history_places(self) -> NDArray[np.int64]:
+        """[4, N*N] index into the planes of one position, by symmetry and cell. Read-only."""
+        return _history_places(self)
 
     def targets(self) -> NDArray[np.int32]:
         """Place of a stone in the planes: [4 * 2 * N*N], by symmetry, colour (Blue 0) and cell.
@@ -148,3 +194,19 @@ def _targets(size: int, side: int) -> NDArray[np.int32]:
     table: NDArray[np.int32] = (plane[:, :, None] + shown[:, None, :]).astype(np.int32).reshape(-1)
     table.setflags(write=False)
     return table
+
+
+@cache
+def _recency(size: int) -> NDArray[np.float32]:
+    numbers = (RECENCY ** np.arange(size * size)).astype(np.float32)
+    numbers.setflags(write=False)
+    return numbers
+
+
+@cache
+def _history_places(encoder: PositionEncoder) -> NDArray[np.int64]:
+    area = encoder.side**2
+    within = encoder.targets().reshape(4, 2, -1)[:, 0].astype(np.int64) % area
+    places = (encoder.planes - 1) * area + within
+    places.setflags(write=False)
+    return places

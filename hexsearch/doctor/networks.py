@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -69,8 +69,8 @@ class TrainedNetwork:
 
     def planes(self, positions: Positions) -> Tensor:
         symmetries = self._symmetries(positions)
-        planes = self._predictor.encoder.encode(
-            positions.cells, positions.plies, symmetries, positions.finished
+        planes = self._predictor.encoder.encode_game(
+            positions.cells, positions.plies, symmetries, positions.finished, positions.unordered
         )
         return torch.from_numpy(planes)
 
@@ -198,4 +198,5 @@ def take(positions: Positions, index: NDArray[np.int64]) -> Positions:
     ends = np.cumsum(positions.plies)
     cells = [positions.cells[ends[i] - positions.plies[i] : ends[i]] for i in index]
     joined = np.concatenate(cells) if cells else np.zeros(0, dtype=np.int64)
-    return Positions(positions.size, joined, positions.plies[index], positions.finished[index])
+    plies, finished = positions.plies[index], positions.finished[index]
+    return replace(positions, cells=joined, plies=plies, finished=finished)

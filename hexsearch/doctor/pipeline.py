@@ -274,8 +274,7 @@ class ExaminedPipeline:
         config, dataset = self.config, self.dataset
         if config is None or dataset is None:
             return None
-        settings, size = config.encoder, dataset.config.board_size
-        encoder = PositionEncoder(size, settings.perspective, settings.edge_ring)
+        encoder = PositionEncoder.of(config.encoder, dataset.config.board_size)
         return TrainingStream(
             BatchBuilder(dataset.archive, encoder, dataset.config.stages, torch.device("cpu")),
             dataset.training(config.curriculum),

@@ -186,9 +186,7 @@ def _describe(dimension: Dimension) -> dict[str, Any]:
 
 
 def _encoder(trial: TrialConfig, config: StudyConfig) -> PositionEncoder:
-    return PositionEncoder(
-        config.data.board_size, trial.encoder.perspective, trial.encoder.edge_ring
-    )
+    return PositionEncoder.of(trial.encoder, config.data.board_size)
 
 
 def _parameters(trial: TrialConfig, config: StudyConfig) -> int:

@@ -19,6 +19,7 @@ from hexsearch.config.trunk import NetworkConfig, TrunkConfig
 from hexsearch.config.value_head import ValueHeadConfig
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.dataset import Dataset
+from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.positions import stage_of
 from hexsearch.errors import ConfigError, ContractError, PluginError
 from hexsearch.game.board import RED
@@ -51,8 +52,8 @@ def check_components(space: SearchSpace, size: int = _SIZE) -> None:
         ContractError: a component breaks its contract; lists all faults.
         PluginError: the code of a component raised an error.
     """
-    encoder = space.default.encoder
-    planes, side = 3 if encoder.perspective == "absolute" else 2, _SIZE + 2 * encoder.edge_ring
+    encoder = PositionEncoder.of(space.default.encoder, _SIZE)
+    planes, side = encoder.planes, encoder.side
     checks: dict[str, Callable[[Any], list[str]]] = {
         "trunk": lambda raw: _trunk_problems(build(TrunkConfig, raw, "trunk"), planes, side),
         "value_head": lambda raw: _value_head_problems(build(ValueHeadConfig, raw, "value_head")),
@@ -63,7 +64,7 @@ def check_components(space: SearchSpace, size: int = _SIZE) -> None:
     }
     problems: list[str] = []
     kind = ContractError
-    inside = size + 2 * space.default.encoder.edge_ring
+    inside = PositionEncoder.of(space.default.encoder, size).side
     for network in _networks(space):
         try:
             problems += check_whole(network, planes, inside, size)

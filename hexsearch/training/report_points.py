@@ -104,8 +104,7 @@ def operations(config: TrialConfig, data: DataConfig) -> int:
 
     The backward pass takes about twice as many in every network, so ratios are those of training.
     """
-    encoding = config.encoder
-    encoder = PositionEncoder(data.board_size, encoding.perspective, encoding.edge_ring)
+    encoder = PositionEncoder.of(config.encoder, data.board_size)
     network = build_network(config, encoder.planes, encoder.size, seed=0).eval()
     planes = torch.zeros(1, encoder.planes, encoder.side, encoder.side)
     with torch.no_grad():

@@ -72,9 +72,7 @@ class Trial:
         self.device = device or torch.device("cpu")
         self.config = config = configs[0]
         self.readouts = tuple(readouts or (build_readout(each.readout) for each in configs))
-        self.encoder = PositionEncoder(
-            dataset.config.board_size, config.encoder.perspective, config.encoder.edge_ring
-        )
+        self.encoder = PositionEncoder.of(config.encoder, dataset.config.board_size)
         body = build_many_heads(
             configs, self.encoder.planes, self.encoder.size, initial_weights_seed(seed)
         )

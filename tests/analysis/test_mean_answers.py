@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -23,16 +25,18 @@ def planes_of(encoder: PositionEncoder, cells: list[int], finished: bool = False
     plies = np.array([len(cells)])
     symmetries = encoder.choose_symmetries(np.array([False]), plies % 2 == 1)
     moves = np.array(cells, dtype=np.int64)
-    return torch.from_numpy(encoder.encode(moves, plies, symmetries, np.array([finished])))
+    over, set_up = np.array([finished]), np.array([0])
+    return torch.from_numpy(encoder.encode_game(moves, plies, symmetries, over, set_up))
 
 
 @pytest.mark.parametrize("readout", ["bce", "raw_mse"])
+@pytest.mark.parametrize("history", [False, True])
 @pytest.mark.parametrize("edge_ring", [False, True])
 @pytest.mark.parametrize("perspective", ["absolute", "mover"])
 def test_an_averaged_predictor_answers_alike_for_all_symmetric_positions(
-    perspective: str, edge_ring: bool, readout: str, dataset: Dataset
+    perspective: str, edge_ring: bool, history: bool, readout: str, dataset: Dataset
 ) -> None:
-    encoder = {"perspective": perspective, "edge_ring": edge_ring}
+    encoder = {"perspective": perspective, "edge_ring": edge_ring, "history": history}
     trial = Trial.of(tiny(encoder=encoder, readout=readout), dataset, 640, seed=0)
     trial.train_to(640)
     plain = Predictor(trial.network, trial.readout, trial.encoder, torch.device("cpu"))
@@ -48,13 +52,14 @@ def test_an_averaged_predictor_answers_alike_for_all_symmetric_positions(
         assert averaged[0].win_prob_red == pytest.approx(np.mean(views, axis=0), abs=1e-6)
 
 
+@pytest.mark.parametrize("history", [False, True])
 @pytest.mark.parametrize("edge_ring", [False, True])
 @pytest.mark.parametrize("perspective", ["absolute", "mover"])
 @pytest.mark.parametrize("plies", range(6))
 def test_planes_after_a_move_are_those_of_the_encoder(
-    perspective: str, edge_ring: bool, plies: int
+    perspective: Literal["absolute", "mover"], edge_ring: bool, history: bool, plies: int
 ) -> None:
-    encoder = PositionEncoder(SIZE, perspective, edge_ring)  # type: ignore[arg-type]
+    encoder = PositionEncoder(SIZE, perspective, edge_ring, history)
     generator = np.random.default_rng(plies)
     cells = generator.choice(SIZE * SIZE, plies + 1, replace=False).tolist()
     logits = torch.zeros(1, SIZE * SIZE)
@@ -65,7 +70,8 @@ def test_planes_after_a_move_are_those_of_the_encoder(
     logits[0, taken], logits[0, last] = 2.0, 1.0  # the likeliest cells are taken already
     planes = planes_of(encoder, cells[:-1])
     legal = legal_logits(planes, logits, encoder)
-    assert torch.equal(after_move(planes, legal.argmax(dim=1), encoder), planes_of(encoder, cells))
+    after = after_move(planes, legal.argmax(dim=1), encoder)
+    assert torch.allclose(after, planes_of(encoder, cells), rtol=1e-6)
 
 
 @pytest.mark.parametrize("perspective", ["absolute", "mover"])

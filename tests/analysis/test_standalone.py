@@ -36,9 +36,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_player.py"
 GAMES = [game.moves[: len(game.moves) - game.line % 4] for game in random_games(40, size=5)]
 
 ENCODERS = [
-    {"perspective": perspective, "edge_ring": ring}
+    {"perspective": perspective, "edge_ring": ring, "history": history}
     for perspective in ("absolute", "mover")
     for ring in (False, True)
+    for history in (False, True)
 ]
 
 
@@ -70,7 +71,7 @@ def test_the_graph_shows_positions_as_the_encoder_does(
     answers = loaded.predictor.answer(positions)
     assert positions.finished.any() and np.ptp(answers.win_prob_red) > 0.01
     with torch.inference_mode():
-        planes = torch.from_numpy(standalone_planes(positions))
+        planes = torch.from_numpy(standalone_planes(positions, encoder["history"]))
         win_prob_red, policy = StandaloneNetwork(loaded.predictor).eval()(planes)
     np.testing.assert_allclose(win_prob_red.numpy(), answers.win_prob_red, atol=1e-5)
     np.testing.assert_allclose(policy.numpy(), answers.policy, atol=1e-5)
@@ -83,7 +84,8 @@ def agrees(loaded: LoadedCheckpoint, folder: Path) -> None:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for count in (1, 3, 40):  # the batch size is free
         positions = positions_of_moves(GAMES[:count], 5)
-        found, policy = session.run(None, {"planes": standalone_planes(positions)})
+        planes = standalone_planes(positions, loaded.predictor.encoder.history)
+        found, policy = session.run(None, {"planes": planes})
         answers = loaded.predictor.answer(positions)
         np.testing.assert_allclose(found, answers.win_prob_red, atol=1e-5)
         np.testing.assert_allclose(policy, answers.policy, atol=1e-5)
@@ -95,6 +97,15 @@ def test_onnxruntime_agrees_with_torch(dataset: Dataset, tmp_path: Path) -> None
     assert description["board_size"] == 5
     assert list(description["input"]["planes"]) == ["blue", "red", "red_to_move"]
     assert set(description["outputs"]) == {"win_prob_red", "policy"}
+
+
+def test_a_network_that_is_shown_the_history_has_a_fourth_plane(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    agrees(stored(dataset, tmp_path / "model.pt", encoder={"history": True}), tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    assert description["input"]["shape"] == ["batch", 4, 5, 5]
+    assert list(description["input"]["planes"])[3] == "history"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexsearch.analysis.boards import positions_of_boards
 from hexsearch.config.curriculum import CurriculumConfig
 from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
@@ -30,9 +31,10 @@ from tests.data.games import random_games
 
 CPU = torch.device("cpu")
 ENCODERS = [
-    PositionEncoder(7, perspective, ring)
+    PositionEncoder(7, perspective, ring, history)
     for perspective in ("absolute", "mover")
     for ring in (False, True)
+    for history in (False, True)
 ]
 
 
@@ -107,6 +109,11 @@ def test_planes_targets_and_outcomes_are_those_of_replaying_one_game_at_a_time(
             assert batch.outcome[row] == (shown_winner == RED)
         else:
             assert batch.outcome[row] == (shown_winner == BLUE)
+        if encoder.history:
+            ages = np.full(49, np.inf)
+            ages[symmetry_cells(7)[symmetry][list(game.moves[:ply])]] = np.arange(ply)[::-1]
+            np.testing.assert_allclose(inner[-1].reshape(-1), 2.0 ** (-ages / 3), rtol=1e-6)
+            assert planes[-1].sum() == pytest.approx(inner[-1].sum())  # nothing in the ring
         win_prob_red = batch.outcome[row]
         if batch.complement[row]:
             win_prob_red = 1 - win_prob_red
@@ -124,7 +131,7 @@ def test_planes_targets_and_outcomes_are_those_of_replaying_one_game_at_a_time(
 @pytest.mark.parametrize("size", [7, 17])
 def test_torch_builds_the_same_bits_as_numpy(encoder: PositionEncoder, size: int) -> None:
     archive = build_archive(random_games(30, size, seed=2))
-    encoder = PositionEncoder(size, encoder.perspective, encoder.edge_ring)
+    encoder = replace(encoder, size=size)
     games, plies = everything(archive)
     rng = np.random.default_rng(1)
     turn, swap = rng.integers(0, 2, size=(2, len(games))).astype(bool)
@@ -160,7 +167,7 @@ def test_a_symmetric_copy_of_a_game_gives_the_same_batch_under_that_symmetry(
     swaps = bool(SWAPS_COLOURS[symmetry])
     games, plies = everything(archive)
     turn = np.full(len(games), symmetry in (1, 3))
-    absolute = PositionEncoder(7, "absolute", encoder.edge_ring)
+    absolute = replace(encoder, perspective="absolute")
     shown = builder_of(archive, absolute, "numpy").build(
         games, plies, turn, np.full(len(games), swaps)
     )
@@ -186,6 +193,49 @@ def test_a_symmetric_copy_of_a_game_gives_the_same_batch_under_that_symmetry(
     assert torch.equal(shown.planes, copy.planes)
     assert torch.equal(shown.policy_target, copy.policy_target)
     assert torch.equal(shown.outcome, copy.outcome)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_stones_of_a_set_up_and_of_boards_have_no_history(backend: str) -> None:
+    game = random_games(1, 7, seed=4)[0]
+    archive = build_archive([replace(game, setup=4)])
+    as_is, games = np.zeros(3, dtype=bool), np.zeros(3, dtype=np.int64)
+    encoder = PositionEncoder(7, "absolute", history=True)
+    batch = builder_of(archive, encoder, backend).build(games, np.array([4, 5, 7]), as_is, as_is)
+    history = batch.planes[:, -1].flatten(1)
+    assert (history[0] == 0).all() and (history > 0).sum(dim=1).tolist() == [0, 1, 3]
+    assert history[2, list(game.moves[4:7])].tolist() == pytest.approx([0.63, 0.794, 1], abs=1e-3)
+    board = stones_after(game.moves[:7], 7)
+    positions = positions_of_boards(board[None], np.array([RED], dtype=np.int8))
+    planes = encoder.encode_game(
+        positions.cells, positions.plies, games[:1], positions.finished, positions.unordered
+    )
+    assert (planes[0, -1] == 0).all()
+    np.testing.assert_array_equal(planes[0, :3], batch.planes[2, :3])
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_training_shows_some_positions_without_their_history_or_with_its_end(
+    archive: GameArchive, backend: str
+) -> None:
+    curriculum = CurriculumConfig()
+    positions = curriculum_positions(archive, np.arange(40), curriculum)
+    batches = []
+    for history in (True, False):
+        builder = builder_of(archive, PositionEncoder(7, "mover", True, history), backend)
+        batches.append(TrainingStream(builder, positions, curriculum, True, 5).batch(0, 4096))
+    shown, plain = batches
+    assert torch.equal(shown.planes[:, :-1], plain.planes)
+    known = (shown.planes[:, -1] > 0).flatten(1).sum(dim=1)
+    late = shown.ply >= 8
+    cut = late & (known < shown.ply)
+    assert 0.10 < cut.sum() / late.sum() < 0.15
+    assert torch.equal(known[~cut & late], shown.ply[~cut & late])
+    assert set(known[cut].tolist()) == {0, 1, 2, 3, 4}
+    share = (known[cut] == 0).float().mean()
+    assert 0.4 < share < 0.6
+    newest = shown.planes[cut & (known > 0), -1].flatten(1).amax(dim=1)
+    assert (newest == 1).all()
 
 
 def test_the_ring_is_the_same_seen_from_every_symmetry() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hexsearch.config.section import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
+from hexsearch.data.encoder import PositionEncoder
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.formulas.readout_causes import (
     explain,
@@ -138,8 +139,8 @@ def _network(
 ) -> Iterator[Finding]:
     """Check the contract of a user's whole network."""
     size = pipeline.data.board_size if pipeline.data is not None else _SIDE
-    planes = 3 if config.encoder.perspective == "absolute" else 2
-    for problem in check_whole(network, planes, size + 2 * config.encoder.edge_ring, size):
+    encoder = PositionEncoder.of(config.encoder, size)
+    for problem in check_whole(network, encoder.planes, encoder.side, size):
         yield Finding.error(
             "value heads",
             problem,
