@@ -139,6 +139,7 @@ KNOBS: dict[type[Section], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     EncoderConfig: {
         "perspective": (BASE, {"encoder": {"perspective": "absolute"}}),
         "edge_ring": (BASE, {"encoder": {"edge_ring": False}}),
+        "history": (BASE, {"encoder": {"history": True}}),
     },
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.doctor.checks.data.history import history_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_maps import described
 from hexsearch.doctor.hypotheses.boards.cell_maps import cell_map
@@ -67,6 +68,7 @@ def check_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     else:
         yield from _mover_plane(compared)
     yield from _ring(pipeline, planes, truth.size)
+    yield from history_findings(pipeline)
 
 
 def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:

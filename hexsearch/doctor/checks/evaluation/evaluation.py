@@ -133,13 +133,13 @@ def _answers(
     if (np.abs(ours - theirs) > 1e-3).any():
         yield _other_answers(ours, theirs, raw.double().numpy(), here)
         return
-    yield from _finished_answers(network, evaluation, truth)
+    yield from _finished_answers(network, evaluation, truth, trial.config.encoder.history)
     if trial.config.policy_head.weight > 0 and here.has_move.all() and len(chosen) < _COMPARED:
         yield from policy_findings(network.on_board(logits, positions), here, policy_loss)
 
 
 def _finished_answers(
-    network: TrainedNetwork, evaluation: Evaluation, truth: Truth
+    network: TrainedNetwork, evaluation: Evaluation, truth: Truth, history: bool
 ) -> Iterator[Finding]:
     """The same for finished boards, which may be encoded from either side: nobody is to move."""
     over = np.flatnonzero(truth.finished)
@@ -150,11 +150,12 @@ def _finished_answers(
     theirs = evaluation.win_prob_red[over]
     planes = network.planes(positions)
     sides = [network.reported(network.respond(planes)[1], positions).double().numpy()]
-    if planes.shape[1] == 2:  # the mover's perspective: also encode them from Red's side
+    if planes.shape[1] == 2 + history:  # the mover's perspective: also from Red's side
+        other_side = [1, 0, 2][: 2 + history]
         empty = network.planes(positions_of_moves([[]], truth.size))
-        if not torch.equal(empty.transpose(2, 3)[:, [1, 0]], empty):
+        if not torch.equal(empty.transpose(2, 3)[:, other_side], empty):
             return  # check `boards` reports a ring of edges that is wrong
-        mirrored = planes.transpose(2, 3)[:, [1, 0]].contiguous()
+        mirrored = planes.transpose(2, 3)[:, other_side].contiguous()
         raw = network.respond(mirrored)[1]
         sides.append(1.0 - network.reported(raw, positions).double().numpy())
     gap = np.min([np.abs(theirs - ours) for ours in sides], axis=0)
