@@ -192,15 +192,17 @@ def variant_name(trial: TrialHistory) -> str:
     for name, value in trial.values.items():
         if name == "value_head" or not (value or isinstance(value, str)):
             continue
-        last = name.rpartition(".")[2]
-        short = _SHORT.get(last, last)
-        if value is True:
-            parts.append(short)
-        elif name == "trunk" or isinstance(value, str):
-            parts.append(_text(value))
-        else:
-            parts.append(f"{short}={_text(value)}")
+        setting = name.rpartition(".")[2]
+        parts.append(_text(value) if name == "trunk" else _named(setting, value))
     return " ".join(parts)
+
+
+def _named(setting: str, value: Any) -> str:
+    """Such as `SE`, for what is switched on, `mish` or `lr=0.004`."""
+    if isinstance(value, str):
+        return _text(value)
+    short = _SHORT.get(setting, setting)
+    return short if value is True else f"{short}={_text(value)}"
 
 
 def _with_figures(row: Row, reports: Sequence[ReportSummary], stage: str | None) -> Row:
@@ -270,5 +272,6 @@ def _stages(trunk: Mapping[str, Any], *stages: Sequence[int]) -> str:
     for channels, blocks, stride in zip(*stages, strict=False):
         parts.append(f"{channels}x{blocks}" + (f"/{stride}" if stride != 1 else ""))
     known = ("stem_kernel", "channels", "blocks", "strides")
-    parts += [f"{key}:{_text(value)}" for key, value in trunk.items() if key not in known]
+    rest = {key: value for key, value in trunk.items() if key not in known}
+    parts += [_named(key, value) for key, value in rest.items() if value or isinstance(value, str)]
     return " ".join(parts)

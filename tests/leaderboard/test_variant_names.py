@@ -19,7 +19,10 @@ def named(**values: Any) -> str:
 def test_the_stages_of_a_trunk_are_written_in_short() -> None:
     trunk = {"stem_kernel": 3, "channels": [24, 48], "blocks": [2, 1], "strides": [1, 2]}
     assert named(trunk=trunk) == "512->1 k3 24x2 48x1/2"
-    assert named(trunk={**trunk, "activation": "mish"}) == "512->1 k3 24x2 48x1/2 activation:mish"
+    further = {"activation": "mish", "squeeze_excitation": True, "global_pooling_every": 2}
+    assert named(trunk={**trunk, **further}) == "512->1 k3 24x2 48x1/2 mish SE pooling=2"
+    off = {"squeeze_excitation": False, "global_pooling_every": 0}
+    assert named(trunk={**trunk, **off}) == "512->1 k3 24x2 48x1/2"
 
 
 @pytest.mark.parametrize("given", ["small", {"stem_kernel": 3}])
