@@ -198,7 +198,8 @@ def _require_start(trial: TrialConfig, config: StudyConfig) -> None:
     """Begin with the weights of the checkpoint that a trial starts from, if there is one."""
     if trial.start_from is not None:
         encoder = _encoder(trial, config)
-        begin_with(build_many_heads((trial,), encoder.planes, encoder.size, 0), trial.start_from)
+        network = build_many_heads((trial,), encoder.planes, encoder.size, 0)
+        begin_with(network, trial.encoder, trial.start_from)
 
 
 def _rate(largest: TrialConfig, config: StudyConfig, run: RunConfig) -> float | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from hexsearch.config.data import DataConfig
-from hexsearch.config.section import build
-from hexsearch.config.trial import TrialConfig
+from hexsearch.config.section import as_yaml, build
+from hexsearch.config.trial import EncoderConfig, TrialConfig
 from hexsearch.errors import CheckpointError, ConfigError
 from hexsearch.model.many_heads import ManyHeads
 from hexsearch.training.checkpoint import find_checkpoint
@@ -139,16 +139,28 @@ def read_frozen_trunk(path: Path, content_hash: str | None = None) -> FrozenTrun
     )
 
 
-def begin_with(network: ManyHeads, checkpoint: str) -> str:
+def begin_with(network: ManyHeads, encoder: EncoderConfig, checkpoint: str) -> str:
     """Give a network trunk and policy head of a checkpoint, to be trained further.
 
+    Args:
+        encoder: what shows positions to the network.
     Returns:
         Hash of the file's content, hexadecimal.
     Raises:
-        CheckpointError: no such checkpoint, damaged, or of another form than the network.
+        CheckpointError: no such checkpoint, damaged, of another form than the network, or trained
+            on other planes.
     """
     path = Path(checkpoint)
-    _load_shared(network, read_stored_trial(path).answering_weights, path)
+    stored = read_stored_trial(path)
+    theirs = stored.config.encoder
+    for name in ("perspective", "history"):  # the same weights may fit a board with edges
+        own, other = getattr(encoder, name), getattr(theirs, name)
+        if own != other:
+            raise CheckpointError(
+                f"{path}: its trunk was shown other planes: encoder.{name} was {as_yaml(other)}, "
+                f"and is {as_yaml(own)} here"
+            )
+    _load_shared(network, stored.answering_weights, path)
     return _content_hash(path)
 
 

@@ -81,7 +81,7 @@ class Trial:
             trunk.frozen.require_fit(config, dataset.config.board_size)
             trunk.frozen.load_into(body)
         elif config.start_from is not None:
-            self._trunk_hash = begin_with(body, config.start_from)
+            self._trunk_hash = begin_with(body, config.encoder, config.start_from)
         self.stream = TrainingStream(
             BatchBuilder(dataset.archive, self.encoder, dataset.config.stages, self.device),
             dataset.training(config.curriculum),

@@ -57,6 +57,10 @@ def test_a_trial_does_not_go_on_from_one_that_began_with_another_checkpoint(
 def test_a_checkpoint_of_another_form_is_refused(dataset: Dataset, earlier: Path) -> None:
     with pytest.raises(CheckpointError, match=r"earlier.pt: its trunk does not fit"):
         make(dataset, start_from=str(earlier), trunk={"preset": "tiny", "channels": [8, 24]})
+    with pytest.raises(CheckpointError, match=r"encoder.history was false, and is true here"):
+        make(dataset, start_from=str(earlier), encoder={"history": True})
+    with pytest.raises(CheckpointError, match=r"encoder.perspective was mover, and is absolute"):
+        make(dataset, start_from=str(earlier), encoder={"perspective": "absolute"})
 
 
 def test_the_command_goes_on_with_all_weights_of_a_checkpoint(
