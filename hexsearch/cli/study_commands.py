@@ -136,6 +136,14 @@ def _register_resume(commands: Any) -> None:
         help="stop after this time; the study can be resumed again (default: the study's "
         "run.time_budget)",
     )
+    resume.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change how the study is run from now on, such as run.max_concurrent=1; may be "
+        "repeated",
+    )
     add_address(resume)
     add_format(resume, of="of the leaderboard")
     resume.set_defaults(run=run_resume)
@@ -210,6 +218,7 @@ def run_resume(arguments: argparse.Namespace) -> int:
         trials=arguments.trials,
         time_budget=time_budget_of(arguments.time_budget),
         address=arguments.address,
+        settings=tuple(arguments.set),
     )
     folder = located(arguments.study, arguments.results, say_on_stderr)
     return resume_study(folder, further, show=_show(folder, arguments.format))

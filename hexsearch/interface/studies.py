@@ -95,7 +95,10 @@ def go_on(
     """Continue a study to its end."""
     from hexsearch.interface.callbacks import CallbackListener, named_callbacks
     from hexsearch.study import launch as studies
+    from hexsearch.study.changes import change_run
 
+    if further.settings:
+        change_run(folder, further.settings)
     _, config = folder.read_description()
     told = [*named_callbacks(config.run.callbacks), *callbacks]
     heard = CallbackListener(Study(folder), told, listener)
@@ -210,6 +213,7 @@ def resume(
     *,
     trials: int = 0,
     time_budget: str | float | None = None,
+    set: Mapping[str, Any] | None = None,
     results: str | Path = "results",
     address: str | None = None,
     callbacks: Sequence[Callback] = (),
@@ -222,13 +226,19 @@ def resume(
             which it is fetched to `results`.
         trials: number of further trials.
         time_budget: as of `launch`, for this session; by default that of the study.
+        set: settings of `run` that change from now on, such as `{"run.max_concurrent": 1}`.
 
     Example:
         >>> hs.resume("results/mine", trials=10)                     # doctest: +SKIP
     """
     say = (lambda line: print(line, file=sys.stderr)) if progress else (lambda line: None)
     folder = located(study, results, say)
-    further = Further(trials=trials, time_budget=time_budget_of(time_budget), address=address)
+    further = Further(
+        trials=trials,
+        time_budget=time_budget_of(time_budget),
+        address=address,
+        settings=tuple(settings_of(set or {})),
+    )
     _, config = folder.read_description()
     with watching(config, progress) as listener:
         go_on(folder, further, listener, callbacks)

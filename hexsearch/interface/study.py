@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hexsearch.config.study import StudyConfig
 from hexsearch.errors import LedgerError
@@ -131,6 +131,7 @@ class Study:
         trials: int = 0,
         *,
         time_budget: str | float | None = None,
+        set: Mapping[str, Any] | None = None,
         address: str | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = True,
@@ -140,6 +141,7 @@ class Study:
         Args:
             trials: number of further trials.
             time_budget: as of `launch`, for this session.
+            set: settings of `run` that change from now on, such as `{"run.max_concurrent": 1}`.
         """
         from hexsearch.interface.studies import resume
 
@@ -147,6 +149,7 @@ class Study:
             self.path,
             trials=trials,
             time_budget=time_budget,
+            set=set,
             address=address,
             callbacks=callbacks,
             progress=progress,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from hexsearch.config.section import as_yaml
-from hexsearch.errors import ConfigError
+from hexsearch.config.files.load import apply_setting
+from hexsearch.config.files.yaml_text import dump_yaml
+from hexsearch.config.section import as_yaml, build
+from hexsearch.config.study import StudyConfig
+from hexsearch.errors import ConfigError, LedgerError
 from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder, code_hash, git_commit, versions
+from hexsearch.ledger.ledger import is_held
 from hexsearch.search.warm_start import flat
+from hexsearch.training.atomic import write_atomically
 
 _FREE = "run."  # only settings of this section may change in a study
 _BOUND = frozenset({"run.seed"})
@@ -30,6 +36,38 @@ def notes(description: dict[str, Any]) -> list[str]:
             f"{new[:16]}); earlier and later trials may not be comparable"
         )
     return lines
+
+
+def change_run(folder: StudyFolder, settings: Sequence[str]) -> None:
+    """Write settings of the section `run` into study.yaml, where later sessions find them, too.
+
+    Args:
+        settings: such as `run.max_concurrent=1`.
+    Raises:
+        ConfigError: a setting is faulty, or one that all trials must share.
+        LedgerError: there is no study, or another process is running it.
+    """
+    keys = [setting.partition("=")[0].strip() for setting in settings]
+    bound = [key for key in keys if not key.startswith(_FREE) or key in _BOUND]
+    if bound:
+        raise ConfigError(
+            [
+                f"--set {key}: may not change in a study that has begun; only settings of run may, "
+                "but for run.seed. Launch a new study"
+                for key in bound
+            ]
+        )
+    description, _ = folder.read_description()
+    folder.require_ledger()
+    if is_held(folder.ledger):
+        raise LedgerError(
+            f"{folder.path}: another process is running this study; wait for it, or stop it"
+        )
+    config = description["config"]
+    for setting in settings:
+        config = apply_setting(config, setting)
+    build(StudyConfig, config, "--set ")
+    write_atomically(folder.description, dump_yaml({**description, "config": config}).encode())
 
 
 def require_same_question(folder: StudyFolder, opening: StudyOpened) -> list[str]:

@@ -120,7 +120,7 @@ def resume(folder: StudyFolder, further: Further, listener: Listener) -> Ended:
         spent = budget_spent(config.run, history)
         if spent:
             raise ConfigError(
-                f"{folder.description}: the {spent} is used up; raise it under config.run"
+                f"{folder.description}: the {spent} is used up; raise it with --set run.KEY=VALUE"
             )
         if address is None:
             config = with_local_resources(config)

@@ -24,11 +24,13 @@ class Further:
         trials: number of further trials.
         time_budget: seconds of this session; None takes the study's own budget.
         address: address of a running Ray cluster; None starts Ray on this machine.
+        settings: settings of the section `run` that change, such as `run.max_concurrent=1`.
     """
 
     trials: int = 0
     time_budget: float | None = None
     address: str | None = None
+    settings: tuple[str, ...] = ()
 
 
 @dataclass

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from hexsearch.data.archive import build_archive, write_archive
-from hexsearch.errors import ArchiveError, ConfigError
+from hexsearch.errors import ArchiveError, ConfigError, LedgerError
 from hexsearch.ledger.events import StudyOpened
 from hexsearch.ledger.folder import StudyFolder, code_hash, versions
-from hexsearch.study.changes import notes, require_same_question
+from hexsearch.study.changes import change_run, notes, require_same_question
 from tests.data.games import random_games
-from tests.search.simulation import study_config
+from tests.search.simulation import opened, study_config
 
 
 def test_changed_code_and_versions_are_said() -> None:
@@ -41,6 +41,47 @@ def test_how_a_study_is_run_may_change_and_is_said(folder: StudyFolder) -> None:
     assert require_same_question(folder, opening) == []
     edit(folder, "retries: 1", "retries: 4")
     assert require_same_question(folder, opening) == ["note: run.retries is 4 now, was 1"]
+
+
+def test_settings_of_a_resumed_session_are_kept_for_later_ones(folder: StudyFolder) -> None:
+    opening = StudyOpened(**folder.read_description()[0])
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: is missing"):
+        change_run(folder, ["run.retries=4"])
+    folder.ledger.write_text("begun")
+    change_run(folder, ["run.retries=4", "run.max_concurrent=1"])
+    assert require_same_question(folder, opening) == [
+        "note: run.max_concurrent is 1 now, was null",
+        "note: run.retries is 4 now, was 1",
+    ]
+    change_run(folder, ["run.max_concurrent=null"])
+    assert require_same_question(folder, opening) == ["note: run.retries is 4 now, was 1"]
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ("scheduler.max_t=5184", "--set scheduler.max_t: may not change in a study that has begun"),
+        ("run.seed=3", "--set run.seed: may not change"),
+        ("run.retry=3", "run.retry"),
+        ("run.retries=many", "--set run.retries"),
+        ("run.retries", "expected key=value"),
+    ],
+)
+def test_a_faulty_setting_leaves_the_study_as_it_was(
+    folder: StudyFolder, setting: str, message: str
+) -> None:
+    folder.ledger.write_text("begun")
+    before = folder.description.read_bytes()
+    with pytest.raises(ConfigError, match=message):
+        change_run(folder, ["run.max_concurrent=1", setting])
+    assert folder.description.read_bytes() == before
+
+
+def test_a_running_study_is_not_changed(folder: StudyFolder) -> None:
+    ledger = opened(folder.ledger, study_config())
+    with pytest.raises(LedgerError, match="another process is running this study"):
+        change_run(folder, ["run.retries=4"])
+    ledger.close()
 
 
 def test_what_past_and_future_trials_must_share_may_not(folder: StudyFolder) -> None:
