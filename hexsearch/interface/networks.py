@@ -116,14 +116,17 @@ def analyze(
     compared = None
     if other is not None:
         looks = (symmetric, look_ahead) if same_looks else (False, 0)
-        unequal = "the other looks once at each position" if symmetric or look_ahead else ""
-        compared = Against.of(
-            str(against),
-            analysis.evaluation,
-            analyzer(other.predictor.with_looks(*looks)).evaluate(),
-            "both with the same looks" if same_looks else unequal,
-        )
+        theirs = analyzer(other.predictor.with_looks(*looks)).evaluate()
+        said = _looks(same_looks, bool(symmetric or look_ahead))
+        compared = Against.of(str(against), analysis.evaluation, theirs, said)
     return Analysed(path, loaded.positions_seen, archive, unseen, analysis, compared)
+
+
+def _looks(same: bool, several: bool) -> str:
+    """How the two networks of a comparison looked at each position, if one looked several times."""
+    if same:
+        return "both with the same looks"
+    return "the other looks once at each position" if several else ""
 
 
 def _rival(
