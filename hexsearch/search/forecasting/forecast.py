@@ -2,10 +2,10 @@
 
 For each rung, a `RungModel` predicts the final value from the value at the rung and the settings.
 It is fitted to the trials that continued. Another model predicts it from the settings alone, for
-trials that have not begun. Until a trial has ended, the models take the highest rung that three
-trials have passed for the end. All models are fitted again when this rung changes, and when the
-number of values at rungs has grown by 5%. These moments depend on the records alone, so a forecast
-that is computed again from a ledger is the same.
+trials that have not begun. Until a trial has ended, the models predict what a `Trend` expects of
+the values at the highest rung that three trials have passed. All models are fitted again when this
+rung changes, and when the number of values at rungs has grown by 5%. These moments depend on the
+records alone, so a forecast that is computed again from a ledger is the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import ndtr
@@ -32,33 +31,17 @@ from hexsearch.ledger.events import (
 )
 from hexsearch.ledger.history import phase_of
 from hexsearch.search.forecasting.draws import Floats, coordinates, distances
+from hexsearch.search.forecasting.entry import Entry
 from hexsearch.search.forecasting.forecast_fit import ForecastFit, Row
 from hexsearch.search.forecasting.learned import Learned
 from hexsearch.search.forecasting.paused import PausedTrials
 from hexsearch.search.forecasting.promise import promises
+from hexsearch.search.forecasting.trend import TrendRecord
 from hexsearch.search.space import SearchSpace, Values
 
 _REFIT_AFTER = 20  # models are fitted again when the values have grown by one part in 20
 _LEAST_PASSED = 3  # trials that have passed a rung which stands for the end
 _FITTED, _BEST = 200, 60  # most trials in a fit; how many of them are the best, not the newest
-
-
-@dataclass
-class Entry:
-    """A trial of the search.
-
-    Attributes:
-        at: coordinates of its configuration.
-        losses: value losses at the rungs so far, and at the end.
-        broken: whether it has failed or was stopped.
-    """
-
-    number: int
-    name: str
-    values: Values
-    at: Floats
-    losses: list[float] = field(default_factory=list)
-    broken: bool = False
 
 
 class Forecast:
@@ -70,6 +53,7 @@ class Forecast:
 
     Attributes:
         learned: what other studies say about settings.
+        trends: how changes from rung to rung go on.
         tried: coordinates of all trials, as bytes.
         top: number of levels up to the one that the models predict; 0 if they predict none yet.
         version: number that grows when promises change.
@@ -80,6 +64,7 @@ class Forecast:
         self.entries: dict[int, Entry] = {}
         self.paused = PausedTrials(self.promises_of)
         self.learned = Learned(space)
+        self.trends = TrendRecord(self.levels)
         self.tried: set[bytes] = set()
         self.suggested = self.version = self.top = 0
         self._numbers: dict[str, int] = {}
@@ -130,6 +115,7 @@ class Forecast:
     def _note(self, entry: Entry, loss: float) -> None:
         level = len(entry.losses)
         entry.losses.append(loss)
+        self.trends.add(entry.losses)
         self._silent.pop(entry.number, None)
         self._count += 1
         self._passed[level] += 1
@@ -163,6 +149,16 @@ class Forecast:
         """Number of a trial of the search, by its name."""
         return self._numbers.get(trial)
 
+    def ahead(self, number: int, level: int | None = None) -> float:
+        """Value that a trial is expected to end at, if changes go on as the trend says.
+
+        Args:
+            level: rung up to which its values are used; its last one if left out.
+        """
+        losses = self.entries[number].losses
+        known = losses if level is None else losses[: level + 1]
+        return float(self.trends.trend.ahead(np.array([known]))[0])
+
     @property
     def state(self) -> tuple[int, ...]:
         """Two equal states give the same choice of a new configuration."""
@@ -176,13 +172,14 @@ class Forecast:
             for number, count, broken in self._chosen():
                 entry = self.entries[number]
                 rows.append(Row(number, entry.at, entry.losses[: min(count, self.top)], broken))
-            self._made = ForecastFit(self.space, rows, self.top, self.learned)
+            self._made = ForecastFit(self.space, rows, self.top, self.learned, self.trends.trend)
         return self._made
 
     @property
     def best(self) -> float:
-        """The best value so far at the level that the models predict, standardised."""
-        return self.fit.standardised(self._lowest[self.top - 1])
+        """The best value so far of those that the models predict, standardised."""
+        fit = self.fit
+        return fit.standardised(self._lowest[self.top - 1]) if self.is_ready else fit.best
 
     def most_expected(self, count: int) -> list[Values]:
         """Values of the trials with the best expected final values, the best first."""
@@ -242,10 +239,9 @@ class Forecast:
         entries = self.entries
         if self.is_ready:
             numbers = self.paused.least_first(self.version)
-        else:  # by the number of rungs, then by the value at the last one
+        else:  # by the number of rungs, then by the value that is expected
             by_rung = sorted(
-                self.paused.levels,
-                key=lambda n: (len(entries[n].losses), -entries[n].losses[-1], -n),
+                self.paused.levels, key=lambda n: (len(entries[n].losses), -self.ahead(n), -n)
             )
             numbers = iter(by_rung)
         return (entries[number].name for number in numbers)

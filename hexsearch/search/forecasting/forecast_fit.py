@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hexsearch.search.forecasting.draws import Floats, distances
 from hexsearch.search.forecasting.learned import Learned
 from hexsearch.search.forecasting.rung_model import FROM_RUNG, RungModel
+from hexsearch.search.forecasting.trend import Trend
 from hexsearch.search.space import SearchSpace
 
 _WORST = 2.5  # standardised value of a failed trial, and upper limit of all others
@@ -50,7 +51,7 @@ class _Scale:
 
 @dataclass(frozen=True)
 class _Rung:
-    """Scales of values at a rung and of their changes since the rung before, if there is one.
+    """Scales of the values that are expected at a rung, and of changes since the rung before.
 
     Its model, with the coordinates of its fit, exists if a trial has passed it.
     """
@@ -58,11 +59,12 @@ class _Rung:
     scale: _Scale
     change: _Scale | None
     at: Floats
+    trend: Trend
     model: RungModel | None = None
 
     def features(self, losses: Floats) -> Floats:
         """[n, F] features of the model, from the [n, rungs] losses up to this rung."""
-        features = [self.scale.standardised(losses[:, -1])]
+        features = [self.scale.standardised(self.trend.ahead(losses))]
         if self.change is not None:
             features.append(self.change.standardised(losses[:, -1] - losses[:, -2]))
         return np.maximum(np.stack(features, axis=1), _LEAST)
@@ -75,26 +77,30 @@ class ForecastFit:
         rows: trials, of which at least one has a loss.
         levels: number of rungs, including the end.
         learned: what other studies say about settings.
+        trend: how changes from rung to rung go on.
 
     Attributes:
+        best: lowest of the values that are predicted, standardised; infinite if there is none.
         means, variances: [n] of the standardised final values of `numbers`.
         later: remaining variance at each rung.
     """
 
     def __init__(
-        self, space: SearchSpace, rows: Sequence[Row], levels: int, learned: Learned
+        self, space: SearchSpace, rows: Sequence[Row], levels: int, learned: Learned, trend: Trend
     ) -> None:
-        self._space, self._levels = space, levels
+        self._space, self._levels, self._trend = space, levels, trend
         at = np.array([row.at for row in rows])
         counts = np.array([len(row.losses) for row in rows])
         broken = np.array([row.broken for row in rows])
-        self._scale = _Scale.of(np.array([row.losses[-1] for row in rows if row.losses]), 1e-4)
+        last = {place: self._last(row) for place, row in enumerate(rows) if row.losses}
+        self._scale = _Scale.of(np.array(list(last.values())), 1e-4)
         means, variances = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
         for place, row in enumerate(rows):
             if row.broken:
                 means[place], variances[place] = _WORST, _CERTAIN
             elif len(row.losses) == levels:
-                means[place], variances[place] = self.standardised(row.losses[-1]), _CERTAIN
+                means[place], variances[place] = self.standardised(last[place]), _CERTAIN
+        self.best = min(means[(counts == levels) & ~broken], default=np.inf)
         self._rungs: dict[int, _Rung] = {}
         self.later = [_LATER] * levels
         for level in range(levels - 2, -1, -1):
@@ -103,13 +109,17 @@ class ForecastFit:
                 passed = zip(rows, there, strict=True)
                 losses = np.array([row.losses[: level + 1] for row, is_there in passed if is_there])
                 self._fit_rung(level, there, losses, at, means, variances)
-                last = (counts == level + 1) & ~broken
-                if last.any():
-                    self.later[level] = float(variances[last].mean())
+                here = (counts == level + 1) & ~broken
+                if here.any():
+                    self.later[level] = float(variances[here].mean())
         known = ~np.isnan(means)
         self.numbers = [row.number for row, is_known in zip(rows, known, strict=True) if is_known]
         self.means, self.variances = means[known], variances[known]
         self._settings = learned.model(at[known], self.means, self.variances)
+
+    def _last(self, row: Row) -> float:
+        """The value that a trial is expected to end at by its last change."""
+        return float(self._trend.ahead(np.array([row.losses]))[0])
 
     def standardised(self, loss: float) -> float:
         """A final value loss in standardised units."""
@@ -133,7 +143,8 @@ class ForecastFit:
             at: [n, dimensions] coordinates.
         """
         if level == self._levels - 1:
-            return self._scale.standardised(losses[:, -1]), np.full(len(losses), _CERTAIN)
+            expected = self._trend.ahead(losses)
+            return self._scale.standardised(expected), np.full(len(losses), _CERTAIN)
         rung = self._rungs.get(level)
         if rung is None:
             return np.zeros(len(losses)), np.ones(len(losses))
@@ -163,9 +174,10 @@ class ForecastFit:
         known = there & ~np.isnan(means)
         changes = losses[:, -1] - losses[:, -2] if level else None
         rung = _Rung(
-            _Scale.of(losses[:, -1], 1e-5),
+            _Scale.of(self._trend.ahead(losses), 1e-5),
             None if changes is None else _Scale.of(changes, 1e-5),
             at[known],
+            self._trend,
         )
         if known.any():
             model = RungModel(

@@ -1,23 +1,25 @@
 """Pruning by evidence: a trial is paused if another one is more promising for the same training.
 
 1. A trial in the best 1/k of a rung continues, now or when a worker is free: ASHA in its promotion
-   form.
-2. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
+   form. It is ranked by the value that it is expected to end at if changes from rung to rung go on
+   as they did in trials with values at three rungs (`Trend`). Where they do not, that is its value.
+2. Until the first trial has ended, every fifth trial is not paused before the last rung, to learn
+   what rungs say. In the ranks it counts for 1/k of a trial for each rung that it has passed so.
+3. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
    next rung, of six trials or more, do not agree by a standard error of their correlation. It
    then pauses no trial.
-3. Before the first trial has ended, nothing is known about final values, and a trial also continues
-   if it is behind by less than the standard error of the paired difference of per-game losses. New
-   trials are chosen by values at the highest rung from max_t / k^2 on that three trials have
-   passed, or else at random.
-4. Afterwards, the study learns at each rung how the value there, its change since the rung before,
-   and the settings predict final values, from the trials that continued. If a rung predicts
+4. Until the first trial has ended, a trial also continues if it is behind by less than the standard
+   error of the paired difference of per-game losses. New trials are chosen by values at the highest
+   rung from max_t / k^2 on that three trials have passed, or else at random.
+5. Afterwards, the study learns at each rung how the expected value there, its change since the rung
+   before, and the settings predict final values, from the trials that continued. If a rung predicts
    nothing, all predictions are alike. A trial far behind is not less certain than one a little
    behind.
-5. The promise of a trial is its expected improvement on the best final value, per training that
+6. The promise of a trial is its expected improvement on the best final value, per training that
    it still costs. A trial also continues if no paused trial and no new one has a higher promise.
-6. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.
+7. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.
    A trial that cannot end within the budget is passed over if another one can.
-7. When all trials were started, paused ones continue while one of them improves on the best with
+8. When all trials were started, paused ones continue while one of them improves on the best with
    a probability of at least 5%, or while a stated budget lasts.
 
 The models are in `search/forecasting/`.
@@ -27,6 +29,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -34,11 +37,13 @@ from hexsearch.config.scheduler import SchedulerConfig
 from hexsearch.ledger.events import Decided, Discarded, Event, Promoted
 from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.pruners.base import Decision, Pruner
-from hexsearch.search.pruners.rung_record import RungRecord
+from hexsearch.search.pruners.rung_record import Place, RungRecord
 
 _CHANCE = 0.05
+_EVERY = 5  # one trial of so many is not paused before the last rung, until a trial has ended
 _ALONE = "too few trials have reached this rung for a comparison"
 _CLOSED = "ranks at this rung do not predict those at the next one"
+_SHOWS = "no trial has ended, and one of five goes on to the last rung to show what rungs say"
 
 
 class EvidencePruner(Pruner):
@@ -52,16 +57,20 @@ class EvidencePruner(Pruner):
         # A study that finds its first rung itself may close early rungs.
         least = max_positions / factor**2 if config.grace_period == "auto" else 0.0
         self._records = {rung: RungRecord(factor, may_close=rung < least) for rung in rungs}
+        self._trends = 0  # version of the trend by which trials are ranked
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
         """Continue a trial of the best ones, or one that no other exceeds in promise."""
-        record, place = self._records[rung], (value_loss, number)
+        record, known = self._ranked(rung), number in self._forecast.entries
+        place = (self._forecast.ahead(number) if known else value_loss, number)
         decision = Decision("continue", rung, record.rank(place), len(record.all) + 1)
-        if number not in self._forecast.entries:  # a control
+        if not known:  # a control
             return decision
         if not record.is_open:
             return replace(decision, reason=_CLOSED)
-        by_rank = self._by_rank(decision, number, value_loss)
+        if self._shows(number) and rung != self.rungs[-1]:
+            return replace(decision, reason=_SHOWS)
+        by_rank = self._by_rank(decision, place)
         if by_rank.action == "continue":
             return by_rank
         if self._forecast.is_ready:
@@ -92,16 +101,19 @@ class EvidencePruner(Pruner):
         if isinstance(event, Decided) and event.rung is not None:
             number = self._forecast.number_of(event.trial)
             if number is not None:
-                waits, level = event.decision == "pause", self.rungs.index(event.rung)
-                self._records[event.rung].add((event.value_loss, number), waits)
+                level, ahead = self.rungs.index(event.rung), self._forecast.ahead
+                waits, weight = event.decision == "pause", 1.0
+                if self._shows(number):
+                    weight = self.config.reduction_factor ** -float(level)
+                self._ranked(event.rung).add((ahead(number), number), waits, weight)
                 if level:
-                    before = self._forecast.entries[number].losses[level - 1]
-                    self._records[self.rungs[level - 1]].learn(before, event.value_loss)
+                    before = self._ranked(self.rungs[level - 1])
+                    before.learn(number, ahead(number, level - 1), ahead(number))
         elif isinstance(event, Promoted | Discarded):
             number = self._forecast.number_of(event.trial)
             if number is not None:
-                losses = self._forecast.entries[number].losses
-                self._records[self.rungs[len(losses) - 1]].remove((losses[-1], number))
+                rung = self.rungs[len(self._forecast.entries[number].losses) - 1]
+                self._ranked(rung).remove((self._forecast.ahead(number), number))
 
     def chance(self, before: int) -> float:
         """About one in `reduction_factor`, as an estimate of what a study costs."""
@@ -112,6 +124,20 @@ class EvidencePruner(Pruner):
         assert self.outlook is not None
         return self.outlook.forecast
 
+    def _shows(self, number: int) -> bool:
+        """Whether rule 2 is about a trial."""
+        return number % _EVERY == _EVERY - 1 and not self._forecast.is_ready
+
+    def _ranked(self, rung: int) -> RungRecord:
+        """The record of a rung, by what is expected of its trials now."""
+        if self._trends != self._forecast.trends.version:
+            self._trends, ahead = self._forecast.trends.version, self._forecast.ahead
+            for level, other in enumerate(self.rungs):
+                self._records[other].expect(
+                    partial(ahead, level=level), partial(ahead, level=level + 1)
+                )
+        return self._records[rung]
+
     def _fresh_promise(self) -> float:
         assert self.outlook is not None
         return self.outlook.fresh_promise()
@@ -120,28 +146,41 @@ class EvidencePruner(Pruner):
         assert self.outlook is not None
         return self.outlook.has_fresh and left >= 1.0
 
-    def _by_rank(self, decision: Decision, number: int, loss: float) -> Decision:
-        """Rule 1."""
+    def _by_rank(self, decision: Decision, place: Place) -> Decision:
+        """Rule 1, and the differences of rule 4."""
         assert decision.rung is not None
-        record, entries = self._records[decision.rung], self._forecast.entries
-        goes_on, cutoff = record.is_among_best((loss, number)), record.cutoff()
+        record = self._ranked(decision.rung)
+        goes_on, cutoff = record.is_among_best(place), record.cutoff()
         if cutoff is None:
             return replace(decision, action="pause", reason=_ALONE)
-        difference, known = loss - cutoff[0], None
-        if self.paired is not None and cutoff[1] in entries:
-            known = self.paired(entries[number].name, entries[cutoff[1]].name, decision.rung)
-        if known is not None:
-            difference, error = known
+        difference, error = self._apart(decision.rung, place, cutoff)
+        if error is not None:
             goes_on = goes_on or (difference <= error and not self._forecast.is_ready)
         return replace(
             decision,
             action="continue" if goes_on else "pause",
             cutoff=cutoff[0],
-            reason=_behind(difference, known[1] if known is not None else None),
+            reason=_behind(difference, error),
         )
 
+    def _apart(self, rung: int, place: Place, cutoff: Place) -> tuple[float, float | None]:
+        """Difference to the cut-off, and its error if losses of each game are known."""
+        level, entries = self.rungs.index(rung), self._forecast.entries
+        multiple = self._forecast.trends.trend.multiple(level)
+        there = (rung, self.rungs[level - 1]) if multiple else (rung,)
+        if self.paired is None or cutoff[1] not in entries:
+            return place[0] - cutoff[0], None
+        names = entries[place[1]].name, entries[cutoff[1]].name
+        known = [self.paired(*names, at) for at in there]
+        if known[0] is None or known[-1] is None:
+            return place[0] - cutoff[0], None
+        (here, error), (before, error_before) = known[0], known[-1]
+        # The errors at two rungs of one trial go together, so this one is rather too large.
+        error = math.hypot((1 + multiple) * error, multiple * error_before)
+        return here + multiple * (here - before), error
+
     def _by_promise(self, decision: Decision, number: int, left: float) -> Decision:
-        """Rule 5."""
+        """Rule 6."""
         forecast = self._forecast
         own, share = forecast.promise(number), forecast.share_left(number)
         paused = forecast.best_paused(left)
@@ -158,20 +197,20 @@ class EvidencePruner(Pruner):
     def _due(self, left: float) -> int | None:
         """The paused trial that rule 1 continues, from the highest rung down."""
         for rung in reversed(self.rungs):
-            place = self._records[rung].promotable()
+            place = self._ranked(rung).promotable()
             if place is not None and 1.0 - rung / self.max_positions <= left:
                 return place[1]
         return None
 
     def _furthest(self) -> int | None:
         """The best paused trial of the highest rung that has one."""
-        waiting = [self._records[rung].waiting for rung in reversed(self.rungs)]
+        waiting = [self._ranked(rung).waiting for rung in reversed(self.rungs)]
         return next((places[0][1] for places in waiting if places), None)
 
     def _is_furthest(self, rung: int, place: tuple[float, int]) -> bool:
         """Whether a trial, if it was paused, would be that of `_furthest`."""
-        above = any(self._records[other].waiting for other in self.rungs if other > rung)
-        here = self._records[rung].waiting
+        above = any(self._ranked(other).waiting for other in self.rungs if other > rung)
+        here = self._ranked(rung).waiting
         return not above and (not here or place < here[0])
 
     def _explain(self, number: int, other: float) -> tuple[str, float | None]:

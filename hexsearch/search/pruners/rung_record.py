@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from collections.abc import Callable
 
 from hexsearch.statistics.rank_correlation import rank_correlation
 
 _LEAST_PAIRS, _ERRORS = 6, 1.0  # trials with both values; standard errors of their correlation
 
-Place = tuple[float, int]  # value loss and number of a trial
+Place = tuple[float, int]  # value that a trial is expected to end at, and its number
 
 
 class RungRecord:
@@ -28,28 +29,49 @@ class RungRecord:
 
     def __init__(self, factor: int, may_close: bool = False) -> None:
         self._factor, self._may_close, self.is_open = factor, may_close, True
-        self._pairs: list[tuple[float, float]] = []  # values here and at the next rung
+        self._pairs: dict[int, tuple[float, float]] = {}  # values here and at the next rung
         self._look_at = _LEAST_PAIRS
+        self._size = 0.0
         self.all: list[Place] = []
         self.waiting: list[Place] = []
 
-    def add(self, place: Place, waits: bool) -> None:
-        """Record a trial that was compared here."""
+    def add(self, place: Place, waits: bool, weight: float = 1.0) -> None:
+        """Record a trial that was compared here.
+
+        Args:
+            weight: what it adds to the number of trials, of which 1/k continue.
+        """
         insort(self.all, place)
+        self._size += weight
         if waits:
             insort(self.waiting, place)
 
-    def learn(self, here: float, later: float) -> None:
+    def learn(self, number: int, here: float, later: float) -> None:
         """Record a trial at the next rung. The rung is open while the ranks agree."""
         if not self._may_close:
             return
-        self._pairs.append((here, later))
+        self._pairs[number] = here, later
+        if len(self._pairs) >= self._look_at:
+            self._look()
+
+    def expect(self, here: Callable[[int], float], later: Callable[[int], float]) -> None:
+        """Rank all trials again, by their numbers: what is expected of them has changed.
+
+        Args:
+            here, later: values to expect from a trial at this rung, and at the next one.
+        """
+        self.all = sorted((here(number), number) for _, number in self.all)
+        self.waiting = sorted((here(number), number) for _, number in self.waiting)
+        self._pairs = {number: (here(number), later(number)) for number in self._pairs}
+        if len(self._pairs) >= _LEAST_PAIRS:
+            self._look()
+
+    def _look(self) -> None:
         count = len(self._pairs)
-        if count >= self._look_at:
-            self._look_at = count + max(1, count // 10)
-            correlation = rank_correlation(*zip(*self._pairs, strict=True))
-            rho = correlation.rho if correlation is not None else 0.0  # all values are equal
-            self.is_open = rho * math.sqrt(count - 1) >= _ERRORS
+        self._look_at = count + max(1, count // 10)
+        correlation = rank_correlation(*zip(*self._pairs.values(), strict=True))
+        rho = correlation.rho if correlation is not None else 0.0  # all values are equal
+        self.is_open = rho * math.sqrt(count - 1) >= _ERRORS
 
     def remove(self, place: Place) -> None:
         """Record that a trial does not wait here any more."""
@@ -63,16 +85,21 @@ class RungRecord:
 
     def is_among_best(self, place: Place) -> bool:
         """Whether a trial that is not recorded yet will be in the best 1/k."""
-        return self.rank(place) <= (len(self.all) + 1) // self._factor
+        return self.rank(place) <= self._best(1.0)
 
     def cutoff(self) -> Place | None:
         """The trial that a new one must beat; None if there are too few trials."""
-        best = (len(self.all) + 1) // self._factor
+        best = self._best(1.0)
         return self.all[best - 1] if best else None
 
     def promotable(self) -> Place | None:
         """The best trial that waits here and is in the best 1/k."""
-        best = len(self.all) // self._factor
+        best = self._best(0.0)
         if self.is_open and best and self.waiting and self.waiting[0] <= self.all[best - 1]:
             return self.waiting[0]
         return None
+
+    def _best(self, more: float) -> int:
+        """How many trials are the best 1/k, with so many more."""
+        # Weights are powers of 1/k, whose sums may fall short of a whole number.
+        return int((self._size + more + 1e-9) // self._factor)
