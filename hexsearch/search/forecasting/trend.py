@@ -109,7 +109,8 @@ class TrendRecord:
         known = [sums for sums in self._sums if sums.count > 1]
         free = sum(sums.count - 1 for sums in known) - 1
         xx, xy, yy = np.sum([sums.centred() for sums in known], axis=0) if known else (0.0,) * 3
-        if free < 1 or xx <= 0.0:
+        # Changes that are all equal but for rounding have no slope.
+        if free < 1 or xx <= 1e-12 * sum(sums.xx for sums in known):
             return 0.0
         slope = xy / xx
         error = math.sqrt(max(yy - slope * xy, 0.0) / free / xx)

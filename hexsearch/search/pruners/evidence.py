@@ -43,7 +43,7 @@ _CHANCE = 0.05
 _EVERY = 5  # one trial of so many is not paused before the last rung, until a trial has ended
 _ALONE = "too few trials have reached this rung for a comparison"
 _CLOSED = "ranks at this rung do not predict those at the next one"
-_SHOWS = "no trial has ended, and one of five goes on to the last rung to show what rungs say"
+_SHOWS = "one trial of five goes on to the last rung, to show what rungs say"
 
 
 class EvidencePruner(Pruner):

@@ -11,6 +11,7 @@ import pytest
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.search.forecasting.forecast_fit import ForecastFit, Row
 from hexsearch.search.forecasting.learned import Learned
+from hexsearch.search.forecasting.trend import Trend
 from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import make_engine, next_trial, report, study_config
 
@@ -44,7 +45,7 @@ def test_what_a_rung_leaves_open_is_that_of_its_trials_that_have_not_failed() ->
     rng = np.random.default_rng(0)
     losses, at = 0.2 + 0.02 * rng.random((12, 3)), rng.random((12, 2))
     rows = [Row(n, at[n], list(losses[n][: 3 if n < 4 else 2]), broken=n >= 8) for n in range(12)]
-    fit = ForecastFit(space, rows, 3, Learned(space))
+    fit = ForecastFit(space, rows, 3, Learned(space), Trend((1.0, 1.0)))
     _, variances = fit.at_level(1, losses[4:8, :2], at[4:8])
     assert fit.later[1] == pytest.approx(variances.mean())
 
@@ -55,7 +56,7 @@ def test_a_trial_that_recovers_from_one_very_high_value_is_not_expected_to_win()
     at, ends = rng.random((12, 2)), 0.18 + 0.02 * rng.random(12)
     curves = [[end + 0.04 + 0.002 * rng.random(), end + 0.02, end] for end in ends]
     rows = [Row(n, at[n], curves[n][: 3 if n < 4 else 2], broken=False) for n in range(12)]
-    fit = ForecastFit(space, rows, 3, Learned(space))
+    fit = ForecastFit(space, rows, 3, Learned(space), Trend((1.0, 1.0)))
     best, recovered = np.array([[0.221, 0.20]]), np.array([[0.90, 0.25]])
     (mean_of_best,), _ = fit.at_level(1, best, at[:1])
     (mean,), _ = fit.at_level(1, recovered, at[:1])

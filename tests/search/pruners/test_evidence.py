@@ -13,6 +13,7 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Decided, Promoted, Reported
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.report import ReportSummary
+from hexsearch.search.pruners.evidence import EvidencePruner
 from tests.search.simulation import make_engine, next_trial, report, run_serially, study_config
 
 SCHEDULER = {"name": "evidence", "grace_period": 64, "max_t": 1728, "reduction_factor": 3}
@@ -109,9 +110,76 @@ def test_until_a_trial_has_ended_the_best_third_of_a_rung_goes_on(tmp_path: Path
     early = list(takewhile(lambda e: getattr(e, "decision", "") != "complete", engine.ledger))
     decided = [e for e in early if isinstance(e, Decided) and e.rung is not None]
     assert {event.decision for event in decided} == {"continue", "pause"}
+    assert any(shows(event) for event in decided)
+    counts = {64: 0.0, 192: 0.0, 576: 0.0}
     for event in decided:
-        assert event.rank is not None and event.of is not None
-        assert (event.decision == "continue") == (event.rank <= event.of // 3)
+        assert event.rung is not None and event.rank is not None
+        level = (64, 192, 576).index(event.rung)
+        if not shows(event):
+            best = int((counts[event.rung] + 1.0 + 1e-9) // 3)
+            assert (event.decision == "continue") == (event.rank <= best)
+        counts[event.rung] += 3.0**-level if int(event.trial[1:]) % 5 == 4 else 1.0
+
+
+def shows(event: Decided) -> bool:
+    return "to show what rungs say" in event.reason
+
+
+def test_one_trial_of_five_goes_on_to_the_last_rung_until_a_trial_has_ended(
+    tmp_path: Path,
+) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config(40, "random"))
+    run_serially(engine, telling)
+    decided = [event for event in engine.ledger if isinstance(event, Decided)]
+    ended = next(n for n, event in enumerate(decided) if event.decision == "complete")
+    early = [event for event in decided[:ended] if event.rung is not None]
+    fifths = [event for event in early if int(event.trial[1:]) % 5 == 4]
+    assert fifths and {event.decision for event in fifths if event.rung != 576} == {"continue"}
+    assert {event.rung for event in early if shows(event)} == {64, 192}
+    assert all(int(event.trial[1:]) % 5 == 4 for event in early if shows(event))
+    later = [event for event in decided[ended:] if int(event.trial[1:]) % 5 == 4]
+    assert later and not any(shows(event) for event in later)
+    assert "pause" in {event.decision for event in later}
+
+
+def crossing(trial: TrialHistory, positions: int) -> ReportSummary:
+    """Whoever is ahead at the first two rungs is behind at the end."""
+    rate = float(trial.values["optimiser.learning_rate"])
+    height = 1.0 - abs(np.log10(rate / 0.01)) / 2
+    return report(positions, 0.2 - 0.01 * height * np.log(positions / 400.0) ** 3)
+
+
+def test_where_curves_cross_the_first_trial_that_ends_is_a_good_one(tmp_path: Path) -> None:
+    places = []
+    for seed in range(1, 9):
+        given = study_config(
+            scheduler=SCHEDULER, searcher={"name": "random"}, run={"trials": 60, "seed": seed}
+        )
+        engine = make_engine(tmp_path / f"{seed}.jsonl", given)
+        run_serially(engine, crossing)
+        trials = list(engine.history.trials.values())
+        ends = sorted(crossing(trial, 1728).value_loss for trial in trials)
+        completed = [
+            e for e in engine.ledger if isinstance(e, Decided) and e.decision == "complete"
+        ]
+        places.append(ends.index(completed[0].value_loss) / len(ends))
+    assert np.mean(places) < 0.4
+
+
+def test_the_error_of_what_is_expected_holds_that_of_both_rungs(tmp_path: Path) -> None:
+    def paired(first: str, second: str, positions: int) -> tuple[float, float]:
+        return (0.03, 0.004) if positions == 192 else (0.01, 0.003)
+
+    engine = make_engine(tmp_path / "ledger.jsonl", config(60, "random"), paired=paired)
+    run_serially(engine, crossing)
+    pruner = engine.decisions._pruner
+    assert isinstance(pruner, EvidencePruner)
+    trends = pruner._forecast.trends
+    assert trends.trend.slope > 0.0
+    multiple = trends.trend.multiple(1)
+    difference, error = pruner._apart(192, (0.0, 0), (0.0, 1))
+    assert difference == pytest.approx(0.03 + multiple * 0.02)
+    assert error == pytest.approx(np.hypot((1 + multiple) * 0.004, multiple * 0.003))
 
 
 @pytest.mark.parametrize("error, expected", [(0.5, "continue"), (0.0, "pause")])
