@@ -109,7 +109,7 @@ class SimulatedCluster:
             report: function for a trial's report at a number of positions.
         """
         self._fill(engine)
-        while self.running:
+        while self.running or not self.slots:  # without a node, its jobs wait for one
             at, _, kind, number, attempt = heapq.heappop(self._queue)
             self.now = at
             if kind == "report":

@@ -189,8 +189,7 @@ class Decided(TrialEvent):
     Attributes:
         rung: level at which the trial was compared, or None.
         rank, of: rank of the trial among `of` trials at this rung; 1 is best.
-        cutoff: value loss that was needed to continue at that moment; where trials are compared by
-            what is expected of them (`evidence`), the final value loss to expect.
+        cutoff: value loss that was needed to continue; with `evidence` the final one to expect.
         trainings_left: whole trainings that the budget allowed for each worker; None without a
             budget.
         reason: the reason as a sentence.

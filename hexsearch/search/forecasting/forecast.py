@@ -73,7 +73,10 @@ class Forecast:
         self._passed = [0] * len(self.levels)  # trials with a value at each level
         self._lowest = [math.inf] * len(self.levels)
         self._count = self._fit_at = 0  # values at rungs; how many there are at the next fit
-        self._rows: list[tuple[int, int, bool]] = []  # number, losses, broken, for the next fit
+        # Of the moment of the next fit, which is made when it is first asked for: number, losses
+        # and whether it is broken of each trial, and the trend.
+        self._rows: list[tuple[int, int, bool]] = []
+        self._trend = self.trends.trend
         self._made: ForecastFit | None = None
 
     def apply(self, event: Event) -> None:
@@ -132,6 +135,7 @@ class Forecast:
                 for known in self.entries.values()
                 if known.losses or known.broken
             ]
+            self._trend = self.trends.trend
             self._made = None
             self.version += 1
 
@@ -172,7 +176,7 @@ class Forecast:
             for number, count, broken in self._chosen():
                 entry = self.entries[number]
                 rows.append(Row(number, entry.at, entry.losses[: min(count, self.top)], broken))
-            self._made = ForecastFit(self.space, rows, self.top, self.learned, self.trends.trend)
+            self._made = ForecastFit(self.space, rows, self.top, self.learned, self._trend)
         return self._made
 
     @property

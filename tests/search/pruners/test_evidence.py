@@ -13,7 +13,9 @@ from hexsearch.config.study import StudyConfig
 from hexsearch.ledger.events import Decided, Promoted, Reported
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.report import ReportSummary
+from hexsearch.search.forecasting.forecast import Forecast
 from hexsearch.search.pruners.evidence import EvidencePruner
+from hexsearch.search.space_parsing import build_space
 from tests.search.simulation import make_engine, next_trial, report, run_serially, study_config
 
 SCHEDULER = {"name": "evidence", "grace_period": 64, "max_t": 1728, "reduction_factor": 3}
@@ -252,3 +254,23 @@ def test_a_trial_that_cannot_end_in_time_gives_way_to_a_paused_one_that_can(
                 break
         engine.release(trial.trial)
     assert pruner.choose_paused(may_propose=True, left=0.99) is not None
+
+
+def test_a_forecast_that_is_asked_late_is_that_which_was_asked_at_once(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "ledger.jsonl", config(40, "random"))
+    run_serially(engine, crossing)
+    pruner, space = engine.decisions._pruner, build_space(config())
+    assert isinstance(pruner, EvidencePruner)
+    levels = pruner._forecast.levels
+    assert pruner._forecast.trends.version > 1
+    asked, late = Forecast(space, levels), Forecast(space, levels)
+    seen = 0
+    for event in engine.ledger:
+        asked.apply(event)
+        late.apply(event)
+        if asked.top:
+            expected = asked.fit.means
+            if asked.trends.version % 3 == 0:  # not after each event
+                seen += 1
+                assert late.fit.means.tolist() == expected.tolist()
+    assert seen and late.fit.means.tolist() == asked.fit.means.tolist()
