@@ -100,7 +100,8 @@ class ForecastFit:
                 means[place], variances[place] = _WORST, _CERTAIN
             elif len(row.losses) == levels:
                 means[place], variances[place] = self.standardised(last[place]), _CERTAIN
-        self.best = min(means[(counts == levels) & ~broken], default=np.inf)
+        whole = (self.standardised(last[place]) for place in last if counts[place] == levels)
+        self.best = min(whole, default=np.inf)
         self._rungs: dict[int, _Rung] = {}
         self.later = [_LATER] * levels
         for level in range(levels - 2, -1, -1):
