@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+import math
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from learning_curves import (
     LEVELS,
     Configuration,
     Curve,
+    Errors,
     chosen_dimensions,
     drawn,
     key,
@@ -61,13 +63,23 @@ class CurveSet(Protocol):
 
 
 class Table:
-    """A finite space with one curve for each configuration."""
+    """A finite space with one curve for each configuration.
+
+    Args:
+        errors: of the evaluation at each report, if they are known.
+    """
 
     space = HERE / "space.yaml"
 
-    def __init__(self, configurations: list[Configuration], curves: list[Curve]) -> None:
+    def __init__(
+        self,
+        configurations: list[Configuration],
+        curves: list[Curve],
+        errors: list[Errors] | None = None,
+    ) -> None:
         self._configurations = configurations
         self._curves = {key(c): x for c, x in zip(configurations, curves, strict=True)}
+        self._errors = {key(c): x for c, x in zip(configurations, errors or [], strict=False)}
         # A failed training counts as a network that answers 50% on every position.
         self._finals = {
             k: curve[-1][1] if curve[-1][0] == LEVELS[-1] else 0.25
@@ -94,8 +106,13 @@ class Table:
     def paired(
         self, first: Configuration, second: Configuration, positions: int
     ) -> tuple[float, float] | None:
-        """Losses of each game are not known."""
-        return None
+        """From the errors of drawn curves; losses of each game of recorded ones are not known."""
+        keys = key(first), key(second)
+        if not self._errors:
+            return None
+        step = LEVELS.index(positions)
+        losses = [self._curves[k][step][1] for k in keys]
+        return losses[0] - losses[1], math.hypot(*(self._errors[k][step] for k in keys))
 
 
 class Floats:
@@ -174,8 +191,7 @@ def _surrogate() -> Surrogate:
 @cache
 def _table(name: str, version: int) -> Table:
     configurations, curves = recorded(HERE / "wolve-13x13.jsonl")
-    if name == "synthetic":
-        curves = synthetic(configurations, 1 + version)
-    elif name != "recorded":
-        curves = drawn(name, configurations, 1 + version)
-    return Table(configurations, curves)
+    if name == "recorded":
+        return Table(configurations, curves)
+    draw = synthetic if name == "synthetic" else partial(drawn, name)
+    return Table(configurations, *draw(configurations, 1 + version))

@@ -13,7 +13,9 @@ from hexsearch.search.space import Dimension
 
 LEVELS = (1_152, 3_456, 5_184, 10_368, 15_552, 20_736, 25_920, 31_104)  # of the recorded curves
 Curve = list[tuple[int, float, float]]  # positions seen, value loss, seconds
+Errors = list[float]  # of the evaluation at each report of a curve
 Configuration = dict[str, Any]
+_SMALL = 0.002  # error of an evaluation of `synthetic`
 
 
 def key(values: Configuration) -> str:
@@ -34,11 +36,11 @@ def chosen_dimensions(configurations: list[Configuration]) -> tuple[Dimension, .
     )
 
 
-def synthetic(configurations: list[Configuration], seed: int) -> list[Curve]:
+def synthetic(configurations: list[Configuration], seed: int) -> tuple[list[Curve], list[Errors]]:
     """Power laws with little noise, whose ends, rates and speeds are sums of effects."""
     rng = np.random.default_rng(seed)
     effects: dict[tuple[str, str], Any] = {}
-    curves = []
+    curves, errors = [], list[Errors]()
     for values in configurations:
         drawn = [
             effects.setdefault((name, str(value)), rng.normal(size=3))
@@ -50,13 +52,16 @@ def synthetic(configurations: list[Configuration], seed: int) -> list[Curve]:
         curve = []
         for step, positions in enumerate(LEVELS):
             share = 1 - (positions / LEVELS[-1]) ** (0.5 * 2 ** (rate / 2))
-            loss = 0.2 + 0.02 * end + 0.05 * share + 0.002 * rng.normal()
+            loss = 0.2 + 0.02 * end + 0.05 * share + _SMALL * rng.normal()
             curve.append((positions, float(loss), 1.0 + positions * seconds + 0.5 * step))
         curves.append(curve)
-    return curves
+        errors.append([_SMALL] * len(curve))
+    return curves, errors
 
 
-def drawn(family: str, configurations: list[Configuration], seed: int) -> list[Curve]:
+def drawn(
+    family: str, configurations: list[Configuration], seed: int
+) -> tuple[list[Curve], list[Errors]]:
     """Random curves of one kind for the recorded configurations.
 
     Ends, rates, speeds and starts are sums of effects of the settings and of a random part for
@@ -67,7 +72,7 @@ def drawn(family: str, configurations: list[Configuration], seed: int) -> list[C
     """
     rng = np.random.default_rng([seed, sum(map(ord, family))])
     effects: dict[tuple[str, str], Any] = {}
-    curves = []
+    curves, errors = [], list[Errors]()
     for values in configurations:
         parts = [
             effects.setdefault((name, str(value)), rng.normal(size=4))
@@ -78,7 +83,7 @@ def drawn(family: str, configurations: list[Configuration], seed: int) -> list[C
         if family == "mixed":
             kind = "crossing" if values["curriculum"] == "all" else "late"
         seconds = 20 * 2.0 ** float(np.clip(traits[2], -1, 1)) / LEVELS[-1]
-        curve = []
+        curve, known = [], Errors()
         for step, positions in enumerate(LEVELS):
             share = positions / LEVELS[-1]
             if family == "heldout":
@@ -87,8 +92,10 @@ def drawn(family: str, configurations: list[Configuration], seed: int) -> list[C
                 loss, error = _loss(kind, share, *traits)
             at = 1.0 + positions * seconds + 0.5 * step
             curve.append((positions, float(loss + error * rng.normal()), at))
+            known.append(error)
         curves.append(curve)
-    return curves
+        errors.append(known)
+    return curves, errors
 
 
 def _loss(

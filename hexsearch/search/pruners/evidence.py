@@ -5,20 +5,22 @@
    as they did in trials with values at three rungs (`Trend`). Where they do not, that is its value.
 2. Until the first trial has ended, every fifth trial is not paused before the last rung, to learn
    what rungs say. In the ranks it counts for 1/k of a trial for each rung that it has passed so.
-3. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
-   next rung, of six trials or more, do not agree by a standard error of their correlation. It
-   then pauses no trial.
-4. Until the first trial has ended, a trial also continues if it is behind by less than the standard
-   error of the paired difference of per-game losses. New trials are chosen by values at the highest
-   rung from max_t / k^2 on that three trials have passed, or else at random.
+3. With `grace_period: auto`, a rung is closed while the ranks there and at the next rung, of six
+   trials or more, do not agree by half a standard error of their correlation; the last rung, while
+   those there and at the rung before do not. It then pauses no trial.
+4. Until the first trial has ended, those that wait at a closed last rung continue. So does a trial
+   that is behind by less than the standard error of the paired difference of per-game losses, now
+   or when a worker is free, if the quartiles of the rung are at most two such errors apart. New
+   trials are chosen by values at the highest rung from max_t / k^2 on that three trials have
+   passed, or else at random.
 5. Afterwards, the study learns at each rung how the expected value there, its change since the rung
    before, and the settings predict final values, from the trials that continued. If a rung predicts
    nothing, all predictions are alike. A trial far behind is not less certain than one a little
    behind.
 6. The promise of a trial is its expected improvement on the best final value, per training that
    it still costs. A trial also continues if no paused trial and no new one has a higher promise.
-7. A free worker takes a trial of rule 1, or else the paused or new trial with the highest promise.
-   A trial that cannot end within the budget is passed over if another one can.
+7. A free worker takes a trial of rule 1 or 4, or else the paused or new trial with the highest
+   promise. A trial that cannot end within the budget is passed over if another one can.
 8. When all trials were started, paused ones continue while one of them improves on the best with
    a probability of at least 5%, or while a stated budget lasts.
 
@@ -41,8 +43,9 @@ from hexsearch.search.pruners.rung_record import Place, RungRecord
 
 _CHANCE = 0.05
 _EVERY = 5  # one trial of so many is not paused before the last rung, until a trial has ended
+_NARROW = 2.0  # standard errors between the quartiles of a rung
 _ALONE = "too few trials have reached this rung for a comparison"
-_CLOSED = "ranks at this rung do not predict those at the next one"
+_CLOSED = "ranks at this rung and at another one do not agree"
 _SHOWS = "one trial of five goes on to the last rung, to show what rungs say"
 
 
@@ -54,9 +57,11 @@ class EvidencePruner(Pruner):
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         super().__init__(config, rungs, max_positions)
         factor = config.reduction_factor
-        # A study that finds its first rung itself may close early rungs.
-        least = max_positions / factor**2 if config.grace_period == "auto" else 0.0
-        self._records = {rung: RungRecord(factor, may_close=rung < least) for rung in rungs}
+        # A study that finds its first rung itself may close rungs.
+        may_close = config.grace_period == "auto"
+        self._records = {rung: RungRecord(factor, may_close) for rung in rungs}
+        if len(rungs) > 1:
+            self._records[rungs[-1]] = RungRecord(factor, may_close, self._records[rungs[-2]])
         self._trends = 0  # version of the trend by which trials are ranked
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
@@ -155,13 +160,23 @@ class EvidencePruner(Pruner):
             return replace(decision, action="pause", reason=_ALONE)
         difference, error = self._apart(decision.rung, place, cutoff)
         if error is not None:
-            goes_on = goes_on or (difference <= error and not self._forecast.is_ready)
+            goes_on = goes_on or (difference <= error and self._is_narrow(decision.rung))
         return replace(
             decision,
             action="continue" if goes_on else "pause",
             cutoff=cutoff[0],
             reason=_behind(difference, error),
         )
+
+    def _is_narrow(self, rung: int) -> bool:
+        """Whether rule 4 is about a rung: trials may differ there by chance alone."""
+        if self._forecast.is_ready:
+            return False
+        quartiles = self._ranked(rung).quartiles()
+        if quartiles is None:
+            return True
+        difference, error = self._apart(rung, quartiles[1], quartiles[0])
+        return error is not None and difference <= _NARROW * error
 
     def _apart(self, rung: int, place: Place, cutoff: Place) -> tuple[float, float | None]:
         """Difference to the cut-off, and its error if losses of each game are known."""
@@ -195,12 +210,25 @@ class EvidencePruner(Pruner):
         return replace(decision, action=action, cutoff=cutoff, reason=reason)
 
     def _due(self, left: float) -> int | None:
-        """The paused trial that rule 1 continues, from the highest rung down."""
+        """The paused trial that rule 1 or 4 continues, from the highest rung down."""
         for rung in reversed(self.rungs):
-            place = self._ranked(rung).promotable()
+            place = self._ranked(rung).promotable() or self._spared(rung)
             if place is not None and 1.0 - rung / self.max_positions <= left:
                 return place[1]
         return None
+
+    def _spared(self, rung: int) -> Place | None:
+        """The best trial that waits at a rung, if rule 4 continues it."""
+        record = self._ranked(rung)
+        if self._forecast.is_ready or not record.waiting:
+            return None
+        best, cutoff = record.waiting[0], record.cutoff(0.0)
+        if not record.is_open:  # those that wait at an early rung are not worth more than new ones
+            return best if rung == self.rungs[-1] else None
+        if cutoff is None or not self._is_narrow(rung):
+            return None
+        difference, error = self._apart(rung, best, cutoff)
+        return best if error is not None and difference <= error else None
 
     def _furthest(self) -> int | None:
         """The best paused trial of the highest rung that has one."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from hexsearch.statistics.rank_correlation import rank_correlation
 
-_LEAST_PAIRS, _ERRORS = 6, 1.0  # trials with both values; standard errors of their correlation
+_LEAST_PAIRS, _ERRORS = 6, 0.5  # trials with both values; standard errors of their correlation
 
 Place = tuple[float, int]  # value that a trial is expected to end at, and its number
 
@@ -20,20 +20,32 @@ class RungRecord:
 
     Args:
         factor: k.
-        may_close: whether it pauses no trial while ranks here do not predict those at the next.
+        may_close: whether it pauses no trial while ranks at two rungs do not agree.
+        before: the rung before, for the last one: its ranks and those here are compared. Those of
+            any other rung are compared with those at the next one.
 
     Attributes:
-        is_open: whether it pauses trials.
+        agreement: correlation of the ranks here and at the next rung, in standard errors; None for
+            too few trials.
         all: places of all trials, in ascending order; waiting: those of paused ones.
     """
 
-    def __init__(self, factor: int, may_close: bool = False) -> None:
-        self._factor, self._may_close, self.is_open = factor, may_close, True
+    def __init__(
+        self, factor: int, may_close: bool = False, before: RungRecord | None = None
+    ) -> None:
+        self._factor, self._may_close, self._before = factor, may_close, before
+        self.agreement: float | None = None
         self._pairs: dict[int, tuple[float, float]] = {}  # values here and at the next rung
         self._look_at = _LEAST_PAIRS
         self._size = 0.0
         self.all: list[Place] = []
         self.waiting: list[Place] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it pauses trials."""
+        agreement = (self._before or self).agreement
+        return not self._may_close or agreement is None or agreement >= _ERRORS
 
     def add(self, place: Place, waits: bool, weight: float = 1.0) -> None:
         """Record a trial that was compared here.
@@ -47,9 +59,7 @@ class RungRecord:
             insort(self.waiting, place)
 
     def learn(self, number: int, here: float, later: float) -> None:
-        """Record a trial at the next rung. The rung is open while the ranks agree."""
-        if not self._may_close:
-            return
+        """Record a trial at the next rung."""
         self._pairs[number] = here, later
         if len(self._pairs) >= self._look_at:
             self._look()
@@ -71,7 +81,7 @@ class RungRecord:
         self._look_at = count + max(1, count // 10)
         correlation = rank_correlation(*zip(*self._pairs.values(), strict=True))
         rho = correlation.rho if correlation is not None else 0.0  # all values are equal
-        self.is_open = rho * math.sqrt(count - 1) >= _ERRORS
+        self.agreement = rho * math.sqrt(count - 1)
 
     def remove(self, place: Place) -> None:
         """Record that a trial does not wait here any more."""
@@ -87,17 +97,22 @@ class RungRecord:
         """Whether a trial that is not recorded yet will be in the best 1/k."""
         return self.rank(place) <= self._best(1.0)
 
-    def cutoff(self) -> Place | None:
-        """The trial that a new one must beat; None if there are too few trials."""
-        best = self._best(1.0)
+    def cutoff(self, more: float = 1.0) -> Place | None:
+        """The worst of the best 1/k, with so many more trials; None if there are too few."""
+        best = self._best(more)
         return self.all[best - 1] if best else None
 
     def promotable(self) -> Place | None:
         """The best trial that waits here and is in the best 1/k."""
-        best = self._best(0.0)
-        if self.is_open and best and self.waiting and self.waiting[0] <= self.all[best - 1]:
+        cutoff = self.cutoff(0.0)
+        if self.is_open and cutoff and self.waiting and self.waiting[0] <= cutoff:
             return self.waiting[0]
         return None
+
+    def quartiles(self) -> tuple[Place, Place] | None:
+        """Trials at the lower and the upper quartile; None if there are too few."""
+        count = len(self.all)
+        return (self.all[count // 4], self.all[3 * count // 4]) if count >= 4 else None
 
     def _best(self, more: float) -> int:
         """How many trials are the best 1/k, with so many more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 
@@ -205,32 +204,6 @@ def test_who_is_behind_by_less_than_the_error_of_the_difference_goes_on_at_first
     assert last.decision == expected
     assert last.reason == f"0.1000 ± {error:.4f} behind the cut-off"
     assert asked[-1] == (last.trial, "t0000", 64)
-
-
-def reversing(trial: TrialHistory, positions: int) -> ReportSummary:
-    """Order at the first rung is the reverse of that at the second."""
-    rate = float(trial.values["optimiser.learning_rate"])
-    end = abs(np.log10(rate / 0.01)) / 20
-    return report(positions, 0.2 - 0.01 * end if positions == 64 else 0.15 + end)
-
-
-@pytest.mark.parametrize("curves, cuts", [(telling, True), (reversing, False)])
-def test_a_study_finds_its_first_rung_itself(
-    tmp_path: Path, curves: Callable[[TrialHistory, int], ReportSummary], cuts: bool
-) -> None:
-    scheduler = {"name": "evidence", "max_t": 1728}
-    given = study_config(
-        scheduler=scheduler, searcher={"name": "random"}, run={"trials": 80, "seed": 1}
-    )
-    engine = make_engine(tmp_path / "ledger.jsonl", given)
-    run_serially(engine, curves)
-    first = [e for e in engine.ledger if isinstance(e, Decided) and e.rung == 64]
-    assert {event.decision for event in first[:12]} == {"continue", "pause"}  # it is open at first
-    paused = [event for event in first[40:] if event.decision == "pause"]
-    closed = [event for event in first if "do not predict" in event.reason]
-    assert bool(closed) != cuts
-    assert bool(paused) == cuts
-    assert engine.history.trials  # the study has ended by itself
 
 
 def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:

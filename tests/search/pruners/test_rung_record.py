@@ -77,7 +77,28 @@ def test_equal_values_at_a_rung_have_equal_ranks_and_predict_nothing() -> None:
     assert record.is_open
 
 
-def test_a_later_rung_never_closes() -> None:
+def test_the_last_rung_is_closed_while_its_ranks_are_not_those_of_the_rung_before() -> None:
+    before = RungRecord(factor=3, may_close=True)
+    last = RungRecord(factor=3, may_close=True, before=before)
+    last.add((0.1, 0), waits=True)
+    for number in range(6):
+        assert last.is_open
+        before.learn(number, float(number), -float(number))
+    assert not last.is_open
+    for number in range(10, 40):
+        before.learn(number, float(number), float(number))
+    assert last.is_open
+
+
+def test_quartiles_want_four_trials() -> None:
+    record = RungRecord(factor=3)
+    for number in range(8):
+        assert (record.quartiles() is None) == (number < 4)
+        record.add((0.1 * number, number), waits=False)
+    assert record.quartiles() == ((0.2, 2), (0.1 * 6, 6))
+
+
+def test_a_rung_of_a_study_that_was_told_its_first_one_never_closes() -> None:
     record = RungRecord(factor=3)
     for here in range(30):
         record.learn(here, float(here), -float(here))
