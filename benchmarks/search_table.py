@@ -1,5 +1,8 @@
 """Tables of replays that `search_quality.py --keep` wrote: ours beside all other searchers.
 
+`replays.jsonl.gz` holds those of the table in docs/benchmarks.md, so that a changed search can be
+compared with the peers without running them; a later file replaces the replays of an earlier one.
+
 `python benchmarks/search_table.py FILE...` compares `ours` with each other searcher, seed by seed,
 in each cell (set, workers, budget), and corrects all comparisons together by Holm's method. The
 first table has one row for each cell, the second one for each searcher. Their counts of wins are
@@ -9,6 +12,7 @@ over the cells in which a worker has time for at least one whole training.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import math
 from collections import defaultdict
@@ -65,8 +69,11 @@ def main() -> int:
 
 def load(path: Path) -> list[Replayed]:
     """What a file of replays holds, without replays of other budgets."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    raw = [json.loads(line) for line in lines]
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    raw = [json.loads(line) for line in text.splitlines()]
     return [Replayed.from_json(one) for one in raw if len(one["regrets"]) == len(BUDGETS)]
 
 

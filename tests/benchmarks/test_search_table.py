@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +53,15 @@ def test_too_few_common_seeds_give_no_table(table: Any) -> None:
     assert list(table.tables(known(table, 0.01, seeds=3), "ours")) == [
         "no two searchers have enough seeds in common for a comparison"
     ]
+
+
+def test_a_later_file_replaces_replays_of_a_packed_one(table: Any, tmp_path: Path) -> None:
+    packed, own = tmp_path / "replays.jsonl.gz", tmp_path / "own.jsonl"
+    replays = [one for cell in known(table, 0.01).values() for one in cell.values()]
+    lines = [json.dumps(one.to_json()) + "\n" for one in replays]
+    packed.write_bytes(gzip.compress("".join(lines).encode()))
+    better = [replace(one, regrets=(0.0,) * 5) for one in replays if one.searcher == "other"]
+    own.write_text("".join(json.dumps(one.to_json()) + "\n" for one in better))
+    found = table.by_cell(one for path in (packed, own) for one in table.load(path))
+    assert len(found["power", 4, "ours"]) == 20
+    assert found["power", 4, "other"][0].regrets == (0.0,) * 5
