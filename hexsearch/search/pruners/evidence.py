@@ -5,9 +5,10 @@
    as they did in trials with values at three rungs (`Trend`). Where they do not, that is its value.
 2. Until the first trial has ended, every fifth trial is not paused before the last rung, to learn
    what rungs say. In the ranks it counts for 1/k of a trial for each rung that it has passed so.
-3. With `grace_period: auto`, a rung is closed while the ranks there and at the next rung, of six
-   trials or more, do not agree by half a standard error of their correlation; the last rung, while
-   those there and at the rung before do not. It then pauses no trial.
+3. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
+   next rung, of six trials or more, do not agree by a standard error of their correlation. Until
+   the first trial has ended, so is a later one, if they do not agree by half an error; the last
+   rung is compared with the one before. A closed rung pauses no trial.
 4. Until the first trial has ended, those that wait at a closed last rung continue. So does a trial
    that is behind by less than the standard error of the paired difference of per-game losses, now
    or when a worker is free, if the quartiles of the rung are at most two such errors apart. New
@@ -43,6 +44,7 @@ from hexsearch.search.pruners.rung_record import Place, RungRecord
 
 _CHANCE = 0.05
 _EVERY = 5  # one trial of so many is not paused before the last rung, until a trial has ended
+_SURE, _LIKELY = 1.0, 0.5  # standard errors by which ranks agree at early and later open rungs
 _NARROW = 2.0  # standard errors between the quartiles of a rung
 _ALONE = "too few trials have reached this rung for a comparison"
 _CLOSED = "ranks at this rung and at another one do not agree"
@@ -57,11 +59,14 @@ class EvidencePruner(Pruner):
     def __init__(self, config: SchedulerConfig, rungs: tuple[int, ...], max_positions: int) -> None:
         super().__init__(config, rungs, max_positions)
         factor = config.reduction_factor
-        # A study that finds its first rung itself may close rungs.
-        may_close = config.grace_period == "auto"
-        self._records = {rung: RungRecord(factor, may_close) for rung in rungs}
-        if len(rungs) > 1:
-            self._records[rungs[-1]] = RungRecord(factor, may_close, self._records[rungs[-2]])
+        self._records: dict[int, RungRecord] = {}
+        for before, rung in zip((0, *rungs), rungs, strict=False):
+            # A study that finds its first rung itself may close rungs.
+            least = -math.inf
+            if config.grace_period == "auto":
+                least = _SURE if self._is_early(rung) else _LIKELY
+            compared = self._records.get(before) if rung == rungs[-1] else None
+            self._records[rung] = RungRecord(factor, least, compared)
         self._trends = 0  # version of the trend by which trials are ranked
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
@@ -71,7 +76,7 @@ class EvidencePruner(Pruner):
         decision = Decision("continue", rung, record.rank(place), len(record.all) + 1)
         if not known:  # a control
             return decision
-        if not record.is_open:
+        if self._is_closed(rung):
             return replace(decision, reason=_CLOSED)
         if self._shows(number) and rung != self.rungs[-1]:
             return replace(decision, reason=_SHOWS)
@@ -168,6 +173,14 @@ class EvidencePruner(Pruner):
             reason=_behind(difference, error),
         )
 
+    def _is_closed(self, rung: int) -> bool:
+        """Whether rule 3 lets all trials continue at a rung."""
+        closes = self._is_early(rung) or not self._forecast.is_ready
+        return closes and not self._ranked(rung).is_open
+
+    def _is_early(self, rung: int) -> bool:
+        return rung < self.max_positions / self.config.reduction_factor**2
+
     def _is_narrow(self, rung: int) -> bool:
         """Whether rule 4 is about a rung: trials may differ there by chance alone."""
         if self._forecast.is_ready:
@@ -212,7 +225,8 @@ class EvidencePruner(Pruner):
     def _due(self, left: float) -> int | None:
         """The paused trial that rule 1 or 4 continues, from the highest rung down."""
         for rung in reversed(self.rungs):
-            place = self._ranked(rung).promotable() or self._spared(rung)
+            place = None if self._is_closed(rung) else self._ranked(rung).promotable()
+            place = place or self._spared(rung)
             if place is not None and 1.0 - rung / self.max_positions <= left:
                 return place[1]
         return None
@@ -223,7 +237,7 @@ class EvidencePruner(Pruner):
         if self._forecast.is_ready or not record.waiting:
             return None
         best, cutoff = record.waiting[0], record.cutoff(0.0)
-        if not record.is_open:  # those that wait at an early rung are not worth more than new ones
+        if self._is_closed(rung):  # who waits at an early rung is not worth more than a new one
             return best if rung == self.rungs[-1] else None
         if cutoff is None or not self._is_narrow(rung):
             return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from hexsearch.statistics.rank_correlation import rank_correlation
 
-_LEAST_PAIRS, _ERRORS = 6, 0.5  # trials with both values; standard errors of their correlation
+_LEAST_PAIRS = 6  # trials with both values
 
 Place = tuple[float, int]  # value that a trial is expected to end at, and its number
 
@@ -20,7 +20,7 @@ class RungRecord:
 
     Args:
         factor: k.
-        may_close: whether it pauses no trial while ranks at two rungs do not agree.
+        least: agreement below which it pauses no trial.
         before: the rung before, for the last one: its ranks and those here are compared. Those of
             any other rung are compared with those at the next one.
 
@@ -31,9 +31,9 @@ class RungRecord:
     """
 
     def __init__(
-        self, factor: int, may_close: bool = False, before: RungRecord | None = None
+        self, factor: int, least: float = -math.inf, before: RungRecord | None = None
     ) -> None:
-        self._factor, self._may_close, self._before = factor, may_close, before
+        self._factor, self._least, self._before = factor, least, before
         self.agreement: float | None = None
         self._pairs: dict[int, tuple[float, float]] = {}  # values here and at the next rung
         self._look_at = _LEAST_PAIRS
@@ -45,7 +45,7 @@ class RungRecord:
     def is_open(self) -> bool:
         """Whether it pauses trials."""
         agreement = (self._before or self).agreement
-        return not self._may_close or agreement is None or agreement >= _ERRORS
+        return agreement is None or agreement >= self._least
 
     def add(self, place: Place, waits: bool, weight: float = 1.0) -> None:
         """Record a trial that was compared here.
@@ -105,7 +105,7 @@ class RungRecord:
     def promotable(self) -> Place | None:
         """The best trial that waits here and is in the best 1/k."""
         cutoff = self.cutoff(0.0)
-        if self.is_open and cutoff and self.waiting and self.waiting[0] <= cutoff:
+        if cutoff and self.waiting and self.waiting[0] <= cutoff:
             return self.waiting[0]
         return None
 

@@ -39,7 +39,7 @@ def test_removing_what_does_not_wait_changes_nothing() -> None:
 
 
 def test_a_rung_closes_while_it_predicts_the_reverse_of_the_next_one() -> None:
-    record = RungRecord(factor=3, may_close=True)
+    record = RungRecord(factor=3, least=1.0)
     for here in range(5):
         record.learn(here, float(here), -float(here))
     assert record.is_open  # five pairs are too few, whatever they say
@@ -48,7 +48,7 @@ def test_a_rung_closes_while_it_predicts_the_reverse_of_the_next_one() -> None:
 
 
 def test_a_closed_rung_opens_again_once_it_predicts_the_next_one() -> None:
-    record = RungRecord(factor=3, may_close=True)
+    record = RungRecord(factor=3, least=1.0)
     for here in range(6):
         record.learn(here, float(here), -float(here))
     for here in range(10, 40):
@@ -59,7 +59,7 @@ def test_a_closed_rung_opens_again_once_it_predicts_the_next_one() -> None:
 def test_a_rung_that_predicts_nothing_is_closed_mostly() -> None:
     rng, is_open = np.random.default_rng(0), 0
     for _ in range(100):
-        record = RungRecord(factor=3, may_close=True)
+        record = RungRecord(factor=3, least=1.0)
         for number, (here, later) in enumerate(rng.normal(size=(30, 2))):
             record.learn(number, float(here), float(later))
         is_open += record.is_open
@@ -67,19 +67,19 @@ def test_a_rung_that_predicts_nothing_is_closed_mostly() -> None:
 
 
 def test_equal_values_at_a_rung_have_equal_ranks_and_predict_nothing() -> None:
-    record = RungRecord(factor=3, may_close=True)
+    record = RungRecord(factor=3, least=1.0)
     for later in range(12):
         record.learn(later, 0.25, float(later))
     assert not record.is_open  # the order of arrival is no rank
-    record = RungRecord(factor=3, may_close=True)
+    record = RungRecord(factor=3, least=1.0)
     for later in range(12):
         record.learn(later, 0.20 if later == 0 else 0.25, float(later))
     assert record.is_open
 
 
 def test_the_last_rung_is_closed_while_its_ranks_are_not_those_of_the_rung_before() -> None:
-    before = RungRecord(factor=3, may_close=True)
-    last = RungRecord(factor=3, may_close=True, before=before)
+    before = RungRecord(factor=3, least=1.0)
+    last = RungRecord(factor=3, least=1.0, before=before)
     last.add((0.1, 0), waits=True)
     for number in range(6):
         assert last.is_open
@@ -105,14 +105,6 @@ def test_a_rung_of_a_study_that_was_told_its_first_one_never_closes() -> None:
     assert record.is_open
 
 
-def test_a_closed_rung_promotes_no_trial_by_rank() -> None:
-    record = RungRecord(factor=3, may_close=True)
-    for number in range(6):
-        record.add((0.1 * number, number), waits=True)
-        record.learn(number, float(number), -float(number))
-    assert record.promotable() is None
-
-
 def test_a_trial_that_no_rung_has_selected_counts_for_less() -> None:
     record = RungRecord(factor=3)
     for number in range(3):
@@ -135,7 +127,7 @@ def test_weights_that_sum_to_a_whole_number_count_as_that() -> None:
 
 
 def test_ranks_follow_what_is_expected_now() -> None:
-    record = RungRecord(factor=3, may_close=True)
+    record = RungRecord(factor=3, least=1.0)
     for number in range(6):
         record.add((0.1 * number, number), waits=number != 5)
         record.learn(number, 0.1 * number, 0.1 * number)
