@@ -10,10 +10,9 @@
    the first trial has ended, so is a later one, if they do not agree by half an error; the last
    rung is compared with the one before. A closed rung pauses no trial.
 4. Until the first trial has ended, those that wait at a closed last rung continue. So does a trial
-   that is behind by less than the standard error of the paired difference of per-game losses, now
-   or when a worker is free, if the quartiles of the rung are at most two such errors apart. New
-   trials are chosen by values at the highest rung from max_t / k^2 on that three trials have
-   passed, or else at random.
+   that is behind by less than the standard error of the paired difference of per-game losses, if
+   the quartiles of the rung are at most two such errors apart. New trials are chosen by values at
+   the highest rung from max_t / k^2 on that three trials have passed, or else at random.
 5. Afterwards, the study learns at each rung how the expected value there, its change since the rung
    before, and the settings predict final values, from the trials that continued. If a rung predicts
    nothing, all predictions are alike. A trial far behind is not less certain than one a little
@@ -225,24 +224,15 @@ class EvidencePruner(Pruner):
     def _due(self, left: float) -> int | None:
         """The paused trial that rule 1 or 4 continues, from the highest rung down."""
         for rung in reversed(self.rungs):
-            place = None if self._is_closed(rung) else self._ranked(rung).promotable()
-            place = place or self._spared(rung)
+            record = self._ranked(rung)
+            place = record.promotable()
+            if self._is_closed(rung):
+                # Who waits at an early rung is not worth more than a new trial.
+                goes_on = record.waiting and rung == self.rungs[-1]
+                place = record.waiting[0] if goes_on else None
             if place is not None and 1.0 - rung / self.max_positions <= left:
                 return place[1]
         return None
-
-    def _spared(self, rung: int) -> Place | None:
-        """The best trial that waits at a rung, if rule 4 continues it."""
-        record = self._ranked(rung)
-        if self._forecast.is_ready or not record.waiting:
-            return None
-        best, cutoff = record.waiting[0], record.cutoff(0.0)
-        if self._is_closed(rung):  # who waits at an early rung is not worth more than a new one
-            return best if rung == self.rungs[-1] else None
-        if cutoff is None or not self._is_narrow(rung):
-            return None
-        difference, error = self._apart(rung, best, cutoff)
-        return best if error is not None and difference <= error else None
 
     def _furthest(self) -> int | None:
         """The best paused trial of the highest rung that has one."""

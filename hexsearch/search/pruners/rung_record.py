@@ -97,15 +97,15 @@ class RungRecord:
         """Whether a trial that is not recorded yet will be in the best 1/k."""
         return self.rank(place) <= self._best(1.0)
 
-    def cutoff(self, more: float = 1.0) -> Place | None:
-        """The worst of the best 1/k, with so many more trials; None if there are too few."""
-        best = self._best(more)
+    def cutoff(self) -> Place | None:
+        """The trial that a new one must beat; None if there are too few trials."""
+        best = self._best(1.0)
         return self.all[best - 1] if best else None
 
     def promotable(self) -> Place | None:
         """The best trial that waits here and is in the best 1/k."""
-        cutoff = self.cutoff(0.0)
-        if cutoff and self.waiting and self.waiting[0] <= cutoff:
+        best = self._best(0.0)
+        if best and self.waiting and self.waiting[0] <= self.all[best - 1]:
             return self.waiting[0]
         return None
 
