@@ -176,3 +176,14 @@ def test_held_out_curves_diverge_mostly_at_the_highest_learning_rate() -> None:
             ends[values["optimiser.learning_rate"] > 0.01].append(last > 0.247)
     assert 0.15 < np.mean(ends[True]) < 0.5
     assert np.mean(ends[False]) < 0.1
+
+
+def test_drawn_curves_know_the_errors_of_their_evaluations_and_recorded_ones_do_not() -> None:
+    drawn, recorded = curve_set("late", 0), curve_set("recorded", 0)
+    first, second = drawn.draws(0, 2)
+    apart = drawn.paired(first, second, LEVELS[1])
+    assert apart is not None
+    losses = [drawn.curve(values)[1][1] for values in (first, second)]
+    assert apart == pytest.approx((losses[0] - losses[1], 0.0005 * 2**0.5))
+    one, other = recorded.draws(0, 2)
+    assert recorded.paired(one, other, LEVELS[1]) is None
