@@ -60,6 +60,8 @@ class RungRecord:
 
     def learn(self, number: int, here: float, later: float) -> None:
         """Record a trial at the next rung."""
+        if self._least == -math.inf:  # it is open, whatever the ranks say
+            return
         self._pairs[number] = here, later
         if len(self._pairs) >= self._look_at:
             self._look()
