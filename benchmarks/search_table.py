@@ -15,6 +15,7 @@ import argparse
 import gzip
 import json
 import math
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -72,8 +73,11 @@ def load(path: Path) -> list[Replayed]:
     if not path.exists():
         return []
     data = path.read_bytes()
-    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    raw = [json.loads(line) for line in text.splitlines()]
+    try:
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+        raw = [json.loads(line) for line in text.splitlines()]
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise SystemExit(f"{path}: no whole file of replays ({error}); make it again") from None
     return [Replayed.from_json(one) for one in raw if len(one["regrets"]) == len(BUDGETS)]
 
 

@@ -65,3 +65,10 @@ def test_a_later_file_replaces_replays_of_a_packed_one(table: Any, tmp_path: Pat
     found = table.by_cell(one for path in (packed, own) for one in table.load(path))
     assert len(found["power", 4, "ours"]) == 20
     assert found["power", 4, "other"][0].regrets == (0.0,) * 5
+
+
+def test_a_packed_file_that_was_cut_off_is_named(table: Any, tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"set": "power"}\n' * 50)[:-12])
+    with pytest.raises(SystemExit, match=r"cut.jsonl.gz: no whole file"):
+        table.load(path)
