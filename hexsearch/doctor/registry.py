@@ -7,7 +7,7 @@ add a line here.
 from __future__ import annotations
 
 from hexsearch.doctor.checks import beginnings, games, refused, results, split
-from hexsearch.doctor.checks.computation import loaded_weights, seen
+from hexsearch.doctor.checks.computation import edits, loaded_weights, seen
 from hexsearch.doctor.checks.data import (
     auxiliary,
     columns,
@@ -24,7 +24,6 @@ from hexsearch.doctor.checks.network import (
     encoders,
     independence,
     movers,
-    orders,
     outputs,
     policies,
     randomness,
@@ -106,7 +105,7 @@ CHECKS: tuple[Check, ...] = (
         "loaded weights", "answers", ("foreign", "observed"), loaded_weights.check_loaded_weights
     ),
     Check("inputs of the norms", "answers", ("foreign", "observed"), seen.check_seen),
-    Check("order of features", "answers", ("foreign", "observed"), orders.check_flat_orders),
+    Check("edits of the network", "answers", ("foreign", "observed"), edits.check_edits),
     Check("what answers read", "answers", ("foreign", "observed"), reading.check_answers),
     Check("settings of the network", "answers", ("foreign",), structure.check_settings),
     Check("modules that run", "answers", ("foreign", "observed"), structure.check_called),

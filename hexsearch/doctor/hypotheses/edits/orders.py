@@ -9,16 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import permutations
 
 import torch
 from torch import Tensor, nn
 
+from hexsearch.doctor.hypotheses.edits.edit import Edit
+
 _MOST = 4  # layers that are tried
 _AXES = ("channel", "row", "column")
 
 
-def flat_layers(network: nn.Module, cells: int) -> dict[str, nn.Linear]:
+def order_edits(network: nn.Module, size: int) -> Iterator[Edit]:
+    """Each of the first linear layers that read the board, with its inputs in other orders."""
+    for name, layer in _flat_layers(network, size**2).items():
+        for words, places in _orders(layer, size):
+            yield Edit(
+                f"order of {name}",
+                f"the {layer.in_features} features that {name} reads taken {words}",
+                f"{name} reads the features of the board in another order than in training: its "
+                f"weights belong to features that are flattened {words} (an export from another "
+                "library, or a permute() or view() that is missing)",
+                "flatten the features as in training, or reorder the columns of this layer's "
+                "weights",
+                partial(_read_in_order, layer, places),
+            )
+
+
+def _flat_layers(network: nn.Module, cells: int) -> dict[str, nn.Linear]:
     """The linear layers that read several channels of all cells, by name."""
     found = {
         name: module
@@ -30,7 +49,7 @@ def flat_layers(network: nn.Module, cells: int) -> dict[str, nn.Linear]:
     return dict(list(found.items())[:_MOST])
 
 
-def orders(layer: nn.Linear, size: int) -> Iterator[tuple[str, Tensor]]:
+def _orders(layer: nn.Linear, size: int) -> Iterator[tuple[str, Tensor]]:
     """Other orders of a layer's inputs, in words, with the places of the inputs in each."""
     shape = (layer.in_features // size**2, size, size)
     usual = ", ".join(_AXES)
@@ -44,7 +63,7 @@ def orders(layer: nn.Linear, size: int) -> Iterator[tuple[str, Tensor]]:
 
 
 @contextmanager
-def read_in_order(layer: nn.Linear, places: Tensor) -> Iterator[None]:
+def _read_in_order(layer: nn.Linear, places: Tensor) -> Iterator[None]:
     """Let a layer read its inputs from other places."""
 
     def reorder(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,0 +1,120 @@
+"""The check that tries edits of a user's network, each of which undoes one mistake."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor, nn
+
+from hexsearch.analysis.boards import Positions
+from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.edits import all_edits
+from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.networks import take
+from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.errors import HexsearchError
+
+Floats = NDArray[np.float64]
+_NEEDED = 256  # positions of the second halves of games that are needed
+_TRIED, _FEWEST, _CONFIRMED = 256, 64, 1024  # positions of a trial and of what confirms it
+_SECONDS = 15.0  # for all edits together
+_GAIN, _SURE, _SHARE = 0.008, 5.0, 0.12  # what an edit must gain, in errors, and as a share
+_ERROR = 0.03  # gain from which on it is an error
+_USEFUL = 0.2  # value loss that an edit must reach
+_EQUAL = 1.05  # factor on the least loss up to which an edit that comes earlier is preferred
+_ALIKE = 1.1  # factor on the least loss up to which edits of one family are told together
+_END = 8.0  # log odds beyond which answers are cut off
+_STEPS, _RIDGE = 12, 1e-3  # of the fit of the scale
+
+
+def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Try what could have gone wrong when the network was brought over, loaded or written.
+
+    Answers are compared after the best scale and offset of their log odds for each side to move:
+    an edit that only makes answers less sure, or inverts them, gains nothing.
+    """
+    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
+    network, evaluation = foreign.model, observed.evaluation
+    late = np.flatnonzero(evaluation.to_end <= evaluation.ply)
+    if not isinstance(network, nn.Module) or len(late) < _NEEDED:
+        return
+    chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
+    confirming = np.sort(chosen[min(_TRIED, len(chosen) // 3) :])
+
+    def errors_on(rows: NDArray[np.int64]) -> Callable[[], Floats]:
+        positions, won = take(observed.positions, rows), evaluation.red_won[rows]
+        planes = foreign.planes(positions)
+        return lambda: _errors(foreign, positions, planes, won)
+
+    edits = list(all_edits(network, foreign.size))
+    first = chosen[: min(_TRIED, len(chosen) // 3)]
+    trying = errors_on(np.sort(first))
+    began = time.perf_counter()
+    unchanged = trying().mean()
+    seconds = (time.perf_counter() - began) * len(edits)
+    if seconds > _SECONDS:
+        first = first[: max(_FEWEST, int(len(first) * _SECONDS / seconds))]
+        trying = errors_on(np.sort(first))
+        unchanged = trying().mean()
+    losses = [(_loss(edit, trying), place) for place, edit in enumerate(edits)]
+    least = min(losses, default=(np.inf, 0))[0]
+    if not least < min(_USEFUL, unchanged - _GAIN / 2):
+        return
+    place = next(place for loss, place in losses if loss <= _EQUAL * least)
+    edit, confirm = edits[place], errors_on(confirming)
+    own = confirm()
+    with edit.made():
+        other = confirm()
+    gains = own - other
+    game = evaluation.game[confirming]
+    noise = clustered_error(gains - gains.mean(), game)
+    if gains.mean() < max(_GAIN, _SURE * noise, _SHARE * own.mean()) or other.mean() > _USEFUL:
+        return
+    alike = [
+        edits[at].words
+        for loss, at in sorted(losses)
+        if at != place and loss < _ALIKE * least and edits[at].family == edit.family
+    ]
+    also = f" (and nearly as well with {alike[0]})" if alike else ""
+    yield Finding(
+        "computation",
+        "error" if gains.mean() > _ERROR else "warning",
+        f"in the second halves of games, the value loss after the best scale of the log odds is "
+        f"{own.mean():.3f}, and {other.mean():.3f} (lower by {gains.mean():.3f} "
+        f"+-{2 * noise:.3f}) with {edit.words}{also}, the best of {len(edits)} edits",
+        edit.cause,
+        edit.remedy,
+        root="computation",
+    )
+
+
+def _loss(edit: Edit, errors: Callable[[], Floats]) -> float:
+    """Value loss with an edit; infinite if the network cannot compute so."""
+    try:
+        with edit.made():
+            return float(errors().mean())
+    except HexsearchError:
+        return np.inf
+
+
+def _errors(foreign: ForeignNetwork, positions: Positions, planes: Tensor, won: Floats) -> Floats:
+    """[P] squared errors of the answers after the best scale, which a flipped board inverts."""
+    reported = foreign.reported(foreign.respond(planes)[1], positions).double().numpy()
+    answers = np.clip(np.nan_to_num(reported, nan=0.5), 1e-6, 1.0 - 1e-6)
+    odds = np.clip(np.log(answers / (1.0 - answers)), -_END, _END)
+    side = np.where(positions.plies % 2 == 1, 1.0, -1.0)
+    terms = np.stack([odds, odds * side, side, np.ones(len(odds))], axis=1)
+    weights = np.zeros(terms.shape[1])
+    for _ in range(_STEPS):  # Newton's method for a logistic regression
+        p = expit(terms @ weights)
+        curvature = (terms * (p * (1 - p))[:, None]).T @ terms + _RIDGE * len(p) * np.eye(4)
+        slope = terms.T @ (p - won) + _RIDGE * len(p) * weights
+        weights = weights - np.linalg.solve(curvature, slope)
+    errors: Floats = np.square(expit(terms @ weights) - won)
+    return errors

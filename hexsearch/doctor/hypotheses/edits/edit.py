@@ -1,0 +1,67 @@
+"""One edit of a network, and how tensors are replaced for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Something that undoes one mistake.
+
+    Attributes:
+        family: edits of one family are told together if several are worth as much.
+        words: the edit, as the end of "the answers are right with ...".
+        cause: what is wrong if it helps.
+        remedy: what to do then.
+        made: applies it for the length of a `with` block.
+    """
+
+    family: str
+    words: str
+    cause: str
+    remedy: str
+    made: Callable[[], AbstractContextManager[None]]
+
+
+@contextmanager
+def holding(values: Mapping[Tensor, Tensor]) -> Iterator[None]:
+    """Let parameters and buffers hold other values."""
+    kept = {tensor: tensor.detach().clone() for tensor in values}
+    try:
+        with torch.no_grad():
+            for tensor, value in [(tensor, value.clone()) for tensor, value in values.items()]:
+                tensor.copy_(value)
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, value in kept.items():
+                tensor.copy_(value)
+
+
+def changed(
+    tensors: Iterable[Tensor], change: Callable[[Tensor], Tensor]
+) -> AbstractContextManager[None]:
+    """Let parameters and buffers hold a function of what they hold."""
+    return holding({tensor: change(tensor.detach()) for tensor in tensors})
+
+
+@contextmanager
+def having(modules: Sequence[nn.Module], **attributes: Any) -> Iterator[None]:
+    """Let modules have other attributes."""
+    kept = [{name: getattr(module, name) for name in attributes} for module in modules]
+    try:
+        for module in modules:
+            for name, value in attributes.items():
+                setattr(module, name, value)
+        yield
+    finally:
+        for module, values in zip(modules, kept, strict=True):
+            for name, value in values.items():
+                setattr(module, name, value)

@@ -1,0 +1,211 @@
+"""Edits of the functions that a network calls: activations, poolings, and orders of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from itertools import permutations
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from hexsearch.doctor.hypotheses.edits.edit import Edit
+
+Function = Callable[..., Any]
+_NARROW = 4  # numbers of a position up to which a tensor is an answer, and no hidden feature
+
+_CALLED: dict[str, tuple[str, ...]] = {
+    "relu": ("relu", "relu_"),
+    "relu6": ("relu6",),
+    "leaky_relu": ("leaky_relu", "leaky_relu_"),
+    "elu": ("elu", "elu_"),
+    "selu": ("selu", "selu_"),
+    "gelu": ("gelu",),
+    "silu": ("silu",),
+    "mish": ("mish",),
+    "softplus": ("softplus",),
+    "hardswish": ("hardswish",),
+    "tanh": ("tanh", "tanh_"),
+}
+_ACTIVATIONS: dict[str, Function] = {
+    "relu": functional.relu,
+    "relu6": functional.relu6,
+    "leaky_relu (0.01)": functional.leaky_relu,
+    "leaky_relu (0.1)": partial(functional.leaky_relu, negative_slope=0.1),
+    "leaky_relu (0.3)": partial(functional.leaky_relu, negative_slope=0.3),
+    "elu": functional.elu,
+    "selu": functional.selu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "mish": functional.mish,
+    "softplus": functional.softplus,
+    "tanh": torch.tanh,
+    "identity (no activation)": lambda x: x,
+}
+
+
+def function_edits() -> Iterator[Edit]:
+    """Other activations, poolings, axes of softmax, and parts in other orders."""
+    for name, function in _ACTIVATIONS.items():
+        yield Edit(
+            "activation",
+            f"{name} as the activation",
+            f"the activation is another one than in training: the weights were trained with {name}",
+            "call the activation of the training run, which a state dict does not hold",
+            partial(_replacing, _activations(function)),
+        )
+    for words, wrong, table in _poolings():
+        yield Edit(
+            "pooling",
+            words,
+            f"the pooling over the board is another one than in training: {wrong}",
+            "pool as in training",
+            partial(_replacing, table),
+        )
+    yield Edit(
+        "softmax",
+        "each softmax over the axis before the last",
+        "a softmax inside the network runs over another axis than in training (its `dim`)",
+        "give the softmax the axis of training",
+        partial(_replacing, _softmaxes()),
+    )
+    yield Edit(
+        "masks",
+        "no masks of cells or of attention",
+        "a mask hides cells or tokens that training saw (a causal mask, a mask of padding, or one "
+        "that is inverted)",
+        "mask as in training; a board has no order, so no causal mask",
+        partial(_replacing, _unmasked()),
+    )
+    yield from _order_edits()
+
+
+def _order_edits() -> Iterator[Edit]:
+    cause = (
+        "parts are {} in another order than in training: the code takes one part for another "
+        "(factors and shifts of squeeze and excitation, gate and value, query, key and value, mean "
+        "and maximum, the value and another output)"
+    )
+    for count in (2, 3):
+        for order in list(permutations(range(count)))[1:]:
+            told = ", ".join(str(place + 1) for place in order)
+            for verb, table in (("split", _splits(order)), ("joined", _joins(order))):
+                yield Edit(
+                    f"{verb} parts",
+                    f"the {count} parts of each tensor that is {verb} in the order {told}",
+                    cause.format(verb),
+                    "read the parts in the order in which training wrote them",
+                    partial(_replacing, table),
+                )
+
+
+class _Replaced(TorchFunctionMode):
+    """Calls other functions in place of some."""
+
+    def __init__(self, table: Mapping[Function, Function]) -> None:
+        super().__init__()
+        self._table = table
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._table.get(func, func)(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _replacing(table: Mapping[Function, Function]) -> Iterator[None]:
+    with _Replaced(table):
+        yield
+
+
+def _named(names: tuple[str, ...]) -> list[Function]:
+    """The functions of these names in torch, torch.nn.functional and Tensor."""
+    rooms = (torch, functional, Tensor)
+    found = [getattr(room, name) for room in rooms for name in names if hasattr(room, name)]
+    return list(dict.fromkeys(found))
+
+
+def _activations(function: Function) -> dict[Function, Function]:
+    def other(original: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if x.ndim < 2 or x[0].numel() <= _NARROW:
+            return original(x, *args, **kwargs)
+        return function(x)
+
+    called = [each for names in _CALLED.values() for each in _named(names)]
+    return {each: partial(other, each) for each in called}
+
+
+def _poolings() -> Iterator[tuple[str, str, dict[Function, Function]]]:
+    means, maxima = _named(("mean",)), _named(("amax",))
+    average, largest = functional.adaptive_avg_pool2d, functional.adaptive_max_pool2d
+
+    def over(original: Function, replaced: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        dims = args[0] if args else kwargs.get("dim")
+        if x.ndim < 3 or dims is None:
+            return original(x, *args, **kwargs)
+        return replaced(x, *args, **kwargs)
+
+    yield (
+        "the maximum over the board in place of the mean",
+        "the mean is taken, and the weights were trained with the maximum",
+        {m: partial(over, m, torch.amax) for m in means} | {average: largest},
+    )
+    yield (
+        "the sum over the board in place of the mean",
+        "the mean is taken, and the weights were trained with the sum",
+        {m: partial(over, m, torch.sum) for m in means},
+    )
+    yield (
+        "the mean over the board in place of the maximum",
+        "the maximum is taken, and the weights were trained with the mean",
+        {m: partial(over, m, torch.mean) for m in maxima} | {largest: average},
+    )
+
+
+def _softmaxes() -> dict[Function, Function]:
+    def other(original: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        dim = args[0] if args else kwargs.get("dim", -1)
+        if x.ndim < 3:
+            return original(x, *args, **kwargs)
+        return torch.softmax(x, -2 if dim in (-1, x.ndim - 1) else -1)
+
+    return {each: partial(other, each) for each in _named(("softmax",))}
+
+
+def _unmasked() -> dict[Function, Function]:
+    attention: Function = functional.scaled_dot_product_attention
+    whole: Function = functional.multi_head_attention_forward
+
+    def alone(q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return attention(q, k, v, scale=kwargs.get("scale"))
+
+    def without(*args: Any, **kwargs: Any) -> Any:
+        return whole(
+            *args, **{**kwargs, "attn_mask": None, "key_padding_mask": None, "is_causal": False}
+        )
+
+    def filled(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return x
+
+    table: dict[Function, Function] = dict.fromkeys(_named(("masked_fill", "masked_fill_")), filled)
+    return table | {attention: alone, whole: without}
+
+
+def _splits(order: tuple[int, ...]) -> dict[Function, Function]:
+    def other(original: Function, *args: Any, **kwargs: Any) -> Any:
+        parts = original(*args, **kwargs)
+        return tuple(parts[place] for place in order) if len(parts) == len(order) else parts
+
+    called = _named(("chunk", "split", "unbind", "tensor_split"))
+    return {each: partial(other, each) for each in called}
+
+
+def _joins(order: tuple[int, ...]) -> dict[Function, Function]:
+    def other(original: Function, tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(tensors) == len(order):
+            tensors = [tensors[place] for place in order]
+        return original(tensors, *args, **kwargs)
+
+    return {each: partial(other, each) for each in _named(("cat", "concat", "stack"))}

@@ -1,0 +1,110 @@
+"""Edits of how modules compute: padding, groups, heads, epsilons and the place of norms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.dropout import _DropoutNd
+
+from hexsearch.doctor.hypotheses.edits.edit import Edit, having
+
+_REMEDY = "build the network with the settings of its training, which a state dict does not hold"
+_EPSILONS = (1e-3, 1e-5)
+
+
+def module_edits(network: nn.Module) -> Iterator[Edit]:
+    """Settings that a state dict does not hold, each changed in all modules of a kind."""
+    modules = list(network.modules())
+    yield from _paddings([m for m in modules if isinstance(m, _ConvNd) and _is_padded(m)])
+    yield from _groups([m for m in modules if isinstance(m, nn.GroupNorm)])
+    yield from _heads([m for m in modules if isinstance(m, nn.MultiheadAttention)])
+    yield from _orders([m for m in modules if isinstance(m, nn.TransformerEncoderLayer)])
+    yield from _epsilons(
+        [m for m in modules if isinstance(m, _BatchNorm | nn.LayerNorm | nn.GroupNorm)]
+    )
+    yield from _dropouts([m for m in modules if isinstance(m, _DropoutNd) and 0 < m.p < 1])
+
+
+def _paddings(layers: list[_ConvNd]) -> Iterator[Edit]:
+    for mode in ("zeros", "replicate", "circular", "reflect"):
+        if any(layer.padding_mode != mode for layer in layers):
+            made = partial(having, layers, padding_mode=mode)
+            yield _edit(f"padding mode {mode!r}", "padding of the convolutions", made)
+
+
+def _groups(norms: list[nn.GroupNorm]) -> Iterator[Edit]:
+    for count in (1, 2, 4, 8, 16, 32):
+        fits = all(norm.num_channels % count == 0 for norm in norms)
+        if fits and any(norm.num_groups != count for norm in norms):
+            made = partial(having, norms, num_groups=count)
+            words = f"{count} group(s) in each group norm"
+            yield _edit(words, "number of groups of the group norms", made)
+
+
+def _heads(layers: list[nn.MultiheadAttention]) -> Iterator[Edit]:
+    widths = {layer.embed_dim for layer in layers}
+    for count in (1, 2, 4, 8, 16):
+        fits = len(widths) == 1 and all(width % count == 0 for width in widths)
+        if fits and any(layer.num_heads != count for layer in layers):
+            made = partial(having, layers, num_heads=count, head_dim=min(widths) // count)
+            yield _edit(f"{count} head(s) in each attention", "number of attention heads", made)
+
+
+def _orders(layers: list[nn.TransformerEncoderLayer]) -> Iterator[Edit]:
+    if layers:
+        first = not layers[0].norm_first
+        words = f"norms {'before' if first else 'after'} attention and feed-forward"
+        made = partial(having, layers, norm_first=first)
+        yield _edit(words, "place of the norms (norm_first)", made)
+
+
+def _epsilons(norms: list[_BatchNorm | nn.LayerNorm | nn.GroupNorm]) -> Iterator[Edit]:
+    for epsilon in _EPSILONS:
+        if any(norm.eps != epsilon for norm in norms):
+            made = partial(having, norms, eps=epsilon)
+            yield _edit(f"an epsilon of {epsilon:g} in each norm", "epsilon of the norms", made)
+
+
+def _dropouts(layers: list[_DropoutNd]) -> Iterator[Edit]:
+    for words, power in (("times its share of kept inputs", 1), ("divided by that share", -1)):
+        if layers:
+            made = partial(_scaled, layers, power)
+            words = f"each dropout giving its input {words}"
+            yield _edit(words, "scale of what passes a dropout at inference", made)
+
+
+@contextmanager
+def _scaled(dropouts: list[_DropoutNd], power: int) -> Iterator[None]:
+    """Let each dropout scale what it passes at inference."""
+
+    def scale(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        assert isinstance(module, _DropoutNd)
+        return output * float((1 - module.p) ** power)
+
+    handles = [each.register_forward_hook(scale) for each in dropouts]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_padded(module: _ConvNd) -> bool:
+    padding: Any = module.padding
+    return padding == "same" or (padding != "valid" and any(padding))
+
+
+def _edit(words: str, setting: str, made: Callable[[], Any]) -> Edit:
+    return Edit(
+        setting,
+        words,
+        f"the {setting} is another one than in training: the answers are right with {words}",
+        _REMEDY,
+        made,
+    )

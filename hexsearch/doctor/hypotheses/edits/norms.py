@@ -1,0 +1,79 @@
+"""Edits of the numbers that norms hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hexsearch.doctor.hypotheses.edits.edit import Edit, changed, holding
+
+
+def norm_edits(network: nn.Module) -> Iterator[Edit]:
+    """Variances, scales and shifts, each of all norms of a network."""
+    norms = [
+        m for m in network.modules() if isinstance(m, _BatchNorm) and m.running_var is not None
+    ]
+    variances = [norm.running_var for norm in norms if norm.running_var is not None]
+    remedy = "save the variances of the inputs and not another measure of their spread"
+    if norms:
+        yield Edit(
+            "variances",
+            "the squares of the running variances of all batch norms",
+            "the batch norms hold standard deviations in the place of variances",
+            remedy,
+            partial(changed, variances, torch.square),
+        )
+        yield Edit(
+            "variances",
+            "the roots of the running variances of all batch norms",
+            "the batch norms hold squared variances in the place of variances",
+            remedy,
+            partial(changed, variances, torch.sqrt),
+        )
+        yield Edit(
+            "variances",
+            "the reciprocal squares of the running variances of all batch norms",
+            "the batch norms hold reciprocal standard deviations in the place of variances",
+            remedy,
+            partial(changed, variances, lambda v: v.clamp(min=1e-6) ** -2),
+        )
+    scaled = [pair for m in network.modules() if (pair := _scale_and_shift(m)) is not None]
+    pairs = dict(scaled) | {shift: scale for scale, shift in scaled}
+    if scaled:
+        yield Edit(
+            "scale and shift",
+            "the scales and shifts of all norms exchanged",
+            "the scales and the shifts of the norms (weight and bias, gamma and beta) are "
+            "exchanged",
+            "load gamma as the weight and beta as the bias",
+            partial(holding, pairs),
+        )
+        yield Edit(
+            "scale and shift",
+            "all shifts of norms set to 0",
+            "the shifts of the norms (bias, beta) are those of another network: with 0 in their "
+            "place the answers are right",
+            "load the shifts of the norms, or leave them out as in training",
+            partial(changed, [shift for _, shift in scaled], torch.zeros_like),
+        )
+        yield Edit(
+            "scale and shift",
+            "all scales of norms set to 1",
+            "the scales of the norms (weight, gamma) are applied though training did not have "
+            "them, or twice (they are in the weights of the layer before already)",
+            "fold the norms into the layers before them only once",
+            partial(changed, [scale for scale, _ in scaled], torch.ones_like),
+        )
+
+
+def _scale_and_shift(module: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """Weight and bias of a norm that has both."""
+    if not isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
+        return None
+    weight, bias = module.weight, module.bias
+    both = isinstance(weight, Tensor) and isinstance(bias, Tensor) and weight.shape == bias.shape
+    return (weight, bias) if both else None

@@ -1,0 +1,101 @@
+"""Edits of weights: kernels and matrices that lie otherwise than in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from hexsearch.doctor.hypotheses.edits.edit import Edit, changed, holding
+
+_BROUGHT_OVER = (
+    "bring the weights over as their layout asks (a kernel of Keras and JAX is [rows, columns, "
+    "inputs, outputs], one of torch [outputs, inputs, rows, columns]), and compare the outputs of "
+    "both networks layer by layer"
+)
+Change = Callable[[Tensor], Tensor]
+_KERNELS: tuple[tuple[str, str, Change], ...] = (
+    ("rows and columns exchanged", "transposed", lambda k: k.transpose(-1, -2)),
+    ("both axes reversed", "turned by half, as in a true convolution", lambda k: k.flip(-1, -2)),
+    ("their rows reversed", "upside down", lambda k: k.flip(-2)),
+    ("their columns reversed", "mirrored left to right", lambda k: k.flip(-1)),
+    ("a quarter turn", "turned by a quarter", lambda k: k.rot90(1, (-2, -1))),
+    ("a quarter turn back", "turned by a quarter the other way", lambda k: k.rot90(-1, (-2, -1))),
+)  # fmt: skip
+
+
+_TURNS: tuple[tuple[str, Change], ...] = (
+    ("rows and columns exchanged", lambda b: b.transpose(-1, -2)),
+    ("rows in reverse order", lambda b: b.flip(-2)),
+    ("columns in reverse order", lambda b: b.flip(-1)),
+    ("cells in reverse order", lambda b: b.flip(-1, -2)),
+)
+
+
+def weight_edits(network: nn.Module, size: int) -> Iterator[Edit]:
+    """Kernels, square matrices, and what belongs to cells, each for all of a kind."""
+    yield from _kernels(network)
+    yield from _square(network)
+    yield from _positions(network, size)
+
+
+def _kernels(network: nn.Module) -> Iterator[Edit]:
+    kernels = [
+        module.weight
+        for module in network.modules()
+        if isinstance(module, _ConvNd)
+        and module.weight.ndim == 4
+        and module.weight.shape[-1] == module.weight.shape[-2] > 1
+    ]
+    for words, wrong, change in _KERNELS if kernels else ():
+        yield Edit(
+            "kernels",
+            f"the kernels of all convolutions with {words}",
+            f"the kernels of the convolutions were loaded {wrong}: rows and columns of each kernel "
+            "lie otherwise than in training",
+            _BROUGHT_OVER,
+            partial(changed, kernels, change),
+        )
+
+
+def _square(network: nn.Module) -> Iterator[Edit]:
+    for kind, name in ((_ConvNd, "convolutions"), (nn.Linear, "linear layers")):
+        weights = [
+            module.weight
+            for module in network.modules()
+            if isinstance(module, kind) and module.weight.shape[0] == module.weight.shape[1] > 1
+        ]
+        if weights:
+            yield Edit(
+                "square",
+                f"inputs and outputs of the square {name} exchanged",
+                f"the weights of {name} with as many inputs as outputs were loaded transposed: "
+                "inputs and outputs are exchanged, which their shape does not show",
+                _BROUGHT_OVER,
+                partial(changed, weights, lambda w: w.transpose(0, 1)),
+            )
+
+
+def _positions(network: nn.Module, size: int) -> Iterator[Edit]:
+    """Parameters and buffers with a number for each cell, such as an embedding of positions."""
+    held = [*network.parameters(), *network.buffers()]
+    of_cells = [(t, d) for t in held for d in range(t.ndim) if t.shape[d] == size**2]
+    of_boards = [t for t in held if t.ndim >= 2 and t.shape[-2:] == (size, size)]
+    of_boards = [t for t in of_boards if size > 3]  # kernels of that size are tried above
+    for words, change in _TURNS:
+        values = {t: change(t.detach()) for t in of_boards}
+        for tensor, axis in of_cells:
+            cells = tensor.detach().movedim(axis, -1)
+            turned = change(cells.reshape(*cells.shape[:-1], size, size)).flatten(-2)
+            values[tensor] = turned.movedim(-1, axis)
+        if values:
+            yield Edit(
+                "cells",
+                f"the numbers that belong to single cells (positions, biases) with {words}",
+                "numbers that belong to single cells (an embedding of positions, biases of cells, "
+                f"weights of a policy) lie otherwise than in training: {words}",
+                _BROUGHT_OVER,
+                partial(holding, values),
+            )

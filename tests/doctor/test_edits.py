@@ -1,0 +1,210 @@
+"""A network that computes otherwise than in training is named by the edit that undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.computation.edits import check_edits
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.edits import all_edits
+from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from tests.doctor.conftest import SIZE
+from tests.doctor.outside import Foreign, Trained
+from tests.doctor.outside_networks import SOUND
+
+Damage = Callable[[Any], object]
+
+
+def _kernels(network: nn.Module) -> list[nn.Conv2d]:
+    found = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    return [module for module in found if module.kernel_size != (1, 1)]
+
+
+def turn_kernels(network: nn.Module) -> None:
+    for layer in _kernels(network):
+        layer.weight.data = layer.weight.data.flip(-1, -2)
+
+
+def exchange_channels(network: nn.Module) -> None:
+    for layer in _kernels(network):
+        if layer.in_channels == layer.out_channels:
+            layer.weight.data = layer.weight.data.transpose(0, 1).contiguous()
+
+
+def exchange_blocks(network: Any) -> None:
+    first, second = (deepcopy(block.state_dict()) for block in network.blocks)
+    network.blocks[0].load_state_dict(second)
+    network.blocks[1].load_state_dict(first)
+
+
+def exchange_convolutions(network: Any) -> None:
+    for block in network.blocks:
+        block.conv1, block.conv2 = block.conv2, block.conv1
+
+
+def keep_deviations(network: nn.Module) -> None:
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None:
+            norm.running_var.sqrt_()
+
+
+def pad_otherwise(network: nn.Module) -> None:
+    for layer in _kernels(network):
+        layer.padding_mode = "circular"
+
+
+def flatten_otherwise(network: Any) -> None:
+    network.value_fc1.weight.data = (
+        network.value_fc1.weight.data.unflatten(1, (8, SIZE, SIZE))
+        .permute(0, 2, 3, 1)
+        .flatten(1)
+        .contiguous()
+    )
+
+
+ALPHAZERO, WDL = SOUND["AlphaZero's tower"], SOUND["win, draw and loss"]
+DAMAGES: dict[str, tuple[Foreign, Damage, str]] = {
+    "turned kernels": (ALPHAZERO, turn_kernels, "loaded turned by half"),
+    "transposed kernels": (ALPHAZERO, exchange_channels, "as many inputs as outputs"),
+    "exchanged blocks": (ALPHAZERO, exchange_blocks, "the blocks in blocks were loaded in another"),
+    "deviations": (ALPHAZERO, keep_deviations, "standard deviations in the place of variances"),
+    "padding": (ALPHAZERO, pad_otherwise, "padding of the convolutions"),
+    "flattened": (ALPHAZERO, flatten_otherwise, "flattened by row, column, channel"),
+    "exchanged layers": (WDL, exchange_convolutions, "conv1 and conv2 of Residual"),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(archive: GameArchive) -> dict[int, Trained]:
+    """Networks of the scripts that are damaged, by the identity of the script."""
+    return {id(script): script.trained(archive, SIZE) for script in (ALPHAZERO, WDL)}
+
+
+def _findings(archive: GameArchive, script: Trained, damage: Damage | None = None) -> list[Finding]:
+    network = deepcopy(script.network)
+    network.win_prob_red = script.network.win_prob_red
+    if damage is not None:
+        damage(network)
+    foreign = ForeignNetwork(network, script.encode, SIZE)
+    return list(check_edits(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_undoes_the_damage_is_named(
+    name: str, archive: GameArchive, trained: dict[int, Trained]
+) -> None:
+    script, damage, words = DAMAGES[name]
+    (finding,) = _findings(archive, trained[id(script)], damage)
+    assert finding.severity == "error" and words in finding.cause, finding
+    assert not _findings(archive, trained[id(script)])
+
+
+class _Sample(nn.Module):
+    """Layers of every kind that an edit knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states = nn.Embedding(3, 12)
+        self.cells = nn.Parameter(torch.randn(1, SIZE * SIZE, 12))
+        self.layer = nn.TransformerEncoderLayer(12, 2, 24, batch_first=True)
+        self.memory = nn.LSTM(12, 12, batch_first=True)
+        self.gate = nn.Linear(12, 24)
+        self.conv = nn.Conv2d(12, 12, 3, padding=1)
+        self.norm = nn.BatchNorm2d(12)
+        self.policy, self.value = nn.Linear(12, 1), nn.Linear(24, 3)
+        for buffer in self.buffers():
+            if buffer.is_floating_point():
+                nn.init.uniform_(buffer, 0.5, 2.0)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.3)
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        stones = (planes[:, 0] - planes[:, 1]).flatten(1).long() + 1
+        tokens = self.memory(self.layer(self.states(stones) + self.cells))[0]
+        factor, shift = self.gate(tokens.mean(dim=1)).chunk(2, dim=1)
+        board = (tokens * factor[:, None].sigmoid() + shift[:, None]).transpose(1, 2)
+        board = self.norm(self.conv(board.unflatten(2, (SIZE, SIZE)))).relu()
+        pooled = torch.cat([board.mean(dim=(2, 3)), board.amax(dim=(2, 3))], dim=1)
+        return self.policy(board.flatten(2).transpose(1, 2))[..., 0], self.value(pooled)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Iterator[tuple[nn.Module, Tensor, list[Edit]]]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = _Sample().eval()
+        stones = torch.randint(-1, 2, (16, SIZE, SIZE))
+        planes = torch.stack([stones == 1, stones == -1], dim=1).float()
+        yield network, planes, list(all_edits(network, SIZE))
+
+
+def _value(network: nn.Module, planes: Tensor) -> Tensor:
+    with torch.no_grad():
+        value: Tensor = network(planes)[1]
+    return value
+
+
+def test_every_edit_is_undone(sample: tuple[nn.Module, Tensor, list[Edit]]) -> None:
+    network, planes, edits = sample
+    before, state = _value(network, planes), deepcopy(network.state_dict())
+    changed = set()
+    for edit in edits:
+        with edit.made():
+            if not torch.equal(_value(network, planes), before):
+                changed.add(edit.family)
+        assert torch.equal(_value(network, planes), before), edit
+        after = network.state_dict()
+        assert all(torch.equal(after[name], state[name]) for name in state), edit
+    assert changed >= {
+        "kernels", "square", "cells", "variances", "scale and shift", "parts of gate", "gates",
+        "embeddings", "padding of the convolutions", "number of attention heads",
+        "place of the norms (norm_first)", "activation", "pooling", "split parts", "joined parts",
+        "outcomes",
+    }, changed  # fmt: skip
+
+
+def test_an_error_within_an_edit_leaves_the_weights_as_they_were(
+    sample: tuple[nn.Module, Tensor, list[Edit]],
+) -> None:
+    network, _, edits = sample
+    state = deepcopy(network.state_dict())
+    for edit in edits:
+        with pytest.raises(ZeroDivisionError), _failing(edit):
+            pass
+    assert all(torch.equal(network.state_dict()[name], state[name]) for name in state)
+
+
+@contextmanager
+def _failing(edit: Edit) -> Iterator[None]:
+    with edit.made():
+        raise ZeroDivisionError
+    yield
+
+
+@pytest.mark.parametrize(
+    "words", ["halves in the order 2, 1", "gates of each LSTM in the order 1, 3, 2, 4"]
+)
+def test_an_edit_undoes_the_change_of_its_name(
+    words: str, sample: tuple[nn.Module, Tensor, list[Edit]]
+) -> None:
+    network, planes, edits = sample
+    own = [
+        edit for edit in edits if words in edit.words and edit.family in ("gates", "parts of gate")
+    ]
+    before = _value(network, planes)
+    with own[0].made():
+        damaged = deepcopy(network)
+    assert not torch.allclose(_value(damaged, planes), before)
+    (again,) = [edit for edit in all_edits(damaged, SIZE) if edit.words == own[0].words]
+    with again.made():
+        assert torch.equal(_value(damaged, planes), before)
