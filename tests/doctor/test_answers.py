@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.doctor.checks.computation.edits import check_edits
 from hexsearch.doctor.checks.computation.seen import check_seen
 from hexsearch.doctor.checks.network.calibration import check_compression
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.independence import check_trained
-from hexsearch.doctor.checks.network.orders import check_flat_orders
 from hexsearch.doctor.checks.network.policies import check_policy_cells
 from hexsearch.doctor.checks.network.strengths import check_strength
 from hexsearch.doctor.checks.training.modules import check_loaded_modules
@@ -280,8 +280,8 @@ class Ending(nn.Module):
 
 
 def test_features_that_are_flattened_in_another_order_are_named(games: GameArchive) -> None:
-    assert not list(check_flat_orders(_examined(games, Ending(games, last=True))))
-    (finding,) = check_flat_orders(_examined(games, Ending(games, last=False)))
+    assert not list(check_edits(_examined(games, Ending(games, last=True))))
+    (finding,) = check_edits(_examined(games, Ending(games, last=False)))
     assert "flattened by row, column, channel" in finding.cause, finding
 
 

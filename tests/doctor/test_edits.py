@@ -145,7 +145,7 @@ def sample() -> Iterator[tuple[nn.Module, Tensor, list[Edit]]]:
         network = _Sample().eval()
         stones = torch.randint(-1, 2, (16, SIZE, SIZE))
         planes = torch.stack([stones == 1, stones == -1], dim=1).float()
-        yield network, planes, list(all_edits(network, SIZE))
+        yield network, planes, list(all_edits(network, planes))
 
 
 def _value(network: nn.Module, planes: Tensor) -> Tensor:
@@ -191,6 +191,14 @@ def _failing(edit: Edit) -> Iterator[None]:
     yield
 
 
+def test_a_module_that_only_looks_like_one_of_torch_hides_no_other_edit() -> None:
+    convolution = nn.Conv2d(2, 2, 3)
+    del convolution.weight  # a quantised one has a method of this name
+    network = nn.Sequential(convolution, nn.BatchNorm2d(2))
+    families = {edit.family for edit in all_edits(network, torch.zeros(2, 2, SIZE, SIZE))}
+    assert "kernels" not in families and {"variances", "activation", "plane 0"} <= families
+
+
 @pytest.mark.parametrize(
     "words", ["halves in the order 2, 1", "gates of each LSTM in the order 1, 3, 2, 4"]
 )
@@ -205,6 +213,6 @@ def test_an_edit_undoes_the_change_of_its_name(
     with own[0].made():
         damaged = deepcopy(network)
     assert not torch.allclose(_value(damaged, planes), before)
-    (again,) = [edit for edit in all_edits(damaged, SIZE) if edit.words == own[0].words]
+    (again,) = [edit for edit in all_edits(damaged, planes) if edit.words == own[0].words]
     with again.made():
         assert torch.equal(_value(damaged, planes), before)

@@ -18,13 +18,12 @@ from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
-from hexsearch.errors import HexsearchError
 
 Floats = NDArray[np.float64]
 _NEEDED = 256  # positions of the second halves of games that are needed
 _TRIED, _FEWEST, _CONFIRMED = 256, 64, 1024  # positions of a trial and of what confirms it
-_SECONDS = 15.0  # for all edits together
-_GAIN, _SURE, _SHARE = 0.008, 5.0, 0.12  # what an edit must gain, in errors, and as a share
+_SECONDS, _LONGEST = 15.0, 60.0  # wanted for all edits together, and after which no more is tried
+_GAIN, _SURE, _SHARE = 0.008, 3.5, 0.12  # what an edit must gain, in errors, and as a share
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.2  # value loss that an edit must reach
 _EQUAL = 1.05  # factor on the least loss up to which an edit that comes earlier is preferred
@@ -52,17 +51,21 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         planes = foreign.planes(positions)
         return lambda: _errors(foreign, positions, planes, won)
 
-    edits = list(all_edits(network, foreign.size))
-    first = chosen[: min(_TRIED, len(chosen) // 3)]
-    trying = errors_on(np.sort(first))
+    first = np.sort(chosen[: min(_TRIED, len(chosen) // 3)])
+    edits = list(all_edits(network, foreign.planes(take(observed.positions, first))))
+    trying = errors_on(first)
     began = time.perf_counter()
     unchanged = trying().mean()
     seconds = (time.perf_counter() - began) * len(edits)
     if seconds > _SECONDS:
-        first = first[: max(_FEWEST, int(len(first) * _SECONDS / seconds))]
-        trying = errors_on(np.sort(first))
+        count = max(_FEWEST, int(len(first) * _SECONDS / seconds))
+        trying = errors_on(np.sort(chosen[:count]))
         unchanged = trying().mean()
-    losses = [(_loss(edit, trying), place) for place, edit in enumerate(edits)]
+    losses = []
+    for place, edit in enumerate(edits):
+        if time.perf_counter() - began > _LONGEST:
+            break
+        losses.append((_loss(edit, trying), place))
     least = min(losses, default=(np.inf, 0))[0]
     if not least < min(_USEFUL, unchanged - _GAIN / 2):
         return
@@ -87,7 +90,7 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "error" if gains.mean() > _ERROR else "warning",
         f"in the second halves of games, the value loss after the best scale of the log odds is "
         f"{own.mean():.3f}, and {other.mean():.3f} (lower by {gains.mean():.3f} "
-        f"+-{2 * noise:.3f}) with {edit.words}{also}, the best of {len(edits)} edits",
+        f"+-{2 * noise:.3f}) with {edit.words}{also}, the best of {len(losses)} edits",
         edit.cause,
         edit.remedy,
         root="computation",
@@ -99,7 +102,7 @@ def _loss(edit: Edit, errors: Callable[[], Floats]) -> float:
     try:
         with edit.made():
             return float(errors().mean())
-    except HexsearchError:
+    except Exception:  # whatever an edit breaks in a user's network, it is not what is wrong
         return np.inf
 
 

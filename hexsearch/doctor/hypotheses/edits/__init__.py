@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.hypotheses.edits.functions import function_edits
@@ -18,17 +18,31 @@ from hexsearch.doctor.hypotheses.edits.norms import norm_edits
 from hexsearch.doctor.hypotheses.edits.orders import order_edits
 from hexsearch.doctor.hypotheses.edits.outputs import output_edits
 from hexsearch.doctor.hypotheses.edits.parts import part_edits
+from hexsearch.doctor.hypotheses.edits.planes import plane_edits
 from hexsearch.doctor.hypotheses.edits.siblings import sibling_edits
 from hexsearch.doctor.hypotheses.edits.weights import weight_edits
 
 
-def all_edits(network: nn.Module, size: int) -> Iterator[Edit]:
-    """All edits that this network admits, for a board of this size."""
-    yield from order_edits(network, size)
-    yield from weight_edits(network, size)
-    yield from norm_edits(network)
-    yield from part_edits(network)
-    yield from sibling_edits(network)
-    yield from module_edits(network)
-    yield from function_edits()
-    yield from output_edits(network)
+def all_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
+    """All edits that a network admits which is given planes [P, C, N, N] like these."""
+    size = planes.shape[-1]
+    for edits in (
+        order_edits(network, size),
+        plane_edits(network, planes),
+        weight_edits(network, size),
+        norm_edits(network),
+        part_edits(network),
+        sibling_edits(network),
+        module_edits(network),
+        function_edits(),
+        output_edits(network),
+    ):
+        yield from _possible(edits)
+
+
+def _possible(edits: Iterator[Edit]) -> Iterator[Edit]:
+    """The edits up to a module that only looks like one of torch (its weight may be a method)."""
+    try:
+        yield from edits
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+        return

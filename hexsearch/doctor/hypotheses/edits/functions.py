@@ -81,6 +81,15 @@ def function_edits() -> Iterator[Edit]:
         "mask as in training; a board has no order, so no causal mask",
         partial(_replacing, _unmasked()),
     )
+    yield Edit(
+        "side of padding",
+        "what is padded on the other side",
+        "a board is padded on the other side than in training (rows or columns of zeros above or "
+        "below, on the left or on the right), so that features lie elsewhere by a cell: kernels "
+        "with an even size are padded below and on the right by Keras",
+        "pad on the side of the training run",
+        partial(_replacing, {functional.pad: _other_side}),
+    )
     yield from _order_edits()
 
 
@@ -191,6 +200,16 @@ def _unmasked() -> dict[Function, Function]:
 
     table: dict[Function, Function] = dict.fromkeys(_named(("masked_fill", "masked_fill_")), filled)
     return table | {attention: alone, whole: without}
+
+
+def _other_side(x: Tensor, pad: Any, *args: Any, **kwargs: Any) -> Tensor:
+    swapped = [
+        width
+        for first, second in zip(pad[::2], pad[1::2], strict=True)
+        for width in (second, first)
+    ]
+    padded: Tensor = functional.pad(x, swapped, *args, **kwargs)
+    return padded
 
 
 def _splits(order: tuple[int, ...]) -> dict[Function, Function]:

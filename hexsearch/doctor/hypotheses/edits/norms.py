@@ -52,6 +52,15 @@ def norm_edits(network: nn.Module) -> Iterator[Edit]:
             "load gamma as the weight and beta as the bias",
             partial(holding, pairs),
         )
+        for words, one in (("plus 1", 1.0), ("less 1", -1.0)):
+            yield Edit(
+                "scale and shift",
+                f"all scales of norms {words}",
+                "the scales of the norms (weight, gamma) are counted otherwise than in training: "
+                f"they are right {words} (some libraries store the difference to 1)",
+                "add or take off 1 when the weights are brought over",
+                partial(changed, [scale for scale, _ in scaled], partial(_plus, number=one)),
+            )
         yield Edit(
             "scale and shift",
             "all shifts of norms set to 0",
@@ -68,6 +77,10 @@ def norm_edits(network: nn.Module) -> Iterator[Edit]:
             "fold the norms into the layers before them only once",
             partial(changed, [scale for scale, _ in scaled], torch.ones_like),
         )
+
+
+def _plus(scale: Tensor, number: float) -> Tensor:
+    return scale + number
 
 
 def _scale_and_shift(module: nn.Module) -> tuple[Tensor, Tensor] | None:

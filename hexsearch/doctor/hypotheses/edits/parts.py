@@ -11,7 +11,7 @@ from itertools import permutations
 import torch
 from torch import Tensor, nn
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit, changed
+from hexsearch.doctor.hypotheses.edits.edit import Edit, changed, holding
 
 _TIED = (("weight", "bias"), ("in_proj_weight", "in_proj_bias"))
 _WORDS = {2: "halves", 3: "thirds (such as query, key and value)"}
@@ -45,6 +45,7 @@ def part_edits(network: nn.Module) -> Iterator[Edit]:
                 _REMEDY,
                 partial(changed, tensors, change),
             )
+    yield from _queries(network)
     yield from _gates(network)
     yield from _embeddings(network)
 
@@ -65,6 +66,28 @@ def _orders(rows: int, columns: int) -> Iterator[tuple[str, Callable[[Tensor], T
             words = f"query, key and value of {heads} heads"
             yield f"{words} by head first", partial(_laid, shape=(3, heads, -1))
             yield f"{words} by kind first", partial(_laid, shape=(heads, 3, -1))
+
+
+def _queries(network: nn.Module) -> Iterator[Edit]:
+    """Queries that are scaled twice, or not at all."""
+    layers = [module for module in network.modules() if isinstance(module, nn.MultiheadAttention)]
+    for words, power in (("times", 0.5), ("divided by", -0.5)):
+        values: dict[Tensor, Tensor] = {}
+        for layer in layers:
+            for tensor in (layer.in_proj_weight, layer.in_proj_bias):
+                if tensor is not None:
+                    factor = torch.ones(len(tensor), *[1] * (tensor.ndim - 1))
+                    factor[: len(tensor) // 3] = float(layer.head_dim) ** power
+                    values[tensor] = tensor.detach() * factor
+        if values:
+            yield Edit(
+                "queries",
+                f"the queries of each attention {words} the root of the width of a head",
+                "the scale of the attention is another one than in training: the answers are right "
+                f"with queries {words} the root of the width of a head",
+                "scale the product of queries and keys as in training (1 / sqrt(d), 1, or 1 / d)",
+                partial(holding, values),
+            )
 
 
 def _gates(network: nn.Module) -> Iterator[Edit]:

@@ -53,11 +53,12 @@ def _orders(count: int) -> Iterator[tuple[str, list[int]]]:
         yield "in reverse order", places[::-1]
         yield "one place later", [places[-1], *places[:-1]]
         yield "one place earlier", [*places[1:], places[0]]
-    if count > 10:
-        sorted_as_text = sorted(places, key=str)
-        back = [sorted_as_text.index(place) for place in places]
-        yield "with their numbers sorted as numbers and not as text", back
-        yield "with their numbers sorted as text", sorted_as_text
+    for first in (0, 1):  # the number of the first one
+        as_text = [number - first for number in sorted((p + first for p in places), key=str)]
+        if as_text != places:
+            back = [as_text.index(place) for place in places]
+            yield f"with their numbers from {first} sorted as numbers and not as text", back
+            yield f"with their numbers from {first} sorted as text", as_text
     pairs = combinations(places, 2) if count <= _PAIRS else pairwise(places)
     for first, second in pairs:
         order = places.copy()

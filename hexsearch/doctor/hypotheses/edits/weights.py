@@ -26,6 +26,11 @@ _KERNELS: tuple[tuple[str, str, Change], ...] = (
 )  # fmt: skip
 
 
+_CORNERS = (
+    ("the first and the last cell", ((0, 0), (2, 2))),
+    ("the top right and the bottom left cell", ((0, 2), (2, 0))),
+    ("the four corners", ((0, 0), (0, 2), (2, 0), (2, 2))),
+)
 _TURNS: tuple[tuple[str, Change], ...] = (
     ("rows and columns exchanged", lambda b: b.transpose(-1, -2)),
     ("rows in reverse order", lambda b: b.flip(-2)),
@@ -49,6 +54,16 @@ def _kernels(network: nn.Module) -> Iterator[Edit]:
         and module.weight.ndim == 4
         and module.weight.shape[-1] == module.weight.shape[-2] > 1
     ]
+    hexagonal = [kernel for kernel in kernels if kernel.shape[-1] == 3]
+    for words, places in _CORNERS if hexagonal else ():
+        yield Edit(
+            "corners",
+            f"{words} of each 3x3 kernel set to 0",
+            f"the kernels lack their mask: {words}, cells that are no neighbours on a board of "
+            "hexagons, had no weight in training",
+            "multiply the kernels by their mask before they are saved, or mask them in forward()",
+            partial(changed, hexagonal, partial(_without, places=places)),
+        )
     for words, wrong, change in _KERNELS if kernels else ():
         yield Edit(
             "kernels",
@@ -99,3 +114,10 @@ def _positions(network: nn.Module, size: int) -> Iterator[Edit]:
                 _BROUGHT_OVER,
                 partial(holding, values),
             )
+
+
+def _without(kernel: Tensor, places: tuple[tuple[int, int], ...]) -> Tensor:
+    masked = kernel.clone()
+    for row, column in places:
+        masked[..., row, column] = 0.0
+    return masked
