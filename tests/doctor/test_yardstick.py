@@ -42,6 +42,7 @@ from tests.doctor.sets_of_slips import (
     SLIPS,
     TENTH,
     THIRD,
+    TWELFTH,
     AnySlip,
 )
 from tests.doctor.slips import Slip, in_value_loss, nothing
@@ -244,6 +245,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "ninth, put aside": ({name: NINTH[name] for name in NINTH_PUT_ASIDE}, 0.0, 0.0),
     "tenth, all put aside": (TENTH, 0.0, 0.0),
     "eleventh, all put aside": (ELEVENTH, 0.0, 0.0),
+    "twelfth, all put aside": (TWELFTH, 0.0, 0.0),
 }
 
 
