@@ -23,7 +23,10 @@ Floats = NDArray[np.float64]
 _NEEDED = 256  # positions of the second halves of games that are needed
 _TRIED, _FEWEST, _CONFIRMED = 256, 64, 1024  # positions of a trial and of what confirms it
 _SECONDS, _LONGEST = 15.0, 60.0  # wanted for all edits together, and after which no more is tried
-_GAIN, _SURE, _SHARE = 0.008, 3.5, 0.12  # what an edit must gain, in errors, and as a share
+_GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
+# The same as a share, where the loss falls to so many times that of a table of shortest paths, and
+# where it does not.
+_SHARE, _LARGE_SHARE, _AS_GOOD = 0.12, 0.35, 1.6
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.2  # value loss that an edit must reach
 _EQUAL = 1.05  # factor on the least loss up to which an edit that comes earlier is preferred
@@ -77,7 +80,14 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     gains = own - other
     game = evaluation.game[confirming]
     noise = clustered_error(gains - gains.mean(), game)
-    if gains.mean() < max(_GAIN, _SURE * noise, _SHARE * own.mean()) or other.mean() > _USEFUL:
+    # What undoes the fault makes a network good; another edit may make a bad one a little better.
+    table = _scaled_errors(
+        needed(pipeline.table)[confirming],
+        evaluation.ply[confirming],
+        evaluation.red_won[confirming],
+    )
+    share = _SHARE if other.mean() <= _AS_GOOD * table.mean() else _LARGE_SHARE
+    if gains.mean() < max(_GAIN, _SURE * noise, share * own.mean()) or other.mean() > _USEFUL:
         return
     alike = [
         edits[at].words
@@ -109,9 +119,13 @@ def _loss(edit: Edit, errors: Callable[[], Floats]) -> float:
 def _errors(foreign: ForeignNetwork, positions: Positions, planes: Tensor, won: Floats) -> Floats:
     """[P] squared errors of the answers after the best scale, which a flipped board inverts."""
     reported = foreign.reported(foreign.respond(planes)[1], positions).double().numpy()
+    return _scaled_errors(reported, positions.plies, won)
+
+
+def _scaled_errors(reported: Floats, plies: NDArray[np.int64], won: Floats) -> Floats:
     answers = np.clip(np.nan_to_num(reported, nan=0.5), 1e-6, 1.0 - 1e-6)
     odds = np.clip(np.log(answers / (1.0 - answers)), -_END, _END)
-    side = np.where(positions.plies % 2 == 1, 1.0, -1.0)
+    side = np.where(plies % 2 == 1, 1.0, -1.0)
     terms = np.stack([odds, odds * side, side, np.ones(len(odds))], axis=1)
     weights = np.zeros(terms.shape[1])
     for _ in range(_STEPS):  # Newton's method for a logistic regression

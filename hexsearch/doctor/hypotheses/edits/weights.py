@@ -69,7 +69,8 @@ def _kernels(network: nn.Module) -> Iterator[Edit]:
             "kernels",
             f"the kernels of all convolutions with {words}",
             f"the kernels of the convolutions were loaded {wrong}: rows and columns of each kernel "
-            "lie otherwise than in training",
+            "lie otherwise than in training, or (the same where nothing but kernels reads the "
+            "board) those of the planes do",
             _BROUGHT_OVER,
             partial(changed, kernels, change),
         )
