@@ -32,6 +32,7 @@ from tests.doctor import (
     slips_tenth_training,
     slips_third_data,
     slips_third_training,
+    slips_thirteenth_scripts,
     slips_twelfth_data,
     slips_twelfth_scripts,
     slips_twelfth_training,
@@ -41,6 +42,7 @@ from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
 from tests.doctor.controls_of_seventh import CONTROLS as CONTROLS_OF_SEVENTH
 from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
 from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
+from tests.doctor.controls_of_thirteenth import CONTROLS as CONTROLS_OF_THIRTEENTH
 from tests.doctor.controls_of_twelfth import CONTROLS as CONTROLS_OF_TWELFTH
 from tests.doctor.games_files import GamesFile
 from tests.doctor.outside import Foreign
@@ -83,6 +85,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_TENTH,
     **CONTROLS_OF_ELEVENTH,
     **CONTROLS_OF_TWELFTH,
+    **CONTROLS_OF_THIRTEENTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -133,3 +136,5 @@ TWELFTH: dict[str, AnySlip] = {
     **slips_twelfth_data.GAMES,
     **slips_twelfth_training.SLIPS,
 }
+# And the thirteenth, of networks of other kinds than those of the twelfth.
+THIRTEENTH: dict[str, AnySlip] = {**slips_thirteenth_scripts.SCRIPTS}

@@ -42,6 +42,7 @@ from tests.doctor.sets_of_slips import (
     SLIPS,
     TENTH,
     THIRD,
+    THIRTEENTH,
     TWELFTH,
     AnySlip,
 )
@@ -246,6 +247,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "tenth, all put aside": (TENTH, 0.0, 0.0),
     "eleventh, all put aside": (ELEVENTH, 0.0, 0.0),
     "twelfth, all put aside": (TWELFTH, 0.0, 0.0),
+    "thirteenth, all put aside": (THIRTEENTH, 0.0, 0.0),
 }
 
 

@@ -28,6 +28,7 @@ def module_edits(network: nn.Module) -> Iterator[Edit]:
     yield from _epsilons(
         [m for m in modules if isinstance(m, _BatchNorm | nn.LayerNorm | nn.GroupNorm)]
     )
+    yield from _poolings([m for m in modules if isinstance(m, nn.AvgPool2d)])
     yield from _dropouts([m for m in modules if isinstance(m, _DropoutNd) and 0 < m.p < 1])
 
 
@@ -69,6 +70,14 @@ def _epsilons(norms: list[_BatchNorm | nn.LayerNorm | nn.GroupNorm]) -> Iterator
         if any(norm.eps != epsilon for norm in norms):
             made = partial(having, norms, eps=epsilon)
             yield _edit(f"an epsilon of {epsilon:g} in each norm", "epsilon of the norms", made)
+
+
+def _poolings(layers: list[nn.AvgPool2d]) -> Iterator[Edit]:
+    padded = [layer for layer in layers if layer.padding not in (0, (0, 0))]
+    for counted in {not layer.count_include_pad for layer in padded}:
+        made = partial(having, padded, count_include_pad=counted)
+        words = f"cells beyond the board {'counted' if counted else 'left out'} in means"
+        yield _edit(words, "average pooling at the edge (count_include_pad)", made)
 
 
 def _dropouts(layers: list[_DropoutNd]) -> Iterator[Edit]:

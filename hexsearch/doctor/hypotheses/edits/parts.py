@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import permutations
+from itertools import permutations, product
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +33,14 @@ def part_edits(network: nn.Module) -> Iterator[Edit]:
                 kind = ".".join(re.sub(r"\d+", "", name).split(".")[-2:]).strip(".")
                 groups[kind, own[weight].shape[0]].append(both)
     for (kind, rows), members in groups.items():
-        tensors = [tensor for both in members for tensor in both]
-        for words, change in _orders(rows, members[0][0].shape[1]):
+        columns, biased = members[0][0].shape[1], any(len(both) > 1 for both in members)
+        # A bias may have been brought over rightly.
+        parts = {"outputs": [tensor for both in members for tensor in both]}
+        parts |= {"weights alone": [both[0] for both in members]} if biased else {}
+        for (of, tensors), (words, change) in product(parts.items(), list(_orders(rows, columns))):
             yield Edit(
                 f"parts of {kind}",
-                f"the {words} of the outputs of {kind}",
+                f"the {words} of the {of} of {kind}",
                 f"the parts of the outputs of {kind} are in another order than in training: the "
                 "code takes one part for another (factors and shifts of squeeze and excitation, "
                 "gate and value, query, key and value), or they were saved in another order; the "
