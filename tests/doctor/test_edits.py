@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive
@@ -19,8 +22,8 @@ from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from tests.doctor.conftest import SIZE
-from tests.doctor.outside import Foreign, Trained
-from tests.doctor.outside_networks import SOUND
+from tests.doctor.outside import Encode, Foreign, Trained
+from tests.doctor.outside_networks import SOUND, Tower, canonical
 
 Damage = Callable[[Any], object]
 
@@ -107,6 +110,23 @@ def test_what_undoes_the_damage_is_named(
     (finding,) = _findings(archive, trained[id(script)], damage)
     assert finding.severity == "error" and words in finding.cause, finding
     assert not _findings(archive, trained[id(script)])
+
+
+def test_a_plane_that_was_filled_in_training_is_named(archive: GameArchive) -> None:
+    def shown(level: float) -> Encode:
+        def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+            last = np.full((1, *stones.shape), level, dtype=np.float32)
+            return np.concatenate([canonical(stones, to_move), last])
+
+        return encode
+
+    script = replace(
+        ALPHAZERO, network=lambda size: Tower(size, planes=3), encode=shown(1.0), asked=shown(0.0)
+    )
+    empty = script.trained(archive, SIZE)
+    (finding,) = _findings(archive, empty)
+    assert "plane 2 holds 0 on every cell" in finding.cause and finding.severity == "error", finding
+    assert not _findings(archive, empty._replace(encode=shown(1.0)))
 
 
 class _Sample(nn.Module):

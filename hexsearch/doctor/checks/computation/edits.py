@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 _NEEDED = 256  # positions of the second halves of games that are needed
 _TRIED, _FEWEST, _CONFIRMED = 256, 64, 1024  # positions of a trial and of what confirms it
 _SECONDS, _LONGEST = 15.0, 60.0  # wanted for all edits together, and after which no more is tried
@@ -42,44 +44,33 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     an edit that only makes answers less sure, or inverts them, gains nothing.
     """
     foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
-    network, evaluation = foreign.model, observed.evaluation
+    evaluation = observed.evaluation
     late = np.flatnonzero(evaluation.to_end <= evaluation.ply)
-    if not isinstance(network, nn.Module) or len(late) < _NEEDED:
+    if not isinstance(foreign.model, nn.Module) or len(late) < _NEEDED:
         return
-    chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
-    confirming = np.sort(chosen[min(_TRIED, len(chosen) // 3) :])
+    network, copied = _copied(foreign.model), foreign
+    if network is not foreign.model:
+        copied = ForeignNetwork(network, foreign.encoded, foreign.size)
 
-    def errors_on(rows: NDArray[np.int64]) -> Callable[[], Floats]:
+    def errors_on(rows: Rows) -> Callable[[], Floats]:
         positions, won = take(observed.positions, rows), evaluation.red_won[rows]
         planes = foreign.planes(positions)
-        return lambda: _errors(foreign, positions, planes, won)
+        return lambda: _errors(copied, positions, planes, won)
 
-    first = np.sort(chosen[: min(_TRIED, len(chosen) // 3)])
-    edits = list(all_edits(network, foreign.planes(take(observed.positions, first))))
-    trying = errors_on(first)
-    began = time.perf_counter()
-    unchanged = trying().mean()
-    seconds = (time.perf_counter() - began) * len(edits)
-    if seconds > _SECONDS:
-        count = max(_FEWEST, int(len(first) * _SECONDS / seconds))
-        trying = errors_on(np.sort(chosen[:count]))
-        unchanged = trying().mean()
-    losses = []
-    for place, edit in enumerate(edits):
-        if time.perf_counter() - began > _LONGEST:
-            break
-        losses.append((_loss(edit, trying), place))
-    least = min(losses, default=(np.inf, 0))[0]
-    if not least < min(_USEFUL, unchanged - _GAIN / 2):
+    chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
+    tried = min(_TRIED, len(chosen) // 3)
+    edits = list(all_edits(network, foreign.planes(take(observed.positions, chosen[:tried]))))
+    best = _best(edits, errors_on, chosen[:tried])
+    if best is None:
         return
-    place = next(place for loss, place in losses if loss <= _EQUAL * least)
-    edit, confirm = edits[place], errors_on(confirming)
-    own = confirm()
-    with edit.made():
-        other = confirm()
+    edit, tale = best
+    confirming = np.sort(chosen[tried:])
+    confirm = errors_on(confirming)
+    own, other = confirm(), _tried(edit, confirm)
+    if other is None:
+        return
     gains = own - other
-    game = evaluation.game[confirming]
-    noise = clustered_error(gains - gains.mean(), game)
+    noise = clustered_error(gains - gains.mean(), evaluation.game[confirming])
     # What undoes the fault makes a network good; another edit may make a bad one a little better.
     table = _scaled_errors(
         needed(pipeline.table)[confirming],
@@ -89,31 +80,64 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     share = _SHARE if other.mean() <= _AS_GOOD * table.mean() else _LARGE_SHARE
     if gains.mean() < max(_GAIN, _SURE * noise, share * own.mean()) or other.mean() > _USEFUL:
         return
-    alike = [
-        edits[at].words
-        for loss, at in sorted(losses)
-        if at != place and loss < _ALIKE * least and edits[at].family == edit.family
-    ]
-    also = f" (and nearly as well with {alike[0]})" if alike else ""
     yield Finding(
         "computation",
         "error" if gains.mean() > _ERROR else "warning",
         f"in the second halves of games, the value loss after the best scale of the log odds is "
         f"{own.mean():.3f}, and {other.mean():.3f} (lower by {gains.mean():.3f} "
-        f"+-{2 * noise:.3f}) with {edit.words}{also}, the best of {len(losses)} edits",
+        f"+-{2 * noise:.3f}) with {edit.words}{tale}",
         edit.cause,
         edit.remedy,
         root="computation",
     )
 
 
-def _loss(edit: Edit, errors: Callable[[], Floats]) -> float:
-    """Value loss with an edit; infinite if the network cannot compute so."""
+def _copied(network: nn.Module) -> nn.Module:
+    """A copy, so that nothing of the user's is changed; the network itself if it has none."""
+    try:
+        return deepcopy(network)
+    except Exception:  # it holds what cannot be copied, such as a lock or the output of a call
+        return network
+
+
+def _best(
+    edits: list[Edit], errors_on: Callable[[Rows], Callable[[], Floats]], rows: Rows
+) -> tuple[Edit, str] | None:
+    """The edit with the least loss on positions, and how it was found; None if none gains."""
+    trying = errors_on(np.sort(rows))
+    began = time.perf_counter()
+    unchanged = trying().mean()
+    seconds = (time.perf_counter() - began) * len(edits)
+    if seconds > _SECONDS:
+        count = max(_FEWEST, int(len(rows) * _SECONDS / seconds))
+        trying = errors_on(np.sort(rows[:count]))
+        unchanged = trying().mean()
+    losses: list[tuple[float, int]] = []
+    for place, edit in enumerate(edits):
+        if time.perf_counter() - began > _LONGEST:
+            break
+        errors = _tried(edit, trying)
+        losses.append((np.inf if errors is None else float(errors.mean()), place))
+    least = min(losses, default=(np.inf, 0))[0]
+    if not least < min(_USEFUL, unchanged - _GAIN / 2):
+        return None
+    place = next(place for loss, place in losses if loss <= _EQUAL * least)
+    alike = [
+        edits[at].words
+        for loss, at in sorted(losses)
+        if at != place and loss < _ALIKE * least and edits[at].family == edits[place].family
+    ]
+    also = f" (and nearly as well with {alike[0]})" if alike else ""
+    return edits[place], f"{also}, the best of {len(losses)} edits"
+
+
+def _tried(edit: Edit, errors: Callable[[], Floats]) -> Floats | None:
+    """What `errors` gives with an edit; None if the network cannot compute so."""
     try:
         with edit.made():
-            return float(errors().mean())
+            return errors()
     except Exception:  # whatever an edit breaks in a user's network, it is not what is wrong
-        return np.inf
+        return None
 
 
 def _errors(foreign: ForeignNetwork, positions: Positions, planes: Tensor, won: Floats) -> Floats:
@@ -122,7 +146,7 @@ def _errors(foreign: ForeignNetwork, positions: Positions, planes: Tensor, won: 
     return _scaled_errors(reported, positions.plies, won)
 
 
-def _scaled_errors(reported: Floats, plies: NDArray[np.int64], won: Floats) -> Floats:
+def _scaled_errors(reported: Floats, plies: Rows, won: Floats) -> Floats:
     answers = np.clip(np.nan_to_num(reported, nan=0.5), 1e-6, 1.0 - 1e-6)
     odds = np.clip(np.log(answers / (1.0 - answers)), -_END, _END)
     side = np.where(plies % 2 == 1, 1.0, -1.0)

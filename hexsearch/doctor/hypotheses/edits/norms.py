@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -11,72 +11,68 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.hypotheses.edits.edit import Edit, changed, holding
 
+_VARIANCES: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
+    ("squares", "standard deviations", torch.square),
+    ("roots", "squared variances", torch.sqrt),
+    (
+        "reciprocal squares",
+        "reciprocal standard deviations",
+        lambda spread: spread.clamp(min=1e-6) ** -2,
+    ),
+)
+
 
 def norm_edits(network: nn.Module) -> Iterator[Edit]:
     """Variances, scales and shifts, each of all norms of a network."""
-    norms = [
-        m for m in network.modules() if isinstance(m, _BatchNorm) and m.running_var is not None
-    ]
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     variances = [norm.running_var for norm in norms if norm.running_var is not None]
-    remedy = "save the variances of the inputs and not another measure of their spread"
-    if norms:
+    for words, held, change in _VARIANCES if variances else ():
         yield Edit(
             "variances",
-            "the squares of the running variances of all batch norms",
-            "the batch norms hold standard deviations in the place of variances",
-            remedy,
-            partial(changed, variances, torch.square),
+            f"the {words} of the running variances of all batch norms",
+            f"the batch norms hold {held} in the place of variances",
+            "save the variances of the inputs and not another measure of their spread",
+            partial(changed, variances, change),
         )
-        yield Edit(
-            "variances",
-            "the roots of the running variances of all batch norms",
-            "the batch norms hold squared variances in the place of variances",
-            remedy,
-            partial(changed, variances, torch.sqrt),
-        )
-        yield Edit(
-            "variances",
-            "the reciprocal squares of the running variances of all batch norms",
-            "the batch norms hold reciprocal standard deviations in the place of variances",
-            remedy,
-            partial(changed, variances, lambda v: v.clamp(min=1e-6) ** -2),
-        )
-    scaled = [pair for m in network.modules() if (pair := _scale_and_shift(m)) is not None]
-    pairs = dict(scaled) | {shift: scale for scale, shift in scaled}
+    scaled = [pair for module in network.modules() if (pair := _scale_and_shift(module))]
     if scaled:
+        yield from _scales(scaled)
+
+
+def _scales(scaled: list[tuple[Tensor, Tensor]]) -> Iterator[Edit]:
+    pairs = dict(scaled) | {shift: scale for scale, shift in scaled}
+    yield Edit(
+        "scale and shift",
+        "the scales and shifts of all norms exchanged",
+        "the scales and the shifts of the norms (weight and bias, gamma and beta) are exchanged",
+        "load gamma as the weight and beta as the bias",
+        partial(holding, pairs),
+    )
+    for words, one in (("plus 1", 1.0), ("less 1", -1.0)):
         yield Edit(
             "scale and shift",
-            "the scales and shifts of all norms exchanged",
-            "the scales and the shifts of the norms (weight and bias, gamma and beta) are "
-            "exchanged",
-            "load gamma as the weight and beta as the bias",
-            partial(holding, pairs),
+            f"all scales of norms {words}",
+            "the scales of the norms (weight, gamma) are counted otherwise than in training: "
+            f"they are right {words} (some libraries store the difference to 1)",
+            "add or take off 1 when the weights are brought over",
+            partial(changed, [scale for scale, _ in scaled], partial(_plus, number=one)),
         )
-        for words, one in (("plus 1", 1.0), ("less 1", -1.0)):
-            yield Edit(
-                "scale and shift",
-                f"all scales of norms {words}",
-                "the scales of the norms (weight, gamma) are counted otherwise than in training: "
-                f"they are right {words} (some libraries store the difference to 1)",
-                "add or take off 1 when the weights are brought over",
-                partial(changed, [scale for scale, _ in scaled], partial(_plus, number=one)),
-            )
-        yield Edit(
-            "scale and shift",
-            "all shifts of norms set to 0",
-            "the shifts of the norms (bias, beta) are those of another network: with 0 in their "
-            "place the answers are right",
-            "load the shifts of the norms, or leave them out as in training",
-            partial(changed, [shift for _, shift in scaled], torch.zeros_like),
-        )
-        yield Edit(
-            "scale and shift",
-            "all scales of norms set to 1",
-            "the scales of the norms (weight, gamma) are applied though training did not have "
-            "them, or twice (they are in the weights of the layer before already)",
-            "fold the norms into the layers before them only once",
-            partial(changed, [scale for scale, _ in scaled], torch.ones_like),
-        )
+    yield Edit(
+        "scale and shift",
+        "all shifts of norms set to 0",
+        "the shifts of the norms (bias, beta) are those of another network: with 0 in their "
+        "place the answers are right",
+        "load the shifts of the norms, or leave them out as in training",
+        partial(changed, [shift for _, shift in scaled], torch.zeros_like),
+    )
+    yield Edit(
+        "scale and shift",
+        "all scales of norms set to 1",
+        "the scales of the norms (weight, gamma) are applied though training did not have "
+        "them, or twice (they are in the weights of the layer before already)",
+        "fold the norms into the layers before them only once",
+        partial(changed, [scale for scale, _ in scaled], torch.ones_like),
+    )
 
 
 def _plus(scale: Tensor, number: float) -> Tensor:

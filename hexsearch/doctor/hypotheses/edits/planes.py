@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 
-_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0, -1.0)
+_LEVELS = (1.0, 0.0, -1.0, 0.5, 0.25, 0.75)
 _SAME = 1e-6
 
 
