@@ -56,6 +56,9 @@ class CurveSet(Protocol):
     def truth(self, values: Configuration) -> float:
         """The final value loss, without the noise of the training seed where it is known."""
 
+    def error(self, values: Configuration, positions: int) -> float:
+        """Standard error of a value loss, from losses of each game; nan if these are unknown."""
+
     def paired(
         self, first: Configuration, second: Configuration, positions: int
     ) -> tuple[float, float] | None:
@@ -102,6 +105,10 @@ class Table:
     def truth(self, values: Configuration) -> float:
         """The last value of the curve."""
         return self._finals[key(values)]
+
+    def error(self, values: Configuration, positions: int) -> float:
+        """Of drawn curves; losses of each game of recorded ones are not known."""
+        return self._errors[key(values)][LEVELS.index(positions)] if self._errors else math.nan
 
     def paired(
         self, first: Configuration, second: Configuration, positions: int
@@ -156,16 +163,25 @@ class Floats:
         """The surrogate's median over training seeds."""
         return float(self._surrogate.truths(coordinates(self._surrogate.space, values)[None])[0])
 
+    def error(self, values: Configuration, positions: int) -> float:
+        """From the losses of each game."""
+        return self._mean(self._losses(values)[self._surrogate.recording.levels.index(positions)])[
+            1
+        ]
+
     def paired(
         self, first: Configuration, second: Configuration, positions: int
     ) -> tuple[float, float] | None:
         """From the losses of each game."""
         level = self._surrogate.recording.levels.index(positions)
-        weights = self._surrogate.recording.weights
-        apart = self._losses(first)[level] - self._losses(second)[level]
-        difference = float(apart @ weights)
-        influence, games = (apart - difference) * weights, len(weights)
-        return difference, float(np.sqrt(games / (games - 1) * np.square(influence).sum()))
+        return self._mean(self._losses(first)[level] - self._losses(second)[level])
+
+    def _mean(self, losses: np.ndarray) -> tuple[float, float]:
+        """Mean over positions and its standard error, from the losses of each game."""
+        weights, games = self._surrogate.recording.weights, len(losses)
+        mean = float(losses @ weights)
+        influence = (losses - mean) * weights
+        return mean, float(np.sqrt(games / (games - 1) * np.square(influence).sum()))
 
     def _losses(self, values: Configuration) -> np.ndarray:
         """[levels, games] losses of each game."""

@@ -111,6 +111,7 @@ class Ours:
     ) -> None:
         config, space = _space(curves.space, scheduler, searcher)
         seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+        self._curves = curves
         self.ledger, self.values = MemoryLedger(clock), dict[str, dict[str, Any]]()
         setup = EngineSetup(
             seeded,
@@ -134,7 +135,8 @@ class Ours:
         return trial.trial, dict(trial.values), trial.positions_seen
 
     def report(self, name: str, positions: int, loss: float, last: bool) -> bool:
-        overall = replace(_REPORT.metrics.overall, value_loss=loss)
+        error = self._curves.error(self.values[name], positions)
+        overall = replace(_REPORT.metrics.overall, value_loss=loss, value_loss_se=error)
         metrics = replace(_REPORT.metrics, overall=overall)
         report = replace(_REPORT, positions_seen=positions, metrics=metrics)
         stop = self.engine.report(name, report) == "stop"

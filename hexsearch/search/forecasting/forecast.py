@@ -100,7 +100,7 @@ class Forecast:
         if isinstance(event, Reported):
             following = self.levels[len(entry.losses) :][:1]
             if following and event.report.positions_seen == following[0]:
-                self._note(entry, event.report.value_loss)
+                self._note(entry, event)
         elif isinstance(event, Decided):
             if event.decision == "pause":
                 self.paused.add(entry.number, len(entry.losses))
@@ -115,9 +115,9 @@ class Forecast:
         entry.broken = True
         self._silent.pop(entry.number, None)
 
-    def _note(self, entry: Entry, loss: float) -> None:
-        level = len(entry.losses)
-        entry.losses.append(loss)
+    def _note(self, entry: Entry, event: Reported) -> None:
+        level, loss = len(entry.losses), event.report.value_loss
+        entry.add(event.report)
         self.trends.add(entry.losses)
         self._silent.pop(entry.number, None)
         self._count += 1

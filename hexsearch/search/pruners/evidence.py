@@ -11,8 +11,10 @@
    rung is compared with the one before. A closed rung pauses no trial.
 4. Until the first trial has ended, those that wait at a closed last rung continue. So does a trial
    that is behind by less than the standard error of the paired difference of per-game losses, if
-   the quartiles of the rung are at most two such errors apart. New trials are chosen by values at
-   the highest rung from max_t / k^2 on that three trials have passed, or else at random.
+   the quartiles of the rung are at most two such errors apart; and one whose losses at the last two
+   rungs differ from that of answers of 50% by less than their errors, if those of the cut-off do
+   so, too. New trials are chosen by values at the highest rung from max_t / k^2 on that three
+   trials have passed, or else at random.
 5. Afterwards, the study learns at each rung how the expected value there, its change since the rung
    before, and the settings predict final values, from the trials that continued. If a rung predicts
    nothing, all predictions are alike. A trial far behind is not less certain than one a little
@@ -46,6 +48,7 @@ _EVERY = 5  # one trial of so many is not paused before the last rung, until a t
 _SURE, _LIKELY = 1.0, 0.5  # standard errors by which ranks agree at early and later open rungs
 _NARROW = 2.0  # standard errors between the quartiles of a rung
 _ALONE = "too few trials have reached this rung for a comparison"
+_AT_CHANCE = "it and the cut-off answered about 50% at their last two rungs"
 _CLOSED = "ranks at this rung and at another one do not agree"
 _SHOWS = "one trial of five goes on to the last rung, to show what rungs say"
 
@@ -156,10 +159,13 @@ class EvidencePruner(Pruner):
         return self.outlook.has_fresh and left >= 1.0
 
     def _by_rank(self, decision: Decision, place: Place) -> Decision:
-        """Rule 1, and the differences of rule 4."""
+        """Rule 1, and those of rule 4 about a trial at a rung."""
         assert decision.rung is not None
         record = self._ranked(decision.rung)
         goes_on, cutoff = record.is_among_best(place), record.cutoff()
+        best = cutoff or (record.all[0] if record.all else place)
+        if not (goes_on or self._forecast.is_ready) and self._are_at_chance(place, best):
+            return replace(decision, action="continue", reason=_AT_CHANCE)
         if cutoff is None:
             return replace(decision, action="pause", reason=_ALONE)
         difference, error = self._apart(decision.rung, place, cutoff)
@@ -179,6 +185,10 @@ class EvidencePruner(Pruner):
 
     def _is_early(self, rung: int) -> bool:
         return rung < self.max_positions / self.config.reduction_factor**2
+
+    def _are_at_chance(self, *places: Place) -> bool:
+        """Whether trials answered about 50% at their last two rungs."""
+        return all(self._forecast.entries[number].at_chance >= 2 for _, number in places)
 
     def _is_narrow(self, rung: int) -> bool:
         """Whether rule 4 is about a rung: trials may differ there by chance alone."""

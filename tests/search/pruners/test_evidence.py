@@ -36,7 +36,7 @@ def silent(trial: TrialHistory, positions: int) -> ReportSummary:
     """Only the end says anything; before, values are noise."""
     rng = np.random.default_rng([trial.number, positions])
     end = 0.15 + 0.05 * float(np.random.default_rng(trial.number).random())
-    return report(positions, end if positions == 1728 else 0.25 + 0.0002 * float(rng.normal()))
+    return report(positions, end if positions == 1728 else 0.24 + 0.0002 * float(rng.normal()))
 
 
 def test_where_rungs_tell_much_most_trials_are_paused_and_the_best_ends(tmp_path: Path) -> None:
@@ -204,6 +204,25 @@ def test_who_is_behind_by_less_than_the_error_of_the_difference_goes_on_at_first
     assert last.decision == expected
     assert last.reason == f"0.1000 ± {error:.4f} behind the cut-off"
     assert asked[-1] == (last.trial, "t0000", 64)
+
+
+@pytest.mark.parametrize("start, expected", [(0.25, "continue"), (0.23, "pause")])
+def test_until_a_trial_has_ended_who_answers_half_at_two_rungs_like_the_cut_off_goes_on(
+    tmp_path: Path, start: float, expected: str
+) -> None:
+    def level(trial: TrialHistory, positions: int) -> ReportSummary:
+        return report(positions, start + 0.0001 * trial.number)
+
+    engine = make_engine(tmp_path / "ledger.jsonl", config())
+    run_serially(engine, level)
+    decided = [event for event in engine.ledger if isinstance(event, Decided)]
+    first = next(event for event in decided if event.rung == 192)
+    assert first.decision == expected  # alone at its second rung
+    assert first.reason.startswith("it and the cut-off" if expected == "continue" else "too few")
+    # One rung says little, and the first trial that has ended knows more.
+    told = [place for place, event in enumerate(decided) if "answered about 50%" in event.reason]
+    ended = next(place for place, event in enumerate(decided) if event.decision == "complete")
+    assert all(decided[place].rung != 64 and place < ended for place in told)
 
 
 def test_workers_that_start_together_start_with_different_configurations(tmp_path: Path) -> None:
