@@ -24,7 +24,11 @@ def a_table() -> Table:
     return table
 
 
-@pytest.mark.parametrize("shown", [EVIL, Text(EVIL), Panel(Text(EVIL)), a_table()], ids=repr)
+@pytest.mark.parametrize(
+    "shown",
+    [EVIL, Text(EVIL), Panel(Text(EVIL)), a_table()],
+    ids=("words", "text", "panel", "table"),
+)
 def test_foreign_text_holds_no_control_characters_and_no_markup_wherever_it_is_printed(
     shown: RenderableType,
 ) -> None:
