@@ -40,6 +40,9 @@ _FOLLOWS = {
     "computation": ("norms", "reads the mover", "reading", "modes"),
     "weights": ("computation", "norms", "reads the mover", "reading", "modes", "policy cells"),
     "random encoder": ("modes", "reading", "policy cells"),
+    "setting": ("strength",),
+    "split": ("trained on others", "evaluated on others"),
+    "shuffled": ("policy mask", "policy targets"),
     "structure": (
         "reading",
         "modes",

@@ -107,6 +107,8 @@ class Observed:
         answered: [P] answers as reported.
         policy: [P, N*N] policy logits on the boards as played.
         played: [P] cell of the next move, -1 where the game ends.
+        of_red: [P] whether raw values are read as Red's; None if all are, or the read-out cannot
+            be asked.
     """
 
     positions: Positions
@@ -115,6 +117,7 @@ class Observed:
     answered: Floats
     policy: NDArray[np.float32]
     played: NDArray[np.int64]
+    of_red: NDArray[np.bool_] | None = None
 
     @property
     def value(self) -> Floats:
@@ -162,7 +165,9 @@ def observe(
     )
     raw = np.nan_to_num(raw, nan=0.0, posinf=60.0, neginf=-60.0)
     moves_played = np.array(played, dtype=np.int64)
-    return Observed(positions, evaluation, raw, reported, policy, moves_played)
+    # A value of the side to move is Red's on odd plies, on finished boards, too.
+    of_red = positions.plies % 2 == 1 if getattr(examined, "for_mover", False) else None
+    return Observed(positions, evaluation, raw, reported, policy, moves_played, of_red)
 
 
 def answer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -127,24 +127,24 @@ class ExaminedPipeline:
         """The first configuration; a large trunk is replaced by a small one of the same kind."""
         return None if self.config is None else with_small_trunk(self.config)
 
-    def new_trial(self, max_positions: int) -> Trial | None:
-        """A new trial of the first configuration, also with a read-out that breaks its contract.
+    def new_trial(self, max_positions: int, **settings: Any) -> Trial | None:
+        """A new trial of the first configuration, with other settings, even of a broken read-out.
 
         Raises:
             ContractError: a component cannot be built at all.
         """
-        return self._new(Trial, max_positions)
+        return self._new(Trial, max_positions, **settings)
 
     @property
     def _batch_size(self) -> int:
         return self.trial_config.batch_size if self.trial_config else 0
 
-    def _new(self, kind: type[AnyTrial], max_positions: int) -> AnyTrial | None:
+    def _new(self, kind: type[AnyTrial], max_positions: int, **settings: Any) -> AnyTrial | None:
         config, dataset = self.trial_config, self.brief_dataset
         if config is None or dataset is None:
             return None
         # In float32 and uncompiled, so that its figures can be recomputed.
-        plain = config.model_copy(update={"precision": "float32", "compile": "never"})
+        plain = config.model_copy(update={"precision": "float32", "compile": "never", **settings})
         readout = build_readout(config.readout, checked=False)
         return kind.of(plain, dataset, max_positions, SEED, readout=readout)
 

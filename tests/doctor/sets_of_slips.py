@@ -10,9 +10,13 @@ from tests.doctor import (
     slips_eleventh_plugins,
     slips_eleventh_scripts,
     slips_eleventh_training,
+    slips_fifteenth_pipeline,
+    slips_fifteenth_scripts,
     slips_fifth_data,
     slips_fifth_scripts,
     slips_fifth_training,
+    slips_fourteenth_pipeline,
+    slips_fourteenth_scripts,
     slips_fourth_data,
     slips_fourth_training,
     slips_ninth_games,
@@ -38,6 +42,8 @@ from tests.doctor import (
     slips_twelfth_training,
 )
 from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
+from tests.doctor.controls_of_fifteenth import CONTROLS as CONTROLS_OF_FIFTEENTH
+from tests.doctor.controls_of_fourteenth import CONTROLS as CONTROLS_OF_FOURTEENTH
 from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
 from tests.doctor.controls_of_seventh import CONTROLS as CONTROLS_OF_SEVENTH
 from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
@@ -86,6 +92,8 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_ELEVENTH,
     **CONTROLS_OF_TWELFTH,
     **CONTROLS_OF_THIRTEENTH,
+    **CONTROLS_OF_FOURTEENTH,
+    **CONTROLS_OF_FIFTEENTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -138,3 +146,15 @@ TWELFTH: dict[str, AnySlip] = {
 }
 # And the thirteenth, of networks of other kinds than those of the twelfth.
 THIRTEENTH: dict[str, AnySlip] = {**slips_thirteenth_scripts.SCRIPTS}
+# The fourteenth was drawn from the likeliest mistakes, and not written to surprise.
+FOURTEENTH: dict[str, AnySlip] = {
+    **slips_fourteenth_scripts.SCRIPTS,
+    **slips_fourteenth_pipeline.SLIPS,
+    **slips_fourteenth_pipeline.FILES,
+}
+# So was the fifteenth, by another author, from what the fourteenth had left.
+FIFTEENTH: dict[str, AnySlip] = {
+    **slips_fifteenth_scripts.SCRIPTS,
+    **slips_fifteenth_pipeline.SLIPS,
+    **slips_fifteenth_pipeline.FILES,
+}

@@ -15,7 +15,7 @@ from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.plane_frames import broken_frame
-from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
+from hexsearch.doctor.hypotheses.boards.shown_stones import are_reshaped, hidden_stones
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from tests.doctor.healthy_networks import ENCODERS, Encode
 
@@ -117,8 +117,36 @@ def _with_numbers(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]
     return np.concatenate([ENCODERS["mover"](stones, to_move), count[None].astype(np.float32)])
 
 
+def _by_the_other_diagonal(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    board = -stones.T[::-1, ::-1] if to_move > 0 else stones
+    return np.stack([board == -1, board == 1]).astype(np.float32)
+
+
+def _channels_last(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    return ENCODERS["mover"](stones, to_move).transpose(1, 2, 0)
+
+
+def test_planes_that_are_reshaped_in_place_of_permuted_are_told_from_permuted_ones(
+    archive: GameArchive,
+) -> None:
+    stones, to_move = _played(archive)
+    rows = zip(stones, to_move, strict=True)
+    last = [_channels_last(board, int(side)) for board, side in rows]
+    reshaped = np.stack([planes.reshape(-1, *stones.shape[1:]) for planes in last])
+    permuted = np.stack([planes.transpose(2, 0, 1) for planes in last])
+    assert are_reshaped(reshaped.astype(np.float64), stones, to_move)
+    assert not are_reshaped(permuted.astype(np.float64), stones, to_move)
+
+
 @pytest.mark.parametrize(
-    "encode", [*ENCODERS.values(), _with_liberties, _with_numbers, _times_player]
+    "encode",
+    [
+        *ENCODERS.values(),
+        _with_liberties,
+        _with_numbers,
+        _times_player,
+        _by_the_other_diagonal,
+    ],
 )
 def test_an_encoder_that_shows_all_stones_raises_nothing(
     encode: Encode, archive: GameArchive

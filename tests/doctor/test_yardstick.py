@@ -29,7 +29,9 @@ from tests.doctor.sets_of_slips import (
     EIGHTH,
     EIGHTH_PUT_ASIDE,
     ELEVENTH,
+    FIFTEENTH,
     FIFTH,
+    FOURTEENTH,
     FOURTH,
     HELD_OUT_SCRIPTS,
     HELD_OUT_SLIPS,
@@ -248,6 +250,8 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "eleventh, all put aside": (ELEVENTH, 0.0, 0.0),
     "twelfth, all put aside": (TWELFTH, 0.0, 0.0),
     "thirteenth, all put aside": (THIRTEENTH, 0.0, 0.0),
+    "fourteenth, all put aside": (FOURTEENTH, 0.0, 0.0),
+    "fifteenth, all put aside": (FIFTEENTH, 0.0, 0.0),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +15,8 @@ _LOOKED_AT = 2_000  # unfinished games
 _GAMES = 50_000  # games that are compared, from the first one on
 _SHARED = 8  # moves that a beginning has at least; shorter ones are openings
 _LINES, _DISTINCT = 100, 0.2  # games that are needed; accepted share of different first halves
+# Moves, and share of a game, that are an opening; accepted share of games with the same one.
+_OPENING, _BEGUN, _ALIKE = 4, 0.2, 0.8
 _SHARE = 0.05  # of the games looked at, from which on it is reported
 
 
@@ -45,6 +47,21 @@ def _few_lines(archive: GameArchive) -> Iterator[Finding]:
             "winner, and validation games begin as training games do",
             "play with a temperature, noise at the root, or drawn openings; or keep one game of "
             "each line",
+        )
+        return
+    shared = max(_OPENING, int(_BEGUN * np.median(archive.lengths[long])))
+    first = Counter(
+        archive.moves[starts[game] : starts[game] + shared].tobytes() for game in long.tolist()
+    )
+    alike = first.most_common(1)[0][1] / len(long)
+    if alike > _ALIKE:
+        yield Finding.warning(
+            "duplicates",
+            f"{alike:.0%} of {len(long):,} games begin with the same {shared} moves",
+            f"nearly all games are alike: {alike:.0%} begin with the same {shared} moves "
+            "(self-play without noise, temperature or drawn openings), so the network sees few "
+            "different positions, and no other opening",
+            "play with a temperature, noise at the root, or drawn openings",
         )
 
 

@@ -62,6 +62,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             else "the winner is written the other way round in these files, or in part of them",
             "exchange the winners' letters in these files and import them again; refused games are "
             "not used in training",
+            root="recorded" if told else "",
         )
 
 

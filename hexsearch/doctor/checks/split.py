@@ -53,6 +53,7 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "the split is by position, not by game: positions of one game share their label, so "
             "validation figures show what the network memorises",
             "split by game",
+            root="split",
         )
         return
     yield from _left_out(pipeline, train)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from hexsearch.analysis.value_analyzer import clustered_error
-from hexsearch.doctor.hypotheses.values import Reading, compression, sigmoid
+from hexsearch.doctor.hypotheses.values import (
+    DECODINGS,
+    Floats,
+    Reading,
+    compression,
+    sigmoid,
+)
 from hexsearch.doctor.networks import Observed
 
+_HALVED = 0.01  # mean difference from (v + 1) / 2; a tanh may go a little below its targets
 _BEYOND = 1.2  # raw values of a network that was trained on 0 and 1, or -1 and 1, stay below
 _SAME = 1e-3
 _BANDS = ((0, 0), (1, 2), (3, 4), (5, 6))  # plies to the end
@@ -181,6 +188,34 @@ def other_scale(observed: Observed) -> tuple[str, str] | None:
         "-1..1 (results of one scale mixed with values of another, or a shifted reward)",
         "bring results and search values to one scale before they are mixed, and train again; "
         f"until then report (raw - {low:.2g}) / {width:.2g}, cut to 0..1".replace("- -", "+ "),
+    )
+
+
+def taken_for_another(observed: Observed, best: Reading) -> tuple[str, str] | None:
+    """Whether a chance is read as a value of -1 to 1, or a logit as a chance."""
+
+    def own(answers: Floats) -> Floats:
+        """Chances of those whose values the outputs are."""
+        return (
+            answers if observed.of_red is None else np.where(observed.of_red, answers, 1 - answers)
+        )
+
+    reported, raw = own(observed.answered), observed.raw
+    as_raw = raw.ndim == 1 and np.abs(np.clip(reported, 0, 1) - np.clip(raw, 0, 1)).max() < _SAME
+    if as_raw and best.decoding in ("sigmoid", "tanh"):
+        return (
+            "the output is a logit and is reported as a chance, cut to 0..1: the sigmoid or tanh "
+            "of the loss in training is missing at inference",
+            f"report {DECODINGS[best.decoding]}; the accuracy is then {best.accuracy:.1%} without "
+            "more training",
+        )
+    if np.abs(reported - (own(best.answers) + 1) / 2).mean() > _HALVED:
+        return None
+    return (
+        "the value is a chance between 0 and 1 already (its targets were 0 and 1, or it ends in a "
+        "sigmoid), and (v + 1) / 2 is applied to it as to a tanh, a value between -1 and 1: a lost "
+        "position is answered as even, and no answer is below a half",
+        f"leave (v + 1) / 2 out; the accuracy is then {best.accuracy:.1%} without more training",
     )
 
 

@@ -202,8 +202,15 @@ def _reading(
 
 def _decoded(observed: Observed) -> Iterator[tuple[str, Floats]]:
     """Each decoding of the outputs with its answers [P], without an inversion."""
-    raw = observed.raw
     yield AS_REPORTED, observed.evaluation.win_prob_red
+    for name, answers in _decodings(observed.raw):
+        # A value that is read as that of the side to move is Blue's where Blue is to move.
+        of_red = observed.of_red
+        yield name, answers if of_red is None else np.where(of_red, answers, 1.0 - answers)
+
+
+def _decodings(raw: Floats) -> Iterator[tuple[str, Floats]]:
+    """Each decoding of raw values, with the chances [P] of those whose values they are."""
     if raw.ndim == 1:
         yield "raw", np.clip(raw, 0.0, 1.0)
         yield "sigmoid", sigmoid(raw)

@@ -15,6 +15,7 @@ from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 
+_ROOTS = {"red_won": "results", "has_move": "policy mask"}
 _FEW = 20  # finished positions by which labels are judged
 
 
@@ -130,7 +131,7 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 f"{what} in {wrong.sum():,} of {len(wrong):,} samples, {compared.place(wrong)}",
                 cause,
                 "compute every column of a sample from the same (game, ply)",
-                root="results" if "red_won" in what else "",
+                root=next((r for name, r in _ROOTS.items() if name in what), ""),
             )
     yield from weight_findings(pipeline, compared)
     if mixes:

@@ -49,6 +49,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"labels are shuffled within each {group}: each {group} has the right number of wins, "
             "and a label is that of another position"
         )
+        root = "shuffled"
     elif by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
     elif place.startswith(("in a random share", "only")):
@@ -145,4 +146,5 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"{compared.example(wrong)}; {evidence}",
         at(cause, place),
         remedy,
+        root="policy targets",
     )

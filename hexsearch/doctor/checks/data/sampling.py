@@ -119,6 +119,7 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "the network is trained on validation or test games, so figures on them show what it "
             "memorises",
             "draw training positions only from the games of the training split",
+            root="trained on others",
         )
     findings = list(_same_batches(keys, samples.batch_size))
     if not findings:

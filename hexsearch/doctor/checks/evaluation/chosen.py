@@ -103,6 +103,7 @@ def _of_other_games(evaluation: Evaluation, dataset: Dataset, strange: Flags) ->
             else "trials are compared on other games than configured"
         ),
         "evaluate dataset.validation, every position once",
+        root="evaluated on others",
     )
 
 

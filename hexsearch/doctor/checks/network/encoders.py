@@ -13,7 +13,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.blank_planes import BlankPlanes, never_filled
 from hexsearch.doctor.hypotheses.boards.plane_frames import broken_frame, odd_frames
-from hexsearch.doctor.hypotheses.boards.shown_stones import hidden_stones
+from hexsearch.doctor.hypotheses.boards.shown_stones import are_reshaped, hidden_stones
 from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.errors import HexsearchError
@@ -193,6 +193,18 @@ def _hidden(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
             "other side, so the network sees two different games",
             "show the board from Red's side by exchanging rows and columns (stones = -stones.T), "
             "not by a quarter turn or a flip; then train again",
+            root="encoder",
+        )
+        return
+    if are_reshaped(planes, positions.stones, to_move):
+        yield Finding.error(
+            "encoder",
+            f"on {len(going)} positions of these games no plane shows the stones of a colour, and "
+            "the same numbers in the order [rows, columns, planes] do",
+            "planes with the channel last, [N, N, C], were reshaped to [C, N, N] and not permuted: "
+            "each plane mixes the cells of all planes, and stones do not lie where they should",
+            "planes.transpose(2, 0, 1) in numpy, or planes.permute(2, 0, 1) in torch, in place of "
+            "reshape or view; then train again",
             root="encoder",
         )
         return

@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.policy_frames import frames_of
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.boards.plane_frames import AS_IT_IS, frames_shown
+from hexsearch.doctor.hypotheses.general.policy_frames import AS_PLAYED, frames_of
 from hexsearch.doctor.hypotheses.policies import (
     AMONG_FREE,
     PERMUTED,
@@ -19,9 +21,10 @@ from hexsearch.doctor.hypotheses.policies import (
     policy_scores,
     uniform_likelihood,
 )
-from hexsearch.doctor.networks import Observed
+from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
+_LOOKED_AT = 200  # positions whose planes are compared with the stones
 _FEW = 100  # positions with a next move that are needed
 _LEARNT = 0.7  # AUC from which on a value has learnt
 _RANKED = 0.56  # share of free cells that the move played must be ranked above
@@ -43,7 +46,6 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from constant
     if constant:
         return
-    shown_for_mover = pipeline.foreign is not None and pipeline.foreign.for_mover
     found = list(policy_findings("policy cells", observed, examined.size))
     double = list(_two_frames(observed, examined.size))
     if double:
@@ -52,16 +54,34 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from [] if found else _turned_moves(observed, examined.size)
     yield from [] if found else _unlearnt(observed, examined.size)
     for finding in found:
-        if shown_for_mover and "where Red is to move" in finding.cause:
+        turned = _as_encoded(pipeline.foreign, observed) if pipeline.foreign else ""
+        reflected = "where Red is to move" in finding.cause
+        if turned or (pipeline.foreign and pipeline.foreign.for_mover and reflected):
             yield replace(
                 finding,
                 severity="info",
-                cause="the policy belongs to the board as encoded, which is reflected where Red is "
-                "to move, as is usual if the value belongs to the side to move",
+                cause="the policy belongs to the board as encoded, which is "
+                + (turned or "reflected where Red is to move"),
                 remedy="move the cells of the policy back to the real board before you use it",
             )
         else:
             yield finding
+
+
+def _as_encoded(foreign: ForeignNetwork, observed: Observed) -> str:
+    """How boards are turned by an encoder, in words, if the policy's cells are turned alike."""
+    going = np.flatnonzero(~observed.positions.finished)[:_LOOKED_AT]
+    positions = take(observed.positions, going)
+    planes = foreign.planes(positions).double().numpy()
+    shown = frames_shown(planes, positions.stones, positions.to_move.astype(np.int64))
+    known = {each.side: each.names[0] for each in frames_of(observed, foreign.size)}
+    known = {side: AS_IT_IS if name == AS_PLAYED else name for side, name in known.items()}
+    if len(known) < 2 or not all(name in shown.get(side, ()) for side, name in known.items()):
+        return ""
+    if len(set(known.values())) == 1:
+        return "" if AS_IT_IS in known.values() else f"{known['Red']} for both sides"
+    turned = [f"{n} where {side} is to move" for side, n in known.items() if n != AS_IT_IS]
+    return " and ".join(turned)
 
 
 def _constant_policy(observed: Observed, size: int) -> Iterator[Finding]:

@@ -170,6 +170,12 @@ def _unexplained(
             "the network has learnt nothing that holds on these games: it has initial weights, or "
             f"labels did not belong to their positions; {excluded}"
         )
+    if strength.above_quarter and p.std() > _SURE:
+        return (
+            "the network is sure of many answers that are wrong on these games: it knows the games "
+            "of its training by heart (too few games or too many passes over them: overfitting), "
+            f"or computes something else than in training; {excluded}"
+        )
     return _read_rightly(observed, excluded)
 
 

@@ -17,6 +17,7 @@ from hexsearch.doctor.hypotheses.scales import (
     fading,
     other_scale,
     scaled_answers,
+    taken_for_another,
 )
 from hexsearch.doctor.hypotheses.values import (
     AS_REPORTED,
@@ -49,7 +50,8 @@ _SIDES = {
     (True, True, True): ("everywhere", "the chance of one colour is reported as the other's"),
     (False, True, True): (
         "on boards that are not finished",
-        "the chance of one colour is reported as the other's until the game is over",
+        "the chance of one colour is reported as the other's until the game is over, or targets "
+        "were values of the next position, which are the other side's, without a minus sign",
     ),
     (False, False, True): ("where Red is to move (odd plies)", _ODD),
     (True, False, True): ("where Red is to move and on finished boards", _ODD),
@@ -201,11 +203,14 @@ def reading_findings(
         yield Finding.error(check, evidence, *_why_decoded(best, observed), root="reading")
         return
     place, cause = _SIDES[sides] if any(sides) else ("", "")
+    whose = "the value is that of the side that has just moved, or labels were inverted"
     if observed.raw.ndim > 1 and all(sides):
         cause = (
             "the list of outcomes is read in the opposite order (loss, draw, win as win, draw, "
             f"loss, or the other way round): {cause}"
         )
+    elif observed.of_red is not None and all(sides):
+        cause = f"{whose}: {cause}"
     if decoded:
         cause = f"{cause}, and the output is {DECODINGS[best.decoding]}, not what is reported"
     only_finished = sides == (True, False, False)
@@ -245,6 +250,7 @@ def _why_decoded(best: Reading, observed: Observed) -> tuple[str, str]:
     scaled = scaled_answers(observed, best) if best.decoding in ("raw", "signed") else None
     return (
         scaled
+        or taken_for_another(observed, best)
         or clamped(observed, best)
         or carried_by_the_mover(observed, best)
         or other_scale(observed)

@@ -17,6 +17,7 @@ from hexsearch.training.trial import Trial
 
 _POSITIONS, _STEPS = 32, 120
 _RATES = (3e-3, 3e-4)
+_USUAL_RATE = 3e-3
 
 
 def check_overfit(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -50,17 +51,53 @@ def check_overfit(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "pass, the fault is in the head or in the read-out",
         )
     elif own.last > 0.98 * own.first:
-        yield Finding.error(
-            "overfit",
+        figures = (
             f"in {_STEPS} of the trial's own steps on the same {_POSITIONS} "
             f"positions the value loss goes from {own.first:.4f} to {own.last:.4f}; plain AdamW on "
-            f"the same network and loss learns {best:.0%} of them",
-            "the training step does not lower the value loss: it minimises another loss, its "
-            "gradients or its optimiser are wrong, or its learning rate is far too small or too "
-            "large",
-            "set optimiser.learning_rate to 0.003; if the loss still does not fall, compare "
-            "losses, gradients and steps with those of plain AdamW",
+            f"the same network and loss learns {best:.0%} of them"
         )
+        if by_setting := _by_a_setting(pipeline, zero.raw, one.raw):
+            more, cause, remedy = by_setting
+            yield Finding.error("overfit", f"{figures}; {more}", cause, remedy, root="setting")
+            return
+        yield Finding.error(
+            "overfit",
+            figures,
+            "the training step does not lower the value loss: it minimises another loss, or its "
+            "gradients or its optimiser are wrong; excluded: the learning rate and the weight of "
+            "the value loss",
+            "compare losses, gradients and steps with those of plain AdamW",
+        )
+
+
+def _by_a_setting(
+    pipeline: ExaminedPipeline, zero: float, one: float
+) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if the same steps learn with one setting changed."""
+    config = needed(pipeline.trial_config)
+    weight, rate = config.value_weight, config.optimiser.learning_rate
+    usual = config.optimiser.model_copy(update={"learning_rate": _USUAL_RATE})
+    amount = "small" if rate < _USUAL_RATE else "large"
+    for settings, words, cause in (
+        (
+            {"value_weight": 1.0},
+            f"value_weight 1 in place of {weight:g}",
+            f"the weight of the value loss, {weight:g}, is far too small: beside the policy loss "
+            f"(weight {config.policy_head.weight:g}) the value hardly counts, and only the policy "
+            "is learnt",
+        ),
+        (
+            {"optimiser": usual},
+            f"a learning rate of {_USUAL_RATE:g} in place of {rate:g}",
+            f"the learning rate, {rate:g}, is far too {amount}: the steps do not lower the loss",
+        ),
+    ):
+        fresh = needed(pipeline.new_trial(_STEPS * _POSITIONS, **settings))
+        found = _repeated(fresh, zero, one)
+        if found.last < 0.9 * found.first:
+            evidence = f"with {words} from {found.first:.4f} to {found.last:.4f}"
+            return evidence, cause, f"train with {words}"
+    return None
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from hexsearch.doctor.hypotheses.squares import moved_cells
 Floats = NDArray[np.float64]
 _FEW = 20  # boards of each side that are needed
 _SAME = 1e-6
-_AS_IT_IS = "as it is"
+AS_IT_IS = "as it is"
 # Under these, cells that touch on a board of Hex touch in the image, too.
-_KEEPING = {_AS_IT_IS, "transposed", "turned by 180 degrees", "mirrored in the short diagonal"}
+_KEEPING = {AS_IT_IS, "transposed", "turned by 180 degrees", "mirrored in the short diagonal"}
 
 
 def odd_frames(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int64]) -> str:
@@ -31,7 +31,7 @@ def odd_frames(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int
         return ""
     inner = planes[:, :, ring : ring + size, ring : ring + size].reshape(*planes.shape[:2], -1)
     flat, cells = stones.reshape(len(stones), -1), np.arange(size * size)
-    maps = {_AS_IT_IS: cells, **moved_cells(cells, size)}
+    maps = {AS_IT_IS: cells, **moved_cells(cells, size)}
     for shown, who in _shown_by_side(inner, flat, maps, to_move):
         if len(shown) < 2 or set.intersection(*shown.values()):
             continue
@@ -52,20 +52,30 @@ def broken_frame(planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.i
 
     A board that is shown so for both sides is only another drawing of it. Arguments as above.
     """
-    size = stones.shape[1]
-    if planes.shape[2:] != stones.shape[1:]:
-        return ""
-    inner, flat = planes.reshape(*planes.shape[:2], -1), stones.reshape(len(stones), -1)
-    cells = np.arange(size * size)
-    maps = {_AS_IT_IS: cells, **moved_cells(cells, size)}
-    frames = {}
-    for shown, who in _shown_by_side(inner, flat, maps, to_move):
-        frames[who] = set.intersection(*shown.values()) if shown else set()
+    frames = frames_shown(planes, stones, to_move)
     broken = {who: min(fits) for who, fits in frames.items() if fits and not fits & _KEEPING}
     if len(frames) == 2 and all(frames.values()) and len(broken) == 1:
         ((who, name),) = broken.items()
         return f"where {who} is to move the board is shown {name}"
     return ""
+
+
+def frames_shown(
+    planes: Floats, stones: NDArray[np.int8], to_move: NDArray[np.int64]
+) -> dict[str, set[str]]:
+    """For Red and Blue to move, the symmetries under which all planes with stones show them.
+
+    A side that is left out was looked at too seldom. Arguments as above, planes without a ring.
+    """
+    if planes.shape[2:] != stones.shape[1:]:
+        return {}
+    inner, flat = planes.reshape(*planes.shape[:2], -1), stones.reshape(len(stones), -1)
+    cells = np.arange(stones.shape[1] ** 2)
+    maps = {AS_IT_IS: cells, **moved_cells(cells, stones.shape[1])}
+    return {
+        who: set.intersection(*shown.values()) if shown else set()
+        for shown, who in _shown_by_side(inner, flat, maps, to_move)
+    }
 
 
 def _shown_by_side(
@@ -89,7 +99,7 @@ def _shown_by_side(
 
 
 def _name(fits: set[str]) -> str:
-    return next((name for name in (_AS_IT_IS, "transposed") if name in fits), min(fits))
+    return next((name for name in (AS_IT_IS, "transposed") if name in fits), min(fits))
 
 
 def _tells(values: Floats, stones: NDArray[np.int8]) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.general.regions import Columns, region
+from hexsearch.doctor.hypotheses.squares import moved_cells
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -50,11 +51,10 @@ def hidden_stones(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> 
     if len(planes) < _FEW or planes.shape[2:] != stones.shape[1:]:
         return ""
     best: tuple[float, str] = (0.0, "")
-    reflected = np.where((to_move > 0)[:, None, None], stones.transpose(0, 2, 1), stones)
-    for boards in (stones, reflected):
+    for boards in _views(stones, to_move):
         if _told_apart(planes, boards, to_move):
             return ""
-        for each in _shown(planes, np.ascontiguousarray(boards), to_move):
+        for each in _shown(planes, boards, to_move):
             share = float(each.agrees.mean())
             on_stones = float(each.agrees[boards != 0].mean())
             if share == 1.0 or min(share, on_stones) < _NEAR or not each.apart:
@@ -62,6 +62,29 @@ def hidden_stones(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> 
             if share > best[0]:
                 best = share, _described(each, boards, to_move)
     return best[1]
+
+
+def are_reshaped(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> bool:
+    """Whether only the same numbers as [N, N, C] show all stones. Arguments as above."""
+    if len(planes) < _FEW or planes.shape[2:] != stones.shape[1:] or planes.shape[1] == 1:
+        return False
+    count, channels, rows, columns = planes.shape
+    last = planes.reshape(count, rows, columns, channels).transpose(0, 3, 1, 2)
+    views = list(_views(stones, to_move))
+    if any(_told_apart(planes, boards, to_move) for boards in views):
+        return False
+    return any(_told_apart(last, boards, to_move) for boards in views)
+
+
+def _views(stones: Board, to_move: NDArray[np.int64]) -> Iterator[Board]:
+    """The boards as an encoder may draw them: in one way for Red to move, in another for Blue."""
+    flat, size = stones.reshape(len(stones), -1), stones.shape[1]
+    cells = np.arange(size * size)
+    red = (to_move > 0)[:, None]
+    for to in (cells, *moved_cells(cells, size).values()):
+        yield np.where(red, flat[:, to], flat).reshape(stones.shape)
+    for to in moved_cells(cells, size).values():
+        yield flat[:, to].reshape(stones.shape)
 
 
 def _told_apart(planes: Floats, boards: Board, to_move: NDArray[np.int64]) -> bool:

@@ -16,9 +16,9 @@ from hexsearch.doctor.hypotheses.squares import moved_cells
 from hexsearch.doctor.networks import Observed
 
 _POSITIONS = 400  # positions of each side that are needed
-_KNOWN, _SECOND = 0.5, 0.45  # nats above free cells of the best symmetry, and of another one
+_KNOWN, _SECOND = 0.5, 0.3  # nats above free cells of the best symmetry, and of another one
 _SHARE = 0.6  # share of the best gain that another one must have
-_AS_PLAYED = "as played"
+AS_PLAYED = "as played"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Frames:
         A weak policy, which knows where moves are frequent, likes many images of a cell.
         """
         best, second = self.gains
-        usual = _AS_PLAYED in self.names or "transposed" in self.names
+        usual = AS_PLAYED in self.names or "transposed" in self.names
         known = best >= _KNOWN and second >= max(_SECOND, _SHARE * best)
         return usual and known and self.third < _SHARE * second
 
@@ -64,7 +64,7 @@ def frames_of(observed: Observed, size: int) -> list[Frames]:
     stones = observed.positions.stones.reshape(len(observed.played), -1)[rows]
     red = observed.evaluation.ply[rows] % 2 == 1
     cells = np.arange(size * size)
-    moved = {_AS_PLAYED: cells, **moved_cells(cells, size)}
+    moved = {AS_PLAYED: cells, **moved_cells(cells, size)}
     found = []
     for side, chosen in (("Blue", ~red), ("Red", red)):
         some = np.flatnonzero(chosen)
