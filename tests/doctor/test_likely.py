@@ -108,6 +108,32 @@ def test_one_mistake_is_one_finding(
     assert words in found.cause
 
 
+def _knowing(observed: Observed, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> Observed:
+    """The same positions with a policy that prefers one cell in each of some rows."""
+    policy = np.random.default_rng(0).normal(size=observed.policy.shape).astype(np.float32)
+    policy[rows, cells] += 3.0
+    return Observed(
+        observed.positions, observed.evaluation, observed.raw, observed.answered, policy,
+        observed.played,
+    )  # fmt: skip
+
+
+def test_a_policy_of_the_next_position_on_reflected_boards_is_named(archive: GameArchive) -> None:
+    network = ForeignNetwork(
+        lambda planes: (planes[:, 0].flatten(1), planes[:, 0, 0, 0]), ENCODERS["mover"], SIZE
+    )
+    given = ExaminedPipeline("own", archive=archive, foreign=network)
+    observed = given.observed
+    assert observed is not None
+    before = np.flatnonzero((observed.played[:-1] >= 0) & (observed.played[1:] >= 0))
+    cells = observed.played[before + 1]
+    red = observed.evaluation.ply[before + 1] % 2 == 1
+    shown = np.where(red, cells % SIZE * SIZE + cells // SIZE, cells)
+    given.__dict__["observed"] = _knowing(observed, before, shown)
+    causes = [each.cause for each in check_policy_cells(given)]
+    assert len(causes) == 1 and "column by column where Red makes it" in causes[0], causes
+
+
 @pytest.mark.parametrize("turned_back", [False, True])
 def test_a_policy_of_the_board_as_encoded_is_no_fault(
     turned_back: bool, archive: GameArchive
@@ -123,15 +149,10 @@ def test_a_policy_of_the_board_as_encoded_is_no_fault(
     given = ExaminedPipeline("own", archive=archive, foreign=network)
     observed = given.observed
     assert observed is not None
-    policy = np.random.default_rng(0).normal(size=observed.policy.shape).astype(np.float32)
     moving = np.flatnonzero(observed.played >= 0)
     row, column = observed.played[moving] // SIZE, observed.played[moving] % SIZE
     shown = row * SIZE + column if turned_back else column * SIZE + row
-    policy[moving, shown] += 3.0
-    given.__dict__["observed"] = Observed(
-        observed.positions, observed.evaluation, observed.raw, observed.answered, policy,
-        observed.played,
-    )  # fmt: skip
+    given.__dict__["observed"] = _knowing(observed, moving, shown)
     found = list(check_policy_cells(given))
     if turned_back:
         assert found == []

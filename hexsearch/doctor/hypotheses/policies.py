@@ -178,6 +178,10 @@ def _readings(
     for shift, name in ((1, "as the move after"), (-1, "as the move before")):
         same_game = np.roll(game, -shift) == game
         yield name, log_p, np.where(same_game, np.roll(played, -shift), -1)
+        # Boards that are reflected for Red show the other ply's move in the other frame.
+        shown = np.where(red, moved[_COLUMN_MAJOR], played)
+        reflected = f"{name}, column by column where Red makes it"
+        yield reflected, log_p, np.where(same_game, np.roll(shown, -shift), -1)
 
 
 def log_softmax(logits: Floats) -> Floats:

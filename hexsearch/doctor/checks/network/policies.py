@@ -262,7 +262,10 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
                 "give each cell an entry of its own, occupied or not, and mask what is occupied"
             )
         elif "the move" in best.name:
-            kind = "the policy belongs to another ply"
+            kind = (
+                "the policy belongs to another ply (if values are inverted, too, each board has "
+                "the targets of the position after its move)"
+            )
             remedy = "train the policy on the move that was played in the same position"
         yield Finding(
             check,

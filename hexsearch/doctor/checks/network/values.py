@@ -205,10 +205,11 @@ def reading_findings(
     place, cause = _SIDES[sides] if any(sides) else ("", "")
     whose = "the value is that of the side that has just moved, or labels were inverted"
     if observed.raw.ndim > 1 and all(sides):
-        cause = (
+        order = (
             "the list of outcomes is read in the opposite order (loss, draw, win as win, draw, "
-            f"loss, or the other way round): {cause}"
+            "loss, or the other way round)"
         )
+        cause = f"{order if observed.of_red is None else f'{whose}, or {order}'}: {cause}"
     elif observed.of_red is not None and all(sides):
         cause = f"{whose}: {cause}"
     if decoded:
