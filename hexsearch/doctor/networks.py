@@ -107,8 +107,7 @@ class Observed:
         answered: [P] answers as reported.
         policy: [P, N*N] policy logits on the boards as played.
         played: [P] cell of the next move, -1 where the game ends.
-        of_red: [P] whether raw values are read as Red's; None if all are, or the read-out cannot
-            be asked.
+        of_red: [P] whether raw values are read as Red's, and not as Blue's; None if all are.
     """
 
     positions: Positions
