@@ -150,6 +150,8 @@ def finished_boards(observed: Observed) -> str:
     ways = [
         (inverted, decoding, *figures(1 - answers if inverted else answers))
         for decoding, answers in _decoded(observed)
+        # The side to move has lost on all of them, which a constant of any decoding says.
+        if observed.of_red is None or decoding == AS_REPORTED
         for inverted in (False, True)
     ]
     # The first reading is the reported one. Another one must be clearly better to be named.
