@@ -165,9 +165,8 @@ class Floats:
 
     def error(self, values: Configuration, positions: int) -> float:
         """From the losses of each game."""
-        return self._mean(self._losses(values)[self._surrogate.recording.levels.index(positions)])[
-            1
-        ]
+        level = self._surrogate.recording.levels.index(positions)
+        return self._mean(self._losses(values)[level])[1]
 
     def paired(
         self, first: Configuration, second: Configuration, positions: int

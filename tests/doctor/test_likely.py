@@ -83,6 +83,10 @@ def test_a_value_of_the_side_that_has_just_moved_is_named(answers: _Answers) -> 
     [
         ({"value_weight": 1e-6, "optimiser": {"name": "sgd", "learning_rate": 0.05}}, "weight of"),
         ({"optimiser": {"learning_rate": 1e-6}}, "learning rate, 1e-06, is far too small"),
+        (  # a weight that is large is not called too small
+            {"value_weight": 100.0, "optimiser": {"learning_rate": 1e-6}},
+            "learning rate, 1e-06, is far too small",
+        ),
     ],
 )
 def test_a_setting_under_which_nothing_is_learnt_is_measured(

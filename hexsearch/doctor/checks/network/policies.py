@@ -25,6 +25,7 @@ from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _LOOKED_AT = 200  # positions whose planes are compared with the stones
+_NUMBERED = "the policy's cells are numbered in another way than the board's"
 _FEW = 100  # positions with a next move that are needed
 _LEARNT = 0.7  # AUC from which on a value has learnt
 _RANKED = 0.56  # share of free cells that the move played must be ranked above
@@ -53,10 +54,12 @@ def check_policy_cells(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     yield from [] if found else _turned_moves(observed, examined.size)
     yield from [] if found else _unlearnt(observed, examined.size)
+    foreign = pipeline.foreign
     for finding in found:
-        turned = _as_encoded(pipeline.foreign, observed) if pipeline.foreign else ""
+        numbered = _NUMBERED in finding.cause
+        turned = _as_encoded(foreign, observed) if foreign and numbered else ""
         reflected = "where Red is to move" in finding.cause
-        if turned or (pipeline.foreign and pipeline.foreign.for_mover and reflected):
+        if turned or (foreign and foreign.for_mover and reflected):
             yield replace(
                 finding,
                 severity="info",
@@ -240,7 +243,7 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     best = max(scores[1:], key=lambda s: s.gain * (0.6 if s.name == PERMUTED else 1.0))
     learnt = best.likelihood > uniform + 0.1
     if best.gain > max(0.05, 4 * best.noise) and learnt:
-        kind = "the policy's cells are numbered in another way than the board's"
+        kind = _NUMBERED
         remedy = "number cells row * N + column in planes and policy, under one symmetry"
         if observed.policy.shape[1] > size * size:
             kind = (

@@ -78,8 +78,9 @@ def _by_a_setting(
     weight, rate = config.value_weight, config.optimiser.learning_rate
     usual = config.optimiser.model_copy(update={"learning_rate": _USUAL_RATE})
     amount = "small" if rate < _USUAL_RATE else "large"
-    for settings, words, cause in (
+    for differs, settings, words, cause in (
         (
+            weight < 1.0,
             {"value_weight": 1.0},
             f"value_weight 1 in place of {weight:g}",
             f"the weight of the value loss, {weight:g}, is far too small: beside the policy loss "
@@ -87,11 +88,14 @@ def _by_a_setting(
             "is learnt",
         ),
         (
+            rate != _USUAL_RATE,
             {"optimiser": usual},
             f"a learning rate of {_USUAL_RATE:g} in place of {rate:g}",
             f"the learning rate, {rate:g}, is far too {amount}: the steps do not lower the loss",
         ),
     ):
+        if not differs:
+            continue
         fresh = needed(pipeline.new_trial(_STEPS * _POSITIONS, **settings))
         found = _repeated(fresh, zero, one)
         if found.last < 0.9 * found.first:
