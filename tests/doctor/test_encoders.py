@@ -122,6 +122,12 @@ def _by_the_other_diagonal(stones: NDArray[np.int8], to_move: int) -> NDArray[np
     return np.stack([board == -1, board == 1]).astype(np.float32)
 
 
+def _for_blue(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    """Red's boards as they are, and Blue's reflected."""
+    board = stones if to_move > 0 else -stones.T
+    return np.stack([board == -1, board == 1]).astype(np.float32)
+
+
 def _channels_last(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
     return ENCODERS["mover"](stones, to_move).transpose(1, 2, 0)
 
@@ -146,6 +152,7 @@ def test_planes_that_are_reshaped_in_place_of_permuted_are_told_from_permuted_on
         _with_numbers,
         _times_player,
         _by_the_other_diagonal,
+        _for_blue,
     ],
 )
 def test_an_encoder_that_shows_all_stones_raises_nothing(

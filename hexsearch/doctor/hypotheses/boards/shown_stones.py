@@ -50,10 +50,10 @@ def hidden_stones(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> 
     """
     if len(planes) < _FEW or planes.shape[2:] != stones.shape[1:]:
         return ""
+    if _all_shown(planes, stones, to_move):
+        return ""
     best: tuple[float, str] = (0.0, "")
     for boards in _views(stones, to_move):
-        if _told_apart(planes, boards, to_move):
-            return ""
         for each in _shown(planes, boards, to_move):
             share = float(each.agrees.mean())
             on_stones = float(each.agrees[boards != 0].mean())
@@ -70,29 +70,40 @@ def are_reshaped(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> b
         return False
     count, channels, rows, columns = planes.shape
     last = planes.reshape(count, rows, columns, channels).transpose(0, 3, 1, 2)
-    views = list(_views(stones, to_move))
-    if any(_told_apart(planes, boards, to_move) for boards in views):
-        return False
-    return any(_told_apart(last, boards, to_move) for boards in views)
+    return not _all_shown(planes, stones, to_move) and _all_shown(last, stones, to_move)
 
 
 def _views(stones: Board, to_move: NDArray[np.int64]) -> Iterator[Board]:
-    """The boards as an encoder may draw them: in one way for Red to move, in another for Blue."""
+    """The boards as an encoder may draw them: for one side to move as they are, or for none."""
+    yield stones
+    red = (to_move > 0)[:, None, None]
+    for turned in _turned(stones):
+        yield np.where(red, turned, stones)
+        yield np.where(red, stones, turned)
+        yield turned
+
+
+def _turned(stones: Board) -> Iterator[Board]:
+    """The boards under the seven other symmetries of a square."""
     flat, size = stones.reshape(len(stones), -1), stones.shape[1]
-    cells = np.arange(size * size)
-    red = (to_move > 0)[:, None]
-    for to in (cells, *moved_cells(cells, size).values()):
-        yield np.where(red, flat[:, to], flat).reshape(stones.shape)
-    for to in moved_cells(cells, size).values():
+    for to in moved_cells(np.arange(size * size), size).values():
         yield flat[:, to].reshape(stones.shape)
 
 
-def _told_apart(planes: Floats, boards: Board, to_move: NDArray[np.int64]) -> bool:
-    """Whether the numbers on a cell, and who is to move, tell what lies there."""
+def _all_shown(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> bool:
+    """Whether planes show all stones, for each side to move under a symmetry of its own."""
+    return all(
+        any(_told_apart(planes[rows], b) for b in (stones[rows], *_turned(stones[rows])))
+        for rows in (to_move > 0, to_move <= 0)
+        if rows.any()
+    )
+
+
+def _told_apart(planes: Floats, boards: Board) -> bool:
+    """Whether the numbers on a cell tell what lies there."""
     values = planes.transpose(0, 2, 3, 1).reshape(-1, planes.shape[1]).round(4)
     keys = np.random.default_rng(0).normal(size=values.shape[1])
-    side = np.repeat(to_move, boards[0].size)
-    _, group = np.unique(np.stack([values @ keys, side]).round(6), axis=1, return_inverse=True)
+    _, group = np.unique((values @ keys).round(6), return_inverse=True)
     content = boards.reshape(-1)
     first = np.full(int(group.max()) + 1, 2)
     first[group[::-1]] = content[::-1]
