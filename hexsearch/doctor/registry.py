@@ -7,7 +7,7 @@ add a line here.
 from __future__ import annotations
 
 from hexsearch.doctor.checks import beginnings, games, refused, results, split
-from hexsearch.doctor.checks.computation import edits, loaded_weights, seen
+from hexsearch.doctor.checks.computation import edits, loaded_modules, loaded_weights, seen
 from hexsearch.doctor.checks.data import (
     auxiliary,
     columns,
@@ -97,7 +97,7 @@ CHECKS: tuple[Check, ...] = (
     Check("evaluation", "quick", ("finite",), evaluation.check_evaluation),
     Check("saved state", "quick", ("finite", "samples"), state.check_state),
     Check("encoder", "answers", ("foreign",), encoders.check_encoder),
-    Check("modules of the network", "answers", ("examined",), modules.check_loaded_modules),
+    Check("modules of the network", "answers", ("examined",), loaded_modules.check_loaded_modules),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
     Check("linear answers", "answers", ("foreign", "observed"), reach.check_linear_answers),
@@ -110,7 +110,7 @@ CHECKS: tuple[Check, ...] = (
     Check("settings of the network", "answers", ("foreign",), structure.check_settings),
     Check("modules that run", "answers", ("foreign", "observed"), structure.check_called),
     Check("answers", "answers", _OBSERVED, values.check_range),
-    Check("size of outputs", "answers", _OBSERVED, outputs.check_sizes),
+    Check("size of outputs", "answers", _OBSERVED, outputs.check_sizes, symptom=True),
     Check("cut answers", "answers", _OBSERVED, outputs.check_cut_answers),
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),
     Check("turned boards", "answers", _OBSERVED, turns.check_turns, symptom=True),

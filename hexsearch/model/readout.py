@@ -191,6 +191,13 @@ def check_readout(readout: Readout) -> list[str]:
     loss = readout.loss(grid, torch.ones_like(grid))
     if loss.shape != grid.shape:
         return [f"loss returned shape {list(loss.shape)} for [33]; it must not reduce"]
+    for target in (0.0, 1.0):
+        broken = ~readout.loss(grid, torch.full_like(grid, target)).isfinite()
+        if bool(broken.any()):
+            return [
+                f"the loss for target {target:g} is not finite at {int(broken.sum())} of "
+                f"{len(grid)} raw outputs, such as {float(grid[broken][0]):g}"
+            ]
     problems = []
     if not bool(((probability >= 0) & (probability <= 1)).all()):
         problems.append("win_prob returns values outside [0, 1]")

@@ -27,6 +27,8 @@ from tests.doctor import (
     slips_seventh_data,
     slips_seventh_reports,
     slips_seventh_training,
+    slips_sixteenth_pipeline,
+    slips_sixteenth_scripts,
     slips_sixth_data,
     slips_sixth_reports,
     slips_sixth_training,
@@ -46,6 +48,7 @@ from tests.doctor.controls_of_fifteenth import CONTROLS as CONTROLS_OF_FIFTEENTH
 from tests.doctor.controls_of_fourteenth import CONTROLS as CONTROLS_OF_FOURTEENTH
 from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
 from tests.doctor.controls_of_seventh import CONTROLS as CONTROLS_OF_SEVENTH
+from tests.doctor.controls_of_sixteenth import CONTROLS as CONTROLS_OF_SIXTEENTH
 from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
 from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
 from tests.doctor.controls_of_thirteenth import CONTROLS as CONTROLS_OF_THIRTEENTH
@@ -94,6 +97,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_THIRTEENTH,
     **CONTROLS_OF_FOURTEENTH,
     **CONTROLS_OF_FIFTEENTH,
+    **CONTROLS_OF_SIXTEENTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -157,4 +161,10 @@ FIFTEENTH: dict[str, AnySlip] = {
     **slips_fifteenth_scripts.SCRIPTS,
     **slips_fifteenth_pipeline.SLIPS,
     **slips_fifteenth_pipeline.FILES,
+}
+# The sixteenth was drawn from one more list of likely mistakes, with those that other sets have.
+SIXTEENTH: dict[str, AnySlip] = {
+    **slips_sixteenth_scripts.SCRIPTS,
+    **slips_sixteenth_pipeline.SLIPS,
+    **slips_sixteenth_pipeline.FILES,
 }

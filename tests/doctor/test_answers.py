@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from hexsearch.config.data import DataConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.doctor.checks.computation.edits import check_edits
+from hexsearch.doctor.checks.computation.loaded_modules import check_loaded_modules
 from hexsearch.doctor.checks.computation.seen import check_seen
 from hexsearch.doctor.checks.network.calibration import check_compression
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.independence import check_trained
 from hexsearch.doctor.checks.network.policies import check_policy_cells
 from hexsearch.doctor.checks.network.strengths import check_strength
-from hexsearch.doctor.checks.training.modules import check_loaded_modules
 from hexsearch.doctor.checks.training.reading import check_answers
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline

@@ -30,7 +30,7 @@ Printed = pytest.CaptureFixture[str]
         ("train mode", "modes", "train mode at inference"),
         ("column-major", "policy cells", "column-major"),
         ("never learnt", "strength", "initial weights"),
-        ("dead value head", "strength", "a dead value head"),
+        ("dead value head", "value heads", "multiplied by 0"),
         ("overconfident", "calibration", "confidence and frequency disagree"),
     ],
 )

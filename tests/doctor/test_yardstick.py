@@ -39,6 +39,7 @@ from tests.doctor.sets_of_slips import (
     NINTH_PUT_ASIDE,
     SEVENTH,
     SEVENTH_PUT_ASIDE,
+    SIXTEENTH,
     SIXTH,
     SIXTH_PUT_ASIDE,
     SLIPS,
@@ -252,6 +253,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "thirteenth, all put aside": (THIRTEENTH, 0.0, 0.0),
     "fourteenth, all put aside": (FOURTEENTH, 0.0, 0.0),
     "fifteenth, all put aside": (FIFTEENTH, 0.0, 0.0),
+    "sixteenth, all put aside": (SIXTEENTH, 0.0, 0.0),
 }
 
 

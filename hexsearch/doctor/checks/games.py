@@ -259,6 +259,7 @@ def check_duplicates(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"on lines {lines}",
             "two sources disagree about the winner, or about the edges of the colours",
             "compare both games with their sources, and leave the wrong one out",
+            root="contradiction",
         )
     if copies > 0.01 * len(forms):
         yield Finding.warning(

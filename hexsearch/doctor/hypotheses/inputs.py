@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,10 @@ from hexsearch.training.metrics import slice_metrics
 
 OTHER_PLY = "boards of one ply"
 _MORE = 0.2  # share of the gain by an inversion that planes must add to it
+_SIDE = " filled with the side to move"
+_TOLD = 0.05  # nats that the side to move must tell the policy
+_KNOWS = 0.1  # nats above a uniform policy from which on a policy has learnt
+_NUMBERS = (" for ", " times ", " as ")  # in the names of changes of numbers alone
 _INVERTED = ", and gives 1 - p"
 _POSITIONS = 800  # positions that each transformation is tried on
 NEAR = 14  # plies to the end within which a network should be rather sure
@@ -153,13 +158,19 @@ def _as_shown(table: Floats, played: Ints, red: NDArray[np.bool_], size: int) ->
     return shown if better else played
 
 
-def restoring(scores: list[InputScore], least: float) -> InputScore | None:
+def restoring(
+    scores: list[InputScore], least: float, of_a_side: Collection[str] = ()
+) -> InputScore | None:
     """The transformation that clearly restores value or policy; None if there is none.
 
     Args:
         scores: all scores, as `input_scores` gives them.
         least: AUC that the value must exceed.
+        of_a_side: transformations that show one side to move at every position.
     """
+    # Other numbers may undo a saturation of the value. If planes held them in training, the policy
+    # gains by them, too.
+    knows = scores[0].likelihood > _KNOWS
     # Planes must explain more than an answer for the other side does.
     inverted = [s for s in scores[1:] if s.name == f"{scores[0].name}{_INVERTED}"]
     plain = max((score.gain for score in inverted), default=0.0)
@@ -171,8 +182,10 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
         for score in scores[1:]
         if not score.name.startswith(OTHER_PLY)
         and score.policy_gain > -max(0.05, 3.0 * score.policy_noise)
+        and not (knows and _is_of_numbers(score) and score.policy_gain < 2.0 * score.policy_noise)
     ]
     value = max(candidates, key=lambda score: score.gain, default=scores[0])
+    alone = value.name in of_a_side
     # In Hex a board with exchanged colours is another view of the same one, so a plain change comes
     # before one with inverted answers that is about as good.
     if value.name.endswith(_INVERTED):
@@ -180,7 +193,7 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
         best = max(kept, key=lambda score: score.gain, default=value)
         value = best if best.gain > value.gain - max(2.0 * value.noise, 0.1 * value.gain) else value
     # Setting a plane to a constant is reported only if nothing that keeps it is about as good.
-    if " set to " in value.name:
+    if " set to " in value.name and not alone:
         others = [each for each in candidates if " set to " not in each.name]
         best = max(others, key=lambda score: score.gain, default=value)
         value = best if best.gain > value.gain - max(2.0 * value.noise, 0.3 * value.gain) else value
@@ -188,11 +201,20 @@ def restoring(scores: list[InputScore], least: float) -> InputScore | None:
     clear = more > max(0.015, _MORE * plain if plain > 0 else 4.0 * value.noise)
     if clear and value.auc > max(least, scores[0].auc + 0.02):
         return value
+    # What a plane of the side to move is worth is often seen by the policy alone.
+    shown = [s for s in scores[1:] if _SIDE in s.name and not s.name.endswith(_INVERTED)]
+    side = max(shown, key=lambda score: score.policy_gain, default=scores[0])
+    if knows and side.policy_gain > max(_TOLD, 4.0 * side.policy_noise) and side.gain > -0.005:
+        return side
     policy = max(scores[1:], key=lambda score: score.policy_gain)
     sure = policy.policy_gain > max(0.2, 4.0 * policy.policy_noise) and policy.gain > -0.005
     if sure and policy.likelihood > 0.1:
         return policy
     return None
+
+
+def _is_of_numbers(score: InputScore) -> bool:
+    return any(word in score.name for word in _NUMBERS)
 
 
 def _neighbours(chosen: Ints, game: Ints, plies: int) -> Ints:

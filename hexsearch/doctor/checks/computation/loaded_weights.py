@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.initial_weights import (
+    has_vanished,
+    is_too_long,
+    larger_layers,
+)
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _LAYERS, _ROWS = 3, 4  # layers that are needed, and rows of each
@@ -30,7 +35,12 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     loss = needed(pipeline.observed).evaluation.metrics().overall.value_loss
     is_poor = loss > 0.25
-    for finding in (_equal_lengths(layers), _zeros(layers, is_poor)):
+    for finding in (
+        _vanished(network) if is_poor else None,
+        _too_long(network) if is_poor else None,
+        _equal_lengths(layers),
+        _zeros(layers, is_poor),
+    ):
         if finding is not None:
             evidence, cause, remedy = finding
             yield Finding(
@@ -42,6 +52,38 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="weights",
             )
             return
+
+
+def _vanished(network: nn.Module) -> tuple[str, str, str] | None:
+    """Weights that are far smaller than initial ones, in most layers."""
+    layers = larger_layers(network)
+    gone = [name for name, layer in layers.items() if has_vanished(layer)]
+    if not gone or 2 * len(gone) < len(layers):
+        return None
+    return (
+        f"the weights of {len(gone)} of {len(layers)} larger layers, such as {gone[0]}, are less "
+        "than a tenth as long as torch draws initial ones",
+        "the weights have decayed to about 0, so nothing of the board reaches the value: the "
+        "weight decay (L2 penalty) is far too strong",
+        "use a weight decay of about 1e-4, and train again",
+    )
+
+
+def _too_long(network: nn.Module) -> tuple[str, str, str] | None:
+    """Weights that are far larger than initial ones, in most layers."""
+    layers = larger_layers(network)
+    long = [name for name, layer in layers.items() if is_too_long(layer)]
+    if not long or 2 * len(long) <= len(layers):
+        return None
+    return (
+        f"the weights of {len(long)} of {len(layers)} larger layers, such as {long[0]}, are more "
+        "than six times as long as torch draws initial ones",
+        "the weights are far too large, which saturates what follows them: initial weights were "
+        "drawn with far too large a deviation (normal_ with 1, without a division by the root of "
+        "the inputs), or training diverged (a learning rate that is far too high)",
+        "keep torch's own initial weights, or divide the deviation by the root of the inputs of a "
+        "unit; then train again",
+    )
 
 
 def _equal_lengths(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:

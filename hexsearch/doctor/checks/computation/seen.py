@@ -34,6 +34,7 @@ _STALE, _GAIN = 0.3, 0.01  # gap from which on new statistics are tried, and wha
 _OF_A_KIND, _FEW = 0.25, 40  # gap from which on kinds of positions are compared; positions of each
 _RIGHT = 0.25  # gap that the right planes stay below
 _FINISHED = "finished boards"  # a network that has seen nothing else cannot play
+_POOR = 0.25  # value loss above which answers are worse than 50%
 _LEVEL = 0.1  # difference of the means of a plane that is told
 
 
@@ -59,9 +60,10 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         found = list(_other_planes(network, gaps[0], planes, red))
     if not found and gaps[0].gap > _OF_A_KIND:
         kinds = _kinds(evaluation.to_end[chosen], evaluation.ply[chosen])
-        found = list(_other_positions(network, gaps[0], planes, kinds))
+        poor = evaluation.metrics().overall.value_loss > _POOR
+        found = list(_other_positions(network, gaps[0], planes, kinds, poor))
     if not found:
-        found = list(other_computation(gaps, evaluation.metrics().overall.value_loss > 0.25))
+        found = list(other_computation(gaps, evaluation.metrics().overall.value_loss > _POOR))
     if not found and max(each.gap for each in gaps) > _STALE:
         found = list(_stale(foreign, network, positions, planes, won, game))
         found = [located(each, gaps, network, lambda: foreign.respond(planes)) for each in found]
@@ -130,7 +132,11 @@ def _kinds(to_end: NDArray[np.int64], ply: NDArray[np.int64]) -> dict[str, NDArr
 
 
 def _other_positions(
-    network: nn.Module, norm: NormGap, planes: Tensor, kinds: dict[str, NDArray[np.bool_]]
+    network: nn.Module,
+    norm: NormGap,
+    planes: Tensor,
+    kinds: dict[str, NDArray[np.bool_]],
+    is_poor: bool,
 ) -> Iterator[Finding]:
     """The finding for statistics that fit the positions of one kind alone."""
     gaps = {
@@ -142,7 +148,7 @@ def _other_positions(
     if name and gaps[name] < _RESTORED * norm.gap:
         yield Finding(
             "positions of the network",
-            "error" if name == _FINISHED else "warning",
+            "error" if name == _FINISHED or is_poor else "warning",
             f"the inputs of the first batch norm, {norm.name}, differ from its statistics of "
             f"training by {norm.gap:.2f} on all positions of these games, and by "
             f"{gaps[name]:.2f} on {name}",

@@ -12,9 +12,16 @@ from hexsearch.doctor.hypotheses.noise import label_noise, one_sided
 from hexsearch.doctor.hypotheses.scales import fading, offset, shrunk
 from hexsearch.doctor.hypotheses.table import percentages
 from hexsearch.doctor.hypotheses.values import compression
+from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.training.metrics import Evaluation
 
+_NEARLY_ALL = 0.6  # share of the wins of one colour with the other's label
+_SOFTMAX = (
+    "answers are overconfident, and the value ends in a softmax: if the loss is a cross-entropy, "
+    "which applies a softmax itself, two stand one behind the other, and chances are driven to 0 "
+    "and 1 (or overfitting)"
+)
 _LEANS = 0.25  # difference of the mean answer to the share of Red's wins
 
 
@@ -68,7 +75,9 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"value loss that is lower by {found.temperature_gain:.4f}",
             "confidence and frequency disagree: "
             + (
-                "answers are overconfident (overfitting, or a scale on the output)"
+                _SOFTMAX
+                if overconfident and _are_probabilities(observed)
+                else "answers are overconfident (overfitting, or a scale on the output)"
                 if overconfident
                 else "answers are not confident enough (smoothed labels, or a scale on the output)"
             ),
@@ -76,6 +85,12 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "fitted on held-out games",
             root="reading",
         )
+
+
+def _are_probabilities(observed: Observed) -> bool:
+    """Whether the outcomes that the network puts out are nowhere below 0 and have the sum 1."""
+    raw = observed.raw
+    return raw.ndim > 1 and bool((raw >= 0).all()) and bool((abs(raw.sum(axis=1) - 1) < 1e-3).all())
 
 
 def _leaning(evaluation: Evaluation, auc: float) -> Finding:
@@ -137,8 +152,14 @@ def _of_one_colour(worse: str, better: str, low: float, high: float, leans: floa
         f"on finished boards the winner gets {high:.0%} on average where {better} has won, and "
         f"{low:.0%} where {worse} has; on all others the answers lean to {better} by {leans:.0%}",
         f"part of {worse}'s wins, about {1 - low:.0%}, was taught as {better}'s, and none or few "
-        "the other way round: labels are wrong for one colour (a winner that is written in two "
-        "ways and compared with one of them, or a default for games whose winner is not known)",
+        "the other way round: "
+        + (
+            f"nearly all labels said that {better} wins (a sign that alternates from the first ply "
+            "instead of the last one, or the result of one player for all positions)"
+            if 1 - low > _NEARLY_ALL
+            else "labels are wrong for one colour (a winner that is written in two ways and "
+            "compared with one of them, or a default for games whose winner is not known)"
+        ),
         f"count the wins of each colour among the labels of training, and follow one of {worse}'s "
         "games from the file to its label",
         root="reading",

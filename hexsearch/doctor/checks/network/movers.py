@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.constants import constant_value
 from hexsearch.doctor.networks import respond_in_parts, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
@@ -98,8 +99,6 @@ def _told_by_the_mover(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     means = np.where(red, answers[red].mean(), answers[~red].mean())
     share = float(means.var() / answers.var())
-    own = float(np.where(red, answers, 1 - answers).mean())  # chance of the side to move
-    of_mover = foreign is not None and foreign.for_mover
     if share <= _ALONE:
         return
     cause = (
@@ -108,13 +107,9 @@ def _told_by_the_mover(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "that is nearly constant is reported"
     )
     remedy = "train on all positions of a game, those of the loser's turn as well"
-    if of_mover:
-        cause = (
-            f"the value of the side to move is {own:.2f} at every position, whatever the board: "
-            "its label was constant (the result of one player, such as the one to move at the end, "
-            "was stored for all positions without a change of sign from ply to ply)"
-        )
-        remedy = "give each position the result of the side that is to move in it"
+    if observed.of_red is not None:
+        cause, other = constant_value(foreign, observed)
+        remedy = other or "look at the labels and at the value head, then train again"
     yield Finding.error(
         "reads the mover",
         f"on {going.sum():,} positions {share:.0%} of the variance of the answers is explained by "

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.constants import own_chances
 from hexsearch.doctor.hypotheses.policies import log_softmax, uniform_likelihood
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _INSIDE = 0.01  # distance from 0 and 1 of an end that is no natural one
 _AT, _FEW = 0.02, 10  # share of the answers at both ends, and different raw values behind them
+_PILE, _INNER = 0.15, 0.05  # share at one end alone; distance of its chance from 0 and 1
 _SAME = 1e-6
 _LEAD = 40.0  # median lead of the largest logit, above which all others are impossible
 _POOR = 0.15  # value loss above which such a value is no knowledge
@@ -26,6 +28,9 @@ def check_cut_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     observed = needed(pipeline.observed)
     answers = observed.answered
     if not np.isfinite(answers).all():
+        return
+    if (one := _one_end(observed)) is not None:
+        yield one
         return
     low, high = float(answers.min()), float(answers.max())
     at = [np.abs(answers - end) < _SAME for end in (low, high)]
@@ -48,8 +53,38 @@ def check_cut_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "however sure the network is; a loss with the same clamp passes no gradient beyond it",
         "report the probability without cutting it off; if the loss clamps, too, take the clamp "
         "out there (a cross-entropy of logits needs none) and train again",
-        root="reading",
+        root="cut",
     )
+
+
+def _one_end(observed: Observed) -> Finding | None:
+    """The finding for raw outputs many of which are exactly at one end, and no natural one."""
+    raw = observed.raw
+    if raw.ndim != 1 or len(np.unique(raw)) < 4 * _FEW:
+        return None
+    chances = own_chances(observed)
+    for end, where, other in (
+        (float(raw.min()), "below", "negative"),
+        (float(raw.max()), "above", "positive"),
+    ):
+        at, opposite = raw == end, raw == raw.min() + raw.max() - end
+        chance, far = (float(np.median(chances[each])) for each in (at, opposite))
+        if at.mean() < _PILE or (opposite.mean() > _AT and _INNER < far < 1 - _INNER):
+            continue  # it is cut off at both ends
+        if np.ptp(chances[at]) > _SAME or not _INNER < chance < 1 - _INNER:
+            continue
+        return Finding.error(
+            "answers",
+            f"{at.mean():.0%} of {len(raw):,} raw outputs are exactly {end:.3g}, which stands for "
+            f"a chance of {chance:.2f}, and none lies {where} it",
+            f"the value is cut off at {end:.3g}: {other} raw values cannot occur (a relu behind "
+            f"the last layer of the value head, or a clamp), so no chance {where} {chance:.2f} is "
+            "ever reported, and such positions pass no gradient",
+            "end the value head in a plain linear layer, without an activation before the sigmoid "
+            "or tanh; then train again",
+            root="cut",
+        )
+    return None
 
 
 def _cut_outputs(raw: NDArray[np.float64], low: float, high: float) -> Iterator[Finding]:
@@ -66,7 +101,7 @@ def _cut_outputs(raw: NDArray[np.float64], low: float, high: float) -> Iterator[
         f"before another squashing function): no answer lies outside {low:.3g}..{high:.3g}, and "
         "at the ends no gradient passes",
         "end the value head in a plain linear layer; the read-out alone squashes its output",
-        root="reading",
+        root="cut",
     )
 
 
@@ -83,7 +118,7 @@ def rounded_answers(observed: Observed) -> Iterator[Finding]:
         "answers are rounded or cut to few values, such as 0 and 1: a decision is reported instead "
         "of a probability",
         "report the probability without rounding",
-        root="reading",
+        root="cut",
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.plane_frames import AS_IT_IS, frames_shown
-from hexsearch.doctor.hypotheses.general.policy_frames import AS_PLAYED, frames_of
+from hexsearch.doctor.hypotheses.general.policy_frames import AS_PLAYED, are_crossed, frames_of
 from hexsearch.doctor.hypotheses.policies import (
     AMONG_FREE,
     PERMUTED,
@@ -164,11 +164,13 @@ def _two_frames(observed: Observed, size: int) -> Iterator[Finding]:
     """Report a policy that knows the moves of a side under two symmetries of the board."""
     frames = frames_of(observed, size)
     double = sorted((each for each in frames if each.double), key=lambda f: -f.gains[1])
-    if not double or len({each.names for each in double}) == 1 < len(double):
+    crossed = are_crossed(frames)
+    if not crossed and (not double or len({each.names for each in double}) == 1 < len(double)):
         return  # the same two for both sides: moves and boards were turned at random
-    side, names = double[0].side, double[0].names
-    yield Finding.error(
+    side, names = (double or frames[::-1])[0].side, (double or frames[::-1])[0].names
+    yield Finding(
         "policy cells",
+        "error" if double else "warning",
         "; ".join(map(str, frames)),
         f"{side}'s moves are known {names[0]} and {names[1]}: in training the moves of one side "
         f"({side}'s, or those of the other) were not transposed or turned with their board as "

@@ -13,9 +13,10 @@ from hexsearch.doctor.hypotheses.general.beyond import (
     follows_a_number,
     inverted_where,
 )
+from hexsearch.doctor.hypotheses.general.constants import constant_value, one_winner, own_chances
 from hexsearch.doctor.hypotheses.noise import label_noise
 from hexsearch.doctor.hypotheses.values import compression, finished_boards
-from hexsearch.doctor.networks import ExaminedNetwork, Observed, is_young
+from hexsearch.doctor.networks import Observed, is_young
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import CONSTANT, FEW, Floats, Strength, strength_of
 from hexsearch.game.board import RED
@@ -24,10 +25,9 @@ from hexsearch.training.metrics import Evaluation, slice_metrics
 _SURE = 0.3  # standard deviation of answers from which on many are near 0 or 1
 _LEAN = 0.25  # difference of the mean answer to the share of Red's wins that is reported
 _ONE_SIDED = 0.97  # share of answers for one side that is reported
-_CONSTANT_HALF, _LIKE_PRIOR = 0.002, 0.08  # a constant that is no 0.5, and near Red's share
-_FAR_OUT = 6.0  # size of a raw value beyond which a sigmoid is flat
-_NEAR_END = 0.02  # distance from 0 or 1 of the output of a sigmoid that is at its end
 _NOISY = 0.08  # share of wrong labels that explains a weakness
+_UPSIDE_DOWN = 0.35  # AUC below which answers are inverted
+_PILE, _PILED = 0.1, 0.02  # share of answers at the end of a range that is cut off, and how near
 _HALF = 0.35  # distance to 0 or 1 that all answers keep if half of the range is not used
 
 
@@ -48,10 +48,11 @@ def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "error" if certain else "warning",
         f"{strength.problem}; {finished}" if finished else strength.problem,
         _of_other_games(pipeline, observed)
+        or _inverted_for_one_side(observed.evaluation)
         or _of_finished_boards(observed)
         or _inverted(pipeline, observed)
         or _of_one_part(observed, table)
-        or _unexplained(examined, observed, strength, young),
+        or _unexplained(pipeline, observed, strength, young),
         _next_step(pipeline, young),
         root="reading",
     )
@@ -84,6 +85,25 @@ def _inverted(pipeline: ExaminedPipeline, observed: Observed) -> str:
     if _lopsided(observed.evaluation) or observed.evaluation.win_prob_red.std() < CONSTANT:
         return ""
     return inverted_where(observed.evaluation, pipeline.archive)
+
+
+def _inverted_for_one_side(evaluation: Evaluation) -> str:
+    """The cause if answers are inverted where one side is to move; else empty."""
+    red = evaluation.ply % 2 == 1
+    auc = {}
+    for side, moving in (("Red", red), ("Blue", ~red)):
+        rows = moving & ~evaluation.final
+        auc[side] = slice_metrics(
+            evaluation.win_prob_red[rows], evaluation.red_won[rows], evaluation.game[rows]
+        ).auc
+    bad, good = sorted(auc, key=lambda side: auc[side])
+    if not (auc[bad] < _UPSIDE_DOWN and auc[good] > 1 - _UPSIDE_DOWN):
+        return ""
+    return (
+        f"answers are inverted where {bad} is to move (AUC {auc[bad]:.2f}, and {auc[good]:.2f} "
+        f"where {good} is): labels were inverted there in training (a sign by ply, or the result "
+        "of the side to move taken for one colour's), or answers are at inference"
+    )
 
 
 def _of_finished_boards(observed: Observed) -> str:
@@ -133,7 +153,7 @@ def _of_one_part(observed: Observed, table: Floats) -> str:
 
 
 def _unexplained(
-    examined: ExaminedNetwork, observed: Observed, strength: Strength, young: bool
+    pipeline: ExaminedPipeline, observed: Observed, strength: Strength, young: bool
 ) -> str:
     """The likeliest cause of weakness if no other reading explains it."""
     excluded = (
@@ -143,11 +163,11 @@ def _unexplained(
     p = evaluation.win_prob_red
     if of_a_cell := follows_a_cell(p, observed.positions.stones):
         return f"{of_a_cell}; {excluded}"
+    if own_chances(observed).std() < CONSTANT:
+        return constant_value(pipeline.foreign, observed)[0]
     lopsided = _lopsided(evaluation)
     if lopsided:
         return f"{lopsided}; {excluded}"
-    if p.std() < CONSTANT:
-        return _constant(observed)
     if alone := follows_a_number(evaluation):
         return f"{alone}; {excluded}"
     certain = strength.at_chance or strength.above_quarter
@@ -159,7 +179,8 @@ def _unexplained(
             f"inverted); {excluded}"
         )
     if young:
-        return f"the network has seen only {examined.positions_seen:,} positions; {excluded}"
+        seen = needed(pipeline.examined).positions_seen
+        return f"the network has seen only {seen:,} positions; {excluded}"
     if strength.at_chance and p.std() > _SURE:
         return (
             "the network is sure of answers that are wrong on these games: it has memorised few "
@@ -206,68 +227,25 @@ def _lopsided(evaluation: Evaluation) -> str:
     p, won = evaluation.win_prob_red, evaluation.red_won
     lean, for_red = float(p.mean() - won.mean()), float((p > 0.5).mean())
     if abs(lean) > _LEAN and max(for_red, 1 - for_red) > _ONE_SIDED:
-        return (
-            f"nearly every answer says that {'Red' if lean > 0 else 'Blue'} wins: nearly all "
-            "training labels were the same (only games of one winner, or labels that became a "
-            "constant)"
-        )
+        return one_winner(red=lean > 0)
     low, high = (float(np.quantile(p, share)) for share in (0.01, 0.99))
     if (low > _HALF and high > 0.8) or (high < 1 - _HALF and low < 0.2):
         end, loser = (f"below {low:.2f}", "Red") if low > _HALF else (f"above {high:.2f}", "Blue")
+        near = np.abs(p - (low if low > _HALF else high)) < _PILED
+        if near.mean() < _PILE:
+            winner = "Red" if loser == "Blue" else "Blue"
+            return (
+                f"answers lean to one colour and never go {end}, although {loser} loses often, and "
+                "they do not pile up there: the last steps of training saw few or no games that "
+                f"{winner} won (samples in the order of the games, not shuffled), or one outcome "
+                "weighs far more in the loss"
+            )
         return (
             f"answers never go {end}, although {loser} loses often: half of the range is not used, "
             "for example because losses are trained or read as draws, or because a relu cuts an "
             "output off at 0"
         )
     return ""
-
-
-def _constant(observed: Observed) -> str:
-    """The likeliest cause of a value that is the same everywhere."""
-    if raws := _saturated(observed) or _squashed(observed):
-        return raws
-    mean = float(observed.evaluation.win_prob_red.mean())
-    wins = float(observed.evaluation.red_won.mean())
-    if abs(mean - 0.5) > _CONSTANT_HALF and abs(mean - wins) < _LIKE_PRIOR:
-        return (
-            f"the value is constant and about Red's share of wins ({mean:.3f}): the network "
-            "has learnt the mean of the labels. Labels do not belong to their positions (they "
-            "are shuffled), each answer is compared with every label (shapes [B, 1] and [B] "
-            "are broadcast), or it has a dead value head, which sees nothing of the board"
-        )
-    return (
-        "the value is constant: it has initial weights, a dead value head, weights that "
-        "decayed to 0, or an average of weights that is never updated"
-    )
-
-
-def _squashed(observed: Observed) -> str:
-    """The cause if raw outputs are those of a sigmoid that was driven to one end; else empty."""
-    raw = observed.raw
-    if raw.ndim != 1 or len(np.unique(raw)) < len(raw) // 10:
-        return ""  # those of a dead unit are all the same
-    low, high = float(raw.min()), float(raw.max())
-    if not (0.0 < low <= high < _NEAR_END) and not (1.0 - _NEAR_END < low <= high < 1.0):
-        return ""
-    return (
-        f"the output lies in 0..1 and is at one end everywhere ({low:.2g} to {high:.2g}), so the "
-        "answers are the same: the network ends in a sigmoid, and a loss of logits, which applies "
-        "one itself, drove it there; two sigmoids stand one behind the other"
-    )
-
-
-def _saturated(observed: Observed) -> str:
-    """The cause if all raw outputs lie far out on one side; else empty."""
-    raw = observed.raw
-    if raw.ndim != 1 or not (raw.min() > _FAR_OUT or raw.max() < -_FAR_OUT):
-        return ""
-    side = f"above {raw.min():.3g}" if raw.min() > 0 else f"below {raw.max():.3g}"
-    return (
-        f"the output is saturated: all raw values lie {side}, where a sigmoid or tanh is flat, so "
-        "the value is constant: a loss without a minimum has driven them there, as if its labels "
-        "lie outside the range that the output can reach (-1 and 1 for a sigmoid), or a learning "
-        "rate that is far too high"
-    )
 
 
 def _next_step(pipeline: ExaminedPipeline, young: bool) -> str:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from hexsearch.doctor.checks.network.given_planes import mover_plane, of_other_planes, shown_as
 from hexsearch.doctor.checks.network.outputs import rounded_answers
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, InputScore, input_scores, restoring
+from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
 from hexsearch.doctor.hypotheses.scales import (
     carried_by_the_mover,
@@ -31,10 +32,12 @@ from hexsearch.doctor.hypotheses.values import (
     reported_reading,
     simplest_of_the_best,
 )
-from hexsearch.doctor.networks import ExaminedNetwork, Observed, take
+from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.training.metrics import slice_metrics
 
+_ENDS = 0.6  # size that values near the end of a game reach if they were trained to be -1 and 1
+_LARGE, _CERTAIN = 0.05, 8.0  # gain, also in its errors, that random weights do not have
 _GAIN = 0.01  # gain in value loss that another reading must have
 _ODD = (
     "the value belongs to the side to move and is reported as one colour's, or labels were "
@@ -109,7 +112,9 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     near = observed.evaluation.to_end <= NEAR
     won = observed.evaluation.red_won
     table = needed(pipeline.table)
-    other_planes = restoring(scores, sensible_auc(table[near], won[near]))
+    mover = mover_plane(examined, observed)
+    sides = {} if mover is None else shown_as(*mover)
+    other_planes = restoring(scores, sensible_auc(table[near], won[near]), sides)
     if other_planes is not None and other_planes.name.startswith(OTHER_PLY):
         # A policy of another ply has the same effect. Check `policy cells` reports it.
         moves = policy_scores(observed, examined.size)
@@ -119,7 +124,7 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         restored = best is not None and _restores(best, observed, table)
         loss = np.square(best.answers - won)[near].mean() if best and restored else 1.0
         if other_planes.value_loss < loss - _GAIN:
-            yield _other_planes(other_planes, scores[0], _mover_plane(examined, observed))
+            yield of_other_planes(other_planes, scores[0], mover[0] if mover else None, sides)
             return
     control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
     for finding in reading_findings("reading of the value", observed, table):
@@ -130,39 +135,6 @@ def as_control(finding: Finding) -> Finding:
     """The same finding for a read-out that is a negative control: it is no error."""
     return replace(
         finding, severity="info", cause=f"a negative control, by design: {finding.cause}"
-    )
-
-
-def _mover_plane(examined: ExaminedNetwork, observed: Observed) -> int | None:
-    """Index of the plane that is constant on boards and shows who is to move, if there is one."""
-    going = np.flatnonzero(~observed.positions.finished)[:200]
-    planes = examined.planes(take(observed.positions, going)).flatten(2)
-    red = observed.evaluation.ply[going] % 2 == 1
-    for number in range(planes.shape[1]):
-        if float(planes[:, number].std(dim=1).max()) < 1e-6:
-            values = planes[:, number].mean(dim=1).numpy()
-            if max(np.ptp(values[red]), np.ptp(values[~red])) < 1e-6 < np.ptp(values):
-                return number
-    return None
-
-
-def _other_planes(best: InputScore, as_it_is: InputScore, mover: int | None) -> Finding:
-    """The finding for a network that wants transformed planes.
-
-    Args:
-        mover: index of the side-to-move plane, if there is one.
-    """
-    name = best.name
-    if mover is not None:
-        name = name.replace(f"plane {mover} ", f"plane {mover} (the side to move) ")
-    return Finding.error(
-        "planes of the network",
-        f"near the end of the games the AUC is {as_it_is.auc:.3f}; with {best.name} it is "
-        f"{best.auc:.3f}, the value loss is lower by {best.gain:.3f} (+-{1.96 * best.noise:.3f}), "
-        f"and the moves played are {np.exp(best.policy_gain):.2f} times as likely",
-        f"the network was trained on other planes than it is given: it expects {name}",
-        "encode as in training: the same order and scale of planes, the same rows and columns",
-        root="reading",
     )
 
 
@@ -239,11 +211,15 @@ def _restores(best: Reading, observed: Observed, table: Floats) -> bool:
     """Whether a reading gives sensible answers, or is a usual decoding with an acceptable loss."""
     majority = max(observed.evaluation.red_won.mean(), 1 - observed.evaluation.red_won.mean())
     if best.decoding in ("raw", "signed") and best.value_loss < 0.26:
-        return True
+        # Smoothed logits are small, and (raw + 1) / 2 is near their sigmoid.
+        near = observed.value[observed.evaluation.to_end <= NEAR]
+        sure = float(np.quantile(np.abs(near), 0.9)) > _ENDS
+        return best.decoding == "raw" or sure or bool(near.min() >= 0.0)
     won = observed.evaluation.red_won
     auc = slice_metrics(best.answers, won, observed.evaluation.game).auc
     right = best.accuracy > majority + 0.03
-    return best.value_loss < 0.24 and right and auc > sensible_auc(table, won)
+    sensible = auc > sensible_auc(table, won) or best.gain > max(_LARGE, _CERTAIN * best.noise)
+    return best.value_loss < 0.24 and right and sensible
 
 
 def _why_decoded(best: Reading, observed: Observed) -> tuple[str, str]:

@@ -25,6 +25,7 @@ _UNKNOWN = Hypothesis(
     "excluded: a wrong sign, other weights, accumulated or stale gradients, clipping",
     "look for hooks and other code that changes .grad before the step",
 )
+_OUTWEIGHS = 50.0  # ratio of the weights of the losses that is reported
 _CONFLICT = -0.5  # a lower cosine of the heads' gradients on the trunk is reported
 
 
@@ -46,7 +47,7 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not bool(reach[loss_name][part].abs().sum() > 0):
             yield _unreached(step, loss_name, part, len(trial.steps))
             return
-    yield from _conflict(trial, step)
+    yield from list(_outweighed(trial, step)) or _conflict(trial, step)
 
 
 def _unreached(step: WatchedStep, loss_name: str, part: str, steps: int) -> Finding:
@@ -80,6 +81,25 @@ def _unreached(step: WatchedStep, loss_name: str, part: str, steps: int) -> Find
         else "the loss does not depend on the head's weights",
         "look for detach(), no_grad() or a rounded output in the head's forward()",
         root=f"detached {loss_name}",
+    )
+
+
+def _outweighed(trial: WatchedTrial, step: WatchedStep) -> Iterator[Finding]:
+    """Report a policy loss that weighs far more than the value loss."""
+    weights = trial.config.value_weight, trial.config.policy_head.weight
+    value, policy = step.value_gradient.get("trunk"), step.policy_gradient.get("trunk")
+    if value is None or policy is None or not 0.0 < _OUTWEIGHS * weights[0] <= weights[1]:
+        return
+    yield Finding.warning(
+        "gradient flow",
+        f"policy_head.weight is {weights[1]:g} and value_weight {weights[0]:g}; the gradients of "
+        f"the losses on the trunk have norms of {float(policy.norm()):.2g} (policy) and "
+        f"{float(value.norm()):.2g} (value)",
+        f"the policy loss weighs {weights[1] / weights[0]:,.0f} times as much as the value loss: "
+        "the trunk learns the policy alone, and a limit on the gradient of both leaves the value "
+        "nothing",
+        "set policy_head.weight and value_weight to numbers near 1",
+        root="clipping",
     )
 
 

@@ -40,6 +40,13 @@ _SIDE = 13  # side of the board if no games are given
 _ROWS = 64  # answers that are also computed one by one
 _OWN = "the model's own"
 _CUT = 0.02  # distance from 0 and 1 that no answer may be kept from
+_ENDLESS = "is not finite"
+_NOT_FINITE = (
+    "the loss is not finite at ordinary raw outputs: a logarithm of 0, 0 times a logarithm of 0, a "
+    "division by 0 or a root of a negative number, so one such answer makes all weights nan",
+    "use a loss of logits (binary_cross_entropy_with_logits, kl_div of log_softmax), or xlogy in "
+    "place of x * log(x); keep what a logarithm or a root gets above 0",
+)
 _MAP_SIDE = 2  # side of the feature map that heads are tried on
 
 
@@ -58,10 +65,10 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         cut = explain_cut_off(inner) if is_import_path(name.split(" ")[0]) or _OWN in name else None
         if problems:
             evidence = f"{name}: {'; '.join(problems)}"
-            cause, remedy = explain(inner)
+            cause, remedy = _NOT_FINITE if _ENDLESS in problems[0] else explain(inner)
             if cut is not None:
                 evidence, (cause, remedy) = f"{evidence}; {cut[0]}", cut[1:]
-            yield Finding.error("read-out", evidence, cause, remedy, root="reading")
+            yield Finding.error("read-out", evidence, cause, remedy, root="read-out")
         elif cut is not None:
             least, most = ends_of_answers(inner)
             yield Finding(
@@ -69,7 +76,7 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "error" if least > _CUT or most < 1.0 - _CUT else "warning",
                 f"{name}: {cut[0]}; answers go from {least:.3g} to {most:.3g}",
                 *cut[1:],
-                root="reading",
+                root="read-out",
             )
         elif inner.control:
             zero, one = optimum(inner, 0.0), optimum(inner, 1.0)
@@ -100,7 +107,7 @@ def _improper(name: str, readout: Readout) -> Iterator[Finding]:
         "a perfect network (a focal loss, a margin, an absolute error): the read-out is not proper",
         "use a loss whose minimum is the true probability, or undo its bias in win_prob; "
         "calibration and Brier score are worse by it",
-        root="reading",
+        root="read-out",
     )
 
 

@@ -64,6 +64,27 @@ def hidden_stones(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> 
     return best[1]
 
 
+def lost_colour(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> str:
+    """Whose stones look like free cells if all others are shown; empty if nobody's.
+
+    Arguments as above.
+    """
+    if len(planes) < _FEW or planes.shape[2:] != stones.shape[1:]:
+        return ""
+    if _all_shown(planes, stones, to_move):
+        return ""
+    own = stones * to_move[:, None, None]
+    for whose, kept in (
+        ("Red", stones < 0),
+        ("Blue", stones > 0),
+        ("the side that has just moved", own > 0),
+        ("the side to move", own < 0),
+    ):
+        if _all_shown(planes, kept.astype(np.int8), to_move):
+            return whose
+    return ""
+
+
 def are_reshaped(planes: Floats, stones: Board, to_move: NDArray[np.int64]) -> bool:
     """Whether only the same numbers as [N, N, C] show all stones. Arguments as above."""
     if len(planes) < _FEW or planes.shape[2:] != stones.shape[1:] or planes.shape[1] == 1:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import combinations, islice
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,14 +14,16 @@ from hexsearch.doctor.hypotheses.edits.edit import Edit
 
 _LEVELS = (1.0, 0.0, -1.0, 0.5, 0.25, 0.75)
 _SAME = 1e-6
+_PAIRS = 10  # exchanges of two planes that are tried
 
 
 def plane_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
-    """Each plane that holds one number on all cells of all positions, with other numbers.
+    """Planes in each other's place; and each that holds one number everywhere, with other numbers.
 
     Args:
         planes: [P, C, N, N] as the encoder gives them.
     """
+    yield from _exchanges(network, planes.shape[1])
     for place in range(planes.shape[1]):
         low, high = float(planes[:, place].min()), float(planes[:, place].max())
         if high - low > _SAME:
@@ -35,18 +38,42 @@ def plane_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
                     "feature that the encoder cannot know at inference, such as the share of the "
                     "game that was played, or that it leaves out)",
                     "fill this plane as in training, or train without it",
-                    partial(_showing, network, place, level),
+                    partial(_given, network, partial(_filled, place=place, level=level)),
                 )
 
 
-@contextmanager
-def _showing(network: nn.Module, place: int, level: float) -> Iterator[None]:
-    def fill(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        planes = inputs[0].clone()
-        planes[:, place] = level
-        return (planes, *inputs[1:])
+def _exchanges(network: nn.Module, count: int) -> Iterator[Edit]:
+    """Two planes that stand in each other's place."""
+    for first, second in islice(combinations(range(count), 2), _PAIRS):
+        order = list(range(count))
+        order[first], order[second] = second, first
+        yield Edit(
+            "exchanged planes",
+            f"planes {first} and {second} exchanged",
+            "the network was trained on other planes than it is given: it expects planes "
+            f"{first} and {second} exchanged (for one side or colour and the other, as for own and "
+            "other stones, or red and blue ones)",
+            "encode as in training: the same planes in the same order",
+            partial(_given, network, partial(_in_order, order=order)),
+        )
 
-    handle = network.register_forward_pre_hook(fill)
+
+def _in_order(planes: Tensor, order: list[int]) -> Tensor:
+    return planes[:, order].contiguous()
+
+
+def _filled(planes: Tensor, place: int, level: float) -> Tensor:
+    planes = planes.clone()
+    planes[:, place] = level
+    return planes
+
+
+@contextmanager
+def _given(network: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    def changed(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (change(inputs[0]), *inputs[1:])
+
+    handle = network.register_forward_pre_hook(changed)
     try:
         yield
     finally:

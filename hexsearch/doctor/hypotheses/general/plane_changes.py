@@ -178,6 +178,8 @@ def _by_side(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
         mover = red.float()[:, None, None].expand(planes[:, flag].shape)
         yield f"plane {flag} filled with the side to move", _with_values(flag, mover)
         yield f"plane {flag} filled with the side not to move", _with_values(flag, 1 - mover)
+        signed = f"plane {flag} filled with the side to move as -1 and 1"
+        yield signed, _with_values(flag, 2 * mover - 1)
     changes = list(TURNS.items())
     if len(stones) >= 2:
         exchanged = _exchanged(planes.shape[1], stones[0], stones[1])

@@ -18,6 +18,7 @@ from hexsearch.doctor.networks import Observed
 _POSITIONS = 400  # positions of each side that are needed
 _KNOWN, _SECOND = 0.5, 0.3  # nats above free cells of the best symmetry, and of another one
 _SHARE = 0.6  # share of the best gain that another one must have
+_TRACE, _BEYOND = 0.1, 1.5  # nats of a trace of a symmetry, and its share of the next one
 AS_PLAYED = "as played"
 
 
@@ -52,6 +53,18 @@ class Frames:
             f"where {self.side} is to move, the cell {self.names[0]} is {self.gains[0]:.2f} nats "
             f"likelier than free cells, and the cell {self.names[1]} {self.gains[1]:.2f} nats"
         )
+
+
+def are_crossed(frames: list[Frames]) -> bool:
+    """Whether each side's second symmetry is the first one of the other, and clearly so.
+
+    A policy whose moves were transposed with their boards for neither side, though boards were for
+    one, knows its own moves and a little of the other side's.
+    """
+    if len(frames) < 2 or set(frames[0].names) != {AS_PLAYED, "transposed"}:
+        return False
+    clear = all(each.gains[1] > max(_TRACE, _BEYOND * each.third) for each in frames)
+    return frames[0].names == frames[1].names[::-1] and clear
 
 
 def frames_of(observed: Observed, size: int) -> list[Frames]:
