@@ -139,12 +139,11 @@ def _merged(found: list[tuple[Check | None, Finding]]) -> list[tuple[Check | Non
             finding.severity == first.severity and _of_answers(check)
         ):
             kept[key] = check, finding
-    worst = {
-        following: _ORDER[finding.severity]
-        for _, finding in kept.values()
-        for following in _FOLLOWS.get(finding.root, ())
-        if finding.severity != "info"
-    }
+    worst: dict[str, int] = {}
+    for _, finding in kept.values():
+        if finding.severity != "info":
+            for following in _FOLLOWS.get(finding.root, ()):
+                worst[following] = min(worst.get(following, 3), _ORDER[finding.severity])
     if any(f.severity != "info" and f.root != _LAST for _, f in kept.values()):
         worst[_LAST] = 0
     return [pair for pair in kept.values() if _ORDER[pair[1].severity] < worst.get(pair[1].root, 3)]

@@ -131,6 +131,8 @@ def test_a_value_that_is_cut_off_at_one_end_is_named(
     model = Oracle(games, lambda policy, value, first: (policy, cut(value)))
     (found,) = check_cut_answers(_examined(games, model))
     assert words in found.cause and "relu" in found.cause
+    biased = Oracle(games, lambda policy, value, first: (policy, value.clamp(max=0.58)))
+    assert not list(check_cut_answers(_examined(games, biased)))  # all hidden units may be off
 
 
 def test_answers_that_are_inverted_for_one_side_to_move_are_named(games: GameArchive) -> None:

@@ -47,8 +47,8 @@ def of_other_planes(
     if side := sides.get(name, ""):
         cause = (
             f"the network was trained on positions where {side} is to move only: it does not know "
-            "the other number on the plane of the side to move, and answers better with {} at every "
-            "position"
+            "the other number on the plane of the side to move, and answers better with {} at "
+            "every position"
         )
         remedy = "train on the positions of both sides, each with its own side to move"
     if mover is not None:

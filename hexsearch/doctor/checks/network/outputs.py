@@ -15,6 +15,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _INSIDE = 0.01  # distance from 0 and 1 of an end that is no natural one
 _AT, _FEW = 0.02, 10  # share of the answers at both ends, and different raw values behind them
+_ZERO = 1e-9  # distance from 0, or from a sigmoid of 0, of what a relu cuts off
 _PILE, _INNER = 0.15, 0.05  # share at one end alone; distance of its chance from 0 and 1
 _SAME = 1e-6
 _LEAD = 40.0  # median lead of the largest logit, above which all others are impossible
@@ -72,6 +73,9 @@ def _one_end(observed: Observed) -> Finding | None:
         if at.mean() < _PILE or (opposite.mean() > _AT and _INNER < far < 1 - _INNER):
             continue  # it is cut off at both ends
         if np.ptp(chances[at]) > _SAME or not _INNER < chance < 1 - _INNER:
+            continue
+        # Where all hidden units are off, a sound value is that of the last bias.
+        if min(abs(end), abs(end - 0.5)) > _ZERO:
             continue
         return Finding.error(
             "answers",
