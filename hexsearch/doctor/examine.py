@@ -40,6 +40,8 @@ _FOLLOWS = {
     "read-out": ("reading",),
     "reads the mover": ("modes",),
     "norms": ("reads the mover",),
+    "shown later": ("reads the mover", "reading", "policy cells", "positions", "norms"),
+    "equal units": ("weights", "levels", "reading", "norms", "reads the mover"),
     "cut": ("computation", "reading"),
     "planes": ("reading", "policy cells", "unbounded"),
     "computation": ("norms", "reads the mover", "reading", "modes"),

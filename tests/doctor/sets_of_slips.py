@@ -24,6 +24,8 @@ from tests.doctor import (
     slips_ninth_scripts,
     slips_of_data,
     slips_of_training,
+    slips_seventeenth_pipeline,
+    slips_seventeenth_scripts,
     slips_seventh_data,
     slips_seventh_reports,
     slips_seventh_training,
@@ -47,6 +49,7 @@ from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
 from tests.doctor.controls_of_fifteenth import CONTROLS as CONTROLS_OF_FIFTEENTH
 from tests.doctor.controls_of_fourteenth import CONTROLS as CONTROLS_OF_FOURTEENTH
 from tests.doctor.controls_of_ninth import CONTROLS as CONTROLS_OF_NINTH
+from tests.doctor.controls_of_seventeenth import CONTROLS as CONTROLS_OF_SEVENTEENTH
 from tests.doctor.controls_of_seventh import CONTROLS as CONTROLS_OF_SEVENTH
 from tests.doctor.controls_of_sixteenth import CONTROLS as CONTROLS_OF_SIXTEENTH
 from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
@@ -98,6 +101,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_FOURTEENTH,
     **CONTROLS_OF_FIFTEENTH,
     **CONTROLS_OF_SIXTEENTH,
+    **CONTROLS_OF_SEVENTEENTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -167,4 +171,10 @@ SIXTEENTH: dict[str, AnySlip] = {
     **slips_sixteenth_scripts.SCRIPTS,
     **slips_sixteenth_pipeline.SLIPS,
     **slips_sixteenth_pipeline.FILES,
+}
+# So was the seventeenth, by another author.
+SEVENTEENTH: dict[str, AnySlip] = {
+    **slips_seventeenth_scripts.SCRIPTS,
+    **slips_seventeenth_pipeline.SLIPS,
+    **slips_seventeenth_pipeline.FILES,
 }

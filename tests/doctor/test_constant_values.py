@@ -16,6 +16,7 @@ from hexsearch.doctor.checks.computation.loaded_modules import check_loaded_modu
 from hexsearch.doctor.checks.computation.loaded_weights import check_loaded_weights
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.movers import check_mover_reading
+from hexsearch.doctor.checks.network.occupied import check_occupied
 from hexsearch.doctor.checks.network.outputs import check_cut_answers
 from hexsearch.doctor.checks.network.strengths import check_strength
 from hexsearch.doctor.examine import examine
@@ -165,6 +166,26 @@ def test_stones_that_the_planes_leave_out_are_named(
 
     found = list(check_encoder(_examined(games, Perceptron(), planes)))
     assert any(f"the stones of {whose} are missing" in each.cause for each in found), found
+
+
+def test_a_policy_that_plays_on_stones_is_told_from_others(games: GameArchive) -> None:
+    assert not list(check_occupied(_examined(games, Oracle(games))))
+
+    class Later(Oracle):
+        def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+            policy, value = super().forward(planes)
+            return 0.1 * policy + 4.0 * planes[:, :2].sum(dim=1).flatten(1), value
+
+    (found,) = check_occupied(_examined(games, Later(games)))
+    assert "stored after its move" in found.cause
+
+
+def test_units_with_equal_weights_are_named_in_a_network_of_ones_own(games: GameArchive) -> None:
+    model = Perceptron()
+    with torch.no_grad():
+        model.second.weight.copy_(model.second.weight[:1].expand_as(model.second.weight))
+    (found,) = check_loaded_modules(_examined(games, model, encode_mover))
+    assert "begin with identical weights" in found.cause
 
 
 def test_exchanged_planes_are_named_before_other_edits(games: GameArchive) -> None:

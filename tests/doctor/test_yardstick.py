@@ -37,6 +37,7 @@ from tests.doctor.sets_of_slips import (
     HELD_OUT_SLIPS,
     NINTH,
     NINTH_PUT_ASIDE,
+    SEVENTEENTH,
     SEVENTH,
     SEVENTH_PUT_ASIDE,
     SIXTEENTH,
@@ -254,6 +255,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "fourteenth, all put aside": (FOURTEENTH, 0.0, 0.0),
     "fifteenth, all put aside": (FIFTEENTH, 0.0, 0.0),
     "sixteenth, all put aside": (SIXTEENTH, 0.0, 0.0),
+    "seventeenth, all put aside": (SEVENTEENTH, 0.0, 0.0),
 }
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hexsearch.doctor.checks.training.modules import wrapping
+from hexsearch.doctor.checks.training.modules import equal_units, wrapping
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.constants import whatever_the_weights
 from hexsearch.doctor.hypotheses.general.initial_weights import (
@@ -36,6 +36,10 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not isinstance(model, nn.Module):
         return
     yield from wrapping(model)
+    alike = list(equal_units(model))
+    yield from alike
+    if alike:
+        return
     yield from _levels(model)
     if fixed := _fixed_value(pipeline):
         yield fixed

@@ -22,6 +22,7 @@ from hexsearch.doctor.strength import CONSTANT, FEW, Floats, Strength, strength_
 from hexsearch.game.board import RED
 from hexsearch.training.metrics import Evaluation, slice_metrics
 
+_NARROW = 0.05  # standard deviation of answers that hardly differ
 _SURE = 0.3  # standard deviation of answers from which on many are near 0 or 1
 _LEAN = 0.25  # difference of the mean answer to the share of Red's wins that is reported
 _ONE_SIDED = 0.97  # share of answers for one side that is reported
@@ -171,6 +172,12 @@ def _unexplained(
     if alone := follows_a_number(evaluation):
         return f"{alone}; {excluded}"
     certain = strength.at_chance or strength.above_quarter
+    if strength.at_chance and own_chances(observed).std() < _NARROW:
+        return (
+            "answers hardly leave the mean of the labels: labels are shuffled (each belongs to "
+            "another position), each answer is compared with every label of the batch (shapes "
+            f"[B, 1] and [B] are broadcast), or the value was hardly trained; {excluded}"
+        )
     if certain and strength.policy_gain > 0.1:
         return (
             "the policy has learnt and the value has not, so the trunk works: the value head, its "

@@ -23,7 +23,7 @@ def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = needed(pipeline.watched)
     yield from _edited_planes(trial)
     yield from _shared_layers(trial.network)
-    yield from _equal_units(trial.network)
+    yield from equal_units(trial.network)
     yield from wrapping(trial.network)
 
 
@@ -80,7 +80,7 @@ def _shared_layers(network: nn.Module) -> Iterator[Finding]:
         )
 
 
-def _equal_units(network: nn.Module) -> Iterator[Finding]:
+def equal_units(network: nn.Module) -> Iterator[Finding]:
     """Report layers whose units all have the same weights."""
     alike = []
     for name, parameter in network.named_parameters():
@@ -96,7 +96,7 @@ def _equal_units(network: nn.Module) -> Iterator[Finding]:
             "units begin with identical weights (a constant initialisation): they get the same "
             "gradient, stay equal, and are worth no more than one unit",
             "draw initial weights at random",
-            root="norms",
+            root="equal units",
         )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.networks import Observed, take
+from hexsearch.training.metrics import slice_metrics
 
 _HALF, _LIKE_PRIOR = 0.002, 0.08  # a constant that is no 0.5, and near the share of wins
 _FAR_OUT = 6.0  # size of a raw value beyond which a sigmoid is flat
@@ -19,6 +20,7 @@ _BEYOND = 15.0  # which a training on constant labels does not reach
 _NEAR_END = 0.02  # distance from 0 or 1 of the output of a sigmoid that is at its end
 _LABEL = 0.05  # distance from 0 or 1 of the answers after constant labels
 _LEANING = 0.35  # the same of a value of the side to move that leans to it
+_RANKS = 0.65  # AUC from which on a value tells positions apart
 _FOLLOWS = 0.4  # correlation with the plies to the end that tells a label
 _FEW, _DRAWS, _SMALL = 32, 8, 0.05  # positions, draws, and deviation of other weights
 _CUT = 0.05  # share of values at an end for other weights that a relu explains
@@ -31,6 +33,7 @@ def constant_value(foreign: ForeignNetwork | None, observed: Observed) -> Cause:
     hypotheses: tuple[Callable[[], Cause | None], ...] = (
         lambda: whatever_the_weights(foreign, observed),
         lambda: _saturated(observed, _BEYOND),
+        lambda: _driven(observed),
         lambda: _of_the_stage(observed),
         lambda: _one_label(observed, _LABEL),
         lambda: _saturated(observed, _FAR_OUT),
@@ -148,6 +151,24 @@ def _mean_of_labels(observed: Observed) -> Cause | None:
         "are broadcast), it has a dead value head, which sees nothing of the board, or its "
         "training has hardly begun",
         "",
+    )
+
+
+def _driven(observed: Observed) -> Cause | None:
+    """The finding for a value that leans to one end, and tells positions apart nevertheless."""
+    own, of_red = own_chances(observed), observed.of_red
+    if of_red is None or own.mean() > _LEANING:
+        return None
+    won = np.where(of_red, observed.evaluation.red_won, 1 - observed.evaluation.red_won)
+    auc = slice_metrics(own, won, observed.evaluation.game).auc
+    if not auc > _RANKS:
+        return None
+    return (
+        f"the side to move is nearly always said to lose ({own.mean():.2f} on average), though "
+        f"positions are ranked (AUC {auc:.2f}): in training the side to move had nearly always "
+        "lost, as on finished boards (only last positions were shown, or a board that was not "
+        "copied, so that all samples of a game hold its last one)",
+        "train on the positions of whole games, each with its own board",
     )
 
 
