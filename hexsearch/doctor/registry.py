@@ -7,7 +7,13 @@ add a line here.
 from __future__ import annotations
 
 from hexsearch.doctor.checks import beginnings, games, refused, results, split
-from hexsearch.doctor.checks.computation import edits, loaded_modules, loaded_weights, seen
+from hexsearch.doctor.checks.computation import (
+    edits,
+    loaded_modules,
+    loaded_weights,
+    occupied,
+    seen,
+)
 from hexsearch.doctor.checks.data import (
     auxiliary,
     columns,
@@ -24,7 +30,6 @@ from hexsearch.doctor.checks.network import (
     encoders,
     independence,
     movers,
-    occupied,
     outputs,
     policies,
     randomness,

@@ -14,9 +14,9 @@ from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.doctor.checks.computation.edits import check_edits
 from hexsearch.doctor.checks.computation.loaded_modules import check_loaded_modules
 from hexsearch.doctor.checks.computation.loaded_weights import check_loaded_weights
+from hexsearch.doctor.checks.computation.occupied import check_occupied
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.movers import check_mover_reading
-from hexsearch.doctor.checks.network.occupied import check_occupied
 from hexsearch.doctor.checks.network.outputs import check_cut_answers
 from hexsearch.doctor.checks.network.strengths import check_strength
 from hexsearch.doctor.examine import examine

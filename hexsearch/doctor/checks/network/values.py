@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hexsearch.doctor.checks.network.given_planes import mover_plane, of_other_planes, shown_as
+from hexsearch.doctor.checks.computation.given_planes import mover_plane, of_other_planes, shown_as
 from hexsearch.doctor.checks.network.outputs import rounded_answers
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, input_scores, restoring
