@@ -80,6 +80,7 @@ class Budgeted:
         self.dimensions = dimensions
         self.jobs: dict[str, tuple[str, Any, int]] = {}  # running: name, handle, positions to see
         self.seen: dict[str, int] = {}
+        self.asked = 0
 
     def _next(self) -> tuple[str, Mapping[str, Any], Any, float] | None:
         """Name of the configuration, its settings, the peer's handle, and the budget."""
@@ -95,7 +96,8 @@ class Budgeted:
         name, config, handle, budget = proposed
         target = min(RUNGS, key=lambda rung: abs(rung - budget))
         seen = self.seen.setdefault(name, 0)
-        job = name if name not in self.jobs else f"{name} at {target} once more ({len(self.jobs)})"
+        self.asked += 1
+        job = name if name not in self.jobs else f"{name} at {target} once more ({self.asked})"
         self.jobs[job] = (name, handle, target)
         return job, values_of(self.dimensions, config), seen if seen < target else 0
 
