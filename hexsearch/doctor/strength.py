@@ -40,6 +40,15 @@ def accuracy(answers: Floats, red_won: Flags) -> float:
     return float(np.where(answers == 0.5, 0.5, (answers > 0.5) == red_won).mean())
 
 
+def sensible_auc(table: Floats, won: Floats) -> float:
+    """The AUC that answers need to be sensible: halfway from chance to a table of shortest paths.
+
+    Answers of random weights have some order, too, and are often a little better if inverted.
+    """
+    known = slice_metrics(table, won, np.arange(len(won))).auc
+    return 0.5 + 0.5 * max(known - 0.5, 0.0)
+
+
 def strength_of(observed: Observed, table: Floats) -> Strength:
     """Compare AUC and value loss with those of chance and with those of a table's answers [P]."""
     evaluation = observed.evaluation

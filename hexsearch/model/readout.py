@@ -176,6 +176,24 @@ def raw_of(readout: Readout, win_prob: float) -> float:
     return (low + high) / 2
 
 
+def not_finite(readout: Readout) -> str:
+    """Where the loss of ordinary raw outputs is not finite, as a sentence; empty if nowhere."""
+    for target in (0.0, 1.0):
+        raw = _raw_outputs()
+        broken = ~readout.loss(raw, torch.full_like(raw, target)).isfinite()
+        if bool(broken.any()):
+            return (
+                f"the loss for target {target:g} is not finite at {int(broken.sum())} of "
+                f"{len(raw)} raw outputs, such as {float(_raw_outputs()[broken][0]):g}"
+            )
+    return ""
+
+
+def _raw_outputs() -> Tensor:
+    """[33] ordinary raw outputs, new ones each time, as a plug-in may write into them."""
+    return torch.linspace(-8.0, 8.0, 33)
+
+
 def check_readout(readout: Readout) -> list[str]:
     """Faults of a read-out as sentences; none for a sound one.
 
@@ -184,20 +202,15 @@ def check_readout(readout: Readout) -> list[str]:
     unless the read-out is declared as not proper. Shapes, range and monotonicity are checked too;
     for a declared negative control only these three are.
     """
-    grid = torch.linspace(-8.0, 8.0, 33)
+    grid = _raw_outputs()
     probability = readout.win_prob(grid)
     if probability.shape != grid.shape:
         return [f"win_prob returned shape {list(probability.shape)} for [33]"]
     loss = readout.loss(grid, torch.ones_like(grid))
     if loss.shape != grid.shape:
         return [f"loss returned shape {list(loss.shape)} for [33]; it must not reduce"]
-    for target in (0.0, 1.0):
-        broken = ~readout.loss(grid, torch.full_like(grid, target)).isfinite()
-        if bool(broken.any()):
-            return [
-                f"the loss for target {target:g} is not finite at {int(broken.sum())} of "
-                f"{len(grid)} raw outputs, such as {float(grid[broken][0]):g}"
-            ]
+    if endless := not_finite(readout):
+        return [endless]
     problems = []
     if not bool(((probability >= 0) & (probability <= 1)).all()):
         problems.append("win_prob returns values outside [0, 1]")

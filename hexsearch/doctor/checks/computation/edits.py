@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.general.norm_statistics import copied
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
@@ -48,14 +48,14 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     late = np.flatnonzero(evaluation.to_end <= evaluation.ply)
     if not isinstance(foreign.model, nn.Module) or len(late) < _NEEDED:
         return
-    network, copied = _copied(foreign.model), foreign
-    if network is not foreign.model:
-        copied = ForeignNetwork(network, foreign.encoded, foreign.size)
+    # A network that cannot be copied is edited itself, and left as it was.
+    network = copied(foreign.model) or foreign.model
+    tried_on = ForeignNetwork(network, foreign.encoded, foreign.size)
 
     def errors_on(rows: Rows) -> Callable[[], Floats]:
         positions, won = take(observed.positions, rows), evaluation.red_won[rows]
         planes = foreign.planes(positions)
-        return lambda: _errors(copied, positions, planes, won)
+        return lambda: _errors(tried_on, positions, planes, won)
 
     chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
     tried = min(_TRIED, len(chosen) // 3)
@@ -90,14 +90,6 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         edit.remedy,
         root="computation",
     )
-
-
-def _copied(network: nn.Module) -> nn.Module:
-    """A copy, so that nothing of the user's is changed; the network itself if it has none."""
-    try:
-        return deepcopy(network)
-    except Exception:  # it holds what cannot be copied, such as a lock or the output of a call
-        return network
 
 
 def _best(

@@ -20,7 +20,7 @@ from hexsearch.doctor.hypotheses.general.initial_weights import (
 from hexsearch.doctor.hypotheses.general.policy_frames import frames_of
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.strength import Floats, strength_of
+from hexsearch.doctor.strength import Floats, sensible_auc, strength_of
 
 _LEARNT = 0.65  # AUC from which on a network has learnt something
 _KNOWS = 0.05  # nats above a uniform policy, from which a policy has learnt something
@@ -31,7 +31,7 @@ _ZEROS = 0.5  # share of weights of exactly 0 that is reported
 
 
 def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Report batch norms of a user's trained network that have their initial statistics."""
+    """Report modules of a user's network that were not trained, not loaded, or lost something."""
     model = pipeline.foreign.model if pipeline.foreign is not None else None
     if not isinstance(model, nn.Module):
         return
@@ -162,8 +162,10 @@ def _initial_layers(
     """
     layers = larger_layers(model)
     auc = None if observed is None else observed.evaluation.metrics().overall.auc
-    if layers and auc is not None and not auc > _LEARNT:
-        if all(map(has_hardly_moved, layers.values())):
+    if observed is not None and table is not None and auc is not None and layers:
+        # A wide network may learn with weights that hardly move, and hard games give a low AUC.
+        least = min(_LEARNT, sensible_auc(table, observed.evaluation.red_won))
+        if not auc > least and all(map(has_hardly_moved, layers.values())):
             yield _hardly_trained(layers, auc)
             return
     initial = [name for name, layer in layers.items() if is_drawn(layer)]

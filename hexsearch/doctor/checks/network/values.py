@@ -34,6 +34,7 @@ from hexsearch.doctor.hypotheses.values import (
 )
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.doctor.strength import sensible_auc
 from hexsearch.training.metrics import slice_metrics
 
 _ENDS = 0.6  # size that values near the end of a game reach if they were trained to be -1 and 1
@@ -196,15 +197,6 @@ def reading_findings(
         "training labels were inverted, correct them and train again",
         root="reading",
     )
-
-
-def sensible_auc(table: Floats, won: Floats) -> float:
-    """The AUC that answers need to be sensible: halfway from chance to a table of shortest paths.
-
-    Answers of random weights have some order, too, and are often a little better if inverted.
-    """
-    known = slice_metrics(table, won, np.arange(len(won))).auc
-    return 0.5 + 0.5 * max(known - 0.5, 0.0)
 
 
 def _restores(best: Reading, observed: Observed, table: Floats) -> bool:

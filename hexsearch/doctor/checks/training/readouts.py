@@ -29,6 +29,7 @@ from hexsearch.model.readout import (
     Readout,
     SmoothedReadout,
     check_readout,
+    not_finite,
     probability_at_optimum,
 )
 from hexsearch.model.value_heads import build_value_head, check_value_head
@@ -40,7 +41,6 @@ _SIDE = 13  # side of the board if no games are given
 _ROWS = 64  # answers that are also computed one by one
 _OWN = "the model's own"
 _CUT = 0.02  # distance from 0 and 1 that no answer may be kept from
-_ENDLESS = "is not finite"
 _NOT_FINITE = (
     "the loss is not finite at ordinary raw outputs: a logarithm of 0, 0 times a logarithm of 0, a "
     "division by 0 or a root of a negative number, so one such answer makes all weights nan",
@@ -65,7 +65,7 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         cut = explain_cut_off(inner) if is_import_path(name.split(" ")[0]) or _OWN in name else None
         if problems:
             evidence = f"{name}: {'; '.join(problems)}"
-            cause, remedy = _NOT_FINITE if _ENDLESS in problems[0] else explain(inner)
+            cause, remedy = _NOT_FINITE if not_finite(inner) in problems else explain(inner)
             if cut is not None:
                 evidence, (cause, remedy) = f"{evidence}; {cut[0]}", cut[1:]
             yield Finding.error("read-out", evidence, cause, remedy, root="read-out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.general.norm_statistics import copied
 from hexsearch.doctor.networks import Observed, take
 from hexsearch.training.metrics import slice_metrics
 
@@ -64,9 +64,8 @@ def whatever_the_weights(foreign: ForeignNetwork | None, observed: Observed) -> 
     own = float(observed.value[0])
     if np.ptp(observed.value) > _EXACT:
         return None
-    try:
-        copy = deepcopy(foreign.model)
-    except Exception:  # it holds what cannot be copied, such as a lock
+    copy = copied(foreign.model)
+    if copy is None:
         return None
     other = ForeignNetwork(copy, foreign.encoded, foreign.size)
     rows = np.arange(min(_FEW, len(observed.value)))

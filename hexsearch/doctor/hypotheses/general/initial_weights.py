@@ -49,21 +49,24 @@ def is_drawn(layer: Layer) -> bool:
 
 def has_hardly_moved(layer: Layer) -> bool:
     """Whether weights are those that torch draws, or are still near to them."""
-    weights = layer.weight.detach().float()
-    length = float(weights.square().mean()) ** 0.5 * 3**0.5 / _bound(layer)
-    return abs(length - 1) < _MOVED and float(weights.abs().max()) < _FARTHEST * _bound(layer)
+    largest = float(layer.weight.detach().abs().max())
+    return abs(_length(layer) - 1) < _MOVED and largest < _FARTHEST * _bound(layer)
 
 
 def has_vanished(layer: Layer) -> bool:
     """Whether the weights are far smaller than torch draws them."""
-    length = float(layer.weight.detach().float().square().mean()) ** 0.5
-    return bool(length * 3**0.5 < _GONE * _bound(layer))
+    return _length(layer) < _GONE
 
 
 def is_too_long(layer: Layer) -> bool:
     """Whether the weights are far larger than torch draws them, as no training leaves them."""
-    length = float(layer.weight.detach().float().square().mean()) ** 0.5
-    return bool(length * 3**0.5 > _LONG * _bound(layer))
+    return _length(layer) > _LONG
+
+
+def _length(layer: Layer) -> float:
+    """Root of the mean square of the weights, where that of initial ones is 1."""
+    mean: float = float(layer.weight.detach().float().square().mean()) ** 0.5
+    return mean * 3**0.5 / _bound(layer)
 
 
 def _bound(layer: Layer) -> float:

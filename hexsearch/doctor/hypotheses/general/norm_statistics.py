@@ -102,15 +102,23 @@ def first_gap(network: nn.Module, norm: str, run: Callable[[], object]) -> float
     return gaps[0] if gaps else float("inf")
 
 
+def copied(network: nn.Module) -> nn.Module | None:
+    """A copy, so that nothing of a user's is changed; None if there is none."""
+    try:
+        return deepcopy(network)
+    except Exception:  # it holds what cannot be copied, such as a lock or the output of a call
+        return None
+
+
 def with_statistics_of(network: nn.Module, planes: Tensor) -> nn.Module | None:
     """A copy of a network in eval mode, with the batch norms' statistics of some planes.
 
     None if the network cannot be copied, such as one that keeps the output of a call.
     """
-    try:
-        copy = deepcopy(network).eval()
-    except RuntimeError:
+    copy = copied(network)
+    if copy is None:
         return None
+    copy.eval()
     norms = [m for m in copy.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
     for norm in norms:
         norm.reset_running_stats()
