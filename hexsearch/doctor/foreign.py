@@ -168,15 +168,16 @@ class ForeignNetwork:
 
     def reported(self, raw: Tensor, positions: Positions) -> Tensor:
         """[P] the model's own win_prob_red, or what its raw values stand for without one."""
+        to_move = self._as_encoded(positions).to_move.astype(np.int64)
+        return self.answered(raw, torch.from_numpy(to_move))
+
+    def answered(self, raw: Tensor, to_move: Tensor) -> Tensor:
+        """The same where the sides [P] are to move, +1 for Red and -1 for Blue."""
         if not callable(self._decode):
             return raw if raw.ndim == 1 else _of_list(raw)
+        sides = (to_move,) if self.for_mover else ()
         with torch.no_grad(), plugin_code(f"{self._model_name}: win_prob_red()"):
-            if self.for_mover:
-                to_move = torch.from_numpy(self._as_encoded(positions).to_move.astype(np.int64))
-                reported = _of_values(self._decode, raw.clone(), to_move)
-            else:
-                reported = _of_values(self._decode, raw.clone())
-            answered = torch.as_tensor(reported).float()
+            answered = torch.as_tensor(_of_values(self._decode, raw.clone(), *sides)).float()
         if answered.numel() != len(raw):
             raise ContractError(
                 f"{self._model_name}: win_prob_red returned {list(answered.shape)} for "

@@ -6,7 +6,7 @@ add a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import beginnings, games, refused, results, split
+from hexsearch.doctor.checks import beginnings, games, play, refused, results, split
 from hexsearch.doctor.checks.computation import (
     edits,
     loaded_modules,
@@ -67,6 +67,7 @@ CHECKS: tuple[Check, ...] = (
     Check("duplicates", "quick", ("archive",), games.check_duplicates),
     Check("results", "quick", ("archive",), results.check_results),
     Check("beginnings", "quick", ("archive",), beginnings.check_beginnings),
+    Check("play", "quick", ("archive",), play.check_play, symptom=True),
     Check("split", "quick", ("dataset",), split.check_split),
     Check("finished boards", "quick", _BATCHES, columns.check_finished),
     Check("boards", "quick", _BATCHES, positions.check_boards),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tests.doctor import (
+    slips_eighteenth_pipeline,
+    slips_eighteenth_scripts,
     slips_eighth_data,
     slips_eighth_scripts,
     slips_eighth_training,
@@ -45,6 +47,7 @@ from tests.doctor import (
     slips_twelfth_scripts,
     slips_twelfth_training,
 )
+from tests.doctor.controls_of_eighteenth import CONTROLS as CONTROLS_OF_EIGHTEENTH
 from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
 from tests.doctor.controls_of_fifteenth import CONTROLS as CONTROLS_OF_FIFTEENTH
 from tests.doctor.controls_of_fourteenth import CONTROLS as CONTROLS_OF_FOURTEENTH
@@ -102,6 +105,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_FIFTEENTH,
     **CONTROLS_OF_SIXTEENTH,
     **CONTROLS_OF_SEVENTEENTH,
+    **CONTROLS_OF_EIGHTEENTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -177,4 +181,10 @@ SEVENTEENTH: dict[str, AnySlip] = {
     **slips_seventeenth_scripts.SCRIPTS,
     **slips_seventeenth_pipeline.SLIPS,
     **slips_seventeenth_pipeline.FILES,
+}
+# And the eighteenth, by one more.
+EIGHTEENTH: dict[str, AnySlip] = {
+    **slips_eighteenth_scripts.SCRIPTS,
+    **slips_eighteenth_pipeline.SLIPS,
+    **slips_eighteenth_pipeline.FILES,
 }

@@ -26,6 +26,7 @@ from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script, sound_script, trained_by
 from tests.doctor.sets_of_slips import (
     CONTROLS,
+    EIGHTEENTH,
     EIGHTH,
     EIGHTH_PUT_ASIDE,
     ELEVENTH,
@@ -256,6 +257,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "fifteenth, all put aside": (FIFTEENTH, 0.0, 0.0),
     "sixteenth, all put aside": (SIXTEENTH, 0.0, 0.0),
     "seventeenth, all put aside": (SEVENTEENTH, 0.0, 0.0),
+    "eighteenth, all put aside": (EIGHTEENTH, 0.0, 0.0),
 }
 
 

@@ -47,6 +47,7 @@ def _few_lines(archive: GameArchive) -> Iterator[Finding]:
             "winner, and validation games begin as training games do",
             "play with a temperature, noise at the root, or drawn openings; or keep one game of "
             "each line",
+            root="alike",
         )
         return
     shared = max(_OPENING, int(_BEGUN * np.median(archive.lengths[long])))
@@ -62,6 +63,7 @@ def _few_lines(archive: GameArchive) -> Iterator[Finding]:
             "(self-play without noise, temperature or drawn openings), so the network sees few "
             "different positions, and no other opening",
             "play with a temperature, noise at the root, or drawn openings",
+            root="alike",
         )
 
 

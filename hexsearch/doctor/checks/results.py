@@ -122,7 +122,7 @@ def _places(archive: GameArchive, games: NDArray[np.int64]) -> dict[str, NDArray
 
 
 def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
-    """Report games that stop one move before a connection, and are given to the other side.
+    """Report games that stop one move before a connection.
 
     Games that were resigned stop at several distances, and are given to the side that is near.
     """
@@ -133,6 +133,16 @@ def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
     mover = np.where(archive.lengths[games] % 2 == 0, BLUE, RED)
     missing = np.where(mover == BLUE, blue, red) == 1
     lost = missing & (archive.winners[games] == -mover)
+    if (missing & ~lost).mean() > _ALL:
+        yield Finding.warning(
+            "results",
+            f"in {missing.sum():,} of {len(games):,} games that end without a connection the side "
+            "to move lacks one stone, and is the winner",
+            "the last move of each game, which wins it, is missing (a record that is cut off by "
+            "one): no finished board is seen, and the policy never learns the winning move",
+            "write the last move of each game, too",
+            root="recorded",
+        )
     if lost.mean() > _ALL:
         yield Finding.error(
             "results",
@@ -150,7 +160,8 @@ def _sorted_moves(archive: GameArchive) -> Iterator[Finding]:
     games = _spread(np.flatnonzero(archive.lengths >= _BEFORE).astype(np.int64))
     if len(games) < _FEW:
         return
-    words = [ordered_cells(archive.game(int(game)).moves) for game in games]
+    records = [archive.game(int(game)) for game in games]
+    words = [ordered_cells(record.moves, record.size) for record in records]
     told = next((each for each in words if each), "")
     if told and np.mean([each == told for each in words]) > _ALL:
         yield Finding.error(

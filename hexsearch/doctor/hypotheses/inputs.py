@@ -201,10 +201,12 @@ def restoring(
     clear = more > max(0.015, _MORE * plain if plain > 0 else 4.0 * value.noise)
     if clear and value.auc > max(least, scores[0].auc + 0.02):
         return value
-    # What a plane of the side to move is worth is often seen by the policy alone.
+    # What a plane of the side to move is worth is often seen by the policy alone. A value that no
+    # plane moves has another fault.
     shown = [s for s in scores[1:] if _SIDE in s.name and not s.name.endswith(_INVERTED)]
     side = max(shown, key=lambda score: score.policy_gain, default=scores[0])
-    if knows and side.policy_gain > max(_TOLD, 4.0 * side.policy_noise) and side.gain > -0.005:
+    told = side.policy_gain > max(_TOLD, 4.0 * side.policy_noise)
+    if knows and told and side.gain > -0.005 and side.gain != 0.0:
         return side
     policy = max(scores[1:], key=lambda score: score.policy_gain)
     sure = policy.policy_gain > max(0.2, 4.0 * policy.policy_noise) and policy.gain > -0.005

@@ -17,13 +17,13 @@ from hexsearch.doctor.networks import Observed
 _HALVED = 0.01  # mean difference from (v + 1) / 2; a tanh may go a little below its targets
 _BEYOND = 1.2  # raw values of a network that was trained on 0 and 1, or -1 and 1, stay below
 _SAME = 1e-3
-_BANDS = ((0, 0), (1, 2), (3, 4), (5, 6))  # plies to the end
+_BANDS: tuple[tuple[int, int], ...] = ((0, 0), (1, 2), (3, 4), (5, 6))  # plies to the end
 _FEW = 100  # positions that each band needs
 # Numbers that answers may fade to: words for the distance from them and for the case, range of the
 # factor on finished boards, which no discount changes, least factor far from the end, and slope.
 _CENTRES = (
     (0.5, "p - 0.5", "", (0.8, 1.25), 1.4, 0.05),
-    (0.0, "p", ", towards 0 (Red's wins count less the later they come)", (0.9, 1.1), 1.25, 0.035),
+    (0.0, "p", ", towards 0 (wins count less the later they come)", (0.9, 1.1), 1.25, 0.035),
     (
         1.0,
         "1 - p",
@@ -33,7 +33,12 @@ _CENTRES = (
         0.035,
     ),
 )
+_ONE_LATER = 1.15  # what a discount may have done one move before the end
 _SHRUNK, _UNIFORM = 1.2, 1.25  # least factor of answers that are shrunk, and ratio of the factors
+# Largest factor at the end, and least multiple of it before, of answers that know the end alone.
+_AT_END, _BEFORE = 2.0, 3.0
+# Chances that a second sigmoid drives to 0, their share, and the gain by it.
+_LOW, _DRIVEN, _TWICE = 0.1, 0.55, 0.02
 _LEANS, _LEAN_GAIN = 0.5, 0.008  # offset of the log odds, and gain in value loss, that are told
 
 
@@ -105,18 +110,22 @@ def fading(observed: Observed) -> tuple[str, str, str] | None:
     best. A sound network needs a factor of about 1 or below, whatever the distance.
     """
     for centre, words, others, (low, high), last, least in _CENTRES:
-        factors = _factors(observed, centre)
+        factors, bands = _factors(observed, centre), _BANDS
+        if factors is not None and observed.of_red is not None and centre != 0.5:
+            factors, bands = factors[1:], _BANDS[1:]  # who is to move has lost a finished board
+            high *= _ONE_LATER
         if factors is None or min(factors) <= 0 or not low < factors[0] < high:
             continue
-        distance = np.array([(first + end) / 2 for first, end in _BANDS])
+        distance = np.array([(first + end) / 2 for first, end in bands])
         slope = float(np.polyfit(distance, np.log(factors), 1)[0])
         steps = np.diff(factors).min()
         if slope < least or factors[-1] < last or steps < (-0.05 if centre == 0.5 else 0.03):
             continue
         told = ", ".join(f"{each:.2f}" for each in factors)
+        places = ", ".join(f"{first} to {end}" if first < end else f"{end}" for first, end in bands)
         return (
-            f"0, 1 to 2, 3 to 4 and 5 to 6 plies before the end {words} must be multiplied by "
-            f"{told} to fit the results",
+            f"{places} plies before the end {words} must be multiplied by {told} to fit the "
+            "results",
             "confidence fades with the moves to the end, by a factor of about "
             f"{np.exp(-slope):.2f} for each{others}: the value was trained on discounted results "
             "(a discount factor below 1)",
@@ -152,10 +161,58 @@ def shrunk(observed: Observed) -> tuple[str, str, str] | None:
     )
 
 
+def only_the_end(observed: Observed) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if answers are right at the end and near 0.5 before it."""
+    factors = _factors(observed, 0.5)
+    if factors is None or not 0.0 < factors[0] < _AT_END or min(factors[1:]) < _BEFORE * factors[0]:
+        return None
+    told = ", ".join(f"{each:.2f}" for each in factors)
+    return (
+        f"0, 1 to 2, 3 to 4 and 5 to 6 plies before the end p - 0.5 must be multiplied by {told} "
+        "to fit the results",
+        "answers are right on finished boards and near one half on all others, also one move "
+        "before: only the last position of a game had its result as target, and all others 0, an "
+        "even value (a reward that is not carried back through the game)",
+        "give every position of a game its result, with the sign of its side to move",
+    )
+
+
+def squashed_twice(observed: Observed) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if chances were trained by a loss that applies a sigmoid."""
+    raw, won = observed.raw, observed.evaluation.red_won
+    if raw.ndim > 1 or raw.min() < 0.0 or raw.max() > 1.0:
+        return None
+    own = observed.evaluation.win_prob_red
+    if observed.of_red is not None:
+        own, won = (np.where(observed.of_red, each, 1 - each) for each in (own, won))
+    if np.abs(own - raw).max() > _SAME or float((raw < _LOW).mean()) < _DRIVEN:
+        return None
+    gains = np.square(raw - won) - np.square(sigmoid(raw) - won)
+    noise = clustered_error(gains - gains.mean(), observed.evaluation.game)
+    if gains.mean() < max(_TWICE, 4 * noise):
+        return None
+    return (
+        f"{float((raw < _LOW).mean()):.0%} of the outputs, which lie in 0..1, are below {_LOW:g}; "
+        f"with a sigmoid applied to them the value loss is lower by {gains.mean():.3f} "
+        f"(+-{1.96 * noise:.3f})",
+        "the network ends in a sigmoid, and a loss of logits (BCEWithLogits), which applies one "
+        "itself, was trained on its output: two sigmoids stand one behind the other, and every "
+        "chance up to a half is driven to 0",
+        "give the loss the number before the sigmoid, or use a loss of probabilities; then train "
+        "again",
+    )
+
+
 def _factors(observed: Observed, centre: float) -> list[float] | None:
-    """For each band of distances, the factor on p - centre that fits the results best."""
+    """For each band of distances, the factor on p - centre that fits the results best.
+
+    The chances are those of the side that the raw value belongs to.
+    """
     evaluation = observed.evaluation
-    p, won = evaluation.win_prob_red - centre, evaluation.red_won - centre
+    p, won = evaluation.win_prob_red, evaluation.red_won
+    if observed.of_red is not None:
+        p, won = (np.where(observed.of_red, each, 1 - each) for each in (p, won))
+    p, won = p - centre, won - centre
     factors = []
     for low, high in _BANDS:
         band = (evaluation.to_end >= low) & (evaluation.to_end <= high)

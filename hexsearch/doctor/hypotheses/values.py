@@ -285,7 +285,7 @@ def compression(observed: Observed) -> Compression:
     clipped = np.clip(p, 1e-6, 1 - 1e-6)
     log_odds = np.log(clipped) - np.log1p(-clipped)
     shares = np.linspace(0.0, 0.9, 46)
-    factors = np.exp(np.linspace(-2.5, 2.5, 51))
+    factors = np.exp(np.linspace(-2.5, 5.0, 76))
     share = max(shares, key=lambda s: float(gains(without_noise(s)).mean()))
     factor = max(factors, key=lambda f: float(gains(sigmoid(f * log_odds)).mean()))
     by_noise = gains(without_noise(float(share)))

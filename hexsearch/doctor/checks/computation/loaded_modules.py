@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.checks.training.modules import equal_units, wrapping
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.constants import whatever_the_weights
+from hexsearch.doctor.hypotheses.edits.dead_units import dead_activations
+from hexsearch.doctor.hypotheses.general.constants import own_chances, whatever_the_weights
 from hexsearch.doctor.hypotheses.general.initial_weights import (
     Layer,
     has_hardly_moved,
@@ -18,15 +20,17 @@ from hexsearch.doctor.hypotheses.general.initial_weights import (
     larger_layers,
 )
 from hexsearch.doctor.hypotheses.general.policy_frames import frames_of
-from hexsearch.doctor.networks import Observed
+from hexsearch.doctor.networks import Observed, take
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.strength import Floats, sensible_auc, strength_of
+from hexsearch.doctor.strength import CONSTANT, Floats, sensible_auc, strength_of
 
 _LEARNT = 0.65  # AUC from which on a network has learnt something
 _KNOWS = 0.05  # nats above a uniform policy, from which a policy has learnt something
 _RANKS = 0.2  # nats above free cells, from which on it knows the moves of a side
 _MANY = 400  # weights that a layer must have to be looked at
 _FEW_LEVELS, _MOST_LEVELS = 0.2, 256  # share, and number, of different weights that are few
+_LOOKED_AT = 64  # positions whose activations are looked at
+_BATCHES = 50  # batches that are no training
 _ZEROS = 0.5  # share of weights of exactly 0 that is reported
 
 
@@ -43,6 +47,9 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _levels(model)
     if fixed := _fixed_value(pipeline):
         yield fixed
+        return
+    if dead := _dead_layer(pipeline) or _begun(model, pipeline.observed):
+        yield dead
         return
     initial = list(_initial_layers(model, pipeline.observed, pipeline.table))
     yield from initial
@@ -94,6 +101,51 @@ def _fixed_value(pipeline: ExaminedPipeline) -> Finding | None:
         "others with random weights",
         *found,
         root="untrained",
+    )
+
+
+def _dead_layer(pipeline: ExaminedPipeline) -> Finding | None:
+    """The finding for a constant value behind a relu whose units are all off."""
+    foreign, observed = pipeline.foreign, pipeline.observed
+    if foreign is None or observed is None or float(own_chances(observed).std()) > CONSTANT:
+        return None
+    chosen = np.linspace(0, len(observed.positions) - 1, _LOOKED_AT).astype(np.int64)
+    dead, total = dead_activations(foreign, foreign.planes(take(observed.positions, chosen)))
+    if not dead:
+        return None
+    return Finding.error(
+        "value heads",
+        f"of {total} relus that are called, {dead} give 0 for every unit of {_LOOKED_AT} "
+        "positions; the value is constant",
+        f"all units of {dead} of {total} relus are dead: what stands before them is below 0 at "
+        "every position (biases far below 0, or a step that was far too large), so nothing behind "
+        "them depends on the board, and no gradient reaches what stands before",
+        "begin with biases of 0, lower the learning rate, or use a leaky activation; then train "
+        "again",
+        root="dead",
+    )
+
+
+def _begun(model: nn.Module, observed: Observed | None) -> Finding | None:
+    """The finding for a weak network whose batch norms have counted a few batches."""
+    auc = None if observed is None else observed.evaluation.metrics().overall.auc
+    counts = [
+        int(norm.num_batches_tracked)
+        for norm in model.modules()
+        if isinstance(norm, _BatchNorm) and norm.num_batches_tracked is not None
+    ]
+    if not counts or not 0 < max(counts) < _BATCHES or auc is None:
+        return None
+    if max(auc, 1 - auc) > _LEARNT:
+        return None  # an inverted value has learnt, too
+    return Finding.error(
+        "untrained layers",
+        f"no batch norm has counted more than {max(counts)} batches; positions are ranked with an "
+        f"AUC of {auc:.2f}",
+        f"the network was hardly trained: it has seen {max(counts)} batches (the loop was left "
+        "early, few batches, or the file is one of the first checkpoints)",
+        "load a later checkpoint, or train longer",
+        root="begun",
     )
 
 
@@ -201,8 +253,8 @@ def _hardly_trained(layers: dict[str, Layer], auc: float) -> Finding:
         f"draws initial ones; positions are ranked with an AUC of {auc:.2f}",
         "the network has initial weights, or nearly: its weights were not loaded, or were not "
         "those that the optimiser got, or it was hardly trained (too few steps, a learning rate "
-        "that is far too small, or a schedule that ends too early, as if stepped after each "
-        "batch)",
+        "that is far too small, gradients clipped to nearly nothing, an average of weights that "
+        "hardly moves, or a schedule that ends too early, as if stepped after each batch)",
         "check that the file is that of the trained network and that load_state_dict() gets all of "
         "it with strict=True; if so, print the learning rate in the first and in the last step",
         root="untrained",

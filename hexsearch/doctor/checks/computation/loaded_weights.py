@@ -60,6 +60,15 @@ def _vanished(network: nn.Module) -> tuple[str, str, str] | None:
     gone = [name for name, layer in layers.items() if has_vanished(layer)]
     if not gone or 2 * len(gone) < len(layers):
         return None
+    empty = [name for name in gone if not bool(layers[name].weight.any())]
+    if 2 * len(empty) >= len(layers):
+        return (
+            f"the weights of {len(empty)} of {len(layers)} larger layers, such as {empty[0]}, are "
+            "all exactly 0",
+            "the weights are all 0: they began with 0 (a constant initialisation), and then no "
+            "gradient reaches them, so nothing but the last biases was trained",
+            "keep torch's own initial weights, and train again",
+        )
     return (
         f"the weights of {len(gone)} of {len(layers)} larger layers, such as {gone[0]}, are less "
         "than a tenth as long as torch draws initial ones",
@@ -80,8 +89,10 @@ def _too_long(network: nn.Module) -> tuple[str, str, str] | None:
         "than six times as long as torch draws initial ones",
         "the weights are far too large, which saturates what follows them: initial weights were "
         "drawn with far too large a deviation (normal_ with 1, without a division by the root of "
-        "the inputs), or training diverged (a learning rate that is far too high)",
-        "keep torch's own initial weights, or divide the deviation by the root of the inputs of a "
+        "the inputs), or training diverged (a learning rate that is far too high, or gradients "
+        "that are never cleared: zero_grad is missing)",
+        "call zero_grad() in each step, lower the learning rate, and keep torch's own initial "
+        "weights, or divide the deviation by the root of the inputs of a "
         "unit; then train again",
     )
 

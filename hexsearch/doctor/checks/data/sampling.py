@@ -21,6 +21,7 @@ _OTHER_CURRICULUM = (
     "do not judge networks by this curriculum; use curriculum last_k with an even k, or all"
 )
 _WITHOUT_REPLACEMENT = "draw without replacement from all training positions"
+_ALL = 0.95  # share of positions that are all of them but for chance
 _PURE = 0.98  # share of equal outcomes in a group of positions from which on it is a leak
 _GROUP = 0.2  # share of the positions that such a group must have
 _PLACES, _FAR = 12, 300_000  # later batches that are looked at, and the last position of these
@@ -89,9 +90,16 @@ def _plane_leaks(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"in {inside.mean():.0%} of the training positions of curriculum "
         f"'{config.curriculum.name}' the side to move alone reveals the winner "
         f"({purity[pure].max():.1%} right without a stone)",
-        "on a finished board the side to move is the loser"
-        if finished > 0.5
-        else "one ply before the end the side to move is always the winner",
+        (
+            "on a finished board the side to move is the loser"
+            if finished > 0.5
+            else "one ply before the end the side to move is always the winner"
+        )
+        + (
+            ", and training sees no other positions (a curriculum, or a filter, of final ones only)"
+            if inside.mean() > _ALL
+            else ""
+        ),
         _OTHER_CURRICULUM,
     )
 

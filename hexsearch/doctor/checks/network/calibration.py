@@ -9,9 +9,9 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.beyond import beyond_a_number
 from hexsearch.doctor.hypotheses.noise import label_noise, one_sided
-from hexsearch.doctor.hypotheses.scales import fading, offset, shrunk
+from hexsearch.doctor.hypotheses.scales import fading, offset, only_the_end, shrunk, squashed_twice
 from hexsearch.doctor.hypotheses.table import percentages
-from hexsearch.doctor.hypotheses.values import compression
+from hexsearch.doctor.hypotheses.values import Compression, compression
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.training.metrics import Evaluation
@@ -22,6 +22,7 @@ _SOFTMAX = (
     "which applies a softmax itself, two stand one behind the other, and chances are driven to 0 "
     "and 1 (or overfitting)"
 )
+_FAINT = 4.0  # factor on the log odds that answers near 0.5 need
 _LEANS = 0.25  # difference of the mean answer to the share of Red's wins
 
 
@@ -32,7 +33,7 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     overall = evaluation.metrics().overall
     if not overall.auc > 0.65 or one_sided(observed) is not None:
         return  # check `label noise` reports labels that are wrong for one colour
-    if (fades := fading(observed)) is not None:
+    if (fades := fading(observed) or only_the_end(observed)) is not None:
         yield Finding.warning("calibration", *fades, root="reading")
         return
     if abs(overall.bias) > _LEANS:
@@ -65,6 +66,8 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "apply the inverse in win_prob_red",
             root="reading",
         )
+    elif found.temperature > _FAINT and found.temperature_gain > 0.01:
+        yield _faint(observed, found)
     elif found.temperature_gain > 0.01 and overall.calibration_error > 0.06:
         overconfident = found.temperature < 1
         yield Finding(
@@ -85,6 +88,23 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "fitted on held-out games",
             root="reading",
         )
+
+
+def _faint(observed: Observed, found: Compression) -> Finding:
+    """The finding for answers that hardly leave 0.5, and rank positions."""
+    p = observed.evaluation.win_prob_red
+    low, high = (float(np.quantile(p, share)) for share in (0.02, 0.98))
+    return Finding.warning(
+        "calibration",
+        f"answers go from {low:.3f} to {high:.3f}; log odds times {found.temperature:.3g} have a "
+        f"value loss that is lower by {found.temperature_gain:.4f}",
+        "answers rank positions and hardly leave one half: labels were smoothed nearly to one half "
+        "(or targets, rewards, were scaled down), a scale or temperature of training is left out "
+        "at inference, or training ended soon after its beginning",
+        "look at the labels that the loss gets: apart from slight smoothing they should be 0 and 1 "
+        "(or -1 and 1); then compare the formulas of training and inference",
+        root="reading",
+    )
 
 
 def _are_probabilities(observed: Observed) -> bool:
@@ -114,6 +134,9 @@ def _leaning(evaluation: Evaluation, auc: float) -> Finding:
 def check_label_noise(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Estimate label noise from the answers on finished boards, whose winner is certain."""
     observed = needed(pipeline.observed)
+    if (twice := squashed_twice(observed)) is not None:
+        yield Finding.error("calibration", *twice, root="reading")
+        return
     if (lopsided := one_sided(observed)) is not None:
         yield _of_one_colour(*lopsided)
         return

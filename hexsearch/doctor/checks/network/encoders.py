@@ -123,7 +123,7 @@ def _blank(foreign: ForeignNetwork, observed: Observed) -> Iterator[Finding]:
     yield Finding.warning(
         "encoder",
         f"on {len(planes)} positions {blank}{weights}",
-        f"{blank} in every position: what should be on them (such as earlier positions, a history) "
+        f"{blank} in every position: what should be on them (the stones of a colour, a history) "
         + (
             "was never shown to the network, which could not learn from it"
             if before

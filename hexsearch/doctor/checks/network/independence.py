@@ -34,7 +34,32 @@ def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     planes = examined.planes(take(observed.positions, chosen))
     yield from _encoder_findings(examined, observed.positions)
     findings = list(independence_findings(examined.respond, planes))
+    findings = findings or list(_shared_readout(examined, take(observed.positions, chosen), planes))
     yield from findings or _repeated_answers(observed)
+
+
+def _shared_readout(
+    examined: ExaminedNetwork, positions: Positions, planes: Tensor
+) -> Iterator[Finding]:
+    """Report answers that are not those of the same raw values asked one by one."""
+    raw = examined.respond(planes)[1]
+    rows = np.arange(len(positions))
+    together = examined.reported(raw, positions)
+    alone = torch.cat(
+        [examined.reported(raw[n : n + 1], take(positions, rows[n : n + 1])) for n in rows]
+    )
+    apart = float(torch.nan_to_num(together - alone).abs().max())
+    if apart > _CLOSE:
+        yield Finding.error(
+            "modes",
+            f"for the same raw values win_prob_red gives {len(rows)} positions answers that differ "
+            f"by up to {apart:.2f} if they are asked together and one by one",
+            "win_prob_red depends on the other positions of the batch: a softmax, a mean or a "
+            "maximum is taken over the batch (dimension 0) and not over the outputs of a position "
+            "(dimension 1), and the loss in training probably, too",
+            "use softmax(raw, dim=1), or dim=-1, in the loss and in win_prob_red; then train again",
+            root="batch",
+        )
 
 
 def _repeated_answers(observed: Observed) -> Iterator[Finding]:
@@ -74,6 +99,7 @@ def _repeated_answers(observed: Observed) -> Iterator[Finding]:
         f"({len(different):,} different values)",
         cause,
         "report the value without rounding, and use board and side to move as the key of a cache",
+        root="repeated",
     )
 
 
@@ -233,5 +259,5 @@ class _Spread:
         )
 
 
-def _finding(evidence: str, cause: str, remedy: str) -> Finding:
-    return Finding.error("modes", evidence, cause, remedy, root="modes")
+def _finding(evidence: str, cause: str, remedy: str, root: str = "modes") -> Finding:
+    return Finding.error("modes", evidence, cause, remedy, root=root)

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.general.constants import constant_value
-from hexsearch.doctor.networks import respond_in_parts, take
+from hexsearch.doctor.hypotheses.general.constants import constant_value, own_chances
+from hexsearch.doctor.networks import Observed, respond_in_parts, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
+from hexsearch.training.metrics import slice_metrics
 
 _SPREAD, _ALONE = 0.05, 0.8  # spread of answers, and share of it that the mover may explain
 _STILL = 0.6  # share of right answers with the mover inverted, above which the board is read
+_RANKS = 0.7  # AUC of the side to move from which on the board is read
 _FEW = 20  # finished boards that are needed
 
 
@@ -99,7 +101,7 @@ def _told_by_the_mover(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     means = np.where(red, answers[red].mean(), answers[~red].mean())
     share = float(means.var() / answers.var())
-    if share <= _ALONE:
+    if share <= _ALONE or _told_by_the_board(observed):
         return
     cause = (
         "the answer is who is to move, whatever the board: in training the side to move was the "
@@ -119,6 +121,17 @@ def _told_by_the_mover(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root="reads the mover",
     )
+
+
+def _told_by_the_board(observed: Observed) -> bool:
+    """Whether a value of the side to move tells winners and is only read with an offset."""
+    if observed.of_red is None:
+        return False
+    evaluation, going = observed.evaluation, ~observed.evaluation.final
+    own = own_chances(observed)[going]
+    won = np.where(observed.of_red, evaluation.red_won, 1 - evaluation.red_won)[going]
+    # One that says "lost" nearly always has another cause, which the mover shows best.
+    return float(own.mean()) > 0.5 and slice_metrics(own, won, evaluation.game[going]).auc > _RANKS
 
 
 def _answers(

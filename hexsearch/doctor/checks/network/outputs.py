@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.constants import own_chances
@@ -19,6 +20,7 @@ _ZERO = 1e-9  # distance from 0, or from a sigmoid of 0, of what a relu cuts off
 _PILE, _INNER = 0.15, 0.05  # share at one end alone; distance of its chance from 0 and 1
 _SAME = 1e-6
 _LEAD = 40.0  # median lead of the largest logit, above which all others are impossible
+_SHARE = 0.75  # quantile of the sizes of raw values that must be as large
 _POOR = 0.15  # value loss above which such a value is no knowledge
 _SUM = 1e-3  # distance of a sum of probabilities from 1
 _MANY = 50  # positions that are needed
@@ -109,6 +111,23 @@ def _cut_outputs(raw: NDArray[np.float64], low: float, high: float) -> Iterator[
     )
 
 
+def why_not_finite(pipeline: ExaminedPipeline) -> tuple[str, str]:
+    """Cause and remedy of answers that are not finite."""
+    model = pipeline.foreign.model if pipeline.foreign is not None else None
+    if isinstance(model, nn.Module) and all(bool(p.isfinite().all()) for p in model.parameters()):
+        return (
+            "answers are not finite although all weights are: numbers leave their range at "
+            "inference (half precision, float16, ends at 65,504; a logarithm or a division of 0; "
+            "or planes that are not those of training)",
+            "use bfloat16 or float32 at inference, and keep logarithms and divisions away from 0",
+        )
+    return (
+        "answers are not finite: training has diverged and the weights are not finite (a logarithm "
+        "or a division of 0 in the loss, or a learning rate that is far too high)",
+        "load weights from before the loss became nan, and use a loss of logits",
+    )
+
+
 def rounded_answers(observed: Observed) -> Iterator[Finding]:
     """Report answers that take few values although raw values take many."""
     answers, many = np.unique(observed.answered.round(6)), len(np.unique(observed.value.round(6)))
@@ -144,11 +163,41 @@ def _lead(logits: np.ndarray) -> float:
 
 def _unbounded_value(observed: Observed) -> Iterator[Finding]:
     raw, loss = observed.raw, observed.evaluation.metrics().overall.value_loss
-    if raw.ndim == 1 or raw.shape[1] < 2 or len(raw) < _MANY:
+    if len(raw) < _MANY or not loss > _POOR:
         return
-    lead = _lead(raw)
-    if lead > _LEAD and loss > _POOR:
+    if raw.ndim == 1:
+        if float(np.quantile(np.abs(raw), _SHARE)) > _LEAD:
+            yield _unbounded_number(raw, loss)
+    elif raw.shape[1] > 1 and (lead := _lead(raw)) > _LEAD:
         yield _unbounded("value", lead, f"the value loss is {loss:.3f}", float(np.abs(raw).max()))
+
+
+def _unbounded_number(raw: NDArray[np.float64], loss: float) -> Finding:
+    """The finding for raw values that are far from 0 although answers are poor."""
+    low, high = float(raw.min()), float(raw.max())
+    cause = (
+        "the raw values have grown without bound: the value loss had no lower end in training (the "
+        "wrong sign, so that it was maximised; or labels that it does not expect), training "
+        "diverged (a learning rate that is far too large), or inputs are far larger than those of "
+        "training"
+    )
+    if min(-low, high) < _LEAD / 2 and -low * high > 0:
+        end = "0" if -low > high else "1"
+        cause = (
+            f"answers are driven to {end} without bound wherever they are not certain, and to the "
+            "other end as far as usual: the value loss has no minimum there (labels of -1 and 1 "
+            "under a cross-entropy that expects 0 and 1, or a label that is none of its classes)"
+        )
+    return Finding.error(
+        "size of outputs",
+        f"a quarter of the raw values are larger than {np.quantile(np.abs(raw), _SHARE):.3g} in "
+        f"size, from {low:.3g} to {high:.3g}, so that these chances are 0 or 1; the value loss is "
+        f"{loss:.3f}",
+        cause,
+        "look at the labels that the value loss gets and at its sign, then at the learning rate "
+        "and the scale of the planes; then train again",
+        root="unbounded",
+    )
 
 
 def _unbounded_policy(observed: Observed, size: int) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ _NUMBERED = "the policy's cells are numbered in another way than the board's"
 _FEW = 100  # positions with a next move that are needed
 _LEARNT = 0.7  # AUC from which on a value has learnt
 _RANKED = 0.56  # share of free cells that the move played must be ranked above
+_OF_ANOTHER = 0.3  # share of what a policy knows that another ply must add
 _KNOWS = 0.1  # nats above a uniform policy, from which a policy has learnt something
 _SPENT = 0.02  # share of the probability on occupied cells that is reported
 _SAME = 0.8  # share of positions with the same likeliest cell that is reported
@@ -244,6 +245,8 @@ def policy_findings(check: str, observed: Observed, size: int) -> Iterator[Findi
     # A permutation is learnt from the games, so it must be much better than a known reading.
     best = max(scores[1:], key=lambda s: s.gain * (0.6 if s.name == PERMUTED else 1.0))
     learnt = best.likelihood > uniform + 0.1
+    if "the move" in best.name and best.gain < _OF_ANOTHER * (best.likelihood - uniform):
+        return  # a good cell stays good for a ply, so a weak policy also knows the move after
     if best.gain > max(0.05, 4 * best.noise) and learnt:
         kind = _NUMBERED
         remedy = "number cells row * N + column in planes and policy, under one symmetry"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.boards.exchanged import blind_to_exchange
 from hexsearch.doctor.hypotheses.general.beyond import (
     beyond_a_number,
     follows_a_cell,
@@ -52,6 +53,7 @@ def check_strength(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         or _inverted_for_one_side(observed.evaluation)
         or _of_finished_boards(observed)
         or _inverted(pipeline, observed)
+        or blind_to_exchange(pipeline.foreign, observed)
         or _of_one_part(observed, table)
         or _unexplained(pipeline, observed, strength, young),
         _next_step(pipeline, young),

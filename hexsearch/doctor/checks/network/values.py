@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hexsearch.doctor.checks.computation.given_planes import mover_plane, of_other_planes, shown_as
-from hexsearch.doctor.checks.network.outputs import rounded_answers
+from hexsearch.doctor.checks.network.outputs import rounded_answers, why_not_finite
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.inputs import NEAR, OTHER_PLY, input_scores, restoring
 from hexsearch.doctor.hypotheses.policies import policy_scores
@@ -34,11 +34,13 @@ from hexsearch.doctor.hypotheses.values import (
 )
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
-from hexsearch.doctor.strength import sensible_auc
+from hexsearch.doctor.strength import CONSTANT, sensible_auc
 from hexsearch.training.metrics import slice_metrics
 
 _ENDS = 0.6  # size that values near the end of a game reach if they were trained to be -1 and 1
 _LARGE, _CERTAIN = 0.05, 8.0  # gain, also in its errors, that random weights do not have
+_APART = 0.15  # difference of the AUC by the side to move of a network that knows one side
+_FROM_MINUS_ONE = ("signed", "tanh")  # decodings of values from -1 to 1
 _GAIN = 0.01  # gain in value loss that another reading must have
 _ODD = (
     "the value belongs to the side to move and is reported as one colour's, or labels were "
@@ -77,9 +79,7 @@ def check_range(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield Finding.error(
             "answers",
             f"{broken.mean():.0%} of {len(answered):,} answers are not finite",
-            "answers are not finite: training has diverged and the weights are not finite, or the "
-            "planes are not those of training",
-            "load weights from before the loss became nan, and encode planes as in training",
+            *why_not_finite(pipeline),
         )
         return
     found = readings(observed)
@@ -114,7 +114,7 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     won = observed.evaluation.red_won
     table = needed(pipeline.table)
     mover = mover_plane(examined, observed)
-    sides = {} if mover is None else shown_as(*mover)
+    sides = shown_as(*mover) if mover and _knows_one_side(observed) else {}
     other_planes = restoring(scores, sensible_auc(table[near], won[near]), sides)
     if other_planes is not None and other_planes.name.startswith(OTHER_PLY):
         # A policy of another ply has the same effect. Check `policy cells` reports it.
@@ -130,6 +130,17 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
     for finding in reading_findings("reading of the value", observed, table):
         yield as_control(finding) if control else finding
+
+
+def _knows_one_side(observed: Observed) -> bool:
+    """Whether positions of one side to move are ranked much better than those of the other."""
+    evaluation = observed.evaluation
+    known = []
+    for side in (evaluation.ply % 2 == 1, evaluation.ply % 2 == 0):
+        rows = side & ~evaluation.final
+        answers, won = evaluation.win_prob_red[rows], evaluation.red_won[rows]
+        known.append(slice_metrics(answers, won, evaluation.game[rows]).auc)
+    return bool(abs(known[0] - known[1]) > _APART)
 
 
 def as_control(finding: Finding) -> Finding:
@@ -153,7 +164,7 @@ def reading_findings(
         return
     found = readings(observed)
     best = simplest_of_the_best(found, least)
-    if best is None or not _restores(best, observed, table):
+    if best is None or not _restores(best, observed, table) or best.answers.std() < CONSTANT:
         return
     sides = inverted_against(best, found)
     reported, won = observed.evaluation.win_prob_red, observed.evaluation.red_won
@@ -229,6 +240,15 @@ def _why_decoded(best: Reading, observed: Observed) -> tuple[str, str]:
 
 def _other_decoding(best: Reading, observed: Observed) -> tuple[str, str]:
     """Cause and remedy if another decoding is better."""
+    own = reported_reading(readings(observed))
+    if best.decoding == "raw" and own and own.decoding in _FROM_MINUS_ONE:
+        return (
+            "the network was trained on targets of 0 and 1, and its value is read as one from -1 "
+            f"to 1, by {DECODINGS[own.decoding]}: 0 becomes 0.50, and hardly any chance lies below "
+            "a half",
+            "train on targets of -1 and 1, or report the chance without (v + 1) / 2; the accuracy "
+            f"is then about {best.accuracy:.0%}",
+        )
     if best.decoding == "raw":
         return (
             "the network was trained to put out 0 and 1 itself (or ends in a sigmoid), and a "

@@ -23,6 +23,7 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
             f"the learning rate is 0 in all of {len(rates)} steps",
             "the schedule starts at 0 and is never stepped, or the rate is set to 0",
             "set the rate of every parameter group before each step",
+            root="schedule",
         )
     elif len(set(rates)) == 1 and config.schedule != "constant" and len(rates) > 1:
         yield Finding.error(

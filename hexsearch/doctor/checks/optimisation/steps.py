@@ -53,12 +53,17 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             )
     for group in trial.optimiser.param_groups:
         if group.get("factor", 1.0) == 0.0:
+            owner = in_words(str(group.get("owner", "group")))
+            of_value = trial.config.optimiser.value_lr_factor == 0
             yield Finding.error(
                 "learning rate",
-                f"the learning rate of the {in_words(str(group.get('owner', 'group')))} is "
-                "multiplied by 0",
-                "optimiser.value_lr_factor is 0: the value head keeps its initial weights",
-                "set optimiser.value_lr_factor above 0; the default is 1",
+                f"the learning rate of the {owner} is multiplied by 0",
+                f"{'optimiser.value_lr_factor' if of_value else f'the rate of the {owner}'} is 0: "
+                f"the {owner} keeps its initial weights",
+                "set optimiser.value_lr_factor above 0; the default is 1"
+                if of_value
+                else f"give the {owner} the learning rate of the other parts",
+                root="rate",
             )
             return
 
@@ -152,6 +157,7 @@ def _reach(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]
             f"{rate * decay:.1%} in every step",
             "the weight decay is far too strong: weights shrink to 0 faster than they learn",
             "lower optimiser.weight_decay; the default is 0.01",
+            root="decay",
         )
         return
     momentum = max(group.get("momentum", group.get("betas", (0.0,))[0]) for group in groups)

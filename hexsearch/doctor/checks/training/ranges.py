@@ -119,7 +119,7 @@ def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> I
         "a relu" if low >= -1e-6 else "an activation",
     )
     if _clamped(_reached(trial, planes, _DRAWS, _SCALES[:1])[0]):
-        by = "a clamp (its output is clipped, and passes no gradient at the ends)"
+        by = "a clamp or a relu (its output is cut off, and passes no gradient at the ends)"
     yield Finding.error(
         "range of outputs",
         f"with {draws} draws of random weights the raw value stays between {low:.3g} and "

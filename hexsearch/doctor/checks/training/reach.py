@@ -20,6 +20,7 @@ from hexsearch.errors import PluginError
 _POSITIONS = 64
 _SAME = 1e-5  # standard deviation over positions, in the size of an output, of equal outputs
 _LINEAR = 1e-4  # difference from a linear function, in standard deviations
+_VARIES = 1e-5  # standard deviation of values that are not all one number
 _LAYERS = 6  # layers of the policy from which on depths are compared
 
 
@@ -158,7 +159,7 @@ def linear_findings(values: Callable[[Tensor], Tensor], planes: Tensor) -> Itera
     apart, together = values(some) + values(others), values(some + others)
     gap = (apart - together - values(torch.zeros_like(some))).abs().max()
     spread = float(values(planes).std())
-    if spread > 0.0 and float(gap) < _LINEAR * spread:
+    if spread > _VARIES and float(gap) < _LINEAR * spread:
         yield Finding.error(
             "what is read",
             f"on {half} pairs of boards the raw value of the sum of two boards is the sum of their "

@@ -64,15 +64,19 @@ def other_order(archive: GameArchive, games: Games) -> str:
     return ""
 
 
-def ordered_cells(moves: Sequence[int]) -> str:
-    """In words, the order of the cells of a game's moves, or of each side's; empty if in none."""
+def ordered_cells(moves: Sequence[int], size: int) -> str:
+    """In words, the order of the cells of a game's moves, or of each side's; empty if in none.
+
+    Args:
+        size: side of the board.
+    """
     cells = np.array(moves, dtype=np.int64)
-    for words, parts in (
-        ("in ascending order", (cells,)),
-        ("of each colour in ascending order", (cells[::2], cells[1::2])),
-    ):
-        if all((np.diff(part) > 0).all() for part in parts):
-            return words
+    rows, columns = cells // size, cells % size
+    for by, keys in (("", cells), (", column by column", columns * size + rows)):
+        for whose, parts in (("", (keys,)), ("of each colour ", (keys[::2], keys[1::2]))):
+            for direction, sign in (("ascending", 1), ("descending", -1)):
+                if all((sign * np.diff(part) > 0).all() for part in parts):
+                    return f"{whose}in {direction} order{by}"
     return ""
 
 

@@ -100,7 +100,7 @@ def _ordered(order: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Moves:
 def other_written(refused: Sequence[WrittenGame]) -> str:
     """In words, another reading that makes nearly all of the refused games right; else empty."""
     some = _spread(refused)
-    order = Counter(ordered_cells(game.moves) for game in some).most_common(1)[0]
+    order = Counter(ordered_cells(game.moves, game.size) for game in some).most_common(1)[0]
     if order[0] and order[1] > _SAME * len(some):
         return (
             f"cells are {order[0]}, as where a board is written cell by cell: the order in which "

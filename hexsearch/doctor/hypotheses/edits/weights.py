@@ -68,9 +68,9 @@ def _kernels(network: nn.Module) -> Iterator[Edit]:
         yield Edit(
             "kernels",
             f"the kernels of all convolutions with {words}",
-            f"the kernels of the convolutions were loaded {wrong}: rows and columns of each kernel "
-            "lie otherwise than in training, or (the same where nothing but kernels reads the "
-            "board) those of the planes do",
+            "rows and columns lie otherwise than in training: the planes that encode() gives are "
+            f"{wrong.split(',')[0]}, or (the same where nothing but kernels reads the board) the kernels of the "
+            f"convolutions were loaded {wrong}",
             _BROUGHT_OVER,
             partial(changed, kernels, change),
         )

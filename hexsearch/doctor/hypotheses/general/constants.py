@@ -198,7 +198,8 @@ def _one_label(observed: Observed, limit: float) -> Cause | None:
     return (
         f"the value of the side to move is about {mean:.2f} at every position, whatever the board: "
         "its label was constant (the result of one player, such as the one to move at the end, "
-        "was stored for all positions without a change of sign from ply to ply)",
+        "was stored for all positions without a change of sign from ply to ply)"
+        + (", or the value loss was maximised (a wrong sign)" if mean < limit / 5 else ""),
         "give each position the result of the side that is to move in it",
     )
 
