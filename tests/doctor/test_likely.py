@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from hexsearch.doctor.checks.network.policies import check_policy_cells
 from hexsearch.doctor.checks.network.values import reading_findings
 from hexsearch.doctor.checks.training.overfit import check_overfit
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.policies import policy_scores
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.training.metrics import Evaluation
@@ -136,6 +138,26 @@ def test_a_policy_of_the_next_position_on_reflected_boards_is_named(archive: Gam
     given.__dict__["observed"] = _knowing(observed, before, shown)
     causes = [each.cause for each in check_policy_cells(given)]
     assert len(causes) == 1 and "column by column where Red makes it" in causes[0], causes
+
+
+def test_a_policy_that_knows_the_move_after_a_little_better_is_no_fault(
+    archive: GameArchive,
+) -> None:
+    network = ForeignNetwork(
+        lambda planes: (planes[:, 0].flatten(1), planes[:, 0, 0, 0]), ENCODERS["mover"], SIZE
+    )
+    given = ExaminedPipeline("own", archive=archive, foreign=network)
+    observed = given.observed
+    assert observed is not None
+    before = np.flatnonzero((observed.played[:-1] >= 0) & (observed.played[1:] >= 0))
+    policy = 0.1 * np.random.default_rng(0).normal(size=observed.policy.shape).astype(np.float32)
+    policy[before, observed.played[before]] += 1.0
+    policy[before, observed.played[before + 1]] += 1.3
+    known = replace(observed, policy=policy)
+    scores = {each.name: each for each in policy_scores(known, SIZE)}
+    assert scores["as the move after"].gain > 0.05  # which alone would be reported
+    given.__dict__["observed"] = known
+    assert not [each for each in check_policy_cells(given) if "another ply" in each.cause]
 
 
 @pytest.mark.parametrize("turned_back", [False, True])
