@@ -69,8 +69,8 @@ def _kernels(network: nn.Module) -> Iterator[Edit]:
             "kernels",
             f"the kernels of all convolutions with {words}",
             "rows and columns lie otherwise than in training: the planes that encode() gives are "
-            f"{wrong.split(',')[0]}, or (the same where nothing but kernels reads the board) the kernels of the "
-            f"convolutions were loaded {wrong}",
+            f"{wrong.split(',')[0]}, or (the same where nothing but kernels reads the board) the "
+            f"kernels of the convolutions were loaded {wrong}",
             _BROUGHT_OVER,
             partial(changed, kernels, change),
         )
