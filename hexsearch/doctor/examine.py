@@ -32,6 +32,7 @@ _MISSING = {
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 # Roots that follow from another one: the earliest part that departs explains the later ones.
 _LAST = "continued"  # whatever is wrong before may also make a restored trial go on differently
+_CALLS = ("modes", "repeated")  # answers that depend on more than their position
 _FOLLOWS = {
     "unread": ("repeated",),
     "detached value": ("unread", "movement", "slopes"),
@@ -39,10 +40,7 @@ _FOLLOWS = {
     "slopes": ("unread",),
     "encoder": ("reading",),
     "read-out": ("reading",),
-    "reads the mover": (
-        "modes",
-        "repeated",
-    ),
+    "reads the mover": _CALLS,
     "norms": ("reads the mover",),
     "shown later": ("reads the mover", "reading", "policy cells", "positions", "norms"),
     "equal units": ("weights", "levels", "reading", "norms", "reads the mover"),
@@ -53,8 +51,8 @@ _FOLLOWS = {
     "decay": ("unread", "features", "detached value", "reading"),
     "begun": ("reading", "norms", "positions", "policy cells"),
     "dead": ("untrained", "unread", "reading", "norms", "reads the mover", "computation"),
-    "batch": ("reads the mover", "reading", "modes", "repeated"),
-    "computation": ("norms", "reads the mover", "reading", "modes", "repeated"),
+    "batch": ("reads the mover", "reading", *_CALLS),
+    "computation": ("norms", "reads the mover", "reading", *_CALLS),
     "weights": (
         "dead",
         "levels",
@@ -62,19 +60,17 @@ _FOLLOWS = {
         "norms",
         "reads the mover",
         "reading",
-        "modes",
-        "repeated",
+        *_CALLS,
         "policy cells",
     ),
-    "random encoder": ("modes", "repeated", "reading", "policy cells"),
+    "random encoder": (*_CALLS, "reading", "policy cells"),
     "setting": ("strength",),
     "recorded": ("contradiction",),
     "split": ("trained on others", "evaluated on others"),
     "shuffled": ("policy mask", "policy targets"),
     "structure": (
         "reading",
-        "modes",
-        "repeated",
+        *_CALLS,
         "norms",
         "state",
         "unread",
@@ -84,10 +80,10 @@ _FOLLOWS = {
     ),
     "parameter groups": ("movement", "state"),
     "positions": ("reads the mover", "reading"),
-    "unbounded": ("modes", "repeated", "reading", "policy cells"),
+    "unbounded": (*_CALLS, "reading", "policy cells"),
     "untrained": ("reading", "norms", "reads the mover"),
     "blank planes": ("norms",),
-    "train mode": ("slopes", "modes", "repeated", "state", "perspective"),
+    "train mode": ("slopes", *_CALLS, "state", "perspective"),
 }
 
 

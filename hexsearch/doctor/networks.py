@@ -123,6 +123,10 @@ class Observed:
         """[P] raw values; the first outcome's where the value is a list of outcomes."""
         return self.raw if self.raw.ndim == 1 else self.raw[:, 0]
 
+    def own(self, of_red: Floats) -> Floats:
+        """[P] chances or results of Red as those of the side that the raw value belongs to."""
+        return of_red if self.of_red is None else np.where(self.of_red, of_red, 1 - of_red)
+
 
 def observe(
     examined: ExaminedNetwork,

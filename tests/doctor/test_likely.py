@@ -124,7 +124,10 @@ def _knowing(observed: Observed, rows: NDArray[np.int64], cells: NDArray[np.int6
     )  # fmt: skip
 
 
-def test_a_policy_of_the_next_position_on_reflected_boards_is_named(archive: GameArchive) -> None:
+def _before_two_moves(
+    archive: GameArchive,
+) -> tuple[ExaminedPipeline, Observed, NDArray[np.int64]]:
+    """A network of the side to move, its answers, and rows whose next row has a move, too."""
     network = ForeignNetwork(
         lambda planes: (planes[:, 0].flatten(1), planes[:, 0, 0, 0]), ENCODERS["mover"], SIZE
     )
@@ -132,6 +135,11 @@ def test_a_policy_of_the_next_position_on_reflected_boards_is_named(archive: Gam
     observed = given.observed
     assert observed is not None
     before = np.flatnonzero((observed.played[:-1] >= 0) & (observed.played[1:] >= 0))
+    return given, observed, before
+
+
+def test_a_policy_of_the_next_position_on_reflected_boards_is_named(archive: GameArchive) -> None:
+    given, observed, before = _before_two_moves(archive)
     cells = observed.played[before + 1]
     red = observed.evaluation.ply[before + 1] % 2 == 1
     shown = np.where(red, cells % SIZE * SIZE + cells // SIZE, cells)
@@ -143,13 +151,7 @@ def test_a_policy_of_the_next_position_on_reflected_boards_is_named(archive: Gam
 def test_a_policy_that_knows_the_move_after_a_little_better_is_no_fault(
     archive: GameArchive,
 ) -> None:
-    network = ForeignNetwork(
-        lambda planes: (planes[:, 0].flatten(1), planes[:, 0, 0, 0]), ENCODERS["mover"], SIZE
-    )
-    given = ExaminedPipeline("own", archive=archive, foreign=network)
-    observed = given.observed
-    assert observed is not None
-    before = np.flatnonzero((observed.played[:-1] >= 0) & (observed.played[1:] >= 0))
+    given, observed, before = _before_two_moves(archive)
     policy = 0.1 * np.random.default_rng(0).normal(size=observed.policy.shape).astype(np.float32)
     policy[before, observed.played[before]] += 1.0
     policy[before, observed.played[before + 1]] += 1.3

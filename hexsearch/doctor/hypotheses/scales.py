@@ -7,7 +7,6 @@ import numpy as np
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.hypotheses.values import (
     DECODINGS,
-    Floats,
     Reading,
     compression,
     sigmoid,
@@ -179,12 +178,10 @@ def only_the_end(observed: Observed) -> tuple[str, str, str] | None:
 
 def squashed_twice(observed: Observed) -> tuple[str, str, str] | None:
     """Evidence, cause and remedy if chances were trained by a loss that applies a sigmoid."""
-    raw, won = observed.raw, observed.evaluation.red_won
+    raw, won = observed.raw, observed.own(observed.evaluation.red_won)
     if raw.ndim > 1 or raw.min() < 0.0 or raw.max() > 1.0:
         return None
-    own = observed.evaluation.win_prob_red
-    if observed.of_red is not None:
-        own, won = (np.where(observed.of_red, each, 1 - each) for each in (own, won))
+    own = observed.own(observed.evaluation.win_prob_red)
     if np.abs(own - raw).max() > _SAME or float((raw < _LOW).mean()) < _DRIVEN:
         return None
     gains = np.square(raw - won) - np.square(sigmoid(raw) - won)
@@ -209,10 +206,8 @@ def _factors(observed: Observed, centre: float) -> list[float] | None:
     The chances are those of the side that the raw value belongs to.
     """
     evaluation = observed.evaluation
-    p, won = evaluation.win_prob_red, evaluation.red_won
-    if observed.of_red is not None:
-        p, won = (np.where(observed.of_red, each, 1 - each) for each in (p, won))
-    p, won = p - centre, won - centre
+    p = observed.own(evaluation.win_prob_red) - centre
+    won = observed.own(evaluation.red_won) - centre
     factors = []
     for low, high in _BANDS:
         band = (evaluation.to_end >= low) & (evaluation.to_end <= high)
@@ -250,14 +245,7 @@ def other_scale(observed: Observed) -> tuple[str, str] | None:
 
 def taken_for_another(observed: Observed, best: Reading) -> tuple[str, str] | None:
     """Whether a chance is read as a value of -1 to 1, or a logit as a chance."""
-
-    def own(answers: Floats) -> Floats:
-        """Chances of those whose values the outputs are."""
-        return (
-            answers if observed.of_red is None else np.where(observed.of_red, answers, 1 - answers)
-        )
-
-    reported, raw = own(observed.answered), observed.raw
+    reported, raw = observed.own(observed.answered), observed.raw
     as_raw = raw.ndim == 1 and np.abs(np.clip(reported, 0, 1) - np.clip(raw, 0, 1)).max() < _SAME
     if as_raw and best.decoding in ("sigmoid", "tanh"):
         return (
@@ -266,7 +254,7 @@ def taken_for_another(observed: Observed, best: Reading) -> tuple[str, str] | No
             f"report {DECODINGS[best.decoding]}; the accuracy is then {best.accuracy:.1%} without "
             "more training",
         )
-    if np.abs(reported - (own(best.answers) + 1) / 2).mean() > _HALVED:
+    if np.abs(reported - (observed.own(best.answers) + 1) / 2).mean() > _HALVED:
         return None
     return (
         "the value is a chance between 0 and 1 already (its targets were 0 and 1, or it ends in a "

@@ -52,20 +52,7 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     highest = 0.93 - _smoothing(pipeline) / 2
     unsure = len(sure) >= 20 and right.mean() > 0.95 and np.quantile(sure, 0.9) < highest
     if unsure and found.noise_gain > max(0.003, 2 * found.error) and found.noise_share > 0.08:
-        yield Finding.warning(
-            "calibration",
-            f"on finished boards {right.mean():.1%} of the answers are right, but nine in ten are "
-            f"less sure than {np.quantile(sure, 0.9):.2f}; without the effect of "
-            f"{found.noise_share:.0%} random labels the value loss is lower by "
-            f"{found.noise_gain:.4f} (with another temperature by {found.temperature_gain:.4f})",
-            f"about {found.noise_share:.0%} of the training labels were drawn at random (label "
-            "noise), or labels were smoothed as much, or targets were scaled down (a discount, a "
-            "transformed value whose inverse is left out at inference)",
-            "look for wrong winners in the training games by `hexsearch games audit PATH`; if "
-            "labels were smoothed on purpose, nothing is wrong; if the target was transformed, "
-            "apply the inverse in win_prob_red",
-            root="reading",
-        )
+        yield _drawn(float(right.mean()), float(np.quantile(sure, 0.9)), found)
     elif found.temperature > _FAINT and found.temperature_gain > 0.01:
         yield _faint(observed, found)
     elif found.temperature_gain > 0.01 and overall.calibration_error > 0.06:
@@ -88,6 +75,29 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "fitted on held-out games",
             root="reading",
         )
+
+
+def _drawn(right: float, surest: float, found: Compression) -> Finding:
+    """The finding for answers that are right on finished boards, and unsure.
+
+    Args:
+        right: share of right answers there.
+        surest: certainty below which nine of ten are.
+    """
+    return Finding.warning(
+        "calibration",
+        f"on finished boards {right:.1%} of the answers are right, but nine in ten are "
+        f"less sure than {surest:.2f}; without the effect of "
+        f"{found.noise_share:.0%} random labels the value loss is lower by "
+        f"{found.noise_gain:.4f} (with another temperature by {found.temperature_gain:.4f})",
+        f"about {found.noise_share:.0%} of the training labels were drawn at random (label "
+        "noise), or labels were smoothed as much, or targets were scaled down (a discount, a "
+        "transformed value whose inverse is left out at inference)",
+        "look for wrong winners in the training games by `hexsearch games audit PATH`; if "
+        "labels were smoothed on purpose, nothing is wrong; if the target was transformed, "
+        "apply the inverse in win_prob_red",
+        root="reading",
+    )
 
 
 def _faint(observed: Observed, found: Compression) -> Finding:

@@ -129,7 +129,7 @@ def _told_by_the_board(observed: Observed) -> bool:
         return False
     evaluation, going = observed.evaluation, ~observed.evaluation.final
     own = own_chances(observed)[going]
-    won = np.where(observed.of_red, evaluation.red_won, 1 - evaluation.red_won)[going]
+    won = observed.own(evaluation.red_won)[going]
     # One that says "lost" nearly always has another cause, which the mover shows best.
     return float(own.mean()) > 0.5 and slice_metrics(own, won, evaluation.game[going]).auc > _RANKS
 

@@ -53,8 +53,7 @@ def constant_value(foreign: ForeignNetwork | None, observed: Observed) -> Cause:
 
 def own_chances(observed: Observed) -> NDArray[np.float64]:
     """[P] answers as chances of the side that the raw value belongs to."""
-    p = observed.evaluation.win_prob_red
-    return p if observed.of_red is None else np.where(observed.of_red, p, 1 - p)
+    return observed.own(observed.evaluation.win_prob_red)
 
 
 def whatever_the_weights(foreign: ForeignNetwork | None, observed: Observed) -> Cause | None:
@@ -138,8 +137,7 @@ def _mean_of_labels(observed: Observed) -> Cause | None:
     mean = float(own_chances(observed).mean())
     red_won = observed.evaluation.red_won
     of_red = observed.of_red
-    won = red_won if of_red is None else np.where(of_red, red_won, 1 - red_won)
-    wins = float(won.mean())
+    wins = float(observed.own(red_won).mean())
     if abs(mean - 0.5) <= _HALF or abs(mean - wins) >= _LIKE_PRIOR:
         return None
     whose = "the share of wins of the side to move" if of_red is not None else "Red's share of wins"
@@ -158,7 +156,7 @@ def _driven(observed: Observed) -> Cause | None:
     own, of_red = own_chances(observed), observed.of_red
     if of_red is None or own.mean() > _LEANING:
         return None
-    won = np.where(of_red, observed.evaluation.red_won, 1 - observed.evaluation.red_won)
+    won = observed.own(observed.evaluation.red_won)
     auc = slice_metrics(own, won, observed.evaluation.game).auc
     if not auc > _RANKS:
         return None
