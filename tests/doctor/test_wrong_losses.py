@@ -106,10 +106,19 @@ def test_targets_of_0_and_1_for_a_value_from_minus_1_are_named(games: GameArchiv
     assert "trained on targets of 0 and 1" in found.cause
 
 
-def test_a_softmax_over_the_batch_in_the_readout_is_named(games: GameArchive) -> None:
-    shared = Reports(games, lambda v: v, lambda raw: raw.softmax(dim=0))
-    (found,) = check_trained(_examined(games, shared))
-    assert "win_prob_red depends on the other positions of the batch" in found.cause
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (lambda raw: raw.softmax(dim=0), "depends on the other positions of the batch"),
+        (lambda raw: ((raw - raw.mean()) / raw.std()).sigmoid(), "depends on the other positions"),
+        (lambda raw: (raw + torch.randn(raw.shape)).sigmoid(), "draws random numbers"),
+    ],
+)
+def test_a_readout_that_depends_on_more_than_its_raw_value_is_named(
+    read: Change, words: str, games: GameArchive
+) -> None:
+    (found,) = check_trained(_examined(games, Reports(games, lambda v: v, read)))
+    assert words in found.cause
     assert not list(check_trained(_examined(games, Oracle(games))))
 
 

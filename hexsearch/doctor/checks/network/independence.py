@@ -41,19 +41,26 @@ def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 def _shared_readout(
     examined: ExaminedNetwork, positions: Positions, planes: Tensor
 ) -> Iterator[Finding]:
-    """Report answers that are not those of the same raw values asked one by one."""
+    """Report answers that are not those of the same raw values asked again, or in parts."""
     raw = examined.respond(planes)[1]
-    rows = np.arange(len(positions))
-    together = examined.reported(raw, positions)
-    alone = torch.cat(
-        [examined.reported(raw[n : n + 1], take(positions, rows[n : n + 1])) for n in rows]
-    )
+    together, again = (examined.reported(raw, positions) for _ in range(2))
+    drawn = float(torch.nan_to_num(together - again).abs().max())
+    if drawn > _CLOSE:
+        yield _finding(
+            f"for the same raw values win_prob_red gives answers that differ by up to {drawn:.2f} "
+            "from call to call",
+            "win_prob_red draws random numbers, or keeps something from one call to the next",
+            "compute the probability from the raw value alone",
+            root="batch",
+        )
+        return
+    parts = np.split(np.arange(len(positions)), range(_ALONE, len(positions), _ALONE))
+    alone = torch.cat([examined.reported(raw[part], take(positions, part)) for part in parts])
     apart = float(torch.nan_to_num(together - alone).abs().max())
     if apart > _CLOSE:
-        yield Finding.error(
-            "modes",
-            f"for the same raw values win_prob_red gives {len(rows)} positions answers that differ "
-            f"by up to {apart:.2f} if they are asked together and one by one",
+        yield _finding(
+            f"for the same raw values win_prob_red gives {len(positions)} positions answers that "
+            f"differ by up to {apart:.2f} if they are asked together and in parts of {_ALONE}",
             "win_prob_red depends on the other positions of the batch: a softmax, a mean or a "
             "maximum is taken over the batch (dimension 0) and not over the outputs of a position "
             "(dimension 1), and the loss in training probably, too",
