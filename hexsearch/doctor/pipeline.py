@@ -41,7 +41,7 @@ from hexsearch.training.trial import Trial
 SEED = 20_251
 Part = TypeVar("Part")
 AnyTrial = TypeVar("AnyTrial", bound=Trial)
-_WATCHED_STEPS = 4
+_WATCHED_STEPS = 3
 _LATER_STEPS = 2  # steps after them in which checks look at modes, and at a restored trial
 SHORT_STEPS = 150  # of a short training
 _HALFWAY, _LATE_STEPS = 0.6, 10  # share of it after which steps are recorded, and their number

@@ -24,7 +24,7 @@ from hexsearch.game.board import Stones, winners
 from hexsearch.game.reading import Decision
 from hexsearch.game.record import REPLAY_DISAGREES
 
-_TRANSPOSED = 5_000  # games of a file that are transposed
+_TRANSPOSED = 1_000  # games of a file that are transposed
 _NEARLY_ALL = 0.97  # share of misjudged games in which nobody has connected
 _REPLAYED, _CHUNK = 200_000, 8192  # games that are replayed, and as many of them at once
 

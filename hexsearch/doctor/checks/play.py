@@ -13,7 +13,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.distance import connection_distances
 
-_GAMES, _LAST = 300, 12  # games that are looked at, and their last plies
+_GAMES, _LAST = 200, 10  # games that are looked at, and their last plies
 _CHANCES = 50  # positions that are needed
 # Players of every strength take nearly all such chances (91% and more in five collections), moves
 # at random 16% on 13x13 and 28% on 5x5.

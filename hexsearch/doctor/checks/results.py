@@ -20,6 +20,7 @@ from hexsearch.game.board import BLUE, RED, winners
 from hexsearch.game.distance import connection_distances
 
 _LOOKED_AT = 2_000  # games that are looked at, spread over the archive
+_LISTED = 200  # of them whose moves are listed one by one
 _FEW = 30  # fewer games, or positions, are not judged
 _ONE_SIDED = 0.95  # share of wins of one colour that is reported
 _ALL = 0.97  # share of games that an explanation must fit
@@ -44,9 +45,9 @@ def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _search_values(archive)
 
 
-def _spread(games: Games) -> Games:
-    """At most _LOOKED_AT of the games, evenly spread."""
-    chosen = np.linspace(0, len(games) - 1, min(len(games), _LOOKED_AT)).astype(np.int64)
+def _spread(games: Games, most: int = _LOOKED_AT) -> Games:
+    """At most so many of the games, evenly spread."""
+    chosen = np.linspace(0, len(games) - 1, min(len(games), most)).astype(np.int64)
     return games[np.unique(chosen)]
 
 
@@ -157,7 +158,7 @@ def _one_move_short(archive: GameArchive) -> Iterator[Finding]:
 
 def _sorted_moves(archive: GameArchive) -> Iterator[Finding]:
     """Report games whose moves are in the order of their cells."""
-    games = _spread(np.flatnonzero(archive.lengths >= _BEFORE).astype(np.int64))
+    games = _spread(np.flatnonzero(archive.lengths >= _BEFORE).astype(np.int64), _LISTED)
     if len(games) < _FEW:
         return
     records = [archive.game(int(game)) for game in games]

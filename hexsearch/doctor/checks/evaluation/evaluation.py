@@ -32,16 +32,16 @@ _UNKNOWN = Hypothesis(
     "other weights, another mode, or the label itself",
     ONE_NETWORK,
 )
-_GAMES, _LARGE = 6, 9  # validation games that are evaluated; half of them from this size on
+_GAMES, _LARGE = 6, 9  # validation games that are evaluated; a third of them from this size on
 _COMPARED = 1000  # positions whose answers are compared
-_AGAIN = 64  # positions that are asked for a second time
+_AGAIN = 16  # positions that are asked for a second time
 
 
 def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the evaluation of a few validation games with the games and with inference."""
     trial, dataset = needed(pipeline.watched), needed(pipeline.brief_dataset)
     size = dataset.config.board_size
-    small = with_few_games(dataset, _GAMES if size < _LARGE else _GAMES // 2)
+    small = with_few_games(dataset, _GAMES if size < _LARGE else _GAMES // 3)
     planes: list[Tensor] = []
     training: list[bool] = []
 

@@ -19,7 +19,7 @@ from hexsearch.errors import CheckpointError
 from hexsearch.model.network import Network
 from hexsearch.training.stored_trial import answering_weights
 
-_POSITIONS = 48  # positions whose answers are compared
+_POSITIONS = 24  # positions whose answers are compared
 _CLOSE = 0.01  # largest difference, in standard deviations of the answers
 _PARTS = {
     "average": "averaged weights, which are those that are evaluated,",

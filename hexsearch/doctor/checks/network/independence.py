@@ -146,8 +146,8 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
     """
     half = max(len(planes) // 2, 1)
     asked, others = planes[:half], planes[half:]
-    spread = _Spread(respond(asked))
     first, second = respond(asked), respond(asked)
+    spread = _Spread(first)
     rest = respond(others) if len(others) else None
     third, fourth = respond(asked), respond(asked)
     repeated = spread.gap(second, fourth)

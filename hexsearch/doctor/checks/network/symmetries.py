@@ -12,7 +12,7 @@ from hexsearch.doctor.findings import Finding
 Respond = Callable[[Tensor], tuple[Tensor, Tensor]]
 Change = Callable[[Tensor], Tensor]
 _SAME = 1e-3  # largest difference of equal outputs, in their standard deviations
-_BOARDS = 16  # boards that are changed
+_BOARDS = 8  # boards that are changed
 _TRANSPOSED = "transposed (rows and columns exchanged)"
 _EXCHANGED = "with its colours exchanged"
 _ANY_ORDER = "with its cells in any other order"
@@ -45,7 +45,7 @@ def symmetry_findings(
     chosen = stones.any(dim=1)
     some = planes[chosen][:_BOARDS]
     policy, value = (each[chosen][:_BOARDS].float() for each in answers)
-    if len(some) < 8 or float(value.std()) < 1e-5:
+    if len(some) < _BOARDS or float(value.std()) < 1e-5:
         return
     cells = torch.randperm(planes[0, 0].numel(), generator=torch.Generator().manual_seed(0))
     changes: dict[str, Change] = {**_SQUARE, **_REFLECTIONS}

@@ -21,7 +21,7 @@ from hexsearch.doctor.recorded import WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.model.network import Network, NetworkOutput
 
-_POSITIONS = 12
+_POSITIONS = 6
 _WHOLE = 0.01  # the same as OFF for both losses and all weights together
 
 
@@ -42,7 +42,7 @@ def check_slopes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return torch.stack([_loss(name, trial, output, step, rows) for name in names]).sum()
 
     every = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if not every or not _runs(network, planes):
+    if not every or not _runs(network, planes[:2]):
         return
     whole = gap(partial(loss, *losses), every)
     if whole is None or whole.off < _WHOLE:

@@ -51,7 +51,8 @@ def _alike_features(trial: WatchedTrial, planes: Tensor) -> Iterator[Finding]:
         def keep(module: nn.Module, inputs: object, output: object) -> None:
             if isinstance(output, Tensor) and len(output) == len(planes):
                 size = float(output.float().square().mean().sqrt())
-                spread = float(output.float().std(dim=0).square().mean().sqrt())
+                centred = output.float() - output.float().mean(dim=0)
+                spread = float(centred.square().mean().sqrt())
                 spreads[name] = spread / size if size > 0 else 1.0
 
         return keep

@@ -19,7 +19,7 @@ from hexsearch.model.network import build_network
 
 _POSITIONS = 4
 _TOLD = 3
-_COMPARED = 32
+_COMPARED = 16
 _LARGE, _MOSTLY = 0.05, 0.9  # epsilon of a norm, and share that is dropped, seldom meant
 _IN_EACH = "in each"  # output: a constant is added
 _DIFFERS, _NOISY = 0.05, 4.0  # gaps in standard deviations, and in what two passes differ by
