@@ -57,6 +57,11 @@ def register(commands: Any) -> None:
     own = doctor.add_argument_group("a network of your own")
     own.add_argument("--model", metavar="MODULE:LOAD", help="a function that makes the network")
     own.add_argument("--encoder", metavar="MODULE:ENCODE", help="a function that encodes positions")
+    own.add_argument(
+        "--train",
+        metavar="MODULE:TRAIN",
+        help="your training function of a list of (moves, red_won): it is run for some steps",
+    )
     own.add_argument("--size", type=board_size, default=13, metavar="N", help="board side")
     checks = doctor.add_argument_group("checks")
     checks.add_argument("--quick", action="store_true", help="without checks that need training")
@@ -99,12 +104,16 @@ def _admit(arguments: argparse.Namespace) -> ExaminedPipeline:
     games = arguments.games or [STARTER_GAMES]
     if (arguments.model is None) != (arguments.encoder is None):
         raise ConfigError("--model and --encoder belong together; give both")
+    if arguments.train is not None and arguments.model is None:
+        raise ConfigError("--train: is compared with a network; give --model and --encoder, too")
     if arguments.set and (arguments.examined is None or arguments.examined.suffix not in _YAML):
         raise ConfigError("--set: fixes a setting of a SPACE.yaml, but none is given; leave it out")
     if arguments.model is not None:
         if arguments.examined is not None:
             raise ConfigError(f"{arguments.examined}: give either this or --model, not both")
-        return admit_foreign(arguments.model, arguments.encoder, arguments.size, games)
+        return admit_foreign(
+            arguments.model, arguments.encoder, arguments.size, games, arguments.train
+        )
     examined = arguments.examined
     if examined is None:
         data = DataConfig(board_size=arguments.size)

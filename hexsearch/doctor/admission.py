@@ -17,6 +17,7 @@ from hexsearch.data.collection.sources import find_sources
 from hexsearch.doctor.foreign import ForeignNetwork, load_foreign
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.errors import GamesError
+from hexsearch.model.plugins import import_factory
 
 
 def admit_configs(
@@ -58,11 +59,13 @@ def admit_checkpoint(path: Path, games: Sequence[str]) -> ExaminedPipeline:
     return pipeline
 
 
-def admit_foreign(model: str, encoder: str, size: int, games: Sequence[str]) -> ExaminedPipeline:
+def admit_foreign(
+    model: str, encoder: str, size: int, games: Sequence[str], train: str | None = None
+) -> ExaminedPipeline:
     """A user's own model, imported by its path.
 
     Args:
-        model, encoder: import paths such as `package.module:load`.
+        model, encoder, train: import paths such as `package.module:load`.
         size: side of the board.
     Raises:
         ContractError: the model or the encoder cannot be imported or called.
@@ -70,13 +73,19 @@ def admit_foreign(model: str, encoder: str, size: int, games: Sequence[str]) -> 
     """
     pipeline = admit_configs(model, (), build(DataConfig, {"board_size": size}, ""), games)
     pipeline.foreign = load_foreign(model, encoder, size)
+    if train is not None:
+        pipeline.foreign.train = import_factory(train, "--train")
     return pipeline
 
 
 def admit_model(
-    model: Callable[..., Any], encode: Callable[..., Any], size: int, games: Sequence[str]
+    model: Callable[..., Any],
+    encode: Callable[..., Any],
+    size: int,
+    games: Sequence[str],
+    train: Callable[..., Any] | None = None,
 ) -> ExaminedPipeline:
-    """A user's own model and encoder as Python objects.
+    """A user's own model, encoder and training function as Python objects.
 
     Raises:
         GamesError: a path leads to no file.
@@ -84,6 +93,7 @@ def admit_model(
     name = type(model).__name__
     pipeline = admit_configs(name, (), build(DataConfig, {"board_size": size}, ""), games)
     pipeline.foreign = ForeignNetwork(model, encode, size, (name, "encoder"))
+    pipeline.foreign.train = train
     return pipeline
 
 

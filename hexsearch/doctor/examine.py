@@ -25,6 +25,7 @@ _MISSING = {
     "configs": "no configuration given",
     "loaded": "no checkpoint given",
     "foreign": "no network of a user's own given",
+    "own_training": "no training function given (--train)",
     "restored": "not the games that it was trained on, or weights that are not finite",
     "examined": "no trained network that can answer",
     "observed": "no games that can be read",

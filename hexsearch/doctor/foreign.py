@@ -72,6 +72,7 @@ class ForeignNetwork:
         for_mover: whether the value belongs to the side to move.
         is_list: whether the value is a list of outcomes, as far as the model has been called.
         written: arguments that functions of the user have written into, by the function's name.
+        train: the user's training function of a list of (moves, red_won), if one is given.
     """
 
     positions_seen: int | None = None
@@ -89,6 +90,7 @@ class ForeignNetwork:
         self.for_mover = callable(self._decode) and _takes_two(self._decode)
         self.is_list = False
         self.written: dict[str, str] = {}
+        self.train: Callable[..., Any] | None = None
 
     def planes(self, positions: Positions) -> Tensor:
         """[P, C, N, N] planes, made by the user's encoder."""

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions, positions_of_moves
+from hexsearch.analysis.loading import LoadedCheckpoint
 from hexsearch.analysis.predictor import Predictor
 from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.dataset import Dataset
 from hexsearch.data.positions import stage_of
+from hexsearch.errors import CheckpointError
 from hexsearch.game.board import RED
 from hexsearch.game.symmetry import symmetry_cells
 from hexsearch.model.network import Network
-from hexsearch.model.readout import win_prob_red
+from hexsearch.model.readout import build_readout, win_prob_red
 from hexsearch.training.metrics import Evaluation
 from hexsearch.training.trial import Trial
 
@@ -208,3 +211,15 @@ def take(positions: Positions, index: NDArray[np.int64]) -> Positions:
     joined = np.concatenate(cells) if cells else np.zeros(0, dtype=np.int64)
     plies, finished = positions.plies[index], positions.finished[index]
     return replace(positions, cells=joined, plies=plies, finished=finished)
+
+
+def restored_trial(loaded: LoadedCheckpoint, dataset: Dataset) -> Trial | None:
+    """The trial of a checkpoint, ready to continue; None if it has seen other games."""
+    state, config = loaded.state, loaded.config
+    readout = build_readout(config.readout, checked=False)
+    trial = Trial.of(config, dataset, state["max_positions"], state["seed"], readout=readout)
+    try:
+        trial.load_state(state)
+    except CheckpointError:
+        return None
+    return trial

@@ -24,7 +24,14 @@ from hexsearch.data.positions import all_positions
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.game_forms import game_forms
 from hexsearch.doctor.hypotheses.finite import is_finite
-from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, observe
+from hexsearch.doctor.networks import (
+    ExaminedNetwork,
+    Observed,
+    TrainedNetwork,
+    observe,
+    restored_trial,
+)
+from hexsearch.doctor.own_training.watched import OwnTraining, watch
 from hexsearch.doctor.samples import (
     ComparedSamples,
     TrainingSamples,
@@ -33,7 +40,7 @@ from hexsearch.doctor.samples import (
 )
 from hexsearch.doctor.trial_size import with_small_trunk
 from hexsearch.doctor.watching import WatchedTrial
-from hexsearch.errors import CheckpointError, ContractError, HexsearchError
+from hexsearch.errors import ContractError, HexsearchError
 from hexsearch.model.readout import Readout, build_readout
 from hexsearch.training.stored_trial import answering_weights
 from hexsearch.training.trial import Trial
@@ -74,6 +81,13 @@ class ExaminedPipeline:
     configs: Sequence[TrialConfig] = ()
     loaded: LoadedCheckpoint | None = None
     foreign: ForeignNetwork | None = None
+
+    @cached_property
+    def own_training(self) -> OwnTraining | None:
+        """The user's training function after some steps. Its errors are raised as PluginError."""
+        if self.foreign is None or self.foreign.train is None or self.archive is None:
+            return None
+        return watch(self.foreign, self.archive)
 
     @property
     def config(self) -> TrialConfig | None:
@@ -207,20 +221,7 @@ class ExaminedPipeline:
         dataset = self.brief_dataset
         if self.loaded is None or dataset is None or not self.has_finite_weights:
             return None
-        state = self.loaded.state
-        config = self.loaded.config
-        trial = Trial.of(
-            config,
-            dataset,
-            state["max_positions"],
-            state["seed"],
-            readout=build_readout(config.readout, checked=False),
-        )
-        try:
-            trial.load_state(state)
-        except CheckpointError:
-            return None
-        return trial
+        return restored_trial(self.loaded, dataset)
 
     @cached_property
     def has_finite_weights(self) -> bool:

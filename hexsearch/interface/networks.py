@@ -155,6 +155,7 @@ def doctor(
     games: Games | None = None,
     model: Any = None,
     encoder: Callable[..., Any] | None = None,
+    train: Callable[..., Any] | None = None,
     size: int = 13,
     quick: bool = False,
     set: Mapping[str, Any] | None = None,
@@ -166,6 +167,7 @@ def doctor(
         examined: a space or a checkpoint; None examines `model`, or the default configuration.
         model: your own network, which returns (policy, value) for planes [P, C, N, N].
         encoder: function of `model`: `encode(stones, to_move)` returns planes [C, N, N].
+        train: your training function of a list of (moves, red_won), run for some steps.
         size: board size of `model`.
         quick: leave out checks that need training.
         say: called with the name of each check when it begins.
@@ -185,10 +187,12 @@ def doctor(
     paths = paths_of(games)
     if (model is None) != (encoder is None):
         raise ConfigError("model and encoder belong together; give both")
+    if train is not None and model is None:
+        raise ConfigError("train is compared with a network; give model and encoder, too")
     if model is not None and encoder is not None:
         if examined is not None:
             raise ConfigError(f"{examined}: give either this or a model, not both")
-        pipeline = admit_model(model, encoder, size, paths)
+        pipeline = admit_model(model, encoder, size, paths, train)
     elif examined is not None and Path(examined).suffix not in ("", ".yaml", ".yml"):
         pipeline = admit_checkpoint(Path(examined), paths)
     else:

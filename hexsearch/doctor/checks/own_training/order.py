@@ -1,0 +1,136 @@
+"""Looks at which positions a user's training shows, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.catalogue import keys_of
+from hexsearch.doctor.own_training.rows import Rows
+from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_ROWS = 100  # that tell which positions are shown
+_SMALL = 4  # rows of a batch that are too few for a batch norm
+_SORTED = 0.3  # games of a batch, as a share of those that chance would give
+
+
+def check_order(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Batches must differ, and show all stages, both sides and many games."""
+    own = needed(pipeline.own_training)
+    rows = own.rows
+    if rows is None:
+        return
+    yield from _small_batches(own, rows)
+    found = list(_stages(own, rows)) or list(_repeated(rows)) or list(_together(own, rows))
+    yield from found
+
+
+def _small_batches(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
+    sizes = np.bincount(rows.batch)
+    normed = any(
+        isinstance(m, _BatchNorm) for net in own.recording.network.values() for m in net.modules()
+    )
+    if normed and np.median(sizes) <= _SMALL:
+        yield Finding.error(
+            "training batches",
+            f"the network has batch norms, and gets {int(np.median(sizes))} positions at once",
+            "batches are too small for batch norm: its statistics are those of a few positions, so "
+            "training and inference differ",
+            "use batches of 64 and more, or another norm (group norm, layer norm)",
+            root="batches",
+        )
+
+
+def _repeated(rows: Rows) -> Iterator[Finding]:
+    keys = np.array([hash(key) for key in keys_of(rows.inputs)])
+    batches = [np.sort(keys[rows.batch == number]) for number in range(rows.batch.max() + 1)]
+    if len(batches) < 4:
+        return
+    same = np.mean([np.array_equal(batches[0], each) for each in batches[1:]])
+    if same > 0.9 and len(np.unique(rows.found)) and len(np.unique(keys)) < 0.5 * _held(rows):
+        yield Finding.error(
+            "training batches",
+            f"all {len(batches)} batches hold the same {len(np.unique(keys))} positions",
+            "every batch is the same one: the loader is made anew for each step, or its iterator "
+            "is never advanced",
+            "iterate over the loader, and make it once",
+            root="batches",
+        )
+    elif len(np.unique(keys)) < 0.02 * len(keys):
+        yield Finding.error(
+            "training batches",
+            f"{len(keys):,} rows show {len(np.unique(keys))} different positions",
+            "the same few positions are shown again and again: a buffer that is overwritten, or an "
+            "index that does not advance",
+            "copy each board before it is stored, and draw from all positions",
+            root="batches",
+        )
+
+
+def _held(rows: Rows) -> int:
+    """A number of positions that games of training certainly hold."""
+    return max(int(rows.ply.max()) * 8, 2 * _ROWS)
+
+
+def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
+    chosen = rows.found & rows.single
+    if chosen.sum() < _ROWS:
+        return
+    truth = own.catalogues[0].truth
+    length = truth.archive.lengths_of(rows.game[chosen])
+    share = rows.ply[chosen] / np.maximum(length, 1)
+    told = f"of {int(chosen.sum()):,} rows whose position is known"
+    last = float((rows.ply[chosen] >= length - 1).mean())
+    red = float((rows.to_move(chosen) == 1).mean())
+    unseen = ""
+    if last > 0.9:
+        unseen = "only the last positions of the games are shown, which are won already"
+    elif share.max() < 0.6:
+        unseen = f"only openings are shown: nothing after {share.max():.0%} of a game"
+    elif share.min() > 0.4 and rows.ply[chosen].min() > 4:
+        unseen = f"only late positions are shown: nothing before {share.min():.0%} of a game"
+    if unseen:
+        yield Finding.error(
+            "training positions",
+            f"{told} plies are {int(rows.ply[chosen].min())} to {int(rows.ply[chosen].max())} of "
+            f"games of {int(length.min())} to {int(length.max())} moves",
+            f"a part of each game is left out: {unseen}",
+            "draw positions of all plies",
+            root="stages",
+        )
+    elif not 0.05 < red < 0.95 and not own.foreign.for_mover:
+        side = "Red" if red > 0.5 else "Blue"
+        yield Finding.error(
+            "training positions",
+            f"{told} {side} is to move in {max(red, 1 - red):.0%}",
+            f"only positions with {side} to move are shown: those of the other side are left out",
+            "draw positions of both sides",
+            root="one side",
+        )
+
+
+def _together(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
+    """Report batches of neighbouring positions."""
+    chosen = np.flatnonzero(rows.found & rows.single)
+    total = len(own.games)
+    shares = []
+    for number in np.unique(rows.batch[chosen]):
+        games = rows.game[chosen[rows.batch[chosen] == number]]
+        if len(games) >= 16:
+            chance = total * (1 - (1 - 1 / total) ** len(games))
+            shares.append(len(np.unique(games)) / chance)
+    if len(shares) >= 3 and np.median(shares) < _SORTED:
+        batch = int(np.median(np.bincount(rows.batch)))
+        yield Finding.error(
+            "training batches",
+            f"batches of {batch} positions hold {np.median(shares):.0%} of the games that chance "
+            "would give",
+            "positions are not shuffled: each batch holds the positions of one or a few games in "
+            "their order, which all have one result",
+            "shuffle positions of all games before each epoch (shuffle=True)",
+            root="batches",
+        )

@@ -1,0 +1,299 @@
+"""Looks at the steps of a user's training: gradients, weights and modes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.recording import Recording, SeenStep
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_OFF = 0.05  # share of a gradient that nothing explains
+_CUT = 0.02  # factor of a clipped gradient that is reported
+_STILL, _LEAPS = 1e-7, 0.5  # relative changes of the weights in a step that are reported
+_HEAD = 4  # weights that a head of its own may have
+
+
+def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Each step must use the gradients of its batch, for all weights that have some."""
+    recording = needed(pipeline.own_training).recording
+    if not recording.steps:
+        yield _no_step(recording)
+        return
+    gradients = _gradients(recording.steps)
+    yield from _unheld(recording) or gradients or _moves(recording) or _stuck(recording)
+    yield from _modes(recording)
+
+
+def _no_step(recording: Recording) -> Finding:
+    seen = len(recording.late)
+    return Finding.error(
+        "training steps",
+        f"the training function called its network {seen:,} times with a gradient, and no "
+        "optimiser took a step"
+        + (" before it was ended" if recording.ended else " before it returned"),
+        "nothing is trained: step() is never called"
+        if seen
+        else "no network was called with a gradient: everything is under no_grad(), or no batch "
+        "was made of these games",
+        "call optimiser.step() after backward() for each batch",
+        root="no step",
+    )
+
+
+def _unheld(recording: Recording) -> list[Finding]:
+    """Weights that no optimiser holds."""
+    first = recording.steps[0]
+    names = set(first.moved)
+    held = {n for s in recording.steps for n in names - set(s.unheld)}
+    outside = sorted(names - held)
+    if outside and len(outside) == len(names):
+        return [
+            Finding.error(
+                "training steps",
+                f"{type_of(recording)} holds none of the {len(names)} weights of the network that "
+                "is trained",
+                "the optimiser has the weights of another network: it was made before the network "
+                "was replaced, copied or loaded",
+                "make the optimiser from the parameters of the network that computes the loss",
+                root="parameter groups",
+            )
+        ]
+    if outside:
+        return [
+            Finding.error(
+                "training steps",
+                f"{len(outside)} of {len(names)} weights of the network are in no parameter group "
+                f"of an optimiser, such as {', '.join(outside[:3])}",
+                f"a part of the network is never trained: {_parts(outside)} is not given to the "
+                "optimiser",
+                "give the optimiser all parameters (network.parameters()), also of modules that "
+                "were added later; freeze on purpose with requires_grad_(False)",
+                root="parameter groups",
+            )
+        ]
+    return []
+
+
+def _stuck(recording: Recording) -> list[Finding]:
+    """Weights that an optimiser holds and that never move; outputs that share no weight."""
+    weights = {n for n in recording.steps[0].moved if n.endswith(("weight", "bias"))}
+    stuck = sorted(n for n in weights if all(s.moved.get(n, 0.0) == 0.0 for s in recording.steps))
+    if stuck and len(stuck) < len(weights):
+        return [
+            Finding.error(
+                "training steps",
+                f"{len(stuck)} of {len(weights)} weights do not change in {len(recording.steps)} "
+                f"steps, such as {', '.join(stuck[:3])}",
+                f"no gradient reaches a part of the network: {_parts(stuck)} is frozen, detached, "
+                "under no_grad(), or not used by the loss",
+                "look for requires_grad_(False), detach() and no_grad(), and for modules that the "
+                "loss does not use",
+                root="unread",
+            )
+        ]
+    return _apart(recording)
+
+
+def _apart(recording: Recording) -> list[Finding]:
+    """Report a value that trains its own head alone, while the policy trains the trunk."""
+    matrices = [
+        {n for n in reached if n.endswith("weight")} for reached in recording.reached.values()
+    ]
+    for own in matrices:
+        others = set().union(*(each for each in matrices if each is not own))
+        if 0 < len(own) <= _HEAD and len(others) > len(own) + 1 and not own & others:
+            named = ", ".join(sorted(own)[:3])
+            return [
+                Finding.error(
+                    "training steps",
+                    f"one output of the network depends on {len(own)} weights ({named}), the "
+                    f"others on {len(others)}, and they have none in common",
+                    f"a head is detached from the trunk: {_parts(sorted(own))} gets features "
+                    "without a gradient (detach(), no_grad()), so its loss trains the head alone",
+                    "give the head the features themselves",
+                    root="detached value",
+                )
+            ]
+    return []
+
+
+def _parts(names: list[str]) -> str:
+    """The modules that hold these weights, in words."""
+    tops = sorted({name.split(".")[1] if "." in name else name for name in names})
+    return ", ".join(tops[:3]) + (f" and {len(tops) - 3} more" if len(tops) > 3 else "")
+
+
+def type_of(recording: Recording) -> str:
+    """Class of the optimiser."""
+    return recording.steps[0].optimiser
+
+
+def _gradients(steps: list[SeenStep]) -> list[Finding]:
+    """Compare the gradients of each step with those that its batch sent."""
+    used = [s for s in steps if np.isfinite(s.given)]
+    cleared = [s for s in used if s.given == 0.0]
+    if len(cleared) > len(used) / 2:
+        sent = any(s.sent > 0 for s in cleared)
+        return [
+            _error(
+                f"in {len(cleared)} of {len(used)} steps the optimiser gets gradients of 0"
+                + (", while backward() computed some" if sent else ""),
+                "gradients are cleared between backward() and step()"
+                if sent
+                else "step() is called before backward(), or the loss has no graph",
+                "call zero_grad(), backward(), step() in this order",
+                "none",
+            )
+        ]
+    if len(used) < len(steps):
+        return [
+            _error(
+                f"in {len(steps) - len(used)} of {len(steps)} steps gradients are not finite",
+                "losses become infinite or nan: the learning rate is far too high, or a logarithm "
+                "or a division has no guard",
+                "lower the learning rate, and use losses of logits",
+                "finite",
+            )
+        ]
+    odd = [s for s in used[1:] if s.off > _OFF]
+    if len(odd) > len(used) / 2:
+        return [
+            _error(
+                f"in {len(odd)} of {len(used)} steps the optimiser gets gradients that are not "
+                f"those of its batch ({np.median([s.off for s in odd]):.0%} of them is of others)",
+                "gradients of earlier batches are added to those of this one: they are never "
+                "cleared, so they accumulate",
+                "call optimiser.zero_grad() before each backward()",
+                "accumulated",
+            )
+            if used[0].off < _OFF
+            else _error(
+                f"in {len(odd)} of {len(used)} steps gradients are changed between backward() and "
+                "step()",
+                "gradients are changed one by one before the step: each is cut off at a limit "
+                "(clip_grad_value_), or noise or a penalty is added",
+                "clip their norm (clip_grad_norm_), with a limit above its usual size",
+                "gradients",
+            )
+        ]
+    factors = [s.factor for s in used]
+    if max(factors) < _CUT:
+        return [
+            Finding.warning(
+                "training steps",
+                f"the optimiser gets {np.median(factors):.2g} of the gradient in each of "
+                f"{len(used)} steps; norms before are {np.median([s.sent for s in used]):.2g}",
+                "gradients are clipped in every step, to a limit far below their usual norm: all "
+                "steps have one length",
+                "raise the limit to about the usual norm of the gradients",
+                root="clipping",
+            )
+        ]
+    if max(factors) < 0:
+        return [
+            _error(
+                f"the optimiser gets the gradient with the sign changed in {len(used)} steps",
+                "the sign of the gradient is changed before the step",
+                "leave gradients as backward() makes them",
+                "sign",
+            )
+        ]
+    return []
+
+
+def _error(evidence: str, cause: str, remedy: str, root: str) -> Finding:
+    return Finding.error("training steps", evidence, cause, remedy, root=f"steps {root}")
+
+
+def _moves(recording: Recording) -> list[Finding]:
+    """Report steps that hardly move the weights, or throw them about."""
+    steps = recording.steps
+    moved = [
+        float(np.median([change for n, change in s.moved.items() if n.endswith("weight")] or [0]))
+        for s in steps
+    ]
+    typical, first = float(np.median(moved)), float(np.median(moved[:3]))
+    rates = sorted({float(group.get("lr", 0.0)) for s in steps for group in s.groups})
+    rate = f"learning rate {rates[0]:g}" + (f" to {rates[-1]:g}" if len(rates) > 1 else "")
+    ascends = any(group.get("maximize") for s in steps for group in s.groups)
+    evidence = f"a step of {steps[0].optimiser} changes weights by {typical:.2g} of their size"
+    if ascends:
+        return [
+            _error(
+                f"{steps[0].optimiser} has maximize=True",
+                "the loss is maximised, not minimised",
+                "leave maximize at False",
+                "sign",
+            )
+        ]
+    if typical < _STILL:
+        return [
+            _error(
+                f"{evidence} ({rate})",
+                "weights hardly move: the learning rate is 0 or far too small, or a schedule is "
+                "stepped for each batch and has ended",
+                "raise the learning rate, and look when its schedule is stepped",
+                "rate",
+            )
+        ]
+    if first > _LEAPS:
+        return [
+            _error(
+                f"the first steps of {steps[0].optimiser} change weights by {first:.2g} of their "
+                f"size ({rate})",
+                "weights are thrown about: the learning rate is far too high",
+                "lower the learning rate by a factor of 10 to 1,000",
+                "rate",
+            )
+        ]
+    return _sinking(steps, rates)
+
+
+def _sinking(steps: list[SeenStep], rates: list[float]) -> list[Finding]:
+    """Report a rate that falls to nothing within the steps, or a decay that overcomes gradients."""
+    lrs = [max(float(group.get("lr", 0.0)) for group in s.groups) for s in steps]
+    if len(lrs) > 4 and lrs[0] > 0 and lrs[-1] < 0.05 * lrs[0]:
+        return [
+            Finding.warning(
+                "training steps",
+                f"the learning rate falls from {lrs[0]:.2g} to {lrs[-1]:.2g} in {len(lrs)} steps",
+                "the schedule of the learning rate is stepped for each batch in place of each "
+                "epoch, or is far too short: training ends after a few steps",
+                "step the schedule once an epoch, or set its length in steps",
+                root="steps rate",
+            )
+        ]
+    decays = [float(g.get("weight_decay", 0.0) or 0.0) for s in steps for g in s.groups]
+    decoupled = "W" in steps[0].optimiser
+    if decays and max(decays) >= (1.0 if decoupled else 0.03):
+        return [
+            Finding.warning(
+                "training steps",
+                f"{steps[0].optimiser} has a weight decay of {max(decays):g} (learning rate "
+                f"{rates[-1]:g})",
+                "the weight decay is so strong that it outweighs the gradients of the loss: "
+                "weights shrink, and answers become alike",
+                "use a weight decay of 1e-4 (Adam, SGD) or 1e-2 (AdamW)",
+                root="decay",
+            )
+        ]
+    return []
+
+
+def _modes(recording: Recording) -> Iterator[Finding]:
+    """Report norms and dropouts that are in eval mode while the network is trained."""
+    passes = recording.passes or recording.late
+    resting = [each for each in passes if each.in_use and len(each.resting) == each.in_use]
+    if passes and len(resting) > len(passes) / 2:
+        kinds = ", ".join(sorted({name for each in resting for name in each.resting}))
+        yield Finding.error(
+            "training modes",
+            f"in {len(resting)} of {len(passes)} passes of training {kinds} is in eval mode",
+            "the network is trained in eval mode: batch norms use statistics that are never "
+            "updated, and dropout does nothing",
+            "call train() on the network before each epoch, also after an evaluation",
+            root="train mode",
+        )

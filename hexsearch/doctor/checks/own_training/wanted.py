@@ -1,0 +1,247 @@
+"""Compares what a user's losses want with the results and the moves of the games."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.labels import (
+    affected,
+    by_game,
+    label_scores,
+    random_share,
+    target_scores,
+)
+from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
+from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.targets import (
+    ValueLoss,
+    directions,
+    policy_scale,
+    wanted_moves,
+)
+from hexsearch.doctor.own_training.watched import OwnTraining, Wanted
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
+_OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
+_WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
+_POINTS = 41  # raw values at which chances are compared
+_SMOOTH = 0.02  # distance of a target from the ends of its range
+_ENDS = {"sigmoid": (0.0, 1.0), "raw": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The value loss must pull Red's chance to the result of the game."""
+    own = needed(pipeline.own_training)
+    if own.rows is None:
+        return
+    if own.rows.value is None or own.rows.value.gradient is None:
+        seen = "no output that may be a value" if own.rows.value is None else "no gradient"
+        yield Finding.error(
+            "training value",
+            f"in {len(own.recording.passes)} passes of the training function {seen} was seen at "
+            "the value",
+            "no loss trains the value: it is not part of what backward() is called on, or it is "
+            "computed from a detached copy (detach(), item(), argmax, a new tensor)",
+            "add the value loss, computed from the output itself, to the loss before backward()",
+            root="detached value",
+        )
+        return
+    labels = own.labels
+    if labels is None or len(labels.rows) < _FEW:
+        return
+    right: Flags = labels.truth.outcome(labels.symmetry, "board")
+    wrong: Flags = (labels.target > 0.5) != right
+    if wrong.mean() > _WRONG:
+        yield _wrong_labels(own, labels, wrong)
+        return
+    yield from _reading(own)
+
+
+def _wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
+    place = where(wrong, affected(labels.truth, labels.symmetry))
+    batch = own.rows.batch if own.rows is not None else np.zeros(0, dtype=np.int64)
+    usual = int(np.bincount(batch).max()) if len(batch) else 1
+    scores = label_scores(labels.target, labels.truth, labels.symmetry, "board", usual, wrong)
+    cause = f"labels are inverted {place}"
+    if by_game(wrong, labels.truth.game):
+        cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
+    elif place.startswith("in a random share"):
+        cause = f"label noise: {random_share(wrong)} of the labels are wrong at random"
+    evidence, cause, remedy = named_cause(
+        scores, cause, "take every label from the game's winner", explains=0.97
+    )
+    # Part of the rows may look right by chance, so that a subset is named with a share.
+    cause = cause if place.removeprefix("only ").split(" (")[0] in cause else at(cause, place)
+    sides = {
+        "where Blue is to move": "the side to move",
+        "where Red is to move": "the side that has just moved",
+    }
+    owner = next((who for words, who in sides.items() if f"exactly {words}" in cause), "")
+    owner = owner or {
+        "even plies": "the side to move",
+        "odd plies": "the side that has just moved",
+    }.get(next((w for w in ("even plies", "odd plies") if w in cause), ""), "")
+    if owner and not own.foreign.for_mover:
+        cause = (
+            f"the value is trained for {owner}, and read as Red's: labels are 1 where {owner} "
+            "wins, and win_prob_red takes the value for Red's chance (the wrong perspective)"
+        )
+        remedy = (
+            "train with 1 where Red wins, or give win_prob_red(raw, to_move) a second argument, "
+            "and return 1 minus the chance where Blue is to move"
+        )
+    elif owner:
+        cause += (
+            "; win_prob_red takes the value for that of the side to move, and labels are of "
+            "another perspective"
+        )
+    return Finding.error(
+        "training value",
+        f"in {len(wrong):,} rows whose position is known, the gradient of the loss pulls the value "
+        f"away from the result of the game in {wrong.mean():.0%}, {place}; {evidence}",
+        cause,
+        remedy,
+        root="training value",
+    )
+
+
+def _reading(own: OwnTraining) -> Iterator[Finding]:
+    """Compare the chance that belongs to the loss with the one that is reported."""
+    loss = own.formula
+    if loss is None:
+        return
+    lost, won = loss.targets
+    low, high = _ENDS[loss.chance]
+    told = f"the value loss is the {loss.name}, with targets of {lost:g} and {won:g}"
+    if loss.scale < 0:
+        yield Finding.error(
+            "training value",
+            f"{told}, times {loss.scale:.2g}",
+            "the sign of the value loss is wrong: it is maximised, not minimised",
+            "add the loss itself to what backward() is called on, without a minus",
+            root="steps sign",
+        )
+        return
+    if loss.chance == "tanh" and lost > -0.5:
+        yield Finding.error(
+            "training value",
+            told,
+            "targets of 0 and 1 for a tanh, which goes from -1 to 1: half of its range is never "
+            "used, and a lost position is trained to be even",
+            "use targets of -1 and 1 (2 * result - 1)",
+            root="reading",
+        )
+        return
+    if loss.chance == "sigmoid" and lost < -0.5:
+        yield Finding.error(
+            "training value",
+            told,
+            "targets of -1 and 1 for a sigmoid, which goes from 0 to 1: a lost position is pulled "
+            "to 0 without end, and the loss has no minimum",
+            "use targets of 0 and 1, (result + 1) / 2",
+            root="reading",
+        )
+        return
+    gap, belonging = _gap(own, loss)
+    if gap > _OFF:
+        yield Finding.error(
+            "training value",
+            f"{told}, so its chance is {belonging}; what is reported differs from it by {gap:.2f} "
+            "on average",
+            f"the value is read by another function than the one it is trained with: trained as "
+            f"{belonging}, reported by something else (such as a sigmoid over a value that is "
+            "a chance already, or none over a logit)",
+            f"let win_prob_red return {belonging}, or train with the loss that belongs to it",
+            root="reading",
+        )
+        return
+    soft = max(abs(lost - low), abs(won - high)) if loss.chance != "raw" or lost > -0.5 else 0.0
+    if _SMOOTH < soft < 0.5:
+        yield Finding.warning(
+            "training value",
+            told,
+            f"targets are smoothed or scaled: {lost:g} and {won:g}, and not {low:g} and {high:g}, "
+            "so a certain win is never reported as certain",
+            "train with the results as they are, unless this is on purpose",
+            root="smoothing",
+        )
+
+
+def _gap(own: OwnTraining, loss: ValueLoss) -> tuple[float, str]:
+    """Mean difference of the reported chance from that of the loss, and the latter in words."""
+    known = own.catalogues[0]
+    if known.raw is None or known.raw.shape[1] != 1:
+        return 0.0, ""
+    signed = loss.chance == "tanh" or (loss.chance == "raw" and loss.targets[0] < -0.5)
+    words = {"sigmoid": "sigmoid(raw)", "tanh": "(tanh(raw) + 1) / 2", "raw": "the raw value"}
+    belonging = "(raw + 1) / 2" if signed and loss.chance == "raw" else words[loss.chance]
+    gaps = []
+    for side in (-1, 1):
+        rows = np.flatnonzero((known.to_move == side) & ~known.truth.finished)
+        up = directions(1, side, own.foreign, known)
+        if up is None or not len(rows):
+            continue
+        raw, said = known.raw[rows, 0], known.reported[rows]
+        if known.passes_on:  # a network that is hardly trained has raw values near 0 only
+            ends = (-1.0 if signed else 0.0, 1.0) if loss.chance == "raw" else (-4.0, 4.0)
+            raw = torch.linspace(*ends, _POINTS)
+            said = own.foreign.answered(raw, torch.full((_POINTS,), side))
+        level = {"sigmoid": torch.sigmoid(raw), "tanh": torch.tanh(raw), "raw": raw}[loss.chance]
+        chance = ((level + 1) / 2 if signed else level).clamp(0, 1)
+        expected = chance if float(up[0]) > 0 else 1 - chance
+        gaps.append(float((said.clamp(0, 1) - expected).abs().mean()))
+    return max(gaps, default=0.0), belonging
+
+
+def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The policy loss must pull at the move that was played."""
+    own = needed(pipeline.own_training)
+    wanted = own.moves
+    if wanted is None or len(wanted.rows) < _FEW:
+        return
+    right = wanted.truth.cells_under(wanted.symmetry)
+    wrong: Flags = (wanted.target != right) & wanted.truth.has_move
+    if wrong.sum() <= _WRONG * len(wrong):
+        yield from _weights(own)
+        return
+    place = where(wrong, affected(wanted.truth, wanted.symmetry), among=wanted.truth.has_move)
+    scores = target_scores(wanted.target, wanted.truth, wanted.symmetry, 1, wrong)
+    evidence, cause, remedy = named_cause(
+        scores,
+        f"policy targets are other cells than that of the next move {place}",
+        "take the target from the next move of the game, in the order of cells of the planes",
+    )
+    yield Finding.error(
+        "training policy",
+        f"in {len(wrong):,} rows whose position is known, the policy loss pulls most at another "
+        f"cell than the next move in {wrong.mean():.0%}, {place}; {evidence}",
+        at(cause, place),
+        remedy,
+        root="policy targets",
+    )
+
+
+def _weights(own: OwnTraining) -> Iterator[Finding]:
+    """Compare the factors before both losses."""
+    rows, loss = own.rows, own.formula
+    if rows is None or loss is None or rows.policy is None or rows.policy.gradient is None:
+        return
+    chosen = own.usual
+    policy = Output("", rows.policy.tensor[chosen], 0, rows.policy.gradient[chosen])
+    scale = policy_scale(policy, *wanted_moves(policy, rows.size**2))
+    if 0 < loss.scale < _WEAK * scale:
+        yield Finding.warning(
+            "training value",
+            f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
+            f"cross-entropy of the policy one of {scale:.2g}",
+            f"the value loss weighs {loss.scale / scale:.2g} of the policy loss: the network "
+            "learns the policy, and the value hardly",
+            "give the value loss a weight near that of the policy loss; take means, not sums, of "
+            "both",
+            root="loss weights",
+        )

@@ -1,0 +1,108 @@
+"""Which of a network's outputs is the value, and which the policy, and what losses send to them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+_OUTCOMES = 128  # a value has at most so many numbers for each position
+_NESTED = 4  # levels of tuples, lists and mappings that are looked into
+
+
+@dataclass
+class Output:
+    """One tensor that a network returned.
+
+    Attributes:
+        name: its place in what was returned.
+        tensor: [B, ...] the numbers.
+        key: identity of the tensor itself.
+        gradient: of the losses with respect to it; None if none was sent back.
+    """
+
+    name: str
+    tensor: Tensor
+    key: int
+    gradient: Tensor | None = None
+
+    def add(self, gradient: Tensor) -> None:
+        """Keep a gradient that was sent back, added to what was sent before."""
+        kept = gradient.detach().clone()
+        self.gradient = kept if self.gradient is None else self.gradient + kept
+
+    def is_policy(self, size: int) -> bool:
+        """Whether there is a number for each cell (and perhaps one for a swap)."""
+        each = self.tensor.numel() // max(len(self.tensor), 1)
+        return each in (size * size, size * size + 1)
+
+    def is_value(self, size: int) -> bool:
+        """Whether it may be a value: one number for each position, or a few outcomes."""
+        shape = self.tensor.shape
+        wide = len(shape) > 1 and any(each > 1 for each in shape[2:])
+        count = self.tensor.numel() // max(len(self.tensor), 1)
+        return not wide and count <= _OUTCOMES and not self.is_policy(size)
+
+
+def tensors_of(given: Any, name: str = "", level: int = 0) -> dict[str, Tensor]:
+    """The tensors in an argument or a returned value, by their places."""
+    if isinstance(given, Tensor):
+        return {name or "output": given} if given.ndim and len(given) else {}
+    if level > _NESTED:
+        return {}
+    if dataclasses.is_dataclass(given) and not isinstance(given, type):
+        given = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
+    elif isinstance(given, tuple) and hasattr(given, "_asdict"):
+        given = given._asdict()
+    if isinstance(given, Mapping):
+        parts = [(str(key), part) for key, part in given.items()]
+    elif isinstance(given, tuple | list):
+        parts = [(f"{number}", part) for number, part in enumerate(given)]
+    else:
+        return {}
+    found: dict[str, Tensor] = {}
+    for key, part in parts:
+        found |= tensors_of(part, f"{name}.{key}" if name else key, level + 1)
+    return found
+
+
+def value_of(outputs: list[Output], size: int) -> Output | None:
+    """The output that is the value; one that is called so, or else the first that may be it."""
+    named = [each for each in outputs if each.is_value(size)]
+    called = [
+        each for each in named if any(w in each.name.lower() for w in ("value", "win", "wdl", "v_"))
+    ]
+    trained = [each for each in called or named if each.gradient is not None]
+    return next(iter(trained or called or named), None)
+
+
+def policy_of(outputs: list[Output], size: int) -> Output | None:
+    """The output that is the policy, the first that has a number for each cell."""
+    named = [each for each in outputs if each.is_policy(size)]
+    trained = [each for each in named if each.gradient is not None]
+    return next(iter(trained or named), None)
+
+
+def hook_on(tensor: Tensor, hook: Callable[[Tensor], None]) -> Any:
+    """Call a hook with each gradient of a tensor; returns the handle."""
+    register: Any = tensor.register_hook
+    return register(hook)
+
+
+def leaves_of(tensor: Tensor) -> set[int]:
+    """Identities of the weights that a tensor was computed from, as far as gradients go."""
+    found: set[int] = set()
+    seen: set[Any] = set()
+    ahead: list[Any] = [tensor.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        ahead += [following for following, _ in node.next_functions]
+    return found

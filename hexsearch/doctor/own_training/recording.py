@@ -1,0 +1,296 @@
+"""Runs a user's training function for some steps, and records each of them.
+
+The function makes its own network, losses and optimiser, so nothing is asked of them: torch's
+global hooks see every module that is called and every step of an optimiser. Of each forward pass
+the planes at the input are kept and the outputs with the gradients that the losses send back to
+them; of each step the gradients that the optimiser gets, and how far the weights move. After enough
+steps the function is ended by an exception.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from hexsearch.doctor.own_training.outputs import Output, hook_on, leaves_of, tensors_of
+from hexsearch.model.plugins import plugin_code
+
+_STEPS = 24  # steps after which the function is ended
+_SECONDS = 90.0  # time after which it is ended
+_MOST = 40_000  # positions after which it is ended
+
+GamesOfTraining = Sequence[tuple[list[int], bool]]
+
+
+@dataclass
+class SeenPass:
+    """One forward pass with a gradient.
+
+    Attributes:
+        planes: [B, ...] the input of the network.
+        outputs: what the network returned, with the gradients of the losses.
+        resting: norms and dropouts that were in eval mode, by their classes.
+        in_use: norms and dropouts of the network.
+    """
+
+    planes: Tensor
+    outputs: list[Output] = field(default_factory=list)
+    resting: tuple[str, ...] = ()
+    in_use: int = 0
+
+
+@dataclass
+class SeenStep:
+    """One step of an optimiser, and the passes since the one before.
+
+    Attributes:
+        optimiser: class of the optimiser.
+        groups: settings of its parameter groups, without the parameters.
+        passes: forward passes whose gradients it uses.
+        given: norm of the gradients that it gets, of the weights of the network.
+        sent: norm of the gradients that backward() computed since the last step.
+        off: norm of what it gets beyond these, after the best factor, as a share of what it gets.
+        factor: that factor.
+        moved: relative change of each weight by its name.
+        unheld: names of weights with a gradient that this optimiser does not hold.
+    """
+
+    optimiser: str
+    groups: list[dict[str, Any]]
+    passes: list[SeenPass]
+    given: float
+    sent: float
+    off: float
+    factor: float
+    moved: dict[str, float] = field(default_factory=dict)
+    unheld: tuple[str, ...] = ()
+
+
+class _Enough(BaseException):
+    """Ends the user's function. No handler of `Exception` stops it."""
+
+
+class Recording:
+    """What was seen of a training function.
+
+    Attributes:
+        steps: the steps, in their order.
+        late: passes after the last step.
+        ended: whether it was ended from outside.
+        network: outermost modules with weights, by their classes' names.
+        reached: names of the weights that each output of the first pass depends on.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[SeenStep] = []
+        self.late: list[SeenPass] = []
+        self.ended = False
+        self.network: dict[str, nn.Module] = {}
+        self.reached: dict[str, set[str]] = {}
+        self._depth = 0
+        self._known: dict[int, str] = {}  # names of the weights
+        self._weights: dict[str, nn.Parameter] = {}
+        self._sent: dict[str, Tensor] = {}
+        self._before: dict[str, Tensor] = {}
+        self._handles: list[Any] = []
+        self._started = time.monotonic()
+
+    @property
+    def passes(self) -> list[SeenPass]:
+        """All passes whose gradients a step has used."""
+        return [each for step in self.steps for each in step.passes]
+
+    @property
+    def rows(self) -> int:
+        """Positions in all passes."""
+        return sum(len(each.planes) for each in (*self.passes, *self.late))
+
+    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._depth += 1
+        if self._depth == 1 and time.monotonic() - self._started > _SECONDS:
+            self._end()
+
+    def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self._depth = max(self._depth - 1, 0)
+        if self._depth or not torch.is_grad_enabled() or output is None:
+            return
+        if next(iter(module.parameters()), None) is None:
+            return  # a loss or an activation as a module
+        found = tensors_of(output).items()
+        returned = [(name, each) for name, each in found if each.is_floating_point()]
+        first = next(iter(tensors_of(inputs).values()), None)
+        if first is None or not returned:
+            return
+        self._know(module)
+        self._add(module, first, returned)
+
+    def _add(self, module: nn.Module, given: Tensor, returned: list[tuple[str, Tensor]]) -> None:
+        """Keep a call as a pass of its own, or as part of the pass that is going on."""
+        # Planes have no gradient; what has one comes from a module that was called before.
+        if not self.late or not given.requires_grad:
+            self.late.append(SeenPass(given.detach().clone()))
+        seen = self.late[-1]
+        seen.outputs = [each for each in seen.outputs if each.key != id(given)]
+        for name, tensor in returned:
+            output = Output(name, tensor.detach().clone(), id(tensor))
+            if tensor.requires_grad:
+                hook_on(tensor, output.add)
+            seen.outputs.append(output)
+        modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
+        seen.in_use += len(modal)
+        seen.resting += tuple(type(m).__name__ for m in modal if not m.training)
+        if not self.steps and len(self.late) == 1:
+            self._trace(returned)
+
+    def _trace(self, returned: list[tuple[str, Tensor]]) -> None:
+        """Which weights each output depends on."""
+        for name, tensor in returned:
+            leaves = leaves_of(tensor)
+            self.reached[name] = {n for key, n in self._known.items() if key in leaves}
+
+    def _know(self, module: nn.Module) -> None:
+        if any(module is each for each in self.network.values()):
+            return
+        name = type(module).__name__
+        while name in self.network:
+            name += "'"
+        self.network[name] = module
+        for weight, parameter in module.named_parameters():
+            if id(parameter) in self._known:
+                continue
+            full = f"{name}.{weight}"
+            self._known[id(parameter)] = full
+            self._weights[full] = parameter
+            if parameter.requires_grad:
+                self._handles.append(hook_on(parameter, self._adder(full)))
+
+    def _adder(self, name: str) -> Callable[[Tensor], None]:
+        def add(gradient: Tensor) -> None:
+            before = self._sent.get(name)
+            kept = gradient.detach().clone()
+            self._sent[name] = kept if before is None else before + kept
+
+        return add
+
+    def _before_step(self, optimiser: Optimizer, *_: Any) -> None:
+        held = {id(p) for group in optimiser.param_groups for p in group["params"]}
+        names = [name for name, p in self._weights.items() if id(p) in held]
+        given = {n: g.detach() for n in names if (g := self._weights[n].grad) is not None}
+        factor, off = _fit(given, self._sent, names)
+        self.steps.append(
+            SeenStep(
+                type(optimiser).__name__,
+                [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups],
+                self.late,
+                _norm(given.values()),
+                _norm(self._sent[n] for n in names if n in self._sent),
+                off,
+                factor,
+                unheld=tuple(n for n, p in self._weights.items() if id(p) not in held),
+            )
+        )
+        self.late = []
+        self._before = {n: p.detach().clone() for n, p in self._weights.items()}
+
+    def _after_step(self, optimiser: Optimizer, *_: Any) -> None:
+        step = self.steps[-1]
+        for name, old in self._before.items():
+            change = float((self._weights[name].detach() - old).norm())
+            step.moved[name] = change / max(float(old.norm()), 1e-6)
+        self._sent, self._before = {}, {}
+        if len(self.steps) >= _STEPS or self.rows > _MOST:
+            self._end()
+
+    def _end(self) -> None:
+        self.ended = True
+        raise _Enough
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """In this context every call of a module and every step is recorded."""
+        handles = [
+            register_module_forward_pre_hook(self._enter),
+            register_module_forward_hook(self._leave, always_call=True),
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+        ]
+        try:
+            yield
+        except _Enough:
+            pass
+        finally:
+            for handle in (*handles, *self._handles):
+                handle.remove()
+            self._handles = []
+
+
+def record(train: Callable[..., Any], games: GamesOfTraining, name: str) -> Recording:
+    """Call a training function with games, until it has taken some steps.
+
+    What it prints goes to the standard error. Random generators are left as they were.
+
+    Args:
+        train: the user's function of a list of (moves, red_won).
+        name: of it, in error messages.
+    Raises:
+        PluginError: it raises an error.
+    """
+    recording = Recording()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    with ExitStack() as stack:
+        stack.callback(random.setstate, python_state)
+        stack.callback(np.random.set_state, numpy_state)
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        random.seed(0)
+        np.random.seed(0)
+        with plugin_code(f"{name}:"), recording.watching():
+            train(list(games))
+    return recording
+
+
+def _fit(
+    given: Mapping[str, Tensor], sent: Mapping[str, Tensor], names: Sequence[str]
+) -> tuple[float, float]:
+    """The factor between the gradients that were sent and given, and what it leaves unexplained."""
+    both = [n for n in names if n in given or n in sent]
+    if not both:
+        return 0.0, 0.0
+    some = torch.cat([_flat(given, sent, n) for n in both]).double()
+    others = torch.cat([_flat(sent, given, n) for n in both]).double()
+    if not bool(torch.isfinite(some).all() and torch.isfinite(others).all()):
+        return float("nan"), float("nan")
+    size = float(others.square().sum())
+    factor = float((some * others).sum()) / size if size > 0 else 0.0
+    rest = float((some - factor * others).norm()) / max(float(some.norm()), 1e-12)
+    return factor, rest
+
+
+def _flat(of: Mapping[str, Tensor], like: Mapping[str, Tensor], name: str) -> Tensor:
+    found = of.get(name)
+    return (torch.zeros_like(like[name]) if found is None else found).reshape(-1).float()
+
+
+def _norm(tensors: Any) -> float:
+    return float(sum(float(each.float().square().sum()) for each in tensors) ** 0.5)

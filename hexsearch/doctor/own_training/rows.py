@@ -1,0 +1,114 @@
+"""Finds out which positions the rows of a training batch show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hexsearch.doctor.hypotheses.truth import SWAPS, Truth, truth_of
+from hexsearch.doctor.own_training.catalogue import Catalogue, keys_of
+from hexsearch.doctor.own_training.outputs import Output, policy_of, value_of
+from hexsearch.doctor.own_training.recording import SeenPass
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R rows of training batches, and the positions that they show.
+
+    Attributes:
+        batch: [R] number of the pass.
+        inputs: [R, ...] what the network got.
+        found: [R] whether the row is a position of the games, as the encoder would show it.
+        single: [R] whether it is the same position in one game only.
+        game, ply, symmetry: [R] the position; meaningless where it was not found.
+        value, policy: the outputs with their gradients, joined; None if there are none.
+    """
+
+    batch: Ints
+    inputs: Tensor
+    found: Flags
+    single: Flags
+    game: Ints
+    ply: Ints
+    symmetry: Ints
+    value: Output | None
+    policy: Output | None
+    size: int
+
+    def truth(self, chosen: Flags, catalogue: Catalogue) -> Truth:
+        """The positions of some rows."""
+        return truth_of(catalogue.truth.archive, self.game[chosen], self.ply[chosen])
+
+    def to_move(self, chosen: Flags) -> Ints:
+        """Side to move on the boards that are shown in some rows: -1 for Blue, 1 for Red."""
+        red = (self.ply[chosen] % 2 == 1) ^ SWAPS[self.symmetry[chosen]]
+        return np.where(red, 1, -1).astype(np.int64)
+
+
+def layouts(inputs: Tensor) -> list[Tensor]:
+    """Rows as they are, and with their channels before the cells."""
+    if inputs.ndim == 3:
+        return [inputs, inputs.transpose(1, 2)]
+    if inputs.ndim == 4:
+        return [inputs, inputs.permute(0, 3, 1, 2)]
+    return [inputs]
+
+
+def rows_of(passes: Sequence[SeenPass], catalogues: Sequence[Catalogue], size: int) -> Rows | None:
+    """The rows of passes whose inputs have one shape, matched with positions of the games.
+
+    None if no pass has a gradient.
+    """
+    trained = [
+        each for each in passes if any(output.gradient is not None for output in each.outputs)
+    ]
+    if not trained:
+        return None
+    shapes = [each.planes.shape[1:] for each in trained]
+    usual = max(set(shapes), key=shapes.count)
+    trained = [each for each in trained if each.planes.shape[1:] == usual]
+    inputs = torch.cat([each.planes for each in trained])
+    places: dict[bytes, list[tuple[int, int, int]]] = {}
+    for entry in catalogues:
+        where = zip(keys_of(entry.inputs), entry.truth.game, entry.truth.ply, strict=True)
+        for key, game, ply in where:
+            places.setdefault(key, []).append((int(game), int(ply), entry.symmetry))
+    found = [[places.get(key, []) for key in keys_of(layout)] for layout in layouts(inputs)]
+    best = max(found, key=lambda each: sum(map(bool, each)))
+    first = np.array([each[0] if each else (0, 0, 0) for each in best], dtype=np.int64)
+    return Rows(
+        np.repeat(np.arange(len(trained)), [len(each.planes) for each in trained]),
+        inputs,
+        np.array([bool(each) for each in best]),
+        np.array([len({game for game, _, _ in each}) == 1 for each in best]),
+        first[:, 0],
+        first[:, 1],
+        first[:, 2],
+        _joined([value_of(each.outputs, size) for each in trained]),
+        _joined([policy_of(each.outputs, size) for each in trained]),
+        size,
+    )
+
+
+def _joined(parts: Sequence[Output | None]) -> Output | None:
+    """Outputs of several passes as one, with zeros where no gradient was sent back."""
+    known = [each for each in parts if each is not None]
+    if len(known) < len(parts):
+        return None
+    rows = [each.tensor.reshape(len(each.tensor), -1).float() for each in known]
+    if len({each.shape[1] for each in rows}) > 1:
+        return None
+    sent = [
+        torch.zeros_like(row) if e.gradient is None else e.gradient.reshape(len(row), -1).float()
+        for row, e in zip(rows, known, strict=True)
+    ]
+    gradient = None if all(e.gradient is None for e in known) else torch.cat(sent)
+    return Output(known[0].name, torch.cat(rows), 0, gradient)

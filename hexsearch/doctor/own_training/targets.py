@@ -1,0 +1,186 @@
+"""What a loss wanted, worked out from the gradients that it sent back to the outputs.
+
+A loss pulls a raw value towards its target, and the logit of the wanted move upwards. So the sign
+of the gradient at the value says which label a row had, and the smallest gradient at the policy
+which move, whatever the formula of the loss is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.own_training.catalogue import Catalogue
+from hexsearch.doctor.own_training.outputs import Output
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+_SURE = 8.0  # logit of an outcome that is taken for certain
+_NEGLIGIBLE = 1e-6  # of the largest gradient: a row that the loss leaves alone
+_CLEAR = 0.2  # correlation of raw values with what is reported that tells a direction
+_EXACT = 1e-3  # largest residual of a formula that fits, relative to the gradients
+_EDGE = 1e-4  # from 0 and 1, of chances whose logarithms are taken
+_ROUNDS = 30  # in which rows are given to targets
+_APART, _MIDDLE = 0.05, 0.4  # two targets differ by more; a single one above it is a win
+_FAR = 4.0  # no usual target is so far from 0
+
+
+def wanted_red(
+    value: Output, to_move: Ints, foreign: ForeignNetwork, catalogue: Catalogue
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """[R] 1 where the loss pulls the reported chance of Red upwards, and where that is known.
+
+    Args:
+        to_move: [R] side to move on the boards that are shown.
+        catalogue: positions at inference, from which it is known what a raw value is reported as.
+    """
+    assert value.gradient is not None
+    gradient = value.gradient.double()
+    sides = {side: directions(value.tensor.shape[1], side, foreign, catalogue) for side in (-1, 1)}
+    largest = gradient.abs().amax(dim=1)
+    known = (largest > _NEGLIGIBLE * float(largest.max())).numpy()
+    wanted = np.zeros(len(to_move), dtype=np.float32)
+    for side, direction in sides.items():
+        rows = np.flatnonzero(to_move == side)
+        if direction is None or not direction.abs().max() > 0:
+            known[rows] = False
+            continue
+        pulled = (-gradient[rows] @ direction.double()).numpy()
+        wanted[rows] = pulled > 0
+        known[rows] &= np.abs(pulled) > 1e-9 * float(largest.max())
+    return wanted, known
+
+
+def directions(
+    count: int, side: int, foreign: ForeignNetwork, catalogue: Catalogue
+) -> Tensor | None:
+    """[K] how each number of the value moves the reported chance of Red; None if not known."""
+    if count > 1:
+        chances = foreign.answered(_SURE * torch.eye(count), torch.full((count,), side))
+        return chances.float() - 0.5
+    rows = np.flatnonzero(catalogue.to_move == side)
+    if catalogue.raw is None or catalogue.raw.shape[1] != 1 or len(rows) < 8:
+        return None
+    raw, said = catalogue.raw[rows, 0].double(), catalogue.reported[rows].double()
+    if float(raw.std()) > 0 and float(said.std()) > 0:
+        order = (
+            torch.argsort(torch.argsort(raw)).double(),
+            torch.argsort(torch.argsort(said)).double(),
+        )
+        together = float(torch.corrcoef(torch.stack(order))[0, 1])
+        if abs(together) > _CLEAR:
+            return torch.tensor([1.0 if together > 0 else -1.0])
+    ends = foreign.answered(torch.tensor([-1.0, 1.0]), torch.full((2,), side))
+    return torch.sign(ends[1:] - ends[:1])
+
+
+def wanted_moves(policy: Output, cells: int) -> tuple[Ints, NDArray[np.bool_]]:
+    """[R] the cell whose logit the loss pulls upwards most, and whether it pulls at all."""
+    assert policy.gradient is not None
+    gradient = policy.gradient[:, :cells]
+    least = gradient.min(dim=1)
+    size = gradient.abs().amax(dim=1)
+    known = (size > _NEGLIGIBLE * float(size.max())) & (least.values < 0)
+    return least.indices.numpy().astype(np.int64), known.numpy()
+
+
+@dataclass(frozen=True)
+class ValueLoss:
+    """A usual formula that gives exactly the gradients that were sent back.
+
+    Attributes:
+        name: the loss in words.
+        targets: the lower and the higher target.
+        scale: factor before the loss of a position; negative if the loss is maximised.
+        chance: name of the function from raw values to chances that belongs to it.
+        high: [R] whether the target is the higher one.
+    """
+
+    name: str
+    targets: tuple[float, float]
+    scale: float
+    chance: str
+    high: NDArray[np.bool_]
+
+
+def value_loss(raw: Tensor, gradient: Tensor) -> ValueLoss | None:
+    """The formula of the value loss with two targets; None if none of the usual ones fits.
+
+    Args:
+        raw: [R] raw values.
+        gradient: [R] gradients of the loss.
+    """
+    r, g = raw.double(), gradient.double()
+    size = float(g.abs().max())
+    if not size > 0 or not bool(torch.isfinite(r).all() and torch.isfinite(g).all()):
+        return None
+    one, s, t = torch.ones_like(r), torch.sigmoid(r), torch.tanh(r)
+    forms = [
+        ("binary cross-entropy of sigmoid(raw)", "sigmoid", s, one),
+        ("squared error of the raw value", "raw", r, one),
+        ("squared error of sigmoid(raw)", "sigmoid", s, s * (1 - s)),
+        ("squared error of tanh(raw)", "tanh", t, 1 - t * t),
+    ]
+    if bool(((r > _EDGE) & (r < 1 - _EDGE)).all()):
+        name = "binary cross-entropy of the raw value as a chance"
+        forms.insert(2, (name, "raw", r, 1 / (r * (1 - r))))
+    for name, chance, level, slope in forms:
+        for sign in (1, -1):
+            fitted = _two_targets(level, slope, g / size, sign)
+            if fitted is not None:
+                lost, won, scale, high = fitted
+                return ValueLoss(name, (lost, won), scale * size, chance, high)
+    return None
+
+
+def _two_targets(
+    level: Tensor, slope: Tensor, gradient: Tensor, sign: int
+) -> tuple[float, float, float, NDArray[np.bool_]] | None:
+    """Two targets and the factor with which factor * (level - target) * slope is the gradient.
+
+    Rows are given to the targets by the sign of their gradients first, and then to the target that
+    fits them better, until nothing changes.
+    """
+    high = sign * gradient < 0
+    for _ in range(_ROUNDS):
+        label = high.double()
+        columns = torch.stack([level * slope, slope, label * slope], dim=1)
+        solved = torch.linalg.lstsq(columns, gradient[:, None], driver="gelsd").solution[:, 0]
+        scale = float(solved[0])
+        if scale * sign <= 0:
+            return None
+        targets = -solved[1] / scale, -(solved[1] + solved[2]) / scale
+        gaps = [(scale * (level - each) * slope - gradient).abs() for each in targets]
+        best = gaps[1] < gaps[0]
+        if float(torch.minimum(*gaps).max()) < _EXACT:
+            low, up = float(targets[0]), float(targets[1])
+            if abs(up - low) < _APART:
+                best = torch.full_like(best, (low + up) / 2 > _MIDDLE)
+            elif up < low:
+                low, up, best = up, low, ~best
+            if max(abs(low), abs(up)) > _FAR:
+                return None
+            return round(low, 3) + 0.0, round(up, 3) + 0.0, scale, best.numpy()
+        if bool((best == high).all()):
+            return None
+        high = best
+    return None
+
+
+def policy_scale(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> float:
+    """Factor before the cross-entropy of a position; 0 if the gradients are of another loss."""
+    assert policy.gradient is not None
+    rows = np.flatnonzero(known)
+    if not len(rows):
+        return 0.0
+    chances = policy.tensor[rows].double().softmax(dim=1)
+    wanted = chances - torch.nn.functional.one_hot(torch.from_numpy(cell[rows]), chances.shape[1])
+    gradient = policy.gradient[rows].double()
+    scale = float((wanted * gradient).sum() / wanted.square().sum())
+    rest = float((gradient - scale * wanted).norm() / gradient.norm().clamp(min=1e-30))
+    return scale if rest < 0.05 else 0.0

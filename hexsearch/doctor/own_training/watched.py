@@ -1,0 +1,199 @@
+"""A user's training as it was watched: its steps, and the positions that its batches show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.squares import moved_cells
+from hexsearch.doctor.hypotheses.truth import Truth
+from hexsearch.doctor.own_training.catalogue import (
+    Catalogue,
+    Change,
+    catalogue,
+    frames,
+    games_of,
+)
+from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.recording import Recording, record
+from hexsearch.doctor.own_training.rows import Flags, Rows, rows_of
+from hexsearch.doctor.own_training.targets import (
+    ValueLoss,
+    value_loss,
+    wanted_moves,
+    wanted_red,
+)
+from hexsearch.errors import GamesError
+from hexsearch.game.board import RED
+
+Ints = NDArray[np.int64]
+_FEW_GAMES, _FEW_ROWS = 8, 40
+_NEARLY_ALL = 0.99
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the losses wanted in some rows, beside the positions that these rows show.
+
+    Attributes:
+        rows: [R] numbers of the rows.
+        truth: their positions.
+        symmetry: [R] symmetry of Hex under which each is shown.
+        target: [R] label or cell that the loss wanted.
+    """
+
+    rows: Ints
+    truth: Truth
+    symmetry: Ints
+    target: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class OwnTraining:
+    """A user's training function, after it was run for some steps.
+
+    Attributes:
+        recording: what was seen of it.
+        foreign: the user's network and encoder at inference.
+        catalogues: positions of its games at inference, the first as they were played.
+        rows: the rows of its batches; None if no loss sent a gradient back.
+        games: the games that it was given, as numbers in the archive.
+    """
+
+    recording: Recording
+    foreign: ForeignNetwork
+    catalogues: list[Catalogue]
+    rows: Rows | None
+    games: Ints
+
+    @property
+    def kinds(self) -> list[str]:
+        """Classes of the modules that are trained."""
+        return [type(module).__name__ for module in self.recording.network.values()]
+
+    def changed(self, change: Change) -> Catalogue:
+        """The positions of the games, changed before they are encoded."""
+        archive = self.catalogues[0].truth.archive
+        return catalogue(self.foreign, archive, self.games, self.kinds, 0, change)
+
+    @cached_property
+    def usual(self) -> Ints:
+        """Numbers of the rows of batches of the usual size, whose losses have one factor."""
+        assert self.rows is not None
+        count = np.bincount(self.rows.batch)
+        usual = np.bincount(count[count > 0]).argmax()
+        return np.flatnonzero(count[self.rows.batch] == usual)
+
+    @cached_property
+    def formula(self) -> ValueLoss | None:
+        """The value loss of the rows of usual batches; None if it is not a usual one."""
+        rows = self.rows
+        if rows is None or rows.value is None or rows.value.gradient is None:
+            return None
+        if rows.value.tensor.shape[1] != 1 or len(self.usual) < _FEW_ROWS:
+            return None
+        return value_loss(rows.value.tensor[self.usual, 0], rows.value.gradient[self.usual, 0])
+
+    @cached_property
+    def labels(self) -> Wanted | None:
+        """Labels that the value loss wanted, for Red on the boards that are shown."""
+        rows = self.rows
+        if rows is None or rows.value is None or rows.value.gradient is None:
+            return None
+        chosen: Flags = rows.found & rows.single
+        index = np.flatnonzero(chosen)
+        if not len(index):
+            return None
+        everywhere = np.ones(len(rows.found), dtype=bool)
+        output = rows.value
+        if self.formula is not None:  # a raw value may lie beyond its target
+            up = np.zeros(len(everywhere), dtype=bool)
+            up[self.usual] = self.formula.high
+            pull = torch.from_numpy(np.where(up, -1.0, 1.0).astype(np.float32))[:, None]
+            output = Output(output.name, output.tensor, 0, pull)
+            chosen = chosen & np.isin(np.arange(len(chosen)), self.usual)
+        wanted, known = wanted_red(
+            output, rows.to_move(everywhere), self.foreign, self.catalogues[0]
+        )
+        kept = chosen & known
+        if not kept.any():
+            return None
+        return Wanted(
+            np.flatnonzero(kept),
+            rows.truth(kept, self.catalogues[0]),
+            rows.symmetry[kept],
+            wanted[kept],
+        )
+
+    @cached_property
+    def moves(self) -> Wanted | None:
+        """Cells that the policy loss wanted, on the board that is shown."""
+        rows = self.rows
+        if rows is None or rows.policy is None or rows.policy.gradient is None:
+            return None
+        cell, known = wanted_moves(rows.policy, rows.size**2)
+        kept = rows.found & rows.single & known
+        if not kept.any():
+            return None
+        truth = rows.truth(kept, self.catalogues[0])
+        return Wanted(
+            np.flatnonzero(kept), truth, rows.symmetry[kept], self._on_board(cell, kept, rows)
+        )
+
+    def _on_board(self, cell: Ints, kept: Flags, rows: Rows) -> Ints:
+        """Cells of the planes as cells of the board that is shown, which the encoder may turn."""
+        cells = cell[kept]
+        laid = frames(self.catalogues[0])
+        for side, name in laid.items():
+            if name:
+                back = {
+                    "given a quarter turn to the left": "given a quarter turn to the right",
+                    "given a quarter turn to the right": "given a quarter turn to the left",
+                }.get(name, name)
+                moved = moved_cells(cells, rows.size)[back]
+                cells = np.where(rows.to_move(kept) == side, moved, cells)
+        return cells
+
+
+def watch(foreign: ForeignNetwork, archive: GameArchive) -> OwnTraining:
+    """Run a user's training function on some games, and find the positions of its batches.
+
+    Raises:
+        GamesError: there are too few games of the network's size.
+        PluginError: the function raises an error.
+    """
+    games = games_of(archive, foreign.size)
+    if len(games) < _FEW_GAMES:
+        raise GamesError(
+            f"--train: {len(games)} games of {foreign.size}x{foreign.size} without set-up stones "
+            f"were found, and {_FEW_GAMES} are needed to watch a training; give more with --games"
+        )
+    records = [archive.game(int(game)) for game in games]
+    assert foreign.train is not None
+    played = [(list(each.moves), each.winner == RED) for each in records]
+    recording = record(foreign.train, played, "--train")
+    kinds = [type(module).__name__ for module in recording.network.values()]
+
+    def shown(symmetry: int = 0, change: Change | None = None) -> Catalogue:
+        return catalogue(foreign, archive, games, kinds, symmetry, change)
+
+    known = [shown()]
+    passes = recording.passes or recording.late
+    rows = rows_of(passes, known, foreign.size)
+    side = known[0].to_move
+    further: list[tuple[int, Change | None]] = [(symmetry, None) for symmetry in (1, 2, 3)]
+    if not foreign.for_mover:  # finished boards as if the game went on
+        further.insert(0, (0, lambda boards, told: (boards, side)))
+    for symmetry, change in further:
+        if rows is None or rows.found.mean() > _NEARLY_ALL:
+            break
+        known.append(shown(symmetry, change))
+        rows = rows_of(passes, known, foreign.size)
+    return OwnTraining(recording, foreign, known, rows, games)

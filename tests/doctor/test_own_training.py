@@ -1,0 +1,121 @@
+"""The doctor watches a user's own training function, and names what is wrong with it."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import hexsearch as hs
+from hexsearch.cli.main import main
+from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.doctor.examine import examine
+from hexsearch.doctor.findings import Diagnosis
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.registry import CHECKS
+from tests.doctor.conftest import doctor
+from tests.doctor.own_scripts import MISTAKES, SIZE, SOUND, Play, Script, encode
+from tests.doctor.test_play import random_game
+
+CHECKED = [check for check in CHECKS if "own_training" in check.needs]
+
+
+@pytest.fixture(scope="module")
+def played() -> GameArchive:
+    rng = np.random.default_rng(4)
+    return build_archive([random_game(SIZE, rng) for _ in range(70)])
+
+
+def _watched(archive: GameArchive, script: Script, play: Play) -> Diagnosis:
+    foreign = ForeignNetwork(play, encode, SIZE)
+    foreign.train = script
+    pipeline = ExaminedPipeline("own", archive=archive, foreign=foreign)
+    return examine(pipeline, CHECKED)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_training_has_no_finding(name: str, played: GameArchive) -> None:
+    diagnosis = _watched(played, *SOUND[name])
+    assert not diagnosis.findings
+    assert len(diagnosis.checks) == len(CHECKED)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_the_first_finding_by_its_cause(name: str, played: GameArchive) -> None:
+    script, words = MISTAKES[name]
+    first = _watched(played, script, Play()).findings[0]
+    assert re.search(words, first.cause), first
+
+
+def test_it_is_ended_after_some_steps_and_leaves_random_generators_alone(
+    played: GameArchive,
+) -> None:
+    script, play = Script(epochs=10_000), Play()
+    torch.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)
+    before = torch.get_rng_state(), random.getstate(), _numpy_state()
+    assert not _watched(played, script, play).findings
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert _numpy_state() == before[2]
+
+
+def _numpy_state() -> list[int]:
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    return [int(each) for each in state[1]]
+
+
+def test_an_error_of_the_function_shows_its_own_lines(played: GameArchive) -> None:
+    def train(games: object) -> None:
+        raise ValueError("no such column")
+
+    foreign = ForeignNetwork(Play(), encode, SIZE)
+    foreign.train = train
+    pipeline = ExaminedPipeline("own", archive=played, foreign=foreign)
+    first = examine(pipeline, CHECKED).findings[0]
+    assert "no such column" in first.evidence
+    assert "test_own_training.py" in first.evidence
+
+
+def test_too_few_games_are_told(played: GameArchive) -> None:
+    archive = build_archive([played.game(index) for index in range(4)])
+    first = _watched(archive, Script(), Play()).findings[0]
+    assert "4 games of 7x7" in first.evidence + first.cause
+
+
+def test_both_interfaces_take_it(tmp_path: Path, played: GameArchive) -> None:
+    file = tmp_path / "games.trmph"
+    file.write_text("".join(f"{_written(played, index)}\n" for index in range(len(played))))
+    script = MISTAKES["labels of the side to move"][0]
+    diagnosis = hs.doctor(model=Play(), encoder=encode, train=script, size=SIZE, games=file)
+    assert diagnosis.errors[0].check == "training value"
+    with pytest.raises(hs.HexsearchError, match="give model and encoder"):
+        hs.doctor(train=script)
+
+
+def test_the_example_is_named_and_not_after_its_correction(
+    games_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    named = ["--model", "own_training:load", "--encoder", "own_training:encode", "--size", "5"]
+    for train in ("train", "train_corrected"):
+        more = ["--train", f"own_training:{train}", "--games", games_file]
+        _, out = doctor(capsys, *named, *more)
+        told = {f["cause"] for f in out["findings"] if f["check"] == "training value"}
+        assert len(told) == (train == "train")
+        assert all("trained for the side to move" in cause for cause in told)
+    assert main(["doctor", "--train", "own_training:train"]) == 2
+    assert "give --model and --encoder" in capsys.readouterr().err
+
+
+def _written(archive: GameArchive, index: int) -> str:
+    game = archive.game(index)
+    cells = "".join(f"{chr(97 + c % SIZE)}{c // SIZE + 1}" for c in game.moves)
+    return f"#{SIZE},{cells} {'r' if game.winner > 0 else 'b'}"
