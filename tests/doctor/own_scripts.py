@@ -221,11 +221,15 @@ MISTAKES: dict[str, tuple[Script, str]] = {
     ),
     "squared error read by a sigmoid": (
         Script(loss=lambda raw, won: (raw - won).square().mean()),
-        "trained as the raw value, reported by something else",
+        "trained as the raw value.*, reported as sigmoid\\(raw\\)",
     ),
     "0 and 1 for a tanh": (
         Script(loss=lambda raw, won: (raw.tanh() - won).square().mean()),
         "targets of 0 and 1 for a tanh",
+    ),
+    "values broadcast against labels": (
+        Script(loss=lambda raw, won: (raw[:, None] - won).square().mean()),
+        "broadcast to \\[B, B\\]",
     ),
     "a loss that is maximised": (
         Script(loss=lambda raw, won: -(raw.sigmoid() - won).square().mean()),

@@ -27,6 +27,7 @@ _EXACT = 1e-3  # largest residual of a formula that fits, relative to the gradie
 _EDGE = 1e-4  # from 0 and 1, of chances whose logarithms are taken
 _ROUNDS = 30  # in which rows are given to targets
 _APART, _MIDDLE = 0.05, 0.4  # two targets differ by more; a single one above it is a win
+_READ = 0.01  # largest difference of one and the same chance
 _FAR = 4.0  # no usual target is so far from 0
 
 
@@ -119,6 +120,51 @@ def value_loss(raw: Tensor, gradient: Tensor) -> ValueLoss | None:
     size = float(g.abs().max())
     if not size > 0 or not bool(torch.isfinite(r).all() and torch.isfinite(g).all()):
         return None
+    for name, chance, level, slope in _forms(r):
+        for sign in (1, -1):
+            fitted = _two_targets(level, slope, g / size, sign)
+            if fitted is not None:
+                lost, won, scale, high = fitted
+                return ValueLoss(name, (lost, won), scale * size, chance, high)
+    return None
+
+
+def pulled_together(raw: Tensor, gradient: Tensor) -> bool:
+    """Whether the pull on each row of a batch depends on its raw value alone, and rises with it.
+
+    With labels of both kinds, rows of equal raw values are pulled both ways.
+    """
+    order = torch.argsort(raw)
+    rises = gradient[order].double().diff()
+    spread = float(gradient.max() - gradient.min())
+    return spread > 0 and float(rises.min()) > -_EXACT * spread
+
+
+def read_as(raw: Tensor, said: Tensor) -> str:
+    """In words, the usual function by which raw values are reported; empty if it is none."""
+    forms = {
+        "sigmoid(raw)": torch.sigmoid(raw),
+        "(tanh(raw) + 1) / 2": (torch.tanh(raw) + 1) / 2,
+        "the raw value": raw.clamp(0, 1),
+        "(raw + 1) / 2": ((raw + 1) / 2).clamp(0, 1),
+    }
+    for name, chance in forms.items():
+        for words, each in ((name, chance), (f"1 - {name}", 1 - chance)):
+            if float((each - said.clamp(0, 1)).abs().max()) < _READ:
+                return words
+    inside = (raw.abs() > 0.1) & (said > 1e-4) & (said < 1 - 1e-4)
+    factors = torch.logit(said[inside].double()) / raw[inside].double()
+    if len(factors) > 2 and float(factors.std()) < 0.01 * abs(float(factors.mean())):
+        factor = float(factors.mean())
+        return f"sigmoid({factor:.3g} * raw), a temperature of {1 / factor:.3g}"
+    return ""
+
+
+def _forms(r: Tensor) -> list[tuple[str, str, Tensor, Tensor]]:
+    """Usual losses: name, name of the chance, and level and slope, which give the gradient.
+
+    The gradient is factor * (level - target) * slope.
+    """
     one, s, t = torch.ones_like(r), torch.sigmoid(r), torch.tanh(r)
     forms = [
         ("binary cross-entropy of sigmoid(raw)", "sigmoid", s, one),
@@ -129,13 +175,7 @@ def value_loss(raw: Tensor, gradient: Tensor) -> ValueLoss | None:
     if bool(((r > _EDGE) & (r < 1 - _EDGE)).all()):
         name = "binary cross-entropy of the raw value as a chance"
         forms.insert(2, (name, "raw", r, 1 / (r * (1 - r))))
-    for name, chance, level, slope in forms:
-        for sign in (1, -1):
-            fitted = _two_targets(level, slope, g / size, sign)
-            if fitted is not None:
-                lost, won, scale, high = fitted
-                return ValueLoss(name, (lost, won), scale * size, chance, high)
-    return None
+    return forms
 
 
 def _two_targets(
@@ -146,7 +186,17 @@ def _two_targets(
     Rows are given to the targets by the sign of their gradients first, and then to the target that
     fits them better, until nothing changes.
     """
-    high = sign * gradient < 0
+    middle = (gradient.max() + gradient.min()) / 2
+    for high in (sign * gradient < 0, sign * gradient < sign * middle):
+        found = _fitted(level, slope, gradient, sign, high)
+        if found is not None:
+            return found
+    return None
+
+
+def _fitted(
+    level: Tensor, slope: Tensor, gradient: Tensor, sign: int, high: Tensor
+) -> tuple[float, float, float, NDArray[np.bool_]] | None:
     for _ in range(_ROUNDS):
         label = high.double()
         columns = torch.stack([level * slope, slope, label * slope], dim=1)
@@ -158,18 +208,24 @@ def _two_targets(
         gaps = [(scale * (level - each) * slope - gradient).abs() for each in targets]
         best = gaps[1] < gaps[0]
         if float(torch.minimum(*gaps).max()) < _EXACT:
-            low, up = float(targets[0]), float(targets[1])
-            if abs(up - low) < _APART:
-                best = torch.full_like(best, (low + up) / 2 > _MIDDLE)
-            elif up < low:
-                low, up, best = up, low, ~best
-            if max(abs(low), abs(up)) > _FAR:
-                return None
-            return round(low, 3) + 0.0, round(up, 3) + 0.0, scale, best.numpy()
+            return _ordered(float(targets[0]), float(targets[1]), scale, best)
         if bool((best == high).all()):
             return None
         high = best
     return None
+
+
+def _ordered(
+    low: float, up: float, scale: float, is_up: Tensor
+) -> tuple[float, float, float, NDArray[np.bool_]] | None:
+    """The lower target first; None if they are none of a usual loss."""
+    if abs(up - low) < _APART:
+        is_up = torch.full_like(is_up, (low + up) / 2 > _MIDDLE)
+    elif up < low:
+        low, up, is_up = up, low, ~is_up
+    if max(abs(low), abs(up)) > _FAR:
+        return None
+    return round(low, 3) + 0.0, round(up, 3) + 0.0, scale, is_up.numpy()
 
 
 def policy_scale(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> float:

@@ -54,6 +54,15 @@ class Wanted:
     symmetry: Ints
     target: NDArray[Any]
 
+    def of(self, chosen: Flags) -> Wanted:
+        """The same of some of the rows."""
+        return Wanted(
+            self.rows[chosen],
+            self.truth.rows(chosen),
+            self.symmetry[chosen],
+            self.target[chosen],
+        )
+
 
 @dataclass(frozen=True)
 class OwnTraining:
@@ -112,6 +121,9 @@ class OwnTraining:
         if not len(index):
             return None
         everywhere = np.ones(len(rows.found), dtype=bool)
+        if self.foreign.for_mover:  # whose value that of a finished board is, is not known
+            over = rows.truth(everywhere, self.catalogues[0]).finished
+            chosen = chosen & ~over if (chosen & ~over).any() else chosen
         output = rows.value
         if self.formula is not None:  # a raw value may lie beyond its target
             up = np.zeros(len(everywhere), dtype=bool)
@@ -187,10 +199,11 @@ def watch(foreign: ForeignNetwork, archive: GameArchive) -> OwnTraining:
     known = [shown()]
     passes = recording.passes or recording.late
     rows = rows_of(passes, known, foreign.size)
-    side = known[0].to_move
-    further: list[tuple[int, Change | None]] = [(symmetry, None) for symmetry in (1, 2, 3)]
-    if not foreign.for_mover:  # finished boards as if the game went on
-        further.insert(0, (0, lambda boards, told: (boards, side)))
+    side, over = known[0].to_move, known[0].truth.finished
+    # Scripts differ in whether somebody is to move on a finished board.
+    other = np.where(over, 0, side).astype(np.int8) if foreign.for_mover else side
+    further: list[tuple[int, Change | None]] = [(0, lambda boards, told: (boards, other))]
+    further += [(symmetry, None) for symmetry in (1, 2, 3)]
     for symmetry, change in further:
         if rows is None or rows.found.mean() > _NEARLY_ALL:
             break

@@ -13,7 +13,9 @@ from hexsearch.doctor.own_training.rows import Rows
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
+_MISSED = 0.15  # share of all positions that lie beyond those that are shown
 _ROWS = 100  # that tell which positions are shown
+_NEIGHBOURS = 6  # rows of a batch whose games are counted
 _SMALL = 4  # rows of a batch that are too few for a batch norm
 _SORTED = 0.3  # games of a batch, as a share of those that chance would give
 
@@ -82,21 +84,22 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
         return
     truth = own.catalogues[0].truth
     length = truth.archive.lengths_of(rows.game[chosen])
-    share = rows.ply[chosen] / np.maximum(length, 1)
     told = f"of {int(chosen.sum()):,} rows whose position is known"
     last = float((rows.ply[chosen] >= length - 1).mean())
     red = float((rows.to_move(chosen) == 1).mean())
+    ply = rows.ply[chosen]
+    after, before = float((truth.ply > ply.max()).mean()), float((truth.ply < ply.min()).mean())
     unseen = ""
     if last > 0.9:
         unseen = "only the last positions of the games are shown, which are won already"
-    elif share.max() < 0.6:
-        unseen = f"only openings are shown: nothing after {share.max():.0%} of a game"
-    elif share.min() > 0.4 and rows.ply[chosen].min() > 4:
-        unseen = f"only late positions are shown: nothing before {share.min():.0%} of a game"
+    elif after > _MISSED:
+        unseen = f"only openings are shown: nothing after ply {ply.max()} ({after:.0%})"
+    elif before > _MISSED:
+        unseen = f"only late positions are shown: nothing before ply {ply.min()} ({before:.0%})"
     if unseen:
         yield Finding.error(
             "training positions",
-            f"{told} plies are {int(rows.ply[chosen].min())} to {int(rows.ply[chosen].max())} of "
+            f"{told} plies are {int(ply.min())} to {int(ply.max())} of "
             f"games of {int(length.min())} to {int(length.max())} moves",
             f"a part of each game is left out: {unseen}",
             "draw positions of all plies",
@@ -120,7 +123,7 @@ def _together(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
     shares = []
     for number in np.unique(rows.batch[chosen]):
         games = rows.game[chosen[rows.batch[chosen] == number]]
-        if len(games) >= 16:
+        if len(games) >= _NEIGHBOURS:
             chance = total * (1 - (1 - 1 / total) ** len(games))
             shares.append(len(np.unique(games)) / chance)
     if len(shares) >= 3 and np.median(shares) < _SORTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.catalogue import Catalogue, keys_of
+from hexsearch.doctor.hypotheses.squares import moved_cells
+from hexsearch.doctor.own_training.catalogue import Catalogue, Change, Ints, Sides, keys_of
 from hexsearch.doctor.own_training.rows import Flags, Rows, layouts
+from hexsearch.doctor.own_training.targets import wanted_moves
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.game.board import Stones
 
 _MOST = 0.97  # share of the rows that must be positions of the games
 _EXPLAINS = 0.8  # share of the other rows that a change of the planes must explain
@@ -22,7 +26,6 @@ _ALIKE = "encode positions for training and for inference by one function"
 _SQUARES: dict[str, Callable[[Tensor], Tensor]] = {
     "transposed (rows and columns exchanged)": lambda p: p.transpose(2, 3),
     "mirrored in the short diagonal": lambda p: p.transpose(2, 3).flip(2, 3),
-    "turned by 180 degrees": lambda p: p.flip(2, 3),
     "turned upside down": lambda p: p.flip(2),
     "mirrored left to right": lambda p: p.flip(3),
     "given a quarter turn to the left": lambda p: p.rot90(1, (2, 3)),
@@ -66,58 +69,118 @@ def _sizes(rows: Rows, known: Catalogue) -> str:
 
 
 def _changed(own: OwnTraining, rows: Rows, missing: Flags) -> str:
-    """The change of boards or planes that explains the rows; empty if none does."""
-    some = [layout[torch.from_numpy(missing)] for layout in layouts(rows.inputs)]
-    keys = [keys_of(each) for each in some]
-    total = len(missing)
-    for words, planes in _candidates(own):
-        made = set(keys_of(planes))
-        fits = max(float(np.mean([key in made for key in each])) for each in keys)
-        if fits > _EXPLAINS:
-            where = "" if missing.mean() > _MOST else f" in {missing.sum() / total:.0%} of the rows"
-            return f"{words}{where}"
-    return ""
+    """The change of boards or planes that explains the rows; empty if none does.
+
+    Of several it is the one with which the policy is given the next move.
+    """
+    chosen = torch.from_numpy(missing)
+    some = [_keys(layout[chosen]) for layout in layouts(rows.inputs)]
+    cells = _wanted_cells(rows, missing)
+    best, most = "", -1.0
+    for words, planes, index in _candidates(own):
+        places = dict(zip(_keys(planes), index.tolist(), strict=True))
+        at = max(([places.get(key, -1) for key in keys] for keys in some), key=_found)
+        if _found(at) <= _EXPLAINS:
+            continue
+        agrees = _next_moves(own.catalogues[0], np.array(at), cells)
+        if agrees > most + _EXPLAINS / 4:
+            best, most = words, agrees
+    where = "" if missing.mean() > _MOST else f" in {missing.mean():.0%} of the rows"
+    return f"{best}{where}" if best else ""
 
 
-def _candidates(own: OwnTraining) -> Iterator[tuple[str, Tensor]]:
-    """Positions of the games with one thing changed, with words for it."""
+def _found(places: list[int]) -> float:
+    return float(np.mean([each >= 0 for each in places]))
+
+
+def _wanted_cells(rows: Rows, chosen: Flags) -> Ints | None:
+    if rows.policy is None or rows.policy.gradient is None:
+        return None
+    return wanted_moves(rows.policy, rows.size**2)[0][chosen]
+
+
+def _next_moves(known: Catalogue, at: Ints, cells: Ints | None) -> float:
+    """Share of rows whose policy is given the next move of their position, however it is laid."""
+    if cells is None:
+        return 0.0
+    found = (at >= 0) & known.truth.has_move[at]
+    right = known.truth.next_cell[at[found]]
+    images = [right, *moved_cells(right, known.truth.size).values()]
+    agree = np.any([each == cells[found] for each in images], axis=0)
+    return float(agree.mean()) if found.any() else 0.0
+
+
+def _candidates(own: OwnTraining) -> Iterator[tuple[str, Tensor, Ints]]:
+    """Positions of the games with one thing changed: words for it, planes, and the positions."""
     planes = own.catalogues[0].inputs
+    every = np.arange(len(planes), dtype=np.int64)
     if planes.ndim == 4:
-        for entry in own.catalogues:
-            for words, change in _SQUARES.items():
-                yield f"boards are {words} in training", change(entry.inputs).contiguous()
+        for words, change in _SQUARES.items():
+            yield f"boards are {words} in training", change(planes).contiguous(), every
         for first, second in combinations(range(planes.shape[1]), 2):
             order = list(range(planes.shape[1]))
             order[first], order[second] = second, first
-            yield f"planes {first} and {second} are exchanged in training", planes[:, order]
+            words = f"planes {first} and {second} are exchanged in training"
+            yield words, planes[:, order], every
     for words, change_boards in _BOARDS.items():
-        yield words, own.changed(change_boards).inputs
+        yield words, own.changed(change_boards).inputs, every
+    for words, inputs in _of_other_boards(own):
+        yield words, inputs, every
     if planes.ndim == 4:
         yield from _of_another_ply(own.catalogues[0])
 
 
-def _of_another_ply(known: Catalogue) -> Iterator[tuple[str, Tensor]]:
+def _of_another_ply(known: Catalogue) -> Iterator[tuple[str, Tensor, Ints]]:
     """Planes of which one is that of the position a ply before or after."""
     truth, planes = known.truth, known.inputs
     for shift, words in ((-1, "before"), (1, "after")):
         other = np.clip(np.arange(len(planes)) + shift, 0, len(planes) - 1)
-        inside = truth.game[other] == truth.game
+        inside = np.flatnonzero(truth.game[other] == truth.game)
         for plane in range(planes.shape[1]):
             mixed = planes.clone()
             mixed[:, plane] = planes[torch.from_numpy(other), plane]
-            yield f"plane {plane} is that of the position a ply {words}", mixed[inside]
+            yield f"plane {plane} is that of the position a ply {words}", mixed[inside], inside
 
 
-_BOARDS = {
+_BOARDS: dict[str, Change] = {
     "the other side is to move in training": lambda boards, told: (boards, -told),
     "the colours are exchanged in training": lambda boards, told: (-boards, told),
     "colours and side to move are exchanged in training, and the board is not turned": (
         lambda boards, told: (-boards, -told)
     ),
+    "boards are transposed (rows and columns exchanged) in training": (
+        lambda boards, told: (boards.transpose(0, 2, 1), told)
+    ),
+    "boards are turned upside down in training": lambda boards, told: (boards[:, ::-1], told),
+    "boards are mirrored left to right in training": (
+        lambda boards, told: (boards[:, :, ::-1], told)
+    ),
     "Blue is to move in every position of training": lambda boards, told: (boards, 0 * told - 1),
     "Red is to move in every position of training": lambda boards, told: (boards, 0 * told + 1),
     "no side is to move in training": lambda boards, told: (boards, 0 * told),
 }
+
+
+def _of_other_boards(own: OwnTraining) -> Iterator[tuple[str, Tensor]]:
+    """Positions with the board of another ply of the same game, before they are encoded."""
+    truth = own.catalogues[0].truth
+    number = np.arange(len(truth.ply))
+    last = number + truth.archive.lengths_of(truth.game) - truth.ply
+    for words, at in (
+        ("boards of training are those after the move, with the side to move of before", 1),
+        ("boards of training are those of a ply before, with the side to move of now", -1),
+        (
+            "boards of training are those at the end of the game: its samples share one array, "
+            "on which the game was played on (it was not copied)",
+            0,
+        ),
+    ):
+        index = last if at == 0 else np.clip(number + at, number - truth.ply, last)
+        yield words, own.changed(partial(_boards_at, index=index)).inputs
+
+
+def _boards_at(boards: Stones, told: Sides, index: Ints) -> tuple[Stones, Sides]:
+    return boards[index], told
 
 
 def _other_numbers(rows: Rows, known: Catalogue) -> str:
@@ -135,8 +198,8 @@ def _other_numbers(rows: Rows, known: Catalogue) -> str:
                 by_rank[:, plane] = torch.searchsorted(found, inputs[:, plane].contiguous()).float()
         ranks.append(by_rank)
         told.append(levels)
-    made = set(keys_of(ranks[1]))
-    if np.mean([key in made for key in keys_of(ranks[0])]) < _EXPLAINS:
+    made = set(_keys(ranks[1]))
+    if np.mean([key in made for key in _keys(ranks[0])]) < _EXPLAINS:
         return ""
     other = [
         f"plane {number} holds {_listed(mine)} in training and {_listed(theirs)} at inference"
@@ -154,13 +217,55 @@ def _by_plane(rows: Rows, known: Catalogue) -> str:
     """In words, which planes are never those of a position of the games."""
     if rows.inputs.ndim != 4 or rows.inputs.shape[1:] != known.inputs.shape[1:]:
         return "no change of boards or planes that was tried explains them"
+    alone = _one_plane(rows, known)
+    if alone:
+        return alone
     strange = []
     for plane in range(rows.inputs.shape[1]):
-        made = set(keys_of(known.inputs[:, plane]))
-        share = np.mean([key in made for key in keys_of(rows.inputs[:, plane])])
+        made = set(_keys(known.inputs[:, plane]))
+        share = np.mean([key in made for key in _keys(rows.inputs[:, plane])])
         if share < _MOST:
             strange.append((plane, float(share)))
     if not strange:
         return "each plane is that of some position of the games, but not all of the same one"
     listed = ", ".join(f"plane {plane} ({1 - share:.0%} of the rows)" for plane, share in strange)
     return f"{listed} are none of any position; no change of boards that was tried explains them"
+
+
+def _one_plane(rows: Rows, known: Catalogue) -> str:
+    """In words, the plane without which rows are positions of the games, and what it holds."""
+    count = rows.inputs.shape[1]
+    for plane in range(count):
+        others = [n for n in range(count) if n != plane]
+        keys = _keys(known.inputs[:, others])
+        places = {key: n for n, key in enumerate(keys) if keys.count(key) == 1}
+        at = [places.get(key, -1) for key in _keys(rows.inputs[:, others])]
+        shown = set(keys)
+        if np.mean([key in shown for key in _keys(rows.inputs[:, others])]) < _MOST:
+            continue
+        found = np.array(at) >= 0  # in one game only
+        index = np.array(at)[found]
+        held = rows.inputs[torch.from_numpy(found), plane].flatten(1).mean(dim=1).numpy()
+        truth = known.truth
+        left = truth.archive.lengths_of(truth.game[index]) - truth.ply[index]
+        numbers = {
+            "the winner of the game, which is not known at inference": truth.red_won[index],
+            "the winner of the game for the side to move, which is not known at inference": (
+                truth.red_won[index] ^ truth.red_to_move[index]
+            ),
+            "the number of plies to the end of the game": left,
+            "the number of the ply": truth.ply[index],
+        }
+        for words, number in numbers.items():
+            if held.std() > 0 and abs(np.corrcoef(held, number.astype(float))[0, 1]) > 0.95:
+                return f"plane {plane} holds {words} (a leak of the result, if it is one)"
+        return f"plane {plane} differs, and all others are those of positions of the games"
+    return ""
+
+
+def _keys(planes: Tensor) -> list[bytes]:
+    """Keys of rows that are the same for a position and its half turn, which scripts may show."""
+    keys = keys_of(planes)
+    if planes.ndim < 3:
+        return keys
+    return [min(pair) for pair in zip(keys, keys_of(planes.flip(-2, -1)), strict=True)]

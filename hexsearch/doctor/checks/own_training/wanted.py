@@ -21,11 +21,14 @@ from hexsearch.doctor.own_training.targets import (
     ValueLoss,
     directions,
     policy_scale,
+    pulled_together,
+    read_as,
     wanted_moves,
 )
 from hexsearch.doctor.own_training.watched import OwnTraining, Wanted
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
+_BATCHES = 6  # that are looked at one by one
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
 _OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
 _WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
@@ -56,10 +59,48 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     right: Flags = labels.truth.outcome(labels.symmetry, "board")
     wrong: Flags = (labels.target > 0.5) != right
+    together = list(_together(own))
+    if together:
+        yield from together
+        return
+    # Whose value that of a finished board is, is left to the script; others are judged first.
+    going = ~labels.truth.finished
+    if going.sum() >= _FEW and wrong[going].mean() > _WRONG:
+        labels, wrong = labels.of(going), wrong[going]
     if wrong.mean() > _WRONG:
         yield _wrong_labels(own, labels, wrong)
         return
     yield from _reading(own)
+
+
+def _together(own: OwnTraining) -> Iterator[Finding]:
+    """Report batches in which all values are pulled to one number."""
+    rows = own.rows
+    assert rows is not None and rows.value is not None and rows.value.gradient is not None
+    if rows.value.tensor.shape[1] != 1:
+        return
+    archive = own.catalogues[0].truth.archive
+    looked_at = min(int(rows.batch.max()) + 1, _BATCHES)
+    for number in range(looked_at):
+        at = np.flatnonzero(rows.batch == number)
+        won = archive.winners[rows.game[at[rows.found[at]]]]
+        raw, gradient = rows.value.tensor[at, 0], rows.value.gradient[at, 0]
+        if len(at) < _FEW or not 0.1 < (won > 0).mean() < 0.9:
+            return
+        if not pulled_together(raw, gradient):
+            return
+    first = torch.from_numpy(rows.batch < looked_at)
+    if pulled_together(rows.value.tensor[first, 0], rows.value.gradient[first, 0]):
+        return  # one label for all batches
+    yield Finding.error(
+        "training value",
+        f"in each of {looked_at} batches the pull on a value depends on the value alone, and not "
+        "on the result of its game: high ones are pulled down, low ones up",
+        "every value is drawn to the mean of the labels of its batch: outputs [B, 1] and labels "
+        "[B] are broadcast to [B, B], so that each is compared with all",
+        "give both one shape: value.squeeze(1), or labels[:, None]",
+        root="training value",
+    )
 
 
 def _wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
@@ -147,15 +188,15 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
             root="reading",
         )
         return
-    gap, belonging = _gap(own, loss)
+    gap, belonging, read = _gap(own, loss)
     if gap > _OFF:
         yield Finding.error(
             "training value",
             f"{told}, so its chance is {belonging}; what is reported differs from it by {gap:.2f} "
             "on average",
             f"the value is read by another function than the one it is trained with: trained as "
-            f"{belonging}, reported by something else (such as a sigmoid over a value that is "
-            "a chance already, or none over a logit)",
+            f"{belonging} with targets of {lost:g} and {won:g}, reported as "
+            + (read or "something else"),
             f"let win_prob_red return {belonging}, or train with the loss that belongs to it",
             root="reading",
         )
@@ -172,15 +213,15 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
         )
 
 
-def _gap(own: OwnTraining, loss: ValueLoss) -> tuple[float, str]:
-    """Mean difference of the reported chance from that of the loss, and the latter in words."""
+def _gap(own: OwnTraining, loss: ValueLoss) -> tuple[float, str, str]:
+    """Mean difference of the reported chance from that of the loss; both in words."""
     known = own.catalogues[0]
     if known.raw is None or known.raw.shape[1] != 1:
-        return 0.0, ""
+        return 0.0, "", ""
     signed = loss.chance == "tanh" or (loss.chance == "raw" and loss.targets[0] < -0.5)
     words = {"sigmoid": "sigmoid(raw)", "tanh": "(tanh(raw) + 1) / 2", "raw": "the raw value"}
     belonging = "(raw + 1) / 2" if signed and loss.chance == "raw" else words[loss.chance]
-    gaps = []
+    gaps, read = [0.0], ""
     for side in (-1, 1):
         rows = np.flatnonzero((known.to_move == side) & ~known.truth.finished)
         up = directions(1, side, own.foreign, known)
@@ -195,7 +236,8 @@ def _gap(own: OwnTraining, loss: ValueLoss) -> tuple[float, str]:
         chance = ((level + 1) / 2 if signed else level).clamp(0, 1)
         expected = chance if float(up[0]) > 0 else 1 - chance
         gaps.append(float((said.clamp(0, 1) - expected).abs().mean()))
-    return max(gaps, default=0.0), belonging
+        read = read_as(raw, said) if gaps[-1] == max(gaps) else read
+    return max(gaps), belonging, read
 
 
 def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
