@@ -64,6 +64,8 @@ _FOLLOWS = {
         *_CALLS,
         "policy cells",
     ),
+    "training value": ("reading", "reads the mover", "norms", "positions"),
+    "policy targets": ("policy cells",),
     "random encoder": (*_CALLS, "reading", "policy cells"),
     "setting": ("strength",),
     "recorded": ("contradiction",),

@@ -39,7 +39,8 @@ from hexsearch.doctor.checks.network import (
     values,
 )
 from hexsearch.doctor.checks.optimisation import finite, gradients, later, slopes, steps
-from hexsearch.doctor.checks.own_training import order, shown, wanted
+from hexsearch.doctor.checks.own_training import moves, order, shown, wanted
+from hexsearch.doctor.checks.own_training import outputs as own_outputs
 from hexsearch.doctor.checks.own_training import steps as own_steps
 from hexsearch.doctor.checks.training import (
     flat_planes,
@@ -106,10 +107,11 @@ CHECKS: tuple[Check, ...] = (
     Check("steps", "quick", ("finite",), steps.check_steps),
     Check("evaluation", "quick", ("finite",), evaluation.check_evaluation),
     Check("saved state", "quick", ("finite", "samples"), state.check_state),
+    Check("training outputs", "answers", _OWN, own_outputs.check_outputs),
     Check("training steps", "answers", _OWN, own_steps.check_steps),
     Check("training planes", "answers", _OWN, shown.check_planes),
     Check("training value", "answers", _OWN, wanted.check_value),
-    Check("training policy", "answers", _OWN, wanted.check_moves),
+    Check("training policy", "answers", _OWN, moves.check_moves),
     Check("training positions", "answers", _OWN, order.check_order),
     Check("encoder", "answers", ("foreign",), encoders.check_encoder),
     Check("modules of the network", "answers", ("examined",), loaded_modules.check_loaded_modules),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,34 @@ class Net(nn.Module):
         pooled = features.mean(dim=(2, 3))
         value = self.value(pooled.detach() if self.detached else pooled)
         return self.policy(features).flatten(1), value[:, 0]
+
+
+class Unregistered(Net):
+    """With layers in a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = [nn.Linear(12, 12)]
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(planes)
+        pooled = self.more[0](features.mean(dim=(2, 3)))
+        return self.policy(features).flatten(1), self.value(pooled)[:, 0]
+
+
+class Chances(Net):
+    """With a softmax behind the policy."""
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        logits, value = super().forward(planes)
+        return logits.softmax(dim=1), value
+
+
+def huge() -> Net:
+    net = Net()
+    with torch.no_grad():
+        net.policy.weight.mul_(1000.0)
+    return net
 
 
 class Play(nn.Module):
@@ -102,6 +129,10 @@ class Script:
     mode: bool = True
     epochs: int = 4
     augment: bool = False
+    sign: float = 1.0
+    told: bool = False
+    later: bool = False
+    kept: Callable[[bool], bool] = lambda red_won: True
 
     def __call__(self, games: Games) -> None:
         torch.manual_seed(0)
@@ -119,11 +150,17 @@ class Script:
         rows = []
         for number, (moves, red_won) in enumerate(games):
             board = np.zeros(SIZE * SIZE, dtype=np.int8)
+            if not self.kept(red_won):
+                continue
             shown = self.plies(len(moves))
             for ply, cell in enumerate(moves):
                 mover = 1 if ply % 2 else -1
+                if self.later:
+                    board[cell] = mover
                 if ply in shown:
                     planes = self.shown(board.reshape(SIZE, SIZE), mover)
+                    if self.told:
+                        planes[2] = float(red_won)
                     label = self.label(red_won, mover, number)
                     rows.append((planes, self.move(moves, ply), label))
                 board[cell] = mover
@@ -145,7 +182,9 @@ class Script:
         if self.before == "clear":
             optimiser.zero_grad()
         policy, raw = net(planes)
-        loss = functional.cross_entropy(policy, cells) + self.weight * self.loss(raw, won)
+        loss = self.sign * functional.cross_entropy(policy, cells) + self.weight * self.loss(
+            raw, won
+        )
         torch.autograd.backward(loss)
         if self.after == "clip":
             nn.utils.clip_grad_norm_(net.parameters(), 1e-3)
@@ -155,116 +194,3 @@ class Script:
             optimiser.zero_grad()
         if self.after != "no step":
             optimiser.step()
-
-
-def adam(rate: float, **more: Any) -> Callable[[Net], torch.optim.Optimizer]:
-    return lambda net: torch.optim.Adam(net.parameters(), rate, **more)
-
-
-def without_value(net: Net) -> torch.optim.Optimizer:
-    return torch.optim.Adam([*net.body.parameters(), *net.policy.parameters()], 1e-3)
-
-
-def of_another(net: Net) -> torch.optim.Optimizer:
-    return torch.optim.Adam(Net().parameters(), 1e-3)
-
-
-def transposed(stones: Board, to_move: int) -> Planes:
-    return encode(stones.T, to_move)
-
-
-def of_255(stones: Board, to_move: int) -> Planes:
-    return encode(stones, to_move) * np.float32(255)
-
-
-def exchanged(stones: Board, to_move: int) -> Planes:
-    return encode(-stones, to_move)
-
-
-def half_noisy(red_won: bool, mover: int, game: int) -> float:
-    return float(red_won) if torch.rand(()) < 0.7 else float(not red_won)
-
-
-SOUND: dict[str, tuple[Script, Play]] = {
-    "of Red's chance": (Script(), Play()),
-    "of the side to move": (
-        Script(label=lambda red_won, mover, game: float(red_won == (mover == 1))),
-        MoversPlay(),
-    ),
-    "of a tanh": (Script(loss=squared_tanh), Play(lambda raw: (raw.tanh() + 1) / 2)),
-    "with momentum and half turns": (
-        Script(
-            optimiser=lambda net: torch.optim.SGD(net.parameters(), 0.02, momentum=0.9),
-            augment=True,
-        ),
-        Play(),
-    ),
-    "that ends on its own": (Script(epochs=1, batch=256), Play()),
-}
-MISTAKES: dict[str, tuple[Script, str]] = {
-    "labels of the side to move": (
-        Script(label=lambda red_won, mover, game: float(red_won == (mover == 1))),
-        "trained for the side to move, and read as Red's",
-    ),
-    "labels of the other side": (
-        Script(label=lambda red_won, mover, game: float(red_won != (mover == 1))),
-        "trained for the side that has just moved",
-    ),
-    "inverted labels": (
-        Script(label=lambda red_won, mover, game: float(not red_won)),
-        "every label is inverted",
-    ),
-    "noisy labels": (Script(label=half_noisy), "label noise"),
-    "half of the games": (
-        Script(label=lambda red_won, mover, game: float(red_won == (game % 2 == 0))),
-        "inverted (exactly )?in games of (even|odd) number",
-    ),
-    "squared error read by a sigmoid": (
-        Script(loss=lambda raw, won: (raw - won).square().mean()),
-        "trained as the raw value.*, reported as sigmoid\\(raw\\)",
-    ),
-    "0 and 1 for a tanh": (
-        Script(loss=lambda raw, won: (raw.tanh() - won).square().mean()),
-        "targets of 0 and 1 for a tanh",
-    ),
-    "values broadcast against labels": (
-        Script(loss=lambda raw, won: (raw[:, None] - won).square().mean()),
-        "broadcast to \\[B, B\\]",
-    ),
-    "a loss that is maximised": (
-        Script(loss=lambda raw, won: -(raw.sigmoid() - won).square().mean()),
-        "sign of the value loss is wrong",
-    ),
-    "a small weight": (Script(weight=1e-4), "weighs 0.0001 of the policy loss"),
-    "gradients that are never cleared": (Script(before=""), "never\\s+cleared"),
-    "gradients cleared too late": (Script(after="clear"), "cleared between backward"),
-    "a hard clip": (Script(after="clip"), "clipped in every step"),
-    "a clip of each number": (Script(after="clip values"), "clip_grad_value_"),
-    "no step": (Script(after="no step"), "step\\(\\) is never called"),
-    "a value that is not held": (Script(optimiser=without_value), "value is not given to the"),
-    "another network's weights": (Script(optimiser=of_another), "weights of another network"),
-    "detached features": (Script(network=partial(Net, detached=True)), "detached from the trunk"),
-    "a detached value": (
-        Script(loss=lambda raw, won: bce(raw.detach(), won)),
-        "no loss trains the value",
-    ),
-    "a tiny rate": (Script(optimiser=adam(1e-9)), "learning rate is 0 or far too small"),
-    "a huge rate": (Script(optimiser=adam(5.0)), "learning rate is far too high"),
-    "a strong decay": (Script(optimiser=adam(1e-3, weight_decay=0.5)), "decay is so strong"),
-    "eval mode": (Script(mode=False), "trained in eval mode"),
-    "no shuffling": (Script(shuffled=False), "not shuffled"),
-    "batches of two": (Script(batch=2), "too small for batch norm"),
-    "openings": (Script(plies=lambda length: range(6)), "only openings"),
-    "ends": (Script(plies=lambda length: range(length - 1, length)), "only the last positions"),
-    "transposed boards": (Script(shown=transposed), "boards are transposed"),
-    "other numbers": (Script(shown=of_255), "holds 0, 255 in training and 0, 1"),
-    "exchanged colours": (Script(shown=exchanged), "planes 0 and 1 are exchanged"),
-    "the move before": (
-        Script(move=lambda moves, ply: moves[max(ply - 1, 0)]),
-        "1 ply earlier than the next move",
-    ),
-    "columns first": (
-        Script(move=lambda moves, ply: moves[ply] % SIZE * SIZE + moves[ply] // SIZE),
-        "numbered by columns",
-    ),
-}

@@ -19,7 +19,8 @@ from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import CHECKS
 from tests.doctor.conftest import doctor
-from tests.doctor.own_scripts import MISTAKES, SIZE, SOUND, Play, Script, encode
+from tests.doctor.own_mistakes import MISTAKES, SOUND
+from tests.doctor.own_scripts import SIZE, Play, Script, encode
 from tests.doctor.test_play import random_game
 
 CHECKED = [check for check in CHECKS if "own_training" in check.needs]

@@ -23,6 +23,7 @@ Sides = NDArray[np.int8]
 Change = Callable[[Stones, Sides], tuple[Stones, Sides]]
 GAMES = 60  # games that the function is trained on
 _BATCH = 512
+_LEVELS = 6  # different numbers of a plane that are compared with stones
 _GRAIN = 1000.0  # numbers on planes are compared after rounding to a thousandth
 
 
@@ -157,8 +158,11 @@ def frames(found: Catalogue) -> dict[int, str]:
     maps = {"": cells, **moved_cells(cells, size)}
     boards = image(found.truth.boards, found.symmetry).reshape(-1, size * size)
     planes = found.planes.numpy()
-    if planes.shape[-1] != size:
+    margin = (planes.shape[-1] - size) // 2
+    if planes.ndim != 4 or planes.shape[-1] != size + 2 * margin or margin not in (0, 1):
         return {}
+    planes = planes[:, :, margin : margin + size, margin : margin + size]
+    levels = [np.unique(planes[:, plane])[:_LEVELS] for plane in range(planes.shape[1])]
     flat = planes.reshape(len(planes), planes.shape[1], -1)
     for mover in (BLUE, RED):
         rows = np.flatnonzero((found.to_move == mover) & (found.truth.ply > 2))
@@ -168,8 +172,9 @@ def frames(found: Catalogue) -> dict[int, str]:
             moved = np.zeros_like(boards[rows])
             moved[:, to] = boards[rows]
             if any(
-                np.array_equal(flat[rows, plane] > 0.5, moved == colour)
+                np.array_equal(flat[rows, plane] == level, moved == colour)
                 for plane in range(flat.shape[1])
+                for level in levels[plane]
                 for colour in (BLUE, RED)
             ):
                 told[mover] = name

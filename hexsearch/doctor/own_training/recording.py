@@ -100,6 +100,7 @@ class Recording:
         ended: whether it was ended from outside.
         network: outermost modules with weights, by their classes' names.
         reached: names of the weights that each output of the first pass depends on.
+        unregistered: weights that the first pass depends on, and no module or optimiser holds.
     """
 
     def __init__(self) -> None:
@@ -108,6 +109,7 @@ class Recording:
         self.ended = False
         self.network: dict[str, nn.Module] = {}
         self.reached: dict[str, set[str]] = {}
+        self.unregistered: set[int] = set()
         self._depth = 0
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
@@ -168,6 +170,7 @@ class Recording:
         for name, tensor in returned:
             leaves = leaves_of(tensor)
             self.reached[name] = {n for key, n in self._known.items() if key in leaves}
+            self.unregistered |= leaves - set(self._known)
 
     def _know(self, module: nn.Module) -> None:
         if any(module is each for each in self.network.values()):
@@ -195,6 +198,7 @@ class Recording:
 
     def _before_step(self, optimiser: Optimizer, *_: Any) -> None:
         held = {id(p) for group in optimiser.param_groups for p in group["params"]}
+        self.unregistered -= held
         names = [name for name, p in self._weights.items() if id(p) in held]
         given = {n: g.detach() for n in names if (g := self._weights[n].grad) is not None}
         factor, off = _fit(given, self._sent, names)

@@ -108,6 +108,15 @@ class ValueLoss:
     chance: str
     high: NDArray[np.bool_]
 
+    @property
+    def odd(self) -> float:
+        """How far the targets are from those that are usual."""
+        ends = [(0.0, 1.0)] if self.chance == "sigmoid" else [(-1.0, 1.0), (0.0, 1.0)]
+        lost, won = self.targets
+        if won - lost < _APART:  # a single one
+            return min(abs(lost - end) for pair in ends for end in pair)
+        return min(max(abs(lost - low), abs(won - high)) for low, high in ends)
+
 
 def value_loss(raw: Tensor, gradient: Tensor) -> ValueLoss | None:
     """The formula of the value loss with two targets; None if none of the usual ones fits.
@@ -120,13 +129,15 @@ def value_loss(raw: Tensor, gradient: Tensor) -> ValueLoss | None:
     size = float(g.abs().max())
     if not size > 0 or not bool(torch.isfinite(r).all() and torch.isfinite(g).all()):
         return None
+    found = []
     for name, chance, level, slope in _forms(r):
         for sign in (1, -1):
             fitted = _two_targets(level, slope, g / size, sign)
             if fitted is not None:
                 lost, won, scale, high = fitted
-                return ValueLoss(name, (lost, won), scale * size, chance, high)
-    return None
+                found.append(ValueLoss(name, (lost, won), scale * size, chance, high))
+    # Near raw values of 0 all formulas are alike, but for their targets.
+    return min(found, key=lambda each: each.odd, default=None)
 
 
 def pulled_together(raw: Tensor, gradient: Tensor) -> bool:

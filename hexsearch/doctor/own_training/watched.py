@@ -147,11 +147,23 @@ class OwnTraining:
     @cached_property
     def moves(self) -> Wanted | None:
         """Cells that the policy loss wanted, on the board that is shown."""
+        return self._cells(1.0)
+
+    @cached_property
+    def lowered(self) -> Wanted | None:
+        """Cells whose logits the policy loss lowers most."""
+        return self._cells(-1.0)
+
+    def _cells(self, sign: float) -> Wanted | None:
         rows = self.rows
         if rows is None or rows.policy is None or rows.policy.gradient is None:
             return None
-        cell, known = wanted_moves(rows.policy, rows.size**2)
+        policy = rows.policy
+        turned = Output(policy.name, policy.tensor, 0, sign * rows.policy.gradient)
+        cell, known = wanted_moves(turned, rows.size**2)
         kept = rows.found & rows.single & known
+        sides = rows.to_move(np.ones(len(kept), dtype=bool))
+        kept &= np.isin(sides, list(self.laid))  # where it is known how the board lies
         if not kept.any():
             return None
         truth = rows.truth(kept, self.catalogues[0])
@@ -159,11 +171,15 @@ class OwnTraining:
             np.flatnonzero(kept), truth, rows.symmetry[kept], self._on_board(cell, kept, rows)
         )
 
+    @cached_property
+    def laid(self) -> dict[int, str]:
+        """How the encoder lays the board for each side to move, where that can be seen."""
+        return frames(self.catalogues[0])
+
     def _on_board(self, cell: Ints, kept: Flags, rows: Rows) -> Ints:
         """Cells of the planes as cells of the board that is shown, which the encoder may turn."""
         cells = cell[kept]
-        laid = frames(self.catalogues[0])
-        for side, name in laid.items():
+        for side, name in self.laid.items():
             if name:
                 back = {
                     "given a quarter turn to the left": "given a quarter turn to the right",

@@ -79,7 +79,7 @@ def _held(rows: Rows) -> int:
 
 
 def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
-    chosen = rows.found & rows.single
+    chosen = rows.found
     if chosen.sum() < _ROWS:
         return
     truth = own.catalogues[0].truth
@@ -105,6 +105,15 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "draw positions of all plies",
             root="stages",
         )
+    elif (only := _one_winner(own, rows)) and not unseen:
+        yield Finding.error(
+            "training positions",
+            f"all games whose positions are shown were won by {only}, of games of both",
+            f"only games that {only} won are trained on: a filter leaves out the others, so the "
+            "value is constant",
+            "train on all games, whoever won",
+            root="one side",
+        )
     elif not 0.05 < red < 0.95 and not own.foreign.for_mover:
         side = "Red" if red > 0.5 else "Blue"
         yield Finding.error(
@@ -114,6 +123,15 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "draw positions of both sides",
             root="one side",
         )
+
+
+def _one_winner(own: OwnTraining, rows: Rows) -> str:
+    """The colour that won all games that are shown, where both have won; empty if none did."""
+    archive = own.catalogues[0].truth.archive
+    shown = archive.winners[rows.game[rows.found & rows.single]]
+    if len(shown) < _ROWS or len(np.unique(archive.winners[own.games])) < 2:
+        return ""
+    return "" if len(np.unique(shown)) > 1 else "Red" if shown[0] > 0 else "Blue"
 
 
 def _together(own: OwnTraining, rows: Rows) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.squares import moved_cells
+from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.own_training.catalogue import Catalogue, Change, Ints, Sides, keys_of
 from hexsearch.doctor.own_training.rows import Flags, Rows, layouts
 from hexsearch.doctor.own_training.targets import wanted_moves
@@ -21,15 +23,15 @@ from hexsearch.game.board import Stones
 
 _MOST = 0.97  # share of the rows that must be positions of the games
 _EXPLAINS = 0.8  # share of the other rows that a change of the planes must explain
+_FEW, _TELLS = 40, 0.95  # rows, and the correlation that tells a column
+_LEAK = "holds"  # said of a plane whose number is that of a column
 _LEVELS = 4  # different numbers of a plane that is compared by their order
 _ALIKE = "encode positions for training and for inference by one function"
+# A half turn is a symmetry of Hex, so each of these also stands for itself with a half turn.
 _SQUARES: dict[str, Callable[[Tensor], Tensor]] = {
     "transposed (rows and columns exchanged)": lambda p: p.transpose(2, 3),
-    "mirrored in the short diagonal": lambda p: p.transpose(2, 3).flip(2, 3),
-    "turned upside down": lambda p: p.flip(2),
-    "mirrored left to right": lambda p: p.flip(3),
-    "given a quarter turn to the left": lambda p: p.rot90(1, (2, 3)),
-    "given a quarter turn to the right": lambda p: p.rot90(3, (2, 3)),
+    "mirrored (left to right, or upside down), which is no symmetry of Hex": lambda p: p.flip(3),
+    "given a quarter turn, which is no symmetry of Hex": lambda p: p.rot90(1, (2, 3)),
     "shifted down by one row": lambda p: p.roll(1, 2),
     "shifted up by one row": lambda p: p.roll(-1, 2),
     "shifted right by one column": lambda p: p.roll(1, 3),
@@ -50,7 +52,9 @@ def check_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"of {len(missing):,} positions that the training function gave to the network, "
         f"{share:.0%} are none of the games' as `encode` shows them"
     )
-    cause = _sizes(rows, known) or _changed(own, rows, missing) or _other_numbers(rows, known)
+    alone = _one_plane(rows, known)
+    cause = _sizes(rows, known) or (alone if _LEAK in alone else "")
+    cause = cause or _changed(own, rows, missing) or _other_numbers(rows, known) or alone
     yield Finding.error(
         "training planes",
         evidence,
@@ -151,8 +155,7 @@ _BOARDS: dict[str, Change] = {
     "boards are transposed (rows and columns exchanged) in training": (
         lambda boards, told: (boards.transpose(0, 2, 1), told)
     ),
-    "boards are turned upside down in training": lambda boards, told: (boards[:, ::-1], told),
-    "boards are mirrored left to right in training": (
+    "boards are mirrored (left to right, or upside down) in training": (
         lambda boards, told: (boards[:, :, ::-1], told)
     ),
     "Blue is to move in every position of training": lambda boards, told: (boards, 0 * told - 1),
@@ -217,9 +220,6 @@ def _by_plane(rows: Rows, known: Catalogue) -> str:
     """In words, which planes are never those of a position of the games."""
     if rows.inputs.ndim != 4 or rows.inputs.shape[1:] != known.inputs.shape[1:]:
         return "no change of boards or planes that was tried explains them"
-    alone = _one_plane(rows, known)
-    if alone:
-        return alone
     strange = []
     for plane in range(rows.inputs.shape[1]):
         made = set(_keys(known.inputs[:, plane]))
@@ -234,32 +234,47 @@ def _by_plane(rows: Rows, known: Catalogue) -> str:
 
 def _one_plane(rows: Rows, known: Catalogue) -> str:
     """In words, the plane without which rows are positions of the games, and what it holds."""
-    count = rows.inputs.shape[1]
+    if rows.inputs.ndim != 4 or rows.inputs.shape[1:] != known.inputs.shape[1:]:
+        return ""
+    count, found = rows.inputs.shape[1], list[str]()
     for plane in range(count):
         others = [n for n in range(count) if n != plane]
-        keys = _keys(known.inputs[:, others])
-        places = {key: n for n, key in enumerate(keys) if keys.count(key) == 1}
-        at = [places.get(key, -1) for key in _keys(rows.inputs[:, others])]
-        shown = set(keys)
-        if np.mean([key in shown for key in _keys(rows.inputs[:, others])]) < _MOST:
+        keys, asked = _keys(known.inputs[:, others]), _keys(rows.inputs[:, others])
+        count_of = Counter(keys)
+        if np.mean([key in count_of for key in asked]) < _MOST:
             continue
-        found = np.array(at) >= 0  # in one game only
-        index = np.array(at)[found]
-        held = rows.inputs[torch.from_numpy(found), plane].flatten(1).mean(dim=1).numpy()
-        truth = known.truth
-        left = truth.archive.lengths_of(truth.game[index]) - truth.ply[index]
-        numbers = {
-            "the winner of the game, which is not known at inference": truth.red_won[index],
-            "the winner of the game for the side to move, which is not known at inference": (
-                truth.red_won[index] ^ truth.red_to_move[index]
-            ),
-            "the number of plies to the end of the game": left,
-            "the number of the ply": truth.ply[index],
-        }
-        for words, number in numbers.items():
-            if held.std() > 0 and abs(np.corrcoef(held, number.astype(float))[0, 1]) > 0.95:
-                return f"plane {plane} holds {words} (a leak of the result, if it is one)"
-        return f"plane {plane} differs, and all others are those of positions of the games"
+        places = {key: n for n, key in enumerate(keys) if count_of[key] == 1}  # in one game only
+        at = np.array([places.get(key, -1) for key in asked])
+        told = _held(rows.inputs[torch.from_numpy(at >= 0), plane], known.truth.rows(at[at >= 0]))
+        if told:
+            return f"plane {plane} {_LEAK} {told} (a leak, if it tells the result)"
+        for inputs, when in ((known.inputs, "at inference"), (rows.inputs, "in training")):
+            if float(inputs[:, plane].std()) == 0:
+                number = f"{float(inputs[0, plane].flatten()[0]):g}"
+                return f"plane {plane} is always {number} {when}, and not always in the other"
+        found.append(f"plane {plane} differs, and all others are those of positions of the games")
+    return found[0] if found else ""
+
+
+def _held(numbers: Tensor, truth: Truth) -> str:
+    """In words, the column that one number for each position tells; empty if it is none."""
+    flat = numbers.flatten(1)
+    if len(flat) < _FEW or float((flat - flat[:, :1]).abs().max()) > 0 or float(flat.std()) == 0:
+        return ""
+    held = flat[:, 0].numpy()
+    columns = {
+        "the winner of the game, which is not known at inference": truth.red_won,
+        "the winner of the game for the side to move, which is not known at inference": (
+            truth.red_won ^ truth.red_to_move
+        ),
+        "the number of plies to the end of the game": (
+            truth.archive.lengths_of(truth.game) - truth.ply
+        ),
+        "the number of the ply": truth.ply,
+    }
+    for words, column in columns.items():
+        if abs(np.corrcoef(held, column.astype(float))[0, 1]) > _TELLS:
+            return words
     return ""
 
 

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hexsearch.doctor.checks.own_training.weights import stuck, unheld
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording, SeenStep
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _OFF = 0.05  # share of a gradient that nothing explains
 _CUT = 0.02  # factor of a clipped gradient that is reported
-_STILL, _LEAPS = 1e-7, 0.5  # relative changes of the weights in a step that are reported
-_HEAD = 4  # weights that a head of its own may have
+_STILL, _SLOW, _LEAPS = (
+    1e-7,
+    3e-5,
+    0.5,
+)  # relative changes of the weights in a step that are reported
 
 
 def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -23,7 +27,8 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield _no_step(recording)
         return
     gradients = _gradients(recording.steps)
-    yield from _unheld(recording) or gradients or _moves(recording) or _stuck(recording)
+    found = unheld(recording) or gradients or _moves(recording) or stuck(recording)
+    yield from found
     yield from _modes(recording)
 
 
@@ -41,94 +46,6 @@ def _no_step(recording: Recording) -> Finding:
         "call optimiser.step() after backward() for each batch",
         root="no step",
     )
-
-
-def _unheld(recording: Recording) -> list[Finding]:
-    """Weights that no optimiser holds."""
-    first = recording.steps[0]
-    names = set(first.moved)
-    held = {n for s in recording.steps for n in names - set(s.unheld)}
-    outside = sorted(names - held)
-    if outside and len(outside) == len(names):
-        return [
-            Finding.error(
-                "training steps",
-                f"{type_of(recording)} holds none of the {len(names)} weights of the network that "
-                "is trained",
-                "the optimiser has the weights of another network: it was made before the network "
-                "was replaced, copied or loaded",
-                "make the optimiser from the parameters of the network that computes the loss",
-                root="parameter groups",
-            )
-        ]
-    if outside:
-        return [
-            Finding.error(
-                "training steps",
-                f"{len(outside)} of {len(names)} weights of the network are in no parameter group "
-                f"of an optimiser, such as {', '.join(outside[:3])}",
-                f"a part of the network is never trained: {_parts(outside)} is not given to the "
-                "optimiser",
-                "give the optimiser all parameters (network.parameters()), also of modules that "
-                "were added later; freeze on purpose with requires_grad_(False)",
-                root="parameter groups",
-            )
-        ]
-    return []
-
-
-def _stuck(recording: Recording) -> list[Finding]:
-    """Weights that an optimiser holds and that never move; outputs that share no weight."""
-    weights = {n for n in recording.steps[0].moved if n.endswith(("weight", "bias"))}
-    stuck = sorted(n for n in weights if all(s.moved.get(n, 0.0) == 0.0 for s in recording.steps))
-    if stuck and len(stuck) < len(weights):
-        return [
-            Finding.error(
-                "training steps",
-                f"{len(stuck)} of {len(weights)} weights do not change in {len(recording.steps)} "
-                f"steps, such as {', '.join(stuck[:3])}",
-                f"no gradient reaches a part of the network: {_parts(stuck)} is frozen, detached, "
-                "under no_grad(), or not used by the loss",
-                "look for requires_grad_(False), detach() and no_grad(), and for modules that the "
-                "loss does not use",
-                root="unread",
-            )
-        ]
-    return _apart(recording)
-
-
-def _apart(recording: Recording) -> list[Finding]:
-    """Report a value that trains its own head alone, while the policy trains the trunk."""
-    matrices = [
-        {n for n in reached if n.endswith("weight")} for reached in recording.reached.values()
-    ]
-    for own in matrices:
-        others = set().union(*(each for each in matrices if each is not own))
-        if 0 < len(own) <= _HEAD and len(others) > len(own) + 1 and not own & others:
-            named = ", ".join(sorted(own)[:3])
-            return [
-                Finding.error(
-                    "training steps",
-                    f"one output of the network depends on {len(own)} weights ({named}), the "
-                    f"others on {len(others)}, and they have none in common",
-                    f"a head is detached from the trunk: {_parts(sorted(own))} gets features "
-                    "without a gradient (detach(), no_grad()), so its loss trains the head alone",
-                    "give the head the features themselves",
-                    root="detached value",
-                )
-            ]
-    return []
-
-
-def _parts(names: list[str]) -> str:
-    """The modules that hold these weights, in words."""
-    tops = sorted({name.split(".")[1] if "." in name else name for name in names})
-    return ", ".join(tops[:3]) + (f" and {len(tops) - 3} more" if len(tops) > 3 else "")
-
-
-def type_of(recording: Recording) -> str:
-    """Class of the optimiser."""
-    return recording.steps[0].optimiser
 
 
 def _gradients(steps: list[SeenStep]) -> list[Finding]:
@@ -227,6 +144,18 @@ def _moves(recording: Recording) -> list[Finding]:
                 "the loss is maximised, not minimised",
                 "leave maximize at False",
                 "sign",
+            )
+        ]
+    rising = len(steps) > 1 and rates[-1] > 1.5 * float(steps[0].groups[0].get("lr", 0.0))
+    if _STILL <= typical < _SLOW and not rising:
+        return [
+            Finding.warning(
+                "training steps",
+                f"{evidence} ({rate})",
+                "the learning rate is far too low: weights would need many thousands of steps to "
+                "change by their own size",
+                "raise the learning rate by a factor of 10 to 1,000",
+                root="steps rate",
             )
         ]
     if typical < _STILL:

@@ -13,17 +13,13 @@ from hexsearch.doctor.hypotheses.labels import (
     by_game,
     label_scores,
     random_share,
-    target_scores,
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
-from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.targets import (
     ValueLoss,
     directions,
-    policy_scale,
     pulled_together,
     read_as,
-    wanted_moves,
 )
 from hexsearch.doctor.own_training.watched import OwnTraining, Wanted
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -31,7 +27,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 _BATCHES = 6  # that are looked at one by one
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
 _OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
-_WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
+_USUAL = 0.2  # distance from usual targets within which a formula is trusted
 _POINTS = 41  # raw values at which chances are compared
 _SMOOTH = 0.02  # distance of a target from the ends of its range
 _ENDS = {"sigmoid": (0.0, 1.0), "raw": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -189,7 +185,7 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
         )
         return
     gap, belonging, read = _gap(own, loss)
-    if gap > _OFF:
+    if gap > _OFF and loss.odd < _USUAL:
         yield Finding.error(
             "training value",
             f"{told}, so its chance is {belonging}; what is reported differs from it by {gap:.2f} "
@@ -238,52 +234,3 @@ def _gap(own: OwnTraining, loss: ValueLoss) -> tuple[float, str, str]:
         gaps.append(float((said.clamp(0, 1) - expected).abs().mean()))
         read = read_as(raw, said) if gaps[-1] == max(gaps) else read
     return max(gaps), belonging, read
-
-
-def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """The policy loss must pull at the move that was played."""
-    own = needed(pipeline.own_training)
-    wanted = own.moves
-    if wanted is None or len(wanted.rows) < _FEW:
-        return
-    right = wanted.truth.cells_under(wanted.symmetry)
-    wrong: Flags = (wanted.target != right) & wanted.truth.has_move
-    if wrong.sum() <= _WRONG * len(wrong):
-        yield from _weights(own)
-        return
-    place = where(wrong, affected(wanted.truth, wanted.symmetry), among=wanted.truth.has_move)
-    scores = target_scores(wanted.target, wanted.truth, wanted.symmetry, 1, wrong)
-    evidence, cause, remedy = named_cause(
-        scores,
-        f"policy targets are other cells than that of the next move {place}",
-        "take the target from the next move of the game, in the order of cells of the planes",
-    )
-    yield Finding.error(
-        "training policy",
-        f"in {len(wrong):,} rows whose position is known, the policy loss pulls most at another "
-        f"cell than the next move in {wrong.mean():.0%}, {place}; {evidence}",
-        at(cause, place),
-        remedy,
-        root="policy targets",
-    )
-
-
-def _weights(own: OwnTraining) -> Iterator[Finding]:
-    """Compare the factors before both losses."""
-    rows, loss = own.rows, own.formula
-    if rows is None or loss is None or rows.policy is None or rows.policy.gradient is None:
-        return
-    chosen = own.usual
-    policy = Output("", rows.policy.tensor[chosen], 0, rows.policy.gradient[chosen])
-    scale = policy_scale(policy, *wanted_moves(policy, rows.size**2))
-    if 0 < loss.scale < _WEAK * scale:
-        yield Finding.warning(
-            "training value",
-            f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
-            f"cross-entropy of the policy one of {scale:.2g}",
-            f"the value loss weighs {loss.scale / scale:.2g} of the policy loss: the network "
-            "learns the policy, and the value hardly",
-            "give the value loss a weight near that of the policy loss; take means, not sums, of "
-            "both",
-            root="loss weights",
-        )

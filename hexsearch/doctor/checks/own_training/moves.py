@@ -1,0 +1,85 @@
+"""Compares what a user's policy loss wants with the moves of the games, and weighs both losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.labels import affected, target_scores
+from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
+from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
+from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
+_WEAK = 0.01  # weight of the value loss beside that of the policy loss that is reported
+
+
+def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The policy loss must pull at the move that was played."""
+    own = needed(pipeline.own_training)
+    wanted = own.moves
+    if wanted is None or len(wanted.rows) < _FEW:
+        return
+    right = wanted.truth.cells_under(wanted.symmetry)
+    wrong: Flags = (wanted.target != right) & wanted.truth.has_move
+    if wrong.sum() <= _WRONG * len(wrong):
+        yield from _weights(own)
+        return
+    if own.lowered is not None and (own.lowered.target == right)[wrong].mean() > 1 - _WRONG:
+        yield Finding.error(
+            "training policy",
+            f"in {len(wrong):,} rows whose position is known, the policy loss lowers the logit of "
+            "the next move, and raises all others",
+            "the sign of the policy loss is wrong: moves that were played become less likely",
+            "minimise the cross-entropy: minus the log probability of the move",
+            root="policy targets",
+        )
+        return
+    place = where(wrong, affected(wanted.truth, wanted.symmetry), among=wanted.truth.has_move)
+    scores = target_scores(wanted.target, wanted.truth, wanted.symmetry, 1, wrong)
+    evidence, cause, remedy = named_cause(
+        scores,
+        f"policy targets are other cells than that of the next move {place}",
+        "take the target from the next move of the game, in the order of cells of the planes",
+    )
+    yield Finding.error(
+        "training policy",
+        f"in {len(wrong):,} rows whose position is known, the policy loss pulls most at another "
+        f"cell than the next move in {wrong.mean():.0%}, {place}; {evidence}",
+        at(cause, place),
+        remedy,
+        root="policy targets",
+    )
+
+
+def _weights(own: OwnTraining) -> Iterator[Finding]:
+    """Compare the factors before both losses."""
+    rows, loss = own.rows, own.formula
+    if rows is None or rows.value is None or rows.policy is None:
+        return
+    of_value, of_policy = rows.value.gradient, rows.policy.gradient
+    if of_value is None or of_policy is None:
+        return
+    pulls = [float(each[own.usual].abs().amax(dim=1).median()) for each in (of_value, of_policy)]
+    told = f"the pull on a value is {pulls[0]:.2g}, and on the logit of a move {pulls[1]:.2g}"
+    share = pulls[0] / max(pulls[1], 1e-30)
+    policy = Output("", rows.policy.tensor[own.usual], 0, of_policy[own.usual])
+    scale = policy_scale(policy, *wanted_moves(policy, rows.size**2))
+    if loss is not None and scale > 0:
+        share = loss.scale / scale
+        told = (
+            f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
+            f"cross-entropy of the policy one of {scale:.2g}"
+        )
+    if 0 < share < _WEAK:
+        yield Finding.warning(
+            "training value",
+            told,
+            f"the value loss weighs {share:.2g} of the policy loss: the network learns the policy, "
+            "and the value hardly",
+            "give the value loss a weight near that of the policy loss; take means, not sums, of "
+            "both",
+            root="loss weights",
+        )

@@ -1,0 +1,109 @@
+"""Looks at the outputs of a user's network in training: their sizes, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.rows import Flags
+from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
+from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+
+_HUGE = 30.0  # deviation of logits before any training that is reported
+_SUMS = 1e-3  # largest difference from 1 of probabilities that are normalised
+_ZEROS = 0.2  # share of logits of exactly 0 that a relu leaves
+_FEW = 8  # rows of a batch that are needed
+
+
+def check_outputs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Outputs must be of a usual size, and logits where the loss takes them for logits."""
+    own = needed(pipeline.own_training)
+    rows = own.rows
+    if rows is None or rows.policy is None:
+        return
+    logits = rows.policy.tensor
+    first = logits[torch.from_numpy(rows.batch == 0)]
+    if float(first.std()) > _HUGE:
+        yield Finding.error(
+            "training outputs",
+            f"before any step the policy's logits have a deviation of {float(first.std()):.3g}",
+            "the initial weights, or the numbers on the planes, are far too large: outputs are "
+            "saturated from the beginning, and losses have hardly a gradient",
+            "leave the initial weights to torch, and use planes of 0 and 1",
+            root="features",
+        )
+        return
+    yield from _normalised(own, first)
+    zeros = float((logits == 0).float().mean())
+    if float(logits.min()) == 0.0 and zeros > _ZEROS:
+        yield Finding.error(
+            "training outputs",
+            f"no logit of the policy is negative, and {zeros:.0%} are exactly 0",
+            "a ReLU stands behind the last layer of the policy: moves cannot become unlikely, and "
+            "logits of 0 have no gradient",
+            "return the last layer's numbers as they are",
+            root="policy targets",
+        )
+
+
+def _normalised(own: OwnTraining, first: Tensor) -> Iterator[Finding]:
+    """Report probabilities that are given to a loss of logits, or that sum to 1 over the batch."""
+    rows = own.rows
+    assert rows is not None and rows.policy is not None
+    if len(first) < _FEW:
+        return
+    for chances, words in ((first, "probabilities"), (first.exp(), "log probabilities")):
+        over_rows = float((chances.sum(dim=1) - 1).abs().max()) < _SUMS
+        over_batch = float((chances.sum(dim=0) - 1).abs().max()) < _SUMS
+        if over_batch and not over_rows:
+            yield Finding.error(
+                "training outputs",
+                f"the policy's {words} sum to 1 over the {len(first)} rows of a batch for each "
+                "cell, and not over the cells",
+                "the softmax of the policy goes over the batch (dim=0) in place of the moves",
+                "use dim=1, the dimension of the moves",
+                root="policy targets",
+            )
+            return
+        if words == "probabilities" and over_rows and float(first.min()) >= 0:
+            yield from _twice(own)
+            return
+
+
+def _is_of_one_cell(gradient: Tensor | None, known: Flags) -> bool:
+    """Whether a loss pulls at one output of each row, as at a log probability."""
+    return gradient is not None and bool(((gradient[known] != 0).sum(dim=1) == 1).all())
+
+
+def _twice(own: OwnTraining) -> Iterator[Finding]:
+    rows = own.rows
+    assert rows is not None and rows.policy is not None
+    if rows.policy.gradient is None:
+        return
+    usual = own.usual
+    policy = Output("", rows.policy.tensor[usual], 0, rows.policy.gradient[usual])
+    cells, known = wanted_moves(policy, rows.size**2)
+    if policy_scale(policy, cells, known) > 0:
+        cause = (
+            "a softmax stands behind the last layer of the policy, and the cross-entropy applies "
+            "another one (two softmaxes): the policy stays nearly uniform"
+        )
+    elif _is_of_one_cell(rows.policy.gradient[usual], known):
+        cause = (
+            "the loss takes probabilities for log probabilities (nll_loss and kl_div want a "
+            "log_softmax): it raises the probability and not its logarithm"
+        )
+    else:
+        return
+    yield Finding.error(
+        "training outputs",
+        "the policy's outputs are not negative and sum to 1 in each row",
+        cause,
+        "return logits, and use cross_entropy; take the softmax at inference",
+        root="policy targets",
+    )

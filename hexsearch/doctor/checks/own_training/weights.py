@@ -1,0 +1,103 @@
+"""Looks at which weights of a user's network its training moves."""
+
+from __future__ import annotations
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.recording import Recording
+
+_HEAD = 4  # weights that a head of its own may have
+
+
+def unheld(recording: Recording) -> list[Finding]:
+    """Weights that no optimiser holds."""
+    first = recording.steps[0]
+    if recording.unregistered:
+        return [
+            Finding.error(
+                "training steps",
+                f"the network computes with {len(recording.unregistered)} weights that none of its "
+                "modules holds",
+                "modules are not registered: they are in a plain list or dict, so parameters() "
+                "does not give them to the optimiser, and state_dict() does not save them",
+                "keep modules in attributes, nn.ModuleList, nn.ModuleDict or nn.Sequential",
+                root="structure",
+            )
+        ]
+    names = set(first.moved)
+    held = {n for s in recording.steps for n in names - set(s.unheld)}
+    outside = sorted(names - held)
+    if outside and len(outside) == len(names):
+        return [
+            Finding.error(
+                "training steps",
+                f"{first.optimiser} holds none of the {len(names)} weights of the network that "
+                "is trained",
+                "the optimiser has the weights of another network: it was made before the network "
+                "was replaced, copied or loaded",
+                "make the optimiser from the parameters of the network that computes the loss",
+                root="parameter groups",
+            )
+        ]
+    if outside:
+        return [
+            Finding.error(
+                "training steps",
+                f"{len(outside)} of {len(names)} weights of the network are in no parameter group "
+                f"of an optimiser, such as {', '.join(outside[:3])}",
+                f"a part of the network is never trained: {_parts(outside)} is not given to the "
+                "optimiser",
+                "give the optimiser all parameters (network.parameters()), also of modules that "
+                "were added later; freeze on purpose with requires_grad_(False)",
+                root="parameter groups",
+            )
+        ]
+    return []
+
+
+def stuck(recording: Recording) -> list[Finding]:
+    """Weights that an optimiser holds and that never move; outputs that share no weight."""
+    weights = {n for n in recording.steps[0].moved if n.endswith(("weight", "bias"))}
+    still = sorted(n for n in weights if all(s.moved.get(n, 0.0) == 0.0 for s in recording.steps))
+    if still and len(still) < len(weights):
+        return [
+            Finding.error(
+                "training steps",
+                f"{len(still)} of {len(weights)} weights do not change in {len(recording.steps)} "
+                f"steps, such as {', '.join(still[:3])}",
+                f"no gradient reaches a part of the network: {_parts(still)} is frozen, detached, "
+                "under no_grad(), or not used by the loss",
+                "look for requires_grad_(False), detach() and no_grad(), and for modules that the "
+                "loss does not use",
+                root="unread",
+            )
+        ]
+    return _apart(recording)
+
+
+def _apart(recording: Recording) -> list[Finding]:
+    """Report a value that trains its own head alone, while the policy trains the trunk."""
+    matrices = [
+        {n for n in reached if n.endswith("weight")} for reached in recording.reached.values()
+    ]
+    for own in matrices:
+        others = set().union(*(each for each in matrices if each is not own))
+        if 0 < len(own) <= _HEAD and len(others) > len(own) + 1 and not own & others:
+            named = ", ".join(sorted(own)[:3])
+            return [
+                Finding.error(
+                    "training steps",
+                    f"one output of the network depends on {len(own)} weights ({named}), the "
+                    f"others on {len(others)}, and they have none in common",
+                    f"a head is detached from the trunk: {_parts(sorted(own))} gets features "
+                    "without a gradient (detach(), no_grad()), so its loss trains the head alone",
+                    "give the head the features themselves",
+                    root="detached value",
+                )
+            ]
+    return []
+
+
+def _parts(names: list[str]) -> str:
+    """The modules that hold these weights, in words."""
+    tops = sorted({name.split(".")[1] if "." in name else name for name in names})
+    return ", ".join(tops[:3]) + (f" and {len(tops) - 3} more" if len(tops) > 3 else "")
