@@ -48,7 +48,7 @@ from hexsearch.training.trial import Trial
 SEED = 20_251
 Part = TypeVar("Part")
 AnyTrial = TypeVar("AnyTrial", bound=Trial)
-_WATCHED_STEPS = 3
+_WATCHED_STEPS = 4
 _LATER_STEPS = 2  # steps after them in which checks look at modes, and at a restored trial
 SHORT_STEPS = 150  # of a short training
 _HALFWAY, _LATE_STEPS = 0.6, 10  # share of it after which steps are recorded, and their number
@@ -175,7 +175,7 @@ class ExaminedPipeline:
     def watched(self) -> WatchedTrial | None:
         """The same trial after _WATCHED_STEPS training steps."""
         if self.untrained is not None:
-            self.untrained.watch(_WATCHED_STEPS)
+            self.untrained.watch(_WATCHED_STEPS, gradients=_WATCHED_STEPS - 1)
         return self.untrained
 
     @property

@@ -60,6 +60,7 @@ class WatchedTrial(Trial):
         self.problem = ""
         self.edited: tuple[Tensor, Tensor] | None = None
         self.recording = True
+        self._differentiated = 0
         self.moments: dict[str, Flat] = {}
         self._is_stepping = False
         self._shown: list[Tensor] = []
@@ -76,8 +77,14 @@ class WatchedTrial(Trial):
         self.initial_answering = [p.detach().clone() for p in self.answering.parameters()]
         self.begun_answering = self.initial_answering
 
-    def watch(self, count: int) -> None:
-        """Train `count` steps. A TrialError ends the training, and its text becomes `problem`."""
+    def watch(self, count: int, gradients: int | None = None) -> None:
+        """Train `count` steps. A TrialError ends the training, and its text becomes `problem`.
+
+        Args:
+            gradients: steps whose losses' gradients are recorded, which cost as much as a step
+                each; all if None.
+        """
+        self._differentiated = count if gradients is None else gradients
         try:
             for _ in range(count):
                 self.train_to(self.positions_seen + self.config.batch_size)
@@ -174,6 +181,8 @@ class WatchedTrial(Trial):
         step.without_graph = tuple(
             name.removesuffix("_gradient") for name, loss in sums.items() if not loss.requires_grad
         )
+        if len(self.steps) > self._differentiated:
+            return
         if losses.auxiliary and not self.config.micro_batch:
             weights = self.config.auxiliary.weights
             sums["other_gradient"] = sum(

@@ -35,7 +35,8 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not trial.steps or not trial.steps[0].value_gradient:
         return
     # A last layer whose initial weights are 0 passes gradients from the second step on.
-    step = trial.steps[-1]
+    differentiated = [each for each in trial.steps if each.value_gradient]
+    step = differentiated[-1]
     if not bool(step.batch.has_move.any()):
         step = trial.steps[0]
     # A batch of finished boards has no next move, and so no policy loss.
@@ -45,7 +46,7 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if (loss_name == "policy" and not policy_counts) or part not in reach[loss_name]:
             continue
         if not bool(reach[loss_name][part].abs().sum() > 0):
-            yield _unreached(step, loss_name, part, len(trial.steps))
+            yield _unreached(step, loss_name, part, len(differentiated))
             return
     yield from list(_outweighed(trial, step)) or _conflict(trial, step)
 
