@@ -147,6 +147,7 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return  # gradients of weights in no group are never cleared, and add up
     if trial.config.micro_batch and trial.config.auxiliary.weights:
         return  # micro-batches weight auxiliary losses by the entries that count in each
+    stepped = [step for step in stepped if step.value_gradient]
     gap = first_gap(stepped, trial.config)
     if gap is None:
         yield from _always_clipped(pipeline)
