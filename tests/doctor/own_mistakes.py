@@ -109,6 +109,7 @@ MISTAKES: dict[str, tuple[Script, str]] = {
     "gradients cleared too late": (Script(after="clear"), "cleared between backward"),
     "a hard clip": (Script(after="clip"), "clipped in every step"),
     "a clip of each number": (Script(after="clip values"), "clip_grad_value_"),
+    "gradients with another sign": (Script(after="negate"), "sign of the gradient is changed"),
     "no step": (Script(after="no step"), "step\\(\\) is never called"),
     "a value that is not held": (Script(optimiser=without_value), "value is not given to the"),
     "another network's weights": (Script(optimiser=of_another), "weights of another network"),

@@ -190,6 +190,9 @@ class Script:
             nn.utils.clip_grad_norm_(net.parameters(), 1e-3)
         if self.after == "clip values":
             nn.utils.clip_grad_value_(net.parameters(), 1e-3)
+        if self.after == "negate":
+            for parameter in net.parameters():
+                parameter.grad = None if parameter.grad is None else -parameter.grad
         if self.after == "clear":
             optimiser.zero_grad()
         if self.after != "no step":

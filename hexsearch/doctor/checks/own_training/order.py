@@ -53,7 +53,7 @@ def _repeated(rows: Rows) -> Iterator[Finding]:
     if len(batches) < 4:
         return
     same = np.mean([np.array_equal(batches[0], each) for each in batches[1:]])
-    if same > 0.9 and len(np.unique(rows.found)) and len(np.unique(keys)) < 0.5 * _held(rows):
+    if same > 0.9 and len(np.unique(keys)) < 0.5 * _held(rows):
         yield Finding.error(
             "training batches",
             f"all {len(batches)} batches hold the same {len(np.unique(keys))} positions",
@@ -105,7 +105,7 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "draw positions of all plies",
             root="stages",
         )
-    elif (only := _one_winner(own, rows)) and not unseen:
+    elif only := _one_winner(own, rows):
         yield Finding.error(
             "training positions",
             f"all games whose positions are shown were won by {only}, of games of both",

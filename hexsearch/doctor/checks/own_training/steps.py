@@ -13,11 +13,8 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _OFF = 0.05  # share of a gradient that nothing explains
 _CUT = 0.02  # factor of a clipped gradient that is reported
-_STILL, _SLOW, _LEAPS = (
-    1e-7,
-    3e-5,
-    0.5,
-)  # relative changes of the weights in a step that are reported
+# Relative changes of the weights in a step that are reported.
+_STILL, _SLOW, _LEAPS = 1e-7, 3e-5, 0.5
 
 
 def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -75,6 +72,11 @@ def _gradients(steps: list[SeenStep]) -> list[Finding]:
                 "finite",
             )
         ]
+    return _other_gradients(used) or _factors(used)
+
+
+def _other_gradients(used: list[SeenStep]) -> list[Finding]:
+    """Report gradients that are, after any factor, not those of their batch."""
     odd = [s for s in used[1:] if s.off > _OFF]
     if len(odd) > len(used) / 2:
         return [
@@ -96,7 +98,21 @@ def _gradients(steps: list[SeenStep]) -> list[Finding]:
                 "gradients",
             )
         ]
+    return []
+
+
+def _factors(used: list[SeenStep]) -> list[Finding]:
+    """Report gradients with another sign, or with a hundredth of their length."""
     factors = [s.factor for s in used]
+    if max(factors) < 0:
+        return [
+            _error(
+                f"the optimiser gets the gradient with the sign changed in {len(used)} steps",
+                "the sign of the gradient is changed before the step",
+                "leave gradients as backward() makes them",
+                "sign",
+            )
+        ]
     if max(factors) < _CUT:
         return [
             Finding.warning(
@@ -107,15 +123,6 @@ def _gradients(steps: list[SeenStep]) -> list[Finding]:
                 "steps have one length",
                 "raise the limit to about the usual norm of the gradients",
                 root="clipping",
-            )
-        ]
-    if max(factors) < 0:
-        return [
-            _error(
-                f"the optimiser gets the gradient with the sign changed in {len(used)} steps",
-                "the sign of the gradient is changed before the step",
-                "leave gradients as backward() makes them",
-                "sign",
             )
         ]
     return []
