@@ -139,8 +139,7 @@ class Recording:
             return
         if next(iter(module.parameters()), None) is None:
             return  # a loss or an activation as a module
-        found = tensors_of(output).items()
-        returned = [(name, each) for name, each in found if each.is_floating_point()]
+        returned = [(n, each) for n, each in tensors_of(output).items() if each.is_floating_point()]
         first = next(iter(tensors_of(inputs).values()), None)
         if first is None or not returned:
             return
@@ -215,14 +214,16 @@ class Recording:
             )
         )
         self.late = []
-        self._before = {n: p.detach().clone() for n, p in self._weights.items()}
+        self._before = {n: self._weights[n].detach().clone() for n in names}
 
     def _after_step(self, optimiser: Optimizer, *_: Any) -> None:
         step = self.steps[-1]
         for name, old in self._before.items():
             change = float((self._weights[name].detach() - old).norm())
             step.moved[name] = change / max(float(old.norm()), 1e-6)
-        self._sent, self._before = {}, {}
+        # Another optimiser may still step with the gradients of its own weights.
+        self._sent = {n: g for n, g in self._sent.items() if n not in self._before}
+        self._before = {}
         if len(self.steps) >= _STEPS or self.rows > _MOST:
             self._end()
 
@@ -246,7 +247,6 @@ class Recording:
         finally:
             for handle in (*handles, *self._handles):
                 handle.remove()
-            self._handles = []
 
 
 def record(train: Callable[..., Any], games: GamesOfTraining, name: str) -> Recording:

@@ -23,7 +23,7 @@ def unheld(recording: Recording) -> list[Finding]:
                 root="structure",
             )
         ]
-    names = set(first.moved)
+    names = set(first.moved) | set(first.unheld)
     held = {n for s in recording.steps for n in names - set(s.unheld)}
     outside = sorted(names - held)
     if outside and len(outside) == len(names):
@@ -56,7 +56,7 @@ def unheld(recording: Recording) -> list[Finding]:
 
 def stuck(recording: Recording) -> list[Finding]:
     """Weights that an optimiser holds and that never move; outputs that share no weight."""
-    weights = {n for n in recording.steps[0].moved if n.endswith(("weight", "bias"))}
+    weights = {n for s in recording.steps for n in s.moved if n.endswith(("weight", "bias"))}
     still = sorted(n for n in weights if all(s.moved.get(n, 0.0) == 0.0 for s in recording.steps))
     if still and len(still) < len(weights):
         return [
