@@ -30,6 +30,7 @@ _MISSING = {
     "examined": "no trained network that can answer",
     "observed": "no games that can be read",
 }
+_BROKEN = "code that it needs has raised an error, which is reported"
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 # Roots that follow from another one: the earliest part that departs explains the later ones.
 _LAST = "continued"  # whatever is wrong before may also make a restored trial go on differently
@@ -46,7 +47,7 @@ _FOLLOWS = {
     "shown later": ("reads the mover", "reading", "policy cells", "positions", "norms"),
     "equal units": ("weights", "levels", "reading", "norms", "reads the mover"),
     "cut": ("computation", "reading"),
-    "planes": ("reading", "policy cells", "unbounded"),
+    "planes": ("reading", "policy cells", "unbounded", "stages", "reads the mover", "norms"),
     "alike": ("play",),
     "rate": ("movement", "schedule"),
     "decay": ("unread", "features", "detached value", "reading"),
@@ -109,6 +110,7 @@ def examine(
         checks = [check for check in CHECKS if not (trained and check.kind == "training")]
     done: list[str] = []
     left_out: dict[str, str] = {}
+    broken: set[str] = set()
     seconds: dict[str, float] = {}
     found: list[tuple[Check | None, Finding]] = [(None, each) for each in _unusable(pipeline)]
     for check in checks:
@@ -121,7 +123,7 @@ def examine(
             torch.manual_seed(SEED)
             try:
                 with plugin_code(f"check '{check.name}':"):
-                    absent = [need for need in check.needs if not _has(pipeline, need)]
+                    absent = _absent(pipeline, check.needs, broken)
                     if not absent:
                         say(check.name)
                         found += [(check, each) for each in check.look(pipeline)]
@@ -129,7 +131,9 @@ def examine(
                 absent = []
                 found.append((check, _failed(check, error)))
         if absent:
-            left_out[check.name] = _why_left_out(pipeline, absent[0])
+            left_out[check.name] = (
+                _BROKEN if absent[0] in broken else _why_left_out(pipeline, absent[0])
+            )
             continue
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
@@ -185,6 +189,19 @@ def _has(pipeline: ExaminedPipeline, need: str) -> bool:
         return False
     value = getattr(pipeline, need)
     return value is not None and (not hasattr(value, "__len__") or len(value) > 0)
+
+
+def _absent(pipeline: ExaminedPipeline, needs: Sequence[str], broken: set[str]) -> list[str]:
+    """Needs that are not met; those whose code has raised an error are not asked again."""
+    absent = []
+    for need in needs:
+        try:
+            if need in broken or not _has(pipeline, need):
+                absent.append(need)
+        except HexsearchError:
+            broken.add(need)
+            raise
+    return absent
 
 
 def _why_left_out(pipeline: ExaminedPipeline, need: str) -> str:

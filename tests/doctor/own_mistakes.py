@@ -22,6 +22,7 @@ from tests.doctor.own_scripts import (
     bce,
     encode,
     huge,
+    log_cosh,
     squared_tanh,
 )
 
@@ -61,6 +62,10 @@ SOUND: dict[str, tuple[Script, Play]] = {
         MoversPlay(),
     ),
     "of a tanh": (Script(loss=squared_tanh), Play(lambda raw: (raw.tanh() + 1) / 2)),
+    "of a log-cosh error": (
+        Script(loss=lambda raw, won: log_cosh(raw.tanh() - (2 * won - 1))),
+        Play(lambda raw: (raw.tanh() + 1) / 2),
+    ),
     "with momentum and half turns": (
         Script(
             optimiser=lambda net: torch.optim.SGD(net.parameters(), 0.02, momentum=0.9),
@@ -96,6 +101,15 @@ MISTAKES: dict[str, tuple[Script, str]] = {
         Script(loss=lambda raw, won: (raw.tanh() - won).square().mean()),
         "targets of 0 and 1 for a tanh",
     ),
+    "0 and 1 for the log-cosh error of a tanh": (
+        Script(loss=lambda raw, won: log_cosh(raw.tanh() - won)),
+        "targets of 0 and 1 for a tanh",
+    ),
+    "an absolute error read by a sigmoid": (
+        Script(loss=lambda raw, won: (raw - won).abs().mean()),
+        "trained to other numbers than those that are read as 0 and 1",
+    ),
+    "a discount": (Script(discount=0.97), "discounted by a factor of 0.97 for each ply"),
     "values broadcast against labels": (
         Script(loss=lambda raw, won: (raw[:, None] - won).square().mean()),
         "broadcast to \\[B, B\\]",

@@ -108,6 +108,10 @@ def squared_tanh(raw: Tensor, won: Tensor) -> Tensor:
     return (raw.tanh() - (2 * won - 1)).square().mean()
 
 
+def log_cosh(gap: Tensor) -> Tensor:
+    return gap.cosh().log().mean()
+
+
 @dataclass(frozen=True)
 class Script:
     """A training function. Each attribute is a place where people make mistakes."""
@@ -132,6 +136,7 @@ class Script:
     sign: float = 1.0
     told: bool = False
     later: bool = False
+    discount: float = 1.0
     kept: Callable[[bool], bool] = lambda red_won: True
 
     def __call__(self, games: Games) -> None:
@@ -162,6 +167,7 @@ class Script:
                     if self.told:
                         planes[2] = float(red_won)
                     label = self.label(red_won, mover, number)
+                    label *= self.discount ** (len(moves) - ply)
                     rows.append((planes, self.move(moves, ply), label))
                 board[cell] = mover
         return rows

@@ -20,7 +20,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import CHECKS
 from tests.doctor.conftest import doctor
 from tests.doctor.own_mistakes import MISTAKES, SOUND
-from tests.doctor.own_scripts import SIZE, Play, Script, encode
+from tests.doctor.own_scripts import SIZE, Games, Net, Play, Script, bce, encode
 from tests.doctor.test_play import random_game
 
 CHECKED = [check for check in CHECKS if "own_training" in check.needs]
@@ -74,15 +74,46 @@ def _numpy_state() -> list[int]:
 
 
 def test_an_error_of_the_function_shows_its_own_lines(played: GameArchive) -> None:
+    calls = []
+
     def train(games: object) -> None:
+        calls.append(games)
         raise ValueError("no such column")
 
     foreign = ForeignNetwork(Play(), encode, SIZE)
     foreign.train = train
     pipeline = ExaminedPipeline("own", archive=played, foreign=foreign)
-    first = examine(pipeline, CHECKED).findings[0]
+    diagnosis = examine(pipeline, CHECKED)
+    (first,) = diagnosis.findings
     assert "no such column" in first.evidence
     assert "test_own_training.py" in first.evidence
+    assert len(calls) == 1  # a training may take long to fail
+    reasons = {diagnosis.left_out[check.name] for check in CHECKED[1:]}
+    assert reasons == {"code that it needs has raised an error, which is reported"}
+
+
+def test_two_optimisers_may_share_a_backward_pass(played: GameArchive) -> None:
+    def train(games: Games) -> None:
+        net = Net()
+        body = torch.optim.Adam([*net.body.parameters(), *net.policy.parameters()], 1e-3)
+        value = torch.optim.Adam(net.value.parameters(), 1e-3)
+        rows = Script().rows(games)
+        for _ in range(4):
+            order = torch.randperm(len(rows)).tolist()
+            for start in range(0, len(rows), 64):
+                chosen = [rows[index] for index in order[start : start + 64]]
+                planes, cells, won = zip(*chosen, strict=True)
+                policy, raw = net(torch.from_numpy(np.stack(planes)))
+                body.zero_grad()
+                value.zero_grad()
+                loss = torch.nn.functional.cross_entropy(policy, torch.tensor(cells))
+                torch.autograd.backward(loss + bce(raw, torch.tensor(won)))
+                body.step()
+                value.step()
+
+    foreign = ForeignNetwork(Play(), encode, SIZE)
+    foreign.train = train
+    assert not examine(ExaminedPipeline("own", archive=played, foreign=foreign), CHECKED).findings
 
 
 def test_too_few_games_are_told(played: GameArchive) -> None:

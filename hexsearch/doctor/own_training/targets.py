@@ -7,8 +7,6 @@ which move, whatever the formula of the loss is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,11 +22,7 @@ _SURE = 8.0  # logit of an outcome that is taken for certain
 _NEGLIGIBLE = 1e-6  # of the largest gradient: a row that the loss leaves alone
 _CLEAR = 0.2  # correlation of raw values with what is reported that tells a direction
 _EXACT = 1e-3  # largest residual of a formula that fits, relative to the gradients
-_EDGE = 1e-4  # from 0 and 1, of chances whose logarithms are taken
-_ROUNDS = 30  # in which rows are given to targets
-_APART, _MIDDLE = 0.05, 0.4  # two targets differ by more; a single one above it is a win
 _READ = 0.01  # largest difference of one and the same chance
-_FAR = 4.0  # no usual target is so far from 0
 
 
 def wanted_red(
@@ -90,56 +84,6 @@ def wanted_moves(policy: Output, cells: int) -> tuple[Ints, NDArray[np.bool_]]:
     return least.indices.numpy().astype(np.int64), known.numpy()
 
 
-@dataclass(frozen=True)
-class ValueLoss:
-    """A usual formula that gives exactly the gradients that were sent back.
-
-    Attributes:
-        name: the loss in words.
-        targets: the lower and the higher target.
-        scale: factor before the loss of a position; negative if the loss is maximised.
-        chance: name of the function from raw values to chances that belongs to it.
-        high: [R] whether the target is the higher one.
-    """
-
-    name: str
-    targets: tuple[float, float]
-    scale: float
-    chance: str
-    high: NDArray[np.bool_]
-
-    @property
-    def odd(self) -> float:
-        """How far the targets are from those that are usual."""
-        ends = [(0.0, 1.0)] if self.chance == "sigmoid" else [(-1.0, 1.0), (0.0, 1.0)]
-        lost, won = self.targets
-        if won - lost < _APART:  # a single one
-            return min(abs(lost - end) for pair in ends for end in pair)
-        return min(max(abs(lost - low), abs(won - high)) for low, high in ends)
-
-
-def value_loss(raw: Tensor, gradient: Tensor) -> ValueLoss | None:
-    """The formula of the value loss with two targets; None if none of the usual ones fits.
-
-    Args:
-        raw: [R] raw values.
-        gradient: [R] gradients of the loss.
-    """
-    r, g = raw.double(), gradient.double()
-    size = float(g.abs().max())
-    if not size > 0 or not bool(torch.isfinite(r).all() and torch.isfinite(g).all()):
-        return None
-    found = []
-    for name, chance, level, slope in _forms(r):
-        for sign in (1, -1):
-            fitted = _two_targets(level, slope, g / size, sign)
-            if fitted is not None:
-                lost, won, scale, high = fitted
-                found.append(ValueLoss(name, (lost, won), scale * size, chance, high))
-    # Near raw values of 0 all formulas are alike, but for their targets.
-    return min(found, key=lambda each: each.odd, default=None)
-
-
 def pulled_together(raw: Tensor, gradient: Tensor) -> bool:
     """Whether the pull on each row of a batch depends on its raw value alone, and rises with it.
 
@@ -169,74 +113,6 @@ def read_as(raw: Tensor, said: Tensor) -> str:
         factor = float(factors.mean())
         return f"sigmoid({factor:.3g} * raw), a temperature of {1 / factor:.3g}"
     return ""
-
-
-def _forms(r: Tensor) -> list[tuple[str, str, Tensor, Tensor]]:
-    """Usual losses: name, name of the chance, and level and slope, which give the gradient.
-
-    The gradient is factor * (level - target) * slope.
-    """
-    one, s, t = torch.ones_like(r), torch.sigmoid(r), torch.tanh(r)
-    forms = [
-        ("binary cross-entropy of sigmoid(raw)", "sigmoid", s, one),
-        ("squared error of the raw value", "raw", r, one),
-        ("squared error of sigmoid(raw)", "sigmoid", s, s * (1 - s)),
-        ("squared error of tanh(raw)", "tanh", t, 1 - t * t),
-    ]
-    if bool(((r > _EDGE) & (r < 1 - _EDGE)).all()):
-        name = "binary cross-entropy of the raw value as a chance"
-        forms.insert(2, (name, "raw", r, 1 / (r * (1 - r))))
-    return forms
-
-
-def _two_targets(
-    level: Tensor, slope: Tensor, gradient: Tensor, sign: int
-) -> tuple[float, float, float, NDArray[np.bool_]] | None:
-    """Two targets and the factor with which factor * (level - target) * slope is the gradient.
-
-    Rows are given to the targets by the sign of their gradients first, and then to the target that
-    fits them better, until nothing changes.
-    """
-    middle = (gradient.max() + gradient.min()) / 2
-    for high in (sign * gradient < 0, sign * gradient < sign * middle):
-        found = _fitted(level, slope, gradient, sign, high)
-        if found is not None:
-            return found
-    return None
-
-
-def _fitted(
-    level: Tensor, slope: Tensor, gradient: Tensor, sign: int, high: Tensor
-) -> tuple[float, float, float, NDArray[np.bool_]] | None:
-    for _ in range(_ROUNDS):
-        label = high.double()
-        columns = torch.stack([level * slope, slope, label * slope], dim=1)
-        solved = torch.linalg.lstsq(columns, gradient[:, None], driver="gelsd").solution[:, 0]
-        scale = float(solved[0])
-        if scale * sign <= 0:
-            return None
-        targets = -solved[1] / scale, -(solved[1] + solved[2]) / scale
-        gaps = [(scale * (level - each) * slope - gradient).abs() for each in targets]
-        best = gaps[1] < gaps[0]
-        if float(torch.minimum(*gaps).max()) < _EXACT:
-            return _ordered(float(targets[0]), float(targets[1]), scale, best)
-        if bool((best == high).all()):
-            return None
-        high = best
-    return None
-
-
-def _ordered(
-    low: float, up: float, scale: float, is_up: Tensor
-) -> tuple[float, float, float, NDArray[np.bool_]] | None:
-    """The lower target first; None if they are none of a usual loss."""
-    if abs(up - low) < _APART:
-        is_up = torch.full_like(is_up, (low + up) / 2 > _MIDDLE)
-    elif up < low:
-        low, up, is_up = up, low, ~is_up
-    if max(abs(low), abs(up)) > _FAR:
-        return None
-    return round(low, 3) + 0.0, round(up, 3) + 0.0, scale, is_up.numpy()
 
 
 def policy_scale(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> float:

@@ -21,15 +21,12 @@ from hexsearch.doctor.own_training.catalogue import (
     frames,
     games_of,
 )
+from hexsearch.doctor.own_training.formulas import ValueLoss, value_loss
 from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.recording import Recording, record
 from hexsearch.doctor.own_training.rows import Flags, Rows, rows_of
-from hexsearch.doctor.own_training.targets import (
-    ValueLoss,
-    value_loss,
-    wanted_moves,
-    wanted_red,
-)
+from hexsearch.doctor.own_training.soft_targets import Fading, fading
+from hexsearch.doctor.own_training.targets import wanted_moves, wanted_red
 from hexsearch.errors import GamesError
 from hexsearch.game.board import RED
 
@@ -142,6 +139,31 @@ class OwnTraining:
             rows.truth(kept, self.catalogues[0]),
             rows.symmetry[kept],
             wanted[kept],
+        )
+
+    @cached_property
+    def fading(self) -> Fading | None:
+        """How targets change with the moves to the end; None if they do not, or are no usual."""
+        rows = self.rows
+        if rows is None or rows.value is None or rows.value.gradient is None:
+            return None
+        if self.formula is not None or rows.value.tensor.shape[1] != 1:
+            return None
+        usual = np.isin(np.arange(len(rows.found)), self.usual)
+        chosen: Flags = rows.found & rows.single & usual
+        # Whose turn it is on a finished board is left to the script.
+        over = rows.truth(np.ones(len(usual), dtype=bool), self.catalogues[0]).finished
+        chosen &= ~over
+        truth = rows.truth(chosen, self.catalogues[0])
+        red = truth.outcome(rows.symmetry[chosen], "board")
+        mover = red ^ (rows.to_move(chosen) == -1)
+        left = truth.archive.lengths_of(truth.game) - truth.ply
+        at = torch.from_numpy(chosen)
+        return fading(
+            rows.value.tensor[at, 0],
+            rows.value.gradient[at, 0],
+            {"Red": red, "the side to move": mover},
+            torch.from_numpy(left),
         )
 
     @cached_property

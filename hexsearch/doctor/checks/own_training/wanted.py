@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from hexsearch.doctor.checks.own_training.uncertain import uncertain
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import (
     affected,
@@ -15,12 +16,8 @@ from hexsearch.doctor.hypotheses.labels import (
     random_share,
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
-from hexsearch.doctor.own_training.targets import (
-    ValueLoss,
-    directions,
-    pulled_together,
-    read_as,
-)
+from hexsearch.doctor.own_training.formulas import ValueLoss
+from hexsearch.doctor.own_training.targets import directions, pulled_together, read_as
 from hexsearch.doctor.own_training.watched import OwnTraining, Wanted
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
@@ -63,10 +60,13 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     going = ~labels.truth.finished
     if going.sum() >= _FEW and wrong[going].mean() > _WRONG:
         labels, wrong = labels.of(going), wrong[going]
-    if wrong.mean() > _WRONG:
+    soft = list(uncertain(own, labels, wrong))
+    if soft:
+        yield from soft
+    elif wrong.mean() > _WRONG:
         yield _wrong_labels(own, labels, wrong)
-        return
-    yield from _reading(own)
+    else:
+        yield from _reading(own)
 
 
 def _together(own: OwnTraining) -> Iterator[Finding]:

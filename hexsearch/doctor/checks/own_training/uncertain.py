@@ -1,0 +1,77 @@
+"""Reports targets that are not the certain results of games."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.table import Flags
+from hexsearch.doctor.own_training.soft_targets import groups, turning_point
+from hexsearch.doctor.own_training.watched import OwnTraining, Wanted
+
+_ENOUGH = 0.02  # share of rows that are pulled away from their result
+_CERTAIN = 0.1  # distance of a chance from 0 or 1 that is not certain
+
+
+def uncertain(own: OwnTraining, labels: Wanted, wrong: Flags) -> Iterator[Finding]:
+    """Report discounted targets, or labels that are trained to another chance than 0 or 1.
+
+    Args:
+        labels: what the loss wants, in Red's chance.
+        wrong: [R] rows that are pulled away from the result of their game.
+    """
+    if own.formula is not None:
+        return
+    fades = own.fading
+    if fades is not None:
+        how = "in proportion to the plies to the end of the game"
+        if fades.factor is not None:
+            how = f"by a factor of {fades.factor:g} for each ply to the end of the game"
+        yield Finding.warning(
+            "training value",
+            f"the value loss is the {fades.loss}, and its gradients are exactly those of results "
+            f"of {fades.owner} that change {how}",
+            f"targets are discounted {how} (a discount factor, gamma), but the value is read as a "
+            "chance: positions far from the end are never answered as certain",
+            "train with the results as they are, unless the discount is on purpose and what reads "
+            "the value takes it into account",
+            root="reading",
+        )
+    elif wrong.mean() > _ENOUGH:
+        yield from _drawn_to_a_number(own, labels)
+
+
+def _drawn_to_a_number(own: OwnTraining, labels: Wanted) -> Iterator[Finding]:
+    """Report rows of one result that are drawn to a chance that is not certain."""
+    rows = own.rows
+    assert rows is not None and rows.value is not None
+    if rows.value.tensor.shape[1] != 1 or not own.catalogues[0].passes_on:
+        return
+    raw = rows.value.tensor[torch.from_numpy(labels.rows), 0]
+    assert rows.value.gradient is not None
+    up = (rows.value.gradient[torch.from_numpy(labels.rows), 0] < 0).numpy()
+    won = labels.truth.outcome(labels.symmetry, "board")
+    if own.foreign.for_mover:
+        won = won ^ (rows.to_move(np.isin(np.arange(len(rows.found)), labels.rows)) == -1)
+    told = []
+    for is_won, chosen in groups(won):
+        turns = turning_point(raw[torch.from_numpy(chosen)], up[chosen])
+        if turns is None:
+            continue
+        chance = float(own.foreign.answered(torch.tensor([turns]), torch.tensor([1]))[0])
+        if abs(chance - is_won) > _CERTAIN:
+            told.append(f"{'wins' if is_won else 'losses'} to {turns:.2f}, read as {chance:.2f}")
+    if told:
+        yield Finding.error(
+            "training value",
+            f"rows whose raw value is below a number are pulled up to it, and those above it down: "
+            f"{'; '.join(told)}",
+            f"the value is trained to other numbers than those that are read as 0 and 1: "
+            f"{'; '.join(told)} (targets of 0 and 1 for a value from -1 to 1, or targets that are "
+            "scaled or smoothed)",
+            "give the loss the numbers that win_prob_red reads as certain: -1 and 1 for a tanh",
+            root="reading",
+        )

@@ -1,0 +1,112 @@
+"""Targets that are not two numbers: discounted results, and labels that are not certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hexsearch.doctor.own_training.formulas import EXACT, forms
+
+Flags = NDArray[np.bool_]
+_FEW, _SIDE = 40, 5  # rows that are needed, and on each side of a turning point
+_FACTORS = 1 - np.geomspace(0.001, 0.5, 61)  # discounts for one ply that are tried
+_FINER = 12  # halvings of the step between them
+_APART = 0.02  # of rows that may be on the wrong side of a turning point
+
+
+@dataclass(frozen=True)
+class Fading:
+    """Targets that depend on the moves to the end.
+
+    Attributes:
+        loss: the formula of the loss in words.
+        owner: whose result it is.
+        factor: for each ply to the end; None if the targets are linear in these plies.
+    """
+
+    loss: str
+    owner: str
+    factor: float | None
+
+
+def fading(raw: Tensor, gradient: Tensor, won: Mapping[str, Flags], left: Tensor) -> Fading | None:
+    """Whether a usual loss with targets that change with the moves to the end gives the gradients.
+
+    Args:
+        raw, gradient: [R] raw values and the gradients at them.
+        won: [R] whether the owner of the value wins, by the owner's name.
+        left: [R] plies to the end of the game.
+    """
+    size = float(gradient.abs().max())
+    if len(raw) < _FEW or not size > 0 or not bool(torch.isfinite(raw).all()):
+        return None
+    r, g, left = raw.double(), gradient.double() / size, left.double()
+    for owner, flags in won.items():
+        result = torch.from_numpy(np.where(flags, 1.0, -1.0))
+        for name, _, level, slope in forms(r):
+            plain = [level * slope, slope, result * slope]
+            fits = _Fits(plain, slope, result, g)
+            if fits(left) < EXACT:
+                return Fading(name, owner, None)
+            factor = _factor(fits, left)
+            if factor is not None:
+                return Fading(name, owner, factor)
+    return None
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Largest residual of a formula with targets that contain a column."""
+
+    plain: list[Tensor]
+    slope: Tensor
+    result: Tensor
+    gradient: Tensor
+
+    def __call__(self, column: Tensor) -> float:
+        columns = [*self.plain, column * self.slope, column * self.result * self.slope]
+        matrix = torch.stack(columns, dim=1)
+        solved = torch.linalg.lstsq(matrix, self.gradient[:, None], driver="gelsd").solution
+        return float((matrix @ solved - self.gradient[:, None]).abs().max())
+
+
+def _factor(fits: _Fits, left: Tensor) -> float | None:
+    """The discount for each ply with which the formula is exact; None if there is none."""
+    tried = [(fits(factor**left), float(factor)) for factor in _FACTORS]
+    rest, best = min(tried)
+    step = float(np.abs(np.diff(_FACTORS)).max())
+    for _ in range(_FINER):
+        step /= 2
+        around = [each for each in (best - step, best + step) if 0 < each < 1]
+        rest, best = min([(rest, best), *((fits(each**left), each) for each in around)])
+    return round(best, 3) if rest < EXACT else None
+
+
+def turning_point(raw: Tensor, pulled_up: Flags) -> float | None:
+    """The raw value that rows of one label are drawn to; None if they are not drawn to one.
+
+    Rows below it are pulled up, and rows above it down, as no label at the end of the range does.
+    """
+    if min(pulled_up.sum(), (~pulled_up).sum()) < _SIDE:
+        return None
+    order = torch.argsort(raw).numpy()
+    up = pulled_up[order]
+    # Rows on the wrong side, for each place of the turning point.
+    wrong = np.concatenate([[0], np.cumsum(~up)]) + np.concatenate([[0], np.cumsum(up[::-1])])[::-1]
+    place = int(wrong.argmin())
+    if wrong[place] > _APART * len(up) or not _SIDE <= place <= len(up) - _SIDE:
+        return None
+    around = raw[torch.from_numpy(order[place - 1 : place + 1])]
+    return float(around.mean())
+
+
+def groups(labels: Flags) -> Iterator[tuple[bool, Flags]]:
+    """Rows of each label, if there are enough."""
+    for value in (False, True):
+        if (labels == value).sum() >= _FEW:
+            yield value, labels == value
