@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from tests.doctor.own_scripts import (
     SIZE,
@@ -24,6 +25,7 @@ from tests.doctor.own_scripts import (
     huge,
     log_cosh,
     squared_tanh,
+    with_entropy,
 )
 
 
@@ -66,6 +68,7 @@ SOUND: dict[str, tuple[Script, Play]] = {
         Script(loss=lambda raw, won: log_cosh(raw.tanh() - (2 * won - 1))),
         Play(lambda raw: (raw.tanh() + 1) / 2),
     ),
+    "with a bonus for entropy": (Script(policy_loss=with_entropy), Play()),
     "with momentum and half turns": (
         Script(
             optimiser=lambda net: torch.optim.SGD(net.parameters(), 0.02, momentum=0.9),
@@ -162,6 +165,22 @@ MISTAKES: dict[str, tuple[Script, str]] = {
         "boards of training are those after the move",
     ),
     "two softmaxes": (Script(network=Chances), "two softmaxes"),
+    "a softmax over the batch": (
+        Script(policy_loss=lambda logits, cells: functional.nll_loss(logits.log_softmax(0), cells)),
+        "over the batch",
+    ),
+    "probabilities in a likelihood": (
+        Script(policy_loss=lambda logits, cells: functional.nll_loss(logits.softmax(1), cells)),
+        "probabilities for log probabilities",
+    ),
+    "a relu of logits": (
+        Script(policy_loss=lambda logits, cells: functional.cross_entropy(logits.relu(), cells)),
+        "a ReLU stands behind",
+    ),
+    "a tanh in a cross-entropy": (
+        Script(loss=lambda raw, won: bce(raw.tanh(), won)),
+        "a tanh stands behind the value",
+    ),
     "columns first": (
         Script(move=lambda moves, ply: moves[ply] % SIZE * SIZE + moves[ply] // SIZE),
         "numbered by columns",

@@ -112,6 +112,12 @@ def log_cosh(gap: Tensor) -> Tensor:
     return gap.cosh().log().mean()
 
 
+def with_entropy(logits: Tensor, cells: Tensor) -> Tensor:
+    """A cross-entropy with smoothed labels, and a bonus for the entropy."""
+    entropy = (logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
+    return functional.cross_entropy(logits, cells, label_smoothing=0.05) + 0.01 * entropy
+
+
 @dataclass(frozen=True)
 class Script:
     """A training function. Each attribute is a place where people make mistakes."""
@@ -121,6 +127,7 @@ class Script:
     move: Callable[[list[int], int], int] = lambda moves, ply: moves[ply]
     plies: Callable[[int], range] = range
     loss: Callable[[Tensor, Tensor], Tensor] = bce
+    policy_loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy
     optimiser: Callable[[Net], torch.optim.Optimizer] = lambda net: torch.optim.Adam(
         net.parameters(), 1e-3
     )
@@ -188,9 +195,7 @@ class Script:
         if self.before == "clear":
             optimiser.zero_grad()
         policy, raw = net(planes)
-        loss = self.sign * functional.cross_entropy(policy, cells) + self.weight * self.loss(
-            raw, won
-        )
+        loss = self.sign * self.policy_loss(policy, cells) + self.weight * self.loss(raw, won)
         torch.autograd.backward(loss)
         if self.after == "clip":
             nn.utils.clip_grad_norm_(net.parameters(), 1e-3)

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from hexsearch.doctor.own_training.ways import Op
+
 _OUTCOMES = 128  # a value has at most so many numbers for each position
 _NESTED = 4  # levels of tuples, lists and mappings that are looked into
 
@@ -22,12 +24,18 @@ class Output:
         tensor: [B, ...] the numbers.
         key: identity of the tensor itself.
         gradient: of the losses with respect to it; None if none was sent back.
+        made_by: the operation that computed it; None if that is not known.
+        ways: from it to the loss, each as its operations, if the first backward() showed them.
+        node: in the graph of autograd, until backward() is called.
     """
 
     name: str
     tensor: Tensor
     key: int
     gradient: Tensor | None = None
+    made_by: Op | None = None
+    ways: tuple[tuple[Op, ...], ...] = ()
+    node: Any = None
 
     def add(self, gradient: Tensor) -> None:
         """Keep a gradient that was sent back, added to what was sent before."""

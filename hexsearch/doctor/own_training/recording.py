@@ -13,7 +13,7 @@ import contextlib
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +33,9 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from hexsearch.doctor.own_training.gradients import fit, norm
 from hexsearch.doctor.own_training.outputs import Output, hook_on, leaves_of, tensors_of
+from hexsearch.doctor.own_training.ways import made_by, ways_to
 from hexsearch.model.plugins import plugin_code
 
 _STEPS = 24  # steps after which the function is ended
@@ -154,7 +156,8 @@ class Recording:
         seen = self.late[-1]
         seen.outputs = [each for each in seen.outputs if each.key != id(given)]
         for name, tensor in returned:
-            output = Output(name, tensor.detach().clone(), id(tensor))
+            output = Output(name, tensor.detach().clone(), id(tensor), made_by=made_by(tensor))
+            output.node = None if self.steps else tensor.grad_fn
             if tensor.requires_grad:
                 hook_on(tensor, output.add)
             seen.outputs.append(output)
@@ -195,19 +198,26 @@ class Recording:
 
         return add
 
+    def _before_backward(self, losses: Sequence[Tensor]) -> None:
+        """Look at the ways from the outputs to the losses, in the first step."""
+        outputs = [o for each in self.late for o in each.outputs if o.node is not None]
+        for output, ways in zip(outputs, ways_to(losses, [o.node for o in outputs]), strict=True):
+            output.ways += tuple(ways)
+            output.node = None if ways else output.node
+
     def _before_step(self, optimiser: Optimizer, *_: Any) -> None:
         held = {id(p) for group in optimiser.param_groups for p in group["params"]}
         self.unregistered -= held
         names = [name for name, p in self._weights.items() if id(p) in held]
         given = {n: g.detach() for n in names if (g := self._weights[n].grad) is not None}
-        factor, off = _fit(given, self._sent, names)
+        factor, off = fit(given, self._sent, names)
         self.steps.append(
             SeenStep(
                 type(optimiser).__name__,
                 [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups],
                 self.late,
-                _norm(given.values()),
-                _norm(self._sent[n] for n in names if n in self._sent),
+                norm(given.values()),
+                norm(self._sent[n] for n in names if n in self._sent),
                 off,
                 factor,
                 unheld=tuple(n for n, p in self._weights.items() if id(p) not in held),
@@ -240,11 +250,19 @@ class Recording:
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
         ]
+        backward = torch.autograd.backward
+
+        def seen(tensors: Any, *more: Any, **named: Any) -> None:
+            self._before_backward([tensors] if isinstance(tensors, Tensor) else list(tensors))
+            backward(tensors, *more, **named)
+
+        torch.autograd.backward = seen
         try:
             yield
         except _Enough:
             pass
         finally:
+            torch.autograd.backward = backward
             for handle in (*handles, *self._handles):
                 handle.remove()
 
@@ -272,29 +290,3 @@ def record(train: Callable[..., Any], games: GamesOfTraining, name: str) -> Reco
         with plugin_code(f"{name}:"), recording.watching():
             train(list(games))
     return recording
-
-
-def _fit(
-    given: Mapping[str, Tensor], sent: Mapping[str, Tensor], names: Sequence[str]
-) -> tuple[float, float]:
-    """The factor between the gradients that were sent and given, and what it leaves unexplained."""
-    both = [n for n in names if n in given or n in sent]
-    if not both:
-        return 0.0, 0.0
-    some = torch.cat([_flat(given, sent, n) for n in both]).double()
-    others = torch.cat([_flat(sent, given, n) for n in both]).double()
-    if not bool(torch.isfinite(some).all() and torch.isfinite(others).all()):
-        return float("nan"), float("nan")
-    size = float(others.square().sum())
-    factor = float((some * others).sum()) / size if size > 0 else 0.0
-    rest = float((some - factor * others).norm()) / max(float(some.norm()), 1e-12)
-    return factor, rest
-
-
-def _flat(of: Mapping[str, Tensor], like: Mapping[str, Tensor], name: str) -> Tensor:
-    found = of.get(name)
-    return (torch.zeros_like(like[name]) if found is None else found).reshape(-1).float()
-
-
-def _norm(tensors: Any) -> float:
-    return float(sum(float(each.float().square().sum()) for each in tensors) ** 0.5)

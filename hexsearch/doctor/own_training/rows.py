@@ -111,4 +111,5 @@ def _joined(parts: Sequence[Output | None]) -> Output | None:
         for row, e in zip(rows, known, strict=True)
     ]
     gradient = None if all(e.gradient is None for e in known) else torch.cat(sent)
-    return Output(known[0].name, torch.cat(rows), 0, gradient)
+    first = known[0]
+    return Output(first.name, torch.cat(rows), 0, gradient, first.made_by, first.ways)

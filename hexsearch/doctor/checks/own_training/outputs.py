@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from hexsearch.doctor.checks.own_training.losses import of_policy, of_value
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.rows import Flags
@@ -24,6 +25,8 @@ def check_outputs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Outputs must be of a usual size, and logits where the loss takes them for logits."""
     own = needed(pipeline.own_training)
     rows = own.rows
+    if rows is not None and rows.value is not None:
+        yield from of_value(rows.value)
     if rows is None or rows.policy is None:
         return
     logits = rows.policy.tensor
@@ -38,7 +41,10 @@ def check_outputs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="features",
         )
         return
-    yield from _normalised(own, first)
+    found = list(of_policy(rows.policy)) or list(_normalised(own, first))
+    yield from found
+    if found:
+        return
     zeros = float((logits == 0).float().mean())
     if float(logits.min()) == 0.0 and zeros > _ZEROS:
         yield Finding.error(

@@ -1,0 +1,107 @@
+"""Looks at what a user's losses compute from the outputs: softmaxes, logarithms, activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.ways import Op
+
+_SOFTMAXES = ("Softmax", "LogSoftmax")
+_LOGARITHMS = ("Log", "LogSoftmax", "Logsumexp", "Log1P", "Log2", "LogSigmoid", "Xlogy")
+_ERRORS = ("MseLoss", "SmoothL1Loss", "HuberLoss", "Pow", "Abs", "BinaryCrossEntropy")
+_SQUASHED = {"Tanh": "a tanh", "Sigmoid": "a sigmoid", "Softmax": "a softmax"}
+_OF_LOGITS = "BinaryCrossEntropyWithLogits"
+_SHOWN = 8  # operations that are listed
+
+
+def of_policy(policy: Output) -> Iterator[Finding]:
+    """Report a softmax over the batch, two of them, probabilities without a log, and a relu."""
+    for way in policy.ways:
+        whole = _whole(policy, way)
+        names = [op.name for op in whole]
+        softmaxes = [op for op in whole if op.name in _SOFTMAXES]
+        if any(op.dim == 0 for op in softmaxes) and policy.tensor.ndim > 1:
+            yield _finding(
+                whole,
+                "the softmax of the policy goes over the batch (dim=0) in place of the moves",
+                "use dim=1, the dimension of the moves",
+            )
+            return
+        # The logarithm of a softmax stays what it is under another one.
+        if any(op.name == "Softmax" for op in softmaxes[:-1]):
+            yield _finding(
+                whole,
+                "a softmax stands before another one (two softmaxes: cross_entropy applies one "
+                "itself): the policy stays nearly uniform",
+                "give the logits to cross_entropy; take the softmax at inference",
+            )
+            return
+        if names and names[0] in ("Relu", "Relu6") and any(n in _SOFTMAXES for n in names):
+            yield _finding(
+                whole,
+                "a ReLU stands behind the last layer of the policy: moves cannot become unlikely, "
+                "and logits below 0 have no gradient",
+                "return the last layer's numbers as they are",
+            )
+            return
+    if policy.ways and all(_without_logarithm(_whole(policy, way)) for way in policy.ways):
+        yield _finding(
+            _whole(policy, policy.ways[0]),
+            "the loss takes probabilities for log probabilities (nll_loss and kl_div want a "
+            "log_softmax, and a cross-entropy the logarithm): it raises the probability and not "
+            "its logarithm",
+            "use log_softmax before the loss, or cross_entropy of the logits",
+        )
+
+
+def of_value(value: Output) -> Iterator[Finding]:
+    """Report an activation before a loss that applies a sigmoid or a softmax itself."""
+    for way in value.ways:
+        whole = _whole(value, way)
+        names = [op.name for op in whole]
+        ends = [n for n in names if n == _OF_LOGITS or n in _SOFTMAXES]
+        before = names[: names.index(ends[-1])] if ends else []
+        scaled = {"Mul", "Div"}.intersection(before)
+        squashed = [] if scaled else [_SQUASHED[n] for n in before if n in _SQUASHED]
+        if squashed:
+            own = "a sigmoid" if ends[-1] == _OF_LOGITS else "a softmax"
+            yield Finding.error(
+                "training outputs",
+                f"from the network's last layer to the loss: {_listed(whole)}",
+                f"{squashed[-1]} stands behind the value, and the loss applies {own} itself (two, "
+                "one behind the other): chances that the loss sees cannot be certain, and raw "
+                "values are driven to the ends",
+                "give the loss the last layer's numbers as they are (logits), or use the loss of "
+                "chances (binary_cross_entropy, nll_loss of a logarithm, mse_loss)",
+                root="squashed",
+            )
+            return
+
+
+def _whole(output: Output, way: tuple[Op, ...]) -> tuple[Op, ...]:
+    """The way with the operation that computed the output, unless that is a layer."""
+    first = output.made_by
+    known = (*_SQUASHED, *_SOFTMAXES, "Relu", "Relu6")
+    return way if first is None or first.name not in known else (first, *way)
+
+
+def _without_logarithm(way: tuple[Op, ...]) -> bool:
+    names = [op.name for op in way]
+    return "Softmax" in names and not any(n in _LOGARITHMS or n in _ERRORS for n in names)
+
+
+def _listed(way: tuple[Op, ...]) -> str:
+    names = [op.name if op.dim is None else f"{op.name} (dim={op.dim})" for op in way]
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _finding(way: tuple[Op, ...], cause: str, remedy: str) -> Finding:
+    return Finding.error(
+        "training outputs",
+        f"from the policy's last layer to the loss: {_listed(way)}",
+        cause,
+        remedy,
+        root="policy targets",
+    )

@@ -1,0 +1,63 @@
+"""What lies between a network's outputs and a loss, read from the graph of autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+_VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Flatten", "Permute", "T")
+_WAYS, _CALLS, _DEPTH = 8, 20_000, 60  # ways of one output, nodes that are visited, and their depth
+_LAST = 1 << 63  # dimensions counted from the end are stored as large numbers
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operation: its name in autograd without `Backward`, and its dimension, if it has one."""
+
+    name: str
+    dim: int | None
+
+
+def op_of(node: Any) -> Op:
+    """The operation of a node of the graph."""
+    dim = getattr(node, "_saved_dim", None)
+    if isinstance(dim, int) and dim >= _LAST:
+        dim -= 2 * _LAST
+    return Op(node.name().split("Backward")[0], dim if isinstance(dim, int) else None)
+
+
+def made_by(tensor: Tensor) -> Op | None:
+    """The operation that computed a tensor, apart from changes of its shape."""
+    node: Any = tensor.grad_fn
+    for _ in range(_DEPTH):
+        if node is None:
+            return None
+        found = op_of(node)
+        if not found.name.startswith(_VIEWS) or not node.next_functions:
+            return found
+        node = node.next_functions[0][0]
+    return None
+
+
+def ways_to(losses: Iterable[Tensor], nodes: Sequence[Any]) -> list[list[tuple[Op, ...]]]:
+    """For each node of the graph the ways from it to a loss, as the operations in their order."""
+    found: list[list[tuple[Op, ...]]] = [[] for _ in nodes]
+    place = {id(node): number for number, node in enumerate(nodes) if node is not None}
+    ahead: list[tuple[Any, tuple[Op, ...]]] = [(loss.grad_fn, ()) for loss in losses]
+    for _ in range(_CALLS):
+        if not ahead:
+            break
+        node, way = ahead.pop()
+        if node is None:
+            continue
+        if id(node) in place:
+            ways = found[place[id(node)]]
+            if len(ways) < _WAYS and way not in ways:
+                ways.append(way)
+        elif len(way) < _DEPTH:
+            step = (op_of(node), *way)
+            ahead += [(following, step) for following, _ in node.next_functions]
+    return found
