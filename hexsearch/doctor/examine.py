@@ -10,6 +10,7 @@ import torch
 from hexsearch.doctor.findings import Check, Diagnosis, Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.doctor.registry import CHECKS
+from hexsearch.doctor.roots import ORDER, merged, of_symptom
 from hexsearch.doctor.stages import with_first_stage
 from hexsearch.errors import ContractError, HexsearchError
 from hexsearch.model.plugins import plugin_code
@@ -31,65 +32,6 @@ _MISSING = {
     "observed": "no games that can be read",
 }
 _BROKEN = "code that it needs has raised an error, which is reported"
-_ORDER = {"error": 0, "warning": 1, "info": 2}
-# Roots that follow from another one: the earliest part that departs explains the later ones.
-_LAST = "continued"  # whatever is wrong before may also make a restored trial go on differently
-_CALLS = ("modes", "repeated")  # answers that depend on more than their position
-_FOLLOWS = {
-    "unread": ("repeated",),
-    "detached value": ("unread", "movement", "slopes"),
-    "detached policy": ("unread", "movement", "slopes"),
-    "slopes": ("unread",),
-    "encoder": ("reading",),
-    "read-out": ("reading",),
-    "reads the mover": _CALLS,
-    "norms": ("reads the mover",),
-    "shown later": ("reads the mover", "reading", "policy cells", "positions", "norms"),
-    "equal units": ("weights", "levels", "reading", "norms", "reads the mover"),
-    "cut": ("computation", "reading"),
-    "planes": ("reading", "policy cells", "unbounded", "stages", "reads the mover", "norms"),
-    "squashed": ("reading", "policy cells"),
-    "alike": ("play",),
-    "rate": ("movement", "schedule"),
-    "decay": ("unread", "features", "detached value", "reading"),
-    "begun": ("reading", "norms", "positions", "policy cells"),
-    "dead": ("untrained", "unread", "reading", "norms", "reads the mover", "computation"),
-    "batch": ("reads the mover", "reading", *_CALLS),
-    "computation": ("norms", "reads the mover", "reading", *_CALLS),
-    "weights": (
-        "dead",
-        "levels",
-        "computation",
-        "norms",
-        "reads the mover",
-        "reading",
-        *_CALLS,
-        "policy cells",
-    ),
-    "training value": ("reading", "reads the mover", "norms", "positions"),
-    "policy targets": ("policy cells",),
-    "random encoder": (*_CALLS, "reading", "policy cells"),
-    "setting": ("strength",),
-    "recorded": ("contradiction",),
-    "split": ("trained on others", "evaluated on others"),
-    "shuffled": ("policy mask", "policy targets"),
-    "structure": (
-        "reading",
-        *_CALLS,
-        "norms",
-        "state",
-        "unread",
-        "perspective",
-        "slopes",
-        "parameter groups",
-    ),
-    "parameter groups": ("movement", "state", "planes"),
-    "positions": ("reads the mover", "reading"),
-    "unbounded": (*_CALLS, "reading", "policy cells"),
-    "untrained": ("reading", "norms", "reads the mover"),
-    "blank planes": ("norms",),
-    "train mode": ("slopes", *_CALLS, "state", "perspective"),
-}
 
 
 def examine(
@@ -115,7 +57,7 @@ def examine(
     seconds: dict[str, float] = {}
     found: list[tuple[Check | None, Finding]] = [(None, each) for each in _unusable(pipeline)]
     for check in checks:
-        if check.symptom and any(f.severity == "error" and not _of_symptom(c) for c, f in found):
+        if check.symptom and any(f.severity == "error" and not of_symptom(c) for c, f in found):
             left_out[check.name] = "it would show an error again that was found already"
             continue
         started = time.perf_counter()
@@ -139,50 +81,10 @@ def examine(
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
     found += [(None, each) for each in _unusable_games(pipeline)]
-    kept = sorted(_merged(found), key=lambda pair: _ORDER[pair[1].severity])
+    kept = sorted(merged(found), key=lambda pair: ORDER[pair[1].severity])
     names = [check.name if check else finding.check for check, finding in kept]
     findings = with_first_stage([finding for _, finding in kept], names, done)
     return Diagnosis(pipeline.label, tuple(done), left_out, tuple(findings), seconds)
-
-
-def _merged(found: list[tuple[Check | None, Finding]]) -> list[tuple[Check | None, Finding]]:
-    """One finding for each root, or for each pair of check and cause where there is no root.
-
-    The most severe one is kept. Of equally severe ones it is the last that examines a trained
-    network's answers, or else the first. Symptoms of an error that another check has named are
-    left out.
-    """
-    isolated = any(f.severity == "error" and not _of_symptom(c) for c, f in found)
-    kept: dict[tuple[str, ...], tuple[Check | None, Finding]] = {}
-    for check, finding in found:
-        if isolated and _of_symptom(check) and finding.severity != "info":
-            continue
-        key = (finding.root,) if finding.root else (finding.check, finding.cause)
-        if key not in kept:
-            kept[key] = check, finding
-            continue
-        first = kept[key][1]
-        if _ORDER[finding.severity] < _ORDER[first.severity] or (
-            finding.severity == first.severity and _of_answers(check)
-        ):
-            kept[key] = check, finding
-    worst: dict[str, int] = {}
-    for _, finding in kept.values():
-        if finding.severity != "info":
-            for following in _FOLLOWS.get(finding.root, ()):
-                worst[following] = min(worst.get(following, 3), _ORDER[finding.severity])
-    if any(f.severity != "info" and f.root != _LAST for _, f in kept.values()):
-        worst[_LAST] = 0
-    return [pair for pair in kept.values() if _ORDER[pair[1].severity] < worst.get(pair[1].root, 3)]
-
-
-def _of_answers(check: Check | None) -> bool:
-    """A trained network's own answers are better evidence than a new training of the same kind."""
-    return check is not None and check.kind == "answers" and not check.symptom
-
-
-def _of_symptom(check: Check | None) -> bool:
-    return check is not None and check.symptom
 
 
 def _has(pipeline: ExaminedPipeline, need: str) -> bool:

@@ -3,8 +3,8 @@
 `doctor --model package.module:load --encoder package.module:encode --games PATH` calls
 
 * `load()` once. It returns the model: a callable of planes [P, C, N, N], a float32 tensor, that
-  returns (policy, value). Policy logits are [P, N*N], cells numbered row * N + column; values are
-  [P], [P, 1] or [P, K].
+  returns (policy, value), or a mapping with these keys. Policy logits are [P, N*N], cells numbered
+  row * N + column; values are [P], [P, 1] or [P, K].
 * `encode(stones, to_move)` for each position. `stones` is [N, N] int8: -1 for Blue, who connects
   top to bottom, +1 for Red, 0 for free cells. `to_move` is -1, +1, or 0 on a finished board. It
   returns planes [C, N, N].
@@ -46,7 +46,7 @@ Example, a two-headed ResNet whose value is a logit of the side to move:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -131,6 +131,8 @@ class ForeignNetwork:
             answer = self.model(given)
         if not torch.equal(given, planes):
             self.written.setdefault("the model", f"planes {list(planes.shape)}")
+        if isinstance(answer, Mapping) and {"policy", "value"} <= set(answer):
+            answer = (answer["policy"], answer["value"])
         if not isinstance(answer, tuple | list) or len(answer) < 2:
             raise ContractError(
                 f"{self._model_name} returned a {type(answer).__name__}, expected (policy, value)"

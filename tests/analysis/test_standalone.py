@@ -142,7 +142,15 @@ def test_onnxruntime_agrees_for_every_readout_and_encoder(
 
 
 # Half of them, in which each pair of settings occurs; a look takes its planes from the encoder.
-@pytest.mark.parametrize("encoder", [ENCODERS[place] for place in (0, 3, 5, 6)], ids=str)
+# Three, in which each setting occurs, are in the fast suite.
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        pytest.param(ENCODERS[place], marks=[pytest.mark.slow] if place == 6 else [])
+        for place in (0, 3, 5, 6)
+    ],
+    ids=str,
+)
 def test_onnxruntime_agrees_for_the_mean_of_several_looks(
     dataset: Dataset, tmp_path: Path, encoder: dict[str, Any]
 ) -> None:

@@ -46,7 +46,14 @@ def test_a_sound_training_has_no_finding(name: str, played: GameArchive) -> None
     assert len(diagnosis.checks) == len(CHECKED)
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+# Every second one is in the fast suite: neighbours ask the same check.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if place % 2 else [])
+        for place, name in enumerate(MISTAKES)
+    ],
+)
 def test_a_mistake_is_the_first_finding_by_its_cause(name: str, played: GameArchive) -> None:
     script, words = MISTAKES[name]
     first = _watched(played, script, Play()).findings[0]

@@ -141,6 +141,26 @@ def _ordered(
     return round(low, 3) + 0.0, round(up, 3) + 0.0, scale, is_up.numpy()
 
 
+def class_targets(raw: Tensor, gradient: Tensor) -> Tensor | None:
+    """[R, K] targets of a cross-entropy of K classes; None if the gradients are of another loss.
+
+    Args:
+        raw, gradient: [R, K] logits, and the gradients at them.
+    """
+    size = float(gradient.abs().max())
+    if not size > 0 or not bool(torch.isfinite(raw).all() and torch.isfinite(gradient).all()):
+        return None
+    chances, g = raw.double().softmax(dim=1), gradient.double() / size
+    columns = []
+    for chance, pull in zip(chances.T, g.T, strict=True):
+        fitted = _two_targets(chance, torch.ones_like(chance), pull, 1)
+        if fitted is None:
+            return None
+        low, high, _, is_high = fitted
+        columns.append(torch.where(torch.from_numpy(is_high), high, low))
+    return torch.stack(columns, dim=1)
+
+
 def _robust(r: Tensor, gradient: Tensor, size: float) -> list[ValueLoss]:
     """Losses of a difference that are not squares, with usual targets.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -67,9 +67,10 @@ def rows_of(passes: Sequence[SeenPass], catalogues: Sequence[Catalogue], size: i
 
     None if no pass has a gradient.
     """
-    trained = [
-        each for each in passes if any(output.gradient is not None for output in each.outputs)
-    ]
+    trained = _together(
+        [each for each in passes if any(output.gradient is not None for output in each.outputs)],
+        size,
+    )
     if not trained:
         return None
     shapes = [each.planes.shape[1:] for each in trained]
@@ -96,6 +97,25 @@ def rows_of(passes: Sequence[SeenPass], catalogues: Sequence[Catalogue], size: i
         _joined([policy_of(each.outputs, size) for each in trained]),
         size,
     )
+
+
+def _together(passes: Sequence[SeenPass], size: int) -> list[SeenPass]:
+    """Passes of which neighbours with the same planes are one: those of two networks."""
+    found: list[SeenPass] = []
+    for each in passes:
+        before = found[-1] if found else None
+        if before is None or not torch.equal(before.planes, each.planes):
+            found.append(each)
+            continue
+        alone = all(
+            len({bool(of(before.outputs, size)), bool(of(each.outputs, size))}) == 2
+            for of in (value_of, policy_of)
+        )
+        if alone:
+            found[-1] = replace(before, outputs=[*before.outputs, *each.outputs])
+        else:
+            found.append(each)
+    return found
 
 
 def _joined(parts: Sequence[Output | None]) -> Output | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.foreign import ForeignNetwork
@@ -21,12 +22,13 @@ from hexsearch.doctor.own_training.catalogue import (
     frames,
     games_of,
 )
-from hexsearch.doctor.own_training.formulas import ValueLoss, value_loss
-from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.formulas import ValueLoss, class_targets, value_loss
+from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.recording import Recording, record
 from hexsearch.doctor.own_training.rows import Flags, Rows, rows_of
 from hexsearch.doctor.own_training.soft_targets import Fading, fading
 from hexsearch.doctor.own_training.targets import wanted_moves, wanted_red
+from hexsearch.doctor.own_training.turned_back import turns_back
 from hexsearch.errors import GamesError
 from hexsearch.game.board import RED
 
@@ -89,6 +91,13 @@ class OwnTraining:
         archive = self.catalogues[0].truth.archive
         return catalogue(self.foreign, archive, self.games, self.kinds, 0, change)
 
+    @property
+    def trains_value(self) -> bool:
+        """Whether a loss has sent a gradient back to a value in any pass."""
+        size = self.foreign.size
+        values = [value_of(each.outputs, size) for each in self.recording.passes]
+        return any(each is not None and each.gradient is not None for each in values)
+
     @cached_property
     def usual(self) -> Ints:
         """Numbers of the rows of batches of the usual size, whose losses have one factor."""
@@ -106,6 +115,16 @@ class OwnTraining:
         if rows.value.tensor.shape[1] != 1 or len(self.usual) < _FEW_ROWS:
             return None
         return value_loss(rows.value.tensor[self.usual, 0], rows.value.gradient[self.usual, 0])
+
+    @cached_property
+    def class_targets(self) -> Tensor | None:
+        """Targets of a value of several classes in the rows of usual batches, if they are known."""
+        rows = self.rows
+        if rows is None or rows.value is None or rows.value.gradient is None:
+            return None
+        if rows.value.tensor.shape[1] == 1 or len(self.usual) < _FEW_ROWS:
+            return None
+        return class_targets(rows.value.tensor[self.usual], rows.value.gradient[self.usual])
 
     @cached_property
     def labels(self) -> Wanted | None:
@@ -127,6 +146,11 @@ class OwnTraining:
             up[self.usual] = self.formula.high
             pull = torch.from_numpy(np.where(up, -1.0, 1.0).astype(np.float32))[:, None]
             output = Output(output.name, output.tensor, 0, pull)
+            chosen = chosen & np.isin(np.arange(len(chosen)), self.usual)
+        elif (targets := self.class_targets) is not None:  # labels may be smoothed
+            pulls = torch.zeros_like(rows.value.gradient)
+            pulls[torch.from_numpy(self.usual)] = -targets.float()
+            output = Output(output.name, output.tensor, 0, pulls)
             chosen = chosen & np.isin(np.arange(len(chosen)), self.usual)
         wanted, known = wanted_red(
             output, rows.to_move(everywhere), self.foreign, self.catalogues[0]
@@ -196,7 +220,11 @@ class OwnTraining:
     @cached_property
     def laid(self) -> dict[int, str]:
         """How the encoder lays the board for each side to move, where that can be seen."""
-        return frames(self.catalogues[0])
+        known, networks = self.catalogues[0], list(self.recording.network.values())
+        return {
+            side: "" if name and turns_back(networks, known, side, name) else name
+            for side, name in frames(known).items()
+        }
 
     def _on_board(self, cell: Ints, kept: Flags, rows: Rows) -> Ints:
         """Cells of the planes as cells of the board that is shown, which the encoder may turn."""

@@ -21,6 +21,14 @@ def of_policy(policy: Output) -> Iterator[Finding]:
     for way in policy.ways:
         whole = _whole(policy, way)
         names = [op.name for op in whole]
+        if "Xlogy" in names:  # of the second argument, which is a constant otherwise
+            yield _finding(
+                whole,
+                "the arguments of kl_div are swapped: the network's probabilities are given as the "
+                "target, and the target as the input (the reverse divergence)",
+                "use kl_div(log probabilities of the network, target), or a cross-entropy",
+            )
+            return
         softmaxes = [op for op in whole if op.name in _SOFTMAXES]
         if any(op.dim == 0 for op in softmaxes) and policy.tensor.ndim > 1:
             yield _finding(

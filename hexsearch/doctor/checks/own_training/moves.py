@@ -13,6 +13,7 @@ from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
+_NEARLY_ALL = 0.9
 _WEAK = 0.01  # weight of the value loss beside that of the policy loss that is reported
 
 
@@ -28,14 +29,7 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield from _weights(own)
         return
     if own.lowered is not None and (own.lowered.target == right)[wrong].mean() > 1 - _WRONG:
-        yield Finding.error(
-            "training policy",
-            f"in {len(wrong):,} rows whose position is known, the policy loss lowers the logit of "
-            "the next move, and raises all others",
-            "the sign of the policy loss is wrong: moves that were played become less likely",
-            "minimise the cross-entropy: minus the log probability of the move",
-            root="policy targets",
-        )
+        yield _lowered(wrong, where(wrong, affected(wanted.truth, wanted.symmetry)))
         return
     place = where(wrong, affected(wanted.truth, wanted.symmetry), among=wanted.truth.has_move)
     scores = target_scores(wanted.target, wanted.truth, wanted.symmetry, 1, wrong)
@@ -49,6 +43,26 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"in {len(wrong):,} rows whose position is known, the policy loss pulls most at another "
         f"cell than the next move in {wrong.mean():.0%}, {place}; {evidence}",
         at(cause, place),
+        remedy,
+        root="policy targets",
+    )
+
+
+def _lowered(wrong: Flags, place: str) -> Finding:
+    """The finding for a policy loss with a wrong sign, in all rows or in some."""
+    cause = "the sign of the policy loss is wrong: moves that were played become less likely"
+    remedy = "minimise the cross-entropy: minus the log probability of the move"
+    if wrong.mean() < _NEARLY_ALL:
+        cause = (
+            f"the policy loss is multiplied by a negative number {place} (an outcome or an "
+            "advantage of -1): the moves of these rows are pushed away, without bound"
+        )
+        remedy = "give every position the same weight, or leave out the moves of the loser"
+    return Finding.error(
+        "training policy",
+        f"in {wrong.mean():.0%} of {len(wrong):,} rows whose position is known, the policy loss "
+        "lowers the logit of the next move, and raises all others",
+        cause,
         remedy,
         root="policy targets",
     )

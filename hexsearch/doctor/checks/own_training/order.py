@@ -18,6 +18,7 @@ _ROWS = 100  # that tell which positions are shown
 _NEIGHBOURS = 6  # rows of a batch whose games are counted
 _SMALL = 4  # rows of a batch that are too few for a batch norm
 _SORTED = 0.3  # games of a batch, as a share of those that chance would give
+_FEW_GAMES = 4  # games of a batch that are many enough, if they are drawn at random
 
 
 def check_order(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -138,13 +139,15 @@ def _together(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
     """Report batches of neighbouring positions."""
     chosen = np.flatnonzero(rows.found & rows.single)
     total = len(own.games)
-    shares = []
+    shares, counts = [], []
     for number in np.unique(rows.batch[chosen]):
         games = rows.game[chosen[rows.batch[chosen] == number]]
         if len(games) >= _NEIGHBOURS:
             chance = total * (1 - (1 - 1 / total) ** len(games))
-            shares.append(len(np.unique(games)) / chance)
-    if len(shares) >= 3 and np.median(shares) < _SORTED:
+            counts.append(len(np.unique(games)))
+            shares.append(counts[-1] / chance)
+    few = len(shares) >= 3 and np.median(shares) < _SORTED
+    if few and (np.median(counts) < _FEW_GAMES or np.median(shares) < _SORTED / 2):
         batch = int(np.median(np.bincount(rows.batch)))
         yield Finding.error(
             "training batches",

@@ -16,6 +16,7 @@ from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _HUGE = 30.0  # deviation of logits before any training that is reported
+_MASKED = -1000.0  # logits of moves that are masked as illegal are lower
 _SUMS = 1e-3  # largest difference from 1 of probabilities that are normalised
 _ZEROS = 0.2  # share of logits of exactly 0 that a relu leaves
 _FEW = 8  # rows of a batch that are needed
@@ -31,10 +32,11 @@ def check_outputs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     logits = rows.policy.tensor
     first = logits[torch.from_numpy(rows.batch == 0)]
-    if float(first.std()) > _HUGE:
+    spread = float(first[first > _MASKED].std())
+    if spread > _HUGE:
         yield Finding.error(
             "training outputs",
-            f"before any step the policy's logits have a deviation of {float(first.std()):.3g}",
+            f"before any step the policy's logits have a deviation of {spread:.3g}",
             "the initial weights, or the numbers on the planes, are far too large: outputs are "
             "saturated from the beginning, and losses have hardly a gradient",
             "leave the initial weights to torch, and use planes of 0 and 1",

@@ -259,6 +259,11 @@ def _one_plane(rows: Rows, known: Catalogue) -> str:
 def _held(numbers: Tensor, truth: Truth) -> str:
     """In words, the column that one number for each position tells; empty if it is none."""
     flat = numbers.flatten(1)
+    shown = ((flat != 0).sum(dim=1) == 1).numpy()
+    if shown.sum() > _FEW and flat.shape[1] == truth.size**2:
+        cell = flat.abs().argmax(dim=1).numpy()[shown]
+        if (cell == truth.next_cell[shown]).mean() > _TELLS:
+            return "the move that is to be predicted, the policy's own target"
     if len(flat) < _FEW or float((flat - flat[:, :1]).abs().max()) > 0 or float(flat.std()) == 0:
         return ""
     held = flat[:, 0].numpy()

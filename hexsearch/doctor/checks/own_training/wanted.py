@@ -23,6 +23,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _BATCHES = 6  # that are looked at one by one
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
+_BY_CHANCE = 0.08  # of half of the labels
 _OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
 _USUAL = 0.2  # distance from usual targets within which a formula is trusted
 _POINTS = 41  # raw values at which chances are compared
@@ -36,6 +37,8 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if own.rows is None:
         return
     if own.rows.value is None or own.rows.value.gradient is None:
+        if own.trains_value:
+            return  # in passes of its own
         seen = "no output that may be a value" if own.rows.value is None else "no gradient"
         yield Finding.error(
             "training value",
@@ -107,6 +110,11 @@ def _wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
     cause = f"labels are inverted {place}"
     if by_game(wrong, labels.truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
+    elif place.startswith("in a random share") and abs(wrong.mean() - 0.5) < _BY_CHANCE:
+        cause = (
+            "labels are those of other positions: no more of them are right than by chance "
+            "(planes and labels are shuffled, sorted or indexed apart from each other)"
+        )
     elif place.startswith("in a random share"):
         cause = f"label noise: {random_share(wrong)} of the labels are wrong at random"
     evidence, cause, remedy = named_cause(
