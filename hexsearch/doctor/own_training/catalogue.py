@@ -164,8 +164,9 @@ def frames(found: Catalogue) -> dict[int, str]:
     planes = planes[:, :, margin : margin + size, margin : margin + size]
     levels = [np.unique(planes[:, plane])[:_LEVELS] for plane in range(planes.shape[1])]
     flat = planes.reshape(len(planes), planes.shape[1], -1)
+    told_of = (found.truth.ply > 2) & ~found.truth.finished  # nobody may be to move on these
     for mover in (BLUE, RED):
-        rows = np.flatnonzero((found.to_move == mover) & (found.truth.ply > 2))
+        rows = np.flatnonzero((found.to_move == mover) & told_of)
         if len(rows) < 8:
             continue
         for name, to in maps.items():

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from torch.optim.optimizer import (
 
 from hexsearch.doctor.own_training.gradients import fit, norm
 from hexsearch.doctor.own_training.outputs import Output, hook_on, leaves_of, tensors_of
+from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
 from hexsearch.doctor.own_training.ways import made_by, ways_to
 from hexsearch.model.plugins import plugin_code
 
@@ -43,50 +43,6 @@ _SECONDS = 90.0  # time after which it is ended
 _MOST = 40_000  # positions after which it is ended
 
 GamesOfTraining = Sequence[tuple[list[int], bool]]
-
-
-@dataclass
-class SeenPass:
-    """One forward pass with a gradient.
-
-    Attributes:
-        planes: [B, ...] the input of the network.
-        outputs: what the network returned, with the gradients of the losses.
-        resting: norms and dropouts that were in eval mode, by their classes.
-        in_use: norms and dropouts of the network.
-    """
-
-    planes: Tensor
-    outputs: list[Output] = field(default_factory=list)
-    resting: tuple[str, ...] = ()
-    in_use: int = 0
-
-
-@dataclass
-class SeenStep:
-    """One step of an optimiser, and the passes since the one before.
-
-    Attributes:
-        optimiser: class of the optimiser.
-        groups: settings of its parameter groups, without the parameters.
-        passes: forward passes whose gradients it uses.
-        given: norm of the gradients that it gets, of the weights of the network.
-        sent: norm of the gradients that backward() computed since the last step.
-        off: norm of what it gets beyond these, after the best factor, as a share of what it gets.
-        factor: that factor.
-        moved: relative change of each weight by its name.
-        unheld: names of weights with a gradient that this optimiser does not hold.
-    """
-
-    optimiser: str
-    groups: list[dict[str, Any]]
-    passes: list[SeenPass]
-    given: float
-    sent: float
-    off: float
-    factor: float
-    moved: dict[str, float] = field(default_factory=dict)
-    unheld: tuple[str, ...] = ()
 
 
 class _Enough(BaseException):
@@ -205,7 +161,22 @@ class Recording:
             output.ways += tuple(ways)
             output.node = None if ways else output.node
 
-    def _before_step(self, optimiser: Optimizer, *_: Any) -> None:
+    def _before_step(self, optimiser: Optimizer, given: Any, named: Any) -> Any:
+        """Keep a step before it is taken; one with a closure when its gradients are computed."""
+        closure = named.get("closure") or next(iter(given[1:]), None)  # behind the optimiser
+        if not callable(closure):
+            return self._keep(optimiser)
+        count = len(self.steps)
+
+        def computed() -> Any:
+            loss = closure()
+            if len(self.steps) == count:  # some optimisers call it again in one step
+                self._keep(optimiser)
+            return loss
+
+        return (given[0], computed), {}
+
+    def _keep(self, optimiser: Optimizer) -> None:
         held = {id(p) for group in optimiser.param_groups for p in group["params"]}
         self.unregistered -= held
         names = [name for name, p in self._weights.items() if id(p) in held]
@@ -234,6 +205,7 @@ class Recording:
         # Another optimiser may still step with the gradients of its own weights.
         self._sent = {n: g for n, g in self._sent.items() if n not in self._before}
         self._before = {}
+        self.late = []  # of a closure that was called again
         if len(self.steps) >= _STEPS or self.rows > _MOST:
             self._end()
 

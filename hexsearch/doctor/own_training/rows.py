@@ -13,7 +13,7 @@ from torch import Tensor
 from hexsearch.doctor.hypotheses.truth import SWAPS, Truth, truth_of
 from hexsearch.doctor.own_training.catalogue import Catalogue, keys_of
 from hexsearch.doctor.own_training.outputs import Output, policy_of, value_of
-from hexsearch.doctor.own_training.recording import SeenPass
+from hexsearch.doctor.own_training.seen import SeenPass
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -64,11 +64,15 @@ def turns_back(networks: Sequence[nn.Module], known: Catalogue, side: int, name:
 def _policy(networks: Sequence[nn.Module], planes: Tensor, size: int) -> Tensor | None:
     """The policy of the first network that has one; None if none has, or it takes other input."""
     for network in networks:
+        modes = [(module, module.training) for module in network.modules()]
         try:
             with torch.no_grad(), plugin_code("the network that is trained:"):
                 given = tensors_of(network.eval()(planes))
         except PluginError:
             continue
+        finally:
+            for module, mode in modes:  # it may be the network that is examined
+                module.training = mode
         policy = policy_of([Output(name, each, 0) for name, each in given.items()], size)
         if policy is not None:
             return policy.tensor.reshape(len(planes), -1)

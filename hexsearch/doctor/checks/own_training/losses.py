@@ -13,24 +13,30 @@ _LOGARITHMS = ("Log", "LogSoftmax", "Logsumexp", "Log1P", "Log2", "LogSigmoid", 
 _ERRORS = ("MseLoss", "SmoothL1Loss", "HuberLoss", "Pow", "Abs", "BinaryCrossEntropy")
 _SQUASHED = {"Tanh": "a tanh", "Sigmoid": "a sigmoid", "Softmax": "a softmax"}
 _OF_LOGITS = "BinaryCrossEntropyWithLogits"
+_SINGLE = ("Select", "Unbind", "Index", "Squeeze", "Split")
 _SHOWN = 8  # operations that are listed
 
 
 def of_policy(policy: Output) -> Iterator[Finding]:
     """Report a softmax over the batch, two of them, probabilities without a log, and a relu."""
+    if any(_has(way, "Xlogy") for way in policy.ways) and not any(
+        _has(way, "LogSoftmax", "NllLoss")
+        for way in policy.ways  # an entropy beside another loss
+    ):
+        # kl_div computes xlogy of its second argument, which is a constant otherwise.
+        yield _finding(
+            _whole(policy, next(way for way in policy.ways if _has(way, "Xlogy"))),
+            "the arguments of kl_div are swapped: the network's probabilities are given as the "
+            "target, and the target as the input (the reverse divergence)",
+            "use kl_div(log probabilities of the network, target), or a cross-entropy",
+        )
+        return
     for way in policy.ways:
         whole = _whole(policy, way)
         names = [op.name for op in whole]
-        if "Xlogy" in names:  # of the second argument, which is a constant otherwise
-            yield _finding(
-                whole,
-                "the arguments of kl_div are swapped: the network's probabilities are given as the "
-                "target, and the target as the input (the reverse divergence)",
-                "use kl_div(log probabilities of the network, target), or a cross-entropy",
-            )
-            return
         softmaxes = [op for op in whole if op.name in _SOFTMAXES]
-        if any(op.dim == 0 for op in softmaxes) and policy.tensor.ndim > 1:
+        # Rows that are taken out one by one have their moves in dimension 0.
+        if any(op.dim == 0 for op in softmaxes) and not _has(way, *_SINGLE):
             yield _finding(
                 whole,
                 "the softmax of the policy goes over the batch (dim=0) in place of the moves",
@@ -93,6 +99,10 @@ def _whole(output: Output, way: tuple[Op, ...]) -> tuple[Op, ...]:
     first = output.made_by
     known = (*_SQUASHED, *_SOFTMAXES, "Relu", "Relu6")
     return way if first is None or first.name not in known else (first, *way)
+
+
+def _has(way: tuple[Op, ...], *names: str) -> bool:
+    return any(op.name in names for op in way)
 
 
 def _without_logarithm(way: tuple[Op, ...]) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 
 from hexsearch.doctor.checks.own_training.weights import stuck, unheld
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.recording import Recording, SeenStep
+from hexsearch.doctor.own_training.recording import Recording
+from hexsearch.doctor.own_training.seen import SeenStep
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _OFF = 0.05  # share of a gradient that nothing explains

@@ -1,0 +1,54 @@
+"""What is kept of one forward pass and of one step of a user's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from hexsearch.doctor.own_training.outputs import Output
+
+
+@dataclass
+class SeenPass:
+    """One forward pass with a gradient.
+
+    Attributes:
+        planes: [B, ...] the input of the network.
+        outputs: what the network returned, with the gradients of the losses.
+        resting: norms and dropouts that were in eval mode, by their classes.
+        in_use: norms and dropouts of the network.
+    """
+
+    planes: Tensor
+    outputs: list[Output] = field(default_factory=list)
+    resting: tuple[str, ...] = ()
+    in_use: int = 0
+
+
+@dataclass
+class SeenStep:
+    """One step of an optimiser, and the passes since the one before.
+
+    Attributes:
+        optimiser: class of the optimiser.
+        groups: settings of its parameter groups, without the parameters.
+        passes: forward passes whose gradients it uses.
+        given: norm of the gradients that it gets, of the weights of the network.
+        sent: norm of the gradients that backward() computed since the last step.
+        off: norm of what it gets beyond these, after the best factor, as a share of what it gets.
+        factor: that factor.
+        moved: relative change of each weight by its name.
+        unheld: names of weights with a gradient that this optimiser does not hold.
+    """
+
+    optimiser: str
+    groups: list[dict[str, Any]]
+    passes: list[SeenPass]
+    given: float
+    sent: float
+    off: float
+    factor: float
+    moved: dict[str, float] = field(default_factory=dict)
+    unheld: tuple[str, ...] = ()
