@@ -169,7 +169,7 @@ def test_an_optimiser_may_compute_its_gradients_in_a_closure(
                 torch.autograd.backward(both)
                 return both.detach()
 
-            optimiser.step(loss)
+            optimiser.step(loss)  # type: ignore[arg-type]
 
     assert not [each for each in findings(played, train, Play()) if each.severity == "error"]
 
