@@ -65,6 +65,7 @@ _FOLLOWS = {
     "positions": ("reads the mover", "reading"),
     "unbounded": (*_CALLS, "reading", "policy cells"),
     "untrained": ("reading", "norms", "reads the mover"),
+    "frozen": ("untrained", "unread", "reading", "norms", "policy cells"),
     "blank planes": ("norms",),
     "train mode": ("slopes", *_CALLS, "state", "perspective"),
 }

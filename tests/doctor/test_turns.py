@@ -57,5 +57,8 @@ def test_a_network_that_was_taught_another_symmetry_is_reported(
     assert all(name in finding.cause for name in names)
 
 
-def test_flips_that_are_much_alike_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found(_FLIPS, 0.7, monkeypatch)
+@pytest.mark.parametrize(("share", "count"), [(0.5, 0), (0.95, 1)])
+def test_only_flips_that_are_nearly_alike_are_reported(
+    share: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(found(_FLIPS, share, monkeypatch)) == count

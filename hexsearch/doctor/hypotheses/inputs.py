@@ -73,14 +73,18 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
     played = observed.played[chosen]
     moving = played >= 0
+    going = torch.from_numpy(~positions.finished)
     scores: list[InputScore] = []
     base_errors, base_policy = np.zeros(0), np.zeros(0)
     changes: list[tuple[str, Change]] = [("as it is", scaled(1.0))]
     changes += all_changes(planes, torch.from_numpy(positions.plies % 2 == 1))
     changes += _other_plies(examined, observed, chosen)
     for name, change in changes:
+        changed = change(planes).contiguous()
+        if scores and going.any() and torch.equal(changed[going], planes[going]):
+            continue  # scripts differ in whether somebody is to move on a finished board
         try:
-            policy, raw = respond_in_parts(examined, change(planes).contiguous())
+            policy, raw = respond_in_parts(examined, changed)
         except PluginError:  # a model that looks stones up in a table takes no other numbers
             if not scores:
                 raise

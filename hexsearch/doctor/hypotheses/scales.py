@@ -35,7 +35,7 @@ _CENTRES = (
 _ONE_LATER = 1.15  # what a discount may have done one move before the end
 _SHRUNK, _UNIFORM = 1.2, 1.25  # least factor of answers that are shrunk, and ratio of the factors
 # Largest factor at the end, and least multiple of it before, of answers that know the end alone.
-_AT_END, _BEFORE = 2.0, 3.0
+_AT_END, _BEFORE, _KNOWN = 2.0, 3.0, 0.6
 # Chances that a second sigmoid drives to 0, their share, and the gain by it.
 _LOW, _DRIVEN, _TWICE = 0.1, 0.55, 0.02
 _LEANS, _LEAN_GAIN = 0.5, 0.008  # offset of the log odds, and gain in value loss, that are told
@@ -163,7 +163,9 @@ def shrunk(observed: Observed) -> tuple[str, str, str] | None:
 def only_the_end(observed: Observed) -> tuple[str, str, str] | None:
     """Evidence, cause and remedy if answers are right at the end and near 0.5 before it."""
     factors = _factors(observed, 0.5)
-    if factors is None or not 0.0 < factors[0] < _AT_END or min(factors[1:]) < _BEFORE * factors[0]:
+    if factors is None or not 0.0 < factors[0] < _AT_END:
+        return None
+    if min(factors[1:]) < _BEFORE * max(factors[0], _KNOWN):
         return None
     told = ", ".join(f"{each:.2f}" for each in factors)
     return (

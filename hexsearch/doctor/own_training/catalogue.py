@@ -97,10 +97,12 @@ def _inside(
     modules = [m for m in modules_of(foreign.model) if type(m).__name__ in kinds]
     given: list[Tensor] = []
     returned: list[tuple[str, Tensor]] = []
+    called: dict[str, set[int]] = {}  # modules of each class: those of a committee are several
     is_first = [True]
 
     def look(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         shown = list(tensors_of(arguments).values())
+        called.setdefault(type(module).__name__, set()).add(id(module))
         if is_first[0] and shown:
             given.append(shown[0].detach().clone())
             is_first[0] = False
@@ -121,7 +123,8 @@ def _inside(
             outer.append(raw.reshape(len(some), -1))
             inputs.append(given[0] if given and len(given[0]) == len(some) else some)
             seen = [Output(n, t, 0) for n, t in returned if len(t) == len(some)]
-            inner = value_of(seen, foreign.size)
+            alone = all(len(modules) == 1 for modules in called.values())
+            inner = value_of(seen, foreign.size) if alone else None
             raws.append((raw if inner is None else inner.tensor).reshape(len(some), -1).float())
     finally:
         for handle in handles:

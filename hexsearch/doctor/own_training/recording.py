@@ -39,6 +39,7 @@ from hexsearch.doctor.own_training.ways import made_by, ways_to
 from hexsearch.model.plugins import plugin_code
 
 _STEPS = 24  # steps after which the function is ended
+_LATER = 400  # steps more that are waited for a value or a policy that no step has shown
 _SECONDS = 90.0  # time after which it is ended
 _MOST = 40_000  # positions after which it is ended
 
@@ -61,7 +62,7 @@ class Recording:
         unregistered: weights that the first pass depends on, and no module or optimiser holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         self.steps: list[SeenStep] = []
         self.late: list[SeenPass] = []
         self.ended = False
@@ -74,6 +75,10 @@ class Recording:
         self._sent: dict[str, Tensor] = {}
         self._before: dict[str, Tensor] = {}
         self._handles: list[Any] = []
+        self._hooked: set[int] = set()
+        self._size = size
+        self._sought: set[str] = set()  # kinds of outputs that the first steps have not shown
+        self._waited = 0
         self._started = time.monotonic()
 
     @property
@@ -131,19 +136,18 @@ class Recording:
             self.unregistered |= leaves - set(self._known)
 
     def _know(self, module: nn.Module) -> None:
-        if any(module is each for each in self.network.values()):
-            return
-        name = type(module).__name__
-        while name in self.network:
-            name += "'"
-        self.network[name] = module
-        for weight, parameter in module.named_parameters():
-            if id(parameter) in self._known:
-                continue
-            full = f"{name}.{weight}"
-            self._known[id(parameter)] = full
-            self._weights[full] = parameter
-            if parameter.requires_grad:
+        if not any(module is each for each in self.network.values()):
+            name = type(module).__name__
+            while name in self.network:
+                name += "'"
+            self.network[name] = module
+            for weight, parameter in module.named_parameters():
+                if id(parameter) not in self._known:
+                    self._known[id(parameter)] = f"{name}.{weight}"
+                    self._weights[f"{name}.{weight}"] = parameter
+        for full, parameter in self._weights.items():  # frozen ones may be thawed later
+            if parameter.requires_grad and id(parameter) not in self._hooked:
+                self._hooked.add(id(parameter))
                 self._handles.append(hook_on(parameter, self._adder(full)))
 
     def _adder(self, name: str) -> Callable[[Tensor], None]:
@@ -181,17 +185,21 @@ class Recording:
         self.unregistered -= held
         names = [name for name, p in self._weights.items() if id(p) in held]
         given = {n: g.detach() for n in names if (g := self._weights[n].grad) is not None}
-        factor, off = fit(given, self._sent, names)
+        sent = {n: self._sent[n] for n in names if n in self._sent}
+        if not self.network:  # no module is called: what backward() sent is not seen
+            given = sent = _of_tensors(optimiser)
+        factor, off = fit(given, sent, list(given) if not self.network else names)
         self.steps.append(
             SeenStep(
                 type(optimiser).__name__,
                 [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups],
                 self.late,
                 norm(given.values()),
-                norm(self._sent[n] for n in names if n in self._sent),
+                norm(sent.values()),
                 off,
                 factor,
                 unheld=tuple(n for n, p in self._weights.items() if id(p) not in held),
+                frozen=tuple(n for n, p in self._weights.items() if not p.requires_grad),
             )
         )
         self.late = []
@@ -206,7 +214,26 @@ class Recording:
         self._sent = {n: g for n, g in self._sent.items() if n not in self._before}
         self._before = {}
         self.late = []  # of a closure that was called again
-        if len(self.steps) >= _STEPS or self.rows > _MOST:
+        if len(self.steps) >= _STEPS:
+            self._look_further(step)
+        if self.rows > _MOST:
+            self._end()
+
+    def _look_further(self, step: SeenStep) -> None:
+        """End the function, unless a value or a policy is trained by later steps only."""
+        kinds = {"value": Output.is_value, "policy": Output.is_policy}
+        shown = {
+            kind
+            for kind, is_such in kinds.items()
+            for each in (step.passes if self._waited else self.passes)
+            if any(is_such(output, self._size) for output in each.outputs)
+        }
+        if not self._waited:
+            self._sought = set(kinds) - shown if self.network else set()
+        elif not self._sought & shown:
+            self.steps.pop()
+        self._waited += 1
+        if not self._sought or self._waited > _LATER or len(self.steps) >= 2 * _STEPS:
             self._end()
 
     def _end(self) -> None:
@@ -239,7 +266,13 @@ class Recording:
                 handle.remove()
 
 
-def record(train: Callable[..., Any], games: GamesOfTraining, name: str) -> Recording:
+def _of_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+    """The gradients of the tensors that an optimiser holds."""
+    held = [p.grad for group in optimiser.param_groups for p in group["params"]]
+    return {f"{number}": each.detach() for number, each in enumerate(held) if each is not None}
+
+
+def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: int) -> Recording:
     """Call a training function with games, until it has taken some steps.
 
     What it prints goes to the standard error. Random generators are left as they were.
@@ -247,10 +280,11 @@ def record(train: Callable[..., Any], games: GamesOfTraining, name: str) -> Reco
     Args:
         train: the user's function of a list of (moves, red_won).
         name: of it, in error messages.
+        size: of the boards, by which policies are told from values.
     Raises:
         PluginError: it raises an error.
     """
-    recording = Recording()
+    recording = Recording(size)
     numpy_state, python_state = np.random.get_state(), random.getstate()
     with ExitStack() as stack:
         stack.callback(random.setstate, python_state)

@@ -41,6 +41,7 @@ class SeenStep:
         factor: that factor.
         moved: relative change of each weight by its name.
         unheld: names of weights with a gradient that this optimiser does not hold.
+        frozen: names of weights that need no gradient (requires_grad is False).
     """
 
     optimiser: str
@@ -52,3 +53,4 @@ class SeenStep:
     factor: float
     moved: dict[str, float] = field(default_factory=dict)
     unheld: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()

@@ -18,10 +18,15 @@ from hexsearch.model.plugins import plugin_code
 
 _BOARDS, _MOST = 24, 0.75  # boards that are changed, and the share of them that tells
 _NEARER = 0.6  # distance to a cell that is nearer, as a share of that to the other one
+_BESIDE = 1  # cells between a changed cell and the one that changes most
 
 
-def turns_back(networks: Sequence[nn.Module], known: Catalogue, side: int, name: str) -> bool:
+def turns_back(
+    networks: Sequence[nn.Module], known: Catalogue, side: int, name: str
+) -> bool | None:
     """Whether a changed cell of the planes changes the policy around the cell of the board.
+
+    None if it changes the policy neither around this cell nor around its own.
 
     Args:
         networks: the networks that are trained.
@@ -58,7 +63,12 @@ def turns_back(networks: Sequence[nn.Module], known: Catalogue, side: int, name:
         (weight * _distance(cells[None], place[:, None], size)).sum(axis=1)[finite]
         for place in (at, board[at])
     ]
-    return bool((away[1] < _NEARER * away[0]).mean() > _MOST)
+    most = weight.argmax(axis=1)
+    beside = [(_distance(most, p, size) <= _BESIDE)[finite] for p in (at, board[at])]
+    if (away[1] < _NEARER * away[0]).mean() > _MOST or beside[1].mean() > _MOST:
+        return True
+    near = (away[0] < _NEARER * away[1]).mean() > _MOST or beside[0].mean() > _MOST
+    return False if near else None
 
 
 def _policy(networks: Sequence[nn.Module], planes: Tensor, size: int) -> Tensor | None:

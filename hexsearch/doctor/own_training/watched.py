@@ -221,10 +221,12 @@ class OwnTraining:
     def laid(self) -> dict[int, str]:
         """How the encoder lays the board for each side to move, where that can be seen."""
         known, networks = self.catalogues[0], list(self.recording.network.values())
-        return {
-            side: "" if name and turns_back(networks, known, side, name) else name
-            for side, name in frames(known).items()
-        }
+        laid = {}
+        for side, name in frames(known).items():
+            back = turns_back(networks, known, side, name) if name else False
+            if back is not None:
+                laid[side] = "" if back else name
+        return laid
 
     def _on_board(self, cell: Ints, kept: Flags, rows: Rows) -> Ints:
         """Cells of the planes as cells of the board that is shown, which the encoder may turn."""
@@ -256,7 +258,7 @@ def watch(foreign: ForeignNetwork, archive: GameArchive) -> OwnTraining:
     records = [archive.game(int(game)) for game in games]
     assert foreign.train is not None
     played = [(list(each.moves), each.winner == RED) for each in records]
-    recording = record(foreign.train, played, "--train")
+    recording = record(foreign.train, played, "--train", foreign.size)
     kinds = [type(module).__name__ for module in recording.network.values()]
 
     def shown(symmetry: int = 0, change: Change | None = None) -> Catalogue:

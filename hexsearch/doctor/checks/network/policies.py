@@ -31,7 +31,8 @@ _LEARNT = 0.7  # AUC from which on a value has learnt
 _RANKED = 0.56  # share of free cells that the move played must be ranked above
 _OF_ANOTHER = 0.5  # share of what a policy knows that another ply must add
 _KNOWS = 0.1  # nats above a uniform policy, from which a policy has learnt something
-_SPENT = 0.02  # share of the probability on occupied cells that is reported
+# Shares of the probability on occupied cells that are a warning, and an error.
+_SPARED, _SPENT = 1e-4, 0.02
 _SAME = 0.8  # share of positions with the same likeliest cell that is reported
 
 
@@ -146,13 +147,14 @@ def _filled_cells(observed: Observed, size: int) -> Iterator[Finding]:
         if not len(value) or np.ptp(value) > 1e-6 or np.ptp(logits[~taken]) < 1e-3:
             continue
         share = float((np.exp(log_softmax(logits)) * taken).sum(axis=1).mean())
-        if share > _SPENT:
+        if share > _SPARED:
             common, free = float(value[0]) + 0.0, logits[~taken]  # never -0
-            yield Finding.error(
+            severity = Finding.error if share > _SPENT else Finding.warning
+            yield severity(
                 "policy cells",
                 f"all {len(value):,} logits of occupied cells are {common:.3g}, those of free "
                 f"cells go from {free.min():.3g} to {free.max():.3g}; a softmax gives occupied "
-                f"cells {share:.0%} of the probability",
+                f"cells {share:.1%} of the probability",
                 f"illegal moves are masked by a logit of {common:.3g} (logits are multiplied by a "
                 "mask of 0 and 1), so occupied cells keep their share of the probability",
                 "mask with minus infinity before the softmax, or with 0 after it",

@@ -16,6 +16,8 @@ _BOARDS = 8  # boards that are changed
 _TRANSPOSED = "transposed (rows and columns exchanged)"
 _EXCHANGED = "with its colours exchanged"
 _ANY_ORDER = "with its cells in any other order"
+_PATCHED = "with its patches of "
+_PATCHES = (2, 3, 4)  # cells along a patch
 _SQUARE: dict[str, Change] = {
     "upside down": lambda p: p.flip(2),
     "left and right exchanged": lambda p: p.flip(3),
@@ -68,6 +70,7 @@ def symmetry_findings(
         changed = respond(change(some).contiguous())[1].float()
         if float((changed - value).abs().max()) < _SAME * spread_of_value:
             same.append(name)
+    same = same or _of_patches(respond, some, value)
     if same:
         yield _of_value(same)
         return
@@ -82,6 +85,37 @@ def symmetry_findings(
             _AVERAGE,
             root="modes",
         )
+
+
+def _of_patches(respond: Respond, some: Tensor, value: Tensor) -> list[str]:
+    """The patches whose order makes no difference to the value, in words; empty if it does.
+
+    Only networks with attention, or with layers along the cells, have such patches.
+    """
+    spread = float(value.std(dim=0).max())
+    for side in _PATCHES:
+        for start in range(side):
+            boards = _reordered(some, side, start)
+            if not bool((boards != some).flatten(1).any(dim=1).all()):
+                continue
+            changed = respond(boards)[1].float()
+            if float((changed - value).abs().max()) < _SAME * spread:
+                return [f"{_PATCHED}{side}x{side} cells in any other order"]
+    return []
+
+
+def _reordered(planes: Tensor, side: int, start: int) -> Tensor:
+    """Planes whose whole patches, counted from a row and column, are put in another order."""
+    count = (planes.shape[-1] - start) // side
+    end = start + count * side
+    inner = planes[:, :, start:end, start:end]
+    shape = (*planes.shape[:2], count, side, count, side)
+    parts = inner.reshape(shape).transpose(3, 4).flatten(2, 3)
+    order = torch.randperm(count * count, generator=torch.Generator().manual_seed(side))
+    mixed = parts[:, :, order].reshape(*planes.shape[:2], count, count, side, side)
+    out = planes.clone()
+    out[:, :, start:end, start:end] = mixed.transpose(3, 4).reshape(inner.shape)
+    return out
 
 
 def _recoloured(change: Change, order: list[int], flags: list[int], invert: Change) -> Change:
@@ -106,12 +140,20 @@ def _negative(planes: Tensor) -> Tensor:
 
 def _of_value(same: list[str]) -> Finding:
     """The finding for a value that does not change under some changes of the board."""
+    remedy = _AVERAGE
     if _ANY_ORDER in same:
         cause = (
             "the value does not depend on the places of the stones: cells have no position (tokens "
             "without an embedding of their place, or a sum or mean over all cells before any cell "
             "is compared with its neighbours), so the network only counts stones"
         )
+    elif same[0].startswith(_PATCHED):
+        cause = (
+            "the value does not depend on the places of patches: tokens have no position (an "
+            "embedding of their place is missing, or is not added), so the network sees a bag of "
+            "patches and cannot tell which of them touch"
+        )
+        remedy = "add an embedding of its place to each token (a positional embedding)"
     elif set(_SQUARE) <= set(same):
         cause = (
             "answers are averaged over the eight symmetries of a square, or do not depend on the "
@@ -134,6 +176,6 @@ def _of_value(same: list[str]) -> Finding:
         f"the value changes by less than {_SAME:g} standard deviations if the board is "
         f"{'; '.join(same)}",
         cause,
-        _AVERAGE,
+        remedy,
         root="modes",
     )

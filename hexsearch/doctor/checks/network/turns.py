@@ -14,11 +14,13 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 _POSITIONS = 400
 _NEAR = 6  # plies to the end within which positions are used
-_ALIKE = 0.85  # share of the half turn's correlation that another turn must reach
+# Share of the half turn's correlation that another turn must reach: weak sound networks, which
+# count stones more than they connect them, reach 0.93.
+_ALIKE = 0.95
 # The same for transpositions. They keep which cells are neighbours, so that the side that is better
 # connected stays so: sound networks of two stages reach 0.95.
 _ALIKE_TRANSPOSED = 0.97
-_CLEAR = 0.5  # correlation under the half turn that is needed
+_CLEAR = 0.7  # correlation under the half turn that is needed
 
 
 def check_turns(pipeline: ExaminedPipeline) -> Iterator[Finding]:

@@ -17,7 +17,9 @@ _MISSED = 0.15  # share of all positions that lie beyond those that are shown
 _ROWS = 100  # that tell which positions are shown
 _NEIGHBOURS = 6  # rows of a batch whose games are counted
 _SMALL = 4  # rows of a batch that are too few for a batch norm
+_SAME = 0.95  # share of rows that the first batch has shown already
 _SORTED = 0.3  # games of a batch, as a share of those that chance would give
+_NEAR, _FOLLOW = 3, 0.5  # plies between neighbours in order, and the share that has some
 _FEW_GAMES = 4  # games of a batch that are many enough, if they are drawn at random
 
 
@@ -50,11 +52,14 @@ def _small_batches(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
 
 def _repeated(rows: Rows) -> Iterator[Finding]:
     keys = np.array([hash(key) for key in keys_of(rows.inputs)])
-    batches = [np.sort(keys[rows.batch == number]) for number in range(rows.batch.max() + 1)]
+    # One position is the same one under a symmetry of the augmentation.
+    known = rows.found & rows.single
+    keys[known] = rows.game[known] * 10_000 + rows.ply[known]
+    batches = [keys[rows.batch == number] for number in range(rows.batch.max() + 1)]
     if len(batches) < 4:
         return
-    same = np.mean([np.array_equal(batches[0], each) for each in batches[1:]])
-    if same > 0.9 and len(np.unique(keys)) < 0.5 * _held(rows):
+    same = np.mean([np.isin(each, batches[0]).mean() for each in batches[1:]])
+    if same > _SAME and len(np.unique(keys)) < 0.5 * _held(rows):
         yield Finding.error(
             "training batches",
             f"all {len(batches)} batches hold the same {len(np.unique(keys))} positions",
@@ -129,8 +134,13 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
 def _one_winner(own: OwnTraining, rows: Rows) -> str:
     """The colour that won all games that are shown, where both have won; empty if none did."""
     archive = own.catalogues[0].truth.archive
-    shown = archive.winners[rows.game[rows.found & rows.single]]
-    if len(shown) < _ROWS or len(np.unique(archive.winners[own.games])) < 2:
+    games = rows.game[rows.found & rows.single]
+    shown = archive.winners[games]
+    if (
+        len(shown) < _ROWS
+        or len(np.unique(games)) < 2 * _FEW_GAMES
+        or len(np.unique(archive.winners[own.games])) < 2
+    ):
         return ""
     return "" if len(np.unique(shown)) > 1 else "Red" if shown[0] > 0 else "Blue"
 
@@ -149,12 +159,36 @@ def _together(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
     few = len(shares) >= 3 and np.median(shares) < _SORTED
     if few and (np.median(counts) < _FEW_GAMES or np.median(shares) < _SORTED / 2):
         batch = int(np.median(np.bincount(rows.batch)))
+        evidence = (
+            f"batches of {batch} positions hold {np.median(shares):.0%} of the games that chance "
+            "would give"
+        )
+        if _in_order(rows) < _FOLLOW:
+            yield Finding.error(
+                "training batches",
+                f"{evidence}, and {_in_order(rows):.0%} of their rows are followed by the next "
+                "position of the game",
+                "positions are drawn at random from a few games only: a buffer (of replay, or of "
+                "a shuffle) that holds too few positions, so that each batch shows the latest "
+                "games and few results",
+                "let the buffer hold the positions of hundreds of games (its size may be counted "
+                "in positions, not in games), or shuffle all positions",
+                root="batches",
+            )
+            return
         yield Finding.error(
             "training batches",
-            f"batches of {batch} positions hold {np.median(shares):.0%} of the games that chance "
-            "would give",
+            evidence,
             "positions are not shuffled: each batch holds the positions of one or a few games in "
             "their order, which all have one result",
             "shuffle positions of all games before each epoch (shuffle=True)",
             root="batches",
         )
+
+
+def _in_order(rows: Rows) -> float:
+    """Share of the rows whose neighbour in the batch is a neighbour in the game, too."""
+    known = rows.found & rows.single
+    pairs = known[1:] & known[:-1] & (rows.batch[1:] == rows.batch[:-1])
+    near = (rows.game[1:] == rows.game[:-1]) & (np.abs(np.diff(rows.ply)) <= _NEAR)
+    return float(near[pairs].mean()) if pairs.any() else 1.0

@@ -136,12 +136,14 @@ def _error(evidence: str, cause: str, remedy: str, root: str) -> Finding:
 def _moves(recording: Recording) -> list[Finding]:
     """Report steps that hardly move the weights, or throw them about."""
     steps = recording.steps
+    rates = sorted({float(group.get("lr", 0.0)) for s in steps for group in s.groups})
     moved = [
-        float(np.median([change for n, change in s.moved.items() if n.endswith("weight")] or [0]))
+        float(np.median([c for n, c in s.moved.items() if _is_trained(n, s)] or [0.0]))
         for s in steps
     ]
+    if not any(s.moved for s in steps):  # tensors of no module
+        return _sinking(steps, rates)
     typical, first = float(np.median(moved)), float(np.median(moved[:3]))
-    rates = sorted({float(group.get("lr", 0.0)) for s in steps for group in s.groups})
     rate = f"learning rate {rates[0]:g}" + (f" to {rates[-1]:g}" if len(rates) > 1 else "")
     ascends = any(group.get("maximize") for s in steps for group in s.groups)
     evidence = f"a step of {steps[0].optimiser} changes weights by {typical:.2g} of their size"
@@ -187,6 +189,10 @@ def _moves(recording: Recording) -> list[Finding]:
             )
         ]
     return _sinking(steps, rates)
+
+
+def _is_trained(name: str, step: SeenStep) -> bool:
+    return name.endswith("weight") and name not in step.frozen
 
 
 def _sinking(steps: list[SeenStep], rates: list[float]) -> list[Finding]:

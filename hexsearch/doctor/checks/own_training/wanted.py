@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from hexsearch.doctor.checks.own_training.classes import of_draws, read_classes
 from hexsearch.doctor.checks.own_training.uncertain import uncertain
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import (
@@ -27,6 +28,7 @@ _BY_CHANCE = 0.08  # of half of the labels
 _OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
 _USUAL = 0.2  # distance from usual targets within which a formula is trusted
 _POINTS = 41  # raw values at which chances are compared
+_ALL = 0.95  # share of wrong labels of classes that are exchanged
 _SMOOTH = 0.02  # distance of a target from the ends of its range
 _ENDS = {"sigmoid": (0.0, 1.0), "raw": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
@@ -49,6 +51,10 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "add the value loss, computed from the output itself, to the loss before backward()",
             root="detached value",
         )
+        return
+    drawn = list(of_draws(own))
+    if drawn:
+        yield from drawn
         return
     labels = own.labels
     if labels is None or len(labels.rows) < _FEW:
@@ -126,6 +132,8 @@ def _wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
         "where Blue is to move": "the side to move",
         "where Red is to move": "the side that has just moved",
     }
+    if (place == "everywhere" or wrong.mean() > _ALL) and (read := read_classes(own)):
+        cause, remedy = read
     owner = next((who for words, who in sides.items() if f"exactly {words}" in cause), "")
     owner = owner or {
         "even plies": "the side to move",

@@ -25,6 +25,8 @@ def unheld(recording: Recording) -> list[Finding]:
         ]
     names = set(first.moved) | set(first.unheld)
     held = {n for s in recording.steps for n in names - set(s.unheld)}
+    frozen = set(first.frozen).intersection(*(s.frozen for s in recording.steps))
+    names -= frozen - held  # on purpose, as it seems
     outside = sorted(names - held)
     if outside and len(outside) == len(names):
         return [
@@ -58,6 +60,20 @@ def stuck(recording: Recording) -> list[Finding]:
     """Weights that an optimiser holds and that never move; outputs that share no weight."""
     weights = {n for s in recording.steps for n in s.moved if n.endswith(("weight", "bias"))}
     still = sorted(n for n in weights if all(s.moved.get(n, 0.0) == 0.0 for s in recording.steps))
+    frozen = set(still).intersection(*(s.frozen for s in recording.steps))
+    if frozen and len(frozen) == len(still) < len(weights):
+        return [
+            Finding.warning(
+                "training steps",
+                f"{len(still)} of {len(weights)} weights have requires_grad False in all "
+                f"{len(recording.steps)} steps that were watched, such as {', '.join(still[:3])}",
+                f"a part of the network is frozen: {_parts(still)} is not trained, unless later "
+                "steps thaw it, and the rest learns from the features of its first weights",
+                "set requires_grad to True after the first steps, or do not freeze it; if this is "
+                "on purpose (weights of an earlier training), all is well",
+                root="frozen",
+            )
+        ]
     if still and len(still) < len(weights):
         return [
             Finding.error(
@@ -71,7 +87,8 @@ def stuck(recording: Recording) -> list[Finding]:
                 root="unread",
             )
         ]
-    return _apart(recording)
+    # What is frozen has no gradient to share.
+    return [] if recording.steps[0].frozen else _apart(recording)
 
 
 def _apart(recording: Recording) -> list[Finding]:

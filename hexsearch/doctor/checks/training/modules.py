@@ -15,6 +15,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 
 _ALIKE = 1e-6  # relative difference up to which weights are equal
+_NOTHING = 1e-6  # weights that are all smaller have been shrunk, and tell of no beginning
 _UNITS = 4  # units that a layer must have to be looked at
 
 
@@ -85,7 +86,7 @@ def equal_units(network: nn.Module) -> Iterator[Finding]:
     alike = []
     for name, parameter in network.named_parameters():
         rows = parameter.detach().flatten(1) if parameter.ndim > 1 else None
-        if rows is None or len(rows) < _UNITS or not bool(rows.any()):
+        if rows is None or len(rows) < _UNITS or float(rows.abs().max()) < _NOTHING:
             continue
         if float((rows - rows[:1]).abs().max()) < _ALIKE * max(float(rows.abs().max()), _ALIKE):
             alike.append(name)

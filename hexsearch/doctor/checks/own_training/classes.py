@@ -1,0 +1,91 @@
+"""Looks at values of several classes in a user's training: which class stands for which result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.targets import directions
+from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.game.board import RED
+
+_DRAWS, _EVEN = 0.1, 0.02  # share of draws that is reported; chance of Red that is none's win
+_ROWS, _NEARLY_ALL = 40, 0.9  # rows of a result, and the share of them that shows its class
+
+
+def of_draws(own: OwnTraining) -> Iterator[Finding]:
+    """Report positions that are labelled with a class that nobody has won."""
+    raised = _raised(own)
+    if raised is None:
+        return
+    neither = _neither(own)
+    share = float(np.isin(raised, neither).mean()) if len(neither) else 0.0
+    if share > _DRAWS:
+        yield Finding.error(
+            "training value",
+            f"in {share:.0%} of {len(raised):,} rows the loss raises class {neither[0]} of the "
+            "value, which win_prob_red reads as a win of neither side",
+            "positions are labelled as draws, and Hex has none: the label is the state of the "
+            "board after the move (nobody has won yet), or a class of unknown results, and not "
+            "the winner of the game",
+            "label all positions of a game by its winner",
+            root="training value",
+        )
+
+
+def read_classes(own: OwnTraining) -> tuple[str, str] | None:
+    """Cause and remedy if the classes of the value are read in another order than trained."""
+    raised = _raised(own)
+    rows = own.rows
+    if raised is None or rows is None or own.foreign.for_mover:
+        return None
+    archive = own.catalogues[0].truth.archive
+    shown = rows.found & rows.single & (rows.symmetry < 2)
+    won = archive.winners[rows.game] == RED
+    trained = {}
+    for name, chosen in (("Red", shown & won), ("Blue", shown & ~won)):
+        classes = raised[chosen]
+        if len(classes) < _ROWS:
+            return None
+        counts = np.bincount(classes)
+        if counts.max() < _NEARLY_ALL * len(classes):
+            return None
+        trained[name] = int(counts.argmax())
+    reads = directions(rows.value.tensor.shape[1], 1, own.foreign, own.catalogues[0])  # type: ignore[union-attr]
+    if reads is None:
+        return None
+    read = int(reads.argmax())
+    if read != trained["Blue"] or trained["Red"] == trained["Blue"]:
+        return None
+    return (
+        "the classes of the value are read in another order than they are trained: the loss "
+        f"raises class {trained['Red']} where Red wins and class {trained['Blue']} where Blue "
+        f"wins, and win_prob_red takes class {read} for Red's win (or every label is inverted)",
+        f"let win_prob_red take class {trained['Red']} for Red's win, or label wins the other way",
+    )
+
+
+def _raised(own: OwnTraining) -> NDArray[np.int64] | None:
+    """[R] the class whose logit the loss raises most; None if the value is one number."""
+    rows = own.rows
+    if rows is None or rows.value is None or rows.value.gradient is None:
+        return None
+    if rows.value.tensor.shape[1] < 2 or not bool(rows.value.gradient.any()):
+        return None
+    return rows.value.gradient.argmin(dim=1).numpy().astype(np.int64)
+
+
+def _neither(own: OwnTraining) -> list[int]:
+    """The class of three that is read as a win of neither side, whoever is to move."""
+    rows = own.rows
+    assert rows is not None and rows.value is not None
+    count = rows.value.tensor.shape[1]
+    if count != 3:
+        return []
+    reads = [directions(count, side, own.foreign, own.catalogues[0]) for side in (-1, 1)]
+    if any(each is None for each in reads):
+        return []
+    return [k for k in range(count) if all(abs(float(each[k])) < _EVEN for each in reads)]  # type: ignore[index]
