@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
-from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.findings import Finding, Severity
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.hypotheses.general.norm_statistics import copied
+from hexsearch.doctor.hypotheses.policies import log_softmax
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
@@ -35,13 +37,24 @@ _EQUAL = 1.05  # factor on the least loss up to which an edit that comes earlier
 _ALIKE = 1.1  # factor on the least loss up to which edits of one family are told together
 _END = 8.0  # log odds beyond which answers are cut off
 _STEPS, _RIDGE = 12, 1e-3  # of the fit of the scale
+_NATS, _WORSE = 0.4, 0.005  # what the policy must gain, and what the value may lose by it
+_TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """[P] squared errors of the values, and log losses of the moves that were played."""
+
+    value: Floats
+    policy: Floats
 
 
 def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Try what could have gone wrong when the network was brought over, loaded or written.
 
     Answers are compared after the best scale and offset of their log odds for each side to move:
-    an edit that only makes answers less sure, or inverts them, gains nothing.
+    an edit that only makes answers less sure, or inverts them, gains nothing. An edit may also show
+    in the policy, which knows more of a position than one result.
     """
     foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
     evaluation = observed.evaluation
@@ -52,90 +65,161 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     network = copied(foreign.model) or foreign.model
     tried_on = ForeignNetwork(network, foreign.encoded, foreign.size)
 
-    def errors_on(rows: Rows) -> Callable[[], Floats]:
+    def losses_on(rows: Rows) -> Callable[[], Losses]:
         positions, won = take(observed.positions, rows), evaluation.red_won[rows]
-        planes = foreign.planes(positions)
-        return lambda: _errors(tried_on, positions, planes, won)
+        planes, played = foreign.planes(positions), observed.played[rows]
+        return lambda: _losses(tried_on, positions, planes, won, played)
 
     chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
     tried = min(_TRIED, len(chosen) // 3)
     edits = list(all_edits(network, foreign.planes(take(observed.positions, chosen[:tried]))))
-    best = _best(edits, errors_on, chosen[:tried])
-    if best is None:
-        return
-    edit, tale = best
     confirming = np.sort(chosen[tried:])
-    confirm = errors_on(confirming)
-    own, other = confirm(), _tried(edit, confirm)
-    if other is None:
-        return
+    game, confirm, own = evaluation.game[confirming], losses_on(confirming), None
+    for kind, edit, tale in _best(edits, losses_on, chosen[:tried]):
+        own = own or confirm()
+        other = _tried(edit, confirm)
+        if other is None:
+            continue
+        if kind == "value":
+            # What undoes the fault makes a network good; another edit may make a bad one a little
+            # better.
+            table = _scaled_errors(
+                needed(pipeline.table)[confirming],
+                evaluation.ply[confirming],
+                evaluation.red_won[confirming],
+            )
+            told = _of_value(own.value, other.value, game, float(table.mean()))
+        else:
+            told = _of_policy(own, other, game, foreign.size)
+        if told is not None:
+            severity, evidence = told
+            yield Finding(
+                "computation",
+                severity,
+                f"in the second halves of games, {evidence} with {edit.words}{tale}",
+                edit.cause,
+                edit.remedy,
+                root="computation",
+            )
+            return
+
+
+def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> tuple[Severity, str] | None:
+    """Severity and evidence if an edit clearly makes values better."""
     gains = own - other
-    noise = clustered_error(gains - gains.mean(), evaluation.game[confirming])
-    # What undoes the fault makes a network good; another edit may make a bad one a little better.
-    table = _scaled_errors(
-        needed(pipeline.table)[confirming],
-        evaluation.ply[confirming],
-        evaluation.red_won[confirming],
-    )
-    share = _SHARE if other.mean() <= _AS_GOOD * table.mean() else _LARGE_SHARE
+    noise = clustered_error(gains - gains.mean(), game)
+    share = _SHARE if other.mean() <= _AS_GOOD * table else _LARGE_SHARE
     if gains.mean() < max(_GAIN, _SURE * noise, share * own.mean()) or other.mean() > _USEFUL:
-        return
-    yield Finding(
-        "computation",
+        return None
+    return (
         "error" if gains.mean() > _ERROR else "warning",
-        f"in the second halves of games, the value loss after the best scale of the log odds is "
-        f"{own.mean():.3f}, and {other.mean():.3f} (lower by {gains.mean():.3f} "
-        f"+-{2 * noise:.3f}) with {edit.words}{tale}",
-        edit.cause,
-        edit.remedy,
-        root="computation",
+        f"the value loss after the best scale of the log odds is {own.mean():.3f}, and "
+        f"{other.mean():.3f} (lower by {gains.mean():.3f} +-{2 * noise:.3f})",
+    )
+
+
+def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> tuple[Severity, str] | None:
+    """Severity and evidence if an edit makes the moves played far likelier, and values no worse."""
+    moved = np.isfinite(own.policy) & np.isfinite(other.policy)
+    gains = (own.policy - other.policy)[moved]
+    if len(gains) < _NEEDED or (own.value - other.value).mean() < -_WORSE:
+        return None
+    noise = clustered_error(gains - gains.mean(), game[moved])
+    last = float(other.policy[moved].mean())
+    if gains.mean() < max(_NATS, 2 * _SURE * noise) or last > np.log(size * size) - _NATS:
+        return None
+    return (
+        "error" if gains.mean() > 2 * _NATS else "warning",
+        f"the moves played have a log loss of {own.policy[moved].mean():.2f} at the best "
+        f"temperature, and {last:.2f} (lower by {gains.mean():.2f} +-{2 * noise:.2f})",
     )
 
 
 def _best(
-    edits: list[Edit], errors_on: Callable[[Rows], Callable[[], Floats]], rows: Rows
-) -> tuple[Edit, str] | None:
-    """The edit with the least loss on positions, and how it was found; None if none gains."""
-    trying = errors_on(np.sort(rows))
+    edits: list[Edit], losses_on: Callable[[Rows], Callable[[], Losses]], rows: Rows
+) -> Iterator[tuple[str, Edit, str]]:
+    """The edits with the least loss of the value, and of the policy, and how they were found.
+
+    Only those that gain something on the positions that they are tried on.
+    """
+    trying = losses_on(np.sort(rows))
     began = time.perf_counter()
-    unchanged = trying().mean()
+    unchanged = trying()
     seconds = (time.perf_counter() - began) * len(edits)
     if seconds > _SECONDS:
         count = max(_FEWEST, int(len(rows) * _SECONDS / seconds))
-        trying = errors_on(np.sort(rows[:count]))
-        unchanged = trying().mean()
-    losses: list[tuple[float, int]] = []
-    for place, edit in enumerate(edits):
+        trying = losses_on(np.sort(rows[:count]))
+        unchanged = trying()
+    found: list[Losses | None] = []
+    for edit in edits:
         if time.perf_counter() - began > _LONGEST:
             break
-        errors = _tried(edit, trying)
-        losses.append((np.inf if errors is None else float(errors.mean()), place))
-    least = min(losses, default=(np.inf, 0))[0]
-    if not least < min(_USEFUL, unchanged - _GAIN / 2):
-        return None
-    place = next(place for loss, place in losses if loss <= _EQUAL * least)
-    alike = [
+        found.append(_tried(edit, trying))
+    of_value = [np.inf if each is None else float(each.value.mean()) for each in found]
+    least = min(of_value, default=np.inf)
+    if least < min(_USEFUL, unchanged.value.mean() - _GAIN / 2):
+        yield "value", *_first(edits, of_value, _EQUAL, _ALIKE)
+    of_policy = [np.inf if each is None else _mean(each.policy) for each in found]
+    if min(of_policy, default=np.inf) < _mean(unchanged.policy) - _NATS / 2:
+        yield "policy", *_first(edits, of_policy, 1.0, _EQUAL)
+
+
+def _mean(losses: Floats) -> float:
+    """The mean where a move was played; infinite if there is none."""
+    known = losses[np.isfinite(losses)]
+    return float(known.mean()) if len(known) else np.inf
+
+
+def _first(edits: list[Edit], losses: list[float], equal: float, alike: float) -> tuple[Edit, str]:
+    """The first edit that is about as good as the best, and how it was found."""
+    least = min(losses)
+    place = next(at for at, loss in enumerate(losses) if loss <= equal * least)
+    others = [
         edits[at].words
-        for loss, at in sorted(losses)
-        if at != place and loss < _ALIKE * least and edits[at].family == edits[place].family
+        for loss, at in sorted(zip(losses, range(len(losses)), strict=True))
+        if at != place and loss < alike * least and edits[at].family == edits[place].family
     ]
-    also = f" (and nearly as well with {alike[0]})" if alike else ""
+    also = f" (and nearly as well with {others[0]})" if others else ""
     return edits[place], f"{also}, the best of {len(losses)} edits"
 
 
-def _tried(edit: Edit, errors: Callable[[], Floats]) -> Floats | None:
-    """What `errors` gives with an edit; None if the network cannot compute so."""
+def _tried(edit: Edit, losses: Callable[[], Losses]) -> Losses | None:
+    """What `losses` gives with an edit; None if the network cannot compute so."""
     try:
         with edit.made():
-            return errors()
+            return losses()
     except Exception:  # whatever an edit breaks in a user's network, it is not what is wrong
         return None
 
 
-def _errors(foreign: ForeignNetwork, positions: Positions, planes: Tensor, won: Floats) -> Floats:
-    """[P] squared errors of the answers after the best scale, which a flipped board inverts."""
-    reported = foreign.reported(foreign.respond(planes)[1], positions).double().numpy()
-    return _scaled_errors(reported, positions.plies, won)
+def _losses(
+    foreign: ForeignNetwork, positions: Positions, planes: Tensor, won: Floats, played: Rows
+) -> Losses:
+    """Losses of answers after the best scale, which a flipped board inverts, and of moves."""
+    policy, raw = foreign.respond(planes)
+    reported = foreign.reported(raw, positions).double().numpy()
+    return Losses(
+        _scaled_errors(reported, positions.plies, won),
+        _move_losses(policy.double().numpy(), played, positions.plies % 2 == 1, foreign.size),
+    )
+
+
+def _move_losses(logits: Floats, played: Rows, red: NDArray[np.bool_], size: int) -> Floats:
+    """[P] log losses of the moves at the best temperature; nan where there is none.
+
+    Cells are those of the board as played, or as reflected where Red is to move.
+    """
+    losses = np.full(len(logits), np.nan)
+    rows = np.flatnonzero(played >= 0)
+    if logits.shape[1] < size * size or not len(rows) or not np.isfinite(logits).all():
+        return losses
+    cell = played[rows]
+    reflected = np.where(red[rows], cell % size * size + cell // size, cell)
+    tables = [log_softmax(temperature * logits[rows]) for temperature in _TEMPERATURES]
+    at = np.arange(len(rows))
+    tried = [-table[at, cells] for table in tables for cells in (cell, reflected)]
+    losses[rows] = min(tried, key=lambda each: float(each.mean()))
+    return losses
 
 
 def _scaled_errors(reported: Floats, plies: Rows, won: Floats) -> Floats:

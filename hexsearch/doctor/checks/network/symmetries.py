@@ -18,6 +18,7 @@ _EXCHANGED = "with its colours exchanged"
 _ANY_ORDER = "with its cells in any other order"
 _PATCHED = "with its patches of "
 _PATCHES = (2, 3, 4)  # cells along a patch
+_ALONE = 2  # boards that are changed first
 _SQUARE: dict[str, Change] = {
     "upside down": lambda p: p.flip(2),
     "left and right exchanged": lambda p: p.flip(3),
@@ -97,6 +98,9 @@ def _of_patches(respond: Respond, some: Tensor, value: Tensor) -> list[str]:
         for start in range(side):
             boards = _reordered(some, side, start)
             if not bool((boards != some).flatten(1).any(dim=1).all()):
+                continue
+            few = respond(boards[:_ALONE])[1].float()
+            if float((few - value[:_ALONE]).abs().max()) > _SAME * spread:
                 continue
             changed = respond(boards)[1].float()
             if float((changed - value).abs().max()) < _SAME * spread:
