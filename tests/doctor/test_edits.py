@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.doctor.checks.computation.edits import check_edits
+from hexsearch.doctor.checks.computation.edits import (
+    Losses,
+    _move_losses,
+    _of_policy,
+    check_edits,
+)
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
@@ -236,3 +241,30 @@ def test_an_edit_undoes_the_change_of_its_name(
     (again,) = [edit for edit in all_edits(damaged, planes) if edit.words == own[0].words]
     with again.made():
         assert torch.equal(_value(damaged, planes), before)
+
+
+@pytest.mark.parametrize("reflected", [False, True])
+def test_moves_are_scored_on_the_board_as_played_or_as_shown(reflected: bool) -> None:
+    rng = np.random.default_rng(0)
+    played, red = rng.integers(0, SIZE * SIZE, 40), np.arange(40) % 2 == 1
+    played[:4] = -1
+    cells = np.where(red & reflected, played % SIZE * SIZE + played // SIZE, played)
+    logits = rng.normal(size=(40, SIZE * SIZE))
+    logits[np.arange(40), cells] += 12.0
+    losses = _move_losses(logits, played, red, SIZE)
+    assert np.isnan(losses[:4]).all() and np.nanmax(losses) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("gain", "value", "severity"),
+    [(1.5, 0.2, "error"), (0.6, 0.2, "warning"), (0.2, 0.2, None), (1.5, 0.3, None)],
+)
+def test_an_edit_may_show_in_the_policy_alone(
+    gain: float, value: float, severity: str | None
+) -> None:
+    rng = np.random.default_rng(0)
+    size, game = 13, np.repeat(np.arange(80), 10)
+    own = Losses(np.full(800, 0.2), 4.0 + rng.normal(size=800))
+    other = Losses(np.full(800, value), own.policy - gain + 0.1 * rng.normal(size=800))
+    told = _of_policy(own, other, game, size)
+    assert (told and told[0]) == severity
