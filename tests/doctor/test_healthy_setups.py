@@ -76,7 +76,7 @@ NETWORKS: dict[str, tuple[int, int, Kind]] = {
     "mixer_9": (9, 300, Kind(trunk="mixer")),
     "convnext_11": (11, 200, Kind(trunk="convnext", value="bins")),
     "mover_13": (13, 200, Kind(view="mover", value="signed")),
-    "signed_planes_15": (15, 200, Kind(view="signed", value="signed")),
+    "signed_planes_15": (15, 400, Kind(view="signed", value="signed")),
     "two_hundred_games": (5, 200, Kind(smoothing=0.1)),
 }
 

@@ -50,6 +50,24 @@ def steps(
         optimiser.step()
 
 
+@pytest.mark.parametrize("updated", [True, False])
+def test_weights_may_be_changed_without_an_optimiser(updated: bool, played: GameArchive) -> None:
+    def train(games: Games) -> None:
+        torch.manual_seed(0)
+        net, rows = Net(), Script().rows(games)
+        for _ in range(10):
+            planes, cells, won = batch(rows, drawn(rows))
+            policy, raw = net(planes)
+            loss = functional.cross_entropy(policy, cells) + bce(raw, won)
+            gradients = torch.autograd.grad(loss, list(net.parameters()))
+            with torch.no_grad():
+                for weight, gradient in zip(net.parameters(), gradients, strict=True):
+                    weight.sub_(0.05 * updated * gradient)
+
+    found = findings(played, train, Play())
+    assert ["step() is never called" in each.cause for each in found] == [True] * (not updated)
+
+
 @pytest.mark.parametrize("thawed_at", [5, None])
 def test_a_body_may_be_frozen_for_some_steps(thawed_at: int | None, played: GameArchive) -> None:
     def train(games: Games) -> None:
@@ -80,6 +98,52 @@ def test_a_training_on_tensors_without_a_module_has_no_finding(played: GameArchi
             loss = functional.cross_entropy(policy, cells) + bce(raw[:, 0], won)
             torch.autograd.backward(loss)
             optimiser.step()
+
+    assert not findings(played, train, Play())
+
+
+def sharpness_aware(net: Net, optimiser: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> None:
+    """A step by the gradient at the point that the first gradient leads to."""
+    torch.autograd.backward(loss())
+    moved = [(each, 0.01 * each.grad.sign()) for each in net.parameters() if each.grad is not None]
+    with torch.no_grad():
+        for weight, change in moved:
+            weight.add_(change)
+    optimiser.zero_grad()
+    torch.autograd.backward(loss())
+    with torch.no_grad():
+        for weight, change in moved:
+            weight.sub_(change)
+    optimiser.step()
+
+
+def scaled_loss(net: Net, optimiser: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> None:
+    """A step of mixed precision, with gradients that are clipped after they were unscaled."""
+    scaler = torch.amp.GradScaler("cpu")
+    torch.autograd.backward(scaler.scale(loss()))
+    scaler.unscale_(optimiser)
+    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    scaler.step(optimiser)
+    scaler.update()
+
+
+@pytest.mark.parametrize("step", [sharpness_aware, scaled_loss])
+def test_gradients_may_be_scaled_or_computed_twice(
+    step: Callable[[Net, torch.optim.Optimizer, Callable[[], Tensor]], None], played: GameArchive
+) -> None:
+    def train(games: Games) -> None:
+        torch.manual_seed(0)
+        net, rows = Net(), Script().rows(games)
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for _ in range(30):
+            planes, cells, won = batch(rows, drawn(rows))
+
+            def loss(p: Tensor = planes, c: Tensor = cells, w: Tensor = won) -> Tensor:
+                policy, raw = net(p)
+                return functional.cross_entropy(policy, c) + bce(raw, w)
+
+            optimiser.zero_grad()
+            step(net, optimiser, loss)
 
     assert not findings(played, train, Play())
 

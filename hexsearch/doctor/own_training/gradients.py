@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 def fit(
@@ -33,3 +34,14 @@ def _flat(of: Mapping[str, Tensor], like: Mapping[str, Tensor], name: str) -> Te
 def norm(tensors: Iterable[Tensor]) -> float:
     """The length of some tensors together."""
     return float(sum(float(each.float().square().sum()) for each in tensors) ** 0.5)
+
+
+def has_gradient(weight: nn.Parameter) -> bool:
+    """Whether a weight has a gradient that was not cleared."""
+    return weight.grad is not None and bool(weight.grad.any())
+
+
+def gradients_of(optimiser: Optimizer) -> dict[str, Tensor]:
+    """The gradients of the tensors that an optimiser holds, by their numbers."""
+    held = [p.grad for group in optimiser.param_groups for p in group["params"]]
+    return {f"{number}": each.detach() for number, each in enumerate(held) if each is not None}

@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
@@ -32,10 +30,10 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from hexsearch.doctor.own_training.gradients import fit, norm
+from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient, norm
 from hexsearch.doctor.own_training.outputs import Output, hook_on, leaves_of, tensors_of
 from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
-from hexsearch.doctor.own_training.ways import made_by, ways_to
+from hexsearch.doctor.own_training.ways import is_traced, made_by, scale_of, ways_to
 from hexsearch.model.plugins import plugin_code
 
 _STEPS = 24  # steps after which the function is ended
@@ -76,7 +74,8 @@ class Recording:
         self._before: dict[str, Tensor] = {}
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
-        self._size = size
+        self._sums: list[tuple[nn.Parameter, float]] = []  # of weights when they were first seen
+        self._size, self._scale = size, 1.0
         self._sought: set[str] = set()  # kinds of outputs that the first steps have not shown
         self._waited = 0
         self._started = time.monotonic()
@@ -87,18 +86,24 @@ class Recording:
         return [each for step in self.steps for each in step.passes]
 
     @property
+    def moves_weights(self) -> bool:
+        """Whether weights have changed, by an optimiser or by hand."""
+        return any(float(p.detach().double().sum()) != total for p, total in self._sums)
+
+    @property
     def rows(self) -> int:
         """Positions in all passes."""
         return sum(len(each.planes) for each in (*self.passes, *self.late))
 
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._depth += 1
-        if self._depth == 1 and time.monotonic() - self._started > _SECONDS:
+        late = time.monotonic() - self._started > _SECONDS
+        if self._depth == 1 and (late or self.rows > _MOST):
             self._end()
 
     def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self._depth = max(self._depth - 1, 0)
-        if self._depth or not torch.is_grad_enabled() or output is None:
+        if self._depth or not torch.is_grad_enabled() or output is None or is_traced():
             return
         if next(iter(module.parameters()), None) is None:
             return  # a loss or an activation as a module
@@ -122,9 +127,7 @@ class Recording:
             if tensor.requires_grad:
                 hook_on(tensor, output.add)
             seen.outputs.append(output)
-        modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
-        seen.in_use += len(modal)
-        seen.resting += tuple(type(m).__name__ for m in modal if not m.training)
+        seen.note_modes(module)
         if not self.steps and len(self.late) == 1:
             self._trace(returned)
 
@@ -145,6 +148,7 @@ class Recording:
                 if id(parameter) not in self._known:
                     self._known[id(parameter)] = f"{name}.{weight}"
                     self._weights[f"{name}.{weight}"] = parameter
+                    self._sums.append((parameter, float(parameter.detach().double().sum())))
         for full, parameter in self._weights.items():  # frozen ones may be thawed later
             if parameter.requires_grad and id(parameter) not in self._hooked:
                 self._hooked.add(id(parameter))
@@ -159,7 +163,10 @@ class Recording:
         return add
 
     def _before_backward(self, losses: Sequence[Tensor]) -> None:
-        """Look at the ways from the outputs to the losses, in the first step."""
+        """Look at the scale of the losses, and in the first step at the ways to them."""
+        self._scale = scale_of(losses)
+        if self._sent and not any(has_gradient(self._weights[name]) for name in self._sent):
+            self._sent = {}  # cleared since: the gradients of another point or batch
         outputs = [o for each in self.late for o in each.outputs if o.node is not None]
         for output, ways in zip(outputs, ways_to(losses, [o.node for o in outputs]), strict=True):
             output.ways += tuple(ways)
@@ -185,9 +192,9 @@ class Recording:
         self.unregistered -= held
         names = [name for name, p in self._weights.items() if id(p) in held]
         given = {n: g.detach() for n in names if (g := self._weights[n].grad) is not None}
-        sent = {n: self._sent[n] for n in names if n in self._sent}
+        sent = {n: self._sent[n] / self._scale for n in names if n in self._sent}
         if not self.network:  # no module is called: what backward() sent is not seen
-            given = sent = _of_tensors(optimiser)
+            given = sent = gradients_of(optimiser)
         factor, off = fit(given, sent, list(given) if not self.network else names)
         self.steps.append(
             SeenStep(
@@ -264,12 +271,6 @@ class Recording:
             torch.autograd.backward = backward
             for handle in (*handles, *self._handles):
                 handle.remove()
-
-
-def _of_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    """The gradients of the tensors that an optimiser holds."""
-    held = [p.grad for group in optimiser.param_groups for p in group["params"]]
-    return {f"{number}": each.detach() for number, each in enumerate(held) if each is not None}
 
 
 def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: int) -> Recording:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from hexsearch.doctor.own_training.outputs import Output
 
@@ -25,6 +27,12 @@ class SeenPass:
     outputs: list[Output] = field(default_factory=list)
     resting: tuple[str, ...] = ()
     in_use: int = 0
+
+    def note_modes(self, module: nn.Module) -> None:
+        """Count the norms and dropouts of a module that was called."""
+        modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
+        self.in_use += len(modal)
+        self.resting += tuple(type(m).__name__ for m in modal if not m.training)
 
 
 @dataclass

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 _VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Flatten", "Permute", "T")
 _WAYS, _CALLS, _DEPTH = 8, 20_000, 60  # ways of one output, nodes that are visited, and their depth
+_LEAST_SCALE = 64.0  # of a GradScaler
 _LAST = 1 << 63  # dimensions counted from the end are stored as large numbers
 
 
@@ -27,6 +30,21 @@ def op_of(node: Any) -> Op:
     if isinstance(dim, int) and dim >= _LAST:
         dim -= 2 * _LAST
     return Op(node.name().split("Backward")[0], dim if isinstance(dim, int) else None)
+
+
+def scale_of(losses: Sequence[Tensor]) -> float:
+    """The power of two by which GradScaler multiplies a loss before backward(); 1 without it."""
+    node: Any = losses[0].grad_fn if losses else None
+    factor = getattr(node, "_saved_other", None) if node is not None else None
+    if not isinstance(factor, Tensor) or factor.numel() != 1 or node.name() != "MulBackward0":
+        return 1.0
+    scale = float(factor)
+    return scale if scale >= _LEAST_SCALE and math.frexp(scale)[0] == 0.5 else 1.0
+
+
+def is_traced() -> bool:
+    """Whether torch.jit records the operations that run, which nothing may add to."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def made_by(tensor: Tensor) -> Op | None:
