@@ -75,7 +75,10 @@ def _raised(own: OwnTraining) -> NDArray[np.int64] | None:
         return None
     if rows.value.tensor.shape[1] < 2 or not bool(rows.value.gradient.any()):
         return None
-    return rows.value.gradient.argmin(dim=1).numpy().astype(np.int64)
+    raised: NDArray[np.int64] = rows.value.gradient.argmin(dim=1).numpy().astype(np.int64)
+    if (targets := own.class_targets) is not None:  # a smoothed one may be surpassed already
+        raised[own.usual] = targets.argmax(dim=1).numpy()
+    return raised
 
 
 def _neither(own: OwnTraining) -> list[int]:

@@ -167,10 +167,10 @@ def _together(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             f"batches of {batch} positions hold {np.median(shares):.0%} of the games that chance "
             "would give"
         )
-        if _in_order(rows) < _FOLLOW:
+        if (following := _in_order(rows)) < _FOLLOW:
             yield Finding.error(
                 "training batches",
-                f"{evidence}, and {_in_order(rows):.0%} of their rows are followed by the next "
+                f"{evidence}, and {following:.0%} of their rows are followed by the next "
                 "position of the game",
                 "positions are drawn at random from a few games only: a buffer (of replay, or of "
                 "a shuffle) that holds too few positions, so that each batch shows the latest "
