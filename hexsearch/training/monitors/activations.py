@@ -149,7 +149,8 @@ def effective_rank(scattered: Tensor) -> Tensor:
 
     It is 0 if all rows were equal. The eigenvalue decomposition waits for the device.
     """
-    finite = torch.nan_to_num(scattered, nan=0.0, posinf=0.0, neginf=0.0)
+    # In float32, the decomposition can fail where many features are dead or tiny.
+    finite = torch.nan_to_num(scattered.double(), nan=0.0, posinf=0.0, neginf=0.0)
     spectrum = torch.linalg.eigvalsh(finite).clamp(min=0.0)
     total = spectrum.sum()
     shares = spectrum / total.clamp(min=1e-30)

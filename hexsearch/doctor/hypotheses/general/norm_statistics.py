@@ -166,10 +166,10 @@ def trained_levels(network: nn.Module, norm: str, planes: Tensor) -> list[tuple[
         ones = torch.zeros(planes.shape[1], *planes.shape[1:])
         for number in range(planes.shape[1]):
             ones[number, number] = 1.0
-        bias = 0.0 if first.bias is None else first.bias.float()
+        bias = 0.0 if first.bias is None else first.bias.double()
         # [channels, planes] how the mean of a channel changes with the level of each plane
-        slopes = (first(ones).float().mean(dim=(2, 3)) - bias).T
-        wanted = after.running_mean.float() - first(planes).float().mean(dim=(0, 2, 3))
+        slopes = (first(ones).double().mean(dim=(2, 3)) - bias).T
+        wanted = after.running_mean.double() - first(planes).double().mean(dim=(0, 2, 3))
         values = torch.linalg.svdvals(slopes)
         if float(values[-1]) < _SOLVABLE * float(values[0]):
             return []
@@ -177,5 +177,5 @@ def trained_levels(network: nn.Module, norm: str, planes: Tensor) -> list[tuple[
         left = wanted - slopes @ change
     if float(left.norm()) > _FITS * float(wanted.norm()):
         return []
-    now = planes.mean(dim=(0, 2, 3))
+    now = planes.double().mean(dim=(0, 2, 3))
     return [(float(old + more), float(old)) for old, more in zip(now, change, strict=True)]
