@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,8 @@ from hexsearch.doctor.own_training.seen import SeenPass
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+_LEVELS = 4  # most numbers of a plane that are told apart from noise
+_APART = 1e-4  # difference between cells that is no rounding
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def rows_of(passes: Sequence[SeenPass], catalogues: Sequence[Catalogue], size: i
         where = zip(keys_of(entry.inputs), entry.truth.game, entry.truth.ply, strict=True)
         for key, game, ply in where:
             places.setdefault(key, []).append((int(game), int(ply), entry.symmetry))
-    found = [[places.get(key, []) for key in keys_of(layout)] for layout in layouts(inputs)]
+    found = [_looked_up(places, layout, catalogues[0].inputs) for layout in layouts(inputs)]
     best = max(found, key=lambda each: sum(map(bool, each)))
     first = np.array([each[0] if each else (0, 0, 0) for each in best], dtype=np.int64)
     return Rows(
@@ -97,6 +100,43 @@ def rows_of(passes: Sequence[SeenPass], catalogues: Sequence[Catalogue], size: i
         _joined([policy_of(each.outputs, size) for each in trained]),
         size,
     )
+
+
+_Places = dict[bytes, list[tuple[int, int, int]]]
+
+
+def _looked_up(places: _Places, rows: Tensor, known: Tensor) -> list[list[tuple[int, int, int]]]:
+    """The positions that each row shows, if need be without noise or a second board."""
+    found = [places.get(key, []) for key in keys_of(rows)]
+    if rows.shape[1:] != known.shape[1:] or rows.ndim != 4 or all(found):
+        return found
+    nearest, between = _nearest(rows, known)
+    keys = keys_of(nearest)
+    return [
+        there if there or not is_between else places.get(key, [])
+        for there, key, is_between in zip(found, keys, between.tolist(), strict=True)
+    ]
+
+
+def _nearest(rows: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows with each number replaced by the nearest one that the encoder makes in its plane.
+
+    Also whether cells of a row that become alike were different: by noise, or by a second board
+    that was mixed in. Planes that are only scaled or shifted have no such cells.
+    """
+    nearest, between = rows.float().clone(), torch.zeros(len(rows), dtype=torch.bool)
+    for plane in range(rows.shape[1]):
+        levels = torch.unique(known[:, plane]).float()
+        if len(levels) > _LEVELS:
+            continue
+        here = rows[:, plane].flatten(1).float()
+        at = (here[..., None] - levels).abs().argmin(dim=-1)
+        nearest[:, plane] = levels[at].reshape(rows[:, plane].shape)
+        for level in range(len(levels)):
+            lowest = here.masked_fill(at != level, math.inf).amin(dim=1)
+            highest = here.masked_fill(at != level, -math.inf).amax(dim=1)
+            between |= highest - lowest > _APART
+    return nearest.to(rows.dtype), between
 
 
 def _together(passes: Sequence[SeenPass], size: int) -> list[SeenPass]:
