@@ -12,6 +12,7 @@ from hexsearch.doctor.checks.computation import (
     loaded_modules,
     loaded_weights,
     occupied,
+    own_norms,
     seen,
 )
 from hexsearch.doctor.checks.data import (
@@ -115,6 +116,7 @@ CHECKS: tuple[Check, ...] = (
     Check("training positions", "answers", _OWN, order.check_order),
     Check("encoder", "answers", ("foreign",), encoders.check_encoder),
     Check("modules of the network", "answers", ("examined",), loaded_modules.check_loaded_modules),
+    Check("norms of the network", "answers", ("foreign",), own_norms.check_own_norms),
     Check("occupied cells", "answers", _OBSERVED, occupied.check_occupied),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
@@ -141,6 +143,7 @@ CHECKS: tuple[Check, ...] = (
     Check("strength", "answers", _OBSERVED, strengths.check_strength, symptom=True),
     Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),
     Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
+    Check("recognition", "answers", ("foreign", "observed"), answers.check_recognition),
     Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
     Check("later steps", "training", ("finite", "samples"), later.check_later),
     Check("whole evaluation", "training", ("finite", "samples"), whole.check_whole, symptom=True),

@@ -39,7 +39,9 @@ def found(alike_under: set[str], share: float, monkeypatch: pytest.MonkeyPatch) 
     def shown(chosen: np.ndarray[Any, Any]) -> Tensor:
         return planes[torch.from_numpy(chosen)]
 
-    pipeline = SimpleNamespace(examined=SimpleNamespace(planes=shown), observed=observed)
+    pipeline = SimpleNamespace(
+        examined=SimpleNamespace(planes=shown), observed=observed, own_training=None
+    )
     return list(turns.check_turns(pipeline))  # type: ignore[arg-type]
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from hexsearch.doctor.own_training.ways import Op
 
 _OUTCOMES = 128  # a value has at most so many numbers for each position
+_POLICIES = 4  # channels of an output of which each may be a policy
+_SUM = 1e-3  # of gradients that sum to 0, relative to their sizes
 _NESTED = 4  # levels of tuples, lists and mappings that are looked into
 
 
@@ -46,6 +48,28 @@ class Output:
         """Whether there is a number for each cell (and perhaps one for a swap)."""
         each = self.tensor.numel() // max(len(self.tensor), 1)
         return each in (size * size, size * size + 1)
+
+    @property
+    def is_of_softmax(self) -> bool:
+        """Whether the gradients of each row sum to 0, as those of a softmax over it do."""
+        if self.gradient is None:
+            return False
+        rows = self.gradient.reshape(len(self.gradient), -1).double()
+        size = rows.abs().sum(dim=1)
+        used = size > 0
+        return bool(used.any()) and bool((rows[used].sum(dim=1).abs() < _SUM * size[used]).all())
+
+    def parts(self, size: int) -> list[Output]:
+        """Its channels, where there are a few with a number for each cell: several policies."""
+        shape = self.tensor.shape
+        if not (len(shape) > 2 and 1 < shape[1] <= _POLICIES and self.gradient is not None):
+            return []
+        if self.tensor[0, 0].numel() != size * size:
+            return []
+        return [
+            dataclasses.replace(self, tensor=self.tensor[:, n], gradient=self.gradient[:, n])
+            for n in range(shape[1])
+        ]
 
     def is_value(self, size: int) -> bool:
         """Whether it may be a value: one number for each position, or a few outcomes."""
@@ -91,6 +115,10 @@ def policy_of(outputs: list[Output], size: int) -> Output | None:
     """The output that is the policy, the first that has a number for each cell."""
     named = [each for each in outputs if each.is_policy(size)]
     trained = [each for each in named if each.gradient is not None]
+    if any(each.is_of_softmax for each in trained):
+        named = trained = [each for each in trained if each.is_of_softmax]
+    elif parts := [part for each in outputs for part in each.parts(size) if part.is_of_softmax]:
+        trained = parts
     return next(iter(trained or named), None)
 
 
@@ -114,3 +142,24 @@ def leaves_of(tensor: Tensor) -> set[int]:
             found.add(id(node.variable))
         ahead += [following for following, _ in node.next_functions]
     return found
+
+
+class Graph:
+    """The outputs of one pass, and the operations of autograd that they were computed by."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, int] = {}  # operation -> identity of its output
+        self._passed: set[Any] = set()
+
+    def add(self, returned: list[Tensor]) -> set[int]:
+        """Add the outputs of one call. Returns those of earlier calls that they depend on."""
+        found: set[int] = set()
+        ahead: list[Any] = [tensor.grad_fn for tensor in returned]
+        while ahead:
+            for node, _ in getattr(ahead.pop(), "next_functions", ()):
+                if node is not None and node not in self._passed:
+                    self._passed.add(node)
+                    found |= {self._made[node]} if node in self._made else set()
+                    ahead.append(node)
+        self._made |= {t.grad_fn: id(t) for t in returned if t.grad_fn is not None}
+        return found

@@ -31,7 +31,7 @@ from torch.optim.optimizer import (
 )
 
 from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient, norm
-from hexsearch.doctor.own_training.outputs import Output, hook_on, leaves_of, tensors_of
+from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
 from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
 from hexsearch.doctor.own_training.ways import is_traced, made_by, scale_of, ways_to
 from hexsearch.model.plugins import plugin_code
@@ -67,7 +67,7 @@ class Recording:
         self.network: dict[str, nn.Module] = {}
         self.reached: dict[str, set[str]] = {}
         self.unregistered: set[int] = set()
-        self._depth = 0
+        self._depth, self._graph = 0, Graph()  # of the pass that goes on
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
         self._sent: dict[str, Tensor] = {}
@@ -75,9 +75,8 @@ class Recording:
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
         self._sums: list[tuple[nn.Parameter, float]] = []  # of weights when they were first seen
-        self._size, self._scale = size, 1.0
+        self._size, self._scale, self._waited = size, 1.0, 0
         self._sought: set[str] = set()  # kinds of outputs that the first steps have not shown
-        self._waited = 0
         self._started = time.monotonic()
 
     @property
@@ -119,8 +118,10 @@ class Recording:
         # Planes have no gradient; what has one comes from a module that was called before.
         if not self.late or not given.requires_grad:
             self.late.append(SeenPass(given.detach().clone()))
+            self._graph = Graph()
         seen = self.late[-1]
-        seen.outputs = [each for each in seen.outputs if each.key != id(given)]
+        inner = self._graph.add([t for _, t in returned if len(t) == len(seen.planes)])
+        seen.outputs = [each for each in seen.outputs if each.key not in {id(given), *inner}]
         for name, tensor in returned:
             output = Output(name, tensor.detach().clone(), id(tensor), made_by=made_by(tensor))
             output.node = None if self.steps else tensor.grad_fn

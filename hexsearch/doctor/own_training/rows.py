@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +55,32 @@ class Rows:
         """Side to move on the boards that are shown in some rows: -1 for Blue, 1 for Red."""
         red = (self.ply[chosen] % 2 == 1) ^ SWAPS[self.symmetry[chosen]]
         return np.where(red, 1, -1).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the losses wanted in some rows, beside the positions that these rows show.
+
+    Attributes:
+        rows: [R] numbers of the rows.
+        truth: their positions.
+        symmetry: [R] symmetry of Hex under which each is shown.
+        target: [R] label or cell that the loss wanted.
+    """
+
+    rows: Ints
+    truth: Truth
+    symmetry: Ints
+    target: NDArray[Any]
+
+    def of(self, chosen: Flags) -> Wanted:
+        """The same of some of the rows."""
+        return Wanted(
+            self.rows[chosen],
+            self.truth.rows(chosen),
+            self.symmetry[chosen],
+            self.target[chosen],
+        )
 
 
 def layouts(inputs: Tensor) -> list[Tensor]:

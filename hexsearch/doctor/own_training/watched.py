@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.squares import moved_cells
-from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.own_training.catalogue import (
     Catalogue,
     Change,
@@ -25,7 +23,7 @@ from hexsearch.doctor.own_training.catalogue import (
 from hexsearch.doctor.own_training.formulas import ValueLoss, class_targets, value_loss
 from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.recording import Recording, record
-from hexsearch.doctor.own_training.rows import Flags, Rows, rows_of
+from hexsearch.doctor.own_training.rows import Flags, Rows, Wanted, rows_of
 from hexsearch.doctor.own_training.soft_targets import Fading, fading
 from hexsearch.doctor.own_training.targets import wanted_moves, wanted_red
 from hexsearch.doctor.own_training.turned_back import turns_back
@@ -35,32 +33,9 @@ from hexsearch.game.board import RED
 Ints = NDArray[np.int64]
 _FEW_GAMES, _FEW_ROWS = 8, 40
 _NEARLY_ALL = 0.99
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the losses wanted in some rows, beside the positions that these rows show.
-
-    Attributes:
-        rows: [R] numbers of the rows.
-        truth: their positions.
-        symmetry: [R] symmetry of Hex under which each is shown.
-        target: [R] label or cell that the loss wanted.
-    """
-
-    rows: Ints
-    truth: Truth
-    symmetry: Ints
-    target: NDArray[Any]
-
-    def of(self, chosen: Flags) -> Wanted:
-        """The same of some of the rows."""
-        return Wanted(
-            self.rows[chosen],
-            self.truth.rows(chosen),
-            self.symmetry[chosen],
-            self.target[chosen],
-        )
+_USUAL = 0.02  # distance from the usual targets
+_FIRST = 4  # batches in which raw values differ little
+_WEAK = 0.35  # share of the usual strength that soft targets pull some rows with
 
 
 @dataclass(frozen=True)
@@ -125,6 +100,31 @@ class OwnTraining:
         if rows.value.tensor.shape[1] == 1 or len(self.usual) < _FEW_ROWS:
             return None
         return class_targets(rows.value.tensor[self.usual], rows.value.gradient[self.usual])
+
+    @property
+    def has_certain_targets(self) -> bool:
+        """Whether the value loss is known, with the usual targets of results."""
+        if self.formula is not None:
+            return self.formula.odd < _USUAL
+        targets = self.class_targets
+        return targets is not None and float((targets - targets.round()).abs().max()) < _USUAL
+
+    @property
+    def has_soft_targets(self) -> bool:
+        """Whether values are pulled with all strengths in the first batches.
+
+        Raw values differ little there, so that targets of results pull with two strengths.
+        """
+        rows = self.rows
+        if self.formula is not None or rows is None or rows.value is None:
+            return False
+        if rows.value.gradient is None or rows.value.tensor.shape[1] != 1:
+            return False
+        first = self.usual[rows.batch[self.usual] < _FIRST]
+        strengths = rows.value.gradient[first, 0].abs()
+        if len(first) < _FEW_ROWS or not float(strengths.max()) > 0:
+            return False
+        return float(strengths.quantile(0.1)) < _WEAK * float(strengths.median())
 
     @cached_property
     def labels(self) -> Wanted | None:

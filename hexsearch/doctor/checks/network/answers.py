@@ -11,9 +11,11 @@ from hexsearch.analysis.known_positions import as_positions, known_positions, ou
 from hexsearch.data.baselines import baseline_predictions
 from hexsearch.data.positions import all_positions
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.boards.exchanged import by_heart
 from hexsearch.doctor.networks import answer, is_young, observe
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
+from hexsearch.errors import HexsearchError
 from hexsearch.training.metrics import slice_metrics
 
 _KNOWN = ("straight_chain", "winding_chain", "win_in_one")
@@ -65,6 +67,29 @@ def check_memory(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"+- {1.96 * error:.4f}, by game)",
             "the network recognises training games and has memorised their winners (overfitting)",
             "use more games, augmentation, fewer passes through the games, or more weight decay",
+        )
+
+
+def check_recognition(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Without a split: whether the results of the games are known from their beginnings."""
+    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
+    assert pipeline.archive is not None
+    lengths = pipeline.archive.lengths_of(observed.evaluation.game)
+    try:
+        evidence = by_heart(foreign, observed, lengths)
+    except HexsearchError:  # an encoder that only takes positions of the games
+        return
+    if evidence:
+        yield Finding.warning(
+            "memory",
+            evidence,
+            "the network recognises these games and knows their results by heart: it has "
+            "overfitted (too many passes through few games, a value loss with too much weight, a "
+            "large head without dropout or weight decay), and its value is worth little elsewhere",
+            "give games that it was not trained on to see what it is worth; train with fewer "
+            "passes, one or a few positions of each game, less weight of the value loss, or more "
+            "games",
+            root="memory",
         )
 
 

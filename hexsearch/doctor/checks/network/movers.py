@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.boards.exchanged import same_for_both
 from hexsearch.doctor.hypotheses.general.constants import constant_value, own_chances
 from hexsearch.doctor.networks import Observed, respond_in_parts, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
+from hexsearch.errors import HexsearchError
 from hexsearch.training.metrics import slice_metrics
 
 _SPREAD, _ALONE = 0.05, 0.8  # spread of answers, and share of it that the mover may explain
@@ -25,8 +27,30 @@ _FEW = 20  # finished boards that are needed
 
 def check_mover_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report answers that follow from who is to move, on finished boards or everywhere."""
-    found = list(_on_finished_boards(pipeline))
+    found = list(_without_colour(pipeline)) or list(_on_finished_boards(pipeline))
     yield from found or _told_by_the_mover(pipeline)
+
+
+def _without_colour(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report a value of a fixed colour that is computed from the mover's view alone."""
+    foreign, observed = pipeline.foreign, needed(pipeline.observed)
+    if foreign is None or foreign.for_mover:
+        return
+    try:
+        evidence = same_for_both(foreign, observed)
+    except HexsearchError:  # an encoder that only takes positions of the games
+        return
+    if evidence:
+        yield Finding.error(
+            "reads the mover",
+            evidence,
+            "the network sees boards from the side of the player to move and is not told which "
+            "colour that is, but the value is read (or trained) as that of one fixed colour, Red "
+            "or Blue: for the other one it is the wrong way round",
+            "train the value as that of the side to move and read it with win_prob_red(raw, "
+            "to_move), or give the layers before the value a plane of the side to move",
+            root="structure",
+        )
 
 
 def _on_finished_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:

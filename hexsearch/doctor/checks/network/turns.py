@@ -20,22 +20,26 @@ _ALIKE = 0.95
 # The same for transpositions. They keep which cells are neighbours, so that the side that is better
 # connected stays so: sound networks of two stages reach 0.95.
 _ALIKE_TRANSPOSED = 0.97
+_SHOWN = 0.97  # share of the rows of a watched training that are positions of the games
 _CLEAR = 0.7  # correlation under the half turn that is needed
 
 
 def check_turns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Values of boards that are turned, in a way that Hex does not allow, should be others."""
     examined, observed = needed(pipeline.examined), needed(pipeline.observed)
+    own = pipeline.own_training
+    if own is not None and own.rows is not None and own.rows.found.mean() >= _SHOWN:
+        return  # the training was seen to turn no board so
     evaluation = observed.evaluation
     near = np.flatnonzero((evaluation.to_end <= _NEAR) & ~evaluation.final)
     if observed.raw.ndim != 1 or len(near) < _POSITIONS // 4:
         return
     chosen = np.sort(np.random.default_rng(SEED).permutation(near)[:_POSITIONS])
     planes = examined.planes(take(observed.positions, chosen))
-    own = respond_in_parts(examined, planes)[1].numpy()
+    here = respond_in_parts(examined, planes)[1].numpy()
 
     def likeness(turned: NDArray[np.float32]) -> float:
-        return float(np.corrcoef(own, turned)[0, 1]) if np.ptp(turned) > 0 else 0.0
+        return float(np.corrcoef(here, turned)[0, 1]) if np.ptp(turned) > 0 else 0.0
 
     half = likeness(respond_in_parts(examined, planes.flip(2, 3).contiguous())[1].numpy())
     if half < _CLEAR:

@@ -15,6 +15,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.squares import moved_cells
 from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.own_training.catalogue import Catalogue, Change, Ints, Sides, keys_of
+from hexsearch.doctor.own_training.mixed_planes import of_another_ply, turned_apart
 from hexsearch.doctor.own_training.rows import Flags, Rows, layouts
 from hexsearch.doctor.own_training.targets import wanted_moves
 from hexsearch.doctor.own_training.watched import OwnTraining
@@ -131,19 +132,8 @@ def _candidates(own: OwnTraining) -> Iterator[tuple[str, Tensor, Ints]]:
     for words, inputs in _of_other_boards(own):
         yield words, inputs, every
     if planes.ndim == 4:
-        yield from _of_another_ply(own.catalogues[0])
-
-
-def _of_another_ply(known: Catalogue) -> Iterator[tuple[str, Tensor, Ints]]:
-    """Planes of which one is that of the position a ply before or after."""
-    truth, planes = known.truth, known.inputs
-    for shift, words in ((-1, "before"), (1, "after")):
-        other = np.clip(np.arange(len(planes)) + shift, 0, len(planes) - 1)
-        inside = np.flatnonzero(truth.game[other] == truth.game)
-        for plane in range(planes.shape[1]):
-            mixed = planes.clone()
-            mixed[:, plane] = planes[torch.from_numpy(other), plane]
-            yield f"plane {plane} is that of the position a ply {words}", mixed[inside], inside
+        yield from of_another_ply(own.catalogues[0])
+        yield from turned_apart(own.catalogues[0])
 
 
 _BOARDS: dict[str, Change] = {

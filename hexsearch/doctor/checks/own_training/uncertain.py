@@ -9,8 +9,9 @@ import torch
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.table import Flags
+from hexsearch.doctor.own_training.rows import Wanted
 from hexsearch.doctor.own_training.soft_targets import groups, turning_point
-from hexsearch.doctor.own_training.watched import OwnTraining, Wanted
+from hexsearch.doctor.own_training.watched import OwnTraining
 
 _ENOUGH = 0.02  # share of rows that are pulled away from their result
 _CERTAIN = 0.1  # distance of a chance from 0 or 1 that is not certain

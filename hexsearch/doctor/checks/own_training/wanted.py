@@ -18,8 +18,9 @@ from hexsearch.doctor.hypotheses.labels import (
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
 from hexsearch.doctor.own_training.formulas import ValueLoss
+from hexsearch.doctor.own_training.rows import Wanted
 from hexsearch.doctor.own_training.targets import directions, pulled_together, read_as
-from hexsearch.doctor.own_training.watched import OwnTraining, Wanted
+from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _BATCHES = 6  # that are looked at one by one
@@ -49,6 +50,16 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "no loss trains the value: it is not part of what backward() is called on, or it is "
             "computed from a detached copy (detach(), item(), argmax, a new tensor)",
             "add the value loss, computed from the output itself, to the loss before backward()",
+            root="detached value",
+        )
+        return
+    if not float(own.rows.value.gradient.abs().max()) > 0:
+        yield Finding.error(
+            "training value",
+            f"in {len(own.rows.found):,} rows the gradient at the value is exactly 0",
+            "no loss trains the value: its targets are empty (the classes of a row sum to 0), or "
+            "its loss is multiplied by 0, masked out, or the same for all outputs",
+            "print some targets of the value, their sums and the value loss of a batch",
             root="detached value",
         )
         return
@@ -123,6 +134,12 @@ def _wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
         )
     elif place.startswith("in a random share"):
         cause = f"label noise: {random_share(wrong)} of the labels are wrong at random"
+        if own.has_soft_targets:
+            cause = (
+                "targets are not the results of the games but numbers between them (a teacher, an "
+                "evaluation, a search or an average of the network's own answers), which agree "
+                f"with the result in {1 - wrong.mean():.0%}: the results do not reach the loss"
+            )
     evidence, cause, remedy = named_cause(
         scores, cause, "take every label from the game's winner", explains=0.97
     )

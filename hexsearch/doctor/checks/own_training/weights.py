@@ -60,6 +60,10 @@ def stuck(recording: Recording) -> list[Finding]:
     """Weights that an optimiser holds and that never move; outputs that share no weight."""
     weights = {n for s in recording.steps for n in s.moved if n.endswith(("weight", "bias"))}
     still = sorted(n for n in weights if all(s.moved.get(n, 0.0) == 0.0 for s in recording.steps))
+    # A bias before a softmax over all cells, or before a norm, changes nothing and may stand still.
+    still = [
+        n for n in still if not (n.endswith("bias") and f"{n[:-4]}weight" in weights - {*still})
+    ]
     frozen = set(still).intersection(*(s.frozen for s in recording.steps))
     if frozen and len(frozen) == len(still) < len(weights):
         return [

@@ -158,7 +158,8 @@ def linear_findings(values: Callable[[Tensor], Tensor], planes: Tensor) -> Itera
     some, others = planes[:half], planes[half : 2 * half]
     apart, together = values(some) + values(others), values(some + others)
     gap = (apart - together - values(torch.zeros_like(some))).abs().max()
-    spread = float(values(planes).std())
+    known = values(planes)
+    spread = float(known.reshape(len(known), -1).std(dim=0).max())
     if spread > _VARIES and float(gap) < _LINEAR * spread:
         yield Finding.error(
             "what is read",
