@@ -70,16 +70,17 @@ class Table:
 
     Args:
         errors: of the evaluation at each report, if they are known.
+        space: the study file of the space.
     """
-
-    space = HERE / "space.yaml"
 
     def __init__(
         self,
         configurations: list[Configuration],
         curves: list[Curve],
         errors: list[Errors] | None = None,
+        space: Path = HERE / "space.yaml",
     ) -> None:
+        self.space = space
         self._configurations = configurations
         self._curves = {key(c): x for c, x in zip(configurations, curves, strict=True)}
         self._errors = {key(c): x for c, x in zip(configurations, errors or [], strict=False)}
@@ -194,7 +195,7 @@ def curve_set(name: str, seed: int) -> CurveSet:
     """A set of curves by its name; a drawn one in versions, `floats` with seeds of its own."""
     if name == "floats":
         return Floats(_surrogate(), seed)
-    version = 0 if name == "recorded" else seed % VERSIONS
+    version = 0 if name in ("recorded", "trunks") else seed % VERSIONS
     return _table(name, version)
 
 
@@ -205,6 +206,8 @@ def _surrogate() -> Surrogate:
 
 @cache
 def _table(name: str, version: int) -> Table:
+    if name == "trunks":
+        return Table(*recorded(HERE / "trunks-13x13.jsonl"), space=HERE / "trunks.yaml")
     configurations, curves = recorded(HERE / "wolve-13x13.jsonl")
     if name == "recorded":
         return Table(configurations, curves)

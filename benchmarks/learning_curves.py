@@ -30,10 +30,13 @@ def recorded(path: Path) -> tuple[list[Configuration], list[Curve]]:
 
 def chosen_dimensions(configurations: list[Configuration]) -> tuple[Dimension, ...]:
     """The dimensions of recorded configurations, each with the choices that occur."""
-    return tuple(
-        Dimension(name, "choice", tuple(sorted({values[name] for values in configurations})))
-        for name in configurations[0]
-    )
+    dimensions = []
+    for name in configurations[0]:
+        choices = {json.dumps(values[name]): values[name] for values in configurations}
+        is_plain = not isinstance(configurations[0][name], dict)
+        ordered = sorted(choices, key=choices.__getitem__ if is_plain else None)
+        dimensions.append(Dimension(name, "choice", tuple(choices[each] for each in ordered)))
+    return tuple(dimensions)
 
 
 def synthetic(configurations: list[Configuration], seed: int) -> tuple[list[Curve], list[Errors]]:

@@ -1,7 +1,9 @@
 """The models of all rungs at one moment, which predict final values from values and settings.
 
-Values are standardised: 0 is the median of the trials' last values, and 1 is 0.6 of the distance
-from the median to the lowest. So the best values are about -1.7, for every scale of the losses.
+Values are standardised: 0 is the median of the final values, and 1 is 0.6 of the distance from the
+median to the lowest. So the best values are about -1.7, for every scale of the losses. Until three
+trials have ended, last values stand for final ones. They differ much more where losses fall late,
+so that trials which have ended would all seem alike.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from hexsearch.search.forecasting.rung_model import FROM_RUNG, RungModel
 from hexsearch.search.forecasting.trend import Trend
 from hexsearch.search.space import SearchSpace
 
+_ENDED = 3  # trials whose final values give the scale
 _WORST = 2.5  # standardised value of a failed trial, and upper limit of all others
+_LEAST_SPREAD = 1e-3  # of value losses
 _LEAST = -5.0  # lower limit of what a rung's model is given
 _UNKNOWN_SLOPE, _UNKNOWN_VARIANCE = 0.6, 0.64  # for a rung that no trial has passed
 _LATER = 0.35  # remaining variance at a rung that no trial has reached
@@ -93,7 +97,9 @@ class ForecastFit:
         counts = np.array([len(row.losses) for row in rows])
         broken = np.array([row.broken for row in rows])
         last = {place: self._last(row) for place, row in enumerate(rows) if row.losses}
-        self._scale = _Scale.of(np.array(list(last.values())), 1e-4)
+        ended = [loss for place, loss in last.items() if counts[place] == levels]
+        scaled = ended if len(ended) >= _ENDED else list(last.values())
+        self._scale = _Scale.of(np.array(scaled), _LEAST_SPREAD)
         means, variances = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
         for place, row in enumerate(rows):
             if row.broken:
