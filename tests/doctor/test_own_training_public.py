@@ -16,6 +16,7 @@ from hexsearch.doctor.checks.network.answers import check_recognition
 from hexsearch.doctor.checks.network.movers import check_mover_reading
 from hexsearch.doctor.checks.training.reach import linear_findings
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.own_training.outputs import hook_on
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from tests.doctor.own_scripts import SIZE, Board, Games, Net, Planes, Play, Script, bce, encode
 from tests.doctor.test_own_training_between import Step, causes
@@ -131,12 +132,16 @@ def test_planes_that_an_augmentation_does_not_turn(played: GameArchive) -> None:
     assert "does not turn plane 3 with the others" in found.cause
 
 
+def erased(gradient: Tensor) -> None:
+    gradient.zero_()
+
+
 def test_a_bias_that_a_softmax_takes_away_may_stand_still(played: GameArchive) -> None:
     def train(games: Games) -> Any:
         torch.manual_seed(0)
         net, rows = Net(), Script().rows(games)
         assert net.policy.bias is not None
-        net.policy.bias.register_hook(torch.zeros_like)
+        hook_on(net.policy.bias, erased)
         optimiser = torch.optim.SGD(net.parameters(), 1e-2)
         for _ in range(30):
             planes, cells, won = batch(rows, drawn(rows))

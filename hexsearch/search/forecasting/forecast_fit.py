@@ -1,9 +1,9 @@
 """The models of all rungs at one moment, which predict final values from values and settings.
 
-Values are standardised: 0 is the median of the final values, and 1 is 0.6 of the distance from the
-median to the lowest. So the best values are about -1.7, for every scale of the losses. Until three
-trials have ended, last values stand for final ones. They differ much more where losses fall late,
-so that trials which have ended would all seem alike.
+Values are standardised: 0 is the median of the final values, and 1 about a standard deviation, by
+the distance from the median to the lowest. So the best of many values is -1.7, for every scale of
+the losses. Until three trials have ended, last values stand for final ones. They differ much more
+where losses fall late, so that trials which have ended would all seem alike.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from hexsearch.search.forecasting.draws import Floats, distances
 from hexsearch.search.forecasting.learned import Learned
@@ -22,6 +23,7 @@ from hexsearch.search.space import SearchSpace
 
 _ENDED = 3  # trials whose final values give the scale
 _WORST = 2.5  # standardised value of a failed trial, and upper limit of all others
+_LEAST_AHEAD, _MOST_AHEAD = 0.3, 5 / 3  # standard deviations between the best and the middle
 _LEAST_SPREAD = 1e-3  # of value losses
 _LEAST = -5.0  # lower limit of what a rung's model is given
 _UNKNOWN_SLOPE, _UNKNOWN_VARIANCE = 0.6, 0.64  # for a rung that no trial has passed
@@ -46,8 +48,12 @@ class _Scale:
 
     @classmethod
     def of(cls, losses: Floats, least: float) -> _Scale:
-        middle = float(np.median(losses))
-        return cls(middle, 0.6 * max(middle - float(losses.min()), least))
+        middle, count = float(np.median(losses)), len(losses)
+        # By how many standard deviations the best of so many is expected to exceed the middle:
+        # Blom, "Statistical Estimates and Transformed Beta-Variables", 1958.
+        ahead = float(ndtri((count - 0.375) / (count + 0.25)))
+        share = 1.0 / min(max(ahead, _LEAST_AHEAD), _MOST_AHEAD)
+        return cls(middle, share * max(middle - float(losses.min()), least))
 
     def standardised(self, losses: Floats) -> Floats:
         return np.asarray(np.minimum((losses - self.middle) / self.spread, _WORST))

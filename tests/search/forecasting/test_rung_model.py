@@ -7,8 +7,8 @@ import numpy as np
 from hexsearch.search.forecasting.rung_model import FROM_RUNG, RungModel
 
 
-def fitted(features: np.ndarray, targets: np.ndarray) -> RungModel:
-    apart = 3.0 * (1 - np.eye(len(targets)))  # settings that have nothing in common
+def fitted(features: np.ndarray, targets: np.ndarray, far: float = 3.0) -> RungModel:
+    apart = far * (1 - np.eye(len(targets)))  # settings that have nothing in common
     return RungModel(FROM_RUNG, features, apart, targets, np.full(len(targets), 1e-4))
 
 
@@ -16,11 +16,11 @@ def test_where_curves_cross_the_change_since_the_rung_before_predicts_the_end() 
     rng = np.random.default_rng(0)
     features = rng.normal(size=(30, 2))
     targets = features[:, 1] + 0.1 * rng.normal(size=30)  # the value itself says nothing
-    model = fitted(features[:20], targets[:20])
-    means, variances = model.predict(features[20:], np.full((10, 20), 3.0))
+    model = fitted(features[:20], targets[:20], far=0.0)  # of one configuration
+    means, variances = model.predict(features[20:], np.zeros((10, 20)))
     assert np.corrcoef(means, targets[20:])[0, 1] > 0.9
-    alone = fitted(features[:20, :1], targets[:20])
-    _, without = alone.predict(features[20:, :1], np.full((10, 20), 3.0))
+    alone = fitted(features[:20, :1], targets[:20], far=0.0)
+    _, without = alone.predict(features[20:, :1], np.zeros((10, 20)))
     assert variances.mean() < 0.5 * without.mean()
 
 
