@@ -9,7 +9,9 @@ The configurations of a finite space come in a seeded permutation. From a space 
 `--count` random ones are drawn. Both ways an unfinished recording is a random sample of the space.
 With `--repeat-every N`, each N-th configuration is trained a second time with another seed.
 The second space: `--space benchmarks/curves/floats.yaml --games starter --count 320 --repeat-every
-12 --output benchmarks/curves/starter-13x13.jsonl`.
+12 --output benchmarks/curves/starter-13x13.jsonl`. The third, with trunks of different cost:
+`--space benchmarks/curves/trunks.yaml --games starter --output
+benchmarks/curves/trunks-13x13.jsonl`.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ that our searcher models the space and does not enumerate it. `--sets` gives the
 `recorded`, or kinds of random curves (`learning_curves.py`), each in three versions. `mixed` and
 `heldout` were held out when the rules were chosen. So was `floats`: a second recorded space, on
 other games, with numbers between those that were recorded (`curve_surrogate.py`). There the regret
-is that of the value loss without the noise of training seeds. `--keep` appends each replay to a
-file, and repeats none that the file holds with the same budgets; `search_table.py` makes tables of
-such files.
+is that of the value loss without the noise of training seeds. `trunks`: a third recorded space,
+whose configurations cost one to eight (peers that know no choice between mappings leave it out).
+`--keep` appends each replay to a file, and repeats none that the file holds with the same budgets;
+`search_table.py` makes tables of such files.
 
 The last two columns are about the full budget. What became of the best configuration of the space:
 it was never tried, it was cut (pruned or paused), it was running, or it had ended (no matter of

@@ -187,3 +187,14 @@ def test_drawn_curves_know_the_errors_of_their_evaluations_and_recorded_ones_do_
     assert apart == pytest.approx((losses[0] - losses[1], 0.0005 * 2**0.5))
     one, other = recorded.draws(0, 2)
     assert recorded.paired(one, other, LEVELS[1]) is None
+
+
+def test_the_recorded_trunks_cost_one_to_eight_and_are_a_whole_space() -> None:
+    curves = curve_set("trunks", 0)
+    space = load_space(curves.space)[1]
+    configurations = list(space.configurations())
+    costs = [curves.curve(values)[-1][2] for values in configurations]
+    assert len(costs) == 144 and max(costs) > 8 * min(costs)
+    assert all(curves.curve(values)[-1][0] == LEVELS[-1] for values in configurations)
+    names = {dimension.name: len(dimension.choices) for dimension in curves.dimensions}
+    assert names == {d.name: len(d.choices) for d in space.dimensions}
