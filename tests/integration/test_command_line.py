@@ -77,7 +77,8 @@ def test_a_study_runs_from_games_to_leaderboard(study: Path) -> None:
     assert board["state"] == "finished"
     assert sum(row["seeds"] for row in board["rows"]) == 5
     statuses = [row["status"] for row in board["rows"]]
-    assert "completed" in statuses and "paused" in statuses
+    # Of five trials, each may still be the best, so that none need stay paused.
+    assert "completed" in statuses and set(statuses) <= {"completed", "paused"}
     assert [baseline["name"] for baseline in board["baselines"]] == ["prior", "shortest-path table"]
     best = board["rows"][0]
     assert 0.0 < best["value_loss"] < 0.5
