@@ -44,7 +44,10 @@ def _buffers(module: nn.Module) -> list[str]:
 
 def _statistics(module: nn.Module) -> list[torch.Tensor]:
     found = [module.get_buffer(name) for name in _buffers(module)]
-    return found if found and found[0].shape == found[1].shape else []
+    shapes = {each.shape for each in found}
+    # What has no scale of its own may be a fixed normalisation of planes.
+    scaled = any(each.shape in shapes for each in module.parameters(recurse=False))
+    return found if len(shapes) == 1 and scaled else []
 
 
 def _is_initial(mean: torch.Tensor, variance: torch.Tensor) -> bool:

@@ -22,6 +22,7 @@ _SOFTMAX = (
     "which applies a softmax itself, two stand one behind the other, and chances are driven to 0 "
     "and 1 (or overfitting)"
 )
+_TIMID = 2.5  # factor on the log odds that a regularised training may need
 _FAINT = 4.0  # factor on the log odds that answers near 0.5 need
 _LEANS = 0.25  # difference of the mean answer to the share of Red's wins
 
@@ -32,11 +33,10 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     evaluation = observed.evaluation
     overall = evaluation.metrics().overall
     own = pipeline.own_training
-    if own is not None and own.has_certain_targets:
-        return  # targets and reading are known; regularisation may make answers timid
+    certain = own is not None and own.has_certain_targets  # so they do not fade, nor are scaled
     if not overall.auc > 0.65 or one_sided(observed) is not None:
         return  # check `label noise` reports labels that are wrong for one colour
-    if (fades := fading(observed) or only_the_end(observed)) is not None:
+    if not certain and (fades := fading(observed) or only_the_end(observed)) is not None:
         yield Finding.warning("calibration", *fades, root="reading")
         return
     if abs(overall.bias) > _LEANS:
@@ -45,6 +45,8 @@ def check_compression(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if (leans := offset(observed)) is not None:
         yield Finding.warning("calibration", *leans, root="reading")
         return
+    if certain and compression(observed).temperature < _TIMID:
+        return  # dropout, weight decay and few steps make answers timid
     if not _smoothing(pipeline) and (scaled := shrunk(observed)) is not None:
         yield Finding.warning("calibration", *scaled, root="reading")
         return
