@@ -77,8 +77,10 @@ def test_a_study_runs_from_games_to_leaderboard(study: Path) -> None:
     assert board["state"] == "finished"
     assert sum(row["seeds"] for row in board["rows"]) == 5
     statuses = [row["status"] for row in board["rows"]]
-    # Of five trials, each may still be the best, so that none need stay paused.
+    # Of five trials, each may still be the best, so that none need stay paused to the end.
     assert "completed" in statuses and set(statuses) <= {"completed", "paused"}
+    decided = [record["decision"] for record in essential(study) if record["event"] == "decided"]
+    assert "pause" in decided
     assert [baseline["name"] for baseline in board["baselines"]] == ["prior", "shortest-path table"]
     best = board["rows"][0]
     assert 0.0 < best["value_loss"] < 0.5

@@ -15,7 +15,6 @@ from hexsearch.doctor.hypotheses.boards.exchanged import by_heart
 from hexsearch.doctor.networks import answer, is_young, observe
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
-from hexsearch.errors import HexsearchError
 from hexsearch.training.metrics import slice_metrics
 
 _KNOWN = ("straight_chain", "winding_chain", "win_in_one")
@@ -75,11 +74,7 @@ def check_recognition(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
     assert pipeline.archive is not None
     lengths = pipeline.archive.lengths_of(observed.evaluation.game)
-    try:
-        evidence = by_heart(foreign, observed, lengths)
-    except HexsearchError:  # an encoder that only takes positions of the games
-        return
-    if evidence:
+    if evidence := by_heart(foreign, observed, lengths):
         yield Finding.warning(
             "memory",
             evidence,

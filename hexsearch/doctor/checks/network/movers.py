@@ -16,7 +16,6 @@ from hexsearch.doctor.hypotheses.general.constants import constant_value, own_ch
 from hexsearch.doctor.networks import Observed, respond_in_parts, take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.strength import accuracy
-from hexsearch.errors import HexsearchError
 from hexsearch.training.metrics import slice_metrics
 
 _SPREAD, _ALONE = 0.05, 0.8  # spread of answers, and share of it that the mover may explain
@@ -36,11 +35,7 @@ def _without_colour(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     foreign, observed = pipeline.foreign, needed(pipeline.observed)
     if foreign is None or foreign.for_mover:
         return
-    try:
-        evidence = same_for_both(foreign, observed)
-    except HexsearchError:  # an encoder that only takes positions of the games
-        return
-    if evidence:
+    if evidence := same_for_both(foreign, observed):
         yield Finding.error(
             "reads the mover",
             evidence,

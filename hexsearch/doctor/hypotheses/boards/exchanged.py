@@ -37,11 +37,8 @@ def blind_to_exchange(foreign: ForeignNetwork | None, observed: Observed) -> str
     rows = going[np.linspace(0, len(going) - 1, min(len(going), _POSITIONS)).astype(np.int64)]
     positions = take(observed.positions, rows)
     own = observed.evaluation.win_prob_red[rows]
-    try:
-        exchanged = _exchanged(foreign, positions)
-    except HexsearchError:
-        return ""
-    if min(float(own.std()), float(exchanged.std())) < _SPREAD:
+    exchanged = _exchanged(foreign, positions)
+    if exchanged is None or min(float(own.std()), float(exchanged.std())) < _SPREAD:
         return ""
     together = float(np.corrcoef(own, 1 - exchanged)[0, 1])
     if together > _ALIKE:
@@ -61,7 +58,11 @@ def same_for_both(foreign: ForeignNetwork, observed: Observed) -> str:
         return ""
     own = observed.evaluation.win_prob_red[rows]
     exchanged = _exchanged(foreign, take(observed.positions, rows))
-    if float(own.std()) < _SPREAD or float(np.abs(own - exchanged).max()) > _EQUAL:
+    if (
+        exchanged is None
+        or float(own.std()) < _SPREAD
+        or float(np.abs(own - exchanged).max()) > _EQUAL
+    ):
         return ""
     return (
         f"on {len(rows)} boards the answer stays the same, within {_EQUAL:g}, when the board is "
@@ -90,7 +91,10 @@ def by_heart(foreign: ForeignNetwork, observed: Observed, lengths: NDArray[np.in
     own = np.square(evaluation.win_prob_red[rows] - won)
     if own.mean() > _KNOWN * constant:
         return ""
-    other = np.square(1.0 - _exchanged(foreign, take(observed.positions, rows)) - won)
+    exchanged = _exchanged(foreign, take(observed.positions, rows))
+    if exchanged is None:
+        return ""
+    other = np.square(1.0 - exchanged - won)
     if other.mean() < _UNKNOWN * constant or (other - own).mean() < _SURE * clustered_error(
         other - own, game
     ):
@@ -102,13 +106,19 @@ def by_heart(foreign: ForeignNetwork, observed: Observed, lengths: NDArray[np.in
     )
 
 
-def _exchanged(foreign: ForeignNetwork, positions: Positions) -> NDArray[np.float64]:
-    """[P] answers, Red's, on the reflections with exchanged colours."""
+def _exchanged(foreign: ForeignNetwork, positions: Positions) -> NDArray[np.float64] | None:
+    """[P] answers, Red's, on the reflections with exchanged colours.
+
+    None for an encoder or a network that only takes positions of the games.
+    """
     boards = np.ascontiguousarray(-positions.stones.transpose(0, 2, 1))
     movers = -positions.to_move.astype(np.int64)
-    planes = [
-        foreign.encoded(board, int(mover)) for board, mover in zip(boards, movers, strict=True)
-    ]
-    raw = foreign.respond(torch.from_numpy(np.stack(planes)).float())[1]
-    answers: NDArray[np.float64] = foreign.answered(raw, torch.from_numpy(movers)).double().numpy()
-    return np.clip(answers, 0.0, 1.0)
+    try:
+        planes = [
+            foreign.encoded(board, int(mover)) for board, mover in zip(boards, movers, strict=True)
+        ]
+        raw = foreign.respond(torch.from_numpy(np.stack(planes)).float())[1]
+        answers = foreign.answered(raw, torch.from_numpy(movers))
+    except HexsearchError:
+        return None
+    return answers.double().clamp(0.0, 1.0).numpy()
