@@ -20,6 +20,7 @@ from learning_curves import (
     recorded,
     synthetic,
 )
+from prior_curves import prior_curves
 
 from hexsearch.search.forecasting.draws import coordinates, random_values
 from hexsearch.search.space import Dimension
@@ -71,6 +72,7 @@ class Table:
     Args:
         errors: of the evaluation at each report, if they are known.
         space: the study file of the space.
+        finals: value losses at the end without noise, if they are known.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Table:
         curves: list[Curve],
         errors: list[Errors] | None = None,
         space: Path = HERE / "space.yaml",
+        finals: list[float] | None = None,
     ) -> None:
         self.space = space
         self._configurations = configurations
@@ -89,6 +92,8 @@ class Table:
             k: curve[-1][1] if curve[-1][0] == LEVELS[-1] else 0.25
             for k, curve in self._curves.items()
         }
+        if finals is not None:
+            self._finals = dict(zip(self._curves, finals, strict=True))
         self.dimensions = chosen_dimensions(configurations)
         self.least = min(self._finals.values())
         self.typical = float(np.mean(list(self._finals.values())))
@@ -104,7 +109,7 @@ class Table:
         return self._curves[key(values)]
 
     def truth(self, values: Configuration) -> float:
-        """The last value of the curve."""
+        """The last value of the curve, without noise where that is known."""
         return self._finals[key(values)]
 
     def error(self, values: Configuration, positions: int) -> float:
@@ -192,9 +197,14 @@ class Floats:
 
 
 def curve_set(name: str, seed: int) -> CurveSet:
-    """A set of curves by its name; a drawn one in versions, `floats` with seeds of its own."""
+    """A set of curves by its name; a drawn one in versions, `floats` with seeds of its own.
+
+    `prior` is another draw for each seed.
+    """
     if name == "floats":
         return Floats(_surrogate(), seed)
+    if name == "prior":
+        return _table(name, seed)
     version = 0 if name in ("recorded", "trunks") else seed % VERSIONS
     return _table(name, version)
 
@@ -211,5 +221,8 @@ def _table(name: str, version: int) -> Table:
     configurations, curves = recorded(HERE / "wolve-13x13.jsonl")
     if name == "recorded":
         return Table(configurations, curves)
+    if name == "prior":
+        curves, errors, finals = prior_curves(configurations, version)
+        return Table(configurations, curves, errors, finals=finals)
     draw = synthetic if name == "synthetic" else partial(drawn, name)
     return Table(configurations, *draw(configurations, 1 + version))

@@ -12,6 +12,7 @@ that our searcher models the space and does not enumerate it. `--sets` gives the
 other games, with numbers between those that were recorded (`curve_surrogate.py`). There the regret
 is that of the value loss without the noise of training seeds. `trunks`: a third recorded space,
 whose configurations cost one to eight (peers that know no choice between mappings leave it out).
+`prior`: curves of another project's prior (`prior_curves.py`), another draw for each seed.
 `--keep` appends each replay to a file, and repeats none that the file holds with the same budgets;
 `search_table.py` makes tables of such files.
 
@@ -28,6 +29,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -58,6 +60,8 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="FILE")
     args = parser.parse_args()
+    if "prior" in args.sets and find_spec("ifbo") is None:
+        parser.error("the curves of `prior` need the package ifBO (see benchmarks/peers.txt)")
     reasons = {name: reason for name in args.searchers if (reason := missing(name))}
     for reason in reasons.values():
         print(reason)

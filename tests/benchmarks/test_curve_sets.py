@@ -198,3 +198,19 @@ def test_the_recorded_trunks_cost_one_to_eight_and_are_a_whole_space() -> None:
     assert all(curves.curve(values)[-1][0] == LEVELS[-1] for values in configurations)
     names = {dimension.name: len(dimension.choices) for dimension in curves.dimensions}
     assert names == {d.name: len(d.choices) for d in space.dimensions}
+
+
+def test_curves_of_the_public_prior_are_scaled_and_the_same_for_a_seed() -> None:
+    pytest.importorskip("ifbo", reason="ifBO is a package of the benchmarks' peers")
+    state = np.random.get_state()[1].copy()  # type: ignore[index]
+    first, again, other = curve_set("prior", 3), curve_set("prior", 3), curve_set("prior", 4)
+    assert (np.random.get_state()[1] == state).all()  # type: ignore[index]
+    values = first.draws(0, 160)
+    finals = [first.truth(each) for each in values]
+    assert len(values) == 160 and float(np.median(finals)) == pytest.approx(0.2)
+    assert float(np.std(finals)) == pytest.approx(0.02)
+    assert first.curve(values[0]) == again.curve(values[0]) != other.curve(values[0])
+    ends = np.array([first.curve(each)[-1][1] for each in values])
+    errors = np.array([first.error(each, LEVELS[-1]) for each in values])
+    away = (ends - finals) / errors
+    assert 0.8 < away.std() < 1.2 and abs(away.mean()) < 0.3
