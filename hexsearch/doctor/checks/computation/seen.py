@@ -86,12 +86,12 @@ def _blank_planes(
     rows = np.arange(0, len(planes), max(len(planes) // _TRIED, 1))
     some = torch.from_numpy(rows)
     tried = [
-        (_gap_of(network, norm.name, filled), name)
+        (first_gap(network, norm.name, filled), name)
         for name, filled in with_history(
             foreign.encoded, take(positions, rows), planes[some], blank
         )
     ]
-    own = _gap_of(network, norm.name, planes[some])
+    own = first_gap(network, norm.name, planes[some])
     least, name = min(tried, default=(float("inf"), ""))
     restored = least < min(_RESTORED * own, _RIGHT)
     yield Finding.error(
@@ -140,7 +140,7 @@ def _other_positions(
 ) -> Iterator[Finding]:
     """The finding for statistics that fit the positions of one kind alone."""
     gaps = {
-        name: _gap_of(network, norm.name, planes[torch.from_numpy(rows)])
+        name: first_gap(network, norm.name, planes[torch.from_numpy(rows)])
         for name, rows in kinds.items()
         if rows.sum() >= _FEW
     }
@@ -158,11 +158,6 @@ def _other_positions(
             "train on positions of all stages, each with its own board",
             root="positions",
         )
-
-
-def _gap_of(network: nn.Module, norm: str, planes: Tensor) -> float:
-    with torch.no_grad():
-        return first_gap(network, norm, lambda: network(planes.contiguous()))
 
 
 def _stale(
@@ -204,9 +199,9 @@ def _other_planes(
     step = max(len(planes) // _TRIED, 1)
     some, rows = planes[::step], red[::step]
 
-    own = _gap_of(network, norm.name, some)
+    own = first_gap(network, norm.name, some)
     tried = [
-        (_gap_of(network, norm.name, change(some)), name)
+        (first_gap(network, norm.name, change(some)), name)
         for name, change in all_changes(some, rows)
     ]
     least = min((each for each, _ in tried), default=float("inf"))

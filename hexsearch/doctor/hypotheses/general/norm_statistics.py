@@ -39,14 +39,46 @@ class _SeenEnough(Exception):
     """Ends a call of the network after its first norm."""
 
 
+class _Inputs:
+    """Mean and variance of each channel of the inputs of a norm, over all its calls.
+
+    A network may be asked in pieces, and a few positions are no sample of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self._count = 0
+        self._mean = self._squares = torch.zeros(())
+
+    def add(self, inputs: Tensor) -> None:
+        seen = inputs.detach().float().transpose(0, 1).flatten(1)
+        here, mean = seen.shape[1], seen.mean(dim=1)
+        squares = (seen - mean[:, None]).square().sum(dim=1)
+        whole, away = self._count + here, mean - self._mean
+        self._mean = self._mean + away * here / whole
+        self._squares = self._squares + squares + away.square() * self._count * here / whole
+        self.rows, self._count = self.rows + len(inputs), whole
+
+    def gap(self, norm: _BatchNorm) -> float | None:
+        """Median of what NormGap says; None if the norm keeps too little."""
+        if norm.running_mean is None or norm.running_var is None:
+            return None
+        kept = norm.running_var.float().sqrt()
+        used = kept > 1e-3 * float(kept.max())  # others are of units that have died
+        if int(used.sum()) < _LEAST or self._count < 2:
+            return None
+        deviation = (self._squares[used] / (self._count - 1)).sqrt().clamp(min=1e-6)
+        off = (norm.running_mean.float()[used] - self._mean[used]).abs() / kept[used]
+        return float((off + (kept[used] / deviation).log().abs()).median())
+
+
 def norm_gaps(network: nn.Module, run: Callable[[], object]) -> list[NormGap]:
     """The gaps of all norms in eval mode that `run()`, which calls the network, uses, in order."""
-    found: list[NormGap] = []
     names = {id(module): name for name, module in network.named_modules()}
+    found: dict[_BatchNorm, _Inputs] = {}
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if isinstance(module, _BatchNorm) and (gap := _gap(module, inputs[0])) is not None:
-            found.append(NormGap(names[id(module)], gap))
+        if isinstance(module, _BatchNorm) and not module.training:
+            found.setdefault(module, _Inputs()).add(inputs[0])
 
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     handles = [norm.register_forward_pre_hook(look) for norm in norms]
@@ -55,7 +87,8 @@ def norm_gaps(network: nn.Module, run: Callable[[], object]) -> list[NormGap]:
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    gaps = ((names[id(norm)], inputs.gap(norm)) for norm, inputs in found.items())
+    return [NormGap(name, gap) for name, gap in gaps if gap is not None]
 
 
 def modules_between(
@@ -82,24 +115,27 @@ def modules_between(
     return [f"{name}: {kinds[name]}" for name in dict.fromkeys(inside)]
 
 
-def first_gap(network: nn.Module, norm: str, run: Callable[[], object]) -> float:
-    """The gap of one norm in `run()`, which calls the network and is ended there."""
-    gaps: list[float] = []
+def first_gap(network: nn.Module, norm: str, planes: Tensor) -> float:
+    """The gap of one norm for some planes; the network is ended there."""
+    seen = _Inputs()
 
     def look(module: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
-        gap = _gap(module, inputs[0])
-        gaps.append(float("inf") if gap is None else gap)
-        raise _SeenEnough
+        if not module.training:
+            seen.add(inputs[0])
+        if seen.rows >= len(planes):
+            raise _SeenEnough
 
     module = network.get_submodule(norm)
     handle = module.register_forward_pre_hook(look)
     try:
-        run()
+        with torch.no_grad():
+            network(planes.contiguous())
     except _SeenEnough:
         pass
     finally:
         handle.remove()
-    return gaps[0] if gaps else float("inf")
+    gap = seen.gap(module) if isinstance(module, _BatchNorm) else None
+    return float("inf") if gap is None else gap
 
 
 def copied(network: nn.Module) -> nn.Module | None:
@@ -129,19 +165,6 @@ def with_statistics_of(network: nn.Module, planes: Tensor) -> nn.Module | None:
             if len(part) > 1:
                 copy(part)
     return copy.eval()
-
-
-def _gap(norm: _BatchNorm, inputs: Tensor) -> float | None:
-    if norm.training or norm.running_mean is None or norm.running_var is None:
-        return None
-    seen = inputs.detach().float().transpose(0, 1).flatten(1)
-    kept = norm.running_var.float().sqrt()
-    used = kept > 1e-3 * float(kept.max())  # others are of units that have died
-    if int(used.sum()) < _LEAST or seen.shape[1] < 2:
-        return None
-    mean, deviation = seen.mean(dim=1)[used], seen.std(dim=1)[used].clamp(min=1e-6)
-    off = (norm.running_mean.float()[used] - mean).abs() / kept[used]
-    return float((off + (kept[used] / deviation).log().abs()).median())
 
 
 def trained_levels(network: nn.Module, norm: str, planes: Tensor) -> list[tuple[float, float]]:
