@@ -9,10 +9,12 @@ from __future__ import annotations
 from hexsearch.doctor.checks import beginnings, games, play, refused, results, split
 from hexsearch.doctor.checks.computation import (
     edits,
+    linear_pairs,
     loaded_modules,
     loaded_weights,
     occupied,
     own_norms,
+    plane_scales,
     seen,
 )
 from hexsearch.doctor.checks.data import (
@@ -40,7 +42,7 @@ from hexsearch.doctor.checks.network import (
     values,
 )
 from hexsearch.doctor.checks.optimisation import finite, gradients, later, slopes, steps
-from hexsearch.doctor.checks.own_training import moves, order, shown, wanted
+from hexsearch.doctor.checks.own_training import moves, order, shown, validation, wanted
 from hexsearch.doctor.checks.own_training import outputs as own_outputs
 from hexsearch.doctor.checks.own_training import steps as own_steps
 from hexsearch.doctor.checks.training import (
@@ -60,6 +62,7 @@ from hexsearch.doctor.findings import Check
 _BATCHES = ("samples",)
 _OWN = ("own_training",)
 _OBSERVED = ("examined", "observed")
+_FOREIGN = ("foreign", "observed")
 
 CHECKS: tuple[Check, ...] = (
     Check("read-out", "quick", ("readouts",), readouts.check_contract),
@@ -114,21 +117,22 @@ CHECKS: tuple[Check, ...] = (
     Check("training value", "answers", _OWN, wanted.check_value),
     Check("training policy", "answers", _OWN, moves.check_moves),
     Check("training positions", "answers", _OWN, order.check_order),
+    Check("validation", "answers", _OWN, validation.check_validation),
     Check("encoder", "answers", ("foreign",), encoders.check_encoder),
     Check("modules of the network", "answers", ("examined",), loaded_modules.check_loaded_modules),
     Check("norms of the network", "answers", ("foreign",), own_norms.check_own_norms),
+    Check("plane scales", "answers", _FOREIGN, plane_scales.check_plane_scales),
+    Check("linear layers", "answers", _FOREIGN, linear_pairs.check_linear_pairs),
     Check("occupied cells", "answers", _OBSERVED, occupied.check_occupied),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
-    Check("linear answers", "answers", ("foreign", "observed"), reach.check_linear_answers),
-    Check(
-        "loaded weights", "answers", ("foreign", "observed"), loaded_weights.check_loaded_weights
-    ),
-    Check("inputs of the norms", "answers", ("foreign", "observed"), seen.check_seen),
-    Check("edits of the network", "answers", ("foreign", "observed"), edits.check_edits),
-    Check("what answers read", "answers", ("foreign", "observed"), reading.check_answers),
+    Check("linear answers", "answers", _FOREIGN, reach.check_linear_answers),
+    Check("loaded weights", "answers", _FOREIGN, loaded_weights.check_loaded_weights),
+    Check("inputs of the norms", "answers", _FOREIGN, seen.check_seen),
+    Check("edits of the network", "answers", _FOREIGN, edits.check_edits),
+    Check("what answers read", "answers", _FOREIGN, reading.check_answers),
     Check("settings of the network", "answers", ("foreign",), structure.check_settings),
-    Check("modules that run", "answers", ("foreign", "observed"), structure.check_called),
+    Check("modules that run", "answers", _FOREIGN, structure.check_called),
     Check("answers", "answers", _OBSERVED, values.check_range),
     Check("size of outputs", "answers", _OBSERVED, outputs.check_sizes, symptom=True),
     Check("cut answers", "answers", _OBSERVED, outputs.check_cut_answers),
@@ -143,7 +147,7 @@ CHECKS: tuple[Check, ...] = (
     Check("strength", "answers", _OBSERVED, strengths.check_strength, symptom=True),
     Check("known positions", "answers", ("examined",), answers.check_known, symptom=True),
     Check("memory", "answers", ("loaded", "observed"), answers.check_memory, symptom=True),
-    Check("recognition", "answers", ("foreign", "observed"), answers.check_recognition),
+    Check("recognition", "answers", _FOREIGN, answers.check_recognition),
     Check("early stage", "answers", ("loaded", "observed"), answers.check_early, symptom=True),
     Check("later steps", "training", ("finite", "samples"), later.check_later),
     Check("whole evaluation", "training", ("finite", "samples"), whole.check_whole, symptom=True),

@@ -67,6 +67,8 @@ _FOLLOWS = {
     "untrained": ("reading", "norms", "reads the mover"),
     "frozen": ("untrained", "unread", "reading", "norms", "policy cells"),
     "blank planes": ("norms",),
+    "plane scales": ("reading", "norms", "unread"),
+    "steps half": ("unread",),
     "train mode": ("slopes", *_CALLS, "state", "perspective"),
 }
 

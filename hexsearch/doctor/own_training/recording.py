@@ -9,15 +9,12 @@ steps the function is ended by an exception.
 
 from __future__ import annotations
 
-import contextlib
-import random
-import sys
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import (
@@ -30,18 +27,17 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient, norm
+from hexsearch.doctor.own_training.evaluations import Evaluations
+from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient
 from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
 from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
 from hexsearch.doctor.own_training.ways import is_traced, made_by, scale_of, ways_to
-from hexsearch.model.plugins import plugin_code
 
 _STEPS = 24  # steps after which the function is ended
-_LATER = 400  # steps more that are waited for a value or a policy that no step has shown
+_LATER = 400  # steps more that are waited for a value, a policy or an evaluation
+_PATIENCE = 15.0  # seconds that are waited for an evaluation
 _SECONDS = 90.0  # time after which it is ended
 _MOST = 40_000  # positions after which it is ended
-
-GamesOfTraining = Sequence[tuple[list[int], bool]]
 
 
 class _Enough(BaseException):
@@ -58,6 +54,7 @@ class Recording:
         network: outermost modules with weights, by their classes' names.
         reached: names of the weights that each output of the first pass depends on.
         unregistered: weights that the first pass depends on, and no module or optimiser holds.
+        evaluations: what the network is asked without a gradient.
     """
 
     def __init__(self, size: int) -> None:
@@ -67,6 +64,7 @@ class Recording:
         self.network: dict[str, nn.Module] = {}
         self.reached: dict[str, set[str]] = {}
         self.unregistered: set[int] = set()
+        self.evaluations = Evaluations()
         self._depth, self._graph = 0, Graph()  # of the pass that goes on
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
@@ -78,6 +76,7 @@ class Recording:
         self._size, self._scale, self._waited = size, 1.0, 0
         self._sought: set[str] = set()  # kinds of outputs that the first steps have not shown
         self._started = time.monotonic()
+        self._rests_since, self._idle = math.inf, 0  # no step is kept any more
 
     @property
     def passes(self) -> list[SeenPass]:
@@ -97,18 +96,27 @@ class Recording:
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._depth += 1
         late = time.monotonic() - self._started > _SECONDS
-        if self._depth == 1 and (late or self.rows > _MOST):
+        enough = self._rests and self.evaluations.is_long
+        if self._depth == 1 and (late or enough or self.rows > _MOST):
             self._end()
 
     def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self._depth = max(self._depth - 1, 0)
-        if self._depth or not torch.is_grad_enabled() or output is None or is_traced():
+        if self._depth or output is None or is_traced():
             return
         if next(iter(module.parameters()), None) is None:
             return  # a loss or an activation as a module
         returned = [(n, each) for n, each in tensors_of(output).items() if each.is_floating_point()]
         first = next(iter(tensors_of(inputs).values()), None)
         if first is None or not returned:
+            return
+        if not torch.is_grad_enabled():
+            if type(module) in map(type, self.network.values()):  # an average is a copy
+                self.evaluations.add(module, first)
+            return
+        self.evaluations.close(len(first))
+        if self._rests:
+            self._end_if_evaluated()
             return
         self._know(module)
         self._add(module, first, returned)
@@ -165,6 +173,8 @@ class Recording:
 
     def _before_backward(self, losses: Sequence[Tensor]) -> None:
         """Look at the scale of the losses, and in the first step at the ways to them."""
+        if self._rests:
+            return
         self._scale = scale_of(losses)
         if self._sent and not any(has_gradient(self._weights[name]) for name in self._sent):
             self._sent = {}  # cleared since: the gradients of another point or batch
@@ -175,6 +185,8 @@ class Recording:
 
     def _before_step(self, optimiser: Optimizer, given: Any, named: Any) -> Any:
         """Keep a step before it is taken; one with a closure when its gradients are computed."""
+        if self._rests:
+            return None
         closure = named.get("closure") or next(iter(given[1:]), None)  # behind the optimiser
         if not callable(closure):
             return self._keep(optimiser)
@@ -198,26 +210,23 @@ class Recording:
             given = sent = gradients_of(optimiser)
         factor, off = fit(given, sent, list(given) if not self.network else names)
         self.steps.append(
-            SeenStep(
-                type(optimiser).__name__,
-                [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups],
-                self.late,
-                norm(given.values()),
-                norm(sent.values()),
-                off,
-                factor,
-                unheld=tuple(n for n, p in self._weights.items() if id(p) not in held),
-                frozen=tuple(n for n, p in self._weights.items() if not p.requires_grad),
-            )
+            SeenStep.of(optimiser, self._weights, self.late, (given, sent), (factor, off))
         )
         self.late = []
         self._before = {n: self._weights[n].detach().clone() for n in names}
 
     def _after_step(self, optimiser: Optimizer, *_: Any) -> None:
+        if self._rests:
+            self._idle += 1
+            if self._idle > _LATER or time.monotonic() - self._rests_since > _PATIENCE:
+                self._end()
+            return
         step = self.steps[-1]
         for name, old in self._before.items():
             change = float((self._weights[name].detach() - old).norm())
             step.moved[name] = change / max(float(old.norm()), 1e-6)
+            if name in step.halved:
+                step.unchanged[name] = float((self._weights[name].detach() == old).float().mean())
         # Another optimiser may still step with the gradients of its own weights.
         self._sent = {n: g for n, g in self._sent.items() if n not in self._before}
         self._before = {}
@@ -242,6 +251,18 @@ class Recording:
             self.steps.pop()
         self._waited += 1
         if not self._sought or self._waited > _LATER or len(self.steps) >= 2 * _STEPS:
+            self._rests_since, self.ended = time.monotonic(), True
+            for handle in self._handles:
+                handle.remove()
+            self._end_if_evaluated()
+
+    @property
+    def _rests(self) -> bool:
+        """Whether only an evaluation is waited for."""
+        return self._rests_since < math.inf
+
+    def _end_if_evaluated(self) -> None:
+        if self.evaluations.blocks:
             self._end()
 
     def _end(self) -> None:
@@ -269,32 +290,7 @@ class Recording:
         except _Enough:
             pass
         finally:
+            self.evaluations.close(0)
             torch.autograd.backward = backward
             for handle in (*handles, *self._handles):
                 handle.remove()
-
-
-def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: int) -> Recording:
-    """Call a training function with games, until it has taken some steps.
-
-    What it prints goes to the standard error. Random generators are left as they were.
-
-    Args:
-        train: the user's function of a list of (moves, red_won).
-        name: of it, in error messages.
-        size: of the boards, by which policies are told from values.
-    Raises:
-        PluginError: it raises an error.
-    """
-    recording = Recording(size)
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with ExitStack() as stack:
-        stack.callback(random.setstate, python_state)
-        stack.callback(np.random.set_state, numpy_state)
-        stack.enter_context(torch.enable_grad())
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        random.seed(0)
-        np.random.seed(0)
-        with plugin_code(f"{name}:"), recording.watching():
-            train(list(games))
-    return recording

@@ -107,6 +107,34 @@ def rows_of(passes: Sequence[SeenPass], catalogues: Sequence[Catalogue], size: i
     usual = max(set(shapes), key=shapes.count)
     trained = [each for each in trained if each.planes.shape[1:] == usual]
     inputs = torch.cat([each.planes for each in trained])
+    at = shown_in(inputs, catalogues)
+    return Rows(
+        np.repeat(np.arange(len(trained)), [len(each.planes) for each in trained]),
+        inputs,
+        at.found,
+        at.single,
+        at.game,
+        at.ply,
+        at.symmetry,
+        _joined([value_of(each.outputs, size) for each in trained]),
+        _joined([policy_of(each.outputs, size) for each in trained]),
+        size,
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """[R] where rows are found in the games; the attributes are those of Rows."""
+
+    found: Flags
+    single: Flags
+    game: Ints
+    ply: Ints
+    symmetry: Ints
+
+
+def shown_in(inputs: Tensor, catalogues: Sequence[Catalogue]) -> Shown:
+    """The positions that rows of planes show."""
     places: dict[bytes, list[tuple[int, int, int]]] = {}
     for entry in catalogues:
         where = zip(keys_of(entry.inputs), entry.truth.game, entry.truth.ply, strict=True)
@@ -115,17 +143,12 @@ def rows_of(passes: Sequence[SeenPass], catalogues: Sequence[Catalogue], size: i
     found = [_looked_up(places, layout, catalogues[0].inputs) for layout in layouts(inputs)]
     best = max(found, key=lambda each: sum(map(bool, each)))
     first = np.array([each[0] if each else (0, 0, 0) for each in best], dtype=np.int64)
-    return Rows(
-        np.repeat(np.arange(len(trained)), [len(each.planes) for each in trained]),
-        inputs,
+    return Shown(
         np.array([bool(each) for each in best]),
         np.array([len({game for game, _, _ in each}) == 1 for each in best]),
         first[:, 0],
         first[:, 1],
         first[:, 2],
-        _joined([value_of(each.outputs, size) for each in trained]),
-        _joined([policy_of(each.outputs, size) for each in trained]),
-        size,
     )
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.optim import Optimizer
 
+from hexsearch.doctor.own_training.gradients import norm
 from hexsearch.doctor.own_training.outputs import Output
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass
@@ -50,6 +55,8 @@ class SeenStep:
         moved: relative change of each weight by its name.
         unheld: names of weights with a gradient that this optimiser does not hold.
         frozen: names of weights that need no gradient (requires_grad is False).
+        halved: names of weights that the optimiser holds in half precision.
+        unchanged: share of the numbers of each of these that the step does not change.
     """
 
     optimiser: str
@@ -62,3 +69,36 @@ class SeenStep:
     moved: dict[str, float] = field(default_factory=dict)
     unheld: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    halved: tuple[str, ...] = ()
+    unchanged: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        optimiser: Optimizer,
+        weights: dict[str, nn.Parameter],
+        passes: list[SeenPass],
+        gradients: tuple[dict[str, Tensor], dict[str, Tensor]],
+        fitted: tuple[float, float],
+    ) -> SeenStep:
+        """A step that is going to be taken.
+
+        Args:
+            weights: of the network, by their names.
+            gradients: those that it gets, and those that backward() has computed.
+            fitted: `factor` and `off`.
+        """
+        held = {id(p) for group in optimiser.param_groups for p in group["params"]}
+        factor, off = fitted
+        return cls(
+            type(optimiser).__name__,
+            [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups],
+            passes,
+            norm(gradients[0].values()),
+            norm(gradients[1].values()),
+            off,
+            factor,
+            unheld=tuple(n for n, p in weights.items() if id(p) not in held),
+            frozen=tuple(n for n, p in weights.items() if not p.requires_grad),
+            halved=tuple(n for n, p in weights.items() if id(p) in held and p.dtype in _HALF),
+        )

@@ -19,6 +19,8 @@ from hexsearch.doctor.samples import enough
 
 _PROBED, _ALONE = 32, 8  # positions of a batch, and those that are also answered one by one
 _REPEATED = 0.3  # share of boards with the value of another board that is reported
+_FEW = 100  # different values of an answer that is not rounded
+_ONE = 0.8  # share of these that have one and the same value
 _CLOSE = 0.02  # largest difference of equal outputs, in their standard deviations
 _MATCHED = 0.9  # share of rows whose answer is that of some row
 Answers = tuple[Tensor, Tensor]  # policy and value
@@ -33,7 +35,8 @@ def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     chosen = np.sort(rng.choice(len(observed.positions), count, replace=False))
     planes = examined.planes(take(observed.positions, chosen))
     yield from _encoder_findings(examined, observed.positions)
-    findings = list(independence_findings(examined.respond, planes))
+    for_mover = getattr(examined, "for_mover", False)
+    findings = list(independence_findings(examined.respond, planes, for_mover))
     findings = findings or list(_shared_readout(examined, take(observed.positions, chosen), planes))
     yield from findings or _repeated_answers(observed)
 
@@ -81,6 +84,19 @@ def _repeated_answers(observed: Observed) -> Iterator[Finding]:
     repeated = counts[np.searchsorted(different, values)] > 1
     share = float((repeated & inside).mean())
     if share < _REPEATED or len(values) < 2 * _PROBED:
+        return
+    usual = different[counts.argmax()]
+    if len(different) > _FEW and counts.max() > _ONE * (repeated & inside).sum():
+        yield Finding.warning(
+            "modes",
+            f"{counts.max() / len(values):.0%} of {len(values):,} different boards have exactly "
+            f"the raw value {usual:.4f}, and all others differ ({len(different):,} values)",
+            "the value of these boards is the bias of its last layer: all units of the layer "
+            "before are zero there (dead units of a ReLU, too few units, or too high a learning "
+            "rate)",
+            "use more units or a leaky ReLU in the value head, or a lower learning rate",
+            root="repeated",
+        )
         return
     count = (stones[first] != 0).sum(axis=1)
     by_count = np.array([len(np.unique(values[count == each])) for each in np.unique(count)])
@@ -137,12 +153,15 @@ def check_untrained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from independence_findings(TrainedNetwork.of_trial(trial).respond, planes)
 
 
-def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]:
+def independence_findings(
+    respond: Respond, planes: Tensor, for_mover: bool = False
+) -> Iterator[Finding]:
     """Compare the outputs for the same planes in several calls.
 
     Args:
         respond: the network, from planes to policy and value.
         planes: [P, C, N, N] planes of different positions.
+        for_mover: whether the value belongs to the side to move.
     """
     half = max(len(planes) // 2, 1)
     asked, others = planes[:half], planes[half:]
@@ -186,7 +205,7 @@ def independence_findings(respond: Respond, planes: Tensor) -> Iterator[Finding]
             "and norm",
         )
         return
-    yield from symmetry_findings(respond, asked, second)
+    yield from symmetry_findings(respond, asked, second, for_mover)
 
 
 def _unsteady(respond: Respond, asked: Tensor, spread: _Spread, gap: float) -> Finding:

@@ -35,7 +35,7 @@ _AVERAGE = (
 
 
 def symmetry_findings(
-    respond: Respond, planes: Tensor, answers: tuple[Tensor, Tensor]
+    respond: Respond, planes: Tensor, answers: tuple[Tensor, Tensor], for_mover: bool = False
 ) -> Iterator[Finding]:
     """Report changes of the board that leave value or policy as they are, and must not.
 
@@ -43,6 +43,8 @@ def symmetry_findings(
         respond: the network, from planes to policy and value.
         planes: [P, C, N, N] planes of different positions.
         answers: policy and value of these planes.
+        for_mover: whether the value belongs to the side to move, and so stays the same if the
+            board is reflected and colours and the side to move are exchanged.
     """
     stones = planes.flatten(2).std(dim=2) > 1e-6
     chosen = stones.any(dim=1)
@@ -61,7 +63,7 @@ def symmetry_findings(
         flags = [n for n in range(planes.shape[1]) if n not in varied]
         for name, change in _REFLECTIONS.items():
             changes[f"{name} and {_EXCHANGED}"] = _recoloured(change, order, [], _negative)
-            for kind, invert in (("", _complement), (" (signed)", _negative)):
+            for kind, invert in () if for_mover else _INVERSIONS:
                 changes[f"{name}, the side to move inverted{kind} and {_EXCHANGED}"] = _recoloured(
                     change, order, flags, invert
                 )
@@ -140,6 +142,9 @@ def _complement(planes: Tensor) -> Tensor:
 
 def _negative(planes: Tensor) -> Tensor:
     return -planes
+
+
+_INVERSIONS: tuple[tuple[str, Change], ...] = (("", _complement), (" (signed)", _negative))
 
 
 def _of_value(same: list[str]) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
@@ -124,7 +125,7 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "train on all games, whoever won",
             root="one side",
         )
-    elif not 0.05 < red < 0.95 and not own.foreign.for_mover:
+    elif not 0.05 < red < 0.95 and _tells_sides(own):
         side = "Red" if red > 0.5 else "Blue"
         yield Finding.error(
             "training positions",
@@ -133,6 +134,15 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "draw positions of both sides",
             root="one side",
         )
+
+
+def _tells_sides(own: OwnTraining) -> bool:
+    """Whether a position and its reflection with exchanged colours have different planes.
+
+    Scripts that show each position as that of one side do not tell who is to move.
+    """
+    reflected = own.changed(lambda boards, told: (-boards.transpose(0, 2, 1), -told)).inputs
+    return not torch.equal(reflected, own.catalogues[0].inputs)
 
 
 def _one_winner(own: OwnTraining, rows: Rows) -> str:

@@ -76,21 +76,25 @@ def _sizes(rows: Rows, known: Catalogue) -> str:
 def _changed(own: OwnTraining, rows: Rows, missing: Flags) -> str:
     """The change of boards or planes that explains the rows; empty if none does.
 
-    Of several it is the one with which the policy is given the next move.
+    Of several it is one that explains all rows, also those that are positions of the games by
+    chance, and of these the one with which the policy is given the next move.
     """
-    chosen = torch.from_numpy(missing)
-    some = [_keys(layout[chosen]) for layout in layouts(rows.inputs)]
+    every = [_keys(layout) for layout in layouts(rows.inputs)]
+    places_of = np.flatnonzero(missing)
+    some = [[keys[n] for n in places_of] for keys in every]
     cells = _wanted_cells(rows, missing)
-    best, most = "", -1.0
+    best, most, explains_all = "", -1.0, False
     for words, planes, index in _candidates(own):
         places = dict(zip(_keys(planes), index.tolist(), strict=True))
         at = max(([places.get(key, -1) for key in keys] for keys in some), key=_found)
         if _found(at) <= _EXPLAINS:
             continue
-        agrees = _next_moves(own.catalogues[0], np.array(at), cells)
+        of_all = max(np.mean([key in places for key in keys]) for keys in every) > _MOST
+        agrees = _next_moves(own.catalogues[0], np.array(at), cells) + of_all
         if agrees > most + _EXPLAINS / 4:
-            best, most = words, agrees
-    where = "" if missing.mean() > _MOST else f" in {missing.mean():.0%} of the rows"
+            best, most, explains_all = words, agrees, bool(of_all)
+    is_all = explains_all or missing.mean() > _MOST
+    where = "" if is_all else f" in {missing.mean():.0%} of the rows"
     return f"{best}{where}" if best else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.own_training.weights import stuck, unheld
+from hexsearch.doctor.checks.own_training.weights import halved, stuck, unheld
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.seen import SeenStep
@@ -26,7 +26,8 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             yield _no_step(recording)
         return
     gradients = _gradients(recording.steps)
-    found = unheld(recording) or gradients or _moves(recording) or stuck(recording)
+    found = unheld(recording) or gradients or halved(recording)
+    found = found or _moves(recording) or stuck(recording)
     yield from found
     yield from _modes(recording)
 
@@ -138,13 +139,10 @@ def _moves(recording: Recording) -> list[Finding]:
     """Report steps that hardly move the weights, or throw them about."""
     steps = recording.steps
     rates = sorted({float(group.get("lr", 0.0)) for s in steps for group in s.groups})
-    moved = [
-        float(np.median([c for n, c in s.moved.items() if _is_trained(n, s)] or [0.0]))
-        for s in steps
-    ]
+    moved = [_move(step) for step in steps]
     if not any(s.moved for s in steps):  # tensors of no module
         return _sinking(steps, rates)
-    typical, first = float(np.median(moved)), float(np.median(moved[:3]))
+    typical = float(np.median(moved))
     rate = f"learning rate {rates[0]:g}" + (f" to {rates[-1]:g}" if len(rates) > 1 else "")
     ascends = any(group.get("maximize") for s in steps for group in s.groups)
     evidence = f"a step of {steps[0].optimiser} changes weights by {typical:.2g} of their size"
@@ -179,17 +177,37 @@ def _moves(recording: Recording) -> list[Finding]:
                 "rate",
             )
         ]
-    if first > _LEAPS:
+    leaps = [_first_move(own) for own in _by_optimiser(steps)]
+    if max(leaps) > _LEAPS:
+        leaping = _by_optimiser(steps)[int(np.argmax(leaps))]
+        rate = f"learning rate {float(leaping[0].groups[0].get('lr', 0.0)):g}"
         return [
             _error(
-                f"the first steps of {steps[0].optimiser} change weights by {first:.2g} of their "
-                f"size ({rate})",
+                f"the first steps of {leaping[0].optimiser} change weights by {max(leaps):.2g} of "
+                f"their size ({rate})",
                 "weights are thrown about: the learning rate is far too high",
                 "lower the learning rate by a factor of 10 to 1,000",
                 "rate",
             )
         ]
     return _sinking(steps, rates)
+
+
+def _move(step: SeenStep) -> float:
+    """Median relative change of the weights of a step."""
+    return float(np.median([c for n, c in step.moved.items() if _is_trained(n, step)] or [0.0]))
+
+
+def _first_move(steps: list[SeenStep]) -> float:
+    return float(np.median([_move(step) for step in steps[:3]]))
+
+
+def _by_optimiser(steps: list[SeenStep]) -> list[list[SeenStep]]:
+    """The steps of each optimiser, which are told apart by the weights that they move."""
+    found: dict[frozenset[str], list[SeenStep]] = {}
+    for step in steps:
+        found.setdefault(frozenset(step.moved), []).append(step)
+    return list(found.values())
 
 
 def _is_trained(name: str, step: SeenStep) -> bool:

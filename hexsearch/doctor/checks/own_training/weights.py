@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording
 
@@ -54,6 +56,27 @@ def unheld(recording: Recording) -> list[Finding]:
             )
         ]
     return []
+
+
+def halved(recording: Recording) -> list[Finding]:
+    """Weights that are kept in half precision, in which small steps are lost."""
+    first = recording.steps[0]
+    if not first.halved or len(first.halved) < len(first.moved) / 2:
+        return []
+    lost = [share for step in recording.steps for share in step.unchanged.values()]
+    still = f", and a step leaves {np.median(lost):.0%} of their numbers as they were"
+    return [
+        Finding.error(
+            "training steps",
+            f"{len(first.halved)} of {len(first.moved)} weights that the optimiser holds are in "
+            f"half precision{still if lost else ''}",
+            "the weights themselves are kept in half precision (bfloat16, float16): a step that is "
+            "smaller than about 1/256 of a weight is rounded away, so much of the training is lost",
+            "keep the weights and the optimiser in float32, and use torch.autocast for the "
+            "forward pass",
+            root="steps half",
+        )
+    ]
 
 
 def stuck(recording: Recording) -> list[Finding]:
