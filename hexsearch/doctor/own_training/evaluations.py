@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-_LEAST = 100  # rows of an evaluation
+_LEAST = 100  # rows of an evaluation, and of a part of it
 _WHOLE = 1.5  # how many times the rows of a batch these are; a second network may see each batch
-_MOST = 4_096  # rows that are kept
+_MOST = 2_048  # rows that are kept of its beginning, and of its end
 
 
 class Evaluations:
     """Keeps what the network is asked between two passes of training.
 
     Attributes:
-        blocks: planes of each evaluation.
+        parts: planes of neighbouring passes of evaluations. One may look at several sets of games
+            in turn.
     """
 
     def __init__(self) -> None:
-        self.blocks: list[Tensor] = []
-        self._asked: list[Tensor] = []
-
-    @property
-    def is_long(self) -> bool:
-        """Whether an evaluation goes on that has shown enough."""
-        return sum(map(len, self._asked)) >= _MOST
+        self.parts: list[Tensor] = []
+        self._first: list[Tensor] = []
+        self._last: deque[Tensor] = deque()
+        self._rows = 0
 
     def add(self, module: nn.Module, planes: Tensor) -> None:
         """Keep a pass without a gradient, unless it renews statistics of norms."""
         modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
-        if not any(m.training for m in modal) and not self.is_long:
-            self._asked.append(planes.detach().clone())
+        if any(m.training for m in modal):
+            return
+        kept = planes.detach()[:_MOST].clone()
+        self._rows += len(planes)
+        if sum(map(len, self._first)) < _MOST:
+            self._first.append(kept)
+            return
+        self._last.append(kept)
+        while sum(map(len, self._last)) - len(self._last[0]) >= _MOST:
+            self._last.popleft()
 
     def close(self, rows: int) -> None:
         """End an evaluation, if one went on.
@@ -40,8 +48,17 @@ class Evaluations:
         Args:
             rows: of the training batch that follows.
         """
-        asked, self._asked = self._asked, []
-        count = sum(map(len, asked))
-        shapes = {each.shape[1:] for each in asked}
-        if count >= max(_LEAST, _WHOLE * rows) and len(shapes) == 1:
-            self.blocks.append(torch.cat(asked)[:_MOST])
+        asked, count = [*self._first, *self._last], self._rows
+        self._first, self._last, self._rows = [], deque(), 0
+        if count < max(_LEAST, _WHOLE * rows):
+            return
+        part: list[Tensor] = []
+        for planes in asked:
+            if part and planes.shape[1:] != part[0].shape[1:]:
+                return
+            part.append(planes)
+            if sum(map(len, part)) >= _LEAST:
+                self.parts.append(torch.cat(part))
+                part = []
+        if part:
+            self.parts.append(torch.cat(part))

@@ -96,8 +96,8 @@ class Recording:
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._depth += 1
         late = time.monotonic() - self._started > _SECONDS
-        enough = self._rests and self.evaluations.is_long
-        if self._depth == 1 and (late or enough or self.rows > _MOST):
+        late = late or time.monotonic() - self._rests_since > _PATIENCE
+        if self._depth == 1 and (late or self.rows > _MOST):
             self._end()
 
     def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -218,7 +218,7 @@ class Recording:
     def _after_step(self, optimiser: Optimizer, *_: Any) -> None:
         if self._rests:
             self._idle += 1
-            if self._idle > _LATER or time.monotonic() - self._rests_since > _PATIENCE:
+            if self._idle > _LATER:
                 self._end()
             return
         step = self.steps[-1]
@@ -262,7 +262,7 @@ class Recording:
         return self._rests_since < math.inf
 
     def _end_if_evaluated(self) -> None:
-        if self.evaluations.blocks:
+        if self.evaluations.parts:
             self._end()
 
     def _end(self) -> None:

@@ -272,7 +272,8 @@ def _held(numbers: Tensor, truth: Truth) -> str:
         "the number of the ply": truth.ply,
     }
     for words, column in columns.items():
-        if abs(np.corrcoef(held, column.astype(float))[0, 1]) > _TELLS:
+        told = column.astype(float)
+        if told.std() > 0 and abs(np.corrcoef(held, told)[0, 1]) > _TELLS:
             return words
     return ""
 

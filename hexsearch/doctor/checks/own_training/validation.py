@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.rows import Flags, Rows, Shown, shown_in
-from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.doctor.own_training.rows import Flags, Ints, shown_in
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _ROWS = 60  # positions of an evaluation that occur in one game only
 _LEAK, _ALL = 0.2, 0.8  # share of them that are of games that are trained on
-_FEW_GAMES = 8
+_APART = 12  # games in a row that are not trained on, which no chance explains
 _PLIES = 10_000  # more than a game has
 _SAME = 0.01  # share that are trained on themselves, of those seen
 
@@ -24,25 +24,20 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     rows = own.rows
     if rows is None:
         return
-    asked = [
-        shown_in(block, own.catalogues)
-        for block in own.recording.evaluations.blocks
-        if block.shape[1:] == rows.inputs.shape[1:]
-    ]
-    told = [each for each in asked if _known(each).sum() >= _ROWS]
-    trained = _trained(own, rows)
-    if not told or not trained.any():
-        return
-    shares = [float(trained[each.game[_known(each)]].mean()) for each in told]
-    place = int(np.argmin(shares))
-    share, shown = shares[place], told[place]
-    # A set of validation of games that are not trained on shows up as a block without any.
-    if share < _LEAK or len(np.unique(shown.game[_known(shown)])) < _FEW_GAMES:
-        return
-    known = _known(shown)
+    parts = [p for p in own.recording.evaluations.parts if p.shape[1:] == rows.inputs.shape[1:]]
     mine = rows.found & rows.single
+    if not parts or not mine.any():
+        return
+    shown = shown_in(torch.cat(parts), own.catalogues)
+    known = shown.found & shown.single
+    game, ply = shown.game[known], shown.ply[known]
+    is_trained = np.isin(game, rows.game[mine])
+    share = float(is_trained.mean()) if len(game) >= _ROWS else 0.0
+    # Somebody may look at games of training as well, before or after those that are left out.
+    if share < _LEAK or _games_apart(game, is_trained) >= _APART:
+        return
     seen = np.unique(rows.game[mine] * _PLIES + rows.ply[mine])
-    same = float(np.isin(shown.game[known] * _PLIES + shown.ply[known], seen).mean())
+    same = float(np.isin(game * _PLIES + ply, seen).mean())
     if same <= _SAME:
         cause = (
             "the validation set holds other positions of the games that are trained on: it was "
@@ -66,7 +61,7 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     severity = Finding.warning if same > _SAME and share > _ALL else Finding.error
     yield severity(
         "validation",
-        f"of {int(known.sum()):,} positions that the network is evaluated on during training, "
+        f"of {len(game):,} positions that the network is evaluated on during training, "
         f"{share:.0%} are of games of the first {len(own.recording.steps)} batches"
         + (f", and {same:.0%} stand in these batches themselves" if same > _SAME else ""),
         cause,
@@ -75,12 +70,11 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     )
 
 
-def _known(shown: Shown) -> Flags:
-    return shown.found & shown.single
-
-
-def _trained(own: OwnTraining, rows: Rows) -> Flags:
-    """[games of the archive] whether a game was seen in training."""
-    trained = np.zeros(len(own.catalogues[0].truth.archive), dtype=bool)
-    trained[rows.game[rows.found & rows.single]] = True
-    return trained
+def _games_apart(game: Ints, is_trained: Flags) -> int:
+    """Most games in a row of neighbours of which none is of a game that is trained on."""
+    runs = np.split(game, np.flatnonzero(np.diff(is_trained.astype(int))) + 1)
+    firsts = np.cumsum([0, *map(len, runs[:-1])])
+    apart = [
+        len(np.unique(run)) for run, at in zip(runs, firsts, strict=True) if not is_trained[at]
+    ]
+    return max(apart, default=0)

@@ -1,0 +1,288 @@
+"""Splits of games, precision of weights and wiring of layers, as people had them in projects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.computation.linear_pairs import check_linear_pairs
+from hexsearch.doctor.checks.computation.plane_scales import check_plane_scales
+from hexsearch.doctor.checks.network.independence import _repeated_answers, independence_findings
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from tests.doctor.own_scripts import (
+    SIZE,
+    Board,
+    Games,
+    MoversPlay,
+    Net,
+    Planes,
+    Play,
+    Script,
+    bce,
+    encode,
+)
+from tests.doctor.test_own_training_forms import findings
+from tests.doctor.test_own_training_later import batch, played
+
+__all__ = ["played"]
+Rows = list[tuple[Planes, int, float]]
+Split = Callable[[Games], tuple[Rows, list[Rows]]]
+_ROWS = Script().rows
+
+
+def by_games(games: Games) -> tuple[Rows, list[Rows]]:
+    return _ROWS(games[:48]), [_ROWS(games[48:])]
+
+
+def with_the_losses_of_training(games: Games) -> tuple[Rows, list[Rows]]:
+    """Looks at games of training, too."""
+    return _ROWS(games[:48]), [_ROWS(games[:12]), _ROWS(games[48:])]
+
+
+def by_positions(games: Games) -> tuple[Rows, list[Rows]]:
+    rows = _ROWS(games)
+    order = np.random.default_rng(0).permutation(len(rows))
+    return [rows[n] for n in order[240:]], [[rows[n] for n in order[:240]]]
+
+
+def the_same(games: Games) -> tuple[Rows, list[Rows]]:
+    return _ROWS(games[:48]), [_ROWS(games[:48])]
+
+
+def with_copies(games: Games) -> tuple[Rows, list[Rows]]:
+    every = [*games, *games[30:]]
+    order = np.random.default_rng(0).permutation(len(every))
+    chosen = [every[n] for n in order]
+    return _ROWS(chosen[:70]), [_ROWS(chosen[70:])]
+
+
+def trained(split: Split, averaged: bool = False) -> Callable[[Games], Any]:
+    """A training that is evaluated after each epoch, or whose average is."""
+
+    def train(games: Games) -> Any:
+        torch.manual_seed(0)
+        (rows, parts), net = split(games), Net()
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for _ in range(3):
+            net.train()
+            for chosen in torch.split(torch.randperm(len(rows)), 32):
+                planes, cells, won = batch(rows, chosen.tolist())
+                policy, raw = net(planes)
+                optimiser.zero_grad()
+                torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
+                optimiser.step()
+            asked = deepcopy(net).eval() if averaged else net.eval()
+            with torch.no_grad():
+                for part in parts:
+                    for start in range(0, len(part), 128):
+                        asked(batch(part, list(range(start, min(start + 128, len(part)))))[0])
+
+    return train
+
+
+def validations(found: Sequence[Finding]) -> list[Finding]:
+    return [each for each in found if each.check == "validation"]
+
+
+@pytest.mark.parametrize("split", [by_games, with_the_losses_of_training])
+def test_a_split_by_games_is_sound(split: Split, played: GameArchive) -> None:
+    assert not validations(findings(played, trained(split), Play()))
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize(
+    ("split", "severity", "words"),
+    [
+        (by_positions, "error", "split by positions and not by games"),
+        (the_same, "warning", "the validation set is the training set"),
+        (with_copies, "error", "they occur twice"),
+    ],
+)
+def test_games_of_training_in_the_validation_set_are_named(
+    split: Split, severity: str, words: str, averaged: bool, played: GameArchive
+) -> None:
+    (found,) = validations(findings(played, trained(split, averaged), Play()))
+    assert found.severity == severity and words in found.cause
+
+
+def test_a_second_network_that_sees_each_batch_is_no_evaluation(played: GameArchive) -> None:
+    def train(games: Games) -> Any:
+        torch.manual_seed(0)
+        rows, net = _ROWS(games), Net()
+        teacher = deepcopy(net).eval()
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for chosen in torch.split(torch.randperm(len(rows)), 64):
+            planes, cells, won = batch(rows, chosen.tolist())
+            with torch.no_grad():
+                teacher(planes)
+            policy, raw = net(planes)
+            optimiser.zero_grad()
+            torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
+            optimiser.step()
+
+    assert not validations(findings(played, train, Play()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_in_half_precision(dtype: torch.dtype, played: GameArchive) -> None:
+    def train(games: Games) -> Any:
+        torch.manual_seed(0)
+        rows, net = _ROWS(games), Net().to(dtype)
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for chosen in torch.split(torch.randperm(len(rows))[: 30 * 32], 32):
+            planes, cells, won = batch(rows, chosen.tolist())
+            policy, raw = net(planes.to(dtype))
+            optimiser.zero_grad()
+            loss = functional.cross_entropy(policy.float(), cells) + bce(raw.float(), won)
+            torch.autograd.backward(loss)
+            optimiser.step()
+
+    found = [f for f in findings(played, train, Play()) if "half precision" in f.cause]
+    assert len(found) == (dtype == torch.bfloat16)
+    assert all("of their numbers as they were" in each.evidence for each in found)
+
+
+@pytest.mark.parametrize("sides", [(1,), (-1, 1)])
+def test_positions_of_one_side_for_a_value_of_the_side_to_move(
+    sides: tuple[int, ...], played: GameArchive
+) -> None:
+    script = Script(
+        plies=lambda length: range(sides[0] > 0, length, 3 - len(sides)),
+        label=lambda red_won, mover, game: float(red_won == (mover == 1)),
+    )
+    found = [each.cause for each in findings(played, script, MoversPlay())]
+    expected = "only positions with Red to move are shown"
+    assert [expected in cause for cause in found] == [True] * (len(sides) == 1)
+
+
+def test_rows_that_share_the_last_board_of_their_game(played: GameArchive) -> None:
+    def train(games: Games) -> Any:
+        torch.manual_seed(0)
+        kept: list[tuple[Board, int, int, float]] = []
+        for moves, red_won in games:
+            board = np.zeros((SIZE, SIZE), dtype=np.int8)
+            for ply, cell in enumerate(moves):
+                kept.append((board, 1 if ply % 2 else -1, cell, float(red_won)))
+                board[divmod(cell, SIZE)] = 1 if ply % 2 else -1
+        rows = [(encode(board, mover), cell, won) for board, mover, cell, won in kept]
+        net = Net()
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for chosen in torch.split(torch.randperm(len(rows))[: 30 * 32], 32):
+            planes, cells, won = batch(rows, chosen.tolist())
+            policy, raw = net(planes)
+            optimiser.zero_grad()
+            torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
+            optimiser.step()
+
+    (found, *_) = findings(played, train, Play())
+    assert "those at the end of the game" in found.cause and "% of the rows" not in found.cause
+
+
+class Layers(nn.Module):
+    """A value head of given layers."""
+
+    def __init__(self, *value: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.body = nn.Conv2d(3, 4, 3, padding=1)
+        self.value = nn.Sequential(nn.Flatten(), *value)
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(planes).relu()
+        return features[:, 0].flatten(1), self.value(features)[:, 0]
+
+    def win_prob_red(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid()
+
+
+def examined(
+    model: nn.Module, archive: GameArchive, shown: Callable[[Board, int], Planes] = encode
+) -> ExaminedPipeline:
+    foreign = ForeignNetwork(model.eval(), shown, SIZE)
+    return ExaminedPipeline("own", archive=archive, foreign=foreign)
+
+
+@pytest.mark.parametrize(
+    ("between", "named"),
+    [
+        ((nn.Linear(4 * SIZE**2, 16), nn.Dropout(0.3)), True),
+        ((nn.Linear(4 * SIZE**2, 16), nn.ReLU(inplace=True)), False),
+        ((nn.Linear(4 * SIZE**2, 4), nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 16), nn.Tanh()),
+         False),
+    ],
+)  # fmt: skip
+def test_linear_layers_without_an_activation_between_them(
+    between: tuple[nn.Module, ...], named: bool, played: GameArchive
+) -> None:
+    found = list(check_linear_pairs(examined(Layers(*between, nn.Linear(16, 1)), played)))
+    assert ["no activation between value.1 and value.3" in f.cause for f in found] == [True] * named
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 49])
+def test_a_plane_with_a_count_that_is_not_scaled(scale: float, played: GameArchive) -> None:
+    def counted(stones: Board, to_move: int) -> Planes:
+        planes = encode(stones, to_move)
+        planes[2] = 100 * scale + scale * np.count_nonzero(stones)
+        return planes
+
+    model = Layers(nn.Linear(4 * SIZE**2, 1))
+    found = list(check_plane_scales(examined(model, played, counted)))
+    assert ["plane 2 are far larger" in each.cause for each in found] == [True] * (scale == 1.0)
+
+
+def _observed(values: Any) -> Any:
+    """What `_repeated_answers` looks at, of different boards."""
+    stones = np.zeros((len(values), SIZE, SIZE), dtype=np.int8)
+    stones.reshape(len(values), -1)[:, :10] = np.arange(len(values))[:, None] >> np.arange(10) & 1
+    return SimpleNamespace(value=values, positions=SimpleNamespace(stones=stones))
+
+
+def test_one_value_of_many_boards_is_told_from_values_of_other_boards() -> None:
+    values = np.random.default_rng(1).normal(size=1000)
+    assert not list(_repeated_answers(_observed(values)))
+    dead = np.where(np.arange(1000) % 5 < 2, 0.125, values)
+    (found,) = _repeated_answers(_observed(dead))
+    assert found.severity == "warning" and "dead units" in found.cause
+    (found,) = _repeated_answers(_observed(values[np.arange(1000) // 2]))
+    assert found.severity == "error" and "those of other boards" in found.cause
+
+
+class Canonical(nn.Module):
+    """Shows each position to its layers as that of one side, and turns the policy back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layers = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 3))
+        self.rows = nn.Parameter(torch.randn(SIZE - 2, 1))
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        red = (planes[:, 2:] > 0.5).expand(-1, 2, -1, -1)
+        board = torch.where(red, planes[:, [1, 0]].transpose(2, 3), planes[:, :2])
+        policy, value = self.layers(board).unbind(1)
+        policy = functional.pad(policy, (1, 1, 1, 1))
+        policy = torch.where(red[:, 0], policy.transpose(1, 2), policy)
+        return policy.flatten(1), (value * self.rows).sum(dim=(1, 2))
+
+
+@pytest.mark.parametrize("for_mover", [True, False])
+def test_a_value_of_the_side_to_move_may_stay_the_same_for_exchanged_colours(
+    for_mover: bool, played: GameArchive
+) -> None:
+    model = Canonical().eval()
+    rows = _ROWS([(list(played.game(n).moves), True) for n in range(8)])
+    planes = torch.from_numpy(np.stack([row[0] for row in rows[::5]]))
+    with torch.no_grad():
+        found = list(independence_findings(model, planes, for_mover))
+    assert ["without 1 - p there" in each.cause for each in found] == [True] * (not for_mover)
