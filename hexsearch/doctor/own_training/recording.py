@@ -73,7 +73,7 @@ class Recording:
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
         self._sums: list[tuple[nn.Parameter, float]] = []  # of weights when they were first seen
-        self._size, self._scale, self._waited = size, 1.0, 0
+        self._size, self._scale, self._waited, self._dropped = size, 1.0, 0, 0
         self._sought: set[str] = set()  # kinds of outputs that the first steps have not shown
         self._started = time.monotonic()
         self._rests_since, self._idle = math.inf, 0  # no step is kept any more
@@ -178,6 +178,7 @@ class Recording:
         self._scale = scale_of(losses)
         if self._sent and not any(has_gradient(self._weights[name]) for name in self._sent):
             self._sent = {}  # cleared since: the gradients of another point or batch
+            self._dropped += 1
         outputs = [o for each in self.late for o in each.outputs if o.node is not None]
         for output, ways in zip(outputs, ways_to(losses, [o.node for o in outputs]), strict=True):
             output.ways += tuple(ways)
@@ -212,6 +213,7 @@ class Recording:
         self.steps.append(
             SeenStep.of(optimiser, self._weights, self.late, (given, sent), (factor, off))
         )
+        self.steps[-1].dropped, self._dropped = self._dropped, 0
         self.late = []
         self._before = {n: self._weights[n].detach().clone() for n in names}
 
@@ -222,6 +224,7 @@ class Recording:
                 self._end()
             return
         step = self.steps[-1]
+        step.is_first = step.is_first and bool(optimiser.state)
         for name, old in self._before.items():
             change = float((self._weights[name].detach() - old).norm())
             step.moved[name] = change / max(float(old.norm()), 1e-6)

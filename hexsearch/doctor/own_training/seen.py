@@ -57,6 +57,8 @@ class SeenStep:
         frozen: names of weights that need no gradient (requires_grad is False).
         halved: names of weights that the optimiser holds in half precision.
         unchanged: share of the numbers of each of these that the step does not change.
+        is_first: whether the optimiser has a state, and had none before this step.
+        dropped: how many times gradients were computed and cleared since the step before.
     """
 
     optimiser: str
@@ -71,6 +73,8 @@ class SeenStep:
     frozen: tuple[str, ...] = ()
     halved: tuple[str, ...] = ()
     unchanged: dict[str, float] = field(default_factory=dict)
+    is_first: bool = False
+    dropped: int = 0
 
     @classmethod
     def of(
@@ -101,4 +105,5 @@ class SeenStep:
             unheld=tuple(n for n, p in weights.items() if id(p) not in held),
             frozen=tuple(n for n, p in weights.items() if not p.requires_grad),
             halved=tuple(n for n, p in weights.items() if id(p) in held and p.dtype in _HALF),
+            is_first=not optimiser.state,
         )

@@ -22,6 +22,7 @@ _SURE = 8.0  # logit of an outcome that is taken for certain
 _NEGLIGIBLE = 1e-6  # of the largest gradient: a row that the loss leaves alone
 _CLEAR = 0.2  # correlation of raw values with what is reported that tells a direction
 _EXACT = 1e-3  # largest residual of a formula that fits, relative to the gradients
+_ALIKE = 0.05  # difference of two pulls, as a share of them, that are one
 _READ = 0.01  # largest difference of one and the same chance
 
 
@@ -93,6 +94,14 @@ def pulled_together(raw: Tensor, gradient: Tensor) -> bool:
     rises = gradient[order].double().diff()
     spread = float(gradient.max() - gradient.min())
     return spread > 0 and float(rises.min()) > -_EXACT * spread
+
+
+def pulled_alike(gradient: Tensor, won: NDArray[np.bool_]) -> bool:
+    """Whether the rows of a batch are pulled one way, those of both results equally."""
+    if bool((gradient > 0).any()) and bool((gradient < 0).any()):
+        return False
+    lost, gained = (float(gradient[torch.from_numpy(each)].double().mean()) for each in (~won, won))
+    return abs(gained - lost) < _ALIKE * max(abs(gained), abs(lost))
 
 
 def read_as(raw: Tensor, said: Tensor) -> str:

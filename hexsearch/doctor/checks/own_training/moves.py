@@ -14,12 +14,23 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
 _NEARLY_ALL = 0.9
-_WEAK = 0.01  # weight of the value loss beside that of the policy loss that is reported
+_WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
 
 
 def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """The policy loss must pull at the move that was played."""
     own = needed(pipeline.own_training)
+    policy = own.rows.policy if own.rows is not None else None
+    if policy is not None and policy.gradient is not None and not bool(policy.gradient.any()):
+        yield Finding.error(
+            "training policy",
+            f"in {len(policy.tensor):,} rows the gradient at the policy is exactly 0",
+            "no loss trains the policy: all cells but the target are masked out (a mask of legal "
+            "moves that is made from the target), its targets are empty, or it is multiplied by 0",
+            "make the mask from the board, and print the policy loss of a batch",
+            root="detached policy",
+        )
+        return
     wanted = own.moves
     if wanted is None or len(wanted.rows) < _FEW:
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.own_training.weights import halved, stuck, unheld
+from hexsearch.doctor.checks.own_training.weights import halved, remade, silenced, stuck, unheld
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.seen import SeenStep
@@ -15,7 +15,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 _OFF = 0.05  # share of a gradient that nothing explains
 _CUT = 0.02  # factor of a clipped gradient that is reported
 # Relative changes of the weights in a step that are reported.
-_STILL, _SLOW, _LEAPS = 1e-7, 3e-5, 0.5
+_STILL, _SLOW, _LEAPS = 1e-7, 3e-5, 0.25
 
 
 def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -27,6 +27,7 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     gradients = _gradients(recording.steps)
     found = unheld(recording) or gradients or halved(recording)
+    found = found or silenced(recording) or remade(recording)
     found = found or _moves(recording) or stuck(recording)
     yield from found
     yield from _modes(recording)

@@ -76,3 +76,16 @@ def _drawn_to_a_number(own: OwnTraining, labels: Wanted) -> Iterator[Finding]:
             "give the loss the numbers that win_prob_red reads as certain: -1 and 1 for a tanh",
             root="reading",
         )
+
+
+def of_means(batches: int) -> Finding:
+    """The finding for a loss that does not look at single rows."""
+    return Finding.error(
+        "training value",
+        f"in each of {batches} batches all values are pulled one way, those of games that were "
+        "won as much as those that were lost",
+        "the value loss compares means: the mean over the batch is taken before the loss (of the "
+        "values, of the labels, or of their differences), so no value learns its own result",
+        "compute the loss of each position, and take the mean of the losses",
+        root="training value",
+    )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hexsearch.doctor.checks.own_training.classes import of_draws, read_classes
-from hexsearch.doctor.checks.own_training.uncertain import uncertain
+from hexsearch.doctor.checks.own_training.uncertain import of_means, uncertain
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import (
     affected,
@@ -19,7 +19,7 @@ from hexsearch.doctor.hypotheses.labels import (
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
 from hexsearch.doctor.own_training.formulas import ValueLoss
 from hexsearch.doctor.own_training.rows import Wanted
-from hexsearch.doctor.own_training.targets import directions, pulled_together, read_as
+from hexsearch.doctor.own_training.targets import directions, pulled_alike, pulled_together, read_as
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
@@ -97,14 +97,21 @@ def _together(own: OwnTraining) -> Iterator[Finding]:
         return
     archive = own.catalogues[0].truth.archive
     looked_at = min(int(rows.batch.max()) + 1, _BATCHES)
+    alike, together = True, True
     for number in range(looked_at):
         at = np.flatnonzero(rows.batch == number)
-        won = archive.winners[rows.game[at[rows.found[at]]]]
+        at = at[rows.found[at]]
+        won = archive.winners[rows.game[at]] > 0
         raw, gradient = rows.value.tensor[at, 0], rows.value.gradient[at, 0]
-        if len(at) < _FEW or not 0.1 < (won > 0).mean() < 0.9:
+        if len(at) < _FEW or not 0.1 < won.mean() < 0.9:
             return
-        if not pulled_together(raw, gradient):
+        alike = alike and pulled_alike(gradient, won)
+        together = together and pulled_together(raw, gradient)
+        if not (alike or together):
             return
+    if alike:
+        yield of_means(looked_at)
+        return
     first = torch.from_numpy(rows.batch < looked_at)
     if pulled_together(rows.value.tensor[first, 0], rows.value.gradient[first, 0]):
         return  # one label for all batches

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording
@@ -77,6 +79,65 @@ def halved(recording: Recording) -> list[Finding]:
             root="steps half",
         )
     ]
+
+
+def silenced(recording: Recording) -> list[Finding]:
+    """Norms whose scales are zero, behind which there is nothing."""
+    norms = {
+        f"{name}.{n}": module
+        for name, network in recording.network.items()
+        for n, module in network.named_modules()
+        if isinstance(module, _BatchNorm | nn.GroupNorm | nn.LayerNorm)
+        and module.weight is not None
+    }
+    zero = [name for name, module in norms.items() if not bool(module.weight.any())]
+    # The last norm of each residual block may begin at zero, on purpose.
+    if not zero or len(zero) < len(norms):
+        return []
+    return [
+        Finding.error(
+            "training steps",
+            f"the scales of all {len(norms)} norms are 0 after {len(recording.steps)} steps, such "
+            f"as {zero[0]}.weight",
+            "the scales (weights) of the norms are set to 0, by an initialisation of all vectors, "
+            "for instance: nothing passes them, and no gradient comes back",
+            "initialise scales of norms with 1, and biases with 0",
+            root="steps rate",
+        )
+    ]
+
+
+def remade(recording: Recording) -> list[Finding]:
+    """Optimisers that begin anew with each step, and gradients that no step uses."""
+    steps = recording.steps
+    begun = sum(step.is_first for step in steps)
+    networks = len({frozenset(step.moved) for step in steps})
+    if len(steps) > 4 and begun > len(steps) / 2 and begun > networks:
+        return [
+            Finding.error(
+                "training steps",
+                f"{steps[0].optimiser} has no state before {begun} of {len(steps)} steps",
+                "the optimiser is made anew for each step or batch, so its state (momentum, "
+                "averages of gradients, number of steps) is lost each time",
+                "make the optimiser once, before the first batch",
+                root="steps remade",
+            )
+        ]
+    dropped = float(np.median([step.dropped for step in steps]))
+    shown = [len({each.planes.sum().item() for each in step.passes}) for step in steps]
+    if dropped >= 1 and float(np.median(shown)) > dropped:
+        return [
+            Finding.error(
+                "training steps",
+                f"between two steps gradients are computed for {np.median(shown):.0f} batches and "
+                f"cleared {dropped:.0f} times",
+                "only the last of several batches is learned from: gradients are cleared before "
+                "each backward(), and step() is called less often",
+                "call step() for each batch, or zero_grad() only after each step()",
+                root="steps dropped",
+            )
+        ]
+    return []
 
 
 def stuck(recording: Recording) -> list[Finding]:
