@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-_LEAST = 100  # rows of an evaluation, and of a part of it
+_LEAST = 100  # rows of an evaluation
 _WHOLE = 1.5  # how many times the rows of a batch these are; a second network may see each batch
 _MOST = 2_048  # rows that are kept of its beginning, and of its end
 
@@ -18,8 +17,8 @@ class Evaluations:
     """Keeps what the network is asked between two passes of training.
 
     Attributes:
-        parts: planes of neighbouring passes of evaluations. One may look at several sets of games
-            in turn.
+        parts: planes of the passes of the last evaluation, which may look at several sets of
+            games in turn.
     """
 
     def __init__(self) -> None:
@@ -52,13 +51,4 @@ class Evaluations:
         self._first, self._last, self._rows = [], deque(), 0
         if count < max(_LEAST, _WHOLE * rows):
             return
-        part: list[Tensor] = []
-        for planes in asked:
-            if part and planes.shape[1:] != part[0].shape[1:]:
-                return
-            part.append(planes)
-            if sum(map(len, part)) >= _LEAST:
-                self.parts.append(torch.cat(part))
-                part = []
-        if part:
-            self.parts.append(torch.cat(part))
+        self.parts = asked

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.rows import Flags, Ints, shown_in
+from hexsearch.doctor.own_training.rows import Flags, shown_in
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _ROWS = 60  # positions of an evaluation that occur in one game only
 _LEAK, _ALL = 0.2, 0.8  # share of them that are of games that are trained on
-_APART = 12  # games in a row that are not trained on, which no chance explains
 _PLIES = 10_000  # more than a game has
 _SAME = 0.01  # share that are trained on themselves, of those seen
 
@@ -34,7 +33,7 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     is_trained = np.isin(game, rows.game[mine])
     share = float(is_trained.mean()) if len(game) >= _ROWS else 0.0
     # Somebody may look at games of training as well, before or after those that are left out.
-    if share < _LEAK or _games_apart(game, is_trained) >= _APART:
+    if share < _LEAK or _lie_apart(is_trained):
         return
     seen = np.unique(rows.game[mine] * _PLIES + rows.ply[mine])
     same = float(np.isin(game * _PLIES + ply, seen).mean())
@@ -70,11 +69,7 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     )
 
 
-def _games_apart(game: Ints, is_trained: Flags) -> int:
-    """Most games in a row of neighbours of which none is of a game that is trained on."""
-    runs = np.split(game, np.flatnonzero(np.diff(is_trained.astype(int))) + 1)
-    firsts = np.cumsum([0, *map(len, runs[:-1])])
-    apart = [
-        len(np.unique(run)) for run, at in zip(runs, firsts, strict=True) if not is_trained[at]
-    ]
-    return max(apart, default=0)
+def _lie_apart(is_trained: Flags) -> bool:
+    """Whether the rows of games that are not trained on follow each other: a set of their own."""
+    begins = np.diff(np.concatenate([[1], is_trained.astype(int)])) < 0
+    return int(begins.sum()) == 1
