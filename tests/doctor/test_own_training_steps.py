@@ -1,0 +1,119 @@
+"""Steps and losses that learn nothing, or not from every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hexsearch.data.archive import GameArchive
+from tests.doctor.own_scripts import SIZE, Games, Net, Play, Script, bce
+from tests.doctor.test_own_training_between import Step, causes
+from tests.doctor.test_own_training_forms import findings
+from tests.doctor.test_own_training_later import batch, drawn, played
+
+__all__ = ["played"]
+
+
+def trained(
+    played: GameArchive,
+    prepare: Callable[[Net], object] = lambda net: None,
+    anew: bool = False,
+    each: int = 1,
+    rate: float = 1e-3,
+    named: type[torch.optim.Optimizer] = torch.optim.Adam,
+) -> list[str]:
+    """Causes of a training whose optimiser is made anew for each step, or steps once in so many."""
+
+    def train(games: Games) -> Any:
+        torch.manual_seed(0)
+        net, rows = Net(), Script().rows(games)
+        prepare(net)
+        optimiser = named(net.parameters(), lr=rate)  # type: ignore[call-arg]
+        for number in range(30 * each):
+            planes, cells, won = batch(rows, drawn(rows))
+            if anew:
+                optimiser = named(net.parameters(), lr=rate)  # type: ignore[call-arg]
+            optimiser.zero_grad()
+            policy, raw = net(planes)
+            torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
+            if number % each == each - 1:
+                optimiser.step()
+
+    return [found.cause for found in findings(played, train, Play())]
+
+
+def set_vectors(number: float) -> Callable[[Net], None]:
+    def prepare(net: Net) -> None:
+        for parameter in net.parameters():
+            if parameter.ndim == 1:
+                nn.init.constant_(parameter, number)
+
+    return prepare
+
+
+def test_scales_of_norms_that_are_zero(played: GameArchive) -> None:
+    (cause,) = trained(played, set_vectors(0.0))
+    assert "scales (weights) of the norms are set to 0" in cause
+    assert not trained(played, set_vectors(0.5))
+
+
+def test_an_optimiser_that_is_made_anew_for_each_step(played: GameArchive) -> None:
+    (cause,) = trained(played, anew=True)
+    assert "made anew for each step" in cause
+    assert not trained(played, anew=True, named=torch.optim.SGD, rate=0.05)  # it has no state
+
+
+def test_batches_that_are_cleared_and_not_learned_from(played: GameArchive) -> None:
+    (cause,) = trained(played, each=4)
+    assert "only the last of several batches" in cause
+
+
+def test_a_rate_that_is_fifty_times_too_high(played: GameArchive) -> None:
+    (cause,) = trained(played, rate=0.05)
+    assert "learning rate is far too high" in cause
+    assert not trained(played, rate=0.01)
+
+
+def accumulated(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    """In two halves, whose gradients are added."""
+    policy, raw = net(planes[:32])
+    half = functional.cross_entropy(policy, cells[:32]) + bce(raw, won[:32])
+    torch.autograd.backward(half / 2)
+    policy, raw = net(planes[32:])
+    rest = functional.cross_entropy(policy, cells[32:]) + bce(raw, won[32:])
+    return torch.div(rest, 2)
+
+
+def of_means(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    policy, raw = net(planes)
+    gap = raw.tanh().mean() - (2 * won - 1).mean()
+    return functional.cross_entropy(policy, cells) + gap.square()
+
+
+def masked_by_the_target(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    policy, raw = net(planes)
+    legal = functional.one_hot(cells, SIZE**2) > 0
+    return functional.cross_entropy(policy.masked_fill(~legal, -1e9), cells) + bce(raw, won)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (of_means, "the mean over the batch is taken before the loss"),
+        (masked_by_the_target, "a mask of legal moves that is made from the target"),
+    ],
+)
+def test_losses_that_do_not_look_at_single_rows(
+    step: Step, words: str, played: GameArchive
+) -> None:
+    (cause,) = causes(step, played)
+    assert words in cause
+
+
+def test_gradients_of_parts_of_a_batch_are_added(played: GameArchive) -> None:
+    assert not causes(accumulated, played)
