@@ -85,8 +85,8 @@ def accumulated(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
     half = functional.cross_entropy(policy, cells[:32]) + bce(raw, won[:32])
     torch.autograd.backward(half / 2)
     policy, raw = net(planes[32:])
-    rest: Tensor = functional.cross_entropy(policy, cells[32:]) + bce(raw, won[32:])
-    return rest * 0.5
+    losses = functional.cross_entropy(policy, cells[32:]), bce(raw, won[32:])
+    return torch.stack(losses).mean()
 
 
 def of_means(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
