@@ -91,7 +91,7 @@ def accumulated(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
 
 def of_means(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
     policy, raw = net(planes)
-    gap = raw.tanh().mean() - (2 * won - 1).mean()
+    gap: Tensor = raw.tanh().mean() - (2 * won - 1).mean()
     return functional.cross_entropy(policy, cells) + gap.square()
 
 
