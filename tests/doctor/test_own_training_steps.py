@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive
-from tests.doctor.own_scripts import SIZE, Games, Net, Play, Script, bce
+from tests.doctor.own_scripts import (
+    SIZE,
+    Games,
+    Net,
+    Play,
+    Script,
+    bce,
+)
 from tests.doctor.test_own_training_between import Step, causes
 from tests.doctor.test_own_training_forms import findings
 from tests.doctor.test_own_training_later import batch, drawn, played
@@ -101,11 +108,38 @@ def masked_by_the_target(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -
     return functional.cross_entropy(policy.masked_fill(~legal, -1e9), cells) + bce(raw, won)
 
 
+def of_occupied_cells(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    policy, raw = net(planes)
+    occupied = planes[:, :2].sum(dim=1).flatten(1) > 0
+    return functional.cross_entropy(policy.masked_fill(~occupied, -1e4), cells) + bce(raw, won)
+
+
+def of_the_first_row(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    policy, raw = net(planes)
+    return functional.cross_entropy(policy, cells) + bce(raw[:1], won[:1])
+
+
+def with_a_sum(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    policy, raw = net(planes)
+    summed = functional.binary_cross_entropy_with_logits(raw, won, reduction="sum")
+    return functional.cross_entropy(policy, cells) + 8.0 * summed
+
+
+def with_a_weight(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    policy, raw = net(planes)
+    weighted = functional.binary_cross_entropy_with_logits(raw, won, pos_weight=torch.tensor(5.0))
+    return functional.cross_entropy(policy, cells) + weighted
+
+
 @pytest.mark.parametrize(
     ("step", "words"),
     [
         (of_means, "the mean over the batch is taken before the loss"),
         (masked_by_the_target, "a mask of legal moves that is made from the target"),
+        (of_occupied_cells, "masked out of the policy loss"),
+        (of_the_first_row, "looks at few of the rows of a batch"),
+        (with_a_sum, "the policy loss weighs 0.00"),
+        (with_a_weight, "one outcome weighs more than the other"),
     ],
 )
 def test_losses_that_do_not_look_at_single_rows(

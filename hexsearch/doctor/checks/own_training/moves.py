@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected, target_scores
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
@@ -29,6 +31,18 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "moves that is made from the target), its targets are empty, or it is multiplied by 0",
             "make the mask from the board, and print the policy loss of a batch",
             root="detached policy",
+        )
+        return
+    if policy is not None and policy.gradient is not None and _raises_none(policy.gradient):
+        yield Finding.error(
+            "training policy",
+            f"in {_NEARLY_ALL:.0%} and more of {len(policy.tensor):,} rows the policy loss raises "
+            "no cell, and lowers others",
+            "the moves that were played are masked out of the policy loss: a mask of legal moves "
+            "that is inverted, of another position, or of other cells",
+            "set the logits of occupied cells to a large negative number, those of empty ones "
+            "to nothing",
+            root="policy targets",
         )
         return
     wanted = own.moves
@@ -57,6 +71,12 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root="policy targets",
     )
+
+
+def _raises_none(gradient: Tensor) -> bool:
+    """Whether in nearly all rows with a gradient no cell is raised."""
+    rows = gradient[gradient.abs().amax(dim=1) > 0]
+    return len(rows) >= _FEW and float((rows.amin(dim=1) >= 0).float().mean()) > _NEARLY_ALL
 
 
 def _lowered(wrong: Flags, place: str) -> Finding:
@@ -98,7 +118,16 @@ def _weights(own: OwnTraining) -> Iterator[Finding]:
             f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
             f"cross-entropy of the policy one of {scale:.2g}"
         )
-    if 0 < share < _WEAK:
+    if share > 1 / _WEAK:
+        yield Finding.warning(
+            "training policy",
+            told,
+            f"the policy loss weighs {1 / share:.2g} of the value loss: the network learns the "
+            "value, and the policy hardly (a sum over the batch beside a mean, for instance)",
+            "give both losses weights near each other; take means, not sums, of both",
+            root="loss weights",
+        )
+    elif 0 < share < _WEAK:
         yield Finding.warning(
             "training value",
             told,

@@ -14,6 +14,9 @@ from hexsearch.doctor.own_training.soft_targets import groups, turning_point
 from hexsearch.doctor.own_training.watched import OwnTraining
 
 _ENOUGH = 0.02  # share of rows that are pulled away from their result
+_ABSENT = 0.6  # share of rows without a part in the value loss that is reported
+_FIRST, _FEW, _LEVEL = 4, 20, 0.3  # batches, rows of a result in them, and largest raw value
+_UNEQUAL = 2.5  # factor between the pulls of both results
 _CERTAIN = 0.1  # distance of a chance from 0 or 1 that is not certain
 
 
@@ -75,6 +78,45 @@ def _drawn_to_a_number(own: OwnTraining, labels: Wanted) -> Iterator[Finding]:
             "scaled or smoothed)",
             "give the loss the numbers that win_prob_red reads as certain: -1 and 1 for a tanh",
             root="reading",
+        )
+
+
+def unequal(own: OwnTraining) -> Iterator[Finding]:
+    """Report rows without a part in the value loss, and results that weigh more than others."""
+    rows = own.rows
+    assert rows is not None and rows.value is not None and rows.value.gradient is not None
+    pulls = rows.value.gradient.abs().amax(dim=1).numpy()
+    absent = float((pulls == 0).mean())
+    if absent > _ABSENT:
+        yield Finding.warning(
+            "training value",
+            f"in {absent:.0%} of {len(pulls):,} rows the gradient at the value is exactly 0",
+            "the value loss looks at few of the rows of a batch: an index or a mask leaves out the "
+            "others, or most outputs are cut off (a clamp, a ReLU)",
+            "compute the value loss of all positions of a batch",
+            root="training value",
+        )
+        return
+    if rows.value.tensor.shape[1] != 1 or own.foreign.for_mover or own.formula is not None:
+        return
+    first = rows.found & rows.single & (rows.batch < _FIRST)
+    won = rows.truth(first, own.catalogues[0]).outcome(rows.symmetry[first], "board")
+    kinds = [pulls[first][each] for each in (won, ~won)]
+    # Near 0, and in the first batches, where they differ little, pulls of both kinds are alike.
+    typical = float(rows.value.tensor[torch.from_numpy(first), 0].median()) if first.any() else 1.0
+    if min(map(len, kinds)) < _FEW or abs(typical) > _LEVEL:
+        return
+    gained, lost = (float(np.median(each)) for each in kinds)
+    if min(gained, lost) > 0 and max(gained, lost) > _UNEQUAL * min(gained, lost):
+        side = "won" if gained > lost else "lost"
+        yield Finding.warning(
+            "training value",
+            f"in the first {_FIRST} batches games that Red {side} pull the value "
+            f"{max(gained, lost) / min(gained, lost):.2g} times as strongly as the others",
+            "one outcome weighs more than the other in the value loss (pos_weight, a class weight, "
+            "a weight of samples), so that answers lean to it",
+            "give both outcomes one weight",
+            root="training value",
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hexsearch.doctor.checks.own_training.classes import of_draws, read_classes
-from hexsearch.doctor.checks.own_training.uncertain import of_means, uncertain
+from hexsearch.doctor.checks.own_training.uncertain import of_means, uncertain, unequal
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import (
     affected,
@@ -63,9 +63,9 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="detached value",
         )
         return
-    drawn = list(of_draws(own))
-    if drawn:
-        yield from drawn
+    early = list(of_draws(own)) or list(unequal(own))
+    if early:
+        yield from early
         return
     labels = own.labels
     if labels is None or len(labels.rows) < _FEW:
