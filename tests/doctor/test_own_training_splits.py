@@ -258,6 +258,14 @@ def test_one_value_of_many_boards_is_told_from_values_of_other_boards() -> None:
     assert found.severity == "error" and "those of other boards" in found.cause
 
 
+@pytest.mark.parametrize("scale", [1 / 255, 1.0])
+def test_planes_of_tiny_numbers(scale: float, played: GameArchive) -> None:
+    model = Layers(nn.Linear(4 * SIZE**2, 1))
+    shown = examined(model, played, lambda stones, to_move: encode(stones, to_move) * scale)
+    found = list(check_plane_scales(shown))
+    assert ["divided by 255" in each.cause for each in found] == [True] * (scale < 1)
+
+
 class Canonical(nn.Module):
     """Shows each position to its layers as that of one side, and turns the policy back."""
 

@@ -11,6 +11,8 @@ from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 _POSITIONS, _FEW = 256, 20
+_POOR = 0.24  # value loss of a network that has learnt next to nothing
+_TINY = 0.05
 _LARGE = 15.0  # times the root mean square of the next largest plane
 
 
@@ -26,12 +28,22 @@ def check_plane_scales(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     sizes = planes.square().mean(dim=(0, 2, 3)).sqrt()
     order = sizes.argsort(descending=True)
     largest, others = int(order[0]), float(planes[:, order[1:]].abs().max())
+    most = float(planes.abs().max())
+    is_poor = observed.evaluation.metrics().overall.value_loss > _POOR
+    severity = Finding.error if is_poor else Finding.warning
+    if 0 < most < _TINY:
+        yield severity(
+            "plane scales",
+            f"on {count} positions no plane holds a number above {most:.3g}",
+            "the numbers of all planes are tiny (stones divided by 255, as if they were a picture):"
+            " they are lost beside the biases, and training is slow",
+            "show stones as 0 and 1; then train again",
+            root="plane scales",
+        )
     if float(sizes[largest]) < _LARGE * max(others, 1e-6):
         return
-    is_poor = observed.evaluation.metrics().overall.value_loss > 0.24
-    yield Finding(
+    yield severity(
         "plane scales",
-        "error" if is_poor else "warning",
         f"plane {largest} holds numbers up to {float(planes[:, largest].abs().max()):g} (root mean "
         f"square {float(sizes[largest]):.3g}), and all other planes up to {others:g}",
         f"the numbers of plane {largest} are far larger than those of the stones: a count or a "
