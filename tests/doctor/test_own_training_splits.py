@@ -116,20 +116,23 @@ def test_games_of_training_in_the_validation_set_are_named(
     assert found.severity == severity and words in found.cause
 
 
-def test_a_second_network_that_sees_each_batch_is_no_evaluation(played: GameArchive) -> None:
+@pytest.mark.parametrize("again", [False, True])
+def test_who_sees_each_batch_once_more_is_no_evaluation(again: bool, played: GameArchive) -> None:
     def train(games: Games) -> Any:
         torch.manual_seed(0)
         rows, net = _ROWS(games), Net()
-        teacher = deepcopy(net).eval()
+        teacher = net if again else deepcopy(net).eval()
         optimiser = torch.optim.Adam(net.parameters(), 1e-3)
         for chosen in torch.split(torch.randperm(len(rows)), 64):
             planes, cells, won = batch(rows, chosen.tolist())
             with torch.no_grad():
-                teacher(planes)
-            policy, raw = net(planes)
+                teacher.eval()(planes)
+            policy, raw = net.train()(planes)
             optimiser.zero_grad()
             torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
             optimiser.step()
+            with torch.no_grad():
+                teacher.eval()(planes)
 
     assert not validations(findings(played, train, Play()))
 

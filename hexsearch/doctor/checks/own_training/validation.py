@@ -13,6 +13,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _ROWS = 60  # positions of an evaluation that occur in one game only
 _LEAK, _ALL = 0.2, 0.8  # share of them that are of games that are trained on
+_BATCHES = 4  # whose positions are no set of validation
 _PLIES = 10_000  # more than a game has
 _SAME = 0.01  # share that are trained on themselves, of those seen
 
@@ -44,6 +45,8 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "by heart"
         )
         remedy = "split by games, before positions are made of them"
+    elif share > _ALL and len(shown.found) < _BATCHES * float(np.median(np.bincount(rows.batch))):
+        return  # of some batches, to see how far a step goes
     elif share > _ALL:
         cause = (
             "the validation set is the training set, or a part of it: the same positions are "
