@@ -57,6 +57,7 @@ class Forecast:
         tried: coordinates of all trials, as bytes.
         top: number of levels up to the one that the models predict; 0 if they predict none yet.
         version: number that grows when promises change.
+        together: number of trials that had begun when the first value at a rung came.
     """
 
     def __init__(self, space: SearchSpace, levels: Sequence[int], least: float = 0.0) -> None:
@@ -66,15 +67,14 @@ class Forecast:
         self.learned = Learned(space)
         self.trends = TrendRecord(self.levels)
         self.tried: set[bytes] = set()
-        self.suggested = self.version = self.top = 0
+        self.suggested = self.version = self.top = self.together = 0
         self._numbers: dict[str, int] = {}
         self._silent: dict[int, Entry] = {}  # begun, without a value yet
         self._least = least
         self._passed = [0] * len(self.levels)  # trials with a value at each level
         self._lowest = [math.inf] * len(self.levels)
         self._count = self._fit_at = 0  # values at rungs; how many there are at the next fit
-        # Of the moment of the next fit, which is made when it is first asked for: number, losses
-        # and whether it is broken of each trial, and the trend.
+        # Of the next fit, which is made when asked for: number, losses, broken; and the trend.
         self._rows: list[tuple[int, int, bool]] = []
         self._trend = self.trends.trend
         self._made: ForecastFit | None = None
@@ -98,8 +98,7 @@ class Forecast:
 
     def _apply_to(self, entry: Entry, event: TrialEvent) -> None:
         if isinstance(event, Reported):
-            following = self.levels[len(entry.losses) :][:1]
-            if following and event.report.positions_seen == following[0]:
+            if event.report.positions_seen in self.levels[len(entry.losses) :][:1]:
                 self._note(entry, event)
         elif isinstance(event, Decided):
             if event.decision == "pause":
@@ -117,6 +116,7 @@ class Forecast:
 
     def _note(self, entry: Entry, event: Reported) -> None:
         level, loss = len(entry.losses), event.report.value_loss
+        self.together = self.together or self.suggested
         entry.add(event.report)
         self.trends.add(entry.losses)
         self._silent.pop(entry.number, None)

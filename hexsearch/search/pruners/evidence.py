@@ -4,7 +4,8 @@
    form. It is ranked by the value that it is expected to end at if changes from rung to rung go on
    as they did in trials with values at three rungs (`Trend`). Where they do not, that is its value.
 2. Until the first trial has ended, every fifth trial is not paused before the last rung, to learn
-   what rungs say. In the ranks it counts for 1/k of a trial for each rung that it has passed so.
+   what rungs say; every third, if eight or more began together. In the ranks it counts for 1/k of
+   a trial for each rung that it has passed so.
 3. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
    next rung, of six trials or more, do not agree by a standard error of their correlation. Until
    the first trial has ended, so is a later one, if they do not agree by half an error; the last
@@ -44,13 +45,15 @@ from hexsearch.search.pruners.base import Decision, Pruner
 from hexsearch.search.pruners.rung_record import Place, RungRecord
 
 _CHANCE = 0.05
-_EVERY = 5  # one trial of so many is not paused before the last rung, until a trial has ended
+# One trial of so many is not paused before the last rung, until a trial has ended. Many workers can
+# spare more of them.
+_EVERY, _EVERY_OF_MANY, _MANY = 5, 3, 8
 _SURE, _LIKELY = 1.0, 0.5  # standard errors by which ranks agree at early and later open rungs
 _NARROW = 2.0  # standard errors between the quartiles of a rung
 _ALONE = "too few trials have reached this rung for a comparison"
 _AT_CHANCE = "it and the cut-off answered about 50% at their last two rungs"
 _CLOSED = "ranks at this rung and at another one do not agree"
-_SHOWS = "one trial of five goes on to the last rung, to show what rungs say"
+_SHOWS = "one trial of {} goes on to the last rung, to show what rungs say"
 
 
 class EvidencePruner(Pruner):
@@ -81,7 +84,7 @@ class EvidencePruner(Pruner):
         if self._is_closed(rung):
             return replace(decision, reason=_CLOSED)
         if self._shows(number) and rung != self.rungs[-1]:
-            return replace(decision, reason=_SHOWS)
+            return replace(decision, reason=_SHOWS.format(self._every))
         by_rank = self._by_rank(decision, place)
         if by_rank.action == "continue":
             return by_rank
@@ -138,7 +141,11 @@ class EvidencePruner(Pruner):
 
     def _shows(self, number: int) -> bool:
         """Whether rule 2 is about a trial."""
-        return number % _EVERY == _EVERY - 1 and not self._forecast.is_ready
+        return number % self._every == self._every - 1 and not self._forecast.is_ready
+
+    @property
+    def _every(self) -> int:
+        return _EVERY_OF_MANY if self._forecast.together >= _MANY else _EVERY
 
     def _ranked(self, rung: int) -> RungRecord:
         """The record of a rung, by what is expected of its trials now."""

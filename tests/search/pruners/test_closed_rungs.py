@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexsearch.ledger.events import Decided, Promoted
+from hexsearch.ledger.events import Decided, Promoted, Suggested
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine
 from tests.search.pruners.test_evidence import config, silent, telling
 from tests.search.simulation import make_engine, next_trial, report, run_serially, study_config
+
+DISAGREE = "do not agree"
 
 
 @pytest.mark.parametrize("spread, goes_on", [(0.01, True), (0.5, False)])
@@ -67,7 +69,10 @@ def run_together(
 def decided_until_an_end(
     path: Path, curves: Callable[[TrialHistory, int], ReportSummary]
 ) -> tuple[list[Decided], bool]:
-    """Decisions at 576 of 16 workers, and whether those paused there went on, in this time."""
+    """Decisions at 576 of 16 workers until a trial ends.
+
+    And whether, since that rung closed, workers that became free took trials that waited there.
+    """
     given = study_config(
         scheduler={"name": "evidence", "max_t": 1728},
         searcher={"name": "random"},
@@ -77,15 +82,20 @@ def decided_until_an_end(
     run_together(engine, curves, 16)
     early = list(takewhile(lambda e: getattr(e, "decision", "") != "complete", engine.ledger))
     there = [e for e in early if isinstance(e, Decided) and e.rung == 576]
-    paused = {e.trial for e in there if e.decision == "pause"}
-    return there, paused <= {e.trial for e in early if isinstance(e, Promoted)}
+    waiting = {e.trial for e in there if e.decision == "pause"}
+    closed = next((n for n, e in enumerate(early) if e in there and DISAGREE in e.reason), None)
+    taken = [e.trial for e in early[closed:] if isinstance(e, Promoted | Suggested)]
+    # They are taken before anything else, as many as there are.
+    first = taken[: len(waiting)]
+    return there, closed is not None and bool(first) and set(first) <= waiting
 
 
 def test_where_no_rung_predicts_the_next_one_none_is_left_at_the_last(tmp_path: Path) -> None:
     there, went_on = decided_until_an_end(tmp_path / "silent.jsonl", silent)
-    assert any("do not agree" in e.reason for e in there) and went_on
+    assert any(DISAGREE in e.reason for e in there) and went_on
     there, went_on = decided_until_an_end(tmp_path / "telling.jsonl", telling)
-    assert not any("do not agree" in e.reason for e in there) and not went_on
+    assert not any(DISAGREE in e.reason for e in there)
+    assert "pause" in {e.decision for e in there} and not went_on
 
 
 def reversing(trial: TrialHistory, positions: int) -> ReportSummary:
