@@ -16,7 +16,7 @@ from torch.nn import functional
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.computation.linear_pairs import check_linear_pairs
 from hexsearch.doctor.checks.computation.plane_scales import check_plane_scales
-from hexsearch.doctor.checks.network.independence import _repeated_answers, independence_findings
+from hexsearch.doctor.checks.network.independence import _repeated_answers
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -48,6 +48,12 @@ def by_games(games: Games) -> tuple[Rows, list[Rows]]:
 def with_the_losses_of_training(games: Games) -> tuple[Rows, list[Rows]]:
     """Looks at games of training, too."""
     return _ROWS(games[:48]), [_ROWS(games[:12]), _ROWS(games[48:])]
+
+
+def by_the_last_rows(games: Games) -> tuple[Rows, list[Rows]]:
+    """Three games and a half."""
+    cut = len(_ROWS(games[:56])) + len(games[56][0]) // 2
+    return _ROWS(games)[:cut], [_ROWS(games)[cut:]]
 
 
 def by_positions(games: Games) -> tuple[Rows, list[Rows]]:
@@ -95,7 +101,7 @@ def validations(found: Sequence[Finding]) -> list[Finding]:
     return [each for each in found if each.check == "validation"]
 
 
-@pytest.mark.parametrize("split", [by_games, with_the_losses_of_training])
+@pytest.mark.parametrize("split", [by_games, with_the_losses_of_training, by_the_last_rows])
 def test_a_split_by_games_is_sound(split: Split, played: GameArchive) -> None:
     assert not validations(findings(played, trained(split), Play()))
 
@@ -267,33 +273,3 @@ def test_planes_of_tiny_numbers(scale: float, played: GameArchive) -> None:
     shown = examined(model, played, lambda stones, to_move: encode(stones, to_move) * scale)
     found = list(check_plane_scales(shown))
     assert ["divided by 255" in each.cause for each in found] == [True] * (scale < 1)
-
-
-class Canonical(nn.Module):
-    """Shows each position to its layers as that of one side, and turns the policy back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(3)
-        self.layers = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 3))
-        self.rows = nn.Parameter(torch.randn(SIZE - 2, 1))
-
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        red = (planes[:, 2:] > 0.5).expand(-1, 2, -1, -1)
-        board = torch.where(red, planes[:, [1, 0]].transpose(2, 3), planes[:, :2])
-        policy, value = self.layers(board).unbind(1)
-        policy = functional.pad(policy, (1, 1, 1, 1))
-        policy = torch.where(red[:, 0], policy.transpose(1, 2), policy)
-        return policy.flatten(1), (value * self.rows).sum(dim=(1, 2))
-
-
-@pytest.mark.parametrize("for_mover", [True, False])
-def test_a_value_of_the_side_to_move_may_stay_the_same_for_exchanged_colours(
-    for_mover: bool, played: GameArchive
-) -> None:
-    model = Canonical().eval()
-    rows = _ROWS([(list(played.game(n).moves), True) for n in range(8)])
-    planes = torch.from_numpy(np.stack([row[0] for row in rows[::5]]))
-    with torch.no_grad():
-        found = list(independence_findings(model, planes, for_mover))
-    assert ["without 1 - p there" in each.cause for each in found] == [True] * (not for_mover)

@@ -1,16 +1,18 @@
-"""Steps and losses that learn nothing, or not from every batch."""
+"""Steps and losses that learn nothing or not from every batch; values of the side to move."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.network.independence import independence_findings
 from tests.doctor.own_scripts import (
     SIZE,
     Games,
@@ -151,3 +153,33 @@ def test_losses_that_do_not_look_at_single_rows(
 
 def test_gradients_of_parts_of_a_batch_are_added(played: GameArchive) -> None:
     assert not causes(accumulated, played)
+
+
+class Canonical(nn.Module):
+    """Shows each position to its layers as that of one side, and turns the policy back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layers = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 3))
+        self.rows = nn.Parameter(torch.randn(SIZE - 2, 1))
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        red = (planes[:, 2:] > 0.5).expand(-1, 2, -1, -1)
+        board = torch.where(red, planes[:, [1, 0]].transpose(2, 3), planes[:, :2])
+        policy, value = self.layers(board).unbind(1)
+        policy = functional.pad(policy, (1, 1, 1, 1))
+        policy = torch.where(red[:, 0], policy.transpose(1, 2), policy)
+        return policy.flatten(1), (value * self.rows).sum(dim=(1, 2))
+
+
+@pytest.mark.parametrize("for_mover", [True, False])
+def test_a_value_of_the_side_to_move_may_stay_the_same_for_exchanged_colours(
+    for_mover: bool, played: GameArchive
+) -> None:
+    model = Canonical().eval()
+    rows = Script().rows([(list(played.game(n).moves), True) for n in range(8)])
+    planes = torch.from_numpy(np.stack([row[0] for row in rows[::5]]))
+    with torch.no_grad():
+        found = list(independence_findings(model, planes, for_mover))
+    assert ["without 1 - p there" in each.cause for each in found] == [True] * (not for_mover)

@@ -14,6 +14,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 _ROWS = 60  # positions of an evaluation that occur in one game only
 _LEAK, _ALL = 0.2, 0.8  # share of them that are of games that are trained on
 _BATCHES = 4  # whose positions are no set of validation
+_FEW_GAMES = 3
 _PLIES = 10_000  # more than a game has
 _SAME = 0.01  # share that are trained on themselves, of those seen
 
@@ -34,7 +35,9 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     is_trained = np.isin(game, rows.game[mine])
     share = float(is_trained.mean()) if len(game) >= _ROWS else 0.0
     # Somebody may look at games of training as well, before or after those that are left out.
-    if share < _LEAK or _lie_apart(is_trained):
+    # A cut between rows may go through one game.
+    few = len(np.unique(game[is_trained])) < _FEW_GAMES
+    if few or share < _LEAK or _lie_apart(is_trained):
         return
     seen = np.unique(rows.game[mine] * _PLIES + rows.ply[mine])
     same = float(np.isin(game * _PLIES + ply, seen).mean())
