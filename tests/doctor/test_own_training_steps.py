@@ -151,8 +151,15 @@ def test_losses_that_do_not_look_at_single_rows(
     assert words in cause
 
 
-def test_gradients_of_parts_of_a_batch_are_added(played: GameArchive) -> None:
-    assert not causes(accumulated, played)
+def with_moves_of_winners(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    policy, raw = net(planes)
+    each = functional.cross_entropy(policy, cells, reduction="none")
+    return (each * (won == planes[:, 2, 0, 0])).mean() + bce(raw, won)
+
+
+@pytest.mark.parametrize("step", [accumulated, with_moves_of_winners])
+def test_parts_of_a_batch_and_moves_of_winners_are_sound(step: Step, played: GameArchive) -> None:
+    assert not causes(step, played)
 
 
 class Canonical(nn.Module):

@@ -118,7 +118,7 @@ def _weights(own: OwnTraining) -> Iterator[Finding]:
             f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
             f"cross-entropy of the policy one of {scale:.2g}"
         )
-    if share > 1 / _WEAK:
+    if scale > 0 and share > 1 / _WEAK:  # else many rows may have no part in the policy loss
         yield Finding.warning(
             "training policy",
             told,
