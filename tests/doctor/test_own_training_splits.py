@@ -122,6 +122,26 @@ def test_games_of_training_in_the_validation_set_are_named(
     assert found.severity == severity and words in found.cause
 
 
+def test_games_that_are_evaluated_before_they_are_trained_on_are_sound(played: GameArchive) -> None:
+    def train(games: Games) -> Any:
+        torch.manual_seed(0)
+        net = Net()
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for at in range(0, len(games), 12):
+            rows = _ROWS(games[at : at + 12])
+            with torch.no_grad():
+                net.eval()(batch(rows, list(range(len(rows))))[0])
+            net.train()
+            for chosen in torch.split(torch.randperm(len(rows)), 64):
+                planes, cells, won = batch(rows, chosen.tolist())
+                policy, raw = net(planes)
+                optimiser.zero_grad()
+                torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
+                optimiser.step()
+
+    assert not validations(findings(played, train, Play()))
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_who_sees_each_batch_once_more_is_no_evaluation(again: bool, played: GameArchive) -> None:
     def train(games: Games) -> Any:

@@ -19,10 +19,12 @@ class Evaluations:
     Attributes:
         parts: planes of the passes of the last evaluation, which may look at several sets of
             games in turn.
+        after: number of rows that were trained on before it.
     """
 
     def __init__(self) -> None:
         self.parts: list[Tensor] = []
+        self.after = 0
         self._first: list[Tensor] = []
         self._last: deque[Tensor] = deque()
         self._rows = 0
@@ -41,14 +43,15 @@ class Evaluations:
         while sum(map(len, self._last)) - len(self._last[0]) >= _MOST:
             self._last.popleft()
 
-    def close(self, rows: int) -> None:
+    def close(self, rows: int, trained: int) -> None:
         """End an evaluation, if one went on.
 
         Args:
             rows: of the training batch that follows.
+            trained: number of rows of all training batches so far.
         """
         asked, count = [*self._first, *self._last], self._rows
         self._first, self._last, self._rows = [], deque(), 0
         if count < max(_LEAST, _WHOLE * rows):
             return
-        self.parts = asked
+        self.parts, self.after = asked, trained

@@ -114,7 +114,7 @@ class Recording:
             if type(module) in map(type, self.network.values()):  # an average is a copy
                 self.evaluations.add(module, first)
             return
-        self.evaluations.close(len(first))
+        self.evaluations.close(len(first), self.rows)
         if self._rests:
             self._end_if_evaluated()
             return
@@ -293,7 +293,7 @@ class Recording:
         except _Enough:
             pass
         finally:
-            self.evaluations.close(0)
+            self.evaluations.close(0, self.rows)
             torch.autograd.backward = backward
             for handle in (*handles, *self._handles):
                 handle.remove()

@@ -25,8 +25,10 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     rows = own.rows
     if rows is None:
         return
-    parts = [p for p in own.recording.evaluations.parts if p.shape[1:] == rows.inputs.shape[1:]]
-    mine = rows.found & rows.single
+    evaluations = own.recording.evaluations
+    parts = [p for p in evaluations.parts if p.shape[1:] == rows.inputs.shape[1:]]
+    # Games may be evaluated before they are trained on.
+    mine = rows.found & rows.single & (np.arange(len(rows.found)) < evaluations.after)
     if not parts or not mine.any():
         return
     shown = shown_in(torch.cat(parts), own.catalogues)
