@@ -99,6 +99,8 @@ def unequal(own: OwnTraining) -> Iterator[Finding]:
         return
     if rows.value.tensor.shape[1] != 1 or own.foreign.for_mover or own.formula is not None:
         return
+    if own.fading is not None or own.has_soft_targets:  # no certain results
+        return
     first = rows.found & rows.single & (rows.batch < _FIRST)
     won = rows.truth(first, own.catalogues[0]).outcome(rows.symmetry[first], "board")
     kinds = [pulls[first][each] for each in (won, ~won)]
