@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ def check_linear_pairs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     positions = take(observed.positions, np.arange(min(_POSITIONS, len(observed.positions))))
     pairs = _pairs(foreign.model, lambda: foreign.respond(foreign.planes(positions)))
-    for first, second in pairs:
+    if pairs:
+        first, second = pairs[0]
         yield Finding.warning(
             "linear layers",
             f"the input of {second} is the output of {first}, on all of {len(positions)} positions",
@@ -32,10 +33,9 @@ def check_linear_pairs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "put an activation (a ReLU, for instance) between them, and train again",
             root="linear pair",
         )
-        return
 
 
-def _pairs(network: nn.Module, run: Any) -> list[tuple[str, str]]:
+def _pairs(network: nn.Module, run: Callable[[], object]) -> list[tuple[str, str]]:
     """Names of linear layers of which the second gets what the first one returns."""
     returned: dict[str, Tensor] = {}
     found: list[tuple[str, str]] = []

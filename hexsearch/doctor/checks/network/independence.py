@@ -85,11 +85,12 @@ def _repeated_answers(observed: Observed) -> Iterator[Finding]:
     share = float((repeated & inside).mean())
     if share < _REPEATED or len(values) < 2 * _PROBED:
         return
-    usual = different[counts.argmax()]
-    if len(different) > _FEW and counts.max() > _ONE * (repeated & inside).sum():
+    commonest = 1 + int(counts[1:-1].argmax())  # inside
+    usual, most = different[commonest], counts[commonest]
+    if len(different) > _FEW and most > _ONE * (repeated & inside).sum():
         yield Finding.warning(
             "modes",
-            f"{counts.max() / len(values):.0%} of {len(values):,} different boards have exactly "
+            f"{most / len(values):.0%} of {len(values):,} different boards have exactly "
             f"the raw value {usual:.4f}, and all others differ ({len(different):,} values)",
             "the value of these boards is the bias of its last layer: all units of the layer "
             "before are zero there (dead units of a ReLU, too few units, or too high a learning "

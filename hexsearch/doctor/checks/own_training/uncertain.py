@@ -1,4 +1,4 @@
-"""Reports targets that are not the certain results of games."""
+"""Reports values that are not pulled to the certain result of each game alike."""
 
 from __future__ import annotations
 
