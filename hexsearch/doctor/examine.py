@@ -9,6 +9,7 @@ import torch
 
 from hexsearch.doctor.findings import Check, Diagnosis, Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
+from hexsearch.doctor.refuted import without_refuted
 from hexsearch.doctor.registry import CHECKS
 from hexsearch.doctor.roots import ORDER, merged, of_symptom
 from hexsearch.doctor.stages import with_first_stage
@@ -81,6 +82,8 @@ def examine(
         seconds[check.name] = round(time.perf_counter() - started, 3)
         done.append(check.name)
     found += [(None, each) for each in _unusable_games(pipeline)]
+    if "training planes" in done:
+        found = without_refuted(found, pipeline.own_training, done)
     kept = sorted(merged(found), key=lambda pair: ORDER[pair[1].severity])
     names = [check.name if check else finding.check for check, finding in kept]
     findings = with_first_stage([finding for _, finding in kept], names, done)

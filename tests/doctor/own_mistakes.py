@@ -110,7 +110,7 @@ MISTAKES: dict[str, tuple[Script, str]] = {
     ),
     "an absolute error read by a sigmoid": (
         Script(loss=lambda raw, won: (raw - won).abs().mean()),
-        "trained to other numbers than those that are read as 0 and 1",
+        "trained as the raw value with targets of 0 and 1, reported as sigmoid",
     ),
     "a discount": (Script(discount=0.97), "discounted by a factor of 0.97 for each ply"),
     "values broadcast against labels": (

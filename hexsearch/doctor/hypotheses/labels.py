@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.formulas.fades import faded_labels
-from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours
+from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours, numbering
 from hexsearch.doctor.hypotheses.table import (
     TOGETHER,
     Flags,
@@ -44,6 +44,10 @@ def label_scores(
         explained = np.abs(target - expected) < 1e-3
         scores.append(share_score(Hypothesis(name, cause, remedy), explained))
 
+    numbers = _other_numbers(target, truth, right, wrong)
+    if np.ptp(target) < 1e-6:  # one label for all rows says more than where it is wrong
+        for each in numbers:
+            add(*each)
     add("inverted", "every label is inverted: 1 stands for the loser", "use 1 - label", 1 - right)
     for name, mask in affected(truth, symmetry).items():
         add(
@@ -57,21 +61,19 @@ def label_scores(
             np.where(mask, 1 - right, right),
         )
     found = lag_score("the label", target[wrong], right, np.flatnonzero(wrong), batch_size)
-    if found is not None:
-        scores.insert(0, found)
+    scores = scores if found is None else [found, *scores]
     for shift in (*range(1, _GAMES_OFF + 1), *range(-1, -_GAMES_OFF - 1, -1)):
         expected = truth.moved(games=shift).outcome(symmetry, perspective).astype(np.float32)
         name = f"game {abs(shift)} places {'later' if shift > 0 else 'earlier'}"
         name = {1: "next game", -1: "previous game"}.get(shift, name)
         cause = f"the label is that of the {name} in the archive: the winner of a neighbouring game"
         add(name, cause, TOGETHER, expected)
-    cause = "the label is the side to move, not the winner"
     remedy = "take the label from the game's winner"
     mover = (truth.red_to_move ^ (symmetry >= 2)).astype(np.float32)
-    add("side to move", cause, remedy, mover)
+    add("side to move", "the label is the side to move, not the winner", remedy, mover)
     add("side not to move", "the label is the side that has just moved", remedy, 1 - mover)
-    for name, cause, remedy, expected in _other_numbers(target, truth, right, wrong):
-        add(name, cause, remedy, expected)
+    for each in numbers:
+        add(*each)
     return scores
 
 
@@ -274,8 +276,8 @@ def _target_candidates(
 
 def _same_cells(target: Ints, truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesis, Ints]]:
     """Targets that do not depend on the position, or that number the right cells in another way."""
-    cause = "the policy's cells are numbered in another order: a fixed permutation of the board"
-    permuted = _mapped(target, truth.cells_under(symmetry))
+    permuted = _mapped(target, right := truth.cells_under(symmetry))
+    cause = f"the policy's cells are numbered {numbering(right, permuted, truth.size)}"
     yield Hypothesis("permuted", cause, _BY_ROWS), permuted
     cell = int(np.bincount(np.maximum(target, 0)).argmax())
     cause = f"the policy target is the same cell ({cell}) in every position: a constant"

@@ -34,3 +34,19 @@ def neighbours(cells: Cells, size: int) -> dict[tuple[int, int], Cells]:
         for rows, columns in product((-1, 0, 1), repeat=2)
         if (rows, columns) != (0, 0)
     }
+
+
+def numbering(cells: NDArray[np.int64], numbers: NDArray[np.int64], size: int) -> str:
+    """In words, how cells of the board have got other numbers; those below 0 are not known."""
+    known = (cells >= 0) & (numbers >= 0)
+    cells, numbers = cells[known], numbers[known]
+    if len(np.unique(numbers)) >= len(np.unique(cells)):
+        return "in another order: a fixed permutation of the board"
+    parts = {"row": cells // size, "column": cells % size}
+    named = next((name for name, part in parts.items() if _depends_on(numbers, part)), "")
+    reason = f"only the {named} of a cell counts" if named else "they are cut off or rounded"
+    return f"so that several cells have one number: {reason}"
+
+
+def _depends_on(numbers: NDArray[np.int64], part: NDArray[np.int64]) -> bool:
+    return all(len(np.unique(numbers[part == each])) == 1 for each in np.unique(part))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,9 @@ _USUAL_TARGETS = ((0.0, 1.0), (-1.0, 1.0))
 _ROBUST: dict[str, Callable[[Tensor], Tensor]] = {
     "log-cosh error": torch.tanh,
     "Huber error": lambda gap: gap.clamp(-1, 1),
+    "absolute error": torch.sign,
 }
+_FOCUS = (1, 2, 3)  # exponents of focal losses that are tried
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,16 @@ class ValueLoss:
     high: NDArray[np.bool_]
 
     @property
+    def has_one_target(self) -> bool:
+        """Whether all rows have one and the same target."""
+        return self.targets[1] - self.targets[0] < _APART
+
+    @property
     def odd(self) -> float:
         """How far the targets are from those that are usual."""
         ends = [(0.0, 1.0)] if self.chance == "sigmoid" else [(-1.0, 1.0), (0.0, 1.0)]
         lost, won = self.targets
-        if won - lost < _APART:  # a single one
+        if self.has_one_target:
             return min(abs(lost - end) for pair in ends for end in pair)
         return min(max(abs(lost - low), abs(won - high)) for low, high in ends)
 
@@ -111,7 +118,8 @@ def _fitted(
     level: Tensor, slope: Tensor, gradient: Tensor, sign: int, high: Tensor
 ) -> tuple[float, float, float, NDArray[np.bool_]] | None:
     for _ in range(_ROUNDS):
-        label = high.double()
+        # One label for all rows is one target.
+        label = high.double() * (0.0 if bool(high.all()) else 1.0)
         columns = torch.stack([level * slope, slope, label * slope], dim=1)
         solved = torch.linalg.lstsq(columns, gradient[:, None], driver="gelsd").solution[:, 0]
         scale = float(solved[0])
@@ -180,7 +188,23 @@ def _robust(r: Tensor, gradient: Tensor, size: float) -> list[ValueLoss]:
                     factor, high = fitted
                     words = name.replace("squared error", kind)
                     found.append(ValueLoss(words, (lost, won), factor * size, chance, high))
+    for name, chance, targets, pulls in _of_margins(r):
+        fitted = _given(pulls, gradient)
+        if fitted is not None:
+            factor, high = fitted
+            found.append(ValueLoss(name, targets, factor * size, chance, high))
     return found
+
+
+def _of_margins(r: Tensor) -> Iterator[tuple[str, str, tuple[float, float], list[Tensor]]]:
+    """Losses of a margin: name, name of the chance, targets, and the pulls on lost and won rows."""
+    one = torch.ones_like(r)
+    yield "hinge loss", "raw", (-1.0, 1.0), [one * (r > -1), -one * (r < 1)]
+    for power in _FOCUS:
+        lost, won = (torch.sigmoid(sign * r) for sign in (-1, 1))
+        down = -(won**power) * (power * lost * torch.log(lost) - won)
+        up = lost**power * (power * won * torch.log(won) - lost)
+        yield f"focal loss (gamma {power}) of sigmoid(raw)", "sigmoid", (0.0, 1.0), [down, up]
 
 
 def _given(pulls: list[Tensor], gradient: Tensor) -> tuple[float, NDArray[np.bool_]] | None:

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+_EXACT = 0.01  # largest residual, relative to the gradients, of a change that is known
+_CENTRED = "the mean is taken off for each output (gradient centralisation)"
+
 
 def fit(
     given: Mapping[str, Tensor], sent: Mapping[str, Tensor], names: Sequence[str]
@@ -24,6 +27,59 @@ def fit(
     factor = float((some * others).sum()) / size if size > 0 else 0.0
     rest = float((some - factor * others).norm()) / max(float(some.norm()), 1e-12)
     return factor, rest
+
+
+def how_changed(
+    given: Mapping[str, Tensor], sent: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> str:
+    """In words, what makes the gradients that were sent those that are given; empty if unknown.
+
+    Args:
+        given, sent: gradients by the names of the weights.
+        weights: the weights themselves.
+    """
+    names = [n for n in sent if bool(sent[n].any())]
+    absent = [n for n in names if n not in given or not bool(given[n].any())]
+    kept = [n for n in names if n not in absent]
+    if not kept:
+        return ""
+    if absent and fit(given, sent, kept)[1] < _EXACT:
+        return f"those of {', '.join(absent[:3])} are set to 0"
+    some, others = (torch.cat([_flat(of, sent, n) for n in kept]) for of in (given, sent))
+    limit = float(some.abs().max())
+    if bool(((others.clamp(-limit, limit) - some).abs() < _EXACT * limit).all()):
+        return f"each number is cut off at a limit of {limit:.2g} (clip_grad_value_)"
+    if bool((others.sign() * limit - some).abs().max() < _EXACT * limit):
+        return "of each number only the sign is kept"
+    factors = [fit(given, sent, [n]) for n in kept]
+    if all(rest < _EXACT for _, rest in factors):
+        least, most = min(f for f, _ in factors), max(f for f, _ in factors)
+        return f"those of each weight have a factor of their own ({least:.2g} to {most:.2g})"
+    if all(_centred(given[n], sent[n]) for n in kept):
+        return _CENTRED
+    rest = some - others
+    for words, column in (
+        ("a multiple of the weights is added (a decay, an L2 penalty)", lambda w: w),
+        ("a multiple of the signs of the weights is added (an L1 penalty)", torch.sign),
+    ):
+        added = torch.cat([column(weights[n]).reshape(-1).float() for n in kept])
+        size = float(added.square().sum())
+        factor = float((rest * added).sum()) / size if size > 0 else 0.0
+        if factor > 0 and float((rest - factor * added).norm()) < _EXACT * float(rest.norm()):
+            return words
+    return ""
+
+
+def _centred(given: Tensor, sent: Tensor) -> bool:
+    """Whether gradients are those that were sent without their mean for each output."""
+    if sent.ndim > 1:
+        sent = sent - sent.mean(dim=tuple(range(1, sent.ndim)), keepdim=True)
+    return float((given - sent).norm()) < _EXACT * float(sent.norm())
+
+
+def is_sound(change: str) -> bool:
+    """Whether a change of gradients is a usual technique."""
+    return change == _CENTRED or "penalty" in change
 
 
 def _flat(of: Mapping[str, Tensor], like: Mapping[str, Tensor], name: str) -> Tensor:

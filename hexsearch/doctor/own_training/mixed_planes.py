@@ -1,9 +1,9 @@
-"""Planes of which some show another board than the others."""
+"""Planes of which some show another board than the others, or parts of one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from hexsearch.doctor.own_training.catalogue import Catalogue, Ints
 
 _MOST = 6  # planes of which each part is tried
+_ROWS, _STONES = 200, 10  # rows that are looked up, and numbers that each has at least
+_FOUND, _BY_CHANCE = 0.9, 0.5  # share of them that are parts of a position, and of mirrored ones
 
 
 def of_another_ply(known: Catalogue) -> Iterator[tuple[str, Tensor, Ints]]:
@@ -52,3 +54,63 @@ def turned_apart(known: Catalogue) -> Iterator[tuple[str, Tensor, Ints]]:
                 mixed,
                 every,
             )
+
+
+def reordered(known: Catalogue) -> Iterator[tuple[str, Tensor, Ints]]:
+    """Planes whose numbers were read in another order of their dimensions.
+
+    Yields words, planes, and the positions that the planes are of.
+    """
+    planes = known.inputs
+    names = ("channels", "rows", "columns")
+    every = np.arange(len(planes), dtype=np.int64)
+    for order in permutations((1, 2, 3)):
+        if order[0] == 1:  # the board is transposed, at most
+            continue
+        stored = ", ".join(names[axis - 1] for axis in order)
+        words = (
+            f"planes are stored as [{stored}] and read as [channels, rows, columns] by a reshape "
+            "or a view in training, which moves no number (permute or transpose does)"
+        )
+        yield words, planes.permute(0, *order).reshape(planes.shape), every
+
+
+def erased(inputs: Tensor, known: Tensor) -> str:
+    """In words, which numbers of planes are 0 that should not be; empty if rows are no such parts.
+
+    Args:
+        inputs: [R, C, N, N] rows that are none of the positions.
+        known: [P, C, N, N] positions.
+    """
+    if inputs.shape[1:] != known.shape[1:] or inputs.ndim != 4:
+        return ""
+    shown = inputs[(inputs != 0).flatten(1).sum(dim=1) >= _STONES][:_ROWS]
+    if len(shown) < _ROWS / 4:
+        return ""
+    whole = (known != 0).flatten(1).float()
+    beyond = _beyond(shown, whole)
+    is_part = beyond.amin(dim=1) == 0
+    mirrored = _beyond(shown.flip(3), whole).amin(dim=1) == 0
+    if float(is_part.float().mean()) < _FOUND or float(mirrored.float().mean()) > _BY_CHANCE:
+        return ""
+    # Of the positions that hold all numbers of a row the one with the fewest others.
+    size = whole.sum(dim=1)
+    nearest = torch.where(beyond == 0, size, torch.inf)[is_part].argmin(dim=1)
+    held = (shown != 0).flatten(1).float()[is_part]
+    lost, had = (whole[nearest] - held).sum(dim=0), whole[nearest].sum(dim=0)
+    share = float(lost.sum() / had.sum())
+    always = (lost == had) & (had > 0)
+    if float(lost[always].sum()) > _FOUND * float(lost.sum()):
+        return (
+            f"in training {int(always.sum())} of {len(had)} numbers of the planes are always 0: a "
+            "part of the board or a plane is not filled"
+        )
+    return (
+        f"in training about {share:.0%} of the numbers on the planes are set to 0 at random "
+        "(a dropout on the input, erased or masked stones): these are other positions of Hex"
+    )
+
+
+def _beyond(rows: Tensor, whole: Tensor) -> Tensor:
+    """[R, P] how many numbers of each row are not in each position."""
+    return (rows != 0).flatten(1).float() @ (1 - whole).T

@@ -28,11 +28,13 @@ from torch.optim.optimizer import (
 )
 
 from hexsearch.doctor.own_training.evaluations import Evaluations
-from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient
+from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient, how_changed
+from hexsearch.doctor.own_training.moving import Moving
 from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
 from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
 from hexsearch.doctor.own_training.ways import is_traced, made_by, scale_of, ways_to
 
+_OFF = 0.05  # share of a gradient that is another one
 _STEPS = 24  # steps after which the function is ended
 _LATER = 400  # steps more that are waited for a value, a policy or an evaluation
 _PATIENCE = 15.0  # seconds that are waited for an evaluation
@@ -69,7 +71,7 @@ class Recording:
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
         self._sent: dict[str, Tensor] = {}
-        self._before: dict[str, Tensor] = {}
+        self._moving = Moving()
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
         self._sums: list[tuple[nn.Parameter, float]] = []  # of weights when they were first seen
@@ -213,9 +215,11 @@ class Recording:
         self.steps.append(
             SeenStep.of(optimiser, self._weights, self.late, (given, sent), (factor, off))
         )
-        self.steps[-1].dropped, self._dropped = self._dropped, 0
+        step = self.steps[-1]
+        step.dropped, self._dropped = self._dropped, 0
+        step.changed = how_changed(given, sent, self._weights) if off > _OFF else ""
         self.late = []
-        self._before = {n: self._weights[n].detach().clone() for n in names}
+        self._moving.begin(step, {n: self._weights[n] for n in names})
 
     def _after_step(self, optimiser: Optimizer, *_: Any) -> None:
         if self._rests:
@@ -225,14 +229,9 @@ class Recording:
             return
         step = self.steps[-1]
         step.is_first = step.is_first and bool(optimiser.state)
-        for name, old in self._before.items():
-            change = float((self._weights[name].detach() - old).norm())
-            step.moved[name] = change / max(float(old.norm()), 1e-6)
-            if name in step.halved:
-                step.unchanged[name] = float((self._weights[name].detach() == old).float().mean())
+        moved = self._moving.end(step, self._weights)
         # Another optimiser may still step with the gradients of its own weights.
-        self._sent = {n: g for n, g in self._sent.items() if n not in self._before}
-        self._before = {}
+        self._sent = {n: g for n, g in self._sent.items() if n not in moved}
         self.late = []  # of a closure that was called again
         if len(self.steps) >= _STEPS:
             self._look_further(step)

@@ -52,6 +52,10 @@ class SeenStep:
         sent: norm of the gradients that backward() computed since the last step.
         off: norm of what it gets beyond these, after the best factor, as a share of what it gets.
         factor: that factor.
+        changed: in words, how the gradients were changed, if that is known.
+        between: how far something else has moved the weights since the step before, as a share of
+            what that step moved them; `back` if each of them is as it was before that step.
+        bound: largest size of a number of the weights, if that of most of them is the same one.
         moved: relative change of each weight by its name.
         unheld: names of weights with a gradient that this optimiser does not hold.
         frozen: names of weights that need no gradient (requires_grad is False).
@@ -68,6 +72,10 @@ class SeenStep:
     sent: float
     off: float
     factor: float
+    changed: str = ""
+    between: float = 0.0
+    back: bool = False
+    bound: float = 0.0
     moved: dict[str, float] = field(default_factory=dict)
     unheld: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()

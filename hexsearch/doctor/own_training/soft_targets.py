@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ Flags = NDArray[np.bool_]
 _FEW, _SIDE = 40, 5  # rows that are needed, and on each side of a turning point
 _FACTORS = 1 - np.geomspace(0.001, 0.5, 61)  # discounts for one ply that are tried
 _FINER = 12  # halvings of the step between them
+_FAR = 1.5  # no target of a result of -1, 0 or 1 is so far from 0
+_FOR_EACH = "for each ply to the end of the game"
 _APART = 0.02  # of rows that may be on the wrong side of a turning point
 
 
@@ -26,36 +29,44 @@ class Fading:
     Attributes:
         loss: the formula of the loss in words.
         owner: whose result it is.
-        factor: for each ply to the end; None if the targets are linear in these plies.
+        how: in words, how targets change in the course of a game.
     """
 
     loss: str
     owner: str
-    factor: float | None
+    how: str
 
 
-def fading(raw: Tensor, gradient: Tensor, won: Mapping[str, Flags], left: Tensor) -> Fading | None:
-    """Whether a usual loss with targets that change with the moves to the end gives the gradients.
+def fading(
+    raw: Tensor, gradient: Tensor, won: Mapping[str, Flags], left: Tensor, ply: Tensor
+) -> Fading | None:
+    """Whether a usual loss with targets that change in the course of a game gives the gradients.
 
     Args:
         raw, gradient: [R] raw values and the gradients at them.
         won: [R] whether the owner of the value wins, by the owner's name.
-        left: [R] plies to the end of the game.
+        left, ply: [R] plies to the end of the game, and from its beginning.
     """
     size = float(gradient.abs().max())
     if len(raw) < _FEW or not size > 0 or not bool(torch.isfinite(raw).all()):
         return None
-    r, g, left = raw.double(), gradient.double() / size, left.double()
+    r, g, left, ply = raw.double(), gradient.double() / size, left.double(), ply.double()
+    linear = {
+        "in proportion to the plies to the end of the game": left,
+        "in proportion to the share of the game that is over": ply / (ply + left),
+        "in proportion to the number of the ply": ply,
+    }
     for owner, flags in won.items():
         result = torch.from_numpy(np.where(flags, 1.0, -1.0))
         for name, _, level, slope in forms(r):
             plain = [level * slope, slope, result * slope]
             fits = _Fits(plain, slope, result, g)
-            if fits(left) < EXACT:
-                return Fading(name, owner, None)
+            for how, column in linear.items():
+                if fits(column) < EXACT:
+                    return Fading(name, owner, how)
             factor = _factor(fits, left)
             if factor is not None:
-                return Fading(name, owner, factor)
+                return Fading(name, owner, f"by a factor of {factor:g} {_FOR_EACH}")
     return None
 
 
@@ -72,7 +83,11 @@ class _Fits:
         columns = [*self.plain, column * self.slope, column * self.result * self.slope]
         matrix = torch.stack(columns, dim=1)
         solved = torch.linalg.lstsq(matrix, self.gradient[:, None], driver="gelsd").solution
-        return float((matrix @ solved - self.gradient[:, None]).abs().max())
+        rest = float((matrix @ solved - self.gradient[:, None]).abs().max())
+        level, targets = float(solved[0, 0]), (matrix[:, 1:] @ solved[1:])[:, 0].abs()
+        # Without a level, or with targets far beyond the results, it is another formula.
+        is_other = level <= 0 or bool((targets > _FAR * level * self.slope + EXACT).any())
+        return math.inf if is_other else rest
 
 
 def _factor(fits: _Fits, left: Tensor) -> float | None:

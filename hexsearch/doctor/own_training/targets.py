@@ -23,6 +23,7 @@ _NEGLIGIBLE = 1e-6  # of the largest gradient: a row that the loss leaves alone
 _CLEAR = 0.2  # correlation of raw values with what is reported that tells a direction
 _EXACT = 1e-3  # largest residual of a formula that fits, relative to the gradients
 _ALIKE = 0.05  # difference of two pulls, as a share of them, that are one
+_FIRST_ROWS, _MASKED = 512, -1000.0  # rows that a formula is fitted to; logits of illegal moves
 _READ = 0.01  # largest difference of one and the same chance
 
 
@@ -136,3 +137,55 @@ def policy_scale(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> float:
     scale = float((wanted * gradient).sum() / wanted.square().sum())
     rest = float((gradient - scale * wanted).norm() / gradient.norm().clamp(min=1e-30))
     return scale if rest < 0.05 else 0.0
+
+
+def spread_evenly(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> float:
+    """Share of each target that a cross-entropy spreads over all cells; 0 if that is not known.
+
+    Beside the target, the gradient is factor * (chance - share / cells).
+    """
+    assert policy.gradient is not None
+    rows = np.flatnonzero(known)[:_FIRST_ROWS]
+    logits, gradient = policy.tensor[rows].double(), policy.gradient[rows].double()
+    if not len(rows) or float(logits.min()) < _MASKED:
+        return 0.0
+    others = torch.ones_like(logits, dtype=torch.bool)
+    others[torch.arange(len(rows)), torch.from_numpy(cell[rows])] = False
+    columns = torch.stack([logits.softmax(1)[others], torch.ones(int(others.sum()))], dim=1)
+    pulls = gradient[others][:, None]
+    solved = torch.linalg.lstsq(columns, pulls, driver="gelsd").solution
+    rest = float((columns @ solved - pulls).abs().max()) / float(gradient.abs().max())
+    factor, level = float(solved[0]), float(solved[1])
+    share = -level / factor * logits.shape[1] if factor > 0 else 0.0
+    return share if rest < _EXACT and 0 < share < 1 else 0.0
+
+
+def without_softmax(policy: Output) -> bool:
+    """Whether a loss raises one number of each row, however large it is, and lowers no other."""
+    assert policy.gradient is not None
+    rows = policy.gradient[policy.gradient.abs().amax(dim=1) > 0]
+    alone = (rows != 0).sum(dim=1) == 1
+    if not len(rows) or not bool((alone & (rows.amin(dim=1) < 0)).all()):
+        return False
+    normalised = torch.stack([policy.tensor.exp().sum(dim=1), policy.tensor.sum(dim=1)]) - 1
+    return bool((normalised.abs().amax(dim=1) > _READ).all())
+
+
+def of_probabilities(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> bool:
+    """Whether the gradients are those of the squared error of a softmax and the move."""
+    assert policy.gradient is not None
+    rows = np.flatnonzero(known)[:_FIRST_ROWS]
+    if not len(rows):
+        return False
+    chances = policy.tensor[rows].double().softmax(dim=1)
+    gap = chances - torch.nn.functional.one_hot(torch.from_numpy(cell[rows]), chances.shape[1])
+    slope = chances * (gap - (chances * gap).sum(dim=1, keepdim=True))
+    gradient = policy.gradient[rows].double()
+
+    def rest(column: Tensor) -> float:
+        factor = float((column * gradient).sum() / column.square().sum())
+        size = float(gradient.norm().clamp(min=1e-30))
+        return float((gradient - factor * column).norm()) / size if factor > 0 else 1.0
+
+    # Where all logits are alike, the gradients of a cross-entropy are the same.
+    return rest(slope) < _EXACT < rest(gap)

@@ -189,6 +189,7 @@ class OwnTraining:
             rows.value.gradient[at, 0],
             {"Red": red, "the side to move": mover},
             torch.from_numpy(left),
+            torch.from_numpy(truth.ply),
         )
 
     @cached_property

@@ -12,16 +12,18 @@ from torch import Tensor
 
 _VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Flatten", "Permute", "T")
 _WAYS, _CALLS, _DEPTH = 8, 20_000, 60  # ways of one output, nodes that are visited, and their depth
+_ENDS = ("min", "max", "min_val", "max_val")  # attributes of a clamp
 _LEAST_SCALE = 64.0  # of a GradScaler
 _LAST = 1 << 63  # dimensions counted from the end are stored as large numbers
 
 
 @dataclass(frozen=True)
 class Op:
-    """An operation: its name in autograd without `Backward`, and its dimension, if it has one."""
+    """An operation: its name in autograd without `Backward`, its dimension, its nearest limit."""
 
     name: str
     dim: int | None
+    limit: float | None = None
 
 
 def op_of(node: Any) -> Op:
@@ -29,7 +31,10 @@ def op_of(node: Any) -> Op:
     dim = getattr(node, "_saved_dim", None)
     if isinstance(dim, int) and dim >= _LAST:
         dim -= 2 * _LAST
-    return Op(node.name().split("Backward")[0], dim if isinstance(dim, int) else None)
+    ends = [getattr(node, f"_saved_{end}", None) for end in _ENDS]
+    limits = [abs(float(end)) for end in ends if isinstance(end, int | float)]
+    name = node.name().split("Backward")[0]
+    return Op(name, dim if isinstance(dim, int) else None, min(limits, default=None))
 
 
 def scale_of(losses: Sequence[Tensor]) -> float:

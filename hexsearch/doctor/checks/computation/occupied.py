@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.policies import log_softmax
+from hexsearch.doctor.hypotheses.policies import log_softmax, uniform_likelihood
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _FEW, _PLIES = 100, 4  # positions that are needed, and stones on each
 _SPENT, _TIMES = 0.5, 1.6  # share of the probability on stones, also as times the share of cells
+_ALIKE = 1e-6  # difference of logits that are one
+_KNOWS = 0.3  # nats above a uniform policy from which on a policy knows the moves
 _SAME = 0.5  # share of positions with the same likeliest cell, above which the policy is constant
 
 
@@ -33,10 +35,35 @@ def check_occupied(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if spent < max(_SPENT, _TIMES * usual):
             continue
         chosen = float(taken[np.arange(len(rows)), favourite].mean())
+        told = (
+            f"on {len(rows):,} positions the policy gives {spent:.0%} to occupied cells, which are "
+            f"{usual:.0%} of all, and its likeliest cell is occupied in {chosen:.0%}"
+        )
+        if np.ptp(logits[~taken]) < _ALIKE < np.ptp(logits[taken]):
+            yield Finding.error(
+                "policy cells",
+                f"{told}; all free cells have one logit, {float(logits[~taken][0]):.3g}",
+                "the mask of legal moves is inverted: free cells are masked, and occupied ones not",
+                "mask the cells that hold a stone",
+                root="shown later",
+            )
+            return
+        negated = log_softmax(-logits)[np.arange(len(rows)), observed.played[rows]].mean()
+        if negated > uniform_likelihood(size) + _KNOWS:
+            yield Finding.error(
+                "policy cells",
+                f"{told}; with the sign of all logits changed the moves played have a mean log "
+                f"probability of {negated:.2f}, and {uniform_likelihood(size):.2f} under a uniform "
+                "policy",
+                "the sign of the policy is wrong: its logits are negated at inference, or its loss "
+                "was maximised in training",
+                "return the logits as they are, and minimise minus the log probability of the move",
+                root="shown later",
+            )
+            return
         yield Finding.error(
             "policy cells",
-            f"on {len(rows):,} positions the policy gives {spent:.0%} to occupied cells, which are "
-            f"{usual:.0%} of all, and its likeliest cell is occupied in {chosen:.0%}",
+            told,
             "the policy wants to play where stones lie: in training the boards held the stone of "
             "the move already (a sample that was stored after its move, or a board that was not "
             "copied, so that all samples of a game hold its last one)",

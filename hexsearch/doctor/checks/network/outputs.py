@@ -131,7 +131,17 @@ def why_not_finite(pipeline: ExaminedPipeline) -> tuple[str, str]:
 def rounded_answers(observed: Observed) -> Iterator[Finding]:
     """Report answers that take few values although raw values take many."""
     answers, many = np.unique(observed.answered.round(6)), len(np.unique(observed.value.round(6)))
-    if not 2 <= len(answers) <= 12 or many < 10 * len(answers):
+    if len(answers) > 12 or many < 10 * len(answers):
+        return
+    if len(answers) == 1:
+        yield Finding.error(
+            "answers",
+            f"{many:,} different raw values are all reported as {answers[0]:.3g}",
+            "win_prob_red does not depend on the raw value: a softmax over a single number (which "
+            "is always 1), an integer division, or a number that is clamped to one end",
+            "use a sigmoid for a single logit, and a softmax over the classes of one position",
+            root="cut",
+        )
         return
     examples = ", ".join(f"{answer:.3g}" for answer in answers[:4])
     yield Finding.error(

@@ -12,8 +12,10 @@ _SOFTMAXES = ("Softmax", "LogSoftmax")
 _LOGARITHMS = ("Log", "LogSoftmax", "Logsumexp", "Log1P", "Log2", "LogSigmoid", "Xlogy")
 _ERRORS = ("MseLoss", "SmoothL1Loss", "HuberLoss", "Pow", "Abs", "BinaryCrossEntropy")
 _SQUASHED = {"Tanh": "a tanh", "Sigmoid": "a sigmoid", "Softmax": "a softmax"}
+_CUT = {"Relu": "a ReLU", "Relu6": "a ReLU", "Hardtanh": "a limit", "Clamp": "a limit"}
 _OF_LOGITS = "BinaryCrossEntropyWithLogits"
 _SINGLE = ("Select", "Unbind", "Index", "Squeeze", "Split")
+_NEAR = 4.0  # limit of a logit within which most chances lie
 _SHOWN = 8  # operations that are listed
 
 
@@ -79,25 +81,49 @@ def of_value(value: Output) -> Iterator[Finding]:
         before = names[: names.index(ends[-1])] if ends else []
         scaled = {"Mul", "Div"}.intersection(before)
         squashed = [] if scaled else [_SQUASHED[n] for n in before if n in _SQUASHED]
+        if any(op.dim == 0 and op.name in _SOFTMAXES for op in whole) and not _has(way, *_SINGLE):
+            yield _of_value(
+                whole,
+                "the softmax of the value goes over the batch (dim=0): each value depends on the "
+                "other positions of its batch",
+                "use dim=1 for classes of one position, and no softmax for a single number",
+            )
+            return
+        if ends and names[0] in _CUT and (whole[0].limit or 0.0) < _NEAR:
+            yield _of_value(
+                whole,
+                f"{_CUT[names[0]]} stands behind the value, before a loss of logits: numbers "
+                "beyond its ends have no gradient, and chances beyond them are never answered",
+                "return the last layer's numbers as they are",
+            )
+            return
         if squashed:
             own = "a sigmoid" if ends[-1] == _OF_LOGITS else "a softmax"
-            yield Finding.error(
-                "training outputs",
-                f"from the network's last layer to the loss: {_listed(whole)}",
+            yield _of_value(
+                whole,
                 f"{squashed[-1]} stands behind the value, and the loss applies {own} itself (two, "
                 "one behind the other): chances that the loss sees cannot be certain, and raw "
                 "values are driven to the ends",
                 "give the loss the last layer's numbers as they are (logits), or use the loss of "
                 "chances (binary_cross_entropy, nll_loss of a logarithm, mse_loss)",
-                root="squashed",
             )
             return
+
+
+def _of_value(way: tuple[Op, ...], cause: str, remedy: str) -> Finding:
+    return Finding.error(
+        "training outputs",
+        f"from the network's last layer to the loss: {_listed(way)}",
+        cause,
+        remedy,
+        root="squashed",
+    )
 
 
 def _whole(output: Output, way: tuple[Op, ...]) -> tuple[Op, ...]:
     """The way with the operation that computed the output, unless that is a layer."""
     first = output.made_by
-    known = (*_SQUASHED, *_SOFTMAXES, "Relu", "Relu6")
+    known = (*_SQUASHED, *_SOFTMAXES, *_CUT)
     return way if first is None or first.name not in known else (first, *way)
 
 

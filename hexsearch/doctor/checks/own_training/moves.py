@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import affected, target_scores
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
 from hexsearch.doctor.own_training.outputs import Output
-from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
+from hexsearch.doctor.own_training.targets import (
+    of_probabilities,
+    policy_scale,
+    spread_evenly,
+    wanted_moves,
+    without_softmax,
+)
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
 _NEARLY_ALL = 0.9
+_ABSENT = 0.6  # share of rows without a part in the policy loss that is reported
+_SPREAD = 0.3  # share of a target that is spread over all cells
 _WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
 
 
@@ -45,6 +54,10 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="policy targets",
         )
         return
+    formula = list(_formula(own))
+    yield from formula
+    if any(each.severity == "error" for each in formula):
+        return
     wanted = own.moves
     if wanted is None or len(wanted.rows) < _FEW:
         return
@@ -71,6 +84,60 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root="policy targets",
     )
+
+
+def _formula(own: OwnTraining) -> Iterator[Finding]:
+    """Report rows without a part in the policy loss, and losses that are no cross-entropy."""
+    rows = own.rows
+    if rows is None or rows.policy is None or rows.policy.gradient is None:
+        return
+    pulled = (rows.policy.gradient.abs().amax(dim=1) > 0).numpy()
+    in_use = np.isin(rows.batch, np.unique(rows.batch[pulled]))  # a batch may be of values alone
+    absent = 1 - float(pulled[in_use].mean())
+    if absent > _ABSENT:
+        yield Finding.warning(
+            "training policy",
+            f"in {absent:.0%} of {int(in_use.sum()):,} rows the gradient at the policy is exactly "
+            "0, and in others not",
+            "the policy loss looks at few of the rows of a batch: an index, a mask or a weight of "
+            "0 leaves out the others",
+            "compute the policy loss of all positions of a batch",
+            root="policy targets",
+        )
+        return
+    if without_softmax(rows.policy):
+        yield Finding.error(
+            "training policy",
+            f"in {int(pulled.sum()):,} rows the policy loss raises one number, and lowers none",
+            "the policy loss has no softmax: it takes logits for log probabilities (nll_loss "
+            "without log_softmax), so the logit of each played move is raised without bound",
+            "use cross_entropy, or nll_loss of log_softmax(logits)",
+            root="policy targets",
+        )
+        return
+    policy = Output("", rows.policy.tensor[own.usual], 0, rows.policy.gradient[own.usual])
+    cells, known = wanted_moves(policy, rows.size**2)
+    spread = spread_evenly(policy, cells, known)
+    if spread > _SPREAD:
+        yield Finding.warning(
+            "training policy",
+            f"the policy loss is a cross-entropy of which {spread:.0%} of each target is spread "
+            "over all cells, those with stones as well",
+            f"policy targets are smoothed so strongly ({spread:.0%}) that most of each is no move "
+            "that was played (label smoothing, or a constant that is added without a division)",
+            "use a label smoothing of 0 to 0.1",
+            root="policy smoothing",
+        )
+    elif of_probabilities(policy, cells, known):
+        yield Finding.warning(
+            "training policy",
+            "the gradients at the policy are exactly those of the squared error of softmax(logits) "
+            "and the move",
+            "the policy loss is the squared error of probabilities: while they are small, it has "
+            "hardly a gradient, so the policy learns slowly or not",
+            "use the cross-entropy of the logits",
+            root="policy targets",
+        )
 
 
 def _raises_none(gradient: Tensor) -> bool:
@@ -118,7 +185,7 @@ def _weights(own: OwnTraining) -> Iterator[Finding]:
             f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
             f"cross-entropy of the policy one of {scale:.2g}"
         )
-    if scale > 0 and share > 1 / _WEAK:  # else many rows may have no part in the policy loss
+    if share > 1 / _WEAK:
         yield Finding.warning(
             "training policy",
             told,

@@ -21,6 +21,8 @@ _SMALL = 4  # rows of a batch that are too few for a batch norm
 _SAME = 0.95  # share of rows that the first batch has shown already
 _SORTED = 0.3  # games of a batch, as a share of those that chance would give
 _NEAR, _FOLLOW = 3, 0.5  # plies between neighbours in order, and the share that has some
+_MOST = 0.97  # share of the rows that must be known to tell that a side is left out
+_TELLING = 0.98  # share of rows whose side to move tells the result
 _FEW_GAMES = 4  # games of a batch that are many enough, if they are drawn at random
 
 
@@ -125,7 +127,16 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "train on all games, whoever won",
             root="one side",
         )
-    elif not 0.05 < red < 0.95 and _tells_sides(own):
+    elif owner := _winners_moves(own, rows):
+        yield Finding.error(
+            "training positions",
+            f"in {told[3:]} it is {owner} who is to move, in {_TELLING:.0%} of them and more",
+            f"only positions with {owner} of the game to move are shown (moves of one side are "
+            "filtered): the side to move gives the result away, so the value learns it alone",
+            "train the value on the positions of both sides; filter moves for the policy loss",
+            root="one side",
+        )
+    elif not 0.05 < red < 0.95 and rows.found.mean() > _MOST and _tells_sides(own):
         side = "Red" if red > 0.5 else "Blue"
         yield Finding.error(
             "training positions",
@@ -134,6 +145,24 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "draw positions of both sides",
             root="one side",
         )
+
+
+def _winners_moves(own: OwnTraining, rows: Rows) -> str:
+    """Whose turn it always is: the winner's or the loser's; empty if it is anybody's."""
+    chosen = rows.found & rows.single
+    if chosen.sum() < _ROWS or own.foreign.for_mover:
+        return ""
+    truth = rows.truth(chosen, own.catalogues[0])
+    wins = truth.outcome(rows.symmetry[chosen], "board") == (rows.to_move(chosen) == 1)
+    if not 0.1 < float((rows.to_move(chosen) == 1).mean()) < 0.9:
+        return ""
+    return (
+        "the winner"
+        if wins.mean() > _TELLING
+        else "the loser"
+        if 1 - wins.mean() > _TELLING
+        else ""
+    )
 
 
 def _tells_sides(own: OwnTraining) -> bool:

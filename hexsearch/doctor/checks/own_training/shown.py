@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations
@@ -11,11 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hexsearch.doctor.checks.own_training.plane_numbers import (
+    LEAK,
+    by_plane,
+    half_turn_keys,
+    one_plane,
+    other_numbers,
+)
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.squares import moved_cells
-from hexsearch.doctor.hypotheses.truth import Truth
-from hexsearch.doctor.own_training.catalogue import Catalogue, Change, Ints, Sides, keys_of
-from hexsearch.doctor.own_training.mixed_planes import of_another_ply, turned_apart
+from hexsearch.doctor.own_training.catalogue import Catalogue, Change, Ints, Sides
+from hexsearch.doctor.own_training.mixed_planes import (
+    erased,
+    of_another_ply,
+    reordered,
+    turned_apart,
+)
 from hexsearch.doctor.own_training.rows import Flags, Rows, layouts
 from hexsearch.doctor.own_training.targets import wanted_moves
 from hexsearch.doctor.own_training.watched import OwnTraining
@@ -24,9 +34,6 @@ from hexsearch.game.board import Stones
 
 _MOST = 0.97  # share of the rows that must be positions of the games
 _EXPLAINS = 0.8  # share of the other rows that a change of the planes must explain
-_FEW, _TELLS = 40, 0.95  # rows, and the correlation that tells a column
-_LEAK = "holds"  # said of a plane whose number is that of a column
-_LEVELS = 4  # different numbers of a plane that is compared by their order
 _ALIKE = "encode positions for training and for inference by one function"
 # A half turn is a symmetry of Hex, so each of these also stands for itself with a half turn.
 _SQUARES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -53,13 +60,14 @@ def check_planes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"of {len(missing):,} positions that the training function gave to the network, "
         f"{share:.0%} are none of the games' as `encode` shows them"
     )
-    alone = _one_plane(rows, known)
-    cause = _sizes(rows, known) or (alone if _LEAK in alone else "")
-    cause = cause or _changed(own, rows, missing) or _other_numbers(rows, known) or alone
+    alone = one_plane(rows, known)
+    cause = _sizes(rows, known) or (alone if LEAK in alone else "")
+    cause = cause or _changed(own, rows, missing) or other_numbers(rows, known) or alone
+    cause = cause or erased(rows.inputs[torch.from_numpy(missing)], known.inputs)
     yield Finding.error(
         "training planes",
         evidence,
-        f"planes of training are not those of inference: {cause or _by_plane(rows, known)}",
+        f"planes of training are not those of inference: {cause or by_plane(rows, known)}",
         _ALIKE,
         root="planes",
     )
@@ -79,13 +87,13 @@ def _changed(own: OwnTraining, rows: Rows, missing: Flags) -> str:
     Of several it is one that explains all rows, also those that are positions of the games by
     chance, and of these the one with which the policy is given the next move.
     """
-    every = [_keys(layout) for layout in layouts(rows.inputs)]
+    every = [half_turn_keys(layout) for layout in layouts(rows.inputs)]
     places_of = np.flatnonzero(missing)
     some = [[keys[n] for n in places_of] for keys in every]
     cells = _wanted_cells(rows, missing)
     best, most, explains_all = "", -1.0, False
     for words, planes, index in _candidates(own):
-        places = dict(zip(_keys(planes), index.tolist(), strict=True))
+        places = dict(zip(half_turn_keys(planes), index.tolist(), strict=True))
         at = max(([places.get(key, -1) for key in keys] for keys in some), key=_found)
         if _found(at) <= _EXPLAINS:
             continue
@@ -138,6 +146,7 @@ def _candidates(own: OwnTraining) -> Iterator[tuple[str, Tensor, Ints]]:
     if planes.ndim == 4:
         yield from of_another_ply(own.catalogues[0])
         yield from turned_apart(own.catalogues[0])
+        yield from reordered(own.catalogues[0])
 
 
 _BOARDS: dict[str, Change] = {
@@ -178,109 +187,3 @@ def _of_other_boards(own: OwnTraining) -> Iterator[tuple[str, Tensor]]:
 
 def _boards_at(boards: Stones, told: Sides, index: Ints) -> tuple[Stones, Sides]:
     return boards[index], told
-
-
-def _other_numbers(rows: Rows, known: Catalogue) -> str:
-    """In words, planes that have other numbers for the same positions; empty if there are none."""
-    if rows.inputs.shape[1:] != known.inputs.shape[1:] or rows.inputs.ndim != 4:
-        return ""
-    ranks, told = [], []
-    for inputs in (rows.inputs, known.inputs):
-        by_rank = torch.zeros_like(inputs, dtype=torch.float32)
-        levels = []
-        for plane in range(inputs.shape[1]):
-            found = torch.unique(inputs[:, plane])
-            levels.append([round(float(each), 3) for each in found[:_LEVELS]])
-            if 1 < len(found) <= _LEVELS:
-                by_rank[:, plane] = torch.searchsorted(found, inputs[:, plane].contiguous()).float()
-        ranks.append(by_rank)
-        told.append(levels)
-    made = set(_keys(ranks[1]))
-    if np.mean([key in made for key in _keys(ranks[0])]) < _EXPLAINS:
-        return ""
-    other = [
-        f"plane {number} holds {_listed(mine)} in training and {_listed(theirs)} at inference"
-        for number, (mine, theirs) in enumerate(zip(*told, strict=True))
-        if mine != theirs
-    ]
-    return "; ".join(other[:3])
-
-
-def _listed(numbers: list[float]) -> str:
-    return ", ".join(f"{each:g}" for each in numbers)
-
-
-def _by_plane(rows: Rows, known: Catalogue) -> str:
-    """In words, which planes are never those of a position of the games."""
-    if rows.inputs.ndim != 4 or rows.inputs.shape[1:] != known.inputs.shape[1:]:
-        return "no change of boards or planes that was tried explains them"
-    strange = []
-    for plane in range(rows.inputs.shape[1]):
-        made = set(_keys(known.inputs[:, plane]))
-        share = np.mean([key in made for key in _keys(rows.inputs[:, plane])])
-        if share < _MOST:
-            strange.append((plane, float(share)))
-    if not strange:
-        return "each plane is that of some position of the games, but not all of the same one"
-    listed = ", ".join(f"plane {plane} ({1 - share:.0%} of the rows)" for plane, share in strange)
-    return f"{listed} are none of any position; no change of boards that was tried explains them"
-
-
-def _one_plane(rows: Rows, known: Catalogue) -> str:
-    """In words, the plane without which rows are positions of the games, and what it holds."""
-    if rows.inputs.ndim != 4 or rows.inputs.shape[1:] != known.inputs.shape[1:]:
-        return ""
-    count, found = rows.inputs.shape[1], list[str]()
-    for plane in range(count):
-        others = [n for n in range(count) if n != plane]
-        keys, asked = _keys(known.inputs[:, others]), _keys(rows.inputs[:, others])
-        count_of = Counter(keys)
-        if np.mean([key in count_of for key in asked]) < _MOST:
-            continue
-        places = {key: n for n, key in enumerate(keys) if count_of[key] == 1}  # in one game only
-        at = np.array([places.get(key, -1) for key in asked])
-        told = _held(rows.inputs[torch.from_numpy(at >= 0), plane], known.truth.rows(at[at >= 0]))
-        if told:
-            return f"plane {plane} {_LEAK} {told} (a leak, if it tells the result)"
-        for inputs, when in ((known.inputs, "at inference"), (rows.inputs, "in training")):
-            if float(inputs[:, plane].std()) == 0:
-                number = f"{float(inputs[0, plane].flatten()[0]):g}"
-                return f"plane {plane} is always {number} {when}, and not always in the other"
-        found.append(f"plane {plane} differs, and all others are those of positions of the games")
-    return found[0] if found else ""
-
-
-def _held(numbers: Tensor, truth: Truth) -> str:
-    """In words, the column that one number for each position tells; empty if it is none."""
-    flat = numbers.flatten(1)
-    shown = ((flat != 0).sum(dim=1) == 1).numpy()
-    if shown.sum() > _FEW and flat.shape[1] == truth.size**2:
-        cell = flat.abs().argmax(dim=1).numpy()[shown]
-        if (cell == truth.next_cell[shown]).mean() > _TELLS:
-            return "the move that is to be predicted, the policy's own target"
-    if len(flat) < _FEW or float((flat - flat[:, :1]).abs().max()) > 0 or float(flat.std()) == 0:
-        return ""
-    held = flat[:, 0].numpy()
-    columns = {
-        "the winner of the game, which is not known at inference": truth.red_won,
-        "the winner of the game for the side to move, which is not known at inference": (
-            truth.red_won ^ truth.red_to_move
-        ),
-        "the number of plies to the end of the game": (
-            truth.archive.lengths_of(truth.game) - truth.ply
-        ),
-        "the number of the ply": truth.ply,
-    }
-    for words, column in columns.items():
-        told = column.astype(float)
-        if told.std() > 0 and abs(np.corrcoef(held, told)[0, 1]) > _TELLS:
-            return words
-    return ""
-
-
-def _keys(planes: Tensor) -> list[bytes]:
-    """Keys of rows that are the same for a position and its half turn, which scripts may show."""
-    keys = keys_of(planes)
-    if planes.ndim < 3:
-        return keys
-    return [min(pair) for pair in zip(keys, keys_of(planes.flip(-2, -1)), strict=True)]

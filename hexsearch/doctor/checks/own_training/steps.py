@@ -6,7 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.own_training.weights import halved, remade, silenced, stuck, unheld
+from hexsearch.doctor.checks.own_training.changes import (
+    changed_gradients,
+    moved_by_others,
+    stepped_again,
+)
+from hexsearch.doctor.checks.own_training.settings import unusual
+from hexsearch.doctor.checks.own_training.weights import (
+    halved,
+    remade,
+    resting,
+    silenced,
+    stuck,
+    unheld,
+)
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.seen import SeenStep
@@ -26,10 +39,10 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             yield _no_step(recording)
         return
     gradients = _gradients(recording.steps)
-    found = unheld(recording) or gradients or halved(recording)
-    found = found or silenced(recording) or remade(recording)
-    found = found or _moves(recording) or stuck(recording)
-    yield from found
+    found = unheld(recording) or stepped_again(recording.steps) or gradients or halved(recording)
+    found = found or moved_by_others(recording.steps) or silenced(recording) or remade(recording)
+    found = found or _moves(recording) or stuck(recording) or unusual(recording.steps)
+    yield from found or resting(recording)
     yield from _modes(recording)
 
 
@@ -83,6 +96,8 @@ def _other_gradients(used: list[SeenStep]) -> list[Finding]:
     """Report gradients that are, after any factor, not those of their batch."""
     odd = [s for s in used[1:] if s.off > _OFF]
     if len(odd) > len(used) / 2:
+        if used[0].off > _OFF:
+            return changed_gradients(odd, len(used))
         return [
             _error(
                 f"in {len(odd)} of {len(used)} steps the optimiser gets gradients that are not "
@@ -91,15 +106,6 @@ def _other_gradients(used: list[SeenStep]) -> list[Finding]:
                 "cleared, so they accumulate",
                 "call optimiser.zero_grad() before each backward()",
                 "accumulated",
-            )
-            if used[0].off < _OFF
-            else _error(
-                f"in {len(odd)} of {len(used)} steps gradients are changed between backward() and "
-                "step()",
-                "gradients are changed one by one before the step: each is cut off at a limit "
-                "(clip_grad_value_), or noise or a penalty is added",
-                "clip their norm (clip_grad_norm_), with a limit above its usual size",
-                "gradients",
             )
         ]
     return []

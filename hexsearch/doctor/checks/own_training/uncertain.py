@@ -31,15 +31,12 @@ def uncertain(own: OwnTraining, labels: Wanted, wrong: Flags) -> Iterator[Findin
         return
     fades = own.fading
     if fades is not None:
-        how = "in proportion to the plies to the end of the game"
-        if fades.factor is not None:
-            how = f"by a factor of {fades.factor:g} for each ply to the end of the game"
         yield Finding.warning(
             "training value",
             f"the value loss is the {fades.loss}, and its gradients are exactly those of results "
-            f"of {fades.owner} that change {how}",
-            f"targets are discounted {how} (a discount factor, gamma), but the value is read as a "
-            "chance: positions far from the end are never answered as certain",
+            f"of {fades.owner} that change {fades.how}",
+            f"targets are discounted {fades.how} (a discount factor, gamma), but the value is "
+            "read as a chance: positions far from the end are never answered as certain",
             "train with the results as they are, unless the discount is on purpose and what reads "
             "the value takes it into account",
             root="reading",

@@ -7,30 +7,29 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from hexsearch.doctor.checks.own_training.classes import of_draws, read_classes
+from hexsearch.doctor.checks.own_training.classes import of_draws
 from hexsearch.doctor.checks.own_training.uncertain import of_means, uncertain, unequal
+from hexsearch.doctor.checks.own_training.wrong_labels import wrong_labels
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.labels import (
-    affected,
-    by_game,
-    label_scores,
-    random_share,
-)
-from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
+from hexsearch.doctor.hypotheses.table import Flags
 from hexsearch.doctor.own_training.formulas import ValueLoss
-from hexsearch.doctor.own_training.rows import Wanted
 from hexsearch.doctor.own_training.targets import directions, pulled_alike, pulled_together, read_as
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _BATCHES = 6  # that are looked at one by one
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
-_BY_CHANCE = 0.08  # of half of the labels
 _OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
 _USUAL = 0.2  # distance from usual targets within which a formula is trusted
+_LARGE, _CUT_OFF = 20.0, 0.02  # raw value, and the distance of its chance from 0 or 1
 _POINTS = 41  # raw values at which chances are compared
-_ALL = 0.95  # share of wrong labels of classes that are exchanged
 _SMOOTH = 0.02  # distance of a target from the ends of its range
+# Losses that the chance of a result does not minimise, and what does.
+_NO_CHANCE = {
+    "absolute error": "its best answer is the likelier result itself, however uncertain it is",
+    "hinge loss": "its best answer is the likelier result itself, however uncertain it is",
+    "focal loss": "its best answer lies nearer to a half than the chance",
+}
 _ENDS = {"sigmoid": (0.0, 1.0), "raw": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
@@ -84,7 +83,7 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if soft:
         yield from soft
     elif wrong.mean() > _WRONG:
-        yield _wrong_labels(own, labels, wrong)
+        yield wrong_labels(own, labels, wrong)
     else:
         yield from _reading(own)
 
@@ -93,7 +92,7 @@ def _together(own: OwnTraining) -> Iterator[Finding]:
     """Report batches in which all values are pulled to one number."""
     rows = own.rows
     assert rows is not None and rows.value is not None and rows.value.gradient is not None
-    if rows.value.tensor.shape[1] != 1:
+    if rows.value.tensor.shape[1] != 1 or (own.formula is not None and own.formula.has_one_target):
         return
     archive = own.catalogues[0].truth.archive
     looked_at = min(int(rows.batch.max()) + 1, _BATCHES)
@@ -126,67 +125,6 @@ def _together(own: OwnTraining) -> Iterator[Finding]:
     )
 
 
-def _wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
-    place = where(wrong, affected(labels.truth, labels.symmetry))
-    batch = own.rows.batch if own.rows is not None else np.zeros(0, dtype=np.int64)
-    usual = int(np.bincount(batch).max()) if len(batch) else 1
-    scores = label_scores(labels.target, labels.truth, labels.symmetry, "board", usual, wrong)
-    cause = f"labels are inverted {place}"
-    if by_game(wrong, labels.truth.game):
-        cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
-    elif place.startswith("in a random share") and abs(wrong.mean() - 0.5) < _BY_CHANCE:
-        cause = (
-            "labels are those of other positions: no more of them are right than by chance "
-            "(planes and labels are shuffled, sorted or indexed apart from each other)"
-        )
-    elif place.startswith("in a random share"):
-        cause = f"label noise: {random_share(wrong)} of the labels are wrong at random"
-        if own.has_soft_targets:
-            cause = (
-                "targets are not the results of the games but numbers between them (a teacher, an "
-                "evaluation, a search or an average of the network's own answers), which agree "
-                f"with the result in {1 - wrong.mean():.0%}: the results do not reach the loss"
-            )
-    evidence, cause, remedy = named_cause(
-        scores, cause, "take every label from the game's winner", explains=0.97
-    )
-    # Part of the rows may look right by chance, so that a subset is named with a share.
-    cause = cause if place.removeprefix("only ").split(" (")[0] in cause else at(cause, place)
-    sides = {
-        "where Blue is to move": "the side to move",
-        "where Red is to move": "the side that has just moved",
-    }
-    if (place == "everywhere" or wrong.mean() > _ALL) and (read := read_classes(own)):
-        cause, remedy = read
-    owner = next((who for words, who in sides.items() if f"exactly {words}" in cause), "")
-    owner = owner or {
-        "even plies": "the side to move",
-        "odd plies": "the side that has just moved",
-    }.get(next((w for w in ("even plies", "odd plies") if w in cause), ""), "")
-    if owner and not own.foreign.for_mover:
-        cause = (
-            f"the value is trained for {owner}, and read as Red's: labels are 1 where {owner} "
-            "wins, and win_prob_red takes the value for Red's chance (the wrong perspective)"
-        )
-        remedy = (
-            "train with 1 where Red wins, or give win_prob_red(raw, to_move) a second argument, "
-            "and return 1 minus the chance where Blue is to move"
-        )
-    elif owner:
-        cause += (
-            "; win_prob_red takes the value for that of the side to move, and labels are of "
-            "another perspective"
-        )
-    return Finding.error(
-        "training value",
-        f"in {len(wrong):,} rows whose position is known, the gradient of the loss pulls the value "
-        f"away from the result of the game in {wrong.mean():.0%}, {place}; {evidence}",
-        cause,
-        remedy,
-        root="training value",
-    )
-
-
 def _reading(own: OwnTraining) -> Iterator[Finding]:
     """Compare the chance that belongs to the loss with the one that is reported."""
     loss = own.formula
@@ -214,7 +152,7 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
             root="reading",
         )
         return
-    if loss.chance == "sigmoid" and lost < -0.5:
+    if loss.chance == "sigmoid" and max(abs(lost + 1), abs(won - 1)) < _USUAL:
         yield Finding.error(
             "training value",
             told,
@@ -247,6 +185,38 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
             "train with the results as they are, unless this is on purpose",
             root="smoothing",
         )
+        return
+    ends = _ends(own)
+    if ends and max(ends[0], 1 - ends[1]) > _CUT_OFF:
+        yield Finding.warning(
+            "training value",
+            f"{told}; raw values of -{_LARGE:g} and {_LARGE:g} are reported as {ends[0]:.2g} and "
+            f"{ends[1]:.2g}",
+            f"win_prob_red cuts chances off at {ends[0]:.2g} and {ends[1]:.2g} (a clamp, a "
+            "temperature, an average with 0.5): no win is ever reported as certain",
+            f"let win_prob_red return {belonging} as it is",
+            root="reading",
+        )
+        return
+    kind = next((kind for kind in _NO_CHANCE if kind in loss.name), "")
+    if kind:
+        yield Finding.warning(
+            "training value",
+            told,
+            f"the value loss is the {loss.name}: {_NO_CHANCE[kind]}, so answers are no chances",
+            "use a loss that chances minimise: the binary cross-entropy, or the squared error",
+            root="smoothing",
+        )
+
+
+def _ends(own: OwnTraining) -> tuple[float, float] | None:
+    """Chances that are reported of very small and very large raw values; None if not known."""
+    known = own.catalogues[0]
+    if known.raw is None or known.raw.shape[1] != 1 or not known.passes_on:
+        return None
+    raw = torch.tensor([-_LARGE, _LARGE])
+    low, high = sorted(own.foreign.answered(raw, torch.ones(2, dtype=torch.int64)).tolist())
+    return low, high
 
 
 def _gap(own: OwnTraining, loss: ValueLoss) -> tuple[float, str, str]:

@@ -1,0 +1,101 @@
+"""Looks at what a user's training does to gradients and weights beside the optimiser."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.gradients import is_sound
+from hexsearch.doctor.own_training.seen import SeenStep
+
+_AGAIN = 0.3  # share of steps that use the gradients of the step before
+_MOVED = 0.3  # how far weights move between steps, as a share of what the steps move them
+
+
+def stepped_again(steps: list[SeenStep]) -> list[Finding]:
+    """Steps that use the gradients of the step before once more."""
+    again = [s for s in steps[1:] if s.given > 0 and s.sent == 0 and not s.passes]
+    if len(again) < _AGAIN * len(steps):
+        return []
+    return [
+        Finding.error(
+            "training steps",
+            f"{len(again)} of {len(steps)} steps use the gradients of the step before: nothing was "
+            "computed between them",
+            "step() is called several times after each backward(), so each gradient is applied "
+            "again at weights that it does not belong to",
+            "call step() once after each backward()",
+            root="steps again",
+        )
+    ]
+
+
+def changed_gradients(odd: list[SeenStep], count: int) -> list[Finding]:
+    """What is done to the gradients between backward() and the step.
+
+    Args:
+        odd: steps whose gradients are not those that were computed.
+        count: of all steps.
+    """
+    kinds = Counter(s.changed.split(" (")[0].split(" of ")[0] for s in odd if s.changed)
+    kind, often = max(kinds.items(), key=lambda pair: pair[1], default=("", 0))
+    words = next((s.changed for s in odd if kind and s.changed.startswith(kind)), "")
+    if often > len(odd) / 2 and is_sound(words):
+        return []
+    cause = (
+        "gradients are changed one by one before the step: each is cut off at a limit "
+        "(clip_grad_value_), or noise or a penalty is added"
+    )
+    if often > len(odd) / 2:
+        cause = f"gradients are changed before the step: {words}"
+    # To clip each weight by itself is done on purpose, too.
+    severity = Finding.warning if "factor of their own" in cause else Finding.error
+    return [
+        severity(
+            "training steps",
+            f"in {len(odd)} of {count} steps gradients are changed between backward() and step()",
+            cause,
+            "leave gradients as backward() makes them, or clip the norm of all of them together "
+            "(clip_grad_norm_), with a limit above its usual size",
+            root="steps gradients",
+        )
+    ]
+
+
+def moved_by_others(steps: list[SeenStep]) -> list[Finding]:
+    """Weights that something else than the optimiser moves between the steps."""
+    odd = [s for s in steps[1:] if s.between > _MOVED]
+    if len(odd) <= len(steps) / 2:
+        return []
+    bounds = [s.bound for s in odd]
+    if all(s.back for s in odd):
+        cause = (
+            "after each step the weights get back the numbers that they had before it (a saved "
+            "state that is loaded again and again): nothing is learned"
+        )
+        remedy = "load saved weights once, before the first batch"
+    elif min(bounds) > 0 and max(bounds) - min(bounds) < 1e-6:
+        cause = (
+            f"weights are cut off at {bounds[0]:.2g} after each step (a clamp, a limit on weights)"
+        )
+        remedy = "do not clamp weights; use a weight decay"
+    else:
+        cause = (
+            "something else than the optimiser changes the weights between its steps: a copy "
+            "(an average, a target network, another process) is written back, or they are scaled, "
+            "cut off or drawn anew"
+        )
+        remedy = "change weights by the optimiser alone, and keep averages in a copy"
+    return [
+        Finding.error(
+            "training steps",
+            f"before {len(odd)} of {len(steps)} steps the weights are not those that the step "
+            f"before has left: they moved by {np.median([s.between for s in odd]):.2g} of what it "
+            "had moved them",
+            cause,
+            remedy,
+            root="steps undone",
+        )
+    ]

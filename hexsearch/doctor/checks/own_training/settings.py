@@ -1,0 +1,90 @@
+"""Looks at the numbers that a user's optimisers are made with, and at rates that fall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.seen import SeenStep
+
+_MOMENTUM = 0.99  # the first average; one of more than a hundred steps is reported
+_EPSILON = 1e-2  # in the denominator of Adam's steps
+_APART = 100.0  # factor between the rates of two groups of weights
+_HALVES = 12.0  # steps in which a rate that falls by one factor is halved
+
+
+def unusual(steps: list[SeenStep]) -> list[Finding]:
+    """Momentum, epsilon and rates that are far from all usual ones."""
+    return list(_averages(steps)) or list(_rates_apart(steps)) or list(_falling(steps))
+
+
+def _averages(steps: list[SeenStep]) -> Iterator[Finding]:
+    for group in (group for step in steps for group in step.groups):
+        first, second = _betas(group)
+        if first >= _MOMENTUM:
+            exchanged = 0 < second < first
+            yield _finding(
+                f"{steps[0].optimiser} has "
+                + (f"betas of {first:g} and {second:g}" if second else f"a momentum of {first:g}"),
+                f"the average of the gradients goes over {1 / max(1 - first, 1e-9):,.0f} steps, so "
+                "each step uses gradients of long ago"
+                + (": the two betas are exchanged" if exchanged else " (momentum)"),
+                "use a momentum of 0.9, or betas of 0.9 and 0.999",
+                "momentum",
+            )
+            return
+        if second and float(group.get("eps") or 0.0) >= _EPSILON:
+            yield _finding(
+                f"{steps[0].optimiser} has an eps of {group['eps']:g}",
+                "eps is larger than the gradients: steps are not scaled by their size, and are far "
+                "shorter than the learning rate says",
+                "leave eps at 1e-8",
+                "epsilon",
+            )
+            return
+
+
+def _betas(group: dict[str, Any]) -> tuple[float, float]:
+    """The first and the second factor of the averages; 0 where there is none."""
+    betas = group.get("betas")
+    if betas:
+        return float(betas[0]), float(betas[1])
+    return float(group.get("momentum") or 0.0), 0.0
+
+
+def _rates_apart(steps: list[SeenStep]) -> Iterator[Finding]:
+    rates = [float(group.get("lr", 0.0)) for group in steps[0].groups]
+    rates = [rate for rate in rates if rate > 0]
+    if rates and max(rates) >= _APART * min(rates):
+        yield _finding(
+            f"{steps[0].optimiser} has learning rates from {min(rates):g} to {max(rates):g}",
+            f"a part of the network is trained at a rate {max(rates) / min(rates):,.0f} times that "
+            "of another: one hardly moves, or the other is thrown about",
+            "give all parts rates within a factor of 10",
+            "rates apart",
+        )
+
+
+def _falling(steps: list[SeenStep]) -> Iterator[Finding]:
+    """Report a rate that each step multiplies by one factor, and so is soon nothing."""
+    rates = np.array([max(float(g.get("lr", 0.0)) for g in s.groups) for s in steps])
+    if len(rates) < 8 or rates.min() <= 0:
+        return
+    factors = rates[1:] / rates[:-1]
+    if factors.max() < 1 and np.ptp(factors) < 1e-6:
+        halves = float(np.log(2) / -np.log(factors[0]))
+        if halves < _HALVES:
+            yield _finding(
+                f"each of {len(rates)} steps multiplies the learning rate by {factors[0]:.3g}",
+                "the schedule of the learning rate is stepped for each batch in place of each "
+                f"epoch: it is halved every {halves:.0f} steps, and soon nothing is learned",
+                "step the schedule once an epoch",
+                "rate",
+            )
+
+
+def _finding(evidence: str, cause: str, remedy: str, root: str) -> Finding:
+    return Finding.warning("training steps", evidence, cause, remedy, root=f"steps {root}")

@@ -1,0 +1,44 @@
+"""What answers suggest of a training, and the training that was watched refutes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from hexsearch.doctor.findings import Check, Finding
+from hexsearch.doctor.own_training.watched import OwnTraining
+
+_ENOUGH, _NEARLY_ALL = 40, 0.97  # rows whose label is known, and the share of known planes
+_ELSE = (
+    "the training that was watched has none of the faults that these answers suggest (planes, "
+    "labels, losses and steps were as they should be), so this network is not what it makes: other "
+    "or older weights are loaded, a part of them is not loaded, or something goes wrong later. "
+    "From the answers alone: "
+)
+
+_Found = tuple[Check | None, Finding]
+
+
+def without_refuted(
+    found: Sequence[_Found], own: OwnTraining | None, done: Collection[str]
+) -> list[_Found]:
+    """Leave out other planes, and restate bad answers, where a sound training was watched.
+
+    Args:
+        own: the training; None if none was given.
+        done: names of the checks that ran.
+    """
+    if own is None or own.rows is None:
+        return list(found)
+    wrong = {f.check for c, f in found if c is not None and "own_training" in c.needs}
+    planes = own.rows.found.mean() >= _NEARLY_ALL and "training planes" in done
+    labels = own.labels is not None and len(own.labels.rows) >= _ENOUGH and not wrong
+    kept: list[_Found] = []
+    for check, finding in found:
+        if planes and finding.check == "planes of the network":
+            continue  # they are those of training
+        if planes and labels and finding.check == "strength" and finding.severity == "error":
+            kept.append((check, replace(finding, cause=_ELSE + finding.cause)))
+        else:
+            kept.append((check, finding))
+    return kept
