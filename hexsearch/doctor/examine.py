@@ -83,7 +83,8 @@ def examine(
         done.append(check.name)
     found += [(None, each) for each in _unusable_games(pipeline)]
     if "training planes" in done:
-        found = without_refuted(found, pipeline.own_training, done)
+        with plugin_code("--train:"):
+            found = without_refuted(found, pipeline.own_training, done)
     kept = sorted(merged(found), key=lambda pair: ORDER[pair[1].severity])
     names = [check.name if check else finding.check for check, finding in kept]
     findings = with_first_stage([finding for _, finding in kept], names, done)

@@ -15,6 +15,11 @@ _ELSE = (
     "or older weights are loaded, a part of them is not loaded, or something goes wrong later. "
     "From the answers alone: "
 )
+_WEAK = (
+    "the network is weak there, and the training that was watched has no fault that would explain "
+    "it (planes, labels, losses and steps were as they should be): too short a training, too few "
+    "games, or too small a network"
+)
 
 _Found = tuple[Check | None, Finding]
 
@@ -37,8 +42,9 @@ def without_refuted(
     for check, finding in found:
         if planes and finding.check == "planes of the network":
             continue  # they are those of training
-        if planes and labels and finding.check == "strength" and finding.severity == "error":
-            kept.append((check, replace(finding, cause=_ELSE + finding.cause)))
-        else:
-            kept.append((check, finding))
+        if planes and labels and finding.check == "strength":
+            is_error = finding.severity == "error"
+            cause = _ELSE + finding.cause if is_error else _WEAK
+            finding = replace(finding, cause=cause)
+        kept.append((check, finding))
     return kept

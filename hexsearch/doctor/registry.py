@@ -15,6 +15,7 @@ from hexsearch.doctor.checks.computation import (
     occupied,
     own_norms,
     plane_scales,
+    reshapes,
     seen,
 )
 from hexsearch.doctor.checks.data import (
@@ -123,6 +124,7 @@ CHECKS: tuple[Check, ...] = (
     Check("norms of the network", "answers", ("foreign",), own_norms.check_own_norms),
     Check("plane scales", "answers", _FOREIGN, plane_scales.check_plane_scales),
     Check("linear layers", "answers", _FOREIGN, linear_pairs.check_linear_pairs),
+    Check("reshapes", "answers", _FOREIGN, reshapes.check_reshapes),
     Check("occupied cells", "answers", _OBSERVED, occupied.check_occupied),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),

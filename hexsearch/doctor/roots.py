@@ -48,6 +48,8 @@ _FOLLOWS = {
     "policy targets": ("policy cells",),
     "random encoder": (*_CALLS, "reading", "policy cells"),
     "setting": ("strength",),
+    "memory": ("reading",),
+    "loss weights": ("clipping",),
     "recorded": ("contradiction",),
     "split": ("trained on others", "evaluated on others"),
     "shuffled": ("policy mask", "policy targets"),

@@ -40,6 +40,7 @@ class Catalogue:
         raw: [P, K] the value's outputs; None if they could not be seen.
         reported: [P] Red's chance that is reported.
         passes_on: whether the user's model returns the value's outputs as they are.
+        width: numbers of the value that the user's model returns for each position.
     """
 
     truth: Truth
@@ -50,6 +51,7 @@ class Catalogue:
     raw: Tensor | None
     reported: Tensor
     passes_on: bool
+    width: int
 
 
 def games_of(archive: GameArchive, size: int) -> Ints:
@@ -92,8 +94,8 @@ def catalogue(
 
 def _inside(
     foreign: ForeignNetwork, planes: Tensor, to_move: NDArray[np.int8], kinds: Sequence[str]
-) -> tuple[Tensor, Tensor | None, Tensor, bool]:
-    """The last four attributes of a Catalogue, seen at the module that is trained."""
+) -> tuple[Tensor, Tensor | None, Tensor, bool, int]:
+    """The last five attributes of a Catalogue, seen at the module that is trained."""
     modules = [m for m in modules_of(foreign.model) if type(m).__name__ in kinds]
     given: list[Tensor] = []
     returned: list[tuple[str, Tensor]] = []
@@ -132,7 +134,7 @@ def _inside(
     same = len({each.shape[1:] for each in raws}) == 1
     inner_raw = torch.cat(raws) if same else None
     passes_on = inner_raw is not None and torch.equal(inner_raw, torch.cat(outer).float())
-    return torch.cat(inputs), inner_raw, torch.cat(answers), passes_on
+    return torch.cat(inputs), inner_raw, torch.cat(answers), passes_on, outer[0].shape[1]
 
 
 def modules_of(model: Any) -> list[nn.Module]:

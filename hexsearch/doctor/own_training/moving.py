@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from hexsearch.doctor.own_training.gradients import norm
 from hexsearch.doctor.own_training.seen import SeenStep
+
+_LOOK = 10  # step before which averages of the weights are looked for
+_EXACT = 0.01  # largest residual of an average, relative to its move
+
+
+def _flat(network: nn.Module) -> Tensor:
+    weights = [each.detach().flatten().float() for each in network.parameters()]
+    return torch.cat(weights) if weights else torch.zeros(0)
 
 
 class Moving:
@@ -18,8 +27,34 @@ class Moving:
         self._before: dict[str, Tensor] = {}
         self._after: dict[str, Tensor] = {}
         self._names: list[str] = []  # of the step that is taken
+        self._steps = 0
+        self._copies: list[tuple[nn.Module, Tensor]] = []  # of a network, and their weights
+        self.averages: list[float] = []  # share of the new weights that each average takes
 
-    def begin(self, step: SeenStep, weights: Mapping[str, nn.Parameter]) -> None:
+    def _look_for_averages(self, networks: Iterable[nn.Module]) -> None:
+        """Before one step find copies of the networks, and before the next how they have moved."""
+        self._steps += 1
+        if self._steps not in (_LOOK, _LOOK + 1):
+            return
+        trained = {type(each): each for each in networks}
+        if self._steps == _LOOK:
+            alive = [each for each in gc.get_objects() if type(each) in trained]
+            copies = [each for each in alive if each is not trained[type(each)]]
+            self._copies = [(each, _flat(each)) for each in copies]
+            return
+        for copy, before in self._copies:
+            now, target = _flat(copy), _flat(trained[type(copy)])
+            if not len(now) == len(before) == len(target):
+                continue
+            ahead = target - before
+            share = float((now - before) @ ahead) / max(float(ahead @ ahead), 1e-12)
+            if float((now - before - share * ahead).norm()) < _EXACT * float((now - before).norm()):
+                self.averages.append(share)
+        self._copies = []
+
+    def begin(
+        self, step: SeenStep, weights: Mapping[str, nn.Parameter], networks: Iterable[nn.Module]
+    ) -> None:
         """Note what has happened to the weights that a step moves, since they were moved last."""
         now = {name: weight.detach().clone() for name, weight in weights.items()}
         known = [name for name in now if name in self._after]
@@ -30,6 +65,7 @@ class Moving:
         step.bound = max(sizes) if len(sizes) < len(now) / 2 else 0.0
         self._before |= now
         self._names = list(now)
+        self._look_for_averages(networks)
 
     def end(self, step: SeenStep, weights: Mapping[str, nn.Parameter]) -> list[str]:
         """Note how far the step has moved its weights. Returns their names."""

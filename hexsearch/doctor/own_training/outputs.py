@@ -29,6 +29,7 @@ class Output:
         made_by: the operation that computed it; None if that is not known.
         ways: from it to the loss, each as its operations, if the first backward() showed them.
         node: in the graph of autograd, until backward() is called.
+        factor: number by which the network multiplies its last layer's output.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Output:
     made_by: Op | None = None
     ways: tuple[tuple[Op, ...], ...] = ()
     node: Any = None
+    factor: float = 1.0
 
     def add(self, gradient: Tensor) -> None:
         """Keep a gradient that was sent back, added to what was sent before."""

@@ -28,13 +28,12 @@ from torch.optim.optimizer import (
 )
 
 from hexsearch.doctor.own_training.evaluations import Evaluations
-from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient, how_changed
+from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient
 from hexsearch.doctor.own_training.moving import Moving
 from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
 from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
-from hexsearch.doctor.own_training.ways import is_traced, made_by, scale_of, ways_to
+from hexsearch.doctor.own_training.ways import factor_of, is_traced, made_by, scale_of, ways_to
 
-_OFF = 0.05  # share of a gradient that is another one
 _STEPS = 24  # steps after which the function is ended
 _LATER = 400  # steps more that are waited for a value, a policy or an evaluation
 _PATIENCE = 15.0  # seconds that are waited for an evaluation
@@ -56,6 +55,7 @@ class Recording:
         network: outermost modules with weights, by their classes' names.
         reached: names of the weights that each output of the first pass depends on.
         unregistered: weights that the first pass depends on, and no module or optimiser holds.
+        moving: how far weights move, and averages of them.
         evaluations: what the network is asked without a gradient.
     """
 
@@ -71,10 +71,10 @@ class Recording:
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
         self._sent: dict[str, Tensor] = {}
-        self._moving = Moving()
+        self.moving = Moving()
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
-        self._sums: list[tuple[nn.Parameter, float]] = []  # of weights when they were first seen
+        self._sums: list[tuple[nn.Parameter, float]] = []  # of weights at first
         self._size, self._scale, self._waited, self._dropped = size, 1.0, 0, 0
         self._sought: set[str] = set()  # kinds of outputs that the first steps have not shown
         self._started = time.monotonic()
@@ -133,7 +133,8 @@ class Recording:
         inner = self._graph.add([t for _, t in returned if len(t) == len(seen.planes)])
         seen.outputs = [each for each in seen.outputs if each.key not in {id(given), *inner}]
         for name, tensor in returned:
-            output = Output(name, tensor.detach().clone(), id(tensor), made_by=made_by(tensor))
+            output = Output(name, tensor.detach().clone(), id(tensor))
+            output.made_by, output.factor = made_by(tensor), factor_of(tensor)
             output.node = None if self.steps else tensor.grad_fn
             if tensor.requires_grad:
                 hook_on(tensor, output.add)
@@ -217,9 +218,8 @@ class Recording:
         )
         step = self.steps[-1]
         step.dropped, self._dropped = self._dropped, 0
-        step.changed = how_changed(given, sent, self._weights) if off > _OFF else ""
         self.late = []
-        self._moving.begin(step, {n: self._weights[n] for n in names})
+        self.moving.begin(step, {n: self._weights[n] for n in names}, self.network.values())
 
     def _after_step(self, optimiser: Optimizer, *_: Any) -> None:
         if self._rests:
@@ -229,7 +229,7 @@ class Recording:
             return
         step = self.steps[-1]
         step.is_first = step.is_first and bool(optimiser.state)
-        moved = self._moving.end(step, self._weights)
+        moved = self.moving.end(step, self._weights)
         # Another optimiser may still step with the gradients of its own weights.
         self._sent = {n: g for n, g in self._sent.items() if n not in moved}
         self.late = []  # of a closure that was called again

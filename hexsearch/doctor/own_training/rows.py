@@ -222,4 +222,6 @@ def _joined(parts: Sequence[Output | None]) -> Output | None:
     ]
     gradient = None if all(e.gradient is None for e in known) else torch.cat(sent)
     first = known[0]
-    return Output(first.name, torch.cat(rows), 0, gradient, first.made_by, first.ways)
+    return Output(
+        first.name, torch.cat(rows), 0, gradient, first.made_by, first.ways, factor=first.factor
+    )

@@ -11,9 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
-from hexsearch.doctor.own_training.gradients import norm
+from hexsearch.doctor.own_training.gradients import how_changed, norm
 from hexsearch.doctor.own_training.outputs import Output
 
+_OFF = 0.05  # share of a gradient that is another one
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -110,6 +111,7 @@ class SeenStep:
             norm(gradients[1].values()),
             off,
             factor,
+            how_changed(*gradients, weights) if off > _OFF else "",
             unheld=tuple(n for n, p in weights.items() if id(p) not in held),
             frozen=tuple(n for n, p in weights.items() if not p.requires_grad),
             halved=tuple(n for n, p in weights.items() if id(p) in held and p.dtype in _HALF),

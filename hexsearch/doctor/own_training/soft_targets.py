@@ -17,6 +17,8 @@ Flags = NDArray[np.bool_]
 _FEW, _SIDE = 40, 5  # rows that are needed, and on each side of a turning point
 _FACTORS = 1 - np.geomspace(0.001, 0.5, 61)  # discounts for one ply that are tried
 _FINER = 12  # halvings of the step between them
+_ON_TARGET, _NEARLY_ALL = 0.02, 0.98  # distance from a target, and the share of rows on one
+_DRAWS = 0.02  # share of rows with the target of a draw
 _FAR = 1.5  # no target of a result of -1, 0 or 1 is so far from 0
 _FOR_EACH = "for each ply to the end of the game"
 _APART = 0.02  # of rows that may be on the wrong side of a turning point
@@ -68,6 +70,47 @@ def fading(
             if factor is not None:
                 return Fading(name, owner, f"by a factor of {factor:g} {_FOR_EACH}")
     return None
+
+
+def with_draws(raw: Tensor, gradient: Tensor, won: Mapping[str, Flags]) -> Flags | None:
+    """[R] which rows have the target of a draw, if all others have that of a win or a loss.
+
+    None if the gradients are not those of a usual loss with three targets.
+
+    Args:
+        raw, gradient: [R] raw values and the gradients at them.
+        won: [R] whether the owner of the value wins, by the owner's name.
+    """
+    r, g = raw.double(), gradient.double()
+    size = float(g.abs().max())
+    if len(raw) < _FEW or not size > 0 or not bool(torch.isfinite(r).all()):
+        return None
+    for flags in won.values():
+        for _, chance, level, slope in forms(r):
+            for low in (0.0,) if chance == "sigmoid" else (-1.0, 0.0):
+                ends = torch.from_numpy(np.where(flags, 1.0, low))
+                # The factor is that of rows with a certain target, which most have.
+                factors = (g / (level - ends) / slope).nan_to_num(0.0, 0.0, 0.0)
+                factor = _commonest(factors)
+                if not factor > 0:
+                    continue
+                targets = level - g / (factor * slope)
+                gaps = [(targets - each).abs() for each in (low, (low + 1) / 2, 1.0)]
+                near = torch.stack(gaps).amin(dim=0) < _ON_TARGET
+                draws = gaps[1] < _ON_TARGET
+                share = float(draws.float().mean())
+                if float(near.float().mean()) > _NEARLY_ALL and _DRAWS < share < 1 - _DRAWS:
+                    return draws.numpy()
+    return None
+
+
+def _commonest(numbers: Tensor) -> float:
+    """The number that most of some others are near, in a window of a thousandth of it."""
+    order = numbers[numbers > 0].sort().values
+    if not len(order):
+        return 0.0
+    within = torch.searchsorted(order, order * (1 + EXACT)) - torch.arange(len(order))
+    return float(order[int(within.argmax())]) * (1 + EXACT / 4)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ def directions(
     count: int, side: int, foreign: ForeignNetwork, catalogue: Catalogue
 ) -> Tensor | None:
     """[K] how each number of the value moves the reported chance of Red; None if not known."""
+    if count > 1 and catalogue.width != count:  # classes that the model makes one number of
+        return _of_classes(count, side, catalogue)
     if count > 1:
         chances = foreign.answered(_SURE * torch.eye(count), torch.full((count,), side))
         return chances.float() - 0.5
@@ -74,6 +76,16 @@ def directions(
             return torch.tensor([1.0 if together > 0 else -1.0])
     ends = foreign.answered(torch.tensor([-1.0, 1.0]), torch.full((2,), side))
     return torch.sign(ends[1:] - ends[:1])
+
+
+def _of_classes(count: int, side: int, catalogue: Catalogue) -> Tensor | None:
+    """[K] how the classes inside a model go together with the reported chance of Red."""
+    rows = np.flatnonzero(catalogue.to_move == side)
+    if catalogue.raw is None or catalogue.raw.shape[1] != count or len(rows) < 8:
+        return None
+    columns = torch.column_stack([catalogue.raw[rows].softmax(dim=1), catalogue.reported[rows]])
+    together = torch.corrcoef(columns.double().T)[-1, :-1].nan_to_num(0.0)
+    return torch.where(together.abs() > _CLEAR, together, 0.0)
 
 
 def wanted_moves(policy: Output, cells: int) -> tuple[Ints, NDArray[np.bool_]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.squares import moved_cells
+from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.own_training.catalogue import (
     Catalogue,
     Change,
@@ -25,7 +26,7 @@ from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.rows import Flags, Rows, Wanted, rows_of
 from hexsearch.doctor.own_training.running import record
-from hexsearch.doctor.own_training.soft_targets import Fading, fading
+from hexsearch.doctor.own_training.soft_targets import Fading, fading, with_draws
 from hexsearch.doctor.own_training.targets import wanted_moves, wanted_red
 from hexsearch.doctor.own_training.turned_back import turns_back
 from hexsearch.errors import GamesError
@@ -168,7 +169,26 @@ class OwnTraining:
 
     @cached_property
     def fading(self) -> Fading | None:
-        """How targets change with the moves to the end; None if they do not, or are no usual."""
+        """How targets change in the course of a game; None if they do not, or are no usual."""
+        rows = self._without_formula()
+        if rows is None:
+            return None
+        raw, gradient, won, truth = rows
+        left = truth.archive.lengths_of(truth.game) - truth.ply
+        return fading(raw, gradient, won, torch.from_numpy(left), torch.from_numpy(truth.ply))
+
+    @cached_property
+    def draws(self) -> tuple[Flags, Truth] | None:
+        """[R] which rows have the target of a draw, and the positions; None if none have."""
+        rows = self._without_formula()
+        found = None if rows is None else with_draws(*rows[:3])
+        return None if rows is None or found is None else (found, rows[3])
+
+    def _without_formula(self) -> tuple[Tensor, Tensor, dict[str, Flags], Truth] | None:
+        """Raw values, gradients, results by their owner, and positions of rows that are going on.
+
+        None if the formula of the value loss is known with two targets.
+        """
         rows = self.rows
         if rows is None or rows.value is None or rows.value.gradient is None:
             return None
@@ -182,15 +202,9 @@ class OwnTraining:
         truth = rows.truth(chosen, self.catalogues[0])
         red = truth.outcome(rows.symmetry[chosen], "board")
         mover = red ^ (rows.to_move(chosen) == -1)
-        left = truth.archive.lengths_of(truth.game) - truth.ply
         at = torch.from_numpy(chosen)
-        return fading(
-            rows.value.tensor[at, 0],
-            rows.value.gradient[at, 0],
-            {"Red": red, "the side to move": mover},
-            torch.from_numpy(left),
-            torch.from_numpy(truth.ply),
-        )
+        owners = {"Red": red, "the side to move": mover}
+        return rows.value.tensor[at, 0], rows.value.gradient[at, 0], owners, truth
 
     @cached_property
     def moves(self) -> Wanted | None:

@@ -65,6 +65,22 @@ def made_by(tensor: Tensor) -> Op | None:
     return None
 
 
+def factor_of(tensor: Tensor) -> float:
+    """The number by which a tensor is multiplied at last, apart from changes of its shape."""
+    node: Any = tensor.grad_fn
+    for _ in range(_DEPTH):
+        name = "" if node is None else op_of(node).name
+        if name in ("Mul", "Div"):
+            other = getattr(node, "_saved_other", None)
+            if not isinstance(other, Tensor) or other.numel() != 1 or float(other) == 0:
+                return 1.0
+            return float(other) if name == "Mul" else 1 / float(other)
+        if not name.startswith(_VIEWS) or not node.next_functions:
+            return 1.0
+        node = node.next_functions[0][0]
+    return 1.0
+
+
 def ways_to(losses: Iterable[Tensor], nodes: Sequence[Any]) -> list[list[tuple[Op, ...]]]:
     """For each node of the graph the ways from it to a loss, as the operations in their order."""
     found: list[list[tuple[Op, ...]]] = [[] for _ in nodes]

@@ -20,7 +20,7 @@ from hexsearch.doctor.samples import enough
 _PROBED, _ALONE = 32, 8  # positions of a batch, and those that are also answered one by one
 _REPEATED = 0.3  # share of boards with the value of another board that is reported
 _FEW = 100  # different values of an answer that is not rounded
-_ONE = 0.8  # share of these that have one and the same value
+_ONE = 0.6  # share of these that have one and the same value
 _CLOSE = 0.02  # largest difference of equal outputs, in their standard deviations
 _MATCHED = 0.9  # share of rows whose answer is that of some row
 Answers = tuple[Tensor, Tensor]  # policy and value

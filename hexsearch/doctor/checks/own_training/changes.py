@@ -10,6 +10,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.gradients import is_sound
 from hexsearch.doctor.own_training.seen import SeenStep
 
+_TAKEN, _WHOLE = 0.6, 0.9995  # share of the new weights in an average that is none; in a copy
 _AGAIN = 0.3  # share of steps that use the gradients of the step before
 _MOVED = 0.3  # how far weights move between steps, as a share of what the steps move them
 
@@ -60,6 +61,29 @@ def changed_gradients(odd: list[SeenStep], count: int) -> list[Finding]:
             "leave gradients as backward() makes them, or clip the norm of all of them together "
             "(clip_grad_norm_), with a limit above its usual size",
             root="steps gradients",
+        )
+    ]
+
+
+def averaged(shares: list[float]) -> list[Finding]:
+    """Averages of the weights that keep next to nothing of what they were.
+
+    Args:
+        shares: of the new weights in each average, after a step.
+    """
+    shares = [each for each in shares if _TAKEN < each < _WHOLE]
+    if not shares:
+        return []
+    return [
+        Finding.error(
+            "training steps",
+            f"after a step a copy of the network is {1 - max(shares):.2g} of what it was and "
+            f"{max(shares):.2g} of the new weights",
+            "the moving average of the weights (EMA) averages nothing: its two factors are "
+            "exchanged, and it is the network of the last step",
+            "keep 0.99 or more of the average, and add the rest of the new weights: "
+            "average.lerp_(weight, 1 - decay)",
+            root="steps average",
         )
     ]
 

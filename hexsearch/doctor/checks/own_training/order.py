@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
@@ -19,6 +20,7 @@ _ROWS = 100  # that tell which positions are shown
 _NEIGHBOURS = 6  # rows of a batch whose games are counted
 _SMALL = 4  # rows of a batch that are too few for a batch norm
 _SAME = 0.95  # share of rows that the first batch has shown already
+_BROKEN_OFF = 0.7  # share of all positions below which an epoch is broken off
 _SORTED = 0.3  # games of a batch, as a share of those that chance would give
 _NEAR, _FOLLOW = 3, 0.5  # plies between neighbours in order, and the share that has some
 _MOST = 0.97  # share of the rows that must be known to tell that a side is left out
@@ -33,7 +35,7 @@ def check_order(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if rows is None:
         return
     yield from _small_batches(own, rows)
-    found = list(_stages(own, rows)) or list(_repeated(rows)) or list(_together(own, rows))
+    found = list(_stages(own, rows)) or list(_repeated(own, rows)) or list(_together(own, rows))
     yield from found
 
 
@@ -53,7 +55,7 @@ def _small_batches(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
         )
 
 
-def _repeated(rows: Rows) -> Iterator[Finding]:
+def _repeated(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
     keys = np.array([hash(key) for key in keys_of(rows.inputs)])
     # One position is the same one under a symmetry of the augmentation.
     known = rows.found & rows.single
@@ -80,6 +82,34 @@ def _repeated(rows: Rows) -> Iterator[Finding]:
             "copy each board before it is stored, and draw from all positions",
             root="batches",
         )
+    elif period := _period(batches):
+        shown, whole = len(np.unique(np.concatenate(batches[:period]))), _all_positions(own)
+        if shown < _BROKEN_OFF * whole:
+            yield Finding.error(
+                "training batches",
+                f"after {period} batches the same ones come again, in the same order; they hold "
+                f"{shown:,} of {whole:,} positions of the games",
+                "each epoch is broken off at the same place, and positions are not shuffled "
+                "between epochs: the same part of them is shown again and again, and the rest "
+                "never",
+                "shuffle before each epoch (shuffle=True), or go through the whole loader",
+                root="batches",
+            )
+
+
+def _period(batches: list[NDArray[np.int64]]) -> int:
+    """After how many batches the first ones come again; 0 if they do not."""
+    for period in range(1, len(batches) - 1):
+        pairs = zip(batches[period:], batches, strict=False)
+        if all(np.array_equal(one, other) for one, other in pairs):
+            return period
+    return 0
+
+
+def _all_positions(own: OwnTraining) -> int:
+    """Positions of the games, of which each is counted once."""
+    going = ~own.catalogues[0].truth.finished
+    return len({*keys_of(own.catalogues[0].inputs[torch.from_numpy(going)])})
 
 
 def _held(rows: Rows) -> int:

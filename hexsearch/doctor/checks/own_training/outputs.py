@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hexsearch.doctor.checks.own_training.losses import of_policy, of_value
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.outputs import Output, policy_of, tensors_of
 from hexsearch.doctor.own_training.rows import Flags
 from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
 from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.doctor.own_training.ways import factor_of
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _HUGE = 30.0  # deviation of logits before any training that is reported
@@ -43,7 +44,7 @@ def check_outputs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="features",
         )
         return
-    found = list(of_policy(rows.policy)) or list(_normalised(own, first))
+    found = list(of_policy(rows.policy)) or list(_normalised(own, first)) or list(_scaled(own))
     yield from found
     if found:
         return
@@ -57,6 +58,43 @@ def check_outputs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "return the last layer's numbers as they are",
             root="policy targets",
         )
+
+
+def _scaled(own: OwnTraining) -> Iterator[Finding]:
+    """Report a factor behind the last layer of the policy in one of training and inference."""
+    rows, model = own.rows, own.foreign.model
+    kinds = set(own.kinds)
+    if not isinstance(model, nn.Module) or rows is None or rows.policy is None:
+        return
+    returned: list[tuple[str, Tensor]] = []
+
+    def look(module: nn.Module, arguments: object, output: object) -> None:
+        returned.extend(tensors_of(output).items())
+
+    modules = [m for m in model.modules() if type(m).__name__ in kinds]
+    handles = [module.register_forward_hook(look) for module in modules]
+    try:
+        with torch.enable_grad():
+            model(own.catalogues[0].planes[:_FEW].clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    outputs = [Output(n, t.detach(), 0, factor=factor_of(t)) for n, t in returned if t.ndim]
+    policy = policy_of(outputs, rows.size)
+    if policy is None or abs(policy.factor - rows.policy.factor) < _SUMS:
+        return
+    trained, used = rows.policy.factor, policy.factor
+    yield Finding.error(
+        "training outputs",
+        f"the network multiplies its last layer's logits by {trained:.3g} in training, and by "
+        f"{used:.3g} at inference",
+        f"the policy has another temperature in training ({1 / trained:.3g}) than at inference "
+        f"({1 / used:.3g}): its logits are learnt for the one, so it is too "
+        + ("sure" if used > trained else "unsure")
+        + " with the other",
+        "divide by the same temperature in training and at inference, or by none",
+        root="policy cells",
+    )
 
 
 def _normalised(own: OwnTraining, first: Tensor) -> Iterator[Finding]:

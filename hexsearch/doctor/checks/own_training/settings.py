@@ -70,6 +70,7 @@ def _rates_apart(steps: list[SeenStep]) -> Iterator[Finding]:
 
 def _falling(steps: list[SeenStep]) -> Iterator[Finding]:
     """Report a rate that each step multiplies by one factor, and so is soon nothing."""
+    steps = [step for step in steps if step.moved.keys() == steps[0].moved.keys()]
     rates = np.array([max(float(g.get("lr", 0.0)) for g in s.groups) for s in steps])
     if len(rates) < 8 or rates.min() <= 0:
         return

@@ -33,6 +33,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import Stones
 
 _MOST = 0.97  # share of the rows that must be positions of the games
+_KINDS, _PART = 4, 0.08  # changes that explain rows together, and the least share of each
 _EXPLAINS = 0.8  # share of the other rows that a change of the planes must explain
 _ALIKE = "encode positions for training and for inference by one function"
 # A half turn is a symmetry of Hex, so each of these also stands for itself with a half turn.
@@ -92,9 +93,11 @@ def _changed(own: OwnTraining, rows: Rows, missing: Flags) -> str:
     some = [[keys[n] for n in places_of] for keys in every]
     cells = _wanted_cells(rows, missing)
     best, most, explains_all = "", -1.0, False
+    parts: list[tuple[str, Flags]] = []
     for words, planes, index in _candidates(own):
         places = dict(zip(half_turn_keys(planes), index.tolist(), strict=True))
         at = max(([places.get(key, -1) for key in keys] for keys in some), key=_found)
+        parts.append((words, np.array(at) >= 0))
         if _found(at) <= _EXPLAINS:
             continue
         of_all = max(np.mean([key in places for key in keys]) for keys in every) > _MOST
@@ -103,7 +106,26 @@ def _changed(own: OwnTraining, rows: Rows, missing: Flags) -> str:
             best, most, explains_all = words, agrees, bool(of_all)
     is_all = explains_all or missing.mean() > _MOST
     where = "" if is_all else f" in {missing.mean():.0%} of the rows"
-    return f"{best}{where}" if best else ""
+    return f"{best}{where}" if best else _several(parts, float(missing.mean()))
+
+
+def _several(parts: list[tuple[str, Flags]], share: float) -> str:
+    """In words, changes of which each explains a part of the rows, and together nearly all.
+
+    Args:
+        parts: what is changed, and which of the missing rows that explains.
+        share: of missing rows among all.
+    """
+    told: list[str] = []
+    left = np.ones(len(parts[0][1]) if parts else 0, dtype=bool)
+    while left.mean() > 1 - _MOST and len(told) < _KINDS:
+        words, explained = max(parts, key=lambda part: (part[1] & left).mean())
+        gained = float((explained & left).mean())
+        if gained < _PART:
+            return ""
+        told.append(f"{words.removesuffix(' in training')} ({gained * share:.0%} of the rows)")
+        left &= ~explained
+    return f"in training {'; '.join(told)}" if told else ""
 
 
 def _found(places: list[int]) -> float:
@@ -155,6 +177,8 @@ _BOARDS: dict[str, Change] = {
     "colours and side to move are exchanged in training, and the board is not turned": (
         lambda boards, told: (-boards, -told)
     ),
+    "Blue's stones are missing in training": lambda boards, told: (boards * (boards > 0), told),
+    "Red's stones are missing in training": lambda boards, told: (boards * (boards < 0), told),
     "boards are transposed (rows and columns exchanged) in training": (
         lambda boards, told: (boards.transpose(0, 2, 1), told)
     ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.doctor.checks.own_training.changes import (
+    averaged,
     changed_gradients,
     moved_by_others,
     stepped_again,
@@ -42,7 +43,7 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     found = unheld(recording) or stepped_again(recording.steps) or gradients or halved(recording)
     found = found or moved_by_others(recording.steps) or silenced(recording) or remade(recording)
     found = found or _moves(recording) or stuck(recording) or unusual(recording.steps)
-    yield from found or resting(recording)
+    yield from found or resting(recording) or averaged(recording.moving.averages)
     yield from _modes(recording)
 
 
@@ -223,8 +224,13 @@ def _is_trained(name: str, step: SeenStep) -> bool:
 
 def _sinking(steps: list[SeenStep], rates: list[float]) -> list[Finding]:
     """Report a rate that falls to nothing within the steps, or a decay that overcomes gradients."""
-    lrs = [max(float(group.get("lr", 0.0)) for group in s.groups) for s in steps]
-    if len(lrs) > 4 and lrs[0] > 0 and lrs[-1] < 0.05 * lrs[0]:
+    for own in _by_optimiser(steps):
+        lrs = [max(float(group.get("lr", 0.0)) for group in s.groups) for s in own]
+        if len(lrs) > 4 and lrs[0] > 0 and lrs[-1] < 0.05 * lrs[0]:
+            return [_fallen(lrs)]
+    decays = [float(g.get("weight_decay", 0.0) or 0.0) for s in steps for g in s.groups]
+    decoupled = "W" in steps[0].optimiser
+    if decays and max(decays) >= (1.0 if decoupled else 0.03):
         return [
             Finding.warning(
                 "training steps",
@@ -250,6 +256,17 @@ def _sinking(steps: list[SeenStep], rates: list[float]) -> list[Finding]:
             )
         ]
     return []
+
+
+def _fallen(lrs: list[float]) -> Finding:
+    return Finding.warning(
+        "training steps",
+        f"the learning rate falls from {lrs[0]:.2g} to {lrs[-1]:.2g} in {len(lrs)} steps",
+        "the schedule of the learning rate is stepped for each batch in place of each epoch, or is "
+        "far too short: training ends after a few steps",
+        "step the schedule once an epoch, or set its length in steps",
+        root="steps rate",
+    )
 
 
 def _modes(recording: Recording) -> Iterator[Finding]:

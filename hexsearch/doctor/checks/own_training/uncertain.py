@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.labels import by_game
 from hexsearch.doctor.hypotheses.table import Flags
+from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.own_training.rows import Wanted
 from hexsearch.doctor.own_training.soft_targets import groups, turning_point
 from hexsearch.doctor.own_training.watched import OwnTraining
@@ -29,6 +31,9 @@ def uncertain(own: OwnTraining, labels: Wanted, wrong: Flags) -> Iterator[Findin
     """
     if own.formula is not None:
         return
+    if own.draws is not None:
+        yield _drawn(*own.draws)
+        return
     fades = own.fading
     if fades is not None:
         yield Finding.warning(
@@ -43,6 +48,41 @@ def uncertain(own: OwnTraining, labels: Wanted, wrong: Flags) -> Iterator[Findin
         )
     elif wrong.mean() > _ENOUGH:
         yield from _drawn_to_a_number(own, labels)
+
+
+def _drawn(draws: Flags, truth: Truth) -> Finding:
+    """The finding for positions with the target of a draw."""
+    whole = by_game(draws, truth.game)
+    games = len(np.unique(truth.game[draws])), len(np.unique(truth.game))
+    which = f"in all positions of {games[0]} of {games[1]} games" if whole else "in some positions"
+    return Finding.error(
+        "training value",
+        f"the target is halfway between a loss and a win {which} ({draws.mean():.0%} of "
+        f"{len(draws):,} rows), and that of the result in all others",
+        f"targets are those of a draw {which}, and Hex has none: the result was not read or not "
+        "known there (a default of 0 or 0.5, a mark that is looked for in the wrong place, an "
+        "integer type that cuts off fractions)",
+        "print the result that is read of each game, and leave out games without one",
+        root="training value",
+    )
+
+
+def single(own: OwnTraining) -> Iterator[Finding]:
+    """Report one and the same target for all rows."""
+    loss = own.formula
+    if loss is None or not loss.has_one_target:
+        return
+    lost, won = loss.targets
+    yield Finding.error(
+        "training value",
+        f"the value loss is the {loss.name}, with the target {(lost + won) / 2:g} in all of "
+        f"{len(own.usual):,} rows",
+        f"every label is {(lost + won) / 2:g}, whoever won: results are lost on the way to the "
+        "loss (an integer type that cuts off fractions, a comparison that never or always holds, "
+        "a default)",
+        "compare the label with the winner after each operation on it, to find where it is lost",
+        root="training value",
+    )
 
 
 def _drawn_to_a_number(own: OwnTraining, labels: Wanted) -> Iterator[Finding]:
