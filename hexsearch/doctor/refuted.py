@@ -17,8 +17,8 @@ _ELSE = (
 )
 _WEAK = (
     "the network is weak there, and the training that was watched has no fault that would explain "
-    "it (planes, labels, losses and steps were as they should be): too short a training, too few "
-    "games, or too small a network"
+    "it (planes, labels, losses and steps were as they should be, as far as they could be seen): "
+    "too short a training, too few games, or too small a network"
 )
 
 _Found = tuple[Check | None, Finding]
@@ -37,14 +37,15 @@ def without_refuted(
         return list(found)
     wrong = {f.check for c, f in found if c is not None and "own_training" in c.needs}
     planes = own.rows.found.mean() >= _NEARLY_ALL and "training planes" in done
-    labels = own.labels is not None and len(own.labels.rows) >= _ENOUGH and not wrong
+    labels = own.labels is not None and len(own.labels.rows) >= _ENOUGH
     kept: list[_Found] = []
     for check, finding in found:
         if planes and finding.check == "planes of the network":
             continue  # they are those of training
-        if planes and labels and finding.check == "strength":
-            is_error = finding.severity == "error"
-            cause = _ELSE + finding.cause if is_error else _WEAK
-            finding = replace(finding, cause=cause)
+        if planes and not wrong and finding.check == "strength":
+            if finding.severity == "warning":
+                finding = replace(finding, cause=_WEAK)
+            elif labels:
+                finding = replace(finding, cause=_ELSE + finding.cause)
         kept.append((check, finding))
     return kept

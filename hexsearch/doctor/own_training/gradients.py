@@ -62,7 +62,7 @@ def how_changed(
         ("a multiple of the weights is added (a decay, an L2 penalty)", lambda w: w),
         ("a multiple of the signs of the weights is added (an L1 penalty)", torch.sign),
     ):
-        added = torch.cat([column(weights[n]).reshape(-1).float() for n in kept])
+        added = torch.cat([column(weights[n].detach()).reshape(-1).float() for n in kept])
         size = float(added.square().sum())
         factor = float((rest * added).sum()) / size if size > 0 else 0.0
         if factor > 0 and float((rest - factor * added).norm()) < _EXACT * float(rest.norm()):

@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.gradients import is_sound
 from hexsearch.doctor.own_training.seen import SeenStep
 
 _TAKEN, _WHOLE = 0.6, 0.9995  # share of the new weights in an average that is none; in a copy
@@ -43,8 +42,6 @@ def changed_gradients(odd: list[SeenStep], count: int) -> list[Finding]:
     kinds = Counter(s.changed.split(" (")[0].split(" of ")[0] for s in odd if s.changed)
     kind, often = max(kinds.items(), key=lambda pair: pair[1], default=("", 0))
     words = next((s.changed for s in odd if kind and s.changed.startswith(kind)), "")
-    if often > len(odd) / 2 and is_sound(words):
-        return []
     cause = (
         "gradients are changed one by one before the step: each is cut off at a limit "
         "(clip_grad_value_), or noise or a penalty is added"
@@ -94,6 +91,7 @@ def moved_by_others(steps: list[SeenStep]) -> list[Finding]:
     if len(odd) <= len(steps) / 2:
         return []
     bounds = [s.bound for s in odd]
+    severity = Finding.error
     if all(s.back for s in odd):
         cause = (
             "after each step the weights get back the numbers that they had before it (a saved "
@@ -106,6 +104,7 @@ def moved_by_others(steps: list[SeenStep]) -> list[Finding]:
         )
         remedy = "do not clamp weights; use a weight decay"
     else:
+        severity = Finding.warning  # a limit on the norm of weights may be on purpose
         cause = (
             "something else than the optimiser changes the weights between its steps: a copy "
             "(an average, a target network, another process) is written back, or they are scaled, "
@@ -113,7 +112,7 @@ def moved_by_others(steps: list[SeenStep]) -> list[Finding]:
         )
         remedy = "change weights by the optimiser alone, and keep averages in a copy"
     return [
-        Finding.error(
+        severity(
             "training steps",
             f"before {len(odd)} of {len(steps)} steps the weights are not those that the step "
             f"before has left: they moved by {np.median([s.between for s in odd]):.2g} of what it "

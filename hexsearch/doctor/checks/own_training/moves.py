@@ -166,6 +166,12 @@ def _lowered(wrong: Flags, place: str) -> Finding:
     )
 
 
+def _pull(gradient: Tensor) -> float:
+    """Median of the largest gradient of each row that has a part in the loss; 0 if none has."""
+    largest = gradient.abs().amax(dim=1)
+    return float(largest[largest > 0].median()) if bool(largest.any()) else 0.0
+
+
 def _weights(own: OwnTraining) -> Iterator[Finding]:
     """Compare the factors before both losses."""
     rows, loss = own.rows, own.formula
@@ -174,7 +180,7 @@ def _weights(own: OwnTraining) -> Iterator[Finding]:
     of_value, of_policy = rows.value.gradient, rows.policy.gradient
     if of_value is None or of_policy is None:
         return
-    pulls = [float(each[own.usual].abs().amax(dim=1).median()) for each in (of_value, of_policy)]
+    pulls = [_pull(each[own.usual]) for each in (of_value, of_policy)]
     told = f"the pull on a value is {pulls[0]:.2g}, and on the logit of a move {pulls[1]:.2g}"
     share = pulls[0] / max(pulls[1], 1e-30)
     policy = Output("", rows.policy.tensor[own.usual], 0, of_policy[own.usual])
@@ -185,7 +191,7 @@ def _weights(own: OwnTraining) -> Iterator[Finding]:
             f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
             f"cross-entropy of the policy one of {scale:.2g}"
         )
-    if share > 1 / _WEAK:
+    if pulls[1] > 0 and share > 1 / _WEAK:
         yield Finding.warning(
             "training policy",
             told,

@@ -85,13 +85,13 @@ def _repeated(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
     elif period := _period(batches):
         shown, whole = len(np.unique(np.concatenate(batches[:period]))), _all_positions(own)
         if shown < _BROKEN_OFF * whole:
-            yield Finding.error(
+            yield Finding.warning(
                 "training batches",
                 f"after {period} batches the same ones come again, in the same order; they hold "
                 f"{shown:,} of {whole:,} positions of the games",
                 "each epoch is broken off at the same place, and positions are not shuffled "
                 "between epochs: the same part of them is shown again and again, and the rest "
-                "never",
+                "never (unless a few positions of each game are chosen on purpose)",
                 "shuffle before each epoch (shuffle=True), or go through the whole loader",
                 root="batches",
             )

@@ -10,9 +10,9 @@ import numpy as np
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.seen import SeenStep
 
-_MOMENTUM = 0.99  # the first average; one of more than a hundred steps is reported
+_MOMENTUM = 0.993  # the first average; one of more than a hundred steps is reported
 _EPSILON = 1e-2  # in the denominator of Adam's steps
-_APART = 100.0  # factor between the rates of two groups of weights
+_APART = 200.0  # factor between the rates of two groups of weights
 _HALVES = 12.0  # steps in which a rate that falls by one factor is halved
 
 

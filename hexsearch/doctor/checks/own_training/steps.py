@@ -22,6 +22,7 @@ from hexsearch.doctor.checks.own_training.weights import (
     unheld,
 )
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.gradients import is_sound
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.seen import SeenStep
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -95,7 +96,7 @@ def _gradients(steps: list[SeenStep]) -> list[Finding]:
 
 def _other_gradients(used: list[SeenStep]) -> list[Finding]:
     """Report gradients that are, after any factor, not those of their batch."""
-    odd = [s for s in used[1:] if s.off > _OFF]
+    odd = [s for s in used[1:] if s.off > _OFF and not is_sound(s.changed)]
     if len(odd) > len(used) / 2:
         if used[0].off > _OFF:
             return changed_gradients(odd, len(used))

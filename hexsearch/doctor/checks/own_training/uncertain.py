@@ -18,6 +18,7 @@ from hexsearch.doctor.own_training.watched import OwnTraining
 _ENOUGH = 0.02  # share of rows that are pulled away from their result
 _ABSENT = 0.6  # share of rows without a part in the value loss that is reported
 _FIRST, _FEW, _LEVEL = 4, 20, 0.3  # batches, rows of a result in them, and largest raw value
+_SOME = 0.1  # share of the rows of a result
 _UNEQUAL = 2.5  # factor between the pulls of both results
 _CERTAIN = 0.1  # distance of a chance from 0 or 1 that is not certain
 
@@ -70,8 +71,11 @@ def _drawn(draws: Flags, truth: Truth) -> Finding:
 def single(own: OwnTraining) -> Iterator[Finding]:
     """Report one and the same target for all rows."""
     loss = own.formula
-    if loss is None or not loss.has_one_target:
+    if loss is None or not loss.has_one_target or own.rows is None:
         return
+    red = own.catalogues[0].truth.archive.winners[own.rows.game[own.rows.found]] > 0
+    if not len(red) or not _SOME < red.mean() < 1 - _SOME:
+        return  # the games that are shown have one result
     lost, won = loss.targets
     yield Finding.error(
         "training value",
