@@ -18,7 +18,8 @@ _ELSE = (
 _WEAK = (
     "the network is weak there, and the training that was watched has no fault that would explain "
     "it (planes, labels, losses and steps were as they should be, as far as they could be seen): "
-    "too short a training, too few games, or too small a network"
+    "too short a training, too few games, too small a network, or what comes with more games only. "
+    "From the answers alone: "
 )
 
 _Found = tuple[Check | None, Finding]
@@ -44,7 +45,7 @@ def without_refuted(
             continue  # they are those of training
         if planes and not wrong and finding.check == "strength":
             if finding.severity == "warning":
-                finding = replace(finding, cause=_WEAK)
+                finding = replace(finding, cause=_WEAK + finding.cause)
             elif labels:
                 finding = replace(finding, cause=_ELSE + finding.cause)
         kept.append((check, finding))

@@ -65,6 +65,14 @@ class Limited(Net):
         return logits, raw.clamp(-self.limit, self.limit)
 
 
+class LogChances(Net):
+    """With log probabilities that are rounded."""
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        logits, raw = super().forward(planes)
+        return logits.log_softmax(dim=1).bfloat16().float(), raw
+
+
 class OverBatch(Net):
     """With a softmax of the value over the batch."""
 
@@ -179,6 +187,9 @@ SOUND = {
     ),
     "two value losses": Loop(
         loss=lambda p, v, c, w: cross_entropy(p, c) + bce(v, w) + (v.sigmoid() - w).square().mean()
+    ),
+    "log probabilities in half precision": Loop(
+        loss=lambda p, v, c, w: functional.nll_loss(p, c) + bce(v, w), network=LogChances
     ),
     "a wide limit": Loop(network=lambda: Limited(12.0)),
     "a temperature in the loss": Loop(

@@ -24,6 +24,7 @@ _CLEAR = 0.2  # correlation of raw values with what is reported that tells a dir
 _EXACT = 1e-3  # largest residual of a formula that fits, relative to the gradients
 _ALIKE = 0.05  # difference of two pulls, as a share of them, that are one
 _FIRST_ROWS, _MASKED = 512, -1000.0  # rows that a formula is fitted to; logits of illegal moves
+_NORMALISED = 0.1  # distance of a sum from 1 that no rounding to half precision makes
 _READ = 0.01  # largest difference of one and the same chance
 
 
@@ -180,7 +181,7 @@ def without_softmax(policy: Output) -> bool:
     if not len(rows) or not bool((alone & (rows.amin(dim=1) < 0)).all()):
         return False
     normalised = torch.stack([policy.tensor.exp().sum(dim=1), policy.tensor.sum(dim=1)]) - 1
-    return bool((normalised.abs().amax(dim=1) > _READ).all())
+    return bool((normalised.abs().amax(dim=1) > _NORMALISED).all())
 
 
 def of_probabilities(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> bool:
