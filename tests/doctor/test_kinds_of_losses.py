@@ -126,6 +126,17 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
         Loop(label=lambda red_won, ply, length, game: 0.5 + (red_won - 0.5) * ply / length),
         "in proportion to the share of the game that is over",
     ),
+    "the number of the ply": (
+        Loop(
+            label=lambda red_won, ply, length, game: ply / CELLS,
+            loss=lambda p, v, c, w: cross_entropy(p, c) + (v.sigmoid() - w).square().mean(),
+        ),
+        "they change in proportion to the number of the ply, whoever won",
+    ),
+    "labels of 0 and 255": (
+        Loop(label=lambda red_won, *_: 255 * red_won),
+        "targets are multiplied (0 and 255)",
+    ),
     "rows of a cell": (
         Loop(cell=lambda moves, ply: moves[ply] // SIZE),
         "several cells have one number: only the row of a cell counts",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn, optim
+from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from hexsearch.data.archive import GameArchive, build_archive
 from tests.doctor.kinds import Loop, first_cause
-from tests.doctor.own_scripts import SIZE, Net
+from tests.doctor.own_scripts import SIZE, Games, Net, bce
+from tests.doctor.test_own_training_later import batch
 from tests.doctor.test_play import random_game
 
 
@@ -83,6 +86,38 @@ def two_rates(value: float) -> Loop:
     return Loop(optimiser=make)
 
 
+@dataclass(frozen=True)
+class Apart(Loop):
+    """With an optimiser for each loss, both of which hold all weights."""
+
+    together: bool = False
+
+    def __call__(self, games: Games) -> None:
+        torch.manual_seed(0)
+        rows, net = self.rows(games), Net()
+        of_policy, of_value = (optim.Adam(net.parameters(), 1e-3) for _ in range(2))
+        for number in range(30):
+            planes, cells, won = batch(rows, self.chosen(number, len(rows)))
+            of_policy.zero_grad()
+            logits, raw = net(planes)
+            torch.autograd.backward(functional.cross_entropy(logits, cells), retain_graph=True)
+            if not self.together:
+                of_policy.step()
+                raw = net(planes)[1]
+            torch.autograd.backward(bce(raw, won))
+            if self.together:
+                of_policy.step()
+            of_value.step()
+
+
+class Anew(Loop):
+    """With a network and an optimiser for each batch."""
+
+    def __call__(self, games: Games) -> None:
+        for _ in range(30):
+            Loop(steps=1)(games)
+
+
 MISTAKES: dict[str, tuple[Loop, str]] = {
     "momentum": (
         Loop(optimiser=lambda net: optim.SGD(net.parameters(), 0.05, momentum=0.999)),
@@ -118,6 +153,15 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
         Loop(before_step=lambda net, optimiser: optimiser.step()),
         "step() is called several times after each backward()",
     ),
+    "two optimisers of all weights": (
+        Apart(together=True),
+        "several optimisers hold the same weights",
+    ),
+    "gradients that another optimiser has used": (
+        Apart(together=False),
+        "are not cleared before the next one of another optimiser",
+    ),
+    "a network for each batch": (Anew(), "the network is made anew for each batch"),
     "clamped weights": (Loop(after_step=clamp), "weights are cut off at 0.01 after each step"),
     "weights that are loaded again": (
         Loop(after_step=back_to_the_first()),

@@ -15,6 +15,7 @@ _EDGE = 1e-4  # from 0 and 1, of chances whose logarithms are taken
 _ROUNDS = 30  # in which rows are given to targets
 _APART, _MIDDLE = 0.05, 0.4  # two targets differ by more; a single one above it is a win
 _FAR = 4.0  # no usual target is so far from 0
+_NOUGHT, _MULTIPLE = 0.01, 300.0  # a loss, beside a win that was multiplied (100, 255)
 _USUAL_TARGETS = ((0.0, 1.0), (-1.0, 1.0))
 # Slopes of losses of a difference that are not squares.
 _ROBUST: dict[str, Callable[[Tensor], Tensor]] = {
@@ -144,7 +145,7 @@ def _ordered(
         is_up = torch.full_like(is_up, (low + up) / 2 > _MIDDLE)
     elif up < low:
         low, up, is_up = up, low, ~is_up
-    if max(abs(low), abs(up)) > _FAR:
+    if max(abs(low), abs(up)) > _FAR and not (abs(low) < _NOUGHT and up < _MULTIPLE):
         return None
     return round(low, 3) + 0.0, round(up, 3) + 0.0, scale, is_up.numpy()
 

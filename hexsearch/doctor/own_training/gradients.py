@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 _EXACT = 0.01  # largest residual, relative to the gradients, of a change that is known
+LEFT = "those of the step before, which were not cleared, are still in them"
 _CENTRED = "the mean is taken off for each output (gradient centralisation)"
 
 
@@ -30,12 +31,16 @@ def fit(
 
 
 def how_changed(
-    given: Mapping[str, Tensor], sent: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+    given: Mapping[str, Tensor],
+    sent: Mapping[str, Tensor],
+    used: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
 ) -> str:
     """In words, what makes the gradients that were sent those that are given; empty if unknown.
 
     Args:
         given, sent: gradients by the names of the weights.
+        used: those that were sent for the step before, perhaps of another optimiser.
         weights: the weights themselves.
     """
     names = [n for n in sent if bool(sent[n].any())]
@@ -51,6 +56,9 @@ def how_changed(
         return f"each number is cut off at a limit of {limit:.2g} (clip_grad_value_)"
     if bool((others.sign() * limit - some).abs().max() < _EXACT * limit):
         return "of each number only the sign is kept"
+    left = {n: sent[n] + used[n] if n in used else sent[n] for n in kept}
+    if fit(given, left, kept)[1] < _EXACT:
+        return LEFT
     factors = [fit(given, sent, [n]) for n in kept]
     if all(rest < _EXACT for _, rest in factors):
         least, most = min(f for f, _ in factors), max(f for f, _ in factors)

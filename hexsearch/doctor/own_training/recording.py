@@ -71,6 +71,7 @@ class Recording:
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
         self._sent: dict[str, Tensor] = {}
+        self._used: dict[str, Tensor] = {}  # of the step before
         self.moving = Moving()
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
@@ -212,11 +213,9 @@ class Recording:
         sent = {n: self._sent[n] / self._scale for n in names if n in self._sent}
         if not self.network:  # no module is called: what backward() sent is not seen
             given = sent = gradients_of(optimiser)
-        factor, off = fit(given, sent, list(given) if not self.network else names)
-        self.steps.append(
-            SeenStep.of(optimiser, self._weights, self.late, (given, sent), (factor, off))
-        )
-        step = self.steps[-1]
+        fitted = fit(given, sent, list(given) if not self.network else names)
+        step = SeenStep.of(optimiser, self._weights, self.late, (given, sent), self._used, fitted)
+        self.steps.append(step)
         step.dropped, self._dropped = self._dropped, 0
         self.late = []
         self.moving.begin(step, {n: self._weights[n] for n in names}, self.network.values())
@@ -231,7 +230,7 @@ class Recording:
         step.is_first = step.is_first and bool(optimiser.state)
         moved = self.moving.end(step, self._weights)
         # Another optimiser may still step with the gradients of its own weights.
-        self._sent = {n: g for n, g in self._sent.items() if n not in moved}
+        self._used = {n: self._sent.pop(n) for n in moved if n in self._sent}
         self.late = []  # of a closure that was called again
         if len(self.steps) >= _STEPS:
             self._look_further(step)

@@ -47,6 +47,7 @@ class SeenStep:
 
     Attributes:
         optimiser: class of the optimiser.
+        key: identity of the optimiser.
         groups: settings of its parameter groups, without the parameters.
         passes: forward passes whose gradients it uses.
         given: norm of the gradients that it gets, of the weights of the network.
@@ -83,6 +84,7 @@ class SeenStep:
     halved: tuple[str, ...] = ()
     unchanged: dict[str, float] = field(default_factory=dict)
     is_first: bool = False
+    key: int = 0
     dropped: int = 0
 
     @classmethod
@@ -92,6 +94,7 @@ class SeenStep:
         weights: dict[str, nn.Parameter],
         passes: list[SeenPass],
         gradients: tuple[dict[str, Tensor], dict[str, Tensor]],
+        used: dict[str, Tensor],
         fitted: tuple[float, float],
     ) -> SeenStep:
         """A step that is going to be taken.
@@ -99,6 +102,7 @@ class SeenStep:
         Args:
             weights: of the network, by their names.
             gradients: those that it gets, and those that backward() has computed.
+            used: those that backward() had computed for the step before.
             fitted: `factor` and `off`.
         """
         held = {id(p) for group in optimiser.param_groups for p in group["params"]}
@@ -111,9 +115,10 @@ class SeenStep:
             norm(gradients[1].values()),
             off,
             factor,
-            how_changed(*gradients, weights) if off > _OFF else "",
+            how_changed(*gradients, used, weights) if off > _OFF else "",
             unheld=tuple(n for n, p in weights.items() if id(p) not in held),
             frozen=tuple(n for n, p in weights.items() if not p.requires_grad),
             halved=tuple(n for n, p in weights.items() if id(p) in held and p.dtype in _HALF),
             is_first=not optimiser.state,
+            key=id(optimiser),
         )

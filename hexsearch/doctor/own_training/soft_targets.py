@@ -30,7 +30,7 @@ class Fading:
 
     Attributes:
         loss: the formula of the loss in words.
-        owner: whose result it is.
+        owner: whose result it is; empty if the targets do not depend on it.
         how: in words, how targets change in the course of a game.
     """
 
@@ -65,7 +65,7 @@ def fading(
             fits = _Fits(plain, slope, result, g)
             for how, column in linear.items():
                 if fits(column) < EXACT:
-                    return Fading(name, owner, how)
+                    return Fading(name, owner if fits.tells_result(column) else "", how)
             factor = _factor(fits, left)
             if factor is not None:
                 return Fading(name, owner, f"by a factor of {factor:g} {_FOR_EACH}")
@@ -122,10 +122,19 @@ class _Fits:
     result: Tensor
     gradient: Tensor
 
-    def __call__(self, column: Tensor) -> float:
+    def _solved(self, column: Tensor) -> tuple[Tensor, Tensor]:
         columns = [*self.plain, column * self.slope, column * self.result * self.slope]
         matrix = torch.stack(columns, dim=1)
-        solved = torch.linalg.lstsq(matrix, self.gradient[:, None], driver="gelsd").solution
+        return matrix, torch.linalg.lstsq(matrix, self.gradient[:, None], driver="gelsd").solution
+
+    def tells_result(self, column: Tensor) -> bool:
+        """Whether the targets depend on the result, if they contain a column."""
+        solved = self._solved(column)[1][:, 0]
+        of_result = solved[2] + solved[4] * column
+        return float(of_result.abs().max()) > _ON_TARGET * float(solved[0])
+
+    def __call__(self, column: Tensor) -> float:
+        matrix, solved = self._solved(column)
         rest = float((matrix @ solved - self.gradient[:, None]).abs().max())
         level, targets = float(solved[0, 0]), (matrix[:, 1:] @ solved[1:])[:, 0].abs()
         # Without a level, or with targets far beyond the results, it is another formula.

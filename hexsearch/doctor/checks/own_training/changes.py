@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.gradients import LEFT
 from hexsearch.doctor.own_training.seen import SeenStep
 
 _TAKEN, _WHOLE = 0.6, 0.9995  # share of the new weights in an average that is none; in a copy
@@ -19,11 +20,25 @@ def stepped_again(steps: list[SeenStep]) -> list[Finding]:
     again = [s for s in steps[1:] if s.given > 0 and s.sent == 0 and not s.passes]
     if len(again) < _AGAIN * len(steps):
         return []
+    told = (
+        f"{len(again)} of {len(steps)} steps use the gradients of the step before: nothing was "
+        "computed between them"
+    )
+    if len({step.key for step in steps}) > 1:
+        return [
+            Finding.error(
+                "training steps",
+                told,
+                "several optimisers hold the same weights, so each gradient is applied by each of "
+                "them, and those of one loss by the optimiser of another",
+                "give each weight to one optimiser, or step with one optimiser for both losses",
+                root="steps again",
+            )
+        ]
     return [
         Finding.error(
             "training steps",
-            f"{len(again)} of {len(steps)} steps use the gradients of the step before: nothing was "
-            "computed between them",
+            told,
             "step() is called several times after each backward(), so each gradient is applied "
             "again at weights that it does not belong to",
             "call step() once after each backward()",
@@ -48,6 +63,11 @@ def changed_gradients(odd: list[SeenStep], count: int) -> list[Finding]:
     )
     if often > len(odd) / 2:
         cause = f"gradients are changed before the step: {words}"
+    if words == LEFT:
+        cause = (
+            "the gradients that an optimiser's step has used are not cleared before the next one "
+            "of another optimiser, which holds the same weights, so they are applied again"
+        )
     # To clip each weight by itself is done on purpose, too.
     severity = Finding.warning if "factor of their own" in cause else Finding.error
     return [

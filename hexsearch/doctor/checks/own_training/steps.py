@@ -91,7 +91,9 @@ def _gradients(steps: list[SeenStep]) -> list[Finding]:
                 "finite",
             )
         ]
-    return _other_gradients(used) or _factors(used)
+    optimisers = [[s for s in used if s.key == key] for key in {s.key: None for s in used}]
+    others = [found for own in optimisers for found in _other_gradients(own)]
+    return others[:1] or _factors(used)
 
 
 def _other_gradients(used: list[SeenStep]) -> list[Finding]:

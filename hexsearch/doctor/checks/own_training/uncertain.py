@@ -36,7 +36,17 @@ def uncertain(own: OwnTraining, labels: Wanted, wrong: Flags) -> Iterator[Findin
         yield _drawn(*own.draws)
         return
     fades = own.fading
-    if fades is not None:
+    if fades is not None and not fades.owner:
+        yield Finding.error(
+            "training value",
+            f"the value loss is the {fades.loss}, and its gradients are exactly those of targets "
+            f"that change {fades.how}, and not with the result",
+            f"targets are not the results of the games: they change {fades.how}, whoever won "
+            "(another column is taken for the result)",
+            "give the loss the result of the game",
+            root="training value",
+        )
+    elif fades is not None:
         yield Finding.warning(
             "training value",
             f"the value loss is the {fades.loss}, and its gradients are exactly those of results "

@@ -22,6 +22,7 @@ _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones tha
 _OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
 _USUAL = 0.2  # distance from usual targets within which a formula is trusted
 _LARGE, _CUT_OFF = 20.0, 0.02  # raw value, and the distance of its chance from 0 or 1
+_BEYOND = 1.5  # a target that no sigmoid and no tanh reaches
 _POINTS = 41  # raw values at which chances are compared
 _SMOOTH = 0.02  # distance of a target from the ends of its range
 # Losses that the chance of a result does not minimise, and what does.
@@ -131,36 +132,10 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
     if loss is None:
         return
     lost, won = loss.targets
-    low, high = _ENDS[loss.chance]
     told = f"the value loss is the {loss.name}, with targets of {lost:g} and {won:g}"
-    if loss.scale < 0:
-        yield Finding.error(
-            "training value",
-            f"{told}, times {loss.scale:.2g}",
-            "the sign of the value loss is wrong: it is maximised, not minimised",
-            "add the loss itself to what backward() is called on, without a minus",
-            root="steps sign",
-        )
-        return
-    if loss.chance == "tanh" and lost > -0.5:
-        yield Finding.error(
-            "training value",
-            told,
-            "targets of 0 and 1 for a tanh, which goes from -1 to 1: half of its range is never "
-            "used, and a lost position is trained to be even",
-            "use targets of -1 and 1 (2 * result - 1)",
-            root="reading",
-        )
-        return
-    if loss.chance == "sigmoid" and max(abs(lost + 1), abs(won - 1)) < _USUAL:
-        yield Finding.error(
-            "training value",
-            told,
-            "targets of -1 and 1 for a sigmoid, which goes from 0 to 1: a lost position is pulled "
-            "to 0 without end, and the loss has no minimum",
-            "use targets of 0 and 1, (result + 1) / 2",
-            root="reading",
-        )
+    unreachable = list(_unreachable(loss, told))
+    if unreachable:
+        yield from unreachable
         return
     gap, belonging, read = _gap(own, loss)
     if gap > _OFF and loss.odd < _USUAL:
@@ -175,6 +150,55 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
             root="reading",
         )
         return
+    yield from _uncertain_chances(own, loss, told, belonging)
+
+
+def _unreachable(loss: ValueLoss, told: str) -> Iterator[Finding]:
+    """Report a loss that is maximised, and targets that do not fit the loss."""
+    lost, won = loss.targets
+    if loss.scale < 0:
+        yield Finding.error(
+            "training value",
+            f"{told}, times {loss.scale:.2g}",
+            "the sign of the value loss is wrong: it is maximised, not minimised",
+            "add the loss itself to what backward() is called on, without a minus",
+            root="steps sign",
+        )
+    elif loss.chance == "tanh" and lost > -0.5:
+        yield Finding.error(
+            "training value",
+            told,
+            "targets of 0 and 1 for a tanh, which goes from -1 to 1: half of its range is never "
+            "used, and a lost position is trained to be even",
+            "use targets of -1 and 1 (2 * result - 1)",
+            root="reading",
+        )
+    elif loss.chance == "sigmoid" and max(abs(lost + 1), abs(won - 1)) < _USUAL:
+        yield Finding.error(
+            "training value",
+            told,
+            "targets of -1 and 1 for a sigmoid, which goes from 0 to 1: a lost position is pulled "
+            "to 0 without end, and the loss has no minimum",
+            "use targets of 0 and 1, (result + 1) / 2",
+            root="reading",
+        )
+    elif loss.chance != "raw" and won > _BEYOND:
+        yield Finding.error(
+            "training value",
+            told,
+            f"targets are multiplied ({lost:g} and {won:g}): the {loss.chance} of the value ends "
+            "at 1, so won positions are pulled up without end, and far stronger than lost ones",
+            "use targets of 0 and 1",
+            root="reading",
+        )
+
+
+def _uncertain_chances(
+    own: OwnTraining, loss: ValueLoss, told: str, belonging: str
+) -> Iterator[Finding]:
+    """Report targets, readings and losses with which no answer is the chance of a win."""
+    lost, won = loss.targets
+    low, high = _ENDS[loss.chance]
     soft = max(abs(lost - low), abs(won - high)) if loss.chance != "raw" or lost > -0.5 else 0.0
     if _SMOOTH < soft < 0.5:
         yield Finding.warning(

@@ -143,6 +143,17 @@ def remade(recording: Recording) -> list[Finding]:
     steps = recording.steps
     begun = sum(step.is_first for step in steps)
     networks = len({frozenset(step.moved) for step in steps})
+    kinds = {type(each) for each in recording.network.values()}
+    if len(steps) > 4 and networks > len(steps) / 2 and len(kinds) < networks / 2:
+        return [
+            Finding.error(
+                "training steps",
+                f"{len(steps)} steps move the weights of {networks} networks of {len(kinds)} class",
+                "the network is made anew for each batch, so nothing that it has learned is kept",
+                "make the network and its optimiser once, before the first batch",
+                root="steps remade",
+            )
+        ]
     if len(steps) > 4 and begun > len(steps) / 2 and begun > networks:
         return [
             Finding.error(

@@ -57,12 +57,25 @@ def wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
     # Part of the rows may look right by chance, so that a subset is named with a share.
     told = shift or "whoever won" in cause or place.removeprefix("only ").split(" (")[0] in cause
     cause = cause if told else at(cause, place)
+    if (place == "everywhere" or wrong.mean() > _ALL) and (read := read_classes(own)):
+        cause, remedy = read
+    cause, remedy = _for_whom(own, cause, remedy)
+    return Finding.error(
+        "training value",
+        f"in {len(wrong):,} rows whose position is known, the gradient of the loss pulls the value "
+        f"away from the result of the game in {wrong.mean():.0%}, {place}; {evidence}",
+        cause,
+        remedy,
+        root="training value",
+    )
+
+
+def _for_whom(own: OwnTraining, cause: str, remedy: str) -> tuple[str, str]:
+    """Cause and remedy where labels belong to a side to move, and not to a colour."""
     sides = {
         "where Blue is to move": "the side to move",
         "where Red is to move": "the side that has just moved",
     }
-    if (place == "everywhere" or wrong.mean() > _ALL) and (read := read_classes(own)):
-        cause, remedy = read
     owner = next((who for words, who in sides.items() if f"exactly {words}" in cause), "")
     owner = owner or {
         "even plies": "the side to move",
@@ -82,14 +95,7 @@ def wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
             "; win_prob_red takes the value for that of the side to move, and labels are of "
             "another perspective"
         )
-    return Finding.error(
-        "training value",
-        f"in {len(wrong):,} rows whose position is known, the gradient of the loss pulls the value "
-        f"away from the result of the game in {wrong.mean():.0%}, {place}; {evidence}",
-        cause,
-        remedy,
-        root="training value",
-    )
+    return cause, remedy
 
 
 def _rows_between(own: OwnTraining, labels: Wanted) -> int:
