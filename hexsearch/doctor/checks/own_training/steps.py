@@ -237,19 +237,6 @@ def _sinking(steps: list[SeenStep], rates: list[float]) -> list[Finding]:
         return [
             Finding.warning(
                 "training steps",
-                f"the learning rate falls from {lrs[0]:.2g} to {lrs[-1]:.2g} in {len(lrs)} steps",
-                "the schedule of the learning rate is stepped for each batch in place of each "
-                "epoch, or is far too short: training ends after a few steps",
-                "step the schedule once an epoch, or set its length in steps",
-                root="steps rate",
-            )
-        ]
-    decays = [float(g.get("weight_decay", 0.0) or 0.0) for s in steps for g in s.groups]
-    decoupled = "W" in steps[0].optimiser
-    if decays and max(decays) >= (1.0 if decoupled else 0.03):
-        return [
-            Finding.warning(
-                "training steps",
                 f"{steps[0].optimiser} has a weight decay of {max(decays):g} (learning rate "
                 f"{rates[-1]:g})",
                 "the weight decay is so strong that it outweighs the gradients of the loss: "
