@@ -171,6 +171,14 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
         Loop(kept=lambda red_won, mover: red_won == (mover == 1)),
         "the side to move gives the result away",
     ),
+    "long games of one colour": (
+        Loop(label=lambda red_won, ply, length, game: red_won and length <= 40),
+        "those games that Red won with more than 40 moves",
+    ),
+    "each batch six times": (
+        Loop(chosen=lambda step, count: [(64 * (step // 6) + n) * 37 % count for n in range(64)]),
+        "each batch is trained on 6 times, one after the other",
+    ),
     "the same part of the positions": (
         Loop(
             changed=lambda rows: [

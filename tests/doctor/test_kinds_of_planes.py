@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.doctor.checks.computation.reshapes import check_reshapes
+from hexsearch.doctor.checks.computation.shared_norms import check_shared_norms
+from hexsearch.doctor.checks.network.independence import check_trained
 from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Check, Finding
 from hexsearch.doctor.foreign import ForeignNetwork
@@ -99,6 +101,16 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
         Loop(augmented=on_planes(lambda planes: planes * 255)),
         "planes are multiplied by 255 in training",
     ),
+    "flipped planes": (
+        Loop(
+            augmented=lambda planes, cells, won: (
+                planes.flip(1, 2),
+                SIZE * SIZE - 1 - cells,
+                won,
+            )
+        ),
+        "flipped over planes and rows (an augmentation flips dimensions 1 and 2",
+    ),
     "all symmetries of the square": (
         Loop(augmented=of_the_square),
         "boards are given a quarter turn, which is no symmetry of Hex (2",
@@ -144,6 +156,53 @@ def test_channels_that_are_mixed_up_with_cells(played: GameArchive, transposed: 
     assert bool(found) is not transposed
     if found:
         assert "channels and cells are mixed up inside the network" in found[0].cause
+
+
+class OneNorm(Net):
+    """With one batch norm for two convolutions, or the whole network twice."""
+
+    def __init__(self, twice: bool) -> None:
+        super().__init__()
+        self.twice = twice
+        self.inner = nn.Conv2d(12, 12, 3, padding=1)
+        self.norm = nn.BatchNorm2d(12)
+        self.outer = Net()
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        if self.twice:  # answers are averaged over the half turn
+            policy, value = self.outer(planes)
+            turned, other = self.outer(planes.flip(2, 3))
+            return policy + turned.flip(1), value + other
+        features = self.norm(self.inner(self.body(planes))).relu()
+        features = self.norm(self.inner(features))
+        return self.policy(features).flatten(1), self.value(features.mean(dim=(2, 3)))[:, 0]
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_norm_that_is_used_twice(played: GameArchive, twice: bool) -> None:
+    play = Play()
+    play.net = OneNorm(twice).eval()
+    foreign = ForeignNetwork(play, encode, SIZE)
+    check = Check("shared", "answers", ("foreign", "observed"), check_shared_norms)
+    found = examine(ExaminedPipeline("own", archive=played, foreign=foreign), [check]).findings
+    assert [f.severity for f in found] == ([] if twice else ["warning"])
+
+
+class Leaning(Net):
+    """Whose value leans a little on the other positions of its batch."""
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(planes)
+        return policy, value + 0.05 * (value - value.mean())
+
+
+def test_a_value_that_leans_a_little_on_its_batch(played: GameArchive) -> None:
+    play = Play()
+    play.net = Leaning().eval()
+    foreign = ForeignNetwork(play, encode, SIZE)
+    check = Check("modes", "answers", ("examined", "observed"), check_trained)
+    (found,) = examine(ExaminedPipeline("own", archive=played, foreign=foreign), [check]).findings
+    assert "goes over the batch instead of the board" in found.cause
 
 
 def restated(played: GameArchive, loop: Loop, finding: Finding) -> list[Finding]:

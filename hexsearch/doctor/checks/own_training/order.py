@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ _MISSED = 0.15  # share of all positions that lie beyond those that are shown
 _ROWS = 100  # that tell which positions are shown
 _NEIGHBOURS = 6  # rows of a batch whose games are counted
 _SMALL = 4  # rows of a batch that are too few for a batch norm
+_AGAIN = 0.8  # share of a batch that the one before has shown
 _SAME = 0.95  # share of rows that the first batch has shown already
 _BROKEN_OFF = 0.7  # share of all positions below which an epoch is broken off
 _SORTED = 0.3  # games of a batch, as a share of those that chance would give
@@ -82,6 +84,16 @@ def _repeated(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "copy each board before it is stored, and draw from all positions",
             root="batches",
         )
+    elif (times := _times_in_a_row(batches)) > 1:
+        yield Finding.error(
+            "training batches",
+            f"each of {len(batches) // times} batches comes {times} times in a row",
+            f"each batch is trained on {times} times, one after the other, before the next one: "
+            "the loop over epochs stands inside the loop over batches, so that the network fits "
+            "one batch after the other",
+            "put the loop over batches inside the loop over epochs",
+            root="batches",
+        )
     elif period := _period(batches):
         shown, whole = len(np.unique(np.concatenate(batches[:period]))), _all_positions(own)
         if shown < _BROKEN_OFF * whole:
@@ -95,6 +107,15 @@ def _repeated(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
                 "shuffle before each epoch (shuffle=True), or go through the whole loader",
                 root="batches",
             )
+
+
+def _times_in_a_row(batches: list[NDArray[np.int64]]) -> int:
+    """How many times each batch comes in a row; 1 if it does not come again at once."""
+    # Positions of several games, which are not told apart, may be turned in between.
+    same = [float(np.isin(one, other).mean()) > _AGAIN for one, other in pairwise(batches)]
+    runs = np.diff(np.flatnonzero([True, *(not each for each in same), True]))
+    times = int(np.median(runs[:-1])) if len(runs) > 2 else 1
+    return times if (runs[:-1] == times).mean() > _SAME else 1
 
 
 def _period(batches: list[NDArray[np.int64]]) -> int:

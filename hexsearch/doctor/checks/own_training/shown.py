@@ -41,6 +41,15 @@ _SQUARES: dict[str, Callable[[Tensor], Tensor]] = {
     "transposed (rows and columns exchanged)": lambda p: p.transpose(2, 3),
     "mirrored (left to right, or upside down), which is no symmetry of Hex": lambda p: p.flip(3),
     "given a quarter turn, which is no symmetry of Hex": lambda p: p.rot90(1, (2, 3)),
+    "flipped over their planes (an augmentation flips the wrong dimensions: 1 is the planes)": (
+        lambda p: p.flip(1)
+    ),
+    "flipped over planes and rows (an augmentation flips dimensions 1 and 2, not 2 and 3)": (
+        lambda p: p.flip(1, 2)
+    ),
+    "flipped over planes and columns (an augmentation flips dimensions 1 and 3, not 2 and 3)": (
+        lambda p: p.flip(1, 3)
+    ),
     "shifted down by one row": lambda p: p.roll(1, 2),
     "shifted up by one row": lambda p: p.roll(-1, 2),
     "shifted right by one column": lambda p: p.roll(1, 3),

@@ -38,6 +38,7 @@ def wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
         )
     elif by_game(wrong, labels.truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
+        cause += _of_lengths(labels, wrong)
     elif place.startswith("in a random share") and abs(wrong.mean() - 0.5) < _BY_CHANCE:
         cause = (
             "labels are those of other positions: no more of them are right than by chance "
@@ -68,6 +69,27 @@ def wrong_labels(own: OwnTraining, labels: Wanted, wrong: Flags) -> Finding:
         remedy,
         root="training value",
     )
+
+
+def _of_lengths(labels: Wanted, wrong: Flags) -> str:
+    """In words, that the games are those of a colour that are longer or shorter than others."""
+    truth = labels.truth
+    length = truth.archive.lengths_of(truth.game)
+    for name, chosen in (
+        ("games", np.ones(len(wrong), dtype=bool)),
+        ("games that Red won", truth.red_won),
+        ("games that Blue won", ~truth.red_won),
+    ):
+        bad, good = length[wrong & chosen], length[~wrong & chosen]
+        if (wrong & ~chosen).any() or not len(bad) or not len(good):
+            continue
+        if bad.min() > good.max():
+            return (
+                f": those {name} with more than {good.max()} moves (games that are cut off there)"
+            )
+        if bad.max() < good.min():
+            return f": those {name} with fewer than {good.min()} moves"
+    return ""
 
 
 def _for_whom(own: OwnTraining, cause: str, remedy: str) -> tuple[str, str]:
