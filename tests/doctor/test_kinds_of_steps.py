@@ -161,6 +161,10 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
         Apart(together=False),
         "are not cleared before the next one of another optimiser",
     ),
+    "gradients that are clipped after the step": (
+        Loop(after_step=lambda net: clip_grad_norm_(net.parameters(), 1.0)),
+        "gradients are clipped after the step that has used them",
+    ),
     "a network for each batch": (Anew(), "the network is made anew for each batch"),
     "clamped weights": (Loop(after_step=clamp), "weights are cut off at 0.01 after each step"),
     "weights that are loaded again": (
@@ -188,7 +192,26 @@ def test_a_mistake_is_the_first_finding(played: GameArchive, name: str) -> None:
     assert words in first_cause(loop.findings(played))
 
 
+class ClippedInTurn(Loop):
+    """With an optimiser for each of three parts, each of which is clipped before its step."""
+
+    def __call__(self, games: Games) -> None:
+        torch.manual_seed(0)
+        rows, net = self.rows(games), Net()
+        parts = [net.body, net.policy, net.value]
+        optimisers = [optim.Adam(part.parameters(), 1e-3) for part in parts]
+        for number in range(30):
+            planes, cells, won = batch(rows, self.chosen(number, len(rows)))
+            net.zero_grad()
+            logits, raw = net(planes)
+            torch.autograd.backward(functional.cross_entropy(logits, cells) + bce(raw, won))
+            for part, optimiser in zip(parts, optimisers, strict=True):
+                clip_grad_norm_(part.parameters(), 1.0)
+                optimiser.step()
+
+
 SOUND = {
+    "clipped in turn": ClippedInTurn(),
     "much momentum": Loop(
         optimiser=lambda net: optim.SGD(net.parameters(), 0.01, momentum=0.99, nesterov=True)
     ),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import clip_grad
 
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.model.plugins import plugin_code
 
+_CLIP = "_clip_grads_with_norm_"  # what torch's own functions call
 GamesOfTraining = Sequence[tuple[list[int], bool]]
 
 
@@ -39,6 +41,26 @@ def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: i
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         random.seed(0)
         np.random.seed(0)
-        with plugin_code(f"{name}:"), recording.watching():
+        with plugin_code(f"{name}:"), recording.watching(), _clips(recording):
             train(list(games))
     return recording
+
+
+@contextmanager
+def _clips(recording: Recording) -> Iterator[None]:
+    """In this context it is noted where gradients are clipped by their norm after a step."""
+    clip = getattr(clip_grad, _CLIP, None)
+    if clip is None:  # another version of torch
+        yield
+        return
+
+    def seen(*given: Any, **named: Any) -> Any:
+        if recording.steps and not recording.late:  # no pass since the step
+            recording.steps[-1].clipped_late = True
+        return clip(*given, **named)
+
+    setattr(clip_grad, _CLIP, seen)
+    try:
+        yield
+    finally:
+        setattr(clip_grad, _CLIP, clip)

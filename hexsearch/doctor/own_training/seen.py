@@ -64,6 +64,7 @@ class SeenStep:
         halved: names of weights that the optimiser holds in half precision.
         unchanged: share of the numbers of each of these that the step does not change.
         is_first: whether the optimiser has a state, and had none before this step.
+        clipped_late: whether gradients were clipped by their norm after the step.
         dropped: how many times gradients were computed and cleared since the step before.
     """
 
@@ -85,6 +86,7 @@ class SeenStep:
     unchanged: dict[str, float] = field(default_factory=dict)
     is_first: bool = False
     key: int = 0
+    clipped_late: bool = False
     dropped: int = 0
 
     @classmethod

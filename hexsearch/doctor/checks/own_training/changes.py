@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
@@ -78,6 +79,25 @@ def changed_gradients(odd: list[SeenStep], count: int) -> list[Finding]:
             "leave gradients as backward() makes them, or clip the norm of all of them together "
             "(clip_grad_norm_), with a limit above its usual size",
             root="steps gradients",
+        )
+    ]
+
+
+def clipped_late(steps: list[SeenStep]) -> list[Finding]:
+    """Gradients that are clipped when the step has used them already."""
+    # Between the steps of several optimisers, gradients of the next one may be clipped.
+    late = sum(step.clipped_late and bool(after.passes) for step, after in pairwise(steps))
+    if late < len(steps) / 2:
+        return []
+    return [
+        Finding.error(
+            "training steps",
+            f"after {late} of {len(steps)} steps gradients are clipped, before any new ones are "
+            "computed",
+            "gradients are clipped after the step that has used them, so the limit on their norm "
+            "has no effect: large gradients throw the weights about",
+            "call clip_grad_norm_() between backward() and step()",
+            root="steps clipped late",
         )
     ]
 

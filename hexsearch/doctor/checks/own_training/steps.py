@@ -9,6 +9,7 @@ import numpy as np
 from hexsearch.doctor.checks.own_training.changes import (
     averaged,
     changed_gradients,
+    clipped_late,
     moved_by_others,
     stepped_again,
 )
@@ -42,6 +43,7 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     gradients = _gradients(recording.steps)
     found = unheld(recording) or stepped_again(recording.steps) or gradients or halved(recording)
+    found = found or clipped_late(recording.steps)
     found = found or moved_by_others(recording.steps) or silenced(recording) or remade(recording)
     found = found or _moves(recording) or stuck(recording) or unusual(recording.steps)
     yield from found or resting(recording) or averaged(recording.moving.averages)
