@@ -58,9 +58,11 @@ class Averaging:
     """Keeps an average of a network beside it."""
 
     def __init__(self, kept: float) -> None:
-        self.kept, self.average = kept, Net()
+        self.kept = kept
 
     def __call__(self, net: nn.Module) -> None:
+        if not hasattr(self, "average"):
+            self.average = copy.deepcopy(net)
         for mine, weight in zip(self.average.parameters(), net.parameters(), strict=True):
             mine.data.mul_(self.kept).add_(weight.data, alpha=1 - self.kept)
 
