@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive, build_archive
 from tests.doctor.kinds import Loop, first_cause
-from tests.doctor.own_scripts import SIZE, Net, Play, bce
+from tests.doctor.own_scripts import SIZE, Games, Net, Play, bce
+from tests.doctor.test_own_training_later import batch
 from tests.doctor.test_play import random_game
 
 CELLS = SIZE * SIZE
@@ -197,7 +198,24 @@ def test_a_mistake_is_the_first_finding(played: GameArchive, name: str) -> None:
     assert words in first_cause(loop.findings(played))
 
 
+class TwoLooks(Loop):
+    """That looks at each batch twice, and adds both losses."""
+
+    def __call__(self, games: Games) -> None:
+        torch.manual_seed(0)
+        rows, net = self.rows(games), Net()
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for number in range(30):
+            planes, cells, won = batch(rows, self.chosen(number, len(rows)))
+            optimiser.zero_grad()
+            for _ in range(2):
+                logits, raw = net(planes)
+                torch.autograd.backward(self.loss(logits, raw, cells, won) / 2)
+            optimiser.step()
+
+
 SOUND = {
+    "two looks": TwoLooks(),
     "moves of the winner for the policy": Loop(
         loss=lambda p, v, c, w: (cross_entropy(p, c, reduction="none") * w).mean() + bce(v, w)
     ),

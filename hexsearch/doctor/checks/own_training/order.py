@@ -84,10 +84,10 @@ def _repeated(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
             "copy each board before it is stored, and draw from all positions",
             root="batches",
         )
-    elif (times := _times_in_a_row(batches)) > 1:
+    elif (times := _times_in_a_row(batches) // _looks(own)) > 1:
         yield Finding.error(
             "training batches",
-            f"each of {len(batches) // times} batches comes {times} times in a row",
+            f"in {len(own.recording.steps)} steps each batch comes {times} times in a row",
             f"each batch is trained on {times} times, one after the other, before the next one: "
             "the loop over epochs stands inside the loop over batches, so that the network fits "
             "one batch after the other",
@@ -107,6 +107,11 @@ def _repeated(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
                 "shuffle before each epoch (shuffle=True), or go through the whole loader",
                 root="batches",
             )
+
+
+def _looks(own: OwnTraining) -> int:
+    """Passes of one step, which may look at a batch twice (to log, or at other weights)."""
+    return max(int(np.median([len(step.passes) for step in own.recording.steps] or [1])), 1)
 
 
 def _times_in_a_row(batches: list[NDArray[np.int64]]) -> int:
