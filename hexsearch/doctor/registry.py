@@ -125,7 +125,7 @@ CHECKS: tuple[Check, ...] = (
     Check("norms of the network", "answers", ("foreign",), own_norms.check_own_norms),
     Check("plane scales", "answers", _FOREIGN, plane_scales.check_plane_scales),
     Check("linear layers", "answers", _FOREIGN, linear_pairs.check_linear_pairs),
-    Check("modules that run", "answers", _FOREIGN, shared_norms.check_shared_norms),
+    Check("shared norms", "answers", _FOREIGN, shared_norms.check_shared_norms),
     Check("reshapes", "answers", _FOREIGN, reshapes.check_reshapes),
     Check("occupied cells", "answers", _OBSERVED, occupied.check_occupied),
     Check("reads the mover", "answers", _OBSERVED, movers.check_mover_reading),

@@ -44,7 +44,7 @@ def check_shared_norms(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     ]
     if shared:
         yield Finding.warning(
-            "modules that run",
+            "shared norms",
             f"{len(shared)} batch norms, such as {shared[0]}, run {called[shared[0]]} times in one "
             f"pass of the module that holds them",
             "one batch norm is used at several places: its running statistics are a mixture of "
