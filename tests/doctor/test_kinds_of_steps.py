@@ -143,6 +143,10 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
         "each number is cut off at a limit of 1e-05 (clip_grad_value_)",
     ),
     "signs": (on_gradients(lambda g, w: g.copy_(g.sign())), "of each number only the sign"),
+    "a decay that outweighs": (
+        on_gradients(lambda g, w: g.add_(w, alpha=10.0)),
+        "a multiple of the weights is added (a decay, an L2 penalty), which outweighs them",
+    ),
     "noise": (
         on_gradients(lambda g, w: g.add_(torch.randn_like(g) * 0.1)),
         "gradients are changed one by one",

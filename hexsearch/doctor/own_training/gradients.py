@@ -74,7 +74,8 @@ def how_changed(
         size = float(added.square().sum())
         factor = float((rest * added).sum()) / size if size > 0 else 0.0
         if factor > 0 and float((rest - factor * added).norm()) < _EXACT * float(rest.norm()):
-            return words
+            outweighs = float(rest.norm()) > float(others.norm())
+            return f"{words}, which outweighs them" if outweighs else words
     return ""
 
 
@@ -87,7 +88,7 @@ def _centred(given: Tensor, sent: Tensor) -> bool:
 
 def is_sound(change: str) -> bool:
     """Whether a change of gradients is a usual technique."""
-    return change == _CENTRED or "penalty" in change
+    return change == _CENTRED or change.endswith("penalty)")
 
 
 def _flat(of: Mapping[str, Tensor], like: Mapping[str, Tensor], name: str) -> Tensor:

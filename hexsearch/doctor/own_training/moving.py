@@ -16,7 +16,8 @@ _EXACT = 0.01  # largest residual of an average, relative to its move
 
 
 def _flat(network: nn.Module) -> Tensor:
-    weights = [each.detach().flatten().float() for each in network.parameters()]
+    """All weights in a row; copies may be on another device."""
+    weights = [each.detach().flatten().float().cpu() for each in network.parameters()]
     return torch.cat(weights) if weights else torch.zeros(0)
 
 
