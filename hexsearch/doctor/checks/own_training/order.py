@@ -212,13 +212,9 @@ def _winners_moves(own: OwnTraining, rows: Rows) -> str:
     wins = truth.outcome(rows.symmetry[chosen], "board") == (rows.to_move(chosen) == 1)
     if not 0.1 < float((rows.to_move(chosen) == 1).mean()) < 0.9:
         return ""
-    return (
-        "the winner"
-        if wins.mean() > _TELLING
-        else "the loser"
-        if 1 - wins.mean() > _TELLING
-        else ""
-    )
+    if wins.mean() > _TELLING:
+        return "the winner"
+    return "the loser" if 1 - wins.mean() > _TELLING else ""
 
 
 def _tells_sides(own: OwnTraining) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hexsearch.doctor.checks.own_training.losses import of_policy, of_value
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.catalogue import modules_of
 from hexsearch.doctor.own_training.outputs import Output, policy_of, tensors_of
 from hexsearch.doctor.own_training.rows import Flags
 from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
@@ -64,14 +65,14 @@ def _scaled(own: OwnTraining) -> Iterator[Finding]:
     """Report a factor behind the last layer of the policy in one of training and inference."""
     rows, model = own.rows, own.foreign.model
     kinds = set(own.kinds)
-    if not isinstance(model, nn.Module) or rows is None or rows.policy is None:
+    if rows is None or rows.policy is None:
         return
     returned: list[tuple[str, Tensor]] = []
 
-    def look(module: nn.Module, arguments: object, output: object) -> None:
+    def look(module: object, arguments: object, output: object) -> None:
         returned.extend(tensors_of(output).items())
 
-    modules = [m for m in model.modules() if type(m).__name__ in kinds]
+    modules = [m for m in modules_of(model) if type(m).__name__ in kinds]
     handles = [module.register_forward_hook(look) for module in modules]
     try:
         with torch.enable_grad():

@@ -41,7 +41,7 @@ def other_numbers(rows: Rows, known: Catalogue) -> str:
         levels = []
         for plane in range(inputs.shape[1]):
             found = torch.unique(inputs[:, plane])
-            levels.append(_levels(inputs[:, plane]))
+            levels.append(_levels(found))
             if 1 < len(found) <= _LEVELS:
                 by_rank[:, plane] = torch.searchsorted(found, inputs[:, plane].contiguous()).float()
         ranks.append(by_rank)

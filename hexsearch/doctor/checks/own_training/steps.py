@@ -17,11 +17,11 @@ from hexsearch.doctor.checks.own_training.settings import unusual
 from hexsearch.doctor.checks.own_training.weights import (
     halved,
     remade,
-    resting,
     silenced,
     stuck,
     unheld,
 )
+from hexsearch.doctor.checks.training.structure import settings_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.gradients import is_sound
 from hexsearch.doctor.own_training.recording import Recording
@@ -46,7 +46,9 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     found = found or clipped_late(recording.steps)
     found = found or moved_by_others(recording.steps) or silenced(recording) or remade(recording)
     found = found or _moves(recording) or stuck(recording) or unusual(recording.steps)
-    yield from found or resting(recording) or averaged(recording.moving.averages)
+    networks = recording.network.values()
+    seldom_meant = [f for each in networks for f in settings_findings("training steps", each)]
+    yield from found or seldom_meant or averaged(recording.moving.averages)
     yield from _modes(recording)
 
 

@@ -9,7 +9,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording
 
-_LAST = 0.8  # weight of a new batch in running statistics beside which the others are nothing
 _HEAD = 4  # weights that a head of its own may have
 
 
@@ -80,36 +79,6 @@ def halved(recording: Recording) -> list[Finding]:
             root="steps half",
         )
     ]
-
-
-def resting(recording: Recording) -> list[Finding]:
-    """Norms whose running statistics never change, or are those of one batch."""
-    norms = [m for n in recording.network.values() for m in n.modules()]
-    momenta = [m.momentum for m in norms if isinstance(m, _BatchNorm) and m.track_running_stats]
-    told = f"{len(momenta)} batch norms have a momentum of"
-    if momenta and all(each == 0 for each in momenta):
-        return [
-            Finding.error(
-                "training steps",
-                f"{told} 0",
-                "the running statistics of the batch norms are never updated, so inference "
-                "normalises by the numbers that they were made with",
-                "leave the momentum of batch norms at 0.1 (it is the weight of the new batch)",
-                root="norms",
-            )
-        ]
-    if momenta and all((each or 0.0) > _LAST for each in momenta):
-        return [
-            Finding.warning(
-                "training steps",
-                f"{told} {momenta[0]:g}",
-                "the running statistics of the batch norms are those of the last batch alone: in "
-                "torch the momentum is the weight of the new batch, in other libraries of the old",
-                "leave the momentum of batch norms at 0.1",
-                root="norms",
-            )
-        ]
-    return []
 
 
 def silenced(recording: Recording) -> list[Finding]:

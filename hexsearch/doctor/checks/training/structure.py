@@ -20,6 +20,7 @@ from hexsearch.model.network import build_network
 _POSITIONS = 4
 _TOLD = 3
 _COMPARED = 16
+_NEVER = "a momentum of 0 in batch norms"
 _LARGE, _MOSTLY = 0.05, 0.9  # epsilon of a norm, and share that is dropped, seldom meant
 _IN_EACH = "in each"  # output: a constant is added
 _DIFFERS, _NOISY = 0.05, 4.0  # gaps in standard deviations, and in what two passes differ by
@@ -151,15 +152,24 @@ def check_settings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report modules with settings that are seldom meant."""
     foreign = pipeline.foreign
     network = needed(pipeline.watched).network if foreign is None else foreign.model
-    if not isinstance(network, nn.Module):
-        return
+    if isinstance(network, nn.Module):
+        yield from settings_findings("settings of modules", network)
+
+
+def settings_findings(check: str, network: nn.Module) -> Iterator[Finding]:
+    """Report modules of a network with settings that are seldom meant.
+
+    Args:
+        check: name of the check in the findings.
+    """
     found: dict[str, list[str]] = {}
     for name, module in network.named_modules():
         for words in _unusual(module):
             found.setdefault(words, []).append(name)
     for words, names in found.items():
-        yield Finding.warning(
-            "settings of modules",
+        severity = Finding.error if words.startswith(_NEVER) else Finding.warning
+        yield severity(
+            check,
             f"{len(names)} module(s), such as {names[0]}, have {words.split(':')[0]}",
             f"modules have {words}",
             "look up what the setting means in torch; if it is meant, all is well",
@@ -168,11 +178,16 @@ def check_settings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 
 def _unusual(module: nn.Module) -> Iterator[str]:
+    if isinstance(module, _BatchNorm) and module.track_running_stats and module.momentum == 0:
+        yield (
+            f"{_NEVER}: the running statistics of the batch norms are never updated, so inference "
+            "normalises by the numbers that they were made with"
+        )
     if isinstance(module, _BatchNorm) and module.momentum is not None and module.momentum > 0.5:
         yield (
             f"a momentum of {module.momentum:g} in batch norms: in torch it is the share of the "
-            "newest batch, so the running statistics are those of the last batch or two (a "
-            f"momentum of {module.momentum:g} in Keras is {1 - module.momentum:.2g} here)"
+            "newest batch, so the running statistics are those of the last batch alone, or of two "
+            f"(a momentum of {module.momentum:g} in Keras is {1 - module.momentum:.2g} here)"
         )
     epsilon = getattr(module, "eps", None)
     if isinstance(epsilon, float) and epsilon > _LARGE:
