@@ -216,7 +216,27 @@ class ClippedInTurn(Loop):
                 optimiser.step()
 
 
+class Adversarial(Loop):
+    """That moves its planes along their gradients first."""
+
+    def __call__(self, games: Games) -> None:
+        torch.manual_seed(0)
+        rows, net = self.rows(games), Net()
+        optimiser = optim.Adam(net.parameters(), 1e-3)
+        for number in range(30):
+            planes, cells, won = batch(rows, self.chosen(number, len(rows)))
+            planes.requires_grad_(True)
+            torch.autograd.backward(bce(net(planes)[1], won))
+            assert planes.grad is not None
+            moved = (planes + 0.01 * planes.grad.sign()).detach()
+            optimiser.zero_grad()
+            logits, raw = net(moved)
+            torch.autograd.backward(functional.cross_entropy(logits, cells) + bce(raw, won))
+            optimiser.step()
+
+
 SOUND = {
+    "planes that are moved": Adversarial(),
     "clipped in turn": ClippedInTurn(),
     "much momentum": Loop(
         optimiser=lambda net: optim.SGD(net.parameters(), 0.01, momentum=0.99, nesterov=True)

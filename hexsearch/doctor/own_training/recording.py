@@ -142,14 +142,14 @@ class Recording:
             seen.outputs.append(output)
         seen.note_modes(module)
         if not self.steps and len(self.late) == 1:
-            self._trace(returned)
+            self._trace(given, returned)
 
-    def _trace(self, returned: list[tuple[str, Tensor]]) -> None:
-        """Which weights each output depends on."""
+    def _trace(self, given: Tensor, returned: list[tuple[str, Tensor]]) -> None:
+        """Which weights each output depends on; planes may have a gradient, too."""
         for name, tensor in returned:
             leaves = leaves_of(tensor)
             self.reached[name] = {n for key, n in self._known.items() if key in leaves}
-            self.unregistered |= leaves - set(self._known)
+            self.unregistered |= leaves - set(self._known) - {id(given)}
 
     def _know(self, module: nn.Module) -> None:
         if not any(module is each for each in self.network.values()):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.recording import Recording
+from hexsearch.doctor.own_training.seen import SeenStep
 
+_MOVED = 0.02  # mean change of planes that are those of the same positions
 _HEAD = 4  # weights that a head of its own may have
 
 
@@ -135,7 +137,7 @@ def remade(recording: Recording) -> list[Finding]:
             )
         ]
     dropped = float(np.median([step.dropped for step in steps]))
-    shown = [len({each.planes.sum().item() for each in step.passes}) for step in steps]
+    shown = [_batches(step) for step in steps]
     if dropped >= 1 and float(np.median(shown)) > dropped:
         return [
             Finding.error(
@@ -149,6 +151,16 @@ def remade(recording: Recording) -> list[Finding]:
             )
         ]
     return []
+
+
+def _batches(step: SeenStep) -> int:
+    """Different batches of a step; one that is moved a little along its gradient is the same."""
+    found: list[Tensor] = []
+    for planes in (each.planes.float() for each in step.passes):
+        alike = [each for each in found if each.shape == planes.shape]
+        if not any(float((each - planes).abs().mean()) < _MOVED for each in alike):
+            found.append(planes)
+    return len(found)
 
 
 def stuck(recording: Recording) -> list[Finding]:
