@@ -48,6 +48,7 @@ from hexsearch.doctor.checks.own_training import moves, order, shown, validation
 from hexsearch.doctor.checks.own_training import outputs as own_outputs
 from hexsearch.doctor.checks.own_training import steps as own_steps
 from hexsearch.doctor.checks.training import (
+    configured,
     flat_planes,
     losses,
     modules,
@@ -108,6 +109,7 @@ CHECKS: tuple[Check, ...] = (
     Check("linear value", "quick", ("finite", "samples"), reach.check_linear),
     Check("flat planes", "quick", ("finite", "samples"), flat_planes.check_flat_planes),
     Check("policy map", "quick", ("finite", "samples"), cells.check_cells),
+    Check("configured network", "quick", ("finite", "samples"), configured.check_configured),
     Check("gradients", "quick", ("finite",), gradients.check_given),
     Check("slopes", "quick", ("finite",), slopes.check_slopes),
     Check("steps", "quick", ("finite",), steps.check_steps),

@@ -13,16 +13,20 @@ _LAST = "continued"  # whatever is wrong before may also make a restored trial g
 _CALLS = ("modes", "repeated")  # answers that depend on more than their position
 _AT_INFERENCE = (*_CALLS, "batch", "encoder", "random encoder", "raises", "state", "read-out")
 _FOLLOWS = {
-    "unread": ("repeated",),
-    "detached value": ("unread", "movement", "slopes"),
-    "detached policy": ("unread", "movement", "slopes"),
+    "unread": ("repeated", "configured"),
+    "detached value": ("unread", "movement", "slopes", "configured"),
+    "detached policy": ("unread", "movement", "slopes", "configured"),
     "slopes": ("unread",),
+    "modes": ("configured",),
+    "repeated": ("configured",),
+    "features": ("configured",),
+    "configured": ("movement", "slopes"),
     "encoder": ("reading",),
     "read-out": ("reading",),
     "reads the mover": _CALLS,
-    "norms": ("reads the mover",),
+    "norms": ("reads the mover", "configured"),
     "shown later": ("reads the mover", "reading", "policy cells", "positions", "norms"),
-    "equal units": ("weights", "levels", "reading", "norms", "reads the mover"),
+    "equal units": ("weights", "levels", "reading", "norms", "reads the mover", "configured"),
     "cut": ("computation", "reading"),
     "planes": (
         "reading",
@@ -55,7 +59,7 @@ _FOLLOWS = {
     "training value": ("reading", "reads the mover", "norms", "positions"),
     "policy targets": ("policy cells",),
     "random encoder": (*_CALLS, "reading", "policy cells"),
-    "setting": ("strength",),
+    "setting": ("strength", "configured"),
     "memory": ("reading",),
     "loss weights": ("clipping",),
     "recorded": ("contradiction",),
@@ -70,6 +74,7 @@ _FOLLOWS = {
         "perspective",
         "slopes",
         "parameter groups",
+        "configured",
     ),
     "parameter groups": ("movement", "state", "planes"),
     "positions": ("reads the mover", "reading"),
@@ -79,7 +84,7 @@ _FOLLOWS = {
     "blank planes": ("norms",),
     "plane scales": ("reading", "norms", "unread"),
     "steps half": ("unread",),
-    "train mode": ("slopes", *_CALLS, "state", "perspective"),
+    "train mode": ("slopes", *_CALLS, "state", "perspective", "configured"),
 }
 
 

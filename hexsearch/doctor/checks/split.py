@@ -38,6 +38,16 @@ def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[
         )
 
 
+def _all_positions(pipeline: ExaminedPipeline, validation: NDArray[np.int64]) -> bool:
+    """Whether training has every position of the validation games."""
+    dataset = needed(pipeline.dataset)
+    if pipeline.config is None or pipeline.config.curriculum.name != "all":
+        return False
+    positions = dataset.training(pipeline.config.curriculum)
+    counts = positions.counts[np.isin(positions.games, validation)].astype(np.int64)
+    return int(counts.sum()) == int((dataset.archive.lengths[validation].astype(int) + 1).sum())
+
+
 def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """No game, and no symmetric copy of one, may be in two parts of the split."""
     dataset = needed(pipeline.dataset)
@@ -47,12 +57,19 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     validation = np.unique(dataset.validation.games).astype(np.int64)
     shared = np.intersect1d(train, validation)
     if len(shared):
+        whole = len(shared) == len(validation) and _all_positions(pipeline, validation)
         yield Finding.error(
             "split",
-            f"{len(shared):,} of {len(validation):,} validation games have training positions",
-            "the split is by position, not by game: positions of one game share their label, so "
-            "validation figures show what the network memorises",
-            "split by game",
+            f"{len(shared):,} of {len(validation):,} validation games have training positions"
+            + (", and all of their positions are among them" if whole else ""),
+            (
+                "training has all validation games, whole: nothing is held out (the split is not "
+                "applied to training), so validation figures show what the network memorises"
+                if whole
+                else "the split is by position, not by game: positions of one game share their "
+                "label, so validation figures show what the network memorises"
+            ),
+            "train on the games of the training split alone" if whole else "split by game",
             root="split",
         )
         return

@@ -1,4 +1,4 @@
-"""Explains why labels and policy targets are not those of the game."""
+"""Explains why labels are not those of the game."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.formulas.fades import faded_labels
-from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours, numbering
 from hexsearch.doctor.hypotheses.table import (
     TOGETHER,
     Flags,
@@ -19,12 +18,11 @@ from hexsearch.doctor.hypotheses.table import (
     share_score,
     wilson,
 )
-from hexsearch.doctor.hypotheses.truth import Ints, Truth, truth_of
+from hexsearch.doctor.hypotheses.truth import Ints, Truth
 
 Floats = NDArray[np.float32]
 _GAMES_OFF = 4  # games before and after, whose labels are tried
 _PLAIN = "use labels of 0 and 1; for smoothing set readout.label_smoothing"
-_BY_ROWS = "number cells row * N + column, in planes and policy alike"
 
 
 def label_scores(
@@ -93,21 +91,25 @@ def _other_numbers(
         yield "constant", cause, lost, np.where(wrong, values[0], right)
         return
     if len(values) == 1 and 0.0 < low < 1.0:
-        cause = (
-            f"labels of {right[wrong][0]:.0f} are {low:.3g}: only one side's labels are smoothed"
+        of = right[wrong][0]
+        cause = f"labels of {of:.0f} are {low:.3g}: only one side's labels are smoothed" + (
+            f", or results are multiplied by {low:.3g}" if of else f", or {low:.3g} is their floor"
         )
         yield "one-sided", cause, _PLAIN, np.where(wrong, values[0], right)
         return
     if set(values.tolist()) <= {0.0, 1.0}:
         return
     scaled = low + (high - low) * right
-    cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1 (smoothed, or scaled)"
+    how = "smoothed, or scaled" if low >= 0.0 and high <= 1.0 else "another scale"
+    how = f"{low:.3g} is added" if abs(high - low - 1.0) < 1e-3 else how
+    cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1 ({how})"
+    struck = wrong | np.isin(target.round(4), values)
     if len(values) == 2 and _strikes_at_random(wrong, truth):
         cause = (
             f"labels of a random part of the positions are {low:.3g} and {high:.3g}: each is mixed "
             "with the label of another position (mixup, interpolation), which is often the same"
         )
-    yield "scaled", cause, _PLAIN, np.where(wrong, scaled, right)
+    yield "scaled", cause, _PLAIN, np.where(struck, scaled, right)
     cause = f"labels are {low:.3g} and {high:.3g} instead of 0 and 1, and inverted"
     yield "scaled and inverted", cause, _PLAIN, np.where(wrong, low + high - scaled, right)
     length = truth.archive.lengths[truth.game].astype(np.int64)
@@ -214,87 +216,3 @@ def affected(truth: Truth, symmetry: Ints | None = None) -> dict[str, Flags]:
         "in the second half of the archive": truth.game >= len(truth.archive) // 2,
         "in the first half of the archive": truth.game < len(truth.archive) // 2,
     }
-
-
-def target_scores(
-    target: Ints, truth: Truth, symmetry: Ints, batch_size: int, wrong: Flags
-) -> list[Score]:
-    """Scores of all explanations: the share of the wrong policy targets that each one gives.
-
-    Args:
-        target: [B] policy targets.
-        symmetry: [B] symmetry under which each position is encoded.
-        wrong: [B] whether the target is not the next move.
-    """
-    rows = np.flatnonzero(wrong)
-    wrong_targets = target[rows]
-    scores = [
-        share_score(hypothesis, wrong_targets == expected[rows])
-        for hypothesis, expected in _target_candidates(target, truth, symmetry)
-    ]
-    right = truth.cells_under(symmetry)
-    found = lag_score("the policy target", wrong_targets, right, rows, batch_size)
-    return scores if found is None else [found, *scores]
-
-
-def _target_candidates(
-    target: Ints, truth: Truth, symmetry: Ints
-) -> Iterator[tuple[Hypothesis, Ints]]:
-    size, right = truth.size, truth.cells_under(symmetry)
-    same = "apply one symmetry to the stones and to the next move"
-    cause = "the symmetry is applied to the planes but not to the next move"
-    yield Hypothesis("unmoved", cause, same), truth.next_cell
-    moved = moved_cells(right, size)
-    cause = "the cells of moves are numbered by columns (column-major), those of planes by rows"
-    yield Hypothesis("column-major", cause, _BY_ROWS), moved.pop("transposed")
-    for name, other in moved.items():
-        cause = f"the next move is under another symmetry than the stones: the target is {name}"
-        yield Hypothesis(f"target {name}", cause, same), other
-    yield from _same_cells(target, truth, symmetry)
-    for shift in (-1, 1, -2, 2, -3, 3):
-        name = f"{abs(shift)} {'ply' if abs(shift) == 1 else 'plies'} "
-        name += "later" if shift > 0 else "earlier"
-        other_ply = truth.moved(plies=shift)
-        cause = f"the policy target is a move {name} than the next move: it is that of another ply"
-        # Beyond the ends of a game there is no such move, and any target is accepted.
-        beyond = ~other_ply.has_move | (other_ply.ply != truth.ply + shift)
-        if beyond.mean() < 0.5:
-            expected = np.where(beyond, target, other_ply.cells_under(symmetry))
-            yield Hypothesis(name, cause, TOGETHER), expected
-    for (rows, columns), wrapped in neighbours(right, size).items():
-        cause = f"the policy target is shifted by {rows} row(s) and {columns} column(s)"
-        shifted = Hypothesis(f"shifted by ({rows}, {columns})", cause, "count cells from 0")
-        number = right + rows * size + columns
-        yield shifted, np.clip(number, 0, size * size - 1)
-        yield shifted, wrapped
-        yield shifted, number % (size * size)
-    for other_game, name in ((1, "next game"), (-1, "previous game")):
-        cause = f"the policy target is that of the {name} in the archive"
-        expected = truth.moved(games=other_game).cells_under(symmetry)
-        yield Hypothesis(name, cause, TOGETHER), expected
-
-
-def _same_cells(target: Ints, truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesis, Ints]]:
-    """Targets that do not depend on the position, or that number the right cells in another way."""
-    permuted = _mapped(target, right := truth.cells_under(symmetry))
-    cause = f"the policy's cells are numbered {numbering(right, permuted, truth.size)}"
-    yield Hypothesis("permuted", cause, _BY_ROWS), permuted
-    cell = int(np.bincount(np.maximum(target, 0)).argmax())
-    cause = f"the policy target is the same cell ({cell}) in every position: a constant"
-    yield Hypothesis("constant", cause, TOGETHER), np.full_like(target, cell)
-    lengths = truth.archive.lengths[truth.game].astype(np.int64)
-    for name, ply in (("first", np.zeros_like(lengths)), ("last", lengths - 1)):
-        expected = truth_of(truth.archive, truth.game, ply).cells_under(symmetry)
-        cause = f"the policy target is the {name} move of the game in every position"
-        yield Hypothesis(f"{name} move", cause, TOGETHER), expected
-
-
-def _mapped(target: Ints, right: Ints) -> Ints:
-    """[B] for each right cell its most frequent target, which a permutation would give."""
-    mapped = np.full_like(target, -1)
-    for cell in np.unique(right[right >= 0]):
-        rows = right == cell
-        # With one or two targets the most frequent one proves nothing.
-        if rows.sum() > 2:
-            mapped[rows] = np.bincount(np.maximum(target[rows], 0)).argmax()
-    return mapped

@@ -218,6 +218,7 @@ def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hy
         ("the root of the read-out's loss", (right + 1e-8).sqrt()),
         ("the square of the read-out's loss", right.square()),
         ("the logarithm of the read-out's loss", (right + 1e-8).log()),
+        ("the exponential of the read-out's loss", right.exp()),
         ("the read-out's loss cut off from above (clamped)", right.clamp(max=float(found.max()))),
         ("the read-out's loss cut off from below", right.clamp(min=float(found.min()))),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from hexsearch.data.batch import Batch
@@ -24,6 +25,7 @@ from hexsearch.model.readout import Readout
 
 Candidates = Iterator[tuple[str, Tensor]]  # causes, each with the value loss [B] that it gives
 _LEVEL = 0.02  # spread of losses that are the same, in the spread of the right ones
+_ROWS, _UNRELATED = 32, 0.4  # rows, and largest correlation of numbers that are not related
 _BROADCAST = "every output is compared with every label: [B, 1] against [B] is broadcast to [B, B]"
 
 
@@ -56,6 +58,25 @@ def explain_value_loss(
         or by_region(found, right, raw, batch)
         or other_formula(found, right, raw, batch)
         or _levelled(found, right)
+        or _by_other_numbers(found, right, raw, batch)
+    )
+
+
+def _by_other_numbers(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
+    """The right losses times numbers that depend neither on the output nor on the label."""
+    if not bool((right > 1e-6).all()) or not bool((found >= 0).all()):
+        return None
+    factor = found / right
+    others = torch.stack([factor, raw, batch.outcome, right, raw.abs()])
+    apart = torch.corrcoef(others)[0, 1:].nan_to_num(0.0).abs()
+    if len(found) < _ROWS or float(apart.max()) > _UNRELATED:
+        return None
+    return Hypothesis(
+        "other numbers",
+        "the value loss of each position is multiplied by a number of its own (from "
+        f"{float(factor.min()):.2g} to {float(factor.max()):.2g}), which depends neither on its "
+        "output nor on its label: random numbers, or weights of other rows",
+        "give every position the same weight; to weight stages set curriculum.stage_weights",
     )
 
 
@@ -119,6 +140,19 @@ def _of_outputs(raw: Tensor, batch: Batch, readout: Readout) -> Candidates:
 def _of_reductions(raw: Tensor, batch: Batch, readout: Readout) -> Candidates:
     outcome, loss = batch.outcome, readout.loss
     right = loss(raw, outcome)
+    yield (
+        "the batch's mean value loss is subtracted from that of each position: the sum is always 0 "
+        "and has no gradient",
+        right - right.mean(),
+    )
+    yield (
+        "the value loss of each position is the largest of the batch: only one position counts",
+        right.max().expand_as(right),
+    )
+    yield (
+        "the value loss of each position is the smallest of the batch: only one position counts",
+        right.min().expand_as(right),
+    )
     every = loss(raw[:, None].expand(-1, len(raw)), outcome.expand(len(raw), -1))
     yield _BROADCAST, every.mean(dim=0)
     yield _BROADCAST, every.mean(dim=1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.general.orders import reordered_within
 from hexsearch.doctor.hypotheses.general.regions import trend
 from hexsearch.doctor.hypotheses.general.relations import determined
@@ -15,11 +17,12 @@ from hexsearch.doctor.hypotheses.labels import (
     drawn_share,
     label_scores,
     random_share,
-    target_scores,
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples, compared_samples, joined_samples
+
+Floats = NDArray[np.float32]
 
 
 def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -41,15 +44,15 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     # If results (red_won) are wrong in the same samples, both are one fault: a wrong winner.
     results = (samples.batch.red_won.numpy() > 0.5) != truth.red_won
     root = "results" if (results == wrong)[known].mean() > 0.97 else ""
-    alone = _determined(compared, known)
-    if alone:
-        cause = f"the label depends on {alone} alone, and not on the winner of its own game"
-    elif group := _reordered(compared) or _reordered_ahead(pipeline):
+    group = _reordered(compared) or _reordered_ahead(pipeline)
+    if group:
         cause = (
-            f"labels are shuffled within each {group}: each {group} has the right number of wins, "
-            "and a label is that of another position"
+            f"labels are {_how_ordered(samples.target, samples.batch_size)} within each {group}: "
+            f"each {group} has the right number of wins, and a label is that of another position"
         )
         root = "shuffled"
+    elif alone := _determined(compared, known):
+        cause = f"the label depends on {alone} alone, and not on the winner of its own game"
     elif by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
     elif place.startswith(("in a random share", "only")):
@@ -70,10 +73,19 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "training labels",
         f"of {known.sum():,} labels of training samples {wrong.sum():,} are wrong, {place}, "
         f"{compared.example(wrong)}; {evidence}",
-        at(cause, place),
+        cause if np.ptp(samples.target) < 1e-6 else at(cause, place),
         remedy,
         root=root,
     )
+
+
+def _how_ordered(target: Floats, batch_size: int) -> str:
+    """Whether labels rise or fall from row to row."""
+    steps = np.concatenate(
+        [np.diff(target[start : start + batch_size]) for start in range(0, len(target), batch_size)]
+    )
+    changes = steps[steps != 0]
+    return "sorted" if len(changes) < 2 * len(target) / batch_size else "shuffled"
 
 
 def _reordered(compared: ComparedSamples) -> str:

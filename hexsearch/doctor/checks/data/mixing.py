@@ -50,6 +50,10 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
         wanted_game.append(games)
         wanted_ply.append(plies)
     wanted = np.concatenate(wanted_game), np.concatenate(wanted_ply)
+    beyond = _beyond(ply, wanted[1])
+    if beyond is not None:
+        yield Finding.error("batches", *beyond, _ALL_EQUALLY)
+        return
     kinds = []
     for name, feature in _features(archive):
         share, expected = float(feature(game, ply).mean()), float(feature(*wanted).mean())
@@ -70,6 +74,22 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
         f"positions from {name} are drawn {_too(share, expected)}: part of the training "
         "positions is left out or repeated",
         _ALL_EQUALLY,
+    )
+
+
+def _beyond(ply: Ints, wanted: Ints) -> tuple[str, str] | None:
+    """Evidence and cause if no position is drawn beyond some ply, but more than usual at it."""
+    last = int(ply.max())
+    missed, there = float((wanted > last).mean()), float((ply == last).mean())
+    usual = float((wanted == last).mean())
+    if missed < _GAP or there < usual + missed / 2:
+        return None
+    return (
+        f"{missed:.0%} of the curriculum's positions are beyond ply {last}, and none is drawn; "
+        f"{there:.0%} of {len(ply):,} training positions are at ply {last}, in the curriculum "
+        f"{usual:.0%}",
+        f"plies are cut off at {last} (a limit, a clip, a buffer of fixed size): later positions "
+        "are never trained on, and that of the limit stands in their place",
     )
 
 

@@ -101,7 +101,9 @@ def weight_findings(pipeline: ExaminedPipeline, compared: ComparedSamples) -> It
     if asked:
         yield _stage_weights(compared, found, of_stage, wrong, of)
         return
-    formula = relation(found, right, compared.truth, of, compared.keys, len(found))
+    formula = _by_label(found, compared) or relation(
+        found, right, compared.truth, of, compared.keys, len(found)
+    )
     yield Finding.error(
         "columns",
         f"weights in the value loss go from {found.min():.3g} to {found.max():.3g} and are "
@@ -110,6 +112,16 @@ def weight_findings(pipeline: ExaminedPipeline, compared: ComparedSamples) -> It
         "positions are weighted that should count alike"
         + (f": the weight of a position is wrong, {formula}" if formula else ""),
         "use weights of 1, or set curriculum.stage_weights",
+    )
+
+
+def _by_label(found: NDArray[np.float32], compared: ComparedSamples) -> str:
+    """In words, weights that depend on the label alone; empty if they do not."""
+    label = compared.samples.batch.outcome.numpy() > 0.5
+    if label.all() or not label.any() or max(np.ptp(found[label]), np.ptp(found[~label])) > 1e-3:
+        return ""
+    return (
+        f"it is {found[label][0]:.3g} where the label is 1 and {found[~label][0]:.3g} where it is 0"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Figures = dict[str, float]
 _CLOSE = 1e-3  # accepted difference, relative where the figure is above 1
 _BINS = 15  # of the calibration error
+_WITHOUT_ORDER = frozenset({"positions", "games", "confident_share", "bias"})
 _TOLD = 3  # slices and figures that a finding lists
 _NAMES = {
     "value_loss": "value loss (Brier score)",
@@ -75,8 +76,8 @@ def metric_findings(evaluation: Evaluation) -> Iterator[Finding]:
     ]
     missing = [n for n, own in right.items() if n not in reported and own["positions"] > 0]
     if missing:
-        wrong = [(name, "positions") for name in missing]
-        reported = {**reported, **{name: {"positions": math.nan} for name in missing}}
+        wrong = [*((name, "positions") for name in missing), *wrong]
+        reported = {**reported, **{name: {"positions": 0.0} for name in missing}}
     if not wrong:
         return
     name, figure = wrong[0]
@@ -88,7 +89,7 @@ def metric_findings(evaluation: Evaluation) -> Iterator[Finding]:
         "evaluation",
         f"recomputed from the same {len(evaluation.game):,} answers, {len(wrong)} figure(s) differ "
         f"from the reported ones: {told}",
-        _explained(wrong, reported, right, slices)
+        _explained(wrong, reported, right, slices, evaluation)
         or f"the {_words(figure)} ({name}) is computed by another formula, so trials are ranked or "
         "read by something else",
         "compute each figure from win_prob_red and red_won of the positions that it is named after",
@@ -101,6 +102,7 @@ def _explained(
     reported: dict[str, Figures],
     right: dict[str, Figures],
     slices: dict[str, Answers],
+    evaluation: Evaluation,
 ) -> str:
     """In words, what the wrong figures are; empty if nothing gives all of them."""
     exchanged = {}
@@ -121,13 +123,44 @@ def _explained(
         other = {n: figures(change(slices[n])) for n in {n for n, _ in wrong}}
         if all(_equal(reported[n][f], other[n][f]) for n, f in wrong):
             return f"the {kinds} is that of {words}"
+    for words, columns in _other_columns(evaluation).items():
+        changed = replace(evaluation, **columns)
+        masks = own_slices(changed)
+        other = {n: figures(_of(changed, masks[n])) for n in {n for n, _ in wrong}}
+        if all(_equal(reported[n][f], other[n].get(f, math.nan)) for n, f in wrong):
+            return f"the figures of slices are those of other positions: {words}"
     ratios = [reported[n][f] / right[n][f] for n, f in wrong if abs(right[n][f]) > 1e-6]
     if len({f for _, f in wrong}) == 1 and len(ratios) > 1 and np.ptp(ratios) < 5e-3:
         return f"the {kinds} is multiplied by {np.mean(ratios):.4g} (another unit or reduction)"
-    for other_figure in right[wrong[0][0]]:
-        if all(_equal(reported[n][f], right[n][other_figure]) for n, f in wrong):
-            return f"the {kinds} that is reported is the {_words(other_figure)}"
+    fits = [
+        _words(other_figure)
+        for other_figure in right[wrong[0][0]]
+        if all(_equal(reported[n][f], right[n][other_figure]) for n, f in wrong)
+    ]
+    if fits:
+        return f"the {kinds} that is reported is the {' or the '.join(fits)}"
+    overall = {figure for name, figure in wrong if name == "overall"}
+    if "auc" in overall and not overall & _WITHOUT_ORDER:
+        return (
+            "answers are compared with results in another order, those of other positions: only "
+            "what does not depend on the order is right"
+        )
     return ""
+
+
+def _other_columns(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Columns by which positions may be sorted into slices by mistake, by what they are."""
+    stage, last = evaluation.stage, len(STAGE_NAMES) - 1
+    return {
+        "plies are counted from the beginning, and not to the end": {"to_end": evaluation.ply},
+        "each position counts in the stage after its own": {"stage": np.minimum(stage + 1, last)},
+        "each position counts in the stage before its own": {"stage": np.maximum(stage - 1, 0)},
+        "early and late are exchanged": {"stage": last - stage},
+        "finished boards are not told from others": {"final": np.zeros_like(evaluation.final)},
+        "the sides to move are exchanged": {"ply": evaluation.ply + 1},
+        "plies to the end are one too many": {"to_end": evaluation.to_end + 1},
+        "plies to the end are one too few": {"to_end": np.maximum(evaluation.to_end - 1, 0)},
+    }
 
 
 def _words(figure: str) -> str:

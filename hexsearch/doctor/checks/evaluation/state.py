@@ -58,6 +58,7 @@ def check_state(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"{len(other)} of {len(own)} saved weights differ from those of the network that is "
             f"evaluated, and its answers differ by {gap:.2f} standard deviations{source}",
             _not_averaged(trial, same)
+            or _other_statistics(trial, fresh, own)
             or _relation(trial, fresh, own)
             or "the saved network is not the evaluated one: it has other weights (initial ones, "
             "ones that are not averaged, or those of another part), or no batch-norm statistics",
@@ -73,6 +74,22 @@ def _not_averaged(trial: WatchedTrial, same: list[str]) -> str:
     return (
         "averaged weights are configured and saved, but evaluation uses the trained ones: it "
         "judges another network than the one that is kept"
+    )
+
+
+def _other_statistics(trial: WatchedTrial, saved: Network, own: Mapping[str, Tensor]) -> str:
+    """In words, that all weights are saved and the statistics of norms are not; else empty."""
+    weights = dict(saved.named_parameters())
+    if not all(torch.equal(weights[name], own[name]) for name in own if name in weights):
+        return ""
+    kept = {n: b.float() for n, b in saved.named_buffers() if b.is_floating_point()}
+    lost = sum(not bool(b.any()) for b in kept.values())
+    return (
+        "the weights are saved, and the running statistics of the batch norms (buffers, no "
+        f"parameters) are not those of the network that is evaluated: {lost} of {len(kept)} are 0"
+        if lost
+        else "the weights are saved, and the running statistics of the batch norms (buffers, no "
+        "parameters) are those of another moment"
     )
 
 

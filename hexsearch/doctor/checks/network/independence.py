@@ -238,20 +238,30 @@ def _unsteady(respond: Respond, asked: Tensor, spread: _Spread, gap: float) -> F
 def _by_rows(respond: Respond, planes: Tensor, spread: _Spread) -> str:
     """In words, which row's answer each row of a batch gets; empty if it is that of none."""
     together = _as_one(respond(planes), spread)
-    singles = [_as_one(respond(planes[row : row + 1]), spread) for row in range(len(planes))]
-    gaps = torch.cdist(together, torch.cat(singles)) / together.shape[1] ** 0.5
+    alone = torch.cat([_as_one(respond(row[None]), spread) for row in planes])
+    if words := _rows_of(together, alone, _CLOSE):
+        return words
+    # The value may come from other rows, and the policy from its own.
+    words = _rows_of(together[:, -1:], alone[:, -1:], _CLOSE / 10)
+    return words.replace("each answer", "each value").replace("the answers", "the values")
+
+
+def _rows_of(together: Tensor, alone: Tensor, close: float) -> str:
+    """The same for outputs [P, K] of a batch and of its rows alone."""
+    gaps = torch.cdist(together, alone) / together.shape[1] ** 0.5
     source = gaps.argmin(dim=1)
-    known = gaps.min(dim=1).values < _CLOSE
-    rows = torch.arange(len(planes))
-    right = gaps.diagonal() < _CLOSE
+    known = gaps.min(dim=1).values < close
+    rows = torch.arange(len(together))
+    right = gaps.diagonal() < close
     if bool(right.all()):
         return ""  # the other positions move an answer by less than what tells rows apart
     if float(known.float().mean()) > _MATCHED:
         lags = rows - source
         if float((source == rows.flip(0)).float().mean()) > _MATCHED:
             return "the answers of a batch come back in reverse order: each is that of another row"
-        if len(lags[~right].unique()) <= 2:
-            return f"each answer is that of the row {int(lags[~right][0])} places earlier"
+        usual = int((lags % len(lags)).mode().values)
+        if float((lags % len(lags) == usual).float().mean()) > _MATCHED:
+            return f"each answer is that of the row {usual} places earlier"
         return "the answers of a batch come back in another order: each is that of another row"
     wrong = (~right).numpy()
     place = region(wrong, {"row in the batch": rows.numpy()})
@@ -259,7 +269,7 @@ def _by_rows(respond: Respond, planes: Tensor, spread: _Spread) -> str:
         return ""
     same = float((together[~right] - together[~right][0]).abs().max()) < _CLOSE
     return (
-        f"in a batch of {len(planes)} the answers are not those of the positions {place}"
+        f"in a batch of {len(together)} the answers are not those of the positions {place}"
         + (": they are the same for all of these rows" if same else "")
         + " (a buffer of fixed size, or rows that are never computed)"
     )

@@ -15,17 +15,20 @@ from hexsearch.doctor.hypotheses.optimisation.gradients import (
     first_gap,
 )
 from hexsearch.doctor.hypotheses.table import Hypothesis
+from hexsearch.doctor.own_training.gradients import how_changed
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.recorded import Flat, WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
 
+_LEAVE = "look for hooks and other code that changes .grad before the step"
 _UNKNOWN = Hypothesis(
     "unknown",
     "gradients are changed between backward() and the optimiser, or belong to another loss; "
     "excluded: a wrong sign, other weights, accumulated or stale gradients, clipping",
-    "look for hooks and other code that changes .grad before the step",
+    _LEAVE,
 )
 _OUTWEIGHS = 50.0  # ratio of the weights of the losses that is reported
+_EVEN = 0.8  # ratio of the sizes of noise in two parts
 _CONFLICT = -0.5  # a lower cosine of the heads' gradients on the trunk is reported
 
 
@@ -159,7 +162,7 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         # No gradient in the first step, but some later: the later steps say more.
         gap = replace(later, number=later.number + 1)
         best = explain_gap(stepped, trial.config, gap, matrices)
-    best = _left_out(stepped, trial) or best or _UNKNOWN
+    best = _left_out(stepped, trial) or best or _changed(stepped[gap.number], trial) or _UNKNOWN
     yield Finding.error(
         "clipping" if "clip" in best.name else "gradients",
         f"step {gap.number + 1}: the gradient of the losses has norm {gap.before:.3g}; the "
@@ -192,6 +195,29 @@ def _left_out(stepped: list[WatchedStep], trial: WatchedTrial) -> Hypothesis | N
         f"the gradient is replaced by 0 in {len(zero)} of {len(stepped)} steps{which}: a guard "
         "leaves these batches out (it skips them, where large gradients should be clipped)",
         "let every batch count; to limit large gradients set optimiser.clip",
+    )
+
+
+def _changed(step: WatchedStep, trial: WatchedTrial) -> Hypothesis | None:
+    """What is done to each number of the gradients of a step, or what is added to them."""
+    wanted = {p: each for p, each in expected_gradient(step, trial.config).items() if each.any()}
+    if not wanted or not all(part in step.given for part in wanted):
+        return None
+    how = how_changed(step.given, wanted, {}, step.before) or _noise(step.given, wanted)
+    cause = f"gradients are changed before the step: {how}"
+    return Hypothesis("changed", cause, _LEAVE) if how else None
+
+
+def _noise(given: Flat, wanted: Flat) -> str:
+    """In words, random numbers of one size that are added to all gradients; empty if none are."""
+    some, others = (torch.cat([of[part] for part in wanted]) for of in (given, wanted))
+    factor = float((some * others).sum()) / max(float(others.square().sum()), 1e-12)
+    sizes = [float((given[p] - factor * wanted[p]).square().mean().sqrt()) for p in wanted]
+    if min(sizes) < _EVEN * max(sizes) or len(sizes) < 2:
+        return ""
+    return (
+        f"random numbers (noise) of about {sum(sizes) / len(sizes):.2g} are added to each, "
+        "whatever its size"
     )
 
 

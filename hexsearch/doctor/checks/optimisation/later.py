@@ -13,8 +13,8 @@ from hexsearch.doctor.checks.evaluation.evaluation import check_evaluation
 from hexsearch.doctor.checks.evaluation.state import check_state
 from hexsearch.doctor.checks.optimisation.finite import check_finite
 from hexsearch.doctor.checks.optimisation.gradients import check_given
+from hexsearch.doctor.checks.optimisation.outside import outside_findings
 from hexsearch.doctor.checks.optimisation.schedule import schedule_findings
-from hexsearch.doctor.checks.optimisation.steps import outside_findings
 from hexsearch.doctor.checks.optimisation.updates import update_findings
 from hexsearch.doctor.checks.training.losses import check_policy_loss, check_value_loss
 from hexsearch.doctor.findings import Finding

@@ -56,9 +56,16 @@ def _of_groups(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Find
     if len(step.rates) != len(groups) or not factors[0]:
         return
     base = step.rates[0] / factors[0]
-    for group, rate, factor in zip(groups, step.rates, factors, strict=True):
-        if abs(rate - base * factor) > 0.01 * base * max(factor, 0.01):
+    other = [
+        abs(rate - base * factor) > 0.01 * base * max(factor, 0.01)
+        for rate, factor in zip(step.rates, factors, strict=True)
+    ]
+    flat = [all(p.ndim < 2 for p in group["params"]) for group in groups]
+    for group, rate, factor, is_other in zip(groups, step.rates, factors, other, strict=True):
+        if is_other:
             owner = in_words(str(group.get("owner", "other weights")))
+            if other == flat:
+                owner = "norms and biases"
             yield Finding.error(
                 "schedule",
                 f"the learning rate of the {owner} is {rate:.3g}, but the schedule gives "

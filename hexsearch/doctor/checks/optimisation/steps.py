@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
+from hexsearch.doctor.checks.optimisation.outside import outside_findings
 from hexsearch.doctor.checks.optimisation.schedule import schedule_findings
 from hexsearch.doctor.checks.optimisation.updates import update_findings
 from hexsearch.doctor.findings import Finding, in_words
-from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.recorded import WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
 
 _DECAY = 0.02  # largest accepted share of a weight that decays in one step
 _USUAL_DECAY = 0.2  # a weight_decay up to this is never reported
 _MOMENTUM = 0.999  # largest accepted momentum
-_EXPLAINS = 0.98  # share of the variance of a change that a sum must explain
 _WORSE = 8.0  # a loss that is so many times the first one has exploded
 
 
@@ -209,54 +207,6 @@ def _root_of_no_movement(trial: WatchedTrial, part: str, stepped: list[WatchedSt
     if reached or part not in ("value_head", "policy_head"):
         return "movement"
     return f"detached {part.removesuffix('_head')}"
-
-
-def outside_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    """Weights must not change between the end of a step and the beginning of the next."""
-    for number, step in enumerate(stepped):
-        changed = [
-            part
-            for part, weights in step.late.items()
-            if not torch.equal(weights, step.after[part])
-        ]
-        if not changed:
-            continue
-        undone = all(torch.equal(step.late[part], step.before[part]) for part in changed)
-        gap = max(
-            float((step.late[p] - step.after[p]).norm() / step.after[p].norm()) for p in changed
-        )
-        yield Finding.error(
-            "steps",
-            f"between step {number + 1} and the next one the weights of "
-            f"{', '.join(map(in_words, changed))} change by {gap:.2%}",
-            "every step is undone: the old weights are put back"
-            if undone
-            else "something else than the optimiser changes the weights between steps"
-            + _what_they_become(trial, step),
-            "let only the optimiser change weights: look for load_state_dict(), copy_() and "
-            "in-place operations on parameters",
-        )
-        return
-
-
-def _what_they_become(trial: WatchedTrial, step: WatchedStep) -> str:
-    """In words, of which known weights the change is made up; empty if of none."""
-    parts = [part for part in step.late if part in trial.initial_weights]
-
-    def joined(weights: Flat) -> Tensor:
-        return torch.cat([weights[part] for part in parts])
-
-    after = joined(step.after)
-    fit = short_sum(
-        (joined(step.late) - after).numpy(),
-        {
-            "the step that was taken": (after - joined(step.before)).numpy(),
-            "the way back to the initial weights": (joined(trial.initial_weights) - after).numpy(),
-            "the weights themselves": after.numpy(),
-            "the gradient": joined(step.given).numpy(),
-        },
-    )
-    return f": they change by {fit}" if fit.share > _EXPLAINS else ""
 
 
 def _direction(stepped: list[WatchedStep]) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.labels import affected, target_scores
+from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
+from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
 from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.targets import (

@@ -20,6 +20,7 @@ _SCALES = (2.0, 64.0)  # scales of these weights
 _HUGE = (4096.0,)  # scale at which a linear output leaves its range far behind
 _GROWS = 8.0  # times that its range must grow to be called linear
 _POSITIONS = 32  # positions that are answered with each set
+_CUT = 0.05  # share of outputs that are cut off
 _SURE = 0.02  # distance from 0 or 1 within which an answer is sure
 _ALIKE, _TOLD = 1e-3, 8  # spread over positions, relative to the size; modules that are told
 _BOUNDS = ((0.0, 1.0, "a sigmoid or softmax"), (-1.0, 1.0, "a tanh"))
@@ -115,9 +116,12 @@ def _value(trial: WatchedTrial, values: Tensor, planes: Tensor, draws: int) -> I
             root="detached value",
         )
         return
+    cut = float((values == low).float().mean()) > _CUT
     by = next(
         (name for a, b, name in _BOUNDS if low >= a - 1e-3 and high <= b + 1e-3),
-        "a relu" if low >= -1e-6 else "an activation",
+        ("a relu" if cut else "an absolute value, a square or a softplus, which are never negative")
+        if low >= -1e-6
+        else "an activation",
     )
     if _clamped(_reached(trial, planes, _DRAWS, _SCALES[:1])[0]):
         by = "a clamp or a relu (its output is cut off, and passes no gradient at the ends)"

@@ -1,0 +1,88 @@
+"""Checks what changes weights beside the optimiser, and into what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
+
+_EXPLAINS = 0.98  # share of the variance of a change that a sum must explain
+
+
+def outside_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """Weights must not change between the end of a step and the beginning of the next."""
+    for number, step in enumerate(stepped):
+        changed = [
+            part
+            for part, weights in step.late.items()
+            if not torch.equal(weights, step.after[part])
+        ]
+        if not changed:
+            continue
+        undone = all(torch.equal(step.late[part], step.before[part]) for part in changed)
+        gap = max(
+            float((step.late[p] - step.after[p]).norm() / step.after[p].norm()) for p in changed
+        )
+        yield Finding.error(
+            "steps",
+            f"between step {number + 1} and the next one the weights of "
+            f"{', '.join(map(in_words, changed))} change by {gap:.2%}",
+            "every step is undone: the old weights are put back"
+            if undone
+            else "something else than the optimiser changes the weights between steps"
+            + _what_they_become(trial, step),
+            "let only the optimiser change weights: look for load_state_dict(), copy_() and "
+            "in-place operations on parameters",
+        )
+        return
+
+
+def _what_they_become(trial: WatchedTrial, step: WatchedStep) -> str:
+    """In words, of which known weights the change is made up; empty if of none."""
+    parts = [part for part in step.late if part in trial.initial_weights]
+
+    def joined(weights: Flat) -> Tensor:
+        return torch.cat([weights[part] for part in parts])
+
+    after = joined(step.after)
+    fit = short_sum(
+        (joined(step.late) - after).numpy(),
+        {
+            "the step that was taken": (after - joined(step.before)).numpy(),
+            "the way back to the initial weights": (joined(trial.initial_weights) - after).numpy(),
+            "the weights themselves": after.numpy(),
+            "the gradient": joined(step.given).numpy(),
+        },
+    )
+    if fit.share > _EXPLAINS:
+        return f": they change by {fit}"
+    how = _element_by_element(after, joined(step.late), len(list(trial.network.parameters())))
+    return f": {how}" if how else ""
+
+
+def _element_by_element(after: Tensor, late: Tensor, tensors: int) -> str:
+    """In words, what each number of the weights becomes; empty if that is not known.
+
+    Args:
+        tensors: how many tensors the weights are.
+    """
+    for kind, name in ((torch.float16, "float16"), (torch.bfloat16, "bfloat16")):
+        if torch.equal(after.to(kind).float(), late):
+            return f"they are rounded to {name}, which swallows small steps"
+    bound = float(late.abs().max())
+    if bound < float(after.abs().max()) and torch.equal(after.clamp(-bound, bound), late):
+        return f"they are cut off at {bound:.3g}"
+    factors = (late / after)[after.abs() > 1e-6]
+    if len(factors) and len(torch.unique((factors * 1e3).round())) <= tensors + 1:
+        return (
+            "each tensor is multiplied by a factor of its own "
+            f"({float(factors.min()):.3g} to {float(factors.max()):.3g}): weights are normalised, "
+            "or their norms limited"
+        )
+    return ""

@@ -1,0 +1,105 @@
+"""Explains why policy targets are not the moves that were played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours, numbering
+from hexsearch.doctor.hypotheses.table import (
+    TOGETHER,
+    Flags,
+    Hypothesis,
+    Score,
+    lag_score,
+    share_score,
+)
+from hexsearch.doctor.hypotheses.truth import Ints, Truth, truth_of
+
+_BY_ROWS = "number cells row * N + column, in planes and policy alike"
+
+
+def target_scores(
+    target: Ints, truth: Truth, symmetry: Ints, batch_size: int, wrong: Flags
+) -> list[Score]:
+    """Scores of all explanations: the share of the wrong policy targets that each one gives.
+
+    Args:
+        target: [B] policy targets.
+        symmetry: [B] symmetry under which each position is encoded.
+        wrong: [B] whether the target is not the next move.
+    """
+    rows = np.flatnonzero(wrong)
+    wrong_targets = target[rows]
+    scores = [
+        share_score(hypothesis, wrong_targets == expected[rows])
+        for hypothesis, expected in _target_candidates(target, truth, symmetry)
+    ]
+    right = truth.cells_under(symmetry)
+    # Positions without a next move have target 0.
+    found = lag_score("the policy target", wrong_targets, np.maximum(right, 0), rows, batch_size)
+    return scores if found is None else [found, *scores]
+
+
+def _target_candidates(
+    target: Ints, truth: Truth, symmetry: Ints
+) -> Iterator[tuple[Hypothesis, Ints]]:
+    size, right = truth.size, truth.cells_under(symmetry)
+    same = "apply one symmetry to the stones and to the next move"
+    cause = "the symmetry is applied to the planes but not to the next move"
+    yield Hypothesis("unmoved", cause, same), truth.next_cell
+    moved = moved_cells(right, size)
+    cause = "the cells of moves are numbered by columns (column-major), those of planes by rows"
+    yield Hypothesis("column-major", cause, _BY_ROWS), moved.pop("transposed")
+    for name, other in moved.items():
+        cause = f"the next move is under another symmetry than the stones: the target is {name}"
+        yield Hypothesis(f"target {name}", cause, same), other
+    for shift in (-1, 1, -2, 2, -3, 3):
+        name = f"{abs(shift)} {'ply' if abs(shift) == 1 else 'plies'} "
+        name += "later" if shift > 0 else "earlier"
+        other_ply = truth.moved(plies=shift)
+        cause = f"the policy target is a move {name} than the next move: it is that of another ply"
+        # Beyond the ends of a game there is no such move, and any target is accepted.
+        beyond = ~other_ply.has_move | (other_ply.ply != truth.ply + shift)
+        if beyond.mean() < 0.5:
+            expected = np.where(beyond, target, other_ply.cells_under(symmetry))
+            yield Hypothesis(name, cause, TOGETHER), expected
+    for (rows, columns), wrapped in neighbours(right, size).items():
+        cause = f"the policy target is shifted by {rows} row(s) and {columns} column(s)"
+        shifted = Hypothesis(f"shifted by ({rows}, {columns})", cause, "count cells from 0")
+        number = right + rows * size + columns
+        yield shifted, np.clip(number, 0, size * size - 1)
+        yield shifted, wrapped
+        yield shifted, number % (size * size)
+    for other_game, name in ((1, "next game"), (-1, "previous game")):
+        cause = f"the policy target is that of the {name} in the archive"
+        expected = truth.moved(games=other_game).cells_under(symmetry)
+        yield Hypothesis(name, cause, TOGETHER), expected
+    yield from _same_cells(target, truth, symmetry)
+
+
+def _same_cells(target: Ints, truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesis, Ints]]:
+    """Targets that do not depend on the position, or that number the right cells in another way."""
+    permuted = _mapped(target, right := truth.cells_under(symmetry))
+    cause = f"the policy's cells are numbered {numbering(right, permuted, truth.size)}"
+    yield Hypothesis("permuted", cause, _BY_ROWS), permuted
+    cell = int(np.bincount(np.maximum(target, 0)).argmax())
+    cause = f"the policy target is the same cell ({cell}) in every position: a constant"
+    yield Hypothesis("constant", cause, TOGETHER), np.full_like(target, cell)
+    lengths = truth.archive.lengths[truth.game].astype(np.int64)
+    for name, ply in (("first", np.zeros_like(lengths)), ("last", lengths - 1)):
+        expected = truth_of(truth.archive, truth.game, ply).cells_under(symmetry)
+        cause = f"the policy target is the {name} move of the game in every position"
+        yield Hypothesis(f"{name} move", cause, TOGETHER), expected
+
+
+def _mapped(target: Ints, right: Ints) -> Ints:
+    """[B] for each right cell its most frequent target, which a permutation would give."""
+    mapped = np.full_like(target, -1)
+    for cell in np.unique(right[right >= 0]):
+        rows = right == cell
+        # With one or two targets the most frequent one proves nothing.
+        if rows.sum() > 2:
+            mapped[rows] = np.bincount(np.maximum(target[rows], 0)).argmax()
+    return mapped
