@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hexsearch.config.data import DataConfig
 from hexsearch.data.positions import STAGE_NAMES, stage_of
 from hexsearch.doctor.checks.data.weights import search_findings, weight_findings
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import where
 from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
@@ -101,13 +104,14 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         (
             "the number of plies to the end (to_end) is not the game's",
             batch.to_end.numpy() != lengths - truth.ply,
-            "plies are counted from the other end, or those of another game",
+            _miscounted(batch.to_end.numpy() - (lengths - truth.ply)),
         ),
         (
             "the stage is not that of the number of stones",
             batch.stage.numpy() != stage_of(truth.ply, truth.size, data.stages),
             "positions are assigned to another stage (early, middle, late): weights and figures "
-            "by stage are those of other positions",
+            "by stage are those of other positions"
+            + _by_column(compared, batch.stage.numpy(), data),
         ),
         (
             "a search value is mixed into the label",
@@ -136,6 +140,26 @@ def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from weight_findings(pipeline, compared)
     if mixes:
         yield from search_findings(pipeline, compared)
+
+
+def _miscounted(more: NDArray[np.int64]) -> str:
+    """In words, how plies to the end are counted wrongly.
+
+    Args:
+        more: [B] by how much they are too many.
+    """
+    if len(np.unique(more)) == 1:
+        count = int(more[0])
+        return f"plies to the end are {abs(count)} too {'many' if count > 0 else 'few'}, always"
+    return "plies are counted from the other end, or those of another game"
+
+
+def _by_column(compared: ComparedSamples, stage: NDArray[np.int8], data: DataConfig) -> str:
+    """In words, the number on which stages depend in place of the ply; empty if there is none."""
+    truth = compared.truth
+    right = stage_of(truth.ply, truth.size, data.stages)
+    alone = determined(stage, right, {n: k for n, k in compared.keys.items() if n != "ply"})
+    return f" (they depend on {alone} alone)" if alone else ""
 
 
 def _complement(compared: ComparedSamples) -> Iterator[Finding]:

@@ -45,13 +45,16 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     results = (samples.batch.red_won.numpy() > 0.5) != truth.red_won
     root = "results" if (results == wrong)[known].mean() > 0.97 else ""
     group = _reordered(compared) or _reordered_ahead(pipeline)
+    alone = _determined(compared, known)
+    if group == "game" and alone:
+        group = ""
     if group:
         cause = (
             f"labels are {_how_ordered(samples.target, samples.batch_size)} within each {group}: "
             f"each {group} has the right number of wins, and a label is that of another position"
         )
         root = "shuffled"
-    elif alone := _determined(compared, known):
+    elif alone and not by_game(wrong, truth.game):
         cause = f"the label depends on {alone} alone, and not on the winner of its own game"
     elif by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"

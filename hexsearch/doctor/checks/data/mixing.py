@@ -79,18 +79,22 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
 
 def _beyond(ply: Ints, wanted: Ints) -> tuple[str, str] | None:
     """Evidence and cause if no position is drawn beyond some ply, but more than usual at it."""
-    last = int(ply.max())
-    missed, there = float((wanted > last).mean()), float((ply == last).mean())
-    usual = float((wanted == last).mean())
-    if missed < _GAP or there < usual + missed / 2:
-        return None
-    return (
-        f"{missed:.0%} of the curriculum's positions are beyond ply {last}, and none is drawn; "
-        f"{there:.0%} of {len(ply):,} training positions are at ply {last}, in the curriculum "
-        f"{usual:.0%}",
-        f"plies are cut off at {last} (a limit, a clip, a buffer of fixed size): later positions "
-        "are never trained on, and that of the limit stands in their place",
-    )
+    for end, side, which in (
+        (int(ply.max()), 1, ("beyond", "later")),
+        (int(ply.min()), -1, ("before", "earlier")),
+    ):
+        missed, there = float((side * (wanted - end) > 0).mean()), float((ply == end).mean())
+        usual = float((wanted == end).mean())
+        if missed < _GAP or there < usual + missed / 2:
+            continue
+        return (
+            f"{missed:.0%} of the curriculum's positions are {which[0]} ply {end}, and none is "
+            f"drawn; {there:.0%} of {len(ply):,} training positions are at ply {end}, in the "
+            f"curriculum {usual:.0%}",
+            f"plies are cut off at {end} (a limit, a clip, a buffer of fixed size): {which[1]} "
+            "positions are never trained on, and that of the limit stands in their place",
+        )
+    return None
 
 
 def _columns(archive: GameArchive, game: Ints, ply: Ints) -> dict[str, NDArray[np.float64]]:

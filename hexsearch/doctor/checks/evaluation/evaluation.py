@@ -14,6 +14,7 @@ from hexsearch.doctor.checks.evaluation.chosen import chosen_findings, evaluated
 from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.checks.evaluation.planes import plane_findings
 from hexsearch.doctor.checks.evaluation.policy import policy_findings
+from hexsearch.doctor.checks.evaluation.spread import spread_out
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
@@ -39,7 +40,17 @@ _AGAIN = 16  # positions that are asked for a second time
 
 def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the evaluation of a few validation games with the games and with inference."""
-    trial, dataset = needed(pipeline.watched), needed(pipeline.brief_dataset)
+    trial = needed(pipeline.watched)
+    planes = torch.from_numpy(needed(pipeline.samples).planes[:_COMPARED])
+    with spread_out(trial, planes):
+        findings = list(_compared(pipeline, trial))
+    yield from findings
+    if not findings:
+        yield from _afterwards(trial)
+
+
+def _compared(pipeline: ExaminedPipeline, trial: WatchedTrial) -> Iterator[Finding]:
+    dataset = needed(pipeline.brief_dataset)
     size = dataset.config.board_size
     small = with_few_games(dataset, _GAMES if size < _LARGE else _GAMES // 3)
     planes: list[Tensor] = []
@@ -85,7 +96,6 @@ def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from findings
     if not findings:
         yield from metric_findings(evaluation)
-        yield from _afterwards(trial)
 
 
 def _results(evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:

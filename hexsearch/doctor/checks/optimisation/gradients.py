@@ -203,9 +203,26 @@ def _changed(step: WatchedStep, trial: WatchedTrial) -> Hypothesis | None:
     wanted = {p: each for p, each in expected_gradient(step, trial.config).items() if each.any()}
     if not wanted or not all(part in step.given for part in wanted):
         return None
-    how = how_changed(step.given, wanted, {}, step.before) or _noise(step.given, wanted)
+    how = how_changed(step.given, wanted, {}, step.before)
+    how = how or _by_kind(step.given, wanted, _matrices(trial)) or _noise(step.given, wanted)
     cause = f"gradients are changed before the step: {how}"
     return Hypothesis("changed", cause, _LEAVE) if how else None
+
+
+def _by_kind(given: Flat, wanted: Flat, matrices: Flat) -> str:
+    """In words, factors of matrices and of norms and biases; empty if there are none."""
+    some, others, kinds = (
+        torch.cat([of[part] for part in wanted]) for of in (given, wanted, matrices)
+    )
+    factors = {}
+    for kind, name in ((1.0, "matrices and kernels"), (0.0, "norms and biases")):
+        rows = kinds == kind
+        size = float(others[rows].square().sum())
+        factor = float((some[rows] * others[rows]).sum()) / max(size, 1e-12)
+        if float((some - factor * others)[rows].norm()) > 0.01 * float(some[rows].norm()):
+            return ""
+        factors[name] = factor
+    return " and ".join(f"those of {name} are multiplied by {f:.3g}" for name, f in factors.items())
 
 
 def _noise(given: Flat, wanted: Flat) -> str:

@@ -87,6 +87,11 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
 
 def _what_is_evaluated(own: Tensor, wanted: Tensor, trained: Tensor, initial: Tensor) -> str:
     """In words, what the weights are that are evaluated in place of their average."""
+    if float((own - initial).norm()) < 0.02 * float((trained - initial).norm()):
+        return (
+            "the average of weights (EMA) that evaluation uses is not the configured one: in this "
+            "part it is never updated, and evaluation uses the initial weights"
+        )
     fit = short_sum(
         (own - initial).numpy(),
         {
@@ -94,9 +99,8 @@ def _what_is_evaluated(own: Tensor, wanted: Tensor, trained: Tensor, initial: Te
             "the configured average": (wanted - initial).numpy(),
         },
     )
-    if fit.share > _EXPLAINS or float((own - initial).norm()) == 0.0:
-        told = str(fit) if fit.terms else "the initial weights"
-        return f"the weights that evaluation uses are not the configured average (EMA): {told}"
+    if fit.share > _EXPLAINS and fit.terms:
+        return f"the weights that evaluation uses are not the configured average (EMA): {fit}"
     return (
         "the average of weights (EMA) that evaluation uses is not the configured one: it has "
         "another half-life, leaves a part out, or averages other weights"

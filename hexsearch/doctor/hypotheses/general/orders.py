@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 _FEW = 4  # groups that are needed
-_OTHER = 0.15  # share of the groups in which other numbers may be, too
+_OTHER = 0.15  # share of the groups with wrong numbers in which other numbers may be, too
 _REPEATS = 0.99  # share of the wrong rows that a repetition must give
 
 
@@ -29,7 +29,7 @@ def reordered_within(
         if len(np.unique(group[wrong])) < _FEW:
             continue
         differs = found[np.lexsort((found, group))] != right[np.lexsort((right, group))]
-        if len(np.unique(np.sort(group)[differs])) < _OTHER * len(np.unique(group)):
+        if len(np.unique(np.sort(group)[differs])) < _OTHER * len(np.unique(group[wrong])):
             return name
     return ""
 

@@ -190,7 +190,8 @@ def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
         return Hypothesis(
             "brought to the limit",
             "gradients are scaled up to the clipping limit: the factor limit / norm is not held "
-            "at 1 or below, so every step has the same length (normalised gradients)",
+            "at 1 or below, so every step has the same length (normalised gradients); or the loss "
+            "is multiplied by a large number that is never taken out (a loss scale)",
             "multiply by min(1, limit / norm): clipping must never lengthen a gradient",
         )
     return Hypothesis(

@@ -38,6 +38,14 @@ def explain_rates(
             "schedule: a second scheduler is stepped at each batch"
         )
         return Hypothesis("twice", cause, _SHARE)
+    low, high = min(rates), max(rates)
+    for words, expected in (
+        (f"is held above {low:.3g} (a floor)", [max(rate, low) for rate in wanted]),
+        (f"is held below {high:.3g} (a cap)", [min(rate, high) for rate in wanted]),
+    ):
+        apart = max(abs(a - b) for a, b in zip(rates, expected, strict=True))
+        if apart < _CLOSE * max(*rates, 1e-12) and len(set(rates)) > 1:
+            return Hypothesis("bound", f"the learning rate {words}", _SHARE)
     for hypothesis, expected in _candidates(config, wanted, progress):
         gap = max(abs(a - b) for a, b in zip(rates, expected, strict=True))
         if gap < _CLOSE * max(*rates, 1e-12):
