@@ -43,6 +43,8 @@ def _all_positions(pipeline: ExaminedPipeline, validation: NDArray[np.int64]) ->
     dataset = needed(pipeline.dataset)
     if pipeline.config is None or pipeline.config.curriculum.name != "all":
         return False
+    if not np.array_equal(validation, dataset.validation_games):
+        return False  # validation is not of its own games
     positions = dataset.training(pipeline.config.curriculum)
     counts = positions.counts[np.isin(positions.games, validation)].astype(np.int64)
     return int(counts.sum()) == int((dataset.archive.lengths[validation].astype(int) + 1).sum())

@@ -239,11 +239,10 @@ def _by_rows(respond: Respond, planes: Tensor, spread: _Spread) -> str:
     """In words, which row's answer each row of a batch gets; empty if it is that of none."""
     together = _as_one(respond(planes), spread)
     alone = torch.cat([_as_one(respond(row[None]), spread) for row in planes])
-    if words := _rows_of(together, alone, _CLOSE):
-        return words
+    words = _rows_of(together, alone, _CLOSE)
     # The value may come from other rows, and the policy from its own.
-    words = _rows_of(together[:, -1:], alone[:, -1:], _CLOSE / 10)
-    return words.replace("each answer", "each value").replace("the answers", "the values")
+    value = _rows_of(together[:, -1:], alone[:, -1:], _CLOSE / 10)
+    return words or value.replace("answer", "value")
 
 
 def _rows_of(together: Tensor, alone: Tensor, close: float) -> str:
@@ -251,8 +250,7 @@ def _rows_of(together: Tensor, alone: Tensor, close: float) -> str:
     gaps = torch.cdist(together, alone) / together.shape[1] ** 0.5
     source = gaps.argmin(dim=1)
     known = gaps.min(dim=1).values < close
-    rows = torch.arange(len(together))
-    right = gaps.diagonal() < close
+    rows, right = torch.arange(len(together)), gaps.diagonal() < close
     if bool(right.all()):
         return ""  # the other positions move an answer by less than what tells rows apart
     if float(known.float().mean()) > _MATCHED:
