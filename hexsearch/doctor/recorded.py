@@ -44,6 +44,7 @@ class WatchedStep:
             each class.
         value_gradient, policy_gradient, other_gradient: gradients of the unweighted value and
             policy loss, and of the weighted sum of the auxiliary losses.
+        sent: how often backward() added to the gradient of a weight.
         given: gradients that the optimiser gets, after clipping.
         before, after: weights before and after the optimiser's step.
         late: weights at the start of the next training step, if there is one.
@@ -65,6 +66,7 @@ class WatchedStep:
     value_gradient: Flat = field(default_factory=dict)
     policy_gradient: Flat = field(default_factory=dict)
     other_gradient: Flat = field(default_factory=dict)
+    sent: int = 0
     given: Flat = field(default_factory=dict)
     before: Flat = field(default_factory=dict)
     after: Flat = field(default_factory=dict)

@@ -71,6 +71,10 @@ class WatchedTrial(Trial):
         self._stepper.note = self._note
         self.network.register_forward_pre_hook(self._look_at_planes)
         self.network.register_forward_hook(self._look_at_forward)
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                hooks: Any = parameter
+                hooks.register_post_accumulate_grad_hook(self._look_at_gradient)
         self.optimiser.register_step_pre_hook(self._look_before_step)
         self.optimiser.register_step_post_hook(self._look_after_step)
         self.initial_weights = self._weights()
@@ -247,6 +251,10 @@ class WatchedTrial(Trial):
             self._outputs.append((self._shown[0], output))
             if self.edited is None and not torch.equal(self._shown[0], inputs[0]):
                 self.edited = self._shown[0], inputs[0].detach().clone()
+
+    def _look_at_gradient(self, parameter: nn.Parameter) -> None:
+        if self.steps and self._is_stepping:
+            self.steps[-1].sent += 1
 
     def _look_before_step(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
         if self.steps and self.recording:

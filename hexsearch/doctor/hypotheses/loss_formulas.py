@@ -16,6 +16,8 @@ from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
 from hexsearch.model.readout import Readout
 
 ONE_FORMULA = "compute the value loss of each position as readout.loss(raw, outcome)"
+MIXED = "a mixture of proper losses"
+_PROPER = ("the cross-entropy of sigmoid(raw)", "the squared error of sigmoid(raw)")
 _EXACT = 0.01  # largest residual of a sum of terms, in standard deviations of the loss
 SAME_LABELS = "compare each output with the outcome of its own position"
 
@@ -85,7 +87,7 @@ def _close_within(found: Tensor, expected: Tensor, share: float) -> bool:
     return float((found - expected).abs().max()) < share * spread
 
 
-def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
+def weighted(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
     """The right loss times a factor that depends on one column of the batch."""
     usable = right.abs() > 1e-6
     if usable.sum() < len(found) // 2:
@@ -112,6 +114,16 @@ def weighted(found: Tensor, right: Tensor, batch: Batch) -> Hypothesis | None:
             continue
         mean = torch.bincount(group, factor) / size
         if (factor - mean[group]).abs().max() < 1e-3 * factor.abs().max():
+            negative = mean < 0
+            if negative.any() and not negative.all():
+                place = place_in((found / right.clamp(min=1e-9)) < 0, right, raw, batch)
+                return Hypothesis(
+                    "sign in a part",
+                    f"the value loss has the wrong sign {place} (by {name}): training drives these "
+                    "answers away from the results",
+                    "give the loss of every position the same sign; exchange label or answer where "
+                    "the side is another one",
+                )
             return Hypothesis(
                 "weighted",
                 f"positions are weighted unequally in the value loss, by {name}: from "
@@ -253,13 +265,23 @@ def as_a_sum(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothe
     numbers = {name: each.numpy() for name, each in terms.items()}
     own = numbers.pop("the read-out's loss")
     added = short_sum((found - right).numpy(), numbers)
-    if added.left < _EXACT and added.terms:
+    fit = short_sum(found.numpy(), {"the read-out's loss": own, **numbers})
+    proper = {name: numbers[name] for name in _PROPER} | {"the read-out's loss": own}
+    mixed = short_sum(found.numpy(), proper)
+    if mixed.left < _EXACT and mixed.terms and min(mixed.terms.values()) > 0:
+        return Hypothesis(
+            MIXED,
+            f"the loss that is minimised is {mixed}: a mixture of proper losses, which is sound, "
+            "and not that of the read-out that is configured",
+            "make it a read-out of your own, so that reports name it",
+        )
+    is_shorter = fit.left < _EXACT and 0 < len(fit.terms) <= len(added.terms)
+    if added.left < _EXACT and added.terms and not is_shorter:
         return Hypothesis(
             "penalty",
             f"{added} is added to the value loss of each position (a penalty, a bonus or a weight)",
             "remove it, or add it to the loss of a read-out of your own",
         )
-    fit = short_sum(found.numpy(), {"the read-out's loss": own, **numbers})
     if fit.left > _EXACT or not fit.terms:
         return None
     return Hypothesis(

@@ -25,6 +25,7 @@ from hexsearch.model.readout import Readout
 
 Candidates = Iterator[tuple[str, Tensor]]  # causes, each with the value loss [B] that it gives
 _LEVEL = 0.02  # spread of losses that are the same, in the spread of the right ones
+_FEW = 4  # different losses of rounded answers
 _ROWS, _UNRELATED = 32, 0.4  # rows, and largest correlation of numbers that are not related
 _BROADCAST = "every output is compared with every label: [B, 1] against [B] is broadcast to [B, B]"
 
@@ -51,14 +52,30 @@ def explain_value_loss(
     return (
         _scaled(found, right, batch)
         or _masked(found, right, raw, batch)
-        or weighted(found, right, batch)
+        or weighted(found, right, raw, batch)
         or other_labels(found, raw, batch, readout)
         or explain_by_inversion(found, raw, batch, readout)
         or of_changed_arguments(found, raw, batch, readout)
         or by_region(found, right, raw, batch)
         or other_formula(found, right, raw, batch)
         or _levelled(found, right)
+        or _of_decisions(found, raw, batch)
         or _by_other_numbers(found, right, raw, batch)
+    )
+
+
+def _of_decisions(found: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
+    """Losses that take few numbers although outputs and right losses take many."""
+    count = len(set(found.round(decimals=5).tolist()))
+    if count > _FEW or len(set(raw.round(decimals=5).tolist())) < 2 * _FEW:
+        return None
+    each = [sorted({round(float(x), 3) for x in found[batch.outcome == label]}) for label in (0, 1)]
+    told = " and ".join(f"{numbers} for label {label}" for label, numbers in enumerate(each))
+    return Hypothesis(
+        "decisions",
+        f"the value loss takes {count} different numbers only ({told}): the answer is rounded (to "
+        "0 or 1, a decision) before the loss, so it has no gradient and the value learns nothing",
+        "compare the output itself with the label; round answers only to show them",
     )
 
 

@@ -62,6 +62,9 @@ def _constant(theirs: Floats) -> Hypothesis | None:
 
 
 def _own_output(ours: Floats, theirs: Floats, raw: Floats) -> Hypothesis | None:
+    # Where the network answers for Blue, both are carried back to its own view.
+    turned = (sigmoid(raw) > 0.5) != (ours > 0.5)
+    ours, theirs = (np.where(turned, 1 - p, p) for p in (ours, theirs))
     for name, other in (
         ("the raw output itself", raw),
         ("the raw output cut to [0, 1]", np.clip(raw, 0.0, 1.0)),
@@ -69,8 +72,10 @@ def _own_output(ours: Floats, theirs: Floats, raw: Floats) -> Hypothesis | None:
         ("the sigmoid of the answer: a sigmoid is applied twice", sigmoid(ours)),
         ("(tanh(raw) + 1) / 2", 0.5 * (np.tanh(raw) + 1)),
         ("tanh(raw)", np.tanh(raw)),
+        ("tanh(raw) cut to [0, 1], in place of (tanh(raw) + 1) / 2", np.clip(np.tanh(raw), 0, 1)),
         ("(raw + 1) / 2", np.clip(0.5 * (raw + 1), 0.0, 1.0)),
         ("2 p - 1, a value in [-1, 1]", 2 * ours - 1),
+        ("2 p - 1 cut to [0, 1]: a value in [-1, 1] as a chance", np.clip(2 * ours - 1, 0, 1)),
         ("the squared answer", ours**2),
         ("the root of the answer", np.sqrt(ours)),
         ("how confident the answer is, not which side it favours", np.maximum(ours, 1 - ours)),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.boards.adjacency import other_winners
 from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.general.orders import reordered_within
 from hexsearch.doctor.hypotheses.general.regions import trend
@@ -57,6 +58,8 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         root = "shuffled"
     elif alone and not (alone == _GAME and by_game(wrong, truth.game)):
         cause = f"the label depends on {alone} alone, and not on the winner of its own game"
+    elif rule := _other_rule(compared):
+        cause = f"{rule}, which differs from the winner of the game in part of the games"
     elif by_game(wrong, truth.game):
         cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
     elif place.startswith(("in a random share", "only")):
@@ -80,6 +83,15 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         cause if np.ptp(samples.target) < 1e-6 else at(cause, place),
         remedy,
         root=root,
+    )
+
+
+def _other_rule(compared: ComparedSamples) -> str:
+    """In words, the rule of connections by which the labels are right; empty if there is none."""
+    samples, truth = compared.samples, compared.truth
+    right = truth.outcome(compared.symmetry, samples.perspective)
+    return other_winners(
+        truth, np.where(right == truth.red_won, samples.target > 0.5, samples.target <= 0.5)
     )
 
 

@@ -66,7 +66,8 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
         if other is not None:
             yield Finding.error("batches", *other, _ALL_EQUALLY)
         return
-    _, name, share, expected = max(kinds)  # what is left out most
+    # What is left out most; what is drawn exclusively says more.
+    _, name, share, expected = max(kinds, key=lambda kind: (kind[2] in (0.0, 1.0), kind[0]))
     yield Finding.error(
         "batches",
         f"{share:.0%} of {len(game):,} training positions are from {name}; in curriculum "
@@ -156,6 +157,10 @@ def _features(archive: GameArchive) -> tuple[tuple[str, Feature], ...]:
         ("the first half of a game (early positions)", lambda g, p: 2 * p < archive.lengths[g]),
         ("the first four plies (the opening)", lambda g, p: p < 4),
         ("the last four plies (the end)", lambda g, p: p + 4 > archive.lengths[g]),
+        (
+            "turns of the winner (the side to move wins)",
+            lambda g, p: (archive.winners[g] == RED) == (p % 2 == 1),
+        ),
         ("long games", lambda g, p: archive.lengths[g] > long),
         ("games that Red won", lambda g, p: archive.winners[g] == RED),
         ("games of odd number", lambda g, p: g % 2 == 1),

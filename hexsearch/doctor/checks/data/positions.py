@@ -13,6 +13,7 @@ from hexsearch.doctor.hypotheses.boards.board_maps import described
 from hexsearch.doctor.hypotheses.boards.cell_maps import cell_map
 from hexsearch.doctor.hypotheses.boards.channels import sources, stone_values
 from hexsearch.doctor.hypotheses.boards.places import place_map
+from hexsearch.doctor.hypotheses.boards.rolled import rolled
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.plane_values import VAGUE
@@ -110,6 +111,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         or _against_right(compared, wrong, reordered)
         or formula
         or _other_places(compared, wrong)
+        or rolled(compared.stones[some], truth.rows(some))
         or "the planes are built from other moves, in another order, or changed afterwards",
         "print the planes of one wrong sample, and compare them with its game, which "
         "`hexsearch games show PATH --game NUMBER --ply PLY` draws",

@@ -21,6 +21,7 @@ _OTHER_CURRICULUM = (
     "do not judge networks by this curriculum; use curriculum last_k with an even k, or all"
 )
 _WITHOUT_REPLACEMENT = "draw without replacement from all training positions"
+_REPLACED = 0.2  # accepted difference of repetitions from those of draws with replacement
 _ALL = 0.95  # share of positions that are all of them but for chance
 _PURE = 0.98  # share of equal outcomes in a group of positions from which on it is a leak
 _GROUP = 0.2  # share of the positions that such a group must have
@@ -170,6 +171,16 @@ def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
     size, distinct = len(stream.positions), len(np.unique(keys))
     # Without replacement no position comes twice before all have come once.
     if distinct < 0.9 * len(keys) and size >= len(keys):
+        by_chance = size * (1 - np.exp(-len(keys) / size))
+        if abs(distinct - by_chance) < _REPLACED * (len(keys) - by_chance):
+            yield Finding.warning(
+                "batches",
+                f"{distinct:,} of {len(keys):,} consecutive training positions are different; in "
+                f"draws with replacement from all {size:,} it would be {by_chance:,.0f}",
+                "positions are drawn with replacement: some come again before all have come once",
+                _WITHOUT_REPLACEMENT,
+            )
+            return
         yield Finding.error(
             "batches",
             f"only {distinct:,} of {len(keys):,} consecutive training positions are different, "

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import torch
 
 from hexsearch.doctor.checks.evaluation.chosen import with_few_games
 from hexsearch.doctor.findings import Finding
@@ -49,6 +50,7 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             continue
         yield from _losses(trial, name, reported, of)
     yield from _evaluated(trial, reports[-1])
+    yield from _repeated(trial, reports)
 
 
 def _value(step: WatchedStep) -> float:
@@ -126,6 +128,10 @@ def _candidates(
         "the sum since the beginning by the steps since the last report",
         [sum(map(of, rows)) / len(p) for rows, p in zip((first, both), parts, strict=True)],
     )
+    yield (
+        "the sum over all steps since the beginning (never divided, and never begun anew)",
+        [sum(map(of, rows)) for rows in (first, both)],
+    )
     yield "the sum over the steps, not their mean", [sum(map(of, part)) for part in parts]
     yield "the median over the steps", [float(np.median([of(s) for s in part])) for part in parts]
     yield "the smallest of the steps", [min(map(of, part)) for part in parts]
@@ -166,6 +172,28 @@ def _evaluated(trial: WatchedTrial, report: TrialReport) -> Iterator[Finding]:
             f"validation figures of a report ({', '.join(wrong)}) are not those of the evaluation: "
             "they are changed between evaluation and report",
         )
+
+
+def _repeated(trial: WatchedTrial, reports: Sequence[TrialReport]) -> Iterator[Finding]:
+    """Report validation figures that do not change although the weights that are judged do."""
+    first, last = (report.metrics.overall for report in reports)
+    moved = [p.detach().clone() for p in trial.answering.parameters()]
+    if first.log_loss != last.log_loss or first.value_loss != last.value_loss:
+        return
+    if all(map(torch.equal, moved, trial.initial_answering)):
+        return  # check `movement` reports weights that do not move
+    answers = [torch.nan_to_num(step.raw.float()).std() for step in trial.steps if len(step.raw)]
+    if answers and float(max(answers)) < 1e-6:
+        return  # check `constant value` reports a value that does not depend on the board
+    yield Finding.error(
+        "figures of reports",
+        f"two reports, with {_STEPS[1]} steps between them that moved the weights, give the same "
+        f"value loss {last.value_loss:.7f} and log loss {last.log_loss:.7f} to the last digit",
+        "every report repeats the first evaluation: answers are kept (cached) without regard to "
+        "the weights, or a copy of the network is evaluated that is never updated",
+        "evaluate the present weights for every report; a key of a cache must contain them",
+        root="figures",
+    )
 
 
 def _equal(found: Sequence[float], expected: Sequence[float]) -> bool:

@@ -30,6 +30,12 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     twice = sorted({names.get(i, "?") for i in owned if owned.count(i) > 1})
     flat = [n for n, p in trial.network.named_parameters() if p.ndim < 2]
     lacking = "biases and norms" if missing and set(missing) <= set(flat) else "a module's weights"
+    whole = [
+        part
+        for part in trial.network.parts()
+        if missing and {n for n in names.values() if n.startswith(f"{part}.")} == set(missing)
+    ]
+    lacking = f"the weights of the {in_words(whole[0])}" if whole else lacking
     partition = "put every weight of the network into exactly one parameter group"
     for what, wrong, cause, remedy in (
         ("are in no parameter group", missing, f"{lacking} never reach the optimiser", partition),

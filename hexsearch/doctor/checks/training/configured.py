@@ -79,7 +79,7 @@ class Told:
 
     @classmethod
     def of(cls, other: Unlike) -> Told:
-        return cls(str(other), "the layers are not those of the configuration")
+        return cls(str(other), "the layers are not those of the configuration", False)
 
 
 def _core(part: nn.Module, names: tuple[str, ...]) -> Any:

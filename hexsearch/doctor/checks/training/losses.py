@@ -12,7 +12,7 @@ from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.formulas.policy_curves import explain_curves
 from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes
 from hexsearch.doctor.hypotheses.general.policy_rows import explain_rows
-from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA, as_a_sum
+from hexsearch.doctor.hypotheses.loss_formulas import MIXED, ONE_FORMULA, as_a_sum
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
 from hexsearch.doctor.hypotheses.optimisation.step_factors import (
     explain_factors,
@@ -88,8 +88,9 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 best = explain_factors(_factors(trial), trial.config) or best
             elif best.name == "offset":
                 best = _explained_offset(trial)
-        yield Finding.error(
+        yield Finding(
             "value loss",
+            "warning" if best.name == MIXED else "error",
             f"batch {number + 1}: the mean value loss is {float(step.value.mean()):.4f}; "
             f"recomputed from the same outputs and labels it is {float(right.mean()):.4f}"
             f"{_EXCLUDED if best is _UNKNOWN else ''}",

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
-from hexsearch.game.board import BLUE
+from hexsearch.doctor.hypotheses.table import Flags
+from hexsearch.doctor.hypotheses.truth import Truth
+from hexsearch.game.board import BLUE, RED
 
 Steps = Sequence[tuple[int, int]]
 _SQUARE: Steps = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -47,6 +49,35 @@ def other_adjacency(archive: GameArchive, games: NDArray[np.int64]) -> str:
         if np.mean(won) > _FITS:
             return words
     return ""
+
+
+def other_winners(truth: Truth, red_won: Flags) -> str:
+    """In words, the rule of connections that gives these winners; empty if there is none.
+
+    Args:
+        red_won: [B] whether Red is said to have won the games of the positions.
+    """
+    games, rows = np.unique(truth.game, return_inverse=True)
+    rows = rows.reshape(-1)
+    some = np.arange(min(len(games), _GAMES))
+    known = rows < len(some)
+    ends = truth.archive.lengths[games[some]].astype(np.int64)
+    boards = stones_at(truth.archive, games[some], ends)
+    fits: dict[str, float] = {}
+    for words, steps in _RULES.items():
+        won = np.array(
+            [[connects(b == side, steps, side == BLUE) for b in boards] for side in (BLUE, RED)]
+        )
+        # The colour that is looked at first has the boards on which both connect.
+        for others, red in (("Blue", won[1]), ("Blue", won[1] & ~won[0]), ("Red", ~won[0])):
+            cause = (
+                f"results are computed anew {words}; {others} gets the boards on which nobody "
+                "connects by that rule"
+            )
+            fit = float((red[rows[known]] == red_won[known]).mean())
+            fits[cause] = max(fit, fits.get(cause, 0.0))
+    best = max(fits, key=lambda cause: fits[cause])
+    return best if fits[best] > _FITS else ""
 
 
 def connects(stones: NDArray[np.bool_], steps: Steps, downwards: bool) -> bool:

@@ -80,6 +80,13 @@ def explain_gap(
         matrices: for each part, 1 for the weights of matrices and kernels, 0 for the others.
     """
     step, limit = steps[gap.number], config.optimiser.clip
+    if gap.given < 1e-9 and step.sent:
+        return Hypothesis(
+            "cleared",
+            "gradients are cleared (or set to 0) between backward() and the optimiser's step, so "
+            "no step moves a weight",
+            "call zero_grad() before backward() or after step(), not between them",
+        )
     if gap.given < 1e-9:
         return Hypothesis(
             "none", "no gradient reaches the optimiser", "call backward() on the loss before step()"
