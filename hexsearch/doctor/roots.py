@@ -13,20 +13,22 @@ _LAST = "continued"  # whatever is wrong before may also make a restored trial g
 _CALLS = ("modes", "repeated")  # answers that depend on more than their position
 _AT_INFERENCE = (*_CALLS, "batch", "encoder", "random encoder", "raises", "state", "read-out")
 _FOLLOWS = {
-    "unread": ("repeated", "configured"),
+    "unread": ("repeated",),
     "detached value": ("unread", "movement", "slopes", "configured"),
     "detached policy": ("unread", "movement", "slopes", "configured"),
     "slopes": ("unread",),
-    "modes": ("configured",),
+    "modes": ("configured", "state"),
     "repeated": ("configured",),
     "features": ("configured",),
-    "configured": ("movement", "slopes"),
+    "configured": ("movement", "slopes", "unread"),
     "encoder": ("reading",),
     "read-out": ("reading",),
     "reads the mover": _CALLS,
     "norms": ("reads the mover", "configured"),
     "shown later": ("reads the mover", "reading", "policy cells", "positions", "norms"),
-    "equal units": ("weights", "levels", "reading", "norms", "reads the mover", "configured"),
+    "equal units": (
+        *("weights", "levels", "reading", "norms", "reads the mover", "configured", *_CALLS),
+    ),
     "cut": ("computation", "reading"),
     "planes": (
         "reading",

@@ -172,6 +172,10 @@ def _of_logits() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
     ):
         for far in _FAR:
             yield f"{name} (a legal-move mask)", _masked(masked, far)
+    cause = "the move that was played is masked (its logit gets a large negative number)"
+    for far in _FAR:
+        yield cause, _without_played(far, kept=1.0)
+        yield cause, _without_played(far, kept=0.0)
     cause = "each cell has a loss of its own (sigmoid), instead of a softmax over the cells"
     yield cause, lambda s: float(_by_cell(s).mean())
     cause = "each cell has a loss of its own (sigmoid), summed over the cells"
@@ -186,6 +190,16 @@ def _masked(occupied: bool, far: float) -> Callable[[PolicyStep], float]:
     def loss(step: PolicyStep) -> float:
         hidden = step.taken if occupied else ~step.taken
         return step.mean(torch.where(hidden, step.logits - far, step.logits).log_softmax(dim=1))
+
+    return loss
+
+
+def _without_played(far: float, kept: float) -> Callable[[PolicyStep], float]:
+    """The played move's logit is lowered by a number, or replaced by it."""
+
+    def loss(step: PolicyStep) -> float:
+        own = functional.one_hot(step.target, step.logits.shape[1]) > 0
+        return step.mean(torch.where(own, kept * step.logits - far, step.logits).log_softmax(dim=1))
 
     return loss
 

@@ -80,6 +80,14 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         f"{wrong.sum():,} of {len(wrong):,} training samples have a board that is not the game's "
         f"under any symmetry, {place}, {compared.example(wrong)}"
     )
+    if np.ptp(samples.planes, axis=0).max() == 0.0:
+        return Finding.error(
+            "boards",
+            f"{evidence}; all {len(wrong):,} rows are equal",
+            "every row shows one and the same board: a buffer that all rows share, or an index "
+            "that does not advance",
+            "give each row an array of its own, and copy it before the buffer is used again",
+        )
     order = exchanged_channels(
         inside_ring(samples.planes, truth.size)[wrong], _expected_planes(compared, wrong)
     )
@@ -87,10 +95,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         return Finding.error(
             "boards",
             f"{evidence}; with the planes in the order {order} more than 95% of them are right",
-            at(
-                f"the planes are swapped: they are in the order {_inverse(order)}",
-                place,
-            ),
+            at(f"the planes are swapped: they are in the order {_inverse(order)}", place),
             "use the order of the encoder: Blue's stones, Red's stones, side to move",
         )
     ring = samples.planes.shape[-1] == truth.size + 2

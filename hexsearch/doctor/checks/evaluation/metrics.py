@@ -22,6 +22,7 @@ from hexsearch.training.metrics import Evaluation
 Floats = NDArray[np.float64]
 Figures = dict[str, float]
 _CLOSE = 1e-3  # accepted difference, relative where the figure is above 1
+_TINY = 1e-5  # standard deviation of answers that are all alike
 _BINS = 15  # of the calibration error
 _WITHOUT_ORDER = frozenset({"positions", "games", "confident_share", "bias"})
 _TOLD = 3  # slices and figures that a finding lists
@@ -209,7 +210,7 @@ def figures(answers: Answers) -> Figures:
     sure = (p < 0.3) | (p > 0.7)
     pairs = p[won == 1][:, None] - p[won == 0][None]
     spread = np.ptp(p) > 0 and np.ptp(won) > 0
-    return {
+    found = {
         "positions": float(len(p)),
         "games": float(games),
         "value_loss": float(errors.mean()),
@@ -226,6 +227,9 @@ def figures(answers: Answers) -> Figures:
         "calibration_error": float(np.abs(np.bincount(_bin(p), p - won)).sum() / len(p)),
         **_others(errors, p - won),
     }
+    if 0 < p.std() < _TINY:  # what rounding leaves of a correlation tells nothing
+        del found["correlation"]
+    return found
 
 
 def _bin(p: Floats) -> NDArray[np.int64]:

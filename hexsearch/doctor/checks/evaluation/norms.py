@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.training.seeds import derive_seed
 from hexsearch.training.trial import Trial
 
 _NORMED = 1024  # training positions that the statistics are compared with
+_DRAWN, _PART = 8, 256  # parts of the positions that evaluation draws, as it draws them
+_APART = 0.2  # accepted difference of means from those over these positions
 _OFF = 1.0  # accepted median of the gaps over the channels of a norm
 
 
@@ -53,6 +58,58 @@ def norm_findings(trial: Trial) -> Iterator[Finding]:
             "logarithm of the ratio of the deviations)",
             "batch-norm statistics are never computed, or belong to other weights: evaluation "
             "normalises by other statistics than training",
+            "compute the statistics over training positions before each evaluation",
+            root="norms",
+        )
+        return
+    yield from _of_other_positions(trial)
+
+
+def _of_other_positions(trial: Trial) -> Iterator[Finding]:
+    """Compute the statistics again, over the training positions that evaluation draws for them."""
+    body = trial.body
+    if trial.config.optimiser.ema_half_life or body.frozen:
+        return  # evaluation has other weights, or norms that stay as they are
+    norms = {n: m for n, m in body.named_modules() if isinstance(m, _BatchNorm)}
+    norms = {n: m for n, m in norms.items() if m.running_mean is not None}
+    kept = deepcopy(body.state_dict())
+    stream = replace(trial.stream, seed=derive_seed(trial.seed, "calibration"))
+    momenta = {name: norm.momentum for name, norm in norms.items()}
+    body.eval()
+    try:
+        for norm in norms.values():
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        with torch.no_grad():
+            for part in stream.batch(0, _DRAWN * _PART).parts(_PART):
+                features, _ = body.shared(trial.execution.show(part.planes))
+                for number in range(len(body.heads)):
+                    body.value_raw(number, features)
+        gaps = {
+            name: float(
+                (
+                    (norm.running_mean - kept[f"{name}.running_mean"]).abs()
+                    / (norm.running_var + norm.eps).sqrt()
+                ).max()
+            )
+            for name, norm in norms.items()
+            if norm.running_mean is not None and norm.running_var is not None
+        }
+    finally:
+        for name, norm in norms.items():
+            norm.momentum = momenta[name]
+        body.load_state_dict(kept)
+        body.eval()
+    if gaps and max(gaps.values()) > _APART:
+        worst = max(gaps, key=lambda name: gaps[name])
+        yield Finding.error(
+            "evaluation",
+            f"in evaluation a mean of {worst} differs by {gaps[worst]:.2f} standard deviations "
+            f"from that of the {_DRAWN * _PART:,} training positions that are drawn for it",
+            "batch-norm statistics are not computed over training positions before evaluation "
+            "(they are running averages, or those of other inputs): evaluation normalises by other "
+            "statistics than training",
             "compute the statistics over training positions before each evaluation",
             root="norms",
         )

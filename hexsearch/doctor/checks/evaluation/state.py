@@ -64,7 +64,27 @@ def check_state(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "ones that are not averaged, or those of another part), or no batch-norm statistics",
         )
         return
-    yield from _resumed(pipeline, trial, state)
+    yield from list(_of_heads(trial)) or _resumed(pipeline, trial, state)
+
+
+def _of_heads(trial: WatchedTrial) -> Iterator[Finding]:
+    """The state of each head, which is what is kept of a finished trial, against its network."""
+    for number, kept in enumerate(trial.head_states()):
+        own = (trial.answering if number == 0 else trial.body.with_head(number)).state_dict()
+        weights = kept.get("network", {})
+        other = [n for n, each in own.items() if n in weights and not torch.equal(each, weights[n])]
+        if not other:
+            continue
+        raw = trial.network.state_dict()
+        same = all(torch.equal(raw[n], weights[n]) for n in other if n in raw)
+        yield _finding(
+            f"{len(other)} of {len(own)} tensors that are kept of a finished trial are not those "
+            f"of the network that is evaluated, such as {other[0]}",
+            "the weights that are kept are "
+            + ("the trained ones, and the averaged ones are evaluated" if same else "other ones")
+            + ": the saved network is not the one that was judged",
+        )
+        return
 
 
 def _not_averaged(trial: WatchedTrial, same: list[str]) -> str:
@@ -83,6 +103,9 @@ def _other_statistics(trial: WatchedTrial, saved: Network, own: Mapping[str, Ten
     if not all(torch.equal(weights[name], own[name]) for name in own if name in weights):
         return ""
     kept = {n: b.float() for n, b in saved.named_buffers() if b.is_floating_point()}
+    evaluated = dict(trial.answering.named_buffers())
+    if all(torch.equal(b, evaluated[n].float()) for n, b in kept.items() if n in evaluated):
+        return ""
     lost = sum(not bool(b.any()) for b in kept.values())
     return (
         "the weights are saved, and the running statistics of the batch norms (buffers, no "

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.checks.optimisation.steps import unowned
 from hexsearch.doctor.findings import Finding, in_words
@@ -27,6 +29,7 @@ _UNKNOWN = Hypothesis(
     "excluded: a wrong sign, other weights, accumulated or stale gradients, clipping",
     _LEAVE,
 )
+_NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _OUTWEIGHS = 50.0  # ratio of the weights of the losses that is reported
 _EVEN = 0.8  # ratio of the sizes of noise in two parts
 _CONFLICT = -0.5  # a lower cosine of the heads' gradients on the trunk is reported
@@ -49,12 +52,14 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if (loss_name == "policy" and not policy_counts) or part not in reach[loss_name]:
             continue
         if not bool(reach[loss_name][part].abs().sum() > 0):
-            yield _unreached(step, loss_name, part, len(differentiated))
+            yield _unreached(trial, step, loss_name, part, len(differentiated))
             return
     yield from list(_outweighed(trial, step)) or _conflict(trial, step)
 
 
-def _unreached(step: WatchedStep, loss_name: str, part: str, steps: int) -> Finding:
+def _unreached(
+    trial: WatchedTrial, step: WatchedStep, loss_name: str, part: str, steps: int
+) -> Finding:
     """The finding for a part that no gradient of a loss reaches."""
     head = f"{loss_name}_head"
     if _is_zero(step, head):
@@ -77,6 +82,17 @@ def _unreached(step: WatchedStep, loss_name: str, part: str, steps: int) -> Find
             "compute the loss from the outputs themselves, up to the call of backward()",
             root=f"detached {loss_name}",
         )
+    if part == "trunk" and (zero := _norms_of_zero(trial)):
+        return Finding.error(
+            "gradient flow",
+            f"the gradient of the {loss_name} loss on the trunk is exactly 0; all scales of "
+            f"{len(zero)} norms, such as {zero[0]}, are 0",
+            "the norms' scales are 0 (an initialisation of all norms, not only of the last one of "
+            "each block): the trunk gives the same features for all positions, and no gradient "
+            "passes",
+            "begin with scales of 1; at most the last norm of each residual branch may begin at 0",
+            root=f"detached {loss_name}",
+        )
     return Finding.error(
         "gradient flow",
         f"the gradient of the {loss_name} loss on the {in_words(part)} is exactly 0",
@@ -86,6 +102,17 @@ def _unreached(step: WatchedStep, loss_name: str, part: str, steps: int) -> Find
         "look for detach(), no_grad() or a rounded output in the head's forward()",
         root=f"detached {loss_name}",
     )
+
+
+def _norms_of_zero(trial: WatchedTrial) -> list[str]:
+    """Names of the trunk's norms whose scales are all 0."""
+    return [
+        name
+        for name, module in trial.network.trunk.named_modules()
+        if isinstance(module, _NORMS)
+        and isinstance(module.weight, torch.Tensor)
+        and not bool(module.weight.any())
+    ]
 
 
 def _outweighed(trial: WatchedTrial, step: WatchedStep) -> Iterator[Finding]:

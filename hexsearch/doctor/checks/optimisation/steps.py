@@ -36,6 +36,8 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if missing and {n for n in names.values() if n.startswith(f"{part}.")} == set(missing)
     ]
     lacking = f"the weights of the {in_words(whole[0])}" if whole else lacking
+    if missing and len(missing) == len(names):
+        lacking = "the optimiser holds weights of another network (a copy): those of this one"
     partition = "put every weight of the network into exactly one parameter group"
     for what, wrong, cause, remedy in (
         ("are in no parameter group", missing, f"{lacking} never reach the optimiser", partition),

@@ -91,7 +91,7 @@ def stone_values(some: Planes, truth: Truth, columns: Columns) -> str:
     """
     numbers = np.stack([under(move_numbers(truth), symmetry) for symmetry in range(4)])
     right = np.stack(truth.all_stone_planes())
-    there = np.abs(some) > _CLOSE
+    there = np.abs(some) > min(_CLOSE, 0.1 * float(np.abs(some).max()))
     fits = (there[None] == (right > 0.5)).all(axis=(2, 3, 4))
     rows = np.flatnonzero(fits.any(axis=0))
     if len(rows) < max(20, _FITS * len(some)):
@@ -100,6 +100,11 @@ def stone_values(some: Planes, truth: Truth, columns: Columns) -> str:
     sample, plane, row, column = np.nonzero(there[rows])
     value = some[rows][sample, plane, row, column]
     number = numbers[chosen, rows][sample, row, column]
+    usual = float(value.mean())
+    if np.ptp(value) < _CLOSE * max(abs(usual), 1e-9) and abs(usual - 1.0) > _CLOSE:
+        return f"the planes are scaled: stones are {usual:.3g} instead of 1" + (
+            " (1/255, a division that is meant for pictures)" if abs(255 * usual - 1) < 0.01 else ""
+        )
     later = truth.ply[rows][sample] - 1 - number
     known: dict[str, NDArray[Any]] = {
         "number of later moves (its age)": later,

@@ -119,6 +119,10 @@ class BlockOf:
                 out = out + self._shortcut(features)
             elif step == "shortcut twice":
                 out = out + 2 * self._shortcut(features)
+            elif step == "shortcut subtracted":
+                out = out - self._shortcut(features)
+            elif step == "halved":
+                out = out / 2
             elif step == "conv2 of the input":
                 out = self._convolution("conv2", features)
             else:
@@ -217,6 +221,10 @@ def other_steps(steps: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         if step == "shortcut":
             twice = [*steps[:place], "shortcut twice", *steps[place + 1 :]]
             yield "the shortcut is added twice", twice
+            signed = [*steps[:place], "shortcut subtracted", *steps[place + 1 :]]
+            yield "the shortcut is subtracted", signed
+            half = [*steps[: place + 1], "halved", *steps[place + 1 :]]
+            yield "the sum with the shortcut is halved", half
         elif step == "conv2":
             other_input = [*steps[:place], "conv2 of the input", *steps[place + 1 :]]
             yield "its second convolution reads the block's input", other_input

@@ -15,6 +15,7 @@ from hexsearch.doctor.hypotheses.formulas.readout_forms import (
     scale_of_output,
     written_arguments,
 )
+from hexsearch.doctor.hypotheses.formulas.readout_mixtures import explain_mixture
 from hexsearch.model.readout import Readout, SmoothedReadout
 
 _FEW_LEVELS = 60  # different probabilities below which they are rounded
@@ -55,7 +56,7 @@ def explain_forms(readout: Readout) -> tuple[str, str] | None:
     form, answer = loss_form(readout), answer_form(readout)
     told = f"win_prob is {answer}" if answer else "win_prob is another function"
     if form is None or form.formula == "the absolute error":
-        return _improper(readout) or _scaled(readout, told)
+        return _improper(readout) or _scaled(readout, told) or explain_mixture(readout)
     if abs(form.weight - 1.0) > 0.01:
         return (
             f"a target of 1 weighs {form.weight:.3g} times as much as one of 0 in the loss (a "

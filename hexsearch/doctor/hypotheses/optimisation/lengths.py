@@ -117,6 +117,7 @@ def _by_part(single: Factors, parts: list[str]) -> Hypothesis | None:
         return None
     told = [
         f"those of the {in_words(part)} are {', '.join(f'{each:.3g}' for each in f)} times as long"
+        + (" (the wrong sign: they go up the gradient)" if max(f) < 0 else "")
         for part, f in scaled.items()
     ]
     told += [f"those of the {in_words(part)} have another direction" for part in other]

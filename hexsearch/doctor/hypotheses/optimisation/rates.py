@@ -46,7 +46,7 @@ def explain_rates(
         apart = max(abs(a - b) for a, b in zip(rates, expected, strict=True))
         if apart < _CLOSE * max(*rates, 1e-12) and len(set(rates)) > 1:
             return Hypothesis("bound", f"the learning rate {words}", _SHARE)
-    for hypothesis, expected in _candidates(config, wanted, progress):
+    for hypothesis, expected in _candidates(config, wanted, progress, rates):
         gap = max(abs(a - b) for a, b in zip(rates, expected, strict=True))
         if gap < _CLOSE * max(*rates, 1e-12):
             return hypothesis
@@ -63,7 +63,10 @@ def explain_rates(
 
 
 def _candidates(
-    config: OptimiserConfig, wanted: list[float], progress: Sequence[float]
+    config: OptimiserConfig,
+    wanted: list[float],
+    progress: Sequence[float],
+    rates: Sequence[float],
 ) -> Iterator[tuple[Hypothesis, list[float]]]:
     for name in _SCHEDULES:
         other = config.model_copy(update={"schedule": name})
@@ -84,7 +87,7 @@ def _candidates(
     cause = "the schedule runs backwards, from its end to its start"
     backwards = [learning_rate(config, 1.0 - at) for at in progress]
     yield Hypothesis("reversed", cause, _SHARE), backwards
-    for speed in np.exp(np.linspace(-9.0, 9.0, 361)):
+    for speed in _speeds(config, rates, progress):
         if abs(np.log(speed)) < 0.05:
             continue
         how = "too fast" if speed > 1 else "too slowly"
@@ -92,5 +95,22 @@ def _candidates(
             f"the schedule runs {how} by a factor of about {max(speed, 1 / speed):.3g}: progress "
             "is counted in another unit, or over another budget"
         )
-        expected = [learning_rate(config, min(float(speed) * at, 1.0)) for at in progress]
-        yield Hypothesis("speed", cause, _SHARE), expected
+        yield Hypothesis("speed", cause, _SHARE), _at_speed(config, speed, progress)
+
+
+def _at_speed(config: OptimiserConfig, speed: float, progress: Sequence[float]) -> list[float]:
+    return [learning_rate(config, min(speed * at, 1.0)) for at in progress]
+
+
+def _speeds(
+    config: OptimiserConfig, rates: Sequence[float], progress: Sequence[float]
+) -> list[float]:
+    """Speeds of the schedule that fit best, the best one first: on a grid, then on a finer one."""
+
+    def gap(speed: float) -> float:
+        made = _at_speed(config, speed, progress)
+        return max(abs(a - b) for a, b in zip(rates, made, strict=True))
+
+    coarse = sorted(np.exp(np.linspace(-9.0, 9.0, 361)).tolist(), key=gap)[:3]
+    finer = np.exp(np.linspace(-0.05, 0.05, 101))
+    return sorted((each * float(f) for each in coarse for f in finer), key=gap)[:1]
