@@ -61,6 +61,7 @@ _FOLLOWS = {
     "training value": ("reading", "reads the mover", "norms", "positions"),
     "policy targets": ("policy cells",),
     "random encoder": (*_CALLS, "reading", "policy cells"),
+    "kept": ("perspective",),
     "setting": ("strength", "configured"),
     "memory": ("reading",),
     "loss weights": ("clipping",),

@@ -74,6 +74,11 @@ def nothing(patch: Patch) -> None:
     """Inject nothing: the slip is in the settings or in the games."""
 
 
+def patched(target: Any, name: str, make: Callable[[Any], Any]) -> Inject:
+    """Replace something by what `make` makes of it."""
+    return lambda patch: patch.setattr(target, name, make(getattr(target, name)))
+
+
 def in_batches(change: Callable[[Batch, TrainingStream, int], Batch]) -> Inject:
     """Change training batches after they are built; `change` gets their stream and cursor."""
 

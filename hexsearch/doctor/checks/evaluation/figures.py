@@ -192,7 +192,7 @@ def _repeated(trial: WatchedTrial, reports: Sequence[TrialReport]) -> Iterator[F
         "every report repeats the first evaluation: answers are kept (cached) without regard to "
         "the weights, or a copy of the network is evaluated that is never updated",
         "evaluate the present weights for every report; a key of a cache must contain them",
-        root="figures",
+        root="kept",
     )
 
 
