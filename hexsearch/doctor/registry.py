@@ -43,7 +43,7 @@ from hexsearch.doctor.checks.network import (
     turns,
     values,
 )
-from hexsearch.doctor.checks.optimisation import finite, gradients, later, slopes, steps
+from hexsearch.doctor.checks.optimisation import finite, flow, gradients, later, slopes, steps
 from hexsearch.doctor.checks.own_training import moves, order, shown, validation, wanted
 from hexsearch.doctor.checks.own_training import outputs as own_outputs
 from hexsearch.doctor.checks.own_training import steps as own_steps
@@ -98,7 +98,7 @@ CHECKS: tuple[Check, ...] = (
     Check("parameter groups", "quick", ("watched",), steps.check_groups),
     Check("modules", "quick", ("watched",), modules.check_modules),
     Check("range of outputs", "quick", ("finite", "samples"), ranges.check_ranges),
-    Check("gradient flow", "quick", ("finite",), gradients.check_flow),
+    Check("gradient flow", "quick", ("finite",), flow.check_flow),
     Check("randomness", "quick", ("finite", "samples"), randomness.check_randomness),
     Check("modes", "quick", ("finite", "samples"), structure.check_train_mode),
     Check("seeds", "quick", ("watched",), structure.check_seeds),

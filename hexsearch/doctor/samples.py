@@ -183,6 +183,10 @@ class ComparedSamples:
         _, index, count = np.unique(
             position_keys(self.truth.game, batch), return_inverse=True, return_counts=True
         )
+        stages = self.samples.batch.stage.numpy().astype(np.int64)
+        _, stage, in_stage = np.unique(
+            position_keys(stages, batch), return_inverse=True, return_counts=True
+        )
         return {
             "ply": self.truth.ply,
             "number of plies to the end": lengths - self.truth.ply,
@@ -191,6 +195,7 @@ class ComparedSamples:
             "row in the batch": rows % self.samples.batch_size,
             "number of the batch": batch,
             "number of positions of its game in the batch": count[index],
+            "number of positions of its stage in the batch": in_stage[stage],
         }
 
     @property

@@ -29,7 +29,7 @@ from hexsearch.training.optimisation import owner as steps
 from hexsearch.training.step import Stepper
 
 Patch = pytest.MonkeyPatch
-Inject = Callable[[Patch], None]
+Inject = Callable[[Patch], object]
 ABSOLUTE = {"encoder": {"perspective": "absolute"}}
 
 

@@ -109,6 +109,31 @@ def of_rows(change: Callable[[Tensor], Tensor]) -> Inject:
     return in_labels(lambda batch: change(batch.outcome))
 
 
+def one_later(sound: Any) -> Any:
+    """Each batch begins one position after the batch before."""
+
+    def draw(self: PositionSet, seed: int, cursor: int, size: int) -> Any:
+        parts = [sound(self, seed, at // 64, 64) for at in range(cursor, cursor + size, 64)]
+        return tuple(np.concatenate([part[n] for part in parts])[:size] for n in range(2))
+
+    return draw
+
+
+def longer_games(games: Any, plies: Any, positions: PositionSet) -> Any:
+    """A position of a short game is often replaced by one of the game that is drawn next."""
+    counts = dict(zip(positions.games.tolist(), positions.counts.tolist(), strict=True))
+    length = np.array([counts[game] for game in games.tolist()])
+    other = np.roll(np.arange(len(games)), -1)
+    longer = (length[other] > length) & (games % 3 == 0)
+    chosen = np.where(longer, other, np.arange(len(games)))
+    return games[chosen], plies[chosen]
+
+
+def with_corners(planes: Tensor) -> Tensor:
+    planes[:, :2, 0, 0] = planes[:, :2, -1, -1] = 1.0
+    return planes
+
+
 NAMED: dict[str, tuple[Inject, str, dict[str, Any]]] = {
     "all games": (patched(Dataset, "games", whole_archive), "nothing is held out", {}),
     "cut above": (of_plies(lambda g, p, _: (g, np.minimum(p, 8))), "cut off at 8", {}),
@@ -142,6 +167,13 @@ NAMED: dict[str, tuple[Inject, str, dict[str, Any]]] = {
         "second half of each batch repeats the first",
         {},
     ),
+    "one later": (
+        patched(PositionSet, "draw", one_later),
+        r"begins 1 position\(s\) after the one before, so it repeats 63 of 64",
+        {},
+    ),
+    "longer games": (of_plies(longer_games), "the length of the game is at most", {}),
+    "corners": (in_planes(with_corners), "single cells of the ring .*corners", {}),
     "one board": (in_planes(lambda p: p[-1:].expand_as(p)), "one and the same board", {}),
     "boards rolled": (in_batches(rolled), "rolled around by rows", {}),
     "planes by 255": (

@@ -94,6 +94,17 @@ def normalised(stepper: Any, _: dict[str, Tensor]) -> None:
             weight.div_(weight.norm())
 
 
+def constant_stem(network: nn.Module) -> None:
+    stem = network.get_submodule("trunk.stem.0")
+    assert isinstance(stem, nn.Conv2d)
+    nn.init.constant_(stem.weight, 0.05)
+
+
+def centred(gradient: Tensor) -> None:
+    if gradient.ndim == 4:
+        gradient.sub_(gradient.mean(dim=(1, 2, 3), keepdim=True))
+
+
 def upwards(optimiser: Any) -> None:
     for group in optimiser.param_groups:
         group["maximize"] = group["owner"] == "value_head"
@@ -212,6 +223,7 @@ NAMED: dict[str, tuple[Inject, str, dict[str, Any]]] = {
         EMA,
     ),
     "norms of zero": (in_network(scales_of_zero), "norms' scales are 0", {}),
+    "constant stem": (in_network(constant_stem), "units begin with identical weights", {}),
     "goes up": (
         in_optimiser(upwards),
         "the wrong sign: they go up",
@@ -219,6 +231,7 @@ NAMED: dict[str, tuple[Inject, str, dict[str, Any]]] = {
     ),
 }
 SOUND: dict[str, Inject] = {
+    "centred gradients": on_gradients(centred),
     "mixture of proper losses": with_readouts(Mixed),
 }
 

@@ -62,9 +62,13 @@ def _constant(theirs: Floats) -> Hypothesis | None:
 
 
 def _own_output(ours: Floats, theirs: Floats, raw: Floats) -> Hypothesis | None:
-    # Where the network answers for Blue, both are carried back to its own view.
+    # Where the network answers for Blue, both are carried back to its own view in the second look.
     turned = (sigmoid(raw) > 0.5) != (ours > 0.5)
-    ours, theirs = (np.where(turned, 1 - p, p) for p in (ours, theirs))
+    own = np.where(turned, 1 - ours, ours), np.where(turned, 1 - theirs, theirs)
+    return _formula_of(ours, theirs, raw) or _formula_of(*own, raw)
+
+
+def _formula_of(ours: Floats, theirs: Floats, raw: Floats) -> Hypothesis | None:
     for name, other in (
         ("the raw output itself", raw),
         ("the raw output cut to [0, 1]", np.clip(raw, 0.0, 1.0)),

@@ -63,7 +63,9 @@ def how_changed(
     if all(rest < _EXACT for _, rest in factors):
         least, most = min(f for f, _ in factors), max(f for f, _ in factors)
         return f"those of each weight have a factor of their own ({least:.2g} to {most:.2g})"
-    if all(_centred(given[n], sent[n]) for n in kept):
+    centred = [_centred(given[n], sent[n]) for n in kept]
+    same = [float((given[n] - sent[n]).norm()) < _EXACT * float(sent[n].norm()) for n in kept]
+    if any(centred) and all(one or other for one, other in zip(centred, same, strict=True)):
         return _CENTRED
     rest = some - others
     for words, column in (

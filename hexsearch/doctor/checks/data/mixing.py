@@ -16,6 +16,7 @@ from hexsearch.game.board import RED
 
 _ALL_EQUALLY = "draw all positions of the curriculum with equal probability"
 _GAP = 0.05  # largest accepted difference of two distribution functions
+_SURE = 2.4  # distance of two distribution functions by sqrt(draws) that chance does not reach
 _BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
 Feature = Callable[[Ints, Ints], NDArray[np.bool_]]
 
@@ -118,7 +119,8 @@ def _by_number(
 ) -> tuple[str, str] | None:
     """Evidence and cause if a number of the drawn positions is distributed in another way."""
     own, right = (_columns(archive, *positions) for positions in (drawn, wanted))
-    bound = max(_GAP, 3 / np.sqrt(len(np.unique(drawn[0]))))
+    # Positions are drawn one by one from these games, so the draws are the independent samples.
+    bound = max(_GAP, _SURE / np.sqrt(len(drawn[0])))
     worst, found = bound, None
     for name, values in own.items():
         at = np.unique(np.concatenate([values, right[name]]))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.checks.data.history import history_findings
+from hexsearch.doctor.checks.data.ring import ring_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_maps import described
 from hexsearch.doctor.hypotheses.boards.cell_maps import cell_map
@@ -29,7 +30,6 @@ from hexsearch.doctor.hypotheses.truth import (
     Planes,
     in_ring,
     inside_ring,
-    ring_planes,
     same,
 )
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -68,7 +68,7 @@ def check_boards(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             )
     else:
         yield from _mover_plane(compared)
-    yield from _ring(pipeline, planes, truth.size)
+    yield from ring_findings(pipeline, planes, truth.size)
     yield from history_findings(pipeline)
 
 
@@ -261,38 +261,3 @@ def _mover_relation(compared: ComparedSamples, value: Floats, right: Floats, goi
     rows = np.flatnonzero(going & (np.abs(value - right) > 1e-3))
     lag = lag_score("it", value[rows], right, rows, compared.samples.batch_size)
     return lag.hypothesis.cause if lag else ""
-
-
-def _ring(pipeline: ExaminedPipeline, planes: Planes, size: int) -> Iterator[Finding]:
-    """Compare the ring of edges, if the configuration has one, with what it should be."""
-    margin = (planes.shape[-1] - size) // 2
-    wanted = pipeline.trial_config is not None and pipeline.trial_config.encoder.edge_ring
-    if not wanted or margin != 1:
-        return
-    ring = ring_planes(planes.shape[-1])
-    rim = np.ones(planes.shape[2:], dtype=bool)
-    rim[1:-1, 1:-1] = False
-    wrong = np.abs(planes[:, :2] - ring)[:, :, rim].max(axis=(1, 2)) > 1e-3
-    if wrong.any():
-        yield Finding.error(
-            "boards",
-            f"the ring of edges around the board is wrong in {wrong.mean():.0%} of {len(wrong):,} "
-            "training samples",
-            _ring_formula(planes[:, :2][:, :, rim], ring[:, rim])
-            or "the edges in the ring are on the wrong sides, missing, or moved together with the "
-            "board",
-            "add the ring after any symmetry: Blue's edges above and below, Red's left and right",
-        )
-
-
-def _ring_formula(found: Planes, right: Planes) -> str:
-    """In words, what the ring [B, 2, R] holds in place of the right one [2, R]; else empty."""
-    if np.ptp(found, axis=0).max() > 1e-3:
-        return ""  # it is not the same on all boards
-    both = right.max(axis=0)
-    terms = {"the edges of both colours": both, "Blue's edges": right[0], "Red's edges": right[1]}
-    fits = [short_sum(plane, terms) for plane in found[0]]
-    if any(fit.left > _EXACT for fit in fits):
-        return ""
-    told = (f"plane {n} holds {fit if fit.terms else 'no edges'}" for n, fit in enumerate(fits))
-    return f"the ring of edges is wrong: {' and '.join(told)}"

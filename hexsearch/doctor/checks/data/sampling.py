@@ -22,6 +22,7 @@ _OTHER_CURRICULUM = (
 )
 _WITHOUT_REPLACEMENT = "draw without replacement from all training positions"
 _REPLACED = 0.2  # accepted difference of repetitions from those of draws with replacement
+_OVERLAP = "repeats"  # word of a cause
 _ALL = 0.95  # share of positions that are all of them but for chance
 _PURE = 0.98  # share of equal outcomes in a group of positions from which on it is a leak
 _GROUP = 0.2  # share of the positions that such a group must have
@@ -110,7 +111,8 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     samples, dataset = needed(pipeline.samples), needed(pipeline.dataset)
     game, ply = samples.batch.game.numpy(), samples.batch.ply.numpy()
     keys = position_keys(game, ply)
-    bounded = list(bound_findings(pipeline, game))
+    overlapping = bool(_overlap(keys, samples.batch_size))  # few positions are from few games, too
+    bounded = [] if overlapping else list(bound_findings(pipeline, game))
     if bounded:  # batches that are not shuffled begin with the first games, and go on to the others
         far = _far_batches(pipeline, len(keys), len(needed(pipeline.stream).positions))
         games = np.concatenate([game, *(each // PLIES for each in far)])
@@ -135,13 +137,19 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         repeated, dense = list(_repeats(pipeline, keys)), list(_density(pipeline))
         # Few positions also come from few games: then the repetition is the cause. Otherwise a
         # wrong mixture says more than a repetition.
-        findings = repeated if repeated and dense and _mixed(game, samples.batch_size) else dense
-        if not findings and not strange.any():
-            findings = list(mixing_findings(pipeline, game, ply, samples.batch_size))
+        few = bool(repeated and dense and _mixed(game, samples.batch_size))
+        findings = repeated if few or _is_overlap(repeated) else dense
+        mild = all(finding.severity == "warning" for finding in findings)
+        if mild and not strange.any():
+            findings = list(mixing_findings(pipeline, game, ply, samples.batch_size)) or findings
         findings = findings or repeated
     yield from findings
     if not findings and not strange.any():
         yield from augmentation_findings(pipeline)
+
+
+def _is_overlap(findings: list[Finding]) -> bool:
+    return any(_OVERLAP in finding.cause for finding in findings)
 
 
 def _mixed(game: Ints, batch_size: int) -> bool:
@@ -185,7 +193,8 @@ def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
             "batches",
             f"only {distinct:,} of {len(keys):,} consecutive training positions are different, "
             f"although there are {size:,}",
-            _copies(keys, needed(pipeline.samples).batch_size)
+            _overlap(keys, needed(pipeline.samples).batch_size)
+            or _copies(keys, needed(pipeline.samples).batch_size)
             or "positions are drawn again and again from a small part: a buffer is not refilled, "
             "or indices are drawn with replacement from too few",
             _WITHOUT_REPLACEMENT,
@@ -205,6 +214,20 @@ def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
             "all positions have been drawn",
             _WITHOUT_REPLACEMENT,
         )
+
+
+def _overlap(keys: Ints, batch_size: int) -> str:
+    """In words, how many positions each batch shares with the one before; empty if none."""
+    count = len(keys) // batch_size
+    batches = keys[: count * batch_size].reshape(count, batch_size)
+    for step in range(1, batch_size // 2 + 1):
+        if (batches[1:, :-step] == batches[:-1, step:]).all():
+            return (
+                f"each batch begins {step} position(s) after the one before, so it {_OVERLAP} "
+                f"{batch_size - step} of {batch_size} positions: the cursor counts steps, or is "
+                "moved on by too little"
+            )
+    return ""
 
 
 def _copies(keys: Ints, batch_size: int) -> str:

@@ -42,6 +42,17 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if trial.problem or len(trial.steps) != sum(_STEPS):
         return
     yield from _seen(trial, reports)
+    before, after = trial.steps[0].eval_modules, trial.steps[_STEPS[0]].eval_modules
+    if after and not before:
+        yield Finding.error(
+            "figures of reports",
+            f"in the first step after a report modules such as {', '.join(after[:3])} are in eval "
+            "mode; before the report no module was",
+            "training runs in eval mode after the first report: dropout is off, and batch norm "
+            "uses its running statistics",
+            "call train() on the network after each report",
+            root="train mode",
+        )
     for name, reported, of in (
         ("value", [r.train_value_loss for r in reports], _value),
         ("policy", [r.train_policy_loss for r in reports], _policy),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from hexsearch.data.stages import STAGE_NAMES, TO_END_BANDS, to_end_names
 from hexsearch.doctor.findings import Finding
@@ -23,6 +24,8 @@ Floats = NDArray[np.float64]
 Figures = dict[str, float]
 _CLOSE = 1e-3  # accepted difference, relative where the figure is above 1
 _TINY = 1e-5  # standard deviation of answers that are all alike
+_MEANS, _ROUNDING = ("value_loss", "accuracy", "bias"), 2e-6
+_BATCH_SIZES = (32, 64, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, 4096)
 _BINS = 15  # of the calibration error
 _WITHOUT_ORDER = frozenset({"positions", "games", "confident_share", "bias"})
 _TOLD = 3  # slices and figures that a finding lists
@@ -73,7 +76,7 @@ def metric_findings(evaluation: Evaluation) -> Iterator[Finding]:
         for name, own in right.items()
         if name in reported
         for figure, number in own.items()
-        if figure in reported[name] and not _equal(reported[name][figure], number)
+        if figure in reported[name] and not _is_that(figure, reported[name][figure], number)
     ]
     missing = [n for n, own in right.items() if n not in reported and own["positions"] > 0]
     if missing:
@@ -112,7 +115,7 @@ def _explained(
         fits = [
             o
             for o in right
-            if all(_equal(reported[name][f], right[o].get(f, math.nan)) for f in own)
+            if all(_is_that(f, reported[name][f], right[o].get(f, math.nan)) for f in own)
         ]
         if fits and len(own) > 1:
             exchanged[name] = fits[0]
@@ -122,21 +125,30 @@ def _explained(
     kinds = ", ".join(dict.fromkeys(_words(figure) for _, figure in wrong[:_TOLD]))
     for words, change in _CHANGES.items():
         other = {n: figures(change(slices[n])) for n in {n for n, _ in wrong}}
-        if all(_equal(reported[n][f], other[n][f]) for n, f in wrong):
+        if all(_is_that(f, reported[n][f], other[n][f]) for n, f in wrong):
             return f"the {kinds} is that of {words}"
     for words, columns in _other_columns(evaluation).items():
         changed = replace(evaluation, **columns)
         masks = own_slices(changed)
         other = {n: figures(_of(changed, masks[n])) for n in {n for n, _ in wrong}}
-        if all(_equal(reported[n][f], other[n].get(f, math.nan)) for n, f in wrong):
+        if all(_is_that(f, reported[n][f], other[n].get(f, math.nan)) for n, f in wrong):
             return f"the figures of slices are those of other positions: {words}"
+    for size in _BATCH_SIZES:
+        made = _mean_of_batches(evaluation, size)
+        if {n for n, _ in wrong} == {"overall"} and all(
+            abs(reported[n][f] - made.get(f, math.nan)) < 1e-6 for n, f in wrong
+        ):
+            return (
+                f"the {kinds} is the mean of the means of batches of {size}, although the last "
+                "batch is shorter, so its positions weigh more"
+            )
     ratios = [reported[n][f] / right[n][f] for n, f in wrong if abs(right[n][f]) > 1e-6]
     if len({f for _, f in wrong}) == 1 and len(ratios) > 1 and np.ptp(ratios) < 5e-3:
         return f"the {kinds} is multiplied by {np.mean(ratios):.4g} (another unit or reduction)"
     fits = [
         _words(other_figure)
         for other_figure in right[wrong[0][0]]
-        if all(_equal(reported[n][f], right[n][other_figure]) for n, f in wrong)
+        if all(_is_that(f, reported[n][f], right[n][other_figure]) for n, f in wrong)
     ]
     if fits:
         return f"the {kinds} that is reported is the {' or the '.join(fits)}"
@@ -147,6 +159,15 @@ def _explained(
             "what does not depend on the order is right"
         )
     return ""
+
+
+def _mean_of_batches(evaluation: Evaluation, size: int) -> Figures:
+    count = len(evaluation.game)
+    parts = [
+        figures(_of(evaluation, np.arange(start, min(start + size, count))))
+        for start in range(0, count, size)
+    ]
+    return {f: float(np.mean([part.get(f, math.nan) for part in parts])) for f in parts[0]}
 
 
 def _other_columns(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
@@ -166,6 +187,11 @@ def _other_columns(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
 
 def _words(figure: str) -> str:
     return _NAMES.get(figure, figure.replace("_", " "))
+
+
+def _is_that(figure: str, some: float, other: float) -> bool:
+    """As `_equal`, but plain means must agree to rounding."""
+    return _equal(some, other) and (figure not in _MEANS or not abs(some - other) > _ROUNDING)
 
 
 def _equal(some: float, other: float) -> bool:
@@ -192,7 +218,7 @@ def own_slices(evaluation: Evaluation) -> dict[str, NDArray[np.bool_]]:
     return slices | {"blue": blue & ~final, "red": ~blue & ~final, "nobody": final}
 
 
-def _of(evaluation: Evaluation, mask: NDArray[np.bool_]) -> Answers:
+def _of(evaluation: Evaluation, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Answers:
     return Answers(evaluation.win_prob_red[mask], evaluation.red_won[mask], evaluation.game[mask])
 
 
@@ -208,7 +234,6 @@ def figures(answers: Answers) -> Figures:
     sums = [(errors - errors.mean())[answers.game == g].sum() for g in np.unique(answers.game)]
     games, clipped = len(sums), np.clip(p, 1e-6, 1 - 1e-6)
     sure = (p < 0.3) | (p > 0.7)
-    pairs = p[won == 1][:, None] - p[won == 0][None]
     spread = np.ptp(p) > 0 and np.ptp(won) > 0
     found = {
         "positions": float(len(p)),
@@ -221,7 +246,7 @@ def figures(answers: Answers) -> Figures:
         "accuracy": accuracy(p, won == 1),
         "strict_accuracy": float((np.abs(p - won) < 0.3).mean()),
         "confident_share": float(sure.mean()),
-        "auc": float(((pairs > 0) + 0.5 * (pairs == 0)).mean()) if pairs.size else math.nan,
+        "auc": _auc(p, won),
         "correlation": float(np.corrcoef(p, won)[0, 1]) if spread else math.nan,
         "bias": float((p - won).mean()),
         "calibration_error": float(np.abs(np.bincount(_bin(p), p - won)).sum() / len(p)),
@@ -230,6 +255,15 @@ def figures(answers: Answers) -> Figures:
     if 0 < p.std() < _TINY:  # what rounding leaves of a correlation tells nothing
         del found["correlation"]
     return found
+
+
+def _auc(p: Floats, won: Floats) -> float:
+    """Probability that a Red win is rated above a Blue win, by ranks; ties count half."""
+    wins, losses = int((won == 1).sum()), int((won == 0).sum())
+    if not wins or not losses:
+        return math.nan
+    above = float(rankdata(p)[won == 1].sum()) - wins * (wins + 1) / 2
+    return above / (wins * losses)
 
 
 def _bin(p: Floats) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.doctor.checks.evaluation.chosen import chosen_findings
+from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.truth import Flags, Truth, truth_of
@@ -69,7 +70,8 @@ def check_whole(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if wrong.any():
             yield _finding(name, wrong, truth)
             return
-    yield from _answers(pipeline, stub, evaluation, truth)
+    findings = list(_answers(pipeline, stub, evaluation, truth))
+    yield from findings or metric_findings(evaluation)
 
 
 def _answers(

@@ -1,4 +1,4 @@
-"""Checks of gradients: which loss reaches which part, and what the optimiser gets."""
+"""Checks of the gradients that the optimiser gets."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.checks.optimisation.steps import unowned
-from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.optimisation.gradients import (
     expected_gradient,
     explain_gap,
     first_gap,
 )
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.doctor.own_training.gradients import how_changed
+from hexsearch.doctor.own_training.gradients import how_changed, is_sound
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.recorded import Flat, WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
@@ -29,134 +27,7 @@ _UNKNOWN = Hypothesis(
     "excluded: a wrong sign, other weights, accumulated or stale gradients, clipping",
     _LEAVE,
 )
-_NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
-_OUTWEIGHS = 50.0  # ratio of the weights of the losses that is reported
 _EVEN = 0.8  # ratio of the sizes of noise in two parts
-_CONFLICT = -0.5  # a lower cosine of the heads' gradients on the trunk is reported
-
-
-def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Each loss must reach its parts; the gradients of the heads should not oppose each other."""
-    trial = needed(pipeline.watched)
-    if not trial.steps or not trial.steps[0].value_gradient:
-        return
-    # A last layer whose initial weights are 0 passes gradients from the second step on.
-    differentiated = [each for each in trial.steps if each.value_gradient]
-    step = differentiated[-1]
-    if not bool(step.batch.has_move.any()):
-        step = trial.steps[0]
-    # A batch of finished boards has no next move, and so no policy loss.
-    policy_counts = bool(step.batch.has_move.any()) and trial.config.policy_head.weight > 0
-    reach = {"value": step.value_gradient, "policy": step.policy_gradient}
-    for loss_name, part in (("value", "value_head"), ("value", "trunk"), ("policy", "trunk")):
-        if (loss_name == "policy" and not policy_counts) or part not in reach[loss_name]:
-            continue
-        if not bool(reach[loss_name][part].abs().sum() > 0):
-            yield _unreached(trial, step, loss_name, part, len(differentiated))
-            return
-    yield from list(_outweighed(trial, step)) or _conflict(trial, step)
-
-
-def _unreached(
-    trial: WatchedTrial, step: WatchedStep, loss_name: str, part: str, steps: int
-) -> Finding:
-    """The finding for a part that no gradient of a loss reaches."""
-    head = f"{loss_name}_head"
-    if _is_zero(step, head):
-        return Finding.error(
-            "gradient flow",
-            f"after {steps - 1} steps nearly every weight of the {in_words(head)} is exactly 0, "
-            f"and so is the gradient of the {loss_name} loss on the {in_words(part)}",
-            f"the {in_words(head)} begins at zero in all layers: no gradient passes, and its "
-            "weights stay 0",
-            "set the initial weights of at most the last layer to 0",
-            root=f"detached {loss_name}",
-        )
-    if loss_name in step.without_graph:
-        return Finding.error(
-            "gradient flow",
-            f"the {loss_name} loss of each step has no graph of operations behind it; its gradient "
-            f"on the {in_words(part)} and on every other part is exactly 0",
-            f"the {loss_name} loss is detached from the network (detach(), item(), a new tensor "
-            "made of its numbers, or no_grad()): it is shown, and trains nothing",
-            "compute the loss from the outputs themselves, up to the call of backward()",
-            root=f"detached {loss_name}",
-        )
-    if part == "trunk" and (zero := _norms_of_zero(trial)):
-        return Finding.error(
-            "gradient flow",
-            f"the gradient of the {loss_name} loss on the trunk is exactly 0; all scales of "
-            f"{len(zero)} norms, such as {zero[0]}, are 0",
-            "the norms' scales are 0 (an initialisation of all norms, not only of the last one of "
-            "each block): the trunk gives the same features for all positions, and no gradient "
-            "passes",
-            "begin with scales of 1; at most the last norm of each residual branch may begin at 0",
-            root=f"detached {loss_name}",
-        )
-    return Finding.error(
-        "gradient flow",
-        f"the gradient of the {loss_name} loss on the {in_words(part)} is exactly 0",
-        f"the {loss_name} head is detached from the trunk that it should train"
-        if part == "trunk"
-        else "the loss does not depend on the head's weights",
-        "look for detach(), no_grad() or a rounded output in the head's forward()",
-        root=f"detached {loss_name}",
-    )
-
-
-def _norms_of_zero(trial: WatchedTrial) -> list[str]:
-    """Names of the trunk's norms whose scales are all 0."""
-    return [
-        name
-        for name, module in trial.network.trunk.named_modules()
-        if isinstance(module, _NORMS)
-        and isinstance(module.weight, torch.Tensor)
-        and not bool(module.weight.any())
-    ]
-
-
-def _outweighed(trial: WatchedTrial, step: WatchedStep) -> Iterator[Finding]:
-    """Report a policy loss that weighs far more than the value loss."""
-    weights = trial.config.value_weight, trial.config.policy_head.weight
-    value, policy = step.value_gradient.get("trunk"), step.policy_gradient.get("trunk")
-    if value is None or policy is None or not 0.0 < _OUTWEIGHS * weights[0] <= weights[1]:
-        return
-    yield Finding.warning(
-        "gradient flow",
-        f"policy_head.weight is {weights[1]:g} and value_weight {weights[0]:g}; the gradients of "
-        f"the losses on the trunk have norms of {float(policy.norm()):.2g} (policy) and "
-        f"{float(value.norm()):.2g} (value)",
-        f"the policy loss weighs {weights[1] / weights[0]:,.0f} times as much as the value loss: "
-        "the trunk learns the policy alone, and a limit on the gradient of both leaves the value "
-        "nothing",
-        "set policy_head.weight and value_weight to numbers near 1",
-        root="clipping",
-    )
-
-
-def _conflict(trial: WatchedTrial, step: WatchedStep) -> Iterator[Finding]:
-    """Report heads whose gradients on the trunk point in opposite directions."""
-    if "trunk" not in step.value_gradient or "trunk" not in step.policy_gradient:
-        return
-    value, policy = step.value_gradient["trunk"], step.policy_gradient["trunk"]
-    norms = float(value.norm()), float(policy.norm())
-    if min(norms) == 0.0 or trial.config.policy_head.weight == 0:
-        return
-    cosine = float(torch.nn.functional.cosine_similarity(value, policy, dim=0))
-    if cosine < _CONFLICT:
-        yield Finding.warning(
-            "gradient conflict",
-            f"the gradients of value and policy loss on the trunk have a cosine of {cosine:.2f} "
-            f"(norms: value {norms[0]:.2g}, policy {norms[1]:.2g})",
-            "the two heads change the trunk in opposite directions",
-            "lower trial.value_weight or policy_head.weight, or give the heads layers of their own",
-        )
-
-
-def _is_zero(step: WatchedStep, head: str) -> bool:
-    """Whether nearly all weights of a head are 0: only the bias of its last layer can change."""
-    weights = step.before.get(head)
-    return weights is not None and float((weights == 0).float().mean()) > 0.95
 
 
 def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -190,8 +61,9 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         gap = replace(later, number=later.number + 1)
         best = explain_gap(stepped, trial.config, gap, matrices)
     best = _left_out(stepped, trial) or best or _changed(stepped[gap.number], trial) or _UNKNOWN
-    yield Finding.error(
+    yield Finding(
         "clipping" if "clip" in best.name else "gradients",
+        "warning" if best.name == "sound" else "error",
         f"step {gap.number + 1}: the gradient of the losses has norm {gap.before:.3g}; the "
         f"optimiser gets one of norm {gap.given:.3g} (clipping limit {limit:g}), and the cosine "
         f"of the two is {gap.cosine:.3f}",
@@ -230,10 +102,23 @@ def _changed(step: WatchedStep, trial: WatchedTrial) -> Hypothesis | None:
     wanted = {p: each for p, each in expected_gradient(step, trial.config).items() if each.any()}
     if not wanted or not all(part in step.given for part in wanted):
         return None
-    how = how_changed(step.given, wanted, {}, step.before)
-    how = how or _by_kind(step.given, wanted, _matrices(trial)) or _noise(step.given, wanted)
+    given, own, weights = (_by_tensor(of, trial) for of in (step.given, wanted, step.before))
+    how = _by_kind(step.given, wanted, _matrices(trial)) or how_changed(given, own, {}, weights)
+    how = how or _noise(step.given, wanted)
     cause = f"gradients are changed before the step: {how}"
-    return Hypothesis("changed", cause, _LEAVE) if how else None
+    return Hypothesis("sound" if is_sound(how) else "changed", cause, _LEAVE) if how else None
+
+
+def _by_tensor(of: Flat, trial: WatchedTrial) -> dict[str, torch.Tensor]:
+    """The numbers of each tensor in its shape, by its name."""
+    found = {}
+    for part, module in trial.network.parts().items():
+        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        if part in of and sum(p.numel() for _, p in trained) == len(of[part]):
+            pieces = torch.split(of[part], [p.numel() for _, p in trained])
+            for (name, parameter), piece in zip(trained, pieces, strict=True):
+                found[f"{part}.{name}"] = piece.reshape(parameter.shape)
+    return found
 
 
 def _by_kind(given: Flat, wanted: Flat, matrices: Flat) -> str:

@@ -24,7 +24,7 @@ def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = needed(pipeline.watched)
     yield from _edited_planes(trial)
     yield from _shared_layers(trial.network)
-    yield from equal_units(trial.network)
+    yield from list(equal_units(trial.network)) or _equal_at_first(pipeline)
     yield from wrapping(trial.network)
 
 
@@ -97,6 +97,20 @@ def equal_units(network: nn.Module) -> Iterator[Finding]:
             "units begin with identical weights (a constant initialisation): they get the same "
             "gradient, stay equal, and are worth no more than one unit",
             "draw initial weights at random",
+            root="equal units",
+        )
+
+
+def _equal_at_first(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The same before the first step, which layers behind them may have told apart since."""
+    trial = pipeline.new_trial(needed(pipeline.watched).max_positions)
+    for finding in equal_units(trial.network) if trial is not None else ():
+        yield Finding.warning(
+            "modules",
+            f"{finding.evidence} before the first step",
+            "units begin with identical weights (a constant initialisation) and differ only by "
+            "what later layers send back: much of what they learn is the same",
+            finding.remedy,
             root="equal units",
         )
 
