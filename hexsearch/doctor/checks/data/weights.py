@@ -16,6 +16,7 @@ from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 
+_SAME_SUM = 0.01  # spread of the sums of stages that are the same
 _FITS = 0.97  # share of the samples that an explanation must fit
 
 
@@ -139,7 +140,13 @@ def _stage_weights(
     wanted = {STAGE_NAMES[n]: float(of_stage[n]) for n in there}
     by_stage = all(np.ptp(found[stage == n]) < 1e-3 for n in there)
     cause, remedy = _how_weighted(given, wanted)
-    if not by_stage:
+    sums = found * compared.numbers["number of positions of its stage in the batch"]
+    if not by_stage and np.ptp(sums) < _SAME_SUM * float(sums.mean()):
+        cause = (
+            "weights are divided by the number of positions of a stage in the batch (balanced "
+            "stages), so each stage counts alike in every batch, whatever stage_weights says"
+        )
+    elif not by_stage:
         factor = float(found.mean()) / max(float(of_stage[stage].mean()), 1e-9)
         formula = _scaled_relation(compared, found, of) or relation(
             found, factor * of_stage[stage], compared.truth, of, compared.keys, len(found)
