@@ -36,6 +36,7 @@ _UNKNOWN = Hypothesis(
     ONE_NETWORK,
 )
 _GAMES, _LARGE = 6, 9  # validation games that are evaluated; a third of them from this size on
+_SPREAD = 64  # positions for which raw values are spread out
 _COMPARED = 1000  # positions whose answers are compared
 _AGAIN = 16  # positions that are asked for a second time
 
@@ -43,7 +44,7 @@ _AGAIN = 16  # positions that are asked for a second time
 def check_evaluation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the evaluation of a few validation games with the games and with inference."""
     trial = needed(pipeline.watched)
-    planes = torch.from_numpy(needed(pipeline.samples).planes[:_COMPARED])
+    planes = torch.from_numpy(needed(pipeline.samples).planes[:_SPREAD])
     with spread_out(trial, planes):
         findings = list(_compared(pipeline, trial))
     yield from findings
