@@ -46,6 +46,13 @@ from tests.doctor import (
     slips_twelfth_data,
     slips_twelfth_scripts,
     slips_twelfth_training,
+    slips_twentieth_data,
+    slips_twentieth_labels,
+    slips_twentieth_reports,
+    slips_twentieth_training,
+    slips_twenty_first_data,
+    slips_twenty_first_reports,
+    slips_twenty_first_training,
 )
 from tests.doctor.controls_of_eighteenth import CONTROLS as CONTROLS_OF_EIGHTEENTH
 from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
@@ -59,6 +66,8 @@ from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
 from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
 from tests.doctor.controls_of_thirteenth import CONTROLS as CONTROLS_OF_THIRTEENTH
 from tests.doctor.controls_of_twelfth import CONTROLS as CONTROLS_OF_TWELFTH
+from tests.doctor.controls_of_twentieth import CONTROLS as CONTROLS_OF_TWENTIETH
+from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
 from tests.doctor.games_files import GamesFile
 from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script
@@ -106,6 +115,8 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_SIXTEENTH,
     **CONTROLS_OF_SEVENTEENTH,
     **CONTROLS_OF_EIGHTEENTH,
+    **CONTROLS_OF_TWENTIETH,
+    **CONTROLS_OF_TWENTY_FIRST,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -187,4 +198,17 @@ EIGHTEENTH: dict[str, AnySlip] = {
     **slips_eighteenth_scripts.SCRIPTS,
     **slips_eighteenth_pipeline.SLIPS,
     **slips_eighteenth_pipeline.FILES,
+}
+# The twentieth was drawn from likely mistakes in the pipeline only, and put aside as a whole.
+TWENTIETH: dict[str, AnySlip] = {
+    **slips_twentieth_data.SLIPS,
+    **slips_twentieth_labels.SLIPS,
+    **slips_twentieth_training.SLIPS,
+    **slips_twentieth_reports.SLIPS,
+}
+# So was the twenty-first, by another author.
+TWENTY_FIRST: dict[str, AnySlip] = {
+    **slips_twenty_first_data.SLIPS,
+    **slips_twenty_first_training.SLIPS,
+    **slips_twenty_first_reports.SLIPS,
 }

@@ -49,6 +49,8 @@ from tests.doctor.sets_of_slips import (
     THIRD,
     THIRTEENTH,
     TWELFTH,
+    TWENTIETH,
+    TWENTY_FIRST,
     AnySlip,
 )
 from tests.doctor.slips import Slip, in_value_loss, nothing
@@ -258,6 +260,8 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "sixteenth, all put aside": (SIXTEENTH, 0.0, 0.0),
     "seventeenth, all put aside": (SEVENTEENTH, 0.0, 0.0),
     "eighteenth, all put aside": (EIGHTEENTH, 0.0, 0.0),
+    "twentieth, all put aside": (TWENTIETH, 0.0, 0.0),
+    "twenty-first, all put aside": (TWENTY_FIRST, 0.0, 0.0),
 }
 
 
