@@ -68,7 +68,7 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
             yield Finding.error("batches", *other, _ALL_EQUALLY)
         return
     # What is left out most; what is drawn exclusively says more.
-    _, name, share, expected = max(kinds, key=lambda kind: (kind[2] in (0.0, 1.0), kind[0]))
+    _, name, share, expected = max(kinds, key=lambda kind: (kind[2] == 1.0, kind[0]))
     yield Finding.error(
         "batches",
         f"{share:.0%} of {len(game):,} training positions are from {name}; in curriculum "

@@ -22,7 +22,6 @@ _OTHER_CURRICULUM = (
 )
 _WITHOUT_REPLACEMENT = "draw without replacement from all training positions"
 _REPLACED = 0.2  # accepted difference of repetitions from those of draws with replacement
-_OVERLAP = "repeats"  # word of a cause
 _ALL = 0.95  # share of positions that are all of them but for chance
 _PURE = 0.98  # share of equal outcomes in a group of positions from which on it is a leak
 _GROUP = 0.2  # share of the positions that such a group must have
@@ -138,7 +137,7 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         # Few positions also come from few games: then the repetition is the cause. Otherwise a
         # wrong mixture says more than a repetition.
         few = bool(repeated and dense and _mixed(game, samples.batch_size))
-        findings = repeated if few or _is_overlap(repeated) else dense
+        findings = repeated if few or overlapping else dense
         mild = all(finding.severity == "warning" for finding in findings)
         if mild and not strange.any():
             findings = list(mixing_findings(pipeline, game, ply, samples.batch_size)) or findings
@@ -146,10 +145,6 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from findings
     if not findings and not strange.any():
         yield from augmentation_findings(pipeline)
-
-
-def _is_overlap(findings: list[Finding]) -> bool:
-    return any(_OVERLAP in finding.cause for finding in findings)
 
 
 def _mixed(game: Ints, batch_size: int) -> bool:
@@ -220,10 +215,12 @@ def _overlap(keys: Ints, batch_size: int) -> str:
     """In words, how many positions each batch shares with the one before; empty if none."""
     count = len(keys) // batch_size
     batches = keys[: count * batch_size].reshape(count, batch_size)
+    if count < 2:
+        return ""
     for step in range(1, batch_size // 2 + 1):
         if (batches[1:, :-step] == batches[:-1, step:]).all():
             return (
-                f"each batch begins {step} position(s) after the one before, so it {_OVERLAP} "
+                f"each batch begins {step} position(s) after the one before, so it repeats "
                 f"{batch_size - step} of {batch_size} positions: the cursor counts steps, or is "
                 "moved on by too little"
             )
