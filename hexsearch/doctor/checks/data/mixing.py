@@ -119,8 +119,8 @@ def _by_number(
 ) -> tuple[str, str] | None:
     """Evidence and cause if a number of the drawn positions is distributed in another way."""
     own, right = (_columns(archive, *positions) for positions in (drawn, wanted))
-    # Positions are drawn one by one from these games, so the draws are the independent samples.
-    bound = max(_GAP, _SURE / np.sqrt(len(drawn[0])))
+    # Positions are drawn one by one from these games, so different ones are independent samples.
+    bound = max(_GAP, _SURE / np.sqrt(len(np.unique(position_keys(*drawn)))))
     worst, found = bound, None
     for name, values in own.items():
         at = np.unique(np.concatenate([values, right[name]]))
