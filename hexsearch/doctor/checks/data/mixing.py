@@ -16,7 +16,8 @@ from hexsearch.game.board import RED
 
 _ALL_EQUALLY = "draw all positions of the curriculum with equal probability"
 _GAP = 0.05  # largest accepted difference of two distribution functions
-_SURE = 2.4  # distance of two distribution functions by sqrt(draws) that chance does not reach
+# Distances of two distribution functions, by the root of the draws, that chance does not reach.
+_SURE, _SURER = 2.4, 3.0
 _BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
 Feature = Callable[[Ints, Ints], NDArray[np.bool_]]
 
@@ -63,7 +64,10 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
         if abs(share - expected) > max(6 * noise, 0.02):
             kinds.append((abs(share - expected), name, share, expected))
     if not kinds:
-        other = _by_number(archive, (game, ply), wanted)
+        # Where few plies of each game are drawn in a pass, games are the independent samples.
+        few = any(each.slots is not None for each in phase.sets)
+        samples = game if few else position_keys(game, ply)
+        other = _by_number(archive, (game, ply), wanted, len(np.unique(samples)), few)
         if other is not None:
             yield Finding.error("batches", *other, _ALL_EQUALLY)
         return
@@ -115,12 +119,20 @@ def _columns(archive: GameArchive, game: Ints, ply: Ints) -> dict[str, NDArray[n
 
 
 def _by_number(
-    archive: GameArchive, drawn: tuple[Ints, Ints], wanted: tuple[Ints, Ints]
+    archive: GameArchive,
+    drawn: tuple[Ints, Ints],
+    wanted: tuple[Ints, Ints],
+    samples: int,
+    few: bool,
 ) -> tuple[str, str] | None:
-    """Evidence and cause if a number of the drawn positions is distributed in another way."""
+    """Evidence and cause if a number of the drawn positions is distributed in another way.
+
+    Args:
+        samples: how many of the drawn positions are independent.
+        few: whether the curriculum draws few plies of each game.
+    """
     own, right = (_columns(archive, *positions) for positions in (drawn, wanted))
-    # Positions are drawn one by one from these games, so different ones are independent samples.
-    bound = max(_GAP, _SURE / np.sqrt(len(np.unique(position_keys(*drawn)))))
+    bound = max(_GAP, (_SURER if few else _SURE) / np.sqrt(samples))
     worst, found = bound, None
     for name, values in own.items():
         at = np.unique(np.concatenate([values, right[name]]))
