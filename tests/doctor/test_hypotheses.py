@@ -15,7 +15,7 @@ from torch.nn import functional
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.data.batch import Batch
 from hexsearch.data.dataset import Dataset
-from hexsearch.doctor.hypotheses.loss_formulas import as_a_sum
+from hexsearch.doctor.hypotheses.formulas.loss_sums import as_a_sum
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
 from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates
 from hexsearch.doctor.hypotheses.optimisation.updates import Rule, Steps, explain_steps, gap_of
@@ -81,8 +81,8 @@ VALUE_LOSSES: dict[str, tuple[Loss, str]] = {
 @pytest.mark.parametrize("name", VALUE_LOSSES)
 def test_a_changed_value_loss_is_named_by_its_change(name: str, raw: Tensor, batch: Batch) -> None:
     change, words = VALUE_LOSSES[name]
-    loss, right = change(raw, batch), BCE.loss(raw, batch.outcome)
-    found = explain_value_loss(loss, raw, batch, BCE) or as_a_sum(loss, right, raw, batch)
+    loss = change(raw, batch)
+    found = explain_value_loss(loss, raw, batch, BCE) or as_a_sum(loss, raw, batch, BCE)
     assert found is not None
     assert words in found.cause
 

@@ -18,7 +18,9 @@ from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.position_set import PositionSet
+from hexsearch.doctor.checks.data.sampling import check_batches
 from hexsearch.game.board import RED, stones_after
+from tests.doctor.conftest import pipeline, tiny
 from tests.doctor.slips import Inject, Slip, in_batches, in_labels, in_planes, patched
 from tests.doctor.test_yardstick import findings_on
 
@@ -205,3 +207,13 @@ def test_the_first_finding_names_the_change(name: str, archive: GameArchive) -> 
 def test_draws_with_replacement_are_a_warning(archive: GameArchive) -> None:
     (found,) = findings_on(Slip(WITH_REPLACEMENT, ""), archive)
     assert found.severity == "warning" and "with replacement" in found.cause
+
+
+@pytest.mark.parametrize("batch_size", [16, 64, 256])
+@pytest.mark.parametrize("part", [{"name": "last_k", "k": 6}, {"name": "penultimate"}], ids=str)
+def test_the_small_set_of_a_mixture_may_come_again(
+    part: dict[str, Any], batch_size: int, archive: GameArchive
+) -> None:
+    parts = [{"name": "all", "share": 1}, {**part, "share": 1}]
+    config = tiny(curriculum={"name": "mixture", "parts": parts}, batch_size=batch_size)
+    assert not list(check_batches(pipeline(archive, config)))

@@ -247,3 +247,9 @@ def test_the_first_finding_names_the_change(name: str, archive: GameArchive) -> 
 def test_a_sound_change_has_no_error(name: str, archive: GameArchive) -> None:
     found = findings_on(Slip(SOUND[name], ""), archive)
     assert all(finding.severity == "warning" for finding in found) and len(found) <= 1, found
+
+
+def test_a_mixture_that_is_proper_for_other_answers_is_an_error(archive: GameArchive) -> None:
+    mixed = Slip(with_readouts(Mixed), "", {"readout": "tanh_mse"})
+    found = findings_on(mixed, archive)
+    assert found[0].severity == "error" and found[0].check == "value loss", found

@@ -117,6 +117,19 @@ def _other_numbers(
     if told := faded_labels(target, right, counts, 1e-3):
         yield "faded", f"labels are discounted: {told}", _PLAIN, target
         return
+    if told := _by_column(target, truth, right, low, high):
+        yield "by a column", told, _PLAIN, target
+        return
+    cause = (
+        f"labels go from {low:.3g} to {high:.3g} instead of being 0 and 1: noise is added, or they "
+        "are averages with other labels (mixup, bootstrapped values)"
+    )
+    yield "mixed", cause, _PLAIN, np.where(wrong, target, right)
+
+
+def _by_column(target: Floats, truth: Truth, right: Floats, low: float, high: float) -> str:
+    """In words, the column on which labels from `low` to `high` depend; empty if on none."""
+    length = truth.archive.lengths[truth.game].astype(np.int64)
     for name, column in (
         ("moves to the end (they are discounted)", length - truth.ply),
         ("the ply (they are discounted)", truth.ply),
@@ -127,18 +140,12 @@ def _other_numbers(
         few = 2 * len(np.unique(column)) < len(column) // 3
         if few and np.abs(target - means).max() < 1e-3:
             ends = np.abs(target - 0.5)[np.argsort(column, kind="stable")]
-            cause = (
+            return (
                 f"labels depend on {name}: they go from {low:.3g} to {high:.3g} instead of being 0 "
                 f"and 1, and are {ends[:20].mean():.2g} away from a half where it is least and "
                 f"{ends[-20:].mean():.2g} where it is greatest"
             )
-            yield "by a column", cause, _PLAIN, target
-            return
-    cause = (
-        f"labels go from {low:.3g} to {high:.3g} instead of being 0 and 1: noise is added, or they "
-        "are averages with other labels (mixup, bootstrapped values)"
-    )
-    yield "mixed", cause, _PLAIN, np.where(wrong, target, right)
+    return ""
 
 
 def _strikes_at_random(wrong: Flags, truth: Truth) -> bool:

@@ -10,15 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.data.batch import Batch
-from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
 from hexsearch.model.readout import Readout
 
 ONE_FORMULA = "compute the value loss of each position as readout.loss(raw, outcome)"
-MIXED = "a mixture of proper losses"
-_PROPER = ("the cross-entropy of sigmoid(raw)", "the squared error of sigmoid(raw)")
-_EXACT = 0.01  # largest residual of a sum of terms, in standard deviations of the loss
 SAME_LABELS = "compare each output with the outcome of its own position"
 
 
@@ -245,48 +241,3 @@ def other_formula(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hy
                 ONE_FORMULA,
             )
     return None
-
-
-def as_a_sum(found: Tensor, right: Tensor, raw: Tensor, batch: Batch) -> Hypothesis | None:
-    """The shortest sum of usual losses, penalties and weighted losses that gives the loss."""
-    p = raw.sigmoid().clamp(1e-6, 1 - 1e-6)
-    terms = {
-        "the read-out's loss": right,
-        "the entropy of the answer": -(p * p.log() + (1 - p) * (1 - p).log()),
-        "the squared output": raw.square(),
-        "the size of the output": raw.abs(),
-        "the output itself": raw,
-        "(p - 1/2) squared": (p - 0.5).square(),
-        "1": torch.ones_like(raw),
-        **dict(usual_formulas(raw, batch.outcome)),
-    }
-    for name, mask in subsets_of(batch).items():
-        terms[f"the read-out's loss {name}"] = right * torch.from_numpy(mask)
-    numbers = {name: each.numpy() for name, each in terms.items()}
-    own = numbers.pop("the read-out's loss")
-    added = short_sum((found - right).numpy(), numbers)
-    fit = short_sum(found.numpy(), {"the read-out's loss": own, **numbers})
-    proper = {name: numbers[name] for name in _PROPER} | {"the read-out's loss": own}
-    mixed = short_sum(found.numpy(), proper)
-    if mixed.left < _EXACT and mixed.terms and min(mixed.terms.values()) > 0:
-        return Hypothesis(
-            MIXED,
-            f"the loss that is minimised is {mixed}: a mixture of proper losses, which is sound, "
-            "and not that of the read-out that is configured",
-            "make it a read-out of your own, so that reports name it",
-        )
-    is_shorter = fit.left < _EXACT and 0 < len(fit.terms) <= len(added.terms)
-    if added.left < _EXACT and added.terms and not is_shorter:
-        return Hypothesis(
-            "penalty",
-            f"{added} is added to the value loss of each position (a penalty, a bonus or a weight)",
-            "remove it, or add it to the loss of a read-out of your own",
-        )
-    if fit.left > _EXACT or not fit.terms:
-        return None
-    return Hypothesis(
-        "sum",
-        f"the loss that is minimised is {fit}, which is not that of the read-out that gives the "
-        "reported answers",
-        ONE_FORMULA,
-    )

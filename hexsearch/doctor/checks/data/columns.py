@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.config.data import DataConfig
+from hexsearch.config.trial import TrialConfig
 from hexsearch.data.positions import STAGE_NAMES, stage_of
 from hexsearch.doctor.checks.data.weights import search_findings, weight_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
-from hexsearch.doctor.hypotheses.table import where
+from hexsearch.doctor.hypotheses.table import Flags, where
 from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
@@ -82,64 +83,66 @@ def check_finished(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 def check_columns(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the columns of every sample with the game."""
     compared = pipeline.compared
-    batch, truth = compared.samples.batch, compared.truth
     yield from _complement(compared)
-    lost = truth.has_move & ~batch.has_move.numpy()
-    lengths = truth.archive.lengths[truth.game]
-    data, config = needed(pipeline.data), needed(pipeline.config)
-    mixes = config.curriculum.search_value > 0
-    shares = config.curriculum.stage_smoothing
-    smoothed = np.array([shares.get(name, 0.0) for name in STAGE_NAMES], np.float32)
-    for what, wrong, cause in (
-        (
-            "there is no next move (has_move) where there should be one",
-            lost,
-            "moves that were played are masked: the policy head does not learn them",
-        ),
-        (
-            "the result for evaluation (red_won) is not the game's",
-            (batch.red_won.numpy() > 0.5) != truth.red_won,
-            "the winner is lost or exchanged before evaluation",
-        ),
-        (
-            "the number of plies to the end (to_end) is not the game's",
-            batch.to_end.numpy() != lengths - truth.ply,
-            _miscounted(batch.to_end.numpy() - (lengths - truth.ply)),
-        ),
-        (
-            "the stage is not that of the number of stones",
-            batch.stage.numpy() != stage_of(truth.ply, truth.size, data.stages),
-            "positions are assigned to another stage (early, middle, late): weights and figures "
-            "by stage are those of other positions"
-            + _by_column(compared, batch.stage.numpy(), data),
-        ),
-        (
-            "a search value is mixed into the label",
-            np.abs(batch.search_shift.numpy()) > (1e-3 if not mixes else np.inf),
-            "labels are mixed with search values, but the curriculum asks for none",
-        ),
-        (
-            "the share by which the label is moved towards 0.5 (smoothing) is another one",
-            np.abs(batch.smoothing.numpy() - smoothed[batch.stage.numpy()]) > 1e-6,
-            "labels are smoothed otherwise than curriculum.stage_smoothing asks",
-        ),
-        (
-            "the mark of a finished board (final) is wrong",
-            batch.final.numpy() != truth.finished,
-            "the end of a game is not recognised by a connection, but by something else",
-        ),
-    ):
+    config, data = needed(pipeline.config), needed(pipeline.data)
+    for what, wrong, explain in _compared_columns(compared, config, data):
         if wrong.any():
             yield Finding.error(
                 "columns",
                 f"{what} in {wrong.sum():,} of {len(wrong):,} samples, {compared.place(wrong)}",
-                cause,
+                explain() if callable(explain) else explain,
                 "compute every column of a sample from the same (game, ply)",
                 root=next((r for name, r in _ROOTS.items() if name in what), ""),
             )
     yield from weight_findings(pipeline, compared)
-    if mixes:
+    if config.curriculum.search_value > 0:
         yield from search_findings(pipeline, compared)
+
+
+def _compared_columns(
+    compared: ComparedSamples, config: TrialConfig, data: DataConfig
+) -> Iterator[tuple[str, Flags, str | Callable[[], str]]]:
+    """For each column: what may be wrong, [B] where it is, and the cause or how to find it."""
+    batch, truth = compared.samples.batch, compared.truth
+    left = truth.archive.lengths[truth.game] - truth.ply
+    yield (
+        "there is no next move (has_move) where there should be one",
+        truth.has_move & ~batch.has_move.numpy(),
+        "moves that were played are masked: the policy head does not learn them",
+    )
+    yield (
+        "the result for evaluation (red_won) is not the game's",
+        (batch.red_won.numpy() > 0.5) != truth.red_won,
+        "the winner is lost or exchanged before evaluation",
+    )
+    yield (
+        "the number of plies to the end (to_end) is not the game's",
+        batch.to_end.numpy() != left,
+        lambda: _miscounted(batch.to_end.numpy() - left),
+    )
+    yield (
+        "the stage is not that of the number of stones",
+        batch.stage.numpy() != stage_of(truth.ply, truth.size, data.stages),
+        lambda: _other_stage(compared, batch.stage.numpy(), data),
+    )
+    mixes = config.curriculum.search_value > 0
+    yield (
+        "a search value is mixed into the label",
+        np.abs(batch.search_shift.numpy()) > (1e-3 if not mixes else np.inf),
+        "labels are mixed with search values, but the curriculum asks for none",
+    )
+    shares = config.curriculum.stage_smoothing
+    smoothed = np.array([shares.get(name, 0.0) for name in STAGE_NAMES], np.float32)
+    yield (
+        "the share by which the label is moved towards 0.5 (smoothing) is another one",
+        np.abs(batch.smoothing.numpy() - smoothed[batch.stage.numpy()]) > 1e-6,
+        "labels are smoothed otherwise than curriculum.stage_smoothing asks",
+    )
+    yield (
+        "the mark of a finished board (final) is wrong",
+        batch.final.numpy() != truth.finished,
+        "the end of a game is not recognised by a connection, but by something else",
+    )
 
 
 def _miscounted(more: NDArray[np.int64]) -> str:
@@ -154,12 +157,15 @@ def _miscounted(more: NDArray[np.int64]) -> str:
     return "plies are counted from the other end, or those of another game"
 
 
-def _by_column(compared: ComparedSamples, stage: NDArray[np.int8], data: DataConfig) -> str:
-    """In words, the number on which stages depend in place of the ply; empty if there is none."""
+def _other_stage(compared: ComparedSamples, stage: NDArray[np.int8], data: DataConfig) -> str:
+    """In words, that stages are others, and on which number they depend in place of the ply."""
     truth = compared.truth
     right = stage_of(truth.ply, truth.size, data.stages)
     alone = determined(stage, right, {n: k for n, k in compared.keys.items() if n != "ply"})
-    return f" (they depend on {alone} alone)" if alone else ""
+    return (
+        "positions are assigned to another stage (early, middle, late): weights and figures by "
+        "stage are those of other positions"
+    ) + (f" (they depend on {alone} alone)" if alone else "")
 
 
 def _complement(compared: ComparedSamples) -> Iterator[Finding]:

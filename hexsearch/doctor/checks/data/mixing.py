@@ -16,7 +16,7 @@ from hexsearch.game.board import RED
 
 _ALL_EQUALLY = "draw all positions of the curriculum with equal probability"
 _GAP = 0.05  # largest accepted difference of two distribution functions
-# Distances of two distribution functions, by the root of the draws, that chance does not reach.
+# The same by the root of the samples, for positions and for games.
 _SURE, _SURER = 2.4, 3.0
 _BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
 Feature = Callable[[Ints, Ints], NDArray[np.bool_]]
@@ -66,8 +66,9 @@ def _distribution(pipeline: ExaminedPipeline, game: Ints, ply: Ints) -> Iterator
     if not kinds:
         # Where few plies of each game are drawn in a pass, games are the independent samples.
         few = any(each.slots is not None for each in phase.sets)
-        samples = game if few else position_keys(game, ply)
-        other = _by_number(archive, (game, ply), wanted, len(np.unique(samples)), few)
+        sure, samples = (_SURER, game) if few else (_SURE, position_keys(game, ply))
+        bound = max(_GAP, sure / np.sqrt(len(np.unique(samples))))
+        other = _by_number(archive, (game, ply), wanted, bound)
         if other is not None:
             yield Finding.error("batches", *other, _ALL_EQUALLY)
         return
@@ -119,20 +120,14 @@ def _columns(archive: GameArchive, game: Ints, ply: Ints) -> dict[str, NDArray[n
 
 
 def _by_number(
-    archive: GameArchive,
-    drawn: tuple[Ints, Ints],
-    wanted: tuple[Ints, Ints],
-    samples: int,
-    few: bool,
+    archive: GameArchive, drawn: tuple[Ints, Ints], wanted: tuple[Ints, Ints], bound: float
 ) -> tuple[str, str] | None:
     """Evidence and cause if a number of the drawn positions is distributed in another way.
 
     Args:
-        samples: how many of the drawn positions are independent.
-        few: whether the curriculum draws few plies of each game.
+        bound: distance of two distribution functions that chance does not reach.
     """
     own, right = (_columns(archive, *positions) for positions in (drawn, wanted))
-    bound = max(_GAP, (_SURER if few else _SURE) / np.sqrt(samples))
     worst, found = bound, None
     for name, values in own.items():
         at = np.unique(np.concatenate([values, right[name]]))

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from hexsearch.data.batch import Batch
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.data.bounds import bound_findings
 from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings
+from hexsearch.doctor.checks.data.repeats import far_batches, keys_of, overlap, repeat_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -20,12 +20,9 @@ from hexsearch.doctor.samples import PLIES, position_keys
 _OTHER_CURRICULUM = (
     "do not judge networks by this curriculum; use curriculum last_k with an even k, or all"
 )
-_WITHOUT_REPLACEMENT = "draw without replacement from all training positions"
-_REPLACED = 0.2  # accepted difference of repetitions from those of draws with replacement
 _ALL = 0.95  # share of positions that are all of them but for chance
 _PURE = 0.98  # share of equal outcomes in a group of positions from which on it is a leak
 _GROUP = 0.2  # share of the positions that such a group must have
-_PLACES, _FAR = 12, 300_000  # later batches that are looked at, and the last position of these
 
 
 def check_leaks(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -110,10 +107,10 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     samples, dataset = needed(pipeline.samples), needed(pipeline.dataset)
     game, ply = samples.batch.game.numpy(), samples.batch.ply.numpy()
     keys = position_keys(game, ply)
-    overlapping = bool(_overlap(keys, samples.batch_size))  # few positions are from few games, too
+    overlapping = bool(overlap(keys, samples.batch_size))  # few positions are from few games, too
     bounded = [] if overlapping else list(bound_findings(pipeline, game))
     if bounded:  # batches that are not shuffled begin with the first games, and go on to the others
-        far = _far_batches(pipeline, len(keys), len(needed(pipeline.stream).positions))
+        _, far = far_batches(pipeline, len(keys), len(needed(pipeline.stream).positions))
         games = np.concatenate([game, *(each // PLIES for each in far)])
         grows = games.max() > 1.05 * game.max() or games.min() < game.min()
         bounded = [] if grows else list(bound_findings(pipeline, games))
@@ -133,7 +130,7 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
     findings = list(_same_batches(keys, samples.batch_size))
     if not findings:
-        repeated, dense = list(_repeats(pipeline, keys)), list(_density(pipeline))
+        repeated, dense = list(repeat_findings(pipeline, keys)), list(_density(pipeline))
         # Few positions also come from few games: then the repetition is the cause. Otherwise a
         # wrong mixture says more than a repetition.
         few = bool(repeated and dense and _mixed(game, samples.batch_size))
@@ -168,102 +165,13 @@ def _same_batches(keys: Ints, batch_size: int) -> Iterator[Finding]:
         )
 
 
-def _repeats(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]:
-    """Report positions that come again, within a few batches or later in the first pass."""
-    stream = needed(pipeline.stream)
-    size, distinct = len(stream.positions), len(np.unique(keys))
-    # Without replacement no position comes twice before all have come once.
-    if distinct < 0.9 * len(keys) and size >= len(keys):
-        by_chance = size * (1 - np.exp(-len(keys) / size))
-        if abs(distinct - by_chance) < _REPLACED * (len(keys) - by_chance):
-            yield Finding.warning(
-                "batches",
-                f"{distinct:,} of {len(keys):,} consecutive training positions are different; in "
-                f"draws with replacement from all {size:,} it would be {by_chance:,.0f}",
-                "positions are drawn with replacement: some come again before all have come once",
-                _WITHOUT_REPLACEMENT,
-            )
-            return
-        yield Finding.error(
-            "batches",
-            f"only {distinct:,} of {len(keys):,} consecutive training positions are different, "
-            f"although there are {size:,}",
-            _overlap(keys, needed(pipeline.samples).batch_size)
-            or _copies(keys, needed(pipeline.samples).batch_size)
-            or "positions are drawn again and again from a small part: a buffer is not refilled, "
-            "or indices are drawn with replacement from too few",
-            _WITHOUT_REPLACEMENT,
-        )
-        return
-    if len(stream.positions.phases) > 1:
-        return  # each phase has its own positions
-    far = _far_batches(pipeline, len(keys), size)
-    several = np.concatenate([keys, *far])
-    repeated = len(several) - len(np.unique(several))
-    if len(far) > 1 and repeated > 0.2 * sum(map(len, far)):
-        yield Finding.error(
-            "batches",
-            f"{repeated:,} of {sum(map(len, far)):,} positions from {len(far)} later batches of "
-            "the first pass have been drawn before",
-            "positions are drawn again and again from a small part: batches are repeated before "
-            "all positions have been drawn",
-            _WITHOUT_REPLACEMENT,
-        )
-
-
-def _overlap(keys: Ints, batch_size: int) -> str:
-    """In words, how many positions each batch shares with the one before; empty if none."""
-    count = len(keys) // batch_size
-    batches = keys[: count * batch_size].reshape(count, batch_size)
-    if count < 2:
-        return ""
-    for step in range(1, batch_size // 2 + 1):
-        if (batches[1:, :-step] == batches[:-1, step:]).all():
-            return (
-                f"each batch begins {step} position(s) after the one before, so it repeats "
-                f"{batch_size - step} of {batch_size} positions: the cursor counts steps, or is "
-                "moved on by too little"
-            )
-    return ""
-
-
-def _copies(keys: Ints, batch_size: int) -> str:
-    """In words, how often each position comes in its batch, if that is a fixed number above 1."""
-    half = len(keys) // 2
-    if np.array_equal(keys[:half], keys[half : 2 * half]):
-        return "the second half of each batch repeats the first: half of the rows are copies"
-    batches = [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
-    counts = np.concatenate([np.unique(batch, return_counts=True)[1] for batch in batches])
-    usual = int(np.bincount(counts).argmax())
-    if usual < 2 or (counts == usual).mean() < 0.9:
-        return ""
-    return (
-        f"each position comes {usual} times in its batch: indices are repeated, or parts of the "
-        "batch are copies of one (workers that share a seed)"
-    )
-
-
-def _far_batches(pipeline: ExaminedPipeline, start: int, end: int) -> list[Ints]:
-    """Keys of the positions in batches from all over the first pass."""
-    trial = needed(pipeline.watched)
-    size = trial.config.batch_size
-    end = min(end - 2 * size, _FAR)
-    step = max((end - start) // (_PLACES * size), 1) * size
-    places = range(start + step, end, step)
-    return [_keys(trial.stream.batch(cursor, size)) for cursor in places[:_PLACES]]
-
-
-def _keys(batch: Batch) -> Ints:
-    return position_keys(batch.game.numpy(), batch.ply.numpy())
-
-
 def _density(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report batches that come from too few games."""
     samples, stream = needed(pipeline.samples), needed(pipeline.stream)
     size = samples.batch_size
     batches = list(samples.batch.parts(size))
     # Positions that come twice in a batch are another fault.
-    distinct = float(np.mean([len(np.unique(_keys(batch))) for batch in batches]))
+    distinct = float(np.mean([len(np.unique(keys_of(batch))) for batch in batches]))
     phase = stream.positions.phase_at(0)
     missed = np.ones(len(stream.builder.archive))  # probability that a game is not drawn
     for positions, part in zip(phase.sets, phase.shares, strict=True):

@@ -188,10 +188,9 @@ def _evaluated(trial: WatchedTrial, report: TrialReport) -> Iterator[Finding]:
 def _repeated(trial: WatchedTrial, reports: Sequence[TrialReport]) -> Iterator[Finding]:
     """Report validation figures that do not change although the weights that are judged do."""
     first, last = (report.metrics.overall for report in reports)
-    moved = [p.detach().clone() for p in trial.answering.parameters()]
     if first.log_loss != last.log_loss or first.value_loss != last.value_loss:
         return
-    if all(map(torch.equal, moved, trial.initial_answering)):
+    if all(map(torch.equal, trial.answering.parameters(), trial.initial_answering)):
         return  # check `movement` reports weights that do not move
     answers = trial.evaluate()[0].win_prob_red
     if np.ptp(answers) < 1e-3 or np.abs(answers - 0.5).min() > 0.5 - 1e-6:

@@ -51,22 +51,22 @@ def norm_findings(trial: Trial) -> Iterator[Finding]:
             handle.remove()
     if gaps and max(gaps.values()) > _OFF:
         worst = max(gaps, key=lambda name: gaps[name])
-        yield Finding.error(
-            "evaluation",
+        yield _finding(
             f"in evaluation the batch-norm statistics of {worst} differ from those of {_NORMED} "
             f"training positions by {gaps[worst]:.1f} (standard deviations of the mean, plus the "
             "logarithm of the ratio of the deviations)",
             "batch-norm statistics are never computed, or belong to other weights: evaluation "
             "normalises by other statistics than training",
-            "compute the statistics over training positions before each evaluation",
-            root="norms",
         )
         return
     yield from _of_other_positions(trial)
 
 
 def _of_other_positions(trial: Trial) -> Iterator[Finding]:
-    """Compute the statistics again, over the training positions that evaluation draws for them."""
+    """Compute the statistics again, over the training positions that evaluation draws for them.
+
+    The code by which evaluation computes them is not used, so that a fault in it is found.
+    """
     body = trial.body
     if trial.config.optimiser.ema_half_life or body.frozen:
         return  # evaluation has other weights, or norms that stay as they are
@@ -103,13 +103,15 @@ def _of_other_positions(trial: Trial) -> Iterator[Finding]:
         body.eval()
     if gaps and max(gaps.values()) > _APART:
         worst = max(gaps, key=lambda name: gaps[name])
-        yield Finding.error(
-            "evaluation",
+        yield _finding(
             f"in evaluation a mean of {worst} differs by {gaps[worst]:.2f} standard deviations "
             f"from that of the {_DRAWN * _PART:,} training positions that are drawn for it",
             "batch-norm statistics are not computed over training positions before evaluation "
             "(they are running averages, or those of other inputs): evaluation normalises by other "
             "statistics than training",
-            "compute the statistics over training positions before each evaluation",
-            root="norms",
         )
+
+
+def _finding(evidence: str, cause: str) -> Finding:
+    remedy = "compute the statistics over training positions before each evaluation"
+    return Finding.error("evaluation", evidence, cause, remedy, root="norms")

@@ -60,7 +60,8 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         # No gradient in the first step, but some later: the later steps say more.
         gap = replace(later, number=later.number + 1)
         best = explain_gap(stepped, trial.config, gap, matrices)
-    best = _left_out(stepped, trial) or best or _changed(stepped[gap.number], trial) or _UNKNOWN
+    best = _left_out(stepped, trial) or best
+    best = best or _changed(stepped[gap.number], trial, matrices) or _UNKNOWN
     yield Finding(
         "clipping" if "clip" in best.name else "gradients",
         "warning" if best.name == "sound" else "error",
@@ -97,13 +98,13 @@ def _left_out(stepped: list[WatchedStep], trial: WatchedTrial) -> Hypothesis | N
     )
 
 
-def _changed(step: WatchedStep, trial: WatchedTrial) -> Hypothesis | None:
+def _changed(step: WatchedStep, trial: WatchedTrial, matrices: Flat) -> Hypothesis | None:
     """What is done to each number of the gradients of a step, or what is added to them."""
     wanted = {p: each for p, each in expected_gradient(step, trial.config).items() if each.any()}
     if not wanted or not all(part in step.given for part in wanted):
         return None
     given, own, weights = (_by_tensor(of, trial) for of in (step.given, wanted, step.before))
-    how = _by_kind(step.given, wanted, _matrices(trial)) or how_changed(given, own, {}, weights)
+    how = _by_kind(step.given, wanted, matrices) or how_changed(given, own, {}, weights)
     how = how or _noise(step.given, wanted)
     cause = f"gradients are changed before the step: {how}"
     return Hypothesis("sound" if is_sound(how) else "changed", cause, _LEAVE) if how else None
@@ -151,11 +152,15 @@ def _noise(given: Flat, wanted: Flat) -> str:
 
 
 def _matrices(trial: WatchedTrial) -> Flat:
-    """For each part, 1 for the weights of matrices and kernels, 0 for norms and biases."""
-    return {
-        part: torch.cat([torch.full((p.numel(),), float(p.ndim > 1)) for p in module.parameters()])
+    """For each part, 1 for the trained weights of matrices and kernels, 0 for norms and biases."""
+    trained = {
+        part: [p for p in module.parameters() if p.requires_grad]
         for part, module in trial.network.parts().items()
-        if any(True for _ in module.parameters())
+    }
+    return {
+        part: torch.cat([torch.full((p.numel(),), float(p.ndim > 1)) for p in weights])
+        for part, weights in trained.items()
+        if weights
     }
 
 

@@ -38,6 +38,7 @@ _POSITIONS = 32
 _FACTOR = 5.0  # a scale of an output up to which it does little harm
 _CLOSE = 2e-3  # largest difference, in standard deviations of the numbers
 Other = Iterator[tuple[str, Tensor]]
+_GIVEN = "something that is not configured changes what its layers are given"
 _REMEDY = "look for what is done there beside the layers of the configuration"
 
 
@@ -99,14 +100,24 @@ def _compared(found: Tensor, right: Tensor, what: str, others: Other) -> Told | 
     for words, made in others:
         if _fits(found, made):
             return Told(words, evidence)
+    words, is_known = _relation(found, right, "that of its layers")
+    if words:
+        return Told(f"its output is {words}", evidence, is_known)
+    return Told(f"something that is not configured changes {what}", evidence, False)
+
+
+def _relation(found: Tensor, right: Tensor, name: str) -> tuple[str, bool]:
+    """In words, what numbers are of the right ones, and whether this does harm; empty if unknown.
+
+    Args:
+        name: what the right numbers are.
+    """
     some, other = found.flatten().float(), right.flatten().float()
     factor = float((some * other).sum()) / max(float(other.square().sum()), 1e-12)
     if abs(factor) > 1e-3 and _fits(some, factor * other):
-        words = f"its output is {factor:.3g} times that of its layers"
-        return Told(words, evidence, not 1 / _FACTOR < factor < _FACTOR)
-    if words := function_of(some.numpy(), other.numpy()):
-        return Told(f"its output is {words} (that of its layers)", evidence)
-    return Told(f"something that is not configured changes {what}", evidence, False)
+        return f"{factor:.3g} times {name}", not 1 / _FACTOR < factor < _FACTOR
+    words = function_of(some.numpy(), other.numpy())
+    return (f"{words} ({name})" if words else ""), bool(words)
 
 
 def _changed_before(module: nn.Module, features: Tensor) -> Told | None:
@@ -127,14 +138,12 @@ def _changed_before(module: nn.Module, features: Tensor) -> Told | None:
         hook.remove()
     if len(given) != 1 or given[0].shape != features.shape:
         return None
-    told = _compared(given[0], features, "what its layers are given", iter(()))
-    return told and Told(
-        told.cause.replace("its output is", "what it is given is made").replace(
-            "that of its layers", "the right one"
-        ),
-        told.evidence,
-        told.is_known and "times" not in told.cause,
-    )
+    if _fits(given[0], features):
+        return None
+    words, _ = _relation(given[0], features, "the right one")
+    gap = f"it differs by up to {_gap(given[0], features):.2g} standard deviations"
+    cause = f"what it is given is made {words}" if words else _GIVEN
+    return Told(cause, f"{gap} where its layers begin", False)
 
 
 def _fits(found: Tensor, made: Tensor) -> bool:

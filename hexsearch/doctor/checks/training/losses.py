@@ -9,10 +9,11 @@ import torch
 
 from hexsearch.data.batch import Batch
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.formulas.loss_sums import MIXED, as_a_sum
 from hexsearch.doctor.hypotheses.formulas.policy_curves import explain_curves
 from hexsearch.doctor.hypotheses.general.logit_slopes import explain_by_slopes
 from hexsearch.doctor.hypotheses.general.policy_rows import explain_rows
-from hexsearch.doctor.hypotheses.loss_formulas import MIXED, ONE_FORMULA, as_a_sum
+from hexsearch.doctor.hypotheses.loss_formulas import ONE_FORMULA
 from hexsearch.doctor.hypotheses.losses import explain_value_loss
 from hexsearch.doctor.hypotheses.optimisation.step_factors import (
     explain_factors,
@@ -117,9 +118,8 @@ def _sum(trial: WatchedTrial) -> Hypothesis | None:
     raw = torch.cat([step.raw for step in steps]).float()
     labels = torch.cat([_labels(step) for step in steps])
     batch = Batch.joined([replace(step.batch, auxiliary={}) for step in steps])
-    right = trial.watched_readout.inner.loss(raw, labels)
     found = torch.cat([step.value for step in steps])
-    return as_a_sum(found, right, raw, replace(batch, outcome=labels))
+    return as_a_sum(found, raw, replace(batch, outcome=labels), trial.watched_readout.inner)
 
 
 def _explained_offset(trial: WatchedTrial) -> Hypothesis:

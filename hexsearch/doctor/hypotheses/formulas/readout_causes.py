@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from hexsearch.doctor.hypotheses.formulas.loss_sums import explain_mixture
 from hexsearch.doctor.hypotheses.formulas.readout_forms import (
     answer_form,
     cut_off,
@@ -15,7 +16,6 @@ from hexsearch.doctor.hypotheses.formulas.readout_forms import (
     scale_of_output,
     written_arguments,
 )
-from hexsearch.doctor.hypotheses.formulas.readout_mixtures import explain_mixture
 from hexsearch.model.readout import Readout, SmoothedReadout
 
 _FEW_LEVELS = 60  # different probabilities below which they are rounded
